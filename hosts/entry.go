@@ -1,0 +1,19 @@
+package hosts
+
+import "golang.org/x/crypto/ssh"
+
+// Entry is a host that the configuration names: what labels cannot say. It
+// goes before a label of the same name.
+type Entry struct {
+	Name    string
+	Route   string // sshd, exec or local
+	Account string // the account for grants that name none
+
+	// For route sshd at an address, any sshd anywhere.
+	Address string        // host:port
+	HostKey ssh.PublicKey // the key it must show
+	Key     ssh.Signer    // how the gateway logs in; nil: a certificate of the user CA
+
+	// For routes exec and sshd into a container that carries no labels.
+	Container string // name or id
+}
