@@ -1,0 +1,72 @@
+// Package image is the container image of a Berth host: a Dockerfile that makes
+// one of any Debian or Ubuntu base, an sshd that lets in what the gateway's user
+// CA signed, and an entrypoint that hands the image's environment on to ssh
+// sessions. The files are part of the program; the engine builds them.
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io"
+	"io/fs"
+)
+
+// DefaultBase is what a host is made of where nobody says otherwise.
+const DefaultBase = "nvidia/cuda:12.6.3-cudnn-devel-ubuntu20.04"
+
+// What the entrypoint of a host reads and leaves behind.
+const (
+	Account   = "developer"     // the account that people work as
+	EnvUserCA = "BERTH_USER_CA" // variable with the gateway's user CA, one line of an authorized_keys file
+	PidFile   = "/run/sshd.pid" // there once sshd listens
+)
+
+//go:embed Dockerfile entrypoint.sh sshd_config zshrc
+var files embed.FS
+
+// Context is the build context: a tar of the Dockerfile and what it copies. The
+// build argument BASE names the image to start from.
+func Context() io.Reader {
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	// Neither the embedded files nor the buffer can fail.
+	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		return add(w, name)
+	})
+	if err != nil {
+		panic(err)
+	}
+	w.Close()
+	return &buf
+}
+
+// Tag is the image's name: the same for the same files on the same base, so
+// that an image with this name need not be built again.
+func Tag(base string) string {
+	hash := sha256.New()
+	io.Copy(hash, Context())
+	io.WriteString(hash, base)
+	return "berth/host:" + hex.EncodeToString(hash.Sum(nil))[:12]
+}
+
+func add(w *tar.Writer, name string) error {
+	content, err := files.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	mode := int64(0o644)
+	if name == "entrypoint.sh" {
+		mode = 0o755
+	}
+	if err := w.WriteHeader(&tar.Header{Name: name, Mode: mode, Size: int64(len(content))}); err != nil {
+		return err
+	}
+	_, err = w.Write(content)
+	return err
+}

@@ -1,0 +1,86 @@
+package image
+
+import (
+	"archive/tar"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+)
+
+func TestContextHoldsEveryFileThatTheDockerfileCopies(t *testing.T) {
+	modes := map[string]int64{}
+	r := tar.NewReader(Context())
+	for {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		modes[header.Name] = header.Mode
+	}
+	dockerfile, err := files.ReadFile("Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range regexp.MustCompile(`(?m)^COPY (\S+) `).FindAllSubmatch(dockerfile, -1) {
+		if modes[string(match[1])] == 0 {
+			t.Errorf("COPY %s: not in the context", match[1])
+		}
+	}
+	if modes["entrypoint.sh"]&0o111 == 0 {
+		t.Error("entrypoint.sh is not executable")
+	}
+}
+
+func TestTagIsTheSameForTheSameBaseOnly(t *testing.T) {
+	if Tag("debian:12") != Tag("debian:12") {
+		t.Error("two tags for one base")
+	}
+	if Tag("debian:12") == Tag("ubuntu:24.04") {
+		t.Error("one tag for two bases")
+	}
+	if tag := Tag(DefaultBase); !regexp.MustCompile(`^berth/host:[0-9a-f]{12}$`).MatchString(tag) {
+		t.Errorf("tag %q", tag)
+	}
+}
+
+func TestDefaultBaseIsTheDockerfilesToo(t *testing.T) {
+	dockerfile, err := files.ReadFile("Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "(?m)^ARG BASE=" + regexp.QuoteMeta(DefaultBase) + "$"
+	if !regexp.MustCompile(want).Match(dockerfile) {
+		t.Errorf("the Dockerfile's BASE is not %s", DefaultBase)
+	}
+}
+
+func TestSshdAcceptsItsConfiguration(t *testing.T) {
+	sshd, err := exec.LookPath("/usr/sbin/sshd")
+	if err != nil {
+		missing(t, "no /usr/sbin/sshd here")
+	}
+	key := filepath.Join(t.TempDir(), "key")
+	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
+		t.Fatalf("ssh-keygen: %v\n%s", err, out)
+	}
+	out, err := exec.Command(sshd, "-t", "-f", "sshd_config", "-h", key).CombinedOutput()
+	if err != nil {
+		t.Errorf("sshd -t: %v\n%s", err, out)
+	}
+}
+
+// missing skips a test for want of a tool, which CI must have.
+func missing(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
