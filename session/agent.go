@@ -1,0 +1,49 @@
+package session
+
+import (
+	"net"
+	"sync"
+)
+
+// agent is the socket inside the machine behind which the client's own agent
+// answers (OpenSSH's PROTOCOL.agent). It exists only once the client asked for
+// it, for all sessions of its connection and no longer than that.
+type agent struct {
+	mu       sync.Mutex
+	listener net.Listener
+	closed   bool
+}
+
+func (a *agent) listen(s *server) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.listener != nil || a.closed {
+		return !a.closed
+	}
+	listener, err := s.machine.Listen("unix", "")
+	if err != nil {
+		s.options.Log.Info("agent forwarding refused", "err", err)
+		return false
+	}
+	a.listener = listener
+	s.acceptAll(listener, func(conn net.Conn) { s.openBack("auth-agent@openssh.com", nil, conn) })
+	return true
+}
+
+func (a *agent) path() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.listener == nil {
+		return ""
+	}
+	return a.listener.Addr().String()
+}
+
+func (a *agent) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	if a.listener != nil {
+		a.listener.Close()
+	}
+}

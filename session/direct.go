@@ -1,0 +1,84 @@
+package session
+
+import (
+	"net"
+	"strconv"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// directTCPIP serves ssh -L, -D, -W and -J (RFC 4254 §7.2). The address is the
+// machine's: 127.0.0.1 is the machine itself, never the gateway.
+func (s *server) directTCPIP(channel ssh.NewChannel) {
+	var open directTCPIP
+	if ssh.Unmarshal(channel.ExtraData(), &open) != nil || open.Port > 65535 {
+		channel.Reject(ssh.ConnectionFailed, "malformed direct-tcpip")
+		return
+	}
+	s.direct(channel, "tcp", net.JoinHostPort(open.Host, strconv.Itoa(int(open.Port))))
+}
+
+// directStreamlocal serves ssh -L port:/path (OpenSSH's PROTOCOL, §2.4).
+func (s *server) directStreamlocal(channel ssh.NewChannel) {
+	var open directStreamlocal
+	if ssh.Unmarshal(channel.ExtraData(), &open) != nil || open.Path == "" {
+		channel.Reject(ssh.ConnectionFailed, "malformed direct-streamlocal")
+		return
+	}
+	s.direct(channel, "unix", open.Path)
+}
+
+func (s *server) direct(channel ssh.NewChannel, network, address string) {
+	conn, err := s.machine.Dial(network, address)
+	if err != nil {
+		channel.Reject(ssh.ConnectionFailed, err.Error())
+		return
+	}
+	ch, requests, err := channel.Accept()
+	if err != nil {
+		conn.Close()
+		return
+	}
+	s.join(ch, requests, conn)
+}
+
+// join serves a channel whose other side is a connection of the machine. When
+// the client closes the channel, the connection is closed whatever it still
+// has to say.
+func (s *server) join(ch ssh.Channel, requests <-chan *ssh.Request, conn net.Conn) {
+	s.tasks.Go(func() {
+		for request := range requests {
+			reply(request, false, nil)
+		}
+		conn.Close()
+	})
+	Join(s.tasks, ch, halfClosing(conn), s.options.Ready)
+}
+
+// halfClosing is the connection with CloseWrite, which TCP and unix sockets have.
+func halfClosing(conn net.Conn) halfCloser {
+	if half, ok := conn.(halfCloser); ok {
+		return half
+	}
+	return wholeCloser{conn}
+}
+
+type wholeCloser struct{ net.Conn }
+
+func (c wholeCloser) CloseWrite() error { return c.Close() }
+
+// openBack opens a channel to the client for a connection that arrived at the
+// machine, and serves it to its end.
+func (s *server) openBack(channelType string, extra []byte, conn net.Conn) {
+	defer s.channels.Add(-1)
+	if s.channels.Add(1) > MaxChannels {
+		conn.Close()
+		return
+	}
+	ch, requests, err := s.conn.OpenChannel(channelType, extra)
+	if err != nil {
+		conn.Close()
+		return
+	}
+	s.join(ch, requests, conn)
+}

@@ -1,0 +1,43 @@
+package session
+
+import "strings"
+
+// Bounds on what a client may say of its environment and its terminal.
+const (
+	maxEnv      = 64
+	maxEnvName  = 64
+	maxEnvValue = 4 << 10
+	maxTerm     = 64
+	maxModes    = 4 << 10
+)
+
+// acceptEnv says whether a client may set a variable (RFC 4254 §6.4). A list
+// of what is allowed, since what could run code on somebody's behalf
+// (LD_PRELOAD, BASH_ENV, PYTHONSTARTUP, …) has no end.
+func acceptEnv(name, value string) bool {
+	if len(name) > maxEnvName || len(value) > maxEnvValue || strings.ContainsAny(value, "\x00\n") || !isWord(name, "_") {
+		return false
+	}
+	switch name {
+	case "LANG", "LANGUAGE", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "GIT_PROTOCOL", "NO_COLOR":
+		return true
+	default:
+		return strings.HasPrefix(name, "LC_")
+	}
+}
+
+// validTerm keeps out what a program that looks TERM up could take for a path.
+func validTerm(term string) bool {
+	return len(term) <= maxTerm && isWord(term, "._+-")
+}
+
+// isWord says whether s is made of ASCII letters, digits and the others named.
+func isWord(s, others string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(others, c) >= 0) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,66 @@
+package session
+
+import (
+	"net"
+	"os"
+)
+
+// Machine is a place where an account's processes run and its addresses mean
+// something: a container seen from inside, or this machine.
+type Machine interface {
+	// Start runs a command as the machine's account. Without a pty its
+	// standard streams are the given files, which Start does not close; with
+	// one they are the pty's slave.
+	Start(Command, Stdio) (*Process, error)
+
+	// Dial connects to a "tcp" or "unix" address as seen from the machine.
+	Dial(network, address string) (net.Conn, error)
+
+	// Listen listens on a "tcp" or "unix" address of the machine. An empty
+	// unix address is a new socket in a new directory that only the account
+	// can enter. Closing the listener removes what Listen made.
+	Listen(network, address string) (net.Listener, error)
+
+	// Close gives up what the machine holds for its user. Processes that need
+	// nothing of it live on.
+	Close() error
+}
+
+// Kinds of Command, named as the requests that start them (RFC 4254 §6.5).
+const (
+	Shell     = "shell"
+	Exec      = "exec"
+	Subsystem = "subsystem"
+)
+
+// Command is what a session asks to run.
+type Command struct {
+	Kind string   // Shell, Exec or Subsystem
+	Line string   // the command line, or the subsystem's name
+	Env  []string // NAME=value, on top of the account's own environment
+	Pty  *Pty     // nil: no pty
+}
+
+// Pty is what a pty-req asks for (RFC 4254 §6.2).
+type Pty struct {
+	Term  string
+	Size  Size
+	Modes string // encoded terminal modes (RFC 4254 §8)
+}
+
+// Size is a terminal's size in characters and in pixels.
+type Size struct {
+	Columns, Rows, Width, Height uint32
+}
+
+// Stdio are a process's ends of its standard streams.
+type Stdio struct {
+	In, Out, Err *os.File
+}
+
+// Process is a started command.
+type Process struct {
+	Pty    *os.File                // the master, owned by the caller; nil without a pty
+	Exit   <-chan Exit             // gives how it ended, once; closed without a value if that is lost
+	Signal func(name string) error // to its process group; name as in RFC 4254 §6.10, "TERM"
+}

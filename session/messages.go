@@ -1,0 +1,76 @@
+package session
+
+import (
+	"golang.org/x/crypto/ssh"
+)
+
+// Payloads of channel requests and opens, in RFC 4254's order and names.
+// ssh.Unmarshal reads them: it bounds every field by the payload it was given.
+type (
+	ptyRequest struct { // §6.2
+		Term                         string
+		Columns, Rows, Width, Height uint32
+		Modes                        string
+	}
+	windowChange struct { // §6.7
+		Columns, Rows, Width, Height uint32
+	}
+	envRequest       struct{ Name, Value string } // §6.4
+	execRequest      struct{ Command string }     // §6.5
+	subsystemRequest struct{ Name string }        // §6.5
+	signalRequest    struct{ Name string }        // §6.9
+
+	exitStatus struct{ Status uint32 } // §6.10
+	exitSignal struct {                // §6.10
+		Name       string
+		CoreDumped bool
+		Message    string
+		Language   string
+	}
+
+	tcpipForward struct { // §7.1
+		Address string
+		Port    uint32
+	}
+	forwardedTCPIP struct { // §7.2
+		Address           string
+		Port              uint32
+		OriginatorAddress string
+		OriginatorPort    uint32
+	}
+	directTCPIP struct { // §7.2
+		Host              string
+		Port              uint32
+		OriginatorAddress string
+		OriginatorPort    uint32
+	}
+
+	// OpenSSH's PROTOCOL, §2.4: unix domain socket forwarding.
+	directStreamlocal struct {
+		Path           string
+		ReservedString string
+		ReservedUint   uint32
+	}
+	streamlocalForward   struct{ Path string }
+	forwardedStreamlocal struct {
+		Path     string
+		Reserved string
+	}
+)
+
+// Exit is how a process ended, as the channel request that says it.
+type Exit struct {
+	Request string // exit-status or exit-signal
+	Payload []byte
+}
+
+// ExitStatus is the end of a process that exited by itself.
+func ExitStatus(code int) Exit {
+	return Exit{"exit-status", ssh.Marshal(exitStatus{uint32(code)})}
+}
+
+// ExitSignal is the end of a process that a signal killed; name is without
+// its SIG.
+func ExitSignal(name string, coreDumped bool) Exit {
+	return Exit{"exit-signal", ssh.Marshal(exitSignal{Name: name, CoreDumped: coreDumped})}
+}

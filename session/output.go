@@ -1,0 +1,83 @@
+package session
+
+import (
+	"io"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// eofGrace is how long an EOF is held back for the exit status that usually
+// follows at once.
+const eofGrace = 100 * time.Millisecond
+
+// Output is what a process sends to a session channel.
+type Output struct {
+	Channel        ssh.Channel
+	Stdout, Stderr io.Reader
+	Exit           <-chan Exit     // how it ended; closed without a value if nobody knows
+	InputEnded     <-chan struct{} // closed when the channel's peer sent EOF
+	Ready          func()          // waits until the connection can take more
+}
+
+// Drain copies both streams, says how the process ended, and closes the
+// channel, in the one order that every client understands:
+//
+//	all stdout and stderr → exit-status or exit-signal → one EOF → CLOSE
+//
+// EOF comes after both streams, since x/crypto drops stderr that follows it,
+// and after the exit status, since a client that has ended its own input
+// answers EOF with CLOSE and would never see a status after it. Only a client
+// whose input is still open gets an early EOF from a process that closed its
+// output and lives on: it may be waiting for it.
+//
+// A peer that closes the channel ends the copies by an error; then whoever
+// reads the channel's requests must close the streams.
+func (o Output) Drain(tasks *Tasks) {
+	defer o.Channel.Close()
+	o.copyStreams(tasks)
+	exit, known, eofSent := o.awaitExit()
+	if known {
+		o.Channel.SendRequest(exit.Request, false, exit.Payload)
+	}
+	if !eofSent {
+		o.Channel.CloseWrite()
+	}
+}
+
+func (o Output) copyStreams(tasks *Tasks) {
+	stderrEnded := make(chan struct{})
+	tasks.Go(func() {
+		defer close(stderrEnded)
+		if o.Stderr != nil {
+			Copy(o.Channel.Stderr(), o.Stderr, o.Ready)
+		}
+	})
+	Copy(o.Channel, o.Stdout, o.Ready)
+	<-stderrEnded
+}
+
+func (o Output) awaitExit() (exit Exit, known, eofSent bool) {
+	grace := time.NewTimer(eofGrace)
+	defer grace.Stop()
+	for {
+		select {
+		case exit, known = <-o.Exit:
+			return exit, known, eofSent
+		case <-grace.C:
+			if !closed(o.InputEnded) {
+				o.Channel.CloseWrite()
+				eofSent = true
+			}
+		}
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,65 @@
+package session
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// newPipes makes the three pipes of a process without a pty. They are made on
+// this side, so a machine gets descriptors and gives none back whose kind or
+// flags it could choose.
+func newPipes() (ours, theirs Stdio, err error) {
+	defer func() {
+		if err != nil {
+			ours.close()
+			theirs.close()
+		}
+	}()
+	if theirs.In, ours.In, err = newPipe(); err != nil {
+		return ours, theirs, err
+	}
+	if ours.Out, theirs.Out, err = newPipe(); err != nil {
+		return ours, theirs, err
+	}
+	if ours.Err, theirs.Err, err = newPipe(); err != nil {
+		return ours, theirs, err
+	}
+	return ours, theirs, nil
+}
+
+// newPipe makes a pipe, big enough that a busy stream costs few wake-ups.
+// Whoever has used up what an ordinary user may have of those gets a small one.
+func newPipe() (read, write *os.File, err error) {
+	read, write, err = os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	control(write, func(fd int) error {
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 4*copySize)
+		return err
+	})
+	return read, write, nil
+}
+
+func (s Stdio) close() {
+	for _, file := range []*os.File{s.In, s.Out, s.Err} {
+		if file != nil {
+			file.Close()
+		}
+	}
+}
+
+// control calls f with the file's descriptor and leaves it in the poller, as
+// File.Fd would not.
+func control(file *os.File, f func(fd int) error) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) { failed = f(int(fd)) }); err != nil {
+		return err
+	}
+	return failed
+}

@@ -1,0 +1,129 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Limits on one connection. sshd counts sessions only; a browser behind -D
+// opens forwards by the hundred, and every open channel may hold a window of
+// memory.
+const (
+	MaxSessions = 250
+	MaxChannels = 1000
+)
+
+// Conn is an authenticated SSH connection as x/crypto hands it out.
+type Conn struct {
+	ssh.Conn
+	Channels <-chan ssh.NewChannel
+	Requests <-chan *ssh.Request
+}
+
+// Options are what Serve needs besides a connection and a machine.
+type Options struct {
+	Env   []string // set for every process: SSH_CONNECTION and the like
+	Ready func()   // waits until the connection can take more data; may be nil
+	Log   *slog.Logger
+	Tasks *Tasks
+}
+
+// Serve answers a connection's channels and requests with a machine. It
+// returns when the connection has ended and nothing of it is left here; the
+// machine stays open.
+func Serve(ctx context.Context, conn Conn, machine Machine, options Options) {
+	s := &server{
+		conn:    conn,
+		machine: machine,
+		options: options,
+		tasks:   &Tasks{Panicked: options.Tasks.Panicked},
+	}
+	s.forwards = newForwards(s)
+	s.tasks.Go(s.globalRequests)
+	for channel := range conn.Channels {
+		s.tasks.Go(func() { s.open(channel) })
+	}
+	s.forwards.closeAll()
+	s.agent.close()
+	s.tasks.Wait()
+}
+
+// server is one connection being served.
+type server struct {
+	conn     Conn
+	machine  Machine
+	options  Options
+	tasks    *Tasks
+	forwards *forwards
+	agent    agent
+
+	channels       atomic.Int32
+	sessions       atomic.Int32
+	noMoreSessions atomic.Bool
+}
+
+// open answers CHANNEL_OPEN (RFC 4254 §5.1) and serves the channel to its end.
+func (s *server) open(channel ssh.NewChannel) {
+	defer s.channels.Add(-1)
+	if s.channels.Add(1) > MaxChannels {
+		channel.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d channels", MaxChannels))
+		return
+	}
+	switch channel.ChannelType() {
+	case "session":
+		s.openSession(channel)
+	case "direct-tcpip":
+		s.directTCPIP(channel)
+	case "direct-streamlocal@openssh.com":
+		s.directStreamlocal(channel)
+	default:
+		channel.Reject(ssh.UnknownChannelType, "unsupported channel type")
+	}
+}
+
+func (s *server) openSession(channel ssh.NewChannel) {
+	defer s.sessions.Add(-1)
+	switch {
+	case s.sessions.Add(1) > MaxSessions:
+		channel.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d sessions", MaxSessions))
+	case s.noMoreSessions.Load():
+		channel.Reject(ssh.Prohibited, "the client said no-more-sessions")
+	default:
+		ch, requests, err := channel.Accept()
+		if err == nil {
+			newSession(s, ch).serve(requests)
+		}
+	}
+}
+
+// globalRequests answers requests one by one, since their replies carry
+// nothing but their order (RFC 4254 §4).
+func (s *server) globalRequests() {
+	for request := range s.conn.Requests {
+		switch request.Type {
+		case "tcpip-forward":
+			s.forwards.tcpip(request)
+		case "cancel-tcpip-forward":
+			s.forwards.cancelTCPIP(request)
+		case "streamlocal-forward@openssh.com":
+			s.forwards.streamlocal(request)
+		case "cancel-streamlocal-forward@openssh.com":
+			s.forwards.cancelStreamlocal(request)
+		case "no-more-sessions@openssh.com":
+			s.noMoreSessions.Store(true)
+			reply(request, true, nil)
+		default: // keepalive@openssh.com too: sshd answers it so
+			reply(request, false, nil)
+		}
+	}
+}
+
+func reply(request *ssh.Request, ok bool, payload []byte) {
+	if request.WantReply {
+		request.Reply(ok, payload)
+	}
+}

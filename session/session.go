@@ -1,0 +1,230 @@
+package session
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
+)
+
+// session is one session channel (RFC 4254 §6): requests that prepare it, one
+// that starts a command, and requests to the running command. The loop that
+// reads them never waits for the command, so nothing a command does delays a
+// window-change or another channel.
+type session struct {
+	server  *server
+	channel ssh.Channel
+	env     []string
+	pty     *Pty
+
+	process    *Process // nil until the start
+	streams    Stdio    // our ends: three pipes, or the pty's master as Out alone
+	inputEnded chan struct{}
+	copying    sync.WaitGroup
+}
+
+func newSession(s *server, channel ssh.Channel) *session {
+	return &session{server: s, channel: channel, inputEnded: make(chan struct{})}
+}
+
+// serve answers requests until the channel is closed, then lets go of the
+// process: its pty is hung up and its pipes are closed. What survives that,
+// survives.
+func (s *session) serve(requests <-chan *ssh.Request) {
+	for request := range requests {
+		started := s.process != nil
+		reply(request, s.answer(request), nil)
+		if !started && s.process != nil {
+			s.run()
+		}
+	}
+	s.channel.Close()
+	s.streams.close()
+	s.copying.Wait()
+}
+
+func (s *session) answer(request *ssh.Request) bool {
+	switch request.Type {
+	case "env":
+		return s.addEnv(request.Payload)
+	case "pty-req":
+		return s.requestPty(request.Payload)
+	case "auth-agent-req@openssh.com":
+		return s.server.agent.listen(s.server)
+	case Shell:
+		return s.start(Shell, "")
+	case Exec:
+		var exec execRequest
+		return ssh.Unmarshal(request.Payload, &exec) == nil && s.start(Exec, exec.Command)
+	case Subsystem:
+		var subsystem subsystemRequest
+		return ssh.Unmarshal(request.Payload, &subsystem) == nil && s.start(Subsystem, subsystem.Name)
+	case "window-change":
+		return s.resize(request.Payload)
+	case "signal":
+		var signal signalRequest
+		return ssh.Unmarshal(request.Payload, &signal) == nil && s.process != nil && s.process.Signal(signal.Name) == nil
+	case "break":
+		return s.sendBreak()
+	case "eow@openssh.com": // the client can write no more of our output
+		return s.stopOutput()
+	default:
+		return false
+	}
+}
+
+func (s *session) addEnv(payload []byte) bool {
+	var env envRequest
+	if ssh.Unmarshal(payload, &env) != nil || !acceptEnv(env.Name, env.Value) || len(s.env) >= maxEnv {
+		return false
+	}
+	s.env = append(s.env, env.Name+"="+env.Value)
+	return true
+}
+
+func (s *session) requestPty(payload []byte) bool {
+	var r ptyRequest
+	if ssh.Unmarshal(payload, &r) != nil || s.process != nil || s.pty != nil || !validTerm(r.Term) || len(r.Modes) > maxModes {
+		return false
+	}
+	s.pty = &Pty{Term: r.Term, Size: Size{r.Columns, r.Rows, r.Width, r.Height}, Modes: r.Modes}
+	return true
+}
+
+// start starts the command. A machine that cannot says why on stderr, as
+// sshd's child would, since a refused request tells the person nothing.
+func (s *session) start(kind, line string) bool {
+	if s.process != nil || strings.ContainsRune(line, 0) {
+		return false
+	}
+	command := Command{Kind: kind, Line: line, Pty: s.pty, Env: slices.Concat(s.server.options.Env, s.env)}
+	if path := s.server.agent.path(); path != "" {
+		command.Env = append(command.Env, "SSH_AUTH_SOCK="+path)
+	}
+	var err error
+	if s.process, s.streams, err = s.startOn(s.server.machine, command); err == nil {
+		return true
+	}
+	s.server.options.Log.Warn("command not started", "kind", kind, "err", err)
+	if kind == Subsystem {
+		return false
+	}
+	fmt.Fprintf(s.channel.Stderr(), "%v%s", err, s.newline())
+	s.process = neverStarted()
+	return true
+}
+
+func (s *session) startOn(machine Machine, command Command) (*Process, Stdio, error) {
+	if command.Pty != nil {
+		process, err := machine.Start(command, Stdio{})
+		if err != nil {
+			return nil, Stdio{}, err
+		}
+		return process, Stdio{Out: process.Pty}, nil
+	}
+	ours, theirs, err := newPipes()
+	if err != nil {
+		return nil, Stdio{}, err
+	}
+	defer theirs.close()
+	process, err := machine.Start(command, theirs)
+	if err != nil {
+		ours.close()
+		return nil, Stdio{}, err
+	}
+	return process, ours, nil
+}
+
+// neverStarted stands for a process that could not be started.
+func neverStarted() *Process {
+	exit := make(chan Exit, 1)
+	exit <- ExitStatus(255)
+	return &Process{Exit: exit, Signal: func(string) error { return os.ErrProcessDone }}
+}
+
+func (s *session) newline() string {
+	if s.pty != nil { // the client's terminal is raw by now
+		return "\r\n"
+	}
+	return "\n"
+}
+
+// run moves data between the channel and the process until both have no more.
+func (s *session) run() {
+	output := Output{
+		Channel:    s.channel,
+		Exit:       s.process.Exit,
+		InputEnded: s.inputEnded,
+		Ready:      s.server.options.Ready,
+	}
+	if s.streams.Out != nil {
+		output.Stdout = s.streams.Out
+	}
+	if s.streams.Err != nil {
+		output.Stderr = s.streams.Err
+	}
+	s.copying.Add(2)
+	s.server.tasks.Go(func() {
+		defer s.copying.Done()
+		s.copyInput()
+	})
+	s.server.tasks.Go(func() {
+		defer s.copying.Done()
+		output.Drain(s.server.tasks)
+	})
+}
+
+// copyInput passes the client's data on, and reads on when the process takes
+// no more, so that the client is never stuck with data that nobody wants. The
+// end of input is not a hangup: as with sshd, a pty's master stays open.
+func (s *session) copyInput() {
+	defer close(s.inputEnded)
+	var err error
+	switch {
+	case s.streams.In != nil:
+		err = Copy(s.streams.In, s.channel, nil)
+		s.streams.In.Close()
+	case s.streams.Out != nil:
+		err = Copy(s.streams.Out, s.channel, nil)
+	}
+	if err != nil && isOpenSSH(s.server.conn.ClientVersion()) { // then what feeds the client can stop early
+		s.channel.SendRequest("eow@openssh.com", false, nil)
+	}
+	io.Copy(io.Discard, s.channel)
+}
+
+func isOpenSSH(version []byte) bool {
+	return strings.HasPrefix(string(version), "SSH-2.0-OpenSSH")
+}
+
+func (s *session) resize(payload []byte) bool {
+	var w windowChange
+	if ssh.Unmarshal(payload, &w) != nil || s.pty == nil {
+		return false
+	}
+	s.pty.Size = Size(w)
+	if s.process == nil {
+		return true
+	}
+	return s.process.Pty != nil && SetSize(s.process.Pty, s.pty.Size) == nil
+}
+
+func (s *session) sendBreak() bool { // RFC 4335
+	if s.process == nil || s.process.Pty == nil {
+		return false
+	}
+	return control(s.process.Pty, func(fd int) error { return unix.IoctlSetInt(fd, unix.TCSBRK, 0) }) == nil
+}
+
+// stopOutput closes our end of stdout: the process gets SIGPIPE.
+func (s *session) stopOutput() bool {
+	if s.streams.In == nil || s.streams.Out == nil { // no process, or a pty, which is not to be hung up
+		return false
+	}
+	return s.streams.Out.Close() == nil
+}
