@@ -1,0 +1,48 @@
+package auth
+
+import (
+	"fmt"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// User is a person who logs in to the gateway.
+type User struct {
+	Name     string
+	Password string            // an argon2id or bcrypt hash; "": no password opens
+	Keys     []ssh.PublicKey   // any one of them opens
+	Hosts    map[string]string // host to account; "": the host's own account
+}
+
+// check says what is wrong with the user, without any part of a credential.
+func (u User) check() error {
+	if err := CheckName(u.Name); err != nil {
+		return fmt.Errorf("user: %w", err)
+	}
+	if u.Password != "" {
+		if err := CheckHash(u.Password); err != nil {
+			return fmt.Errorf("user %s: password: %w", u.Name, err)
+		}
+	}
+	for _, key := range u.Keys {
+		if err := checkKey(key); err != nil {
+			return fmt.Errorf("user %s: %w", u.Name, err)
+		}
+	}
+	return u.checkHosts()
+}
+
+func (u User) checkHosts() error {
+	for host, account := range u.Hosts {
+		if err := CheckName(host); err != nil {
+			return fmt.Errorf("user %s: host: %w", u.Name, err)
+		}
+		if account == "" {
+			continue
+		}
+		if err := CheckName(account); err != nil {
+			return fmt.Errorf("user %s: account on %s: %w", u.Name, host, err)
+		}
+	}
+	return nil
+}
