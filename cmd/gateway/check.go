@@ -1,0 +1,26 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newCheckCommand() *cobra.Command {
+	path := defaultConfig
+	command := &cobra.Command{
+		Use:   "check",
+		Short: "Say whether a configuration file is right, and what is wrong with it",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			config, err := loadConfig(path)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(command.OutOrStdout(), "%s: ok, %d users, %d hosts\n", path, len(config.Users), len(config.Hosts))
+			return nil
+		},
+	}
+	command.Flags().StringVar(&path, "config", path, "configuration `file`")
+	return command
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"go.yaml.in/yaml/v4"
+
+	"berth/hosts"
+)
+
+func (d *document) host(name, value *yaml.Node) hosts.Entry {
+	given := d.fields(value, "a host", "route", "address", "container", "account", "key_file", "host_key")
+	route, _ := d.text(given["route"], "route")
+	entry := hosts.Entry{
+		Name:      d.name(name, "host"),
+		Route:     route,
+		Address:   d.address(given["address"]),
+		Container: d.container(given["container"]),
+		Account:   d.name(given["account"], "account"),
+		Key:       d.keyFile(given["key_file"]),
+		HostKey:   d.publicKey(given["host_key"], "host_key"),
+	}
+	r := routeCheck{d, given, route, name.Line}
+	switch route {
+	case hosts.RouteSshd:
+		r.sshd()
+	case hosts.RouteExec:
+		r.needs("container")
+		r.refuses("address", "key_file", "host_key")
+	case hosts.RouteLocal:
+		r.refuses("address", "container", "key_file", "host_key")
+	case "":
+		d.wrong(name.Line, "host %.64q has no route; write route: sshd, exec or local", name.Value)
+	default:
+		known := []string{hosts.RouteSshd, hosts.RouteExec, hosts.RouteLocal}
+		d.wrong(given["route"].Line, "unknown route %.64q; %s", route, suggest(route, known))
+	}
+	return entry
+}
+
+// routeCheck finds fields of a host that its route lacks or does not take.
+type routeCheck struct {
+	d     *document
+	given map[string]*yaml.Node
+	route string
+	line  int // of the host's name
+}
+
+func (r routeCheck) sshd() {
+	switch {
+	case r.given["address"] == nil && r.given["container"] == nil:
+		r.d.wrong(r.line, "route sshd needs address: or container:")
+	case r.given["address"] == nil:
+		r.refuses("key_file", "host_key") // a container has the user CA and pinned keys
+	case r.given["container"] != nil:
+		r.d.wrong(r.given["container"].Line, "route sshd takes address: or container:, not both")
+	default:
+		r.needs("host_key")
+	}
+}
+
+func (r routeCheck) needs(field string) {
+	if r.given[field] == nil {
+		r.d.wrong(r.line, "route %s needs %s:", r.route, field)
+	}
+}
+
+func (r routeCheck) refuses(fields ...string) {
+	for _, field := range fields {
+		if n := r.given[field]; n != nil {
+			r.d.wrong(n.Line, "route %s takes no %s:; leave it out", r.route, field)
+		}
+	}
+}

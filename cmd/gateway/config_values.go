@@ -1,0 +1,161 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+	"golang.org/x/crypto/ssh"
+
+	"berth/auth"
+)
+
+// The values of gateway.yaml. Each reads one node; where that is nil or wrong
+// it returns nothing.
+
+func (d *document) name(n *yaml.Node, what string) string {
+	name, ok := d.text(n, what)
+	if !ok {
+		return ""
+	}
+	if err := auth.CheckName(name); err != nil {
+		d.wrong(n.Line, "%s: %v", what, err)
+	}
+	return name
+}
+
+func (d *document) listen(n *yaml.Node) string {
+	address, ok := d.text(n, "listen")
+	if ok && !isAddress(address, 0) {
+		d.wrong(n.Line, "listen must be an address; write :2222 or 127.0.0.1:2222")
+	}
+	return address
+}
+
+func (d *document) address(n *yaml.Node) string {
+	address, ok := d.text(n, "address")
+	if ok && (!isAddress(address, 1) || strings.HasPrefix(address, ":")) {
+		d.wrong(n.Line, "address must be host:port, such as 127.0.0.1:4432")
+	}
+	return address
+}
+
+func isAddress(s string, minPort uint64) bool {
+	host, port, err := net.SplitHostPort(s)
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	return err == nil && portErr == nil && number >= minPort && !strings.ContainsAny(host, " \t/@")
+}
+
+func (d *document) stateDir(n *yaml.Node) string {
+	dir, ok := d.text(n, "state")
+	if ok && !filepath.IsAbs(dir) {
+		d.wrong(n.Line, "state must be an absolute path, such as /var/lib/berth")
+	}
+	return dir
+}
+
+func (d *document) docker(n *yaml.Node) string {
+	engine, ok := d.text(n, "docker")
+	if ok && !isEngine(engine) {
+		d.wrong(n.Line, "docker must be unix:///var/run/docker.sock or the like, or tcp://host:port")
+	}
+	return engine
+}
+
+func isEngine(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil {
+		return false
+	}
+	switch u.Scheme {
+	case "unix":
+		return u.Host == "" && filepath.IsAbs(u.Path)
+	case "tcp", "http", "https":
+		return isAddress(u.Host, 1)
+	default:
+		return false
+	}
+}
+
+func (d *document) container(n *yaml.Node) string {
+	container, ok := d.text(n, "container")
+	if ok && (container == "" || strings.ContainsFunc(container, notInContainerName)) {
+		d.wrong(n.Line, "container must be a name or id, as docker ps shows it")
+	}
+	return container
+}
+
+func notInContainerName(r rune) bool {
+	switch {
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+		return false
+	}
+	return r != '_' && r != '.' && r != '-'
+}
+
+func (d *document) password(n *yaml.Node) string {
+	hash, ok := d.text(n, "password")
+	if !ok {
+		return ""
+	}
+	d.secret = true
+	if err := auth.CheckHash(hash); err != nil {
+		d.wrong(n.Line, "password: %v; make one with: gateway hash-password", err)
+	}
+	return hash
+}
+
+func (d *document) publicKey(n *yaml.Node, what string) ssh.PublicKey {
+	line, ok := d.text(n, what)
+	if !ok {
+		return nil
+	}
+	key, err := auth.ParseKey(line)
+	if err != nil {
+		d.wrong(n.Line, "%s: %v", what, err)
+	}
+	return key
+}
+
+// keyFile reads a private key; a relative path begins at the configuration.
+func (d *document) keyFile(n *yaml.Node) ssh.Signer {
+	path, ok := d.text(n, "key_file")
+	if !ok {
+		return nil
+	}
+	if path == "" || strings.ContainsAny(path, "\x00\n") {
+		d.wrong(n.Line, "key_file must be the path of a private key, not the key")
+		return nil
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(d.path), path)
+	}
+	key, err := readKey(path)
+	if err != nil {
+		d.wrong(n.Line, "key_file: %s %v", path, err)
+	}
+	return key
+}
+
+func readKey(path string) (ssh.Signer, error) {
+	data, mode, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	if mode&0o026 != 0 {
+		return nil, fmt.Errorf("is open to others (mode %04o); run: chmod g-w,o-rwx %s", mode, path)
+	}
+	key, err := ssh.ParsePrivateKey(data)
+	if locked := (*ssh.PassphraseMissingError)(nil); errors.As(err, &locked) {
+		return nil, errors.New("has a passphrase; use a key without one")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("is not a private key; make one with: ssh-keygen -t ed25519 -f %s", path)
+	}
+	return key, nil
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// configError is one thing wrong with a configuration file. It says what would
+// be right, and never quotes a password, hash or key.
+type configError struct {
+	path string
+	line int // 0: the file as such
+	text string
+}
+
+func (e configError) Error() string {
+	if e.line == 0 {
+		return e.path + ": " + e.text
+	}
+	return fmt.Sprintf("%s:%d: %s", e.path, e.line, e.text)
+}
+
+// configErrors is everything wrong with a file, one a line, in its order.
+type configErrors []configError
+
+func (e configErrors) Error() string {
+	lines := make([]string, len(e))
+	for i := range e {
+		lines[i] = e[i].Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// document is a YAML file being read. Reading goes on after an error, so that
+// a person learns of all of them at once.
+//
+// Every single value is taken as the text that stands in the file, so a host
+// may be named no or 1e3. A key without a value is as good as no key.
+type document struct {
+	path   string
+	secret bool // a password was given
+	errs   configErrors
+}
+
+func (d *document) wrong(line int, format string, args ...any) {
+	d.errs = append(d.errs, configError{d.path, line, fmt.Sprintf(format, args...)})
+}
+
+// err is nil if nothing was wrong. What an alias repeats is wrong only once.
+func (d *document) err() error {
+	if len(d.errs) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(d.errs, func(a, b configError) int { return a.line - b.line })
+	return slices.Compact(d.errs)
+}
+
+// parse returns the root of the file, or nil if there is none.
+func (d *document) parse(data []byte) *yaml.Node {
+	if line := lineOfNonText(data); line > 0 {
+		d.wrong(line, "not text; write UTF-8 without control characters")
+		return nil
+	}
+	loader, err := yaml.NewLoader(bytes.NewReader(data))
+	if err != nil {
+		d.wrong(1, "%v", err)
+		return nil
+	}
+	var first, second yaml.Node
+	if err := loader.Load(&first); err == io.EOF {
+		d.wrong(1, "the file is empty; begin with users:")
+		return nil
+	} else if err != nil {
+		d.syntax(err, data)
+		return nil
+	}
+	if err := loader.Load(&second); err == nil {
+		d.wrong(second.Line, "a second document begins here; keep everything in one")
+	} else if err != io.EOF {
+		d.syntax(err, data)
+	}
+	return present(first.Content[0])
+}
+
+func lineOfNonText(data []byte) int {
+	number := 0
+	for line := range bytes.Lines(data) {
+		number++
+		if !utf8.Valid(line) || bytes.ContainsFunc(line, isControl) {
+			return number
+		}
+	}
+	return 0
+}
+
+func isControl(r rune) bool {
+	return unicode.IsControl(r) && !strings.ContainsRune("\t\r\n", r)
+}
+
+// syntax words what the YAML library found.
+func (d *document) syntax(err error, data []byte) {
+	var at *yaml.LoadError
+	if !errors.As(err, &at) {
+		d.wrong(1, "not valid YAML")
+		return
+	}
+	text := "not valid YAML: " + at.Message
+	if at.ContextMsg != "" {
+		text += " " + at.ContextMsg
+	}
+	if begin := at.ContextMark.Line; begin > 0 && begin != at.Mark.Line {
+		text += fmt.Sprintf(" that begins on line %d", begin)
+	}
+	switch begin := byteAt(data, at.Mark); {
+	case begin == '\t':
+		text = "a tab cannot indent; use spaces"
+	case begin == '*': // the library would quote what may be a password
+		text = "a value that begins with * needs quotes, or an anchor of that name before it"
+	case begin == '@' || begin == '`' || begin == '%':
+		text = fmt.Sprintf("a value that begins with %c needs quotes", begin)
+	case strings.HasPrefix(at.Message, "mapping values are not allowed"):
+		text = "not valid YAML: a key does not belong here; indent keys that belong together alike, and quote a value with \": \" in it"
+	}
+	d.wrong(max(at.Mark.Line, 1), "%s", text)
+}
+
+func byteAt(data []byte, at yaml.Mark) byte {
+	lines := bytes.Split(data, []byte("\n"))
+	if at.Line < 1 || at.Line > len(lines) || at.Column < 1 || at.Column > len(lines[at.Line-1]) {
+		return 0
+	}
+	return lines[at.Line-1][at.Column-1]
+}
+
+// present follows an alias, and returns nil for a key without a value.
+func present(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return nil
+	}
+	return n
+}
+
+// text is a single value; what names it in an error. It is not ok if n is nil.
+func (d *document) text(n *yaml.Node, what string) (text string, ok bool) {
+	switch {
+	case n == nil:
+		return "", false
+	case n.Kind != yaml.ScalarNode:
+		d.wrong(n.Line, "%s must be a single value, not a list or mapping", what)
+		return "", false
+	case n.Style&yaml.TaggedStyle != 0:
+		d.wrong(n.Line, "%s has a YAML tag; leave the tag out", what)
+		return "", false
+	}
+	return n.Value, true
+}
+
+// list calls read for every item.
+func (d *document) list(n *yaml.Node, what string, read func(item *yaml.Node)) {
+	if n == nil {
+		return
+	}
+	if n.Kind != yaml.SequenceNode {
+		d.wrong(n.Line, "%s must be a list; begin each item with \"- \"", what)
+		return
+	}
+	for _, item := range n.Content {
+		if value := present(item); value != nil {
+			read(value)
+		} else {
+			d.wrong(item.Line, "an item of %s is empty; leave it out", what)
+		}
+	}
+}
+
+// each calls read for every key and its value, which is nil if there is none.
+func (d *document) each(n *yaml.Node, what string, read func(key, value *yaml.Node)) {
+	if n == nil {
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		d.wrong(n.Line, "%s must be a mapping; write \"key: value\" pairs", what)
+		return
+	}
+	seen := make(map[string]int)
+	for pair := range slices.Chunk(n.Content, 2) {
+		key, value := pair[0], pair[1]
+		if key.Kind != yaml.ScalarNode {
+			d.wrong(key.Line, "a key of %s must be a word", what)
+			continue
+		}
+		if first, twice := seen[key.Value]; twice {
+			d.wrong(key.Line, "%.64q is given twice; keep this or line %d", key.Value, first)
+			continue
+		}
+		seen[key.Value] = key.Line
+		read(key, present(value))
+	}
+}
+
+// fields returns the values of a mapping whose keys are known, those without a
+// value left out.
+func (d *document) fields(n *yaml.Node, what string, known ...string) map[string]*yaml.Node {
+	values := make(map[string]*yaml.Node)
+	d.each(n, what, func(key, value *yaml.Node) {
+		if !slices.Contains(known, key.Value) {
+			d.wrong(key.Line, "unknown key %.64q in %s; %s", key.Value, what, suggest(key.Value, known))
+		} else if value != nil {
+			values[key.Value] = value
+		}
+	})
+	return values
+}

@@ -1,0 +1,39 @@
+// Command gateway is one SSH port in front of every host on a box.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	if err := newCommand().Execute(); err != nil {
+		printError(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func newCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "gateway",
+		Short:         "One SSH port in front of every host on a box",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(newCheckCommand(), newHashPasswordCommand())
+	return root
+}
+
+// printError begins with the program's name; the lines about a configuration
+// begin with its path, as those of a compiler do.
+func printError(w io.Writer, err error) {
+	if lines := (configErrors)(nil); errors.As(err, &lines) {
+		fmt.Fprintln(w, lines)
+		return
+	}
+	fmt.Fprintf(w, "gateway: %v\n", err)
+}
