@@ -14,7 +14,7 @@ func (d *document) host(name, value *yaml.Node) hosts.Entry {
 		Route:     route,
 		Address:   d.address(given["address"]),
 		Container: d.container(given["container"]),
-		Account:   d.name(given["account"], "account"),
+		Account:   d.account(given["account"]),
 		Key:       d.keyFile(given["key_file"]),
 		HostKey:   d.publicKey(given["host_key"], "host_key"),
 	}
@@ -23,7 +23,7 @@ func (d *document) host(name, value *yaml.Node) hosts.Entry {
 	case hosts.RouteSshd:
 		r.sshd()
 	case hosts.RouteExec:
-		r.needs("container")
+		r.needs("container", "write the name or id that docker ps shows")
 		r.refuses("address", "key_file", "host_key")
 	case hosts.RouteLocal:
 		r.refuses("address", "container", "key_file", "host_key")
@@ -47,26 +47,27 @@ type routeCheck struct {
 func (r routeCheck) sshd() {
 	switch {
 	case r.given["address"] == nil && r.given["container"] == nil:
-		r.d.wrong(r.line, "route sshd needs address: or container:")
+		r.d.wrong(r.line, "route sshd needs an address or a container; write one of them")
 	case r.given["address"] == nil:
-		r.refuses("key_file", "host_key") // a container has the user CA and pinned keys
+		r.route = "sshd into a container" // which has the user CA and a pinned host key
+		r.refuses("key_file", "host_key")
 	case r.given["container"] != nil:
-		r.d.wrong(r.given["container"].Line, "route sshd takes address: or container:, not both")
+		r.d.wrong(r.given["container"].Line, "route sshd takes an address or a container; leave one out")
 	default:
-		r.needs("host_key")
+		r.needs("host_key", "write the line of its /etc/ssh/ssh_host_ed25519_key.pub")
 	}
 }
 
-func (r routeCheck) needs(field string) {
+func (r routeCheck) needs(field, hint string) {
 	if r.given[field] == nil {
-		r.d.wrong(r.line, "route %s needs %s:", r.route, field)
+		r.d.wrong(r.line, "route %s needs %s; %s", r.route, field, hint)
 	}
 }
 
 func (r routeCheck) refuses(fields ...string) {
 	for _, field := range fields {
 		if n := r.given[field]; n != nil {
-			r.d.wrong(n.Line, "route %s takes no %s:; leave it out", r.route, field)
+			r.d.wrong(n.Line, "route %s takes no %s; leave it out", r.route, field)
 		}
 	}
 }

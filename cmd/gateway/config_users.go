@@ -35,7 +35,7 @@ func (d *document) publicKeys(n *yaml.Node) []ssh.PublicKey {
 func (d *document) grants(n *yaml.Node) map[string]string {
 	grants := make(map[string]string)
 	d.each(n, "hosts", func(host, account *yaml.Node) {
-		grants[d.name(host, "host")] = d.name(account, "account")
+		grants[d.name(host, "host")] = d.account(account)
 	})
 	return grants
 }

@@ -29,6 +29,14 @@ func (d *document) name(n *yaml.Node, what string) string {
 	return name
 }
 
+// account may be empty, for the host's own.
+func (d *document) account(n *yaml.Node) string {
+	if n != nil && n.Kind == yaml.ScalarNode && n.Value == "" {
+		return ""
+	}
+	return d.name(n, "account")
+}
+
 func (d *document) listen(n *yaml.Node) string {
 	address, ok := d.text(n, "listen")
 	if ok && !isAddress(address, 0) {
@@ -155,7 +163,7 @@ func readKey(path string) (ssh.Signer, error) {
 		return nil, errors.New("has a passphrase; use a key without one")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("is not a private key; make one with: ssh-keygen -t ed25519 -f %s", path)
+		return nil, errors.New("is not a private key; use one that ssh-keygen made")
 	}
 	return key, nil
 }

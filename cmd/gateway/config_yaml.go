@@ -60,7 +60,8 @@ func (d *document) err() error {
 		return nil
 	}
 	slices.SortStableFunc(d.errs, func(a, b configError) int { return a.line - b.line })
-	return slices.Compact(d.errs)
+	d.errs = slices.Compact(d.errs)
+	return d.errs
 }
 
 // parse returns the root of the file, or nil if there is none.
@@ -119,10 +120,10 @@ func (d *document) syntax(err error, data []byte) {
 	if begin := at.ContextMark.Line; begin > 0 && begin != at.Mark.Line {
 		text += fmt.Sprintf(" that begins on line %d", begin)
 	}
-	switch begin := byteAt(data, at.Mark); {
+	switch begin := charAt(data, at.Mark); {
 	case begin == '\t':
 		text = "a tab cannot indent; use spaces"
-	case begin == '*': // the library would quote what may be a password
+	case begin == '*' || strings.HasPrefix(at.Message, "unknown anchor"): // it quotes what may be a password
 		text = "a value that begins with * needs quotes, or an anchor of that name before it"
 	case begin == '@' || begin == '`' || begin == '%':
 		text = fmt.Sprintf("a value that begins with %c needs quotes", begin)
@@ -132,12 +133,16 @@ func (d *document) syntax(err error, data []byte) {
 	d.wrong(max(at.Mark.Line, 1), "%s", text)
 }
 
-func byteAt(data []byte, at yaml.Mark) byte {
+func charAt(data []byte, at yaml.Mark) rune {
 	lines := bytes.Split(data, []byte("\n"))
-	if at.Line < 1 || at.Line > len(lines) || at.Column < 1 || at.Column > len(lines[at.Line-1]) {
+	if at.Line < 1 || at.Line > len(lines) {
 		return 0
 	}
-	return lines[at.Line-1][at.Column-1]
+	line := []rune(string(lines[at.Line-1]))
+	if at.Column < 1 || at.Column > len(line) {
+		return 0
+	}
+	return line[at.Column-1]
 }
 
 // present follows an alias, and returns nil for a key without a value.
@@ -201,7 +206,7 @@ func (d *document) each(n *yaml.Node, what string, read func(key, value *yaml.No
 			continue
 		}
 		if first, twice := seen[key.Value]; twice {
-			d.wrong(key.Line, "%.64q is given twice; keep this or line %d", key.Value, first)
+			d.wrong(key.Line, "a key of %s is given twice; keep this or line %d", what, first)
 			continue
 		}
 		seen[key.Value] = key.Line
@@ -210,15 +215,23 @@ func (d *document) each(n *yaml.Node, what string, read func(key, value *yaml.No
 }
 
 // fields returns the values of a mapping whose keys are known, those without a
-// value left out.
+// value left out. Other keys it does not quote: where a comma cut a password or
+// hash in two, its second half is a key.
 func (d *document) fields(n *yaml.Node, what string, known ...string) map[string]*yaml.Node {
 	values := make(map[string]*yaml.Node)
 	d.each(n, what, func(key, value *yaml.Node) {
 		if !slices.Contains(known, key.Value) {
-			d.wrong(key.Line, "unknown key %.64q in %s; %s", key.Value, what, suggest(key.Value, known))
+			d.wrong(key.Line, "unknown key in %s; %s%s", what, suggest(key.Value, known), commaHint(n))
 		} else if value != nil {
 			values[key.Value] = value
 		}
 	})
 	return values
+}
+
+func commaHint(mapping *yaml.Node) string {
+	if mapping.Style&yaml.FlowStyle == 0 {
+		return ""
+	}
+	return "; between { and } a value with a comma needs quotes"
 }

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+
+	"berth/auth"
+	"berth/configs"
+)
+
+// runCommand is the program, without a process.
+func runCommand(stdin io.Reader, args ...string) (stdout, stderr string, err error) {
+	var out, errors bytes.Buffer
+	command := newCommand()
+	command.SetArgs(args)
+	command.SetIn(stdin)
+	command.SetOut(&out)
+	command.SetErr(&errors)
+	if err = command.Execute(); err != nil {
+		printError(&errors, err)
+	}
+	return out.String(), errors.String(), err
+}
+
+func TestCheck(t *testing.T) {
+	t.Chdir(t.TempDir())
+	writeFile(t, "good.yaml", configs.Gateway, 0o600)
+	writeFile(t, "bad.yaml", []byte("listen: here\nusers: {}\nhosts: []\n"), 0o600)
+
+	stdout, stderr, err := runCommand(nil, "check", "--config", "good.yaml")
+	if stdout != "good.yaml: ok, 2 users, 3 hosts\n" || stderr != "" || err != nil {
+		t.Errorf("%q, %q, %v", stdout, stderr, err)
+	}
+	stdout, stderr, err = runCommand(nil, "check", "--config", "bad.yaml")
+	if want := "bad.yaml:1: listen must be an address; write :2222 or 127.0.0.1:2222\n" +
+		"bad.yaml:3: hosts must be a mapping; write \"key: value\" pairs\n"; stdout != "" || stderr != want || err == nil {
+		t.Errorf("%q, %q, %v", stdout, stderr, err)
+	}
+	if _, stderr, err := runCommand(nil, "check", "more"); !strings.HasPrefix(stderr, "gateway: ") || err == nil {
+		t.Errorf("%q, %v", stderr, err)
+	}
+}
+
+func TestHashPasswordFromPipe(t *testing.T) {
+	for input, password := range map[string]string{
+		"correct horse\n": "correct horse",
+		"correct horse":   "correct horse",
+		" spaces count ":  " spaces count ",
+	} {
+		stdout, stderr, err := runCommand(strings.NewReader(input), "hash-password")
+		if err != nil || stderr != "" || !opens(t, strings.TrimSuffix(stdout, "\n"), password) {
+			t.Errorf("%q: %q, %q, %v", input, stdout, stderr, err)
+		}
+	}
+	for _, input := range []string{"", "\n", "two\nlines\n", "x\n\n", strings.Repeat("x", 1025)} {
+		stdout, stderr, err := runCommand(strings.NewReader(input), "hash-password")
+		if err == nil || stdout != "" || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%.20q: %q, %q, %v", input, stdout, stderr, err)
+		}
+	}
+}
+
+func opens(t *testing.T, hash, password string) bool {
+	t.Helper()
+	policy, err := auth.NewPolicy([]auth.User{{Name: "dev", Password: hash}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = policy.Password(t.Context(), "dev", []byte(password))
+	return err == nil
+}
+
+// A person at a terminal types the password twice and does not see it.
+func TestHashPasswordOnTerminal(t *testing.T) {
+	for again, good := range map[string]bool{"correct horse": true, "correct hose": false} {
+		person, terminal, err := pty.Open()
+		if err != nil {
+			t.Skipf("no terminal: %v", err)
+		}
+		prompts, promptWriter := io.Pipe()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			answer(t, prompts, person, "Password: ", "correct horse")
+			answer(t, prompts, person, "Again: ", again)
+			io.Copy(io.Discard, prompts)
+		}()
+		var stdout bytes.Buffer
+		command := newHashPasswordCommand()
+		command.SilenceErrors, command.SilenceUsage = true, true
+		command.SetArgs(nil)
+		command.SetIn(terminal)
+		command.SetOut(&stdout)
+		command.SetErr(promptWriter)
+		err = command.Execute()
+		promptWriter.Close()
+		<-done
+		if good && (err != nil || !opens(t, strings.TrimSpace(stdout.String()), "correct horse")) {
+			t.Errorf("%q, %v", stdout.String(), err)
+		}
+		if !good && (err == nil || stdout.Len() > 0) {
+			t.Errorf("two passwords that differ: %q, %v", stdout.String(), err)
+		}
+		if seen := seenOn(person, terminal); strings.Contains(seen, "horse") {
+			t.Errorf("the terminal shows %q", seen)
+		}
+	}
+}
+
+// answer types a line when the prompt is there and the echo is not.
+func answer(t *testing.T, prompts io.Reader, person *os.File, prompt, line string) {
+	var shown []byte
+	for b := make([]byte, 1); !bytes.HasSuffix(shown, []byte(prompt)); shown = append(shown, b[0]) {
+		if _, err := prompts.Read(b); err != nil {
+			t.Errorf("%q instead of %q", shown, prompt)
+			return
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); echoes(t, person); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Error("the terminal still echoes")
+			return
+		}
+	}
+	fmt.Fprintln(person, line)
+}
+
+func echoes(t *testing.T, terminal *os.File) bool {
+	modes, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	return modes.Lflag&unix.ECHO != 0
+}
+
+// seenOn is what the terminal showed, up to a mark that is written last.
+func seenOn(person, terminal *os.File) string {
+	fmt.Fprint(terminal, "\x00")
+	var seen []byte
+	for b := make([]byte, 1); !bytes.HasSuffix(seen, []byte{0}); {
+		if _, err := person.Read(b); err != nil {
+			break
+		}
+		seen = append(seen, b[0])
+	}
+	person.Close()
+	terminal.Close()
+	return string(seen)
+}
