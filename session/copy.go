@@ -1,9 +1,6 @@
 package session
 
-import (
-	"io"
-	"sync"
-)
+import "io"
 
 // copySize is more than one SSH packet, so that a busy stream costs few reads.
 const copySize = 128 << 10
@@ -31,28 +28,22 @@ func Copy(dst io.Writer, src io.Reader, ready func()) error {
 	}
 }
 
-// halfCloser is a connection whose two directions end apart.
-type halfCloser interface {
+// HalfCloser is a connection whose two directions end apart.
+type HalfCloser interface {
 	io.ReadWriteCloser
 	CloseWrite() error
 }
 
-// Join copies both ways, passing each side's EOF on, and closes both when
-// both directions have ended. Ready goes before each write to a.
-func Join(tasks *Tasks, a, b halfCloser, ready func()) {
-	var both sync.WaitGroup
-	both.Add(2)
+// Join copies both ways, passing each side's EOF on, until both directions
+// have ended. ReadyA goes before each write to a, readyB before each to b.
+func Join(tasks *Tasks, a, b HalfCloser, readyA, readyB func()) {
+	toB := make(chan struct{})
 	tasks.Go(func() {
-		defer both.Done()
-		Copy(a, b, ready)
-		a.CloseWrite()
-	})
-	tasks.Go(func() {
-		defer both.Done()
-		Copy(b, a, nil)
+		defer close(toB)
+		Copy(b, a, readyB)
 		b.CloseWrite()
 	})
-	both.Wait()
-	a.Close()
-	b.Close()
+	Copy(a, b, readyA)
+	a.CloseWrite()
+	<-toB
 }

@@ -43,8 +43,7 @@ func (s *server) direct(channel ssh.NewChannel, network, address string) {
 }
 
 // join serves a channel whose other side is a connection of the machine. When
-// the client closes the channel, the connection is closed whatever it still
-// has to say.
+// the client closes the channel, nobody listens to the connection any more.
 func (s *server) join(ch ssh.Channel, requests <-chan *ssh.Request, conn net.Conn) {
 	s.tasks.Go(func() {
 		for request := range requests {
@@ -52,12 +51,14 @@ func (s *server) join(ch ssh.Channel, requests <-chan *ssh.Request, conn net.Con
 		}
 		conn.Close()
 	})
-	Join(s.tasks, ch, halfClosing(conn), s.options.Ready)
+	defer ch.Close()
+	defer conn.Close()
+	Join(s.tasks, ch, halfClosing(conn), s.options.Ready, nil)
 }
 
 // halfClosing is the connection with CloseWrite, which TCP and unix sockets have.
-func halfClosing(conn net.Conn) halfCloser {
-	if half, ok := conn.(halfCloser); ok {
+func halfClosing(conn net.Conn) HalfCloser {
+	if half, ok := conn.(HalfCloser); ok {
 		return half
 	}
 	return wholeCloser{conn}

@@ -48,13 +48,17 @@ func (l *Local) Listen(network, address string) (net.Listener, error) {
 
 // listenUnix makes a socket that only its owner can connect to. The mode is
 // set before there is a name, so there is no moment at which others could.
-func listenUnix(path string) (net.Listener, error) {
+func listenUnix(path string) (*net.UnixListener, error) {
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var failed error
 		err := raw.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), 0o600) })
 		return errors.Join(err, failed)
 	}}
-	return config.Listen(context.Background(), "unix", path)
+	listener, err := config.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	return listener.(*net.UnixListener), nil
 }
 
 // listenPrivate makes a socket in a directory of its own, as sshd does for an
@@ -73,12 +77,12 @@ func listenPrivate() (net.Listener, error) {
 }
 
 type privateListener struct {
-	net.Listener
+	*net.UnixListener
 	dir string
 }
 
 func (l privateListener) Close() error {
-	return errors.Join(l.Listener.Close(), os.Remove(l.dir))
+	return errors.Join(l.UnixListener.Close(), os.Remove(l.dir))
 }
 
 // Start runs a command; see [Machine].

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"errors"
+
 	"golang.org/x/crypto/ssh"
 )
 
@@ -73,4 +75,18 @@ func ExitStatus(code int) Exit {
 // its SIG.
 func ExitSignal(name string, coreDumped bool) Exit {
 	return Exit{"exit-signal", ssh.Marshal(exitSignal{Name: name, CoreDumped: coreDumped})}
+}
+
+// ParseExit reads an end that somebody who is not trusted tells.
+func ParseExit(request, payload string) (Exit, error) {
+	var status exitStatus
+	var signal exitSignal
+	switch {
+	case request == "exit-status" && ssh.Unmarshal([]byte(payload), &status) == nil:
+		return Exit{request, ssh.Marshal(status)}, nil
+	case request == "exit-signal" && ssh.Unmarshal([]byte(payload), &signal) == nil && isWord(signal.Name, "@."):
+		return ExitSignal(signal.Name, signal.CoreDumped), nil
+	default:
+		return Exit{}, errors.New("neither an exit-status nor an exit-signal")
+	}
 }

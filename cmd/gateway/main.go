@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +12,7 @@ import (
 )
 
 func main() {
-	if err := newCommand().Execute(); err != nil {
+	if err := newCommand().ExecuteContext(context.Background()); err != nil {
 		printError(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -24,7 +25,7 @@ func newCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newCheckCommand(), newHashPasswordCommand())
+	root.AddCommand(newServeCommand(), newCheckCommand(), newHashPasswordCommand(), newHelperCommand())
 	return root
 }
 

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"os"
+
+	"berth/helper"
+	"berth/session"
+
+	"github.com/spf13/cobra"
+)
+
+// newHelperCommand is this program in its other role, inside a container. It
+// is not for people: the gateway starts it.
+func newHelperCommand() *cobra.Command {
+	command := &cobra.Command{Use: "helper", Hidden: true, Args: cobra.NoArgs}
+	removeSelf := false
+	run := &cobra.Command{
+		Use:  "run",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return helper.Run(removeSelf) },
+	}
+	run.Flags().BoolVar(&removeSelf, "remove-self", false, "remove the executable once it runs")
+	sftp := &cobra.Command{
+		Use:  "sftp",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return session.ServeSftp(os.Stdin, os.Stdout) },
+	}
+	command.AddCommand(run, sftp)
+	return command
+}

@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"berth/session"
+)
+
+// conn is one connection of a person. Its fields are set in the order in which
+// serve comes to them, and do not change after that.
+type conn struct {
+	server *Server
+	wire   *wire
+	log    *slog.Logger
+	tasks  *session.Tasks
+
+	authenticated func() // no longer a stranger
+}
+
+func newConn(s *Server, raw net.Conn) *conn {
+	c := &conn{
+		server: s,
+		wire:   newWire(raw),
+		log:    s.Log.With("conn", rand.Text()[:8], "remote", raw.RemoteAddr().String()),
+	}
+	c.authenticated = sync.OnceFunc(func() { s.strangers.release(raw.RemoteAddr()) })
+	c.tasks = &session.Tasks{Panicked: c.panicked}
+	return c
+}
+
+// serve is the life of a connection, top to bottom. When it returns, nothing
+// of the connection is left.
+func (c *conn) serve(ctx context.Context) {
+	defer c.tasks.Wait()
+	defer c.wire.Close()
+	defer c.authenticated()
+	stop := context.AfterFunc(ctx, func() { c.wire.Conn.Close() })
+	defer stop()
+
+	client, grant, err := c.handshake() // RFC 4253 and 4252
+	if err != nil {
+		c.log.Info("not logged in", "err", err)
+		return
+	}
+	defer client.Close()
+	c.authenticated()
+
+	name, account, err := grant.Target() // what the login asks for, and may have
+	if err != nil {
+		c.refuse(client, err)
+		return
+	}
+	c.log = c.log.With("user", grant.User(), "host", name)
+
+	host, err := c.server.Hosts.Lookup(ctx, name) // a name becomes a container's id
+	if err != nil {
+		c.refuse(client, err)
+		return
+	}
+	if account == "" {
+		account = host.Account
+	}
+	route, err := c.server.Hosts.Open(ctx, host, account)
+	if err != nil {
+		c.refuse(client, err)
+		return
+	}
+
+	c.log.Info("entered", "route", host.Route, "account", account, "container", short(host.Container))
+	began := time.Now()
+	if route.Sshd != nil { // RFC 4254, until either side is gone
+		err = c.join(client, route.Sshd, grant.User(), account)
+	} else {
+		c.be(ctx, client, route.Machine)
+	}
+	if err != nil {
+		c.refuse(client, err)
+	}
+	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
+}
+
+// be serves the client from a machine.
+func (c *conn) be(ctx context.Context, client session.Conn, machine session.Machine) {
+	defer machine.Close()
+	session.Serve(ctx, client, machine, session.Options{
+		Env:   c.environment(),
+		Ready: c.wire.Ready,
+		Log:   c.log,
+		Tasks: c.tasks,
+	})
+}
+
+// environment is what sshd says about a connection.
+func (c *conn) environment() []string {
+	remote, remotePort, err := net.SplitHostPort(c.wire.RemoteAddr().String())
+	if err != nil {
+		return nil
+	}
+	local, localPort, err := net.SplitHostPort(c.wire.LocalAddr().String())
+	if err != nil {
+		return nil
+	}
+	return []string{
+		"SSH_CLIENT=" + remote + " " + remotePort + " " + localPort,
+		"SSH_CONNECTION=" + remote + " " + remotePort + " " + local + " " + localPort,
+	}
+}
+
+// recover is deferred: a panic ends this connection and no other.
+func (c *conn) recover() {
+	if value := recover(); value != nil {
+		c.panicked(value, debug.Stack())
+	}
+}
+
+func (c *conn) panicked(value any, stack []byte) {
+	c.log.Error("panic", "value", value, "stack", string(stack))
+	c.wire.Conn.Close()
+}
+
+// short is a container's id as people know it.
+func short(id string) string { return id[:min(len(id), 12)] }

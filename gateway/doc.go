@@ -1,0 +1,28 @@
+// Package gateway is SSH in and a host out.
+//
+// Read (*conn).serve first: it is the life of a connection, top to bottom. A
+// person is authenticated, a host is chosen and reached, and then one of two
+// mechanisms runs until either side is gone:
+//
+//   - join: the host speaks SSH. One connection to its sshd is opened and
+//     every channel and request is relayed 1:1 (join.go, relay.go).
+//   - be: the host is a machine. The gateway is its sshd (package session).
+//
+// # Invariants
+//
+// Identity is one value, the [auth.Grant] of the attempt that succeeded. It
+// travels in that attempt's Permissions and is never remembered on the side.
+//
+// Nothing is dialled or listened to from here on behalf of a user: forwards
+// live inside the host.
+//
+// A session channel is closed in one order, by session.Output: all stdout and
+// stderr, exit-status or exit-signal, one EOF, CLOSE.
+//
+// Every goroutine belongs to a connection that waits for it, and a panic in
+// one ends that connection only. No goroutine that reads a connection writes
+// to it without a queue: see wire.
+//
+// After login, a refusal is one readable line on the first session's stderr
+// and exit status 255. Before login, everything that fails looks the same.
+package gateway

@@ -1,0 +1,118 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"berth/auth"
+	"berth/session"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/cpu"
+)
+
+const (
+	// loginGrace is how long a person may take to log in: OpenSSH's default
+	// is twice that, for people who look for their password.
+	loginGrace = time.Minute
+
+	// maxAuthTries allows for an agent full of keys.
+	maxAuthTries = 10
+
+	version = "SSH-2.0-Berth"
+)
+
+// grantKey is where the successful attempt's grant travels (ssh.Permissions).
+type grantKey struct{}
+
+// handshake makes the transport (RFC 4253) and authenticates the person
+// (RFC 4252). x/crypto sets no deadline itself.
+func (c *conn) handshake() (session.Conn, *auth.Grant, error) {
+	c.wire.SetDeadline(time.Now().Add(loginGrace))
+	conn, channels, requests, err := ssh.NewServerConn(c.wire, c.serverConfig())
+	if err != nil {
+		return session.Conn{}, nil, err
+	}
+	c.wire.SetDeadline(time.Time{})
+	grant, ok := conn.Permissions.ExtraData[grantKey{}].(*auth.Grant)
+	if !ok {
+		conn.Close()
+		return session.Conn{}, nil, errors.New("logged in without a grant")
+	}
+	c.log.Info("logged in", "login", grant.Login().String(), "client", string(conn.ClientVersion()))
+	return session.Conn{Conn: conn, Channels: channels, Requests: requests}, grant, nil
+}
+
+func (c *conn) serverConfig() *ssh.ServerConfig {
+	policy := c.server.Policy
+	config := &ssh.ServerConfig{
+		Config:        algorithms(),
+		ServerVersion: version,
+		MaxAuthTries:  maxAuthTries,
+		PublicKeyAuthAlgorithms: []string{
+			ssh.KeyAlgoED25519, ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256,
+			ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
+			ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSASHA512,
+		},
+		// A client may ask about any key it has heard of; only a signature proves.
+		PublicKeyCallback: func(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			_, err := policy.PublicKey(meta.User(), key)
+			return &ssh.Permissions{}, err
+		},
+		VerifiedPublicKeyCallback: func(meta ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, _ string) (*ssh.Permissions, error) {
+			return permissions(policy.PublicKey(meta.User(), key))
+		},
+		PasswordCallback: func(meta ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), loginGrace)
+			defer cancel()
+			return permissions(policy.Password(ctx, meta.User(), password))
+		},
+		AuthLogCallback: c.logAttempt,
+	}
+	config.AddHostKey(c.server.HostKey)
+	return config
+}
+
+func permissions(grant *auth.Grant, err error) (*ssh.Permissions, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &ssh.Permissions{ExtraData: map[any]any{grantKey{}: grant}}, nil
+}
+
+// logAttempt logs what failed. "none" fails always: it asks which methods
+// there are.
+func (c *conn) logAttempt(meta ssh.ConnMetadata, method string, err error) {
+	if err == nil || method == "none" {
+		return
+	}
+	login := "not a login" // it may be a password in the wrong field
+	if parsed, err := auth.ParseLogin(meta.User()); err == nil {
+		login = parsed.String()
+	}
+	c.log.Info("attempt failed", "login", login, "method", method)
+}
+
+// algorithms leave out what is broken or slow. The client's order decides, and
+// OpenSSH's begins with chacha20-poly1305, for which Go has no assembly on
+// amd64: it is left out where the processor has AES instructions. The MACs
+// without -etm are for libssh2 before 1.11.
+func algorithms() ssh.Config {
+	config := ssh.Config{
+		KeyExchanges: []string{
+			ssh.KeyExchangeMLKEM768X25519, ssh.KeyExchangeCurve25519,
+			ssh.KeyExchangeECDHP256, ssh.KeyExchangeECDHP384, ssh.KeyExchangeECDHP521,
+			ssh.KeyExchangeDH14SHA256, ssh.KeyExchangeDH16SHA512,
+		},
+		Ciphers: []string{
+			ssh.CipherAES128GCM, ssh.CipherAES256GCM,
+			ssh.CipherAES128CTR, ssh.CipherAES192CTR, ssh.CipherAES256CTR,
+		},
+		MACs: []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM, ssh.HMACSHA256, ssh.HMACSHA512},
+	}
+	if !cpu.X86.HasAES && !cpu.ARM64.HasAES {
+		config.Ciphers = append(config.Ciphers, ssh.CipherChaCha20Poly1305)
+	}
+	return config
+}

@@ -1,0 +1,60 @@
+package gateway
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"berth/hosts"
+	"berth/session"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// refusalTimeout is how long a refused client may take to ask for a session
+// and to read why it gets none.
+const refusalTimeout = 10 * time.Second
+
+// refuse tells a person who is logged in why there is no host. Rejecting the
+// channel shows nothing under ssh -q or through scp, so each session is opened
+// and gets the line on its stderr and exit status 255; other channels are
+// rejected with it.
+func (c *conn) refuse(client session.Conn, why error) {
+	var unreachable *hosts.Unreachable
+	if errors.As(why, &unreachable) {
+		c.log.Warn("refused", "why", unreachable.Error(), "cause", unreachable.Cause)
+	} else {
+		c.log.Info("refused", "why", why)
+	}
+	c.wire.SetDeadline(time.Now().Add(refusalTimeout))
+	c.tasks.Go(func() { ssh.DiscardRequests(client.Requests) })
+	for channel := range client.Channels {
+		if channel.ChannelType() != "session" {
+			channel.Reject(ssh.Prohibited, why.Error())
+			continue
+		}
+		if ch, requests, err := channel.Accept(); err == nil {
+			c.tasks.Go(func() { refuseSession(ch, requests, why.Error()) })
+		}
+	}
+}
+
+func refuseSession(ch ssh.Channel, requests <-chan *ssh.Request, why string) {
+	defer ch.Close()
+	newline := "\n"
+	for request := range requests {
+		if request.WantReply {
+			request.Reply(true, nil)
+		}
+		switch request.Type {
+		case "pty-req":
+			newline = "\r\n" // the client's terminal is raw by then
+		case session.Shell, session.Exec, session.Subsystem:
+			ch.Stderr().Write([]byte(strings.ReplaceAll("berth: "+why+"\n", "\n", newline)))
+			exit := session.ExitStatus(255)
+			ch.SendRequest(exit.Request, false, exit.Payload)
+			ch.CloseWrite()
+			ch.Close()
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package helper
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// A socketKind is what a socket from a container must be before it is used.
+// Reading something else could hold a thread, or mean something else.
+type socketKind struct {
+	domains   []int
+	kind      int
+	listening bool
+}
+
+func farEnd() socketKind { return socketKind{[]int{unix.AF_UNIX}, unix.SOCK_SEQPACKET, false} }
+
+func connected(network string) socketKind {
+	return socketKind{domains(network), unix.SOCK_STREAM, false}
+}
+
+func listening(network string) socketKind {
+	return socketKind{domains(network), unix.SOCK_STREAM, true}
+}
+
+func domains(network string) []int {
+	if network == "unix" {
+		return []int{unix.AF_UNIX}
+	}
+	return []int{unix.AF_INET, unix.AF_INET6}
+}
+
+func checkSocket(file *os.File, want socketKind) error {
+	if file == nil {
+		return errors.New("no descriptor came")
+	}
+	return withFD(file, func(fd int) error {
+		domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+		if err != nil {
+			return fmt.Errorf("not a socket: %w", err)
+		}
+		kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+		if err != nil {
+			return err
+		}
+		accepting, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(want.domains, domain) || kind != want.kind || (accepting == 1) != want.listening {
+			return fmt.Errorf("a socket of another kind came (domain %d, type %d)", domain, kind)
+		}
+		return unix.SetNonblock(fd, true)
+	})
+}
+
+// ptyMaster takes the file over if it is a pty's master, and puts it into the
+// poller.
+func ptyMaster(file *os.File) (*os.File, error) {
+	if file == nil {
+		return nil, errors.New("no descriptor came")
+	}
+	defer file.Close()
+	var master *os.File
+	err := withFD(file, func(fd int) error {
+		if _, err := unix.IoctlGetInt(fd, unix.TIOCGPTN); err != nil {
+			return fmt.Errorf("not a pty's master: %w", err)
+		}
+		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		if err := unix.SetNonblock(dup, true); err != nil {
+			unix.Close(dup)
+			return err
+		}
+		master = os.NewFile(uintptr(dup), "pty")
+		return nil
+	})
+	return master, err
+}

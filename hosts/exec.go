@@ -1,0 +1,234 @@
+package hosts
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"berth/helper"
+	"berth/session"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+)
+
+const (
+	// startTimeout bounds the start of a helper, its delivery included.
+	startTimeout = 30 * time.Second
+
+	// maxComplaint is how much of what a failed exec prints is kept.
+	maxComplaint = 4 << 10
+)
+
+// openExec opens a machine in a container, as an account of it.
+func (d *Directory) openExec(ctx context.Context, host Host, account string) (session.Machine, error) {
+	found, err := d.running(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	if account == "" {
+		account = found.Config.User
+	}
+	if account == "" {
+		account = "root"
+	}
+	machine, err := d.helpers.machine(ctx, helperKey{host.Container, account}, func() (*helper.Client, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		defer cancel()
+		return d.startHelper(ctx, found, account)
+	})
+	if err != nil {
+		return nil, unreachable(host.Name, fmt.Sprintf("cannot be entered as %s: %v", account, err), nil)
+	}
+	return machine, nil
+}
+
+// startHelper starts the helper as the account: from the mount that provision
+// made, or else from a file that is written through an exec and removes itself.
+func (d *Directory) startHelper(ctx context.Context, found container.InspectResponse, account string) (*helper.Client, error) {
+	if mounted(found) {
+		started, err := d.execHelper(ctx, found.ID, account, path.Join(HelperMount, d.self.name), "helper", "run")
+		if err == nil || !errors.Is(err, errNoSuchFile) {
+			return started, err
+		}
+	}
+	written, err := d.writeHelper(ctx, found.ID, account)
+	if err != nil {
+		return nil, err
+	}
+	return d.execHelper(ctx, found.ID, account, written, "helper", "run", "--remove-self")
+}
+
+func mounted(found container.InspectResponse) bool {
+	for _, mount := range found.Mounts {
+		if mount.Destination == HelperMount && !mount.RW {
+			return true
+		}
+	}
+	return false
+}
+
+// errNoSuchFile is the engine's word for a command that is not there.
+var errNoSuchFile = errors.New("the helper is not there")
+
+// execHelper runs a helper and meets it.
+func (d *Directory) execHelper(ctx context.Context, id, account string, command ...string) (*helper.Client, error) {
+	exec, err := d.exec(ctx, id, account, command...)
+	if err != nil {
+		return nil, err
+	}
+	defer exec.close()
+	met, err := helper.Meet(exec.in, exec.out, func() (int, error) {
+		result, err := d.engine.ExecInspect(ctx, exec.id, client.ExecInspectOptions{})
+		if err == nil && (!result.Running || result.PID == 0) {
+			err = errors.New("the helper has ended")
+		}
+		return result.PID, err
+	})
+	if err != nil {
+		return nil, exec.explain(err)
+	}
+	return met, nil
+}
+
+// writeScript writes standard input to a file that the account may execute,
+// where it finds a directory that lets it, and prints its path.
+const writeScript = `umask 077
+for parent in /run /var/tmp /tmp /dev/shm "$HOME" /; do
+	dir=$(mktemp -d "$parent/.berth-XXXXXX" 2>/dev/null) || continue
+	if printf '#!/bin/sh\n' >"$dir/try" && chmod 700 "$dir/try" && "$dir/try" 2>/dev/null; then
+		rm -f "$dir/try"
+		cat >"$dir/helper" && chmod 700 "$dir/helper" && echo "$dir/helper" && exit 0
+	fi
+	rm -rf "$dir"
+done
+echo 'no directory to put an executable file in' >&2
+exit 1`
+
+// writeHelper writes this program into a container over an exec's standard
+// input: never through the archive API, which follows the container's own
+// links (CVE-2026-41567 and kin).
+func (d *Directory) writeHelper(ctx context.Context, id, account string) (string, error) {
+	exec, err := d.exec(ctx, id, account, "sh", "-c", writeScript)
+	if err != nil {
+		return "", err
+	}
+	defer exec.close()
+	file, err := os.Open(selfPath)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	if _, err := io.Copy(exec.in, file); err != nil {
+		return "", exec.explain(err)
+	}
+	exec.closeIn()
+	line, err := io.ReadAll(io.LimitReader(exec.out, maxComplaint))
+	written := strings.TrimSpace(string(line))
+	if err == nil && !path.IsAbs(written) {
+		err = errors.New("the helper could not be written into the container")
+	}
+	if err != nil {
+		return "", exec.explain(err)
+	}
+	return written, nil
+}
+
+// attachedExec is a running exec with its standard streams.
+type attachedExec struct {
+	id      string
+	in      io.Writer
+	out     *io.PipeReader
+	closeIn func()
+	close   func()
+
+	copied    chan struct{} // closed when there is no more output
+	complaint *limitedBuffer
+}
+
+func (d *Directory) exec(ctx context.Context, id, account string, command ...string) (*attachedExec, error) {
+	created, err := d.engine.ExecCreate(ctx, id, client.ExecCreateOptions{
+		User:        account,
+		Cmd:         command,
+		WorkingDir:  "/",
+		AttachStdin: true, AttachStdout: true, AttachStderr: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	attached, err := d.engine.ExecAttach(ctx, created.ID, client.ExecAttachOptions{})
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, attached.Close)
+	out, outWriter := io.Pipe()
+	e := &attachedExec{
+		id:        created.ID,
+		in:        attached.Conn,
+		out:       out,
+		closeIn:   func() { attached.CloseWrite() },
+		copied:    make(chan struct{}),
+		complaint: &limitedBuffer{max: maxComplaint},
+	}
+	e.close = func() {
+		stop()
+		attached.Close()
+		out.Close()
+		<-e.copied
+	}
+	go func() {
+		defer close(e.copied)
+		// The engine writes its own errors to stdout, too.
+		_, err := stdcopy.StdCopy(io.MultiWriter(e.complaint, outWriter), e.complaint, attached.Reader)
+		outWriter.CloseWithError(err)
+	}()
+	return e, nil
+}
+
+// explain adds what the exec printed: that is where the engine says why.
+func (e *attachedExec) explain(err error) error {
+	e.out.Close()
+	select {
+	case <-e.copied:
+	case <-time.After(time.Second):
+	}
+	said := e.complaint.String()
+	switch {
+	case strings.Contains(said, "no such file or directory") || strings.Contains(said, "executable file not found"):
+		return fmt.Errorf("%w (%s)", errNoSuchFile, said)
+	case strings.Contains(said, "exec format error"):
+		return errors.New("its image is for another processor architecture than the gateway's")
+	case said != "":
+		return fmt.Errorf("%w (%s)", err, said)
+	}
+	return err
+}
+
+// limitedBuffer keeps the beginning of what is written to it, as one line.
+type limitedBuffer struct {
+	max int
+
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.buf.Write(p[:min(len(p), b.max-b.buf.Len())])
+	return len(p), nil
+}
+
+func (b *limitedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Join(strings.Fields(strings.ToValidUTF8(b.buf.String(), "?")), " ")
+}

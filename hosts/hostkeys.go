@@ -1,0 +1,96 @@
+package hosts
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"berth/state"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/client"
+	"golang.org/x/crypto/ssh"
+)
+
+// maxHostKeys is far more than the public host keys of an sshd take.
+const maxHostKeys = 64 << 10
+
+// hostKeys are the keys pinned to a container, read from the container itself
+// through the engine when it is first entered. What the network answers is
+// never believed.
+func (d *Directory) hostKeys(ctx context.Context, host Host) ([]ssh.PublicKey, error) {
+	pinned, err := d.state.PinnedHostKeys(host.Container)
+	if err != nil || len(pinned) > 0 {
+		return pinned, wrapPin(host, err)
+	}
+	text, err := d.output(ctx, host.Container, "sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")
+	if err != nil {
+		return nil, unreachable(host.Name, "keeps its ssh host keys to itself: /etc/ssh/ssh_host_*_key.pub cannot be read in it", err)
+	}
+	keys, err := state.ParsePublicKeys(text)
+	if err != nil || len(keys) == 0 {
+		return nil, unreachable(host.Name, "has no ssh host keys in /etc/ssh (is its sshd set up?)", err)
+	}
+	if err := d.state.PinHostKeys(host.Container, keys); err != nil {
+		if pinned, _ := d.state.PinnedHostKeys(host.Container); len(pinned) > 0 { // another login was first
+			return pinned, nil
+		}
+		return nil, wrapPin(host, err)
+	}
+	d.log.Info("host keys pinned", "host", host.Name, "container", host.Container, "keys", len(keys))
+	return keys, nil
+}
+
+func wrapPin(host Host, err error) error {
+	if err == nil {
+		return nil
+	}
+	return unreachable(host.Name, "cannot be entered: its pinned host keys cannot be read or written on the gateway", err)
+}
+
+// output runs a fixed command as the container's root and returns what it prints.
+func (d *Directory) output(ctx context.Context, id string, command ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	created, err := d.engine.ExecCreate(ctx, id, client.ExecCreateOptions{
+		User: "0", Cmd: command, AttachStdout: true, AttachStderr: true, WorkingDir: "/",
+	})
+	if err != nil {
+		return nil, err
+	}
+	attached, err := d.engine.ExecAttach(ctx, created.ID, client.ExecAttachOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer attached.Close()
+	stop := context.AfterFunc(ctx, attached.Close)
+	defer stop()
+	var out bytes.Buffer
+	if _, err := stdcopy.StdCopy(&out, io.Discard, io.LimitReader(attached.Reader, maxHostKeys)); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), d.exitZero(ctx, created.ID)
+}
+
+// exitZero waits for the engine to know that an exec has ended, which it may
+// do a moment after the end of its output.
+func (d *Directory) exitZero(ctx context.Context, execID string) error {
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+		result, err := d.engine.ExecInspect(ctx, execID, client.ExecInspectOptions{})
+		switch {
+		case err != nil:
+			return err
+		case !result.Running && result.ExitCode == 0:
+			return nil
+		case !result.Running:
+			return errors.New("the command failed in the container")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
