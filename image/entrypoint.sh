@@ -42,6 +42,9 @@ esac
 # The libraries are for the person's programs; sshd itself runs on the system's.
 unset ROOT_PASSWORD DEVELOPER_PASSWORD LD_LIBRARY_PATH LD_PRELOAD
 
+# Newer engines give 1024 open files at first, few for a data loader.
+ulimit -S -n 524288 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"
+
 mkdir -p /run/sshd
 rm -f /run/sshd.pid
 

@@ -66,6 +66,9 @@ func TestSshdAcceptsItsConfiguration(t *testing.T) {
 	if err != nil {
 		missing(t, "no /usr/sbin/sshd here")
 	}
+	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // sshd -t wants it
+		missing(t, err.Error())
+	}
 	key := filepath.Join(t.TempDir(), "key")
 	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
 		t.Fatalf("ssh-keygen: %v\n%s", err, out)

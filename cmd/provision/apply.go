@@ -1,0 +1,141 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"strings"
+
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+
+	"berth/hosts"
+)
+
+// engine carries steps out: a call each.
+type engine struct {
+	api      *client.Client
+	progress *progress
+}
+
+// apply carries a plan out, up to the first step that does not work. What was
+// done stays, and the next run goes on from there.
+func (e *engine) apply(ctx context.Context, p plan) error {
+	for _, s := range p.steps {
+		e.progress.begin(s.op + " " + s.resource)
+		err := s.do(ctx, e)
+		e.progress.end(err == nil)
+		if err != nil {
+			return fmt.Errorf("%s %s: %s", s.op, s.resource, engineText(err))
+		}
+	}
+	return nil
+}
+
+// engineText is what the engine says, without the client's way of saying so.
+func engineText(err error) string {
+	return strings.TrimSpace(strings.ReplaceAll(err.Error(), "Error response from daemon: ", ""))
+}
+
+func (e *engine) createNetwork(ctx context.Context, n wantedNetwork) error {
+	_, err := e.api.NetworkCreate(ctx, n.name, n.options)
+	return err
+}
+
+func (e *engine) removeNetwork(ctx context.Context, name string) error {
+	_, err := e.api.NetworkRemove(ctx, name, client.NetworkRemoveOptions{})
+	return err
+}
+
+func (e *engine) createVolume(ctx context.Context, v wantedVolume) error {
+	_, err := e.api.VolumeCreate(ctx, v.options)
+	return err
+}
+
+// createContainer adds what only the image knows: which one it is, and whose
+// account it runs as where nobody said.
+func (e *engine) createContainer(ctx context.Context, s wantedService) error {
+	image, err := e.api.ImageInspect(ctx, s.image.ref)
+	if err != nil {
+		return err
+	}
+	config := s.config
+	config.Labels = maps.Clone(s.config.Labels)
+	config.Labels[labelImage] = image.ID
+	if image.Config != nil {
+		config.Labels[hosts.LabelAccount] = cmp.Or(config.Labels[hosts.LabelAccount], image.Config.User)
+	}
+	account, _, _ := strings.Cut(config.Labels[hosts.LabelAccount], ":") // user:group
+	config.Labels[hosts.LabelAccount] = cmp.Or(account, "root")
+	options := client.ContainerCreateOptions{Name: s.container, Config: &config, HostConfig: &s.hostConfig}
+	if len(s.networks) > 0 { // engines before API 1.44 take one
+		first := s.networks[0]
+		options.NetworkingConfig = &network.NetworkingConfig{
+			EndpointsConfig: map[string]*network.EndpointSettings{first.Network: first.Settings},
+		}
+	}
+	_, err = e.api.ContainerCreate(ctx, options)
+	return err
+}
+
+func (e *engine) connect(ctx context.Context, name string, n attachment) error {
+	_, err := e.api.NetworkConnect(ctx, n.Network, client.NetworkConnectOptions{Container: name, EndpointConfig: n.Settings})
+	return err
+}
+
+func (e *engine) start(ctx context.Context, name string) error {
+	_, err := e.api.ContainerStart(ctx, name, client.ContainerStartOptions{})
+	return err
+}
+
+func (e *engine) stop(ctx context.Context, id string) error {
+	_, err := e.api.ContainerStop(ctx, id, client.ContainerStopOptions{})
+	return err
+}
+
+func (e *engine) remove(ctx context.Context, id string) error {
+	_, err := e.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{})
+	return err
+}
+
+func (e *engine) pullImage(ctx context.Context, ref string) error {
+	if err := e.pull(ctx, ref); err != nil {
+		return fmt.Errorf("its registry does not give it (%s); docker load brings it too, or name another image", engineText(err))
+	}
+	return nil
+}
+
+func (e *engine) pull(ctx context.Context, ref string) error {
+	pull, err := e.api.ImagePull(ctx, ref, client.ImagePullOptions{})
+	if err != nil {
+		return err
+	}
+	defer pull.Close()
+	for message, err := range pull.JSONMessages(ctx) {
+		if err != nil {
+			return err
+		}
+		if message.Error != nil {
+			return message.Error
+		}
+		e.progress.say(pullLine(message))
+	}
+	return nil
+}
+
+func (e *engine) buildImage(ctx context.Context, i wantedImage) error {
+	context, w := io.Pipe()
+	defer context.Close()
+	go func() { w.CloseWithError(i.make.context(w)) }()
+	options := i.make.options
+	options.Tags = append([]string{i.ref}, options.Tags...)
+	options.Remove, options.ForceRemove = true, true
+	result, err := e.api.ImageBuild(ctx, context, options)
+	if err != nil {
+		return err
+	}
+	defer result.Body.Close()
+	return e.progress.followBuild(result.Body)
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/moby/moby/api/types/container"
+
+	"berth/image"
+)
+
+// config is the part of a container that could run on any machine.
+func (b *builder) config() {
+	c := b.compose
+	b.service.config = container.Config{
+		Hostname:     b.hostname(),
+		Domainname:   c.DomainName,
+		User:         c.User,
+		ExposedPorts: b.exposedPorts(),
+		Tty:          c.Tty,
+		OpenStdin:    c.StdinOpen,
+		Env:          b.environment(),
+		Cmd:          []string(c.Command),
+		Healthcheck:  healthcheck(c.HealthCheck),
+		Image:        b.service.image.ref,
+		WorkingDir:   c.WorkingDir,
+		Entrypoint:   entrypoint(c.Entrypoint),
+		StopSignal:   c.StopSignal,
+		StopTimeout:  seconds(c.StopGracePeriod),
+	}
+}
+
+// hostname is what the prompt shows, so by default the name people log in to.
+func (b *builder) hostname() string {
+	mode := container.NetworkMode(b.compose.NetworkMode)
+	if mode.IsHost() || mode.IsContainer() || strings.HasPrefix(string(mode), types.ServicePrefix) {
+		return b.compose.Hostname // the engine refuses another one
+	}
+	return cmp.Or(b.compose.Hostname, b.service.host)
+}
+
+func (b *builder) environment() []string {
+	var env []string
+	for _, name := range slices.Sorted(maps.Keys(b.compose.Environment)) {
+		if value := b.compose.Environment[name]; value != nil {
+			env = append(env, name+"="+*value)
+		}
+	}
+	// CUDA images ask for every GPU, and where nvidia is the engine's default
+	// runtime they get them, reserved or not.
+	const gpus = "NVIDIA_VISIBLE_DEVICES"
+	if _, given := b.compose.Environment[gpus]; !given && b.service.reserved.gpus == 0 {
+		env = append(env, gpus+"=void")
+	}
+	if b.service.image.isHost() {
+		env = append(env, image.EnvUserCA+"="+b.box.userCA)
+	}
+	return env
+}
+
+func entrypoint(command types.ShellCommand) []string {
+	if command != nil && len(command) == 0 {
+		return []string{""} // how the engine spells "not the image's"
+	}
+	return command
+}
+
+func healthcheck(h *types.HealthCheckConfig) *container.HealthConfig {
+	switch {
+	case h == nil:
+		return nil
+	case h.Disable:
+		return &container.HealthConfig{Test: []string{"NONE"}}
+	}
+	check := &container.HealthConfig{
+		Test:        h.Test,
+		Interval:    duration(h.Interval),
+		Timeout:     duration(h.Timeout),
+		StartPeriod: duration(h.StartPeriod),
+	}
+	if h.Retries != nil {
+		check.Retries = int(*h.Retries)
+	}
+	return check
+}
+
+func duration(d *types.Duration) time.Duration {
+	if d == nil {
+		return 0
+	}
+	return time.Duration(*d)
+}
+
+func seconds(d *types.Duration) *int {
+	if d == nil {
+		return nil
+	}
+	n := int(time.Duration(*d).Round(time.Second).Seconds())
+	return &n
+}

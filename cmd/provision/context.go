@@ -1,0 +1,130 @@
+package main
+
+import (
+	"archive/tar"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
+)
+
+// dockerfile goes into the context by itself, as it may come from the compose
+// file, from outside the directory, or be named in .dockerignore.
+type dockerfile struct {
+	name string // in the context
+	text []byte
+}
+
+func dockerfileOf(b *types.BuildConfig) (dockerfile, error) {
+	const elsewhere = ".berth.Dockerfile"
+	if b.DockerfileInline != "" {
+		return dockerfile{elsewhere, []byte(b.DockerfileInline)}, nil
+	}
+	path := cmp.Or(b.Dockerfile, "Dockerfile")
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(b.Context, path)
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return dockerfile{}, fmt.Errorf("there is no %s to build from", shortPath(path))
+	}
+	name, outside := filepath.Rel(b.Context, path)
+	if outside != nil || !filepath.IsLocal(name) {
+		name = elsewhere
+	}
+	return dockerfile{filepath.ToSlash(name), text}, err
+}
+
+// writeContext writes a directory, less what .dockerignore names, as a tar
+// that is the same byte for byte as long as the files are: without times and
+// owners, which no build depends on.
+func writeContext(out io.Writer, dir string, df dockerfile) error {
+	ignored, err := dockerignore(dir)
+	if err != nil {
+		return err
+	}
+	w := tar.NewWriter(out)
+	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil || name == "." {
+			return err
+		}
+		skip, err := ignored.MatchesOrParentMatches(name)
+		switch {
+		case err != nil:
+			return err
+		case skip && entry.IsDir() && !ignored.Exclusions():
+			return fs.SkipDir
+		case skip || filepath.ToSlash(name) == df.name || entry.Type()&(fs.ModeSocket|fs.ModeNamedPipe|fs.ModeDevice) != 0:
+			return nil
+		}
+		return addFile(w, path, name, entry)
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.WriteHeader(&tar.Header{Name: df.name, Mode: 0o644, Size: int64(len(df.text))}); err != nil {
+		return err
+	}
+	if _, err := w.Write(df.text); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+func dockerignore(dir string) (*patternmatcher.PatternMatcher, error) {
+	file, err := os.Open(filepath.Join(dir, ".dockerignore"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return patternmatcher.New(nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	patterns, err := ignorefile.ReadAll(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", shortPath(file.Name()), err)
+	}
+	return patternmatcher.New(patterns)
+}
+
+func addFile(w *tar.Writer, path, name string, entry fs.DirEntry) error {
+	info, err := entry.Info()
+	if err != nil {
+		return err
+	}
+	link := ""
+	if info.Mode()&fs.ModeSymlink != 0 {
+		if link, err = os.Readlink(path); err != nil {
+			return err
+		}
+	}
+	header, err := tar.FileInfoHeader(info, link)
+	if err != nil {
+		return err
+	}
+	// Only these: the file's times and owner are not part of the content.
+	header = &tar.Header{
+		Typeflag: header.Typeflag, Name: filepath.ToSlash(name), Linkname: link, Mode: header.Mode, Size: header.Size,
+	}
+	if err := w.WriteHeader(header); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = io.Copy(w, file)
+	return err
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/moby/moby/api/types/container"
+)
+
+// hostConfig is the part of a container that ties it to this machine.
+func (b *builder) hostConfig() {
+	c := b.compose
+	b.service.hostConfig = container.HostConfig{
+		Annotations:    c.Annotations,
+		CapAdd:         c.CapAdd,
+		CapDrop:        c.CapDrop,
+		CgroupnsMode:   container.CgroupnsMode(c.Cgroup),
+		DNS:            b.ips(c.DNS),
+		DNSOptions:     c.DNSOpts,
+		DNSSearch:      c.DNSSearch,
+		ExtraHosts:     c.ExtraHosts.AsList(":"),
+		GroupAdd:       c.GroupAdd,
+		IpcMode:        container.IpcMode(b.ofService(c.Ipc)),
+		LogConfig:      logging(c.Logging),
+		NetworkMode:    b.networkMode(),
+		OomScoreAdj:    int(c.OomScoreAdj),
+		PidMode:        container.PidMode(b.ofService(c.Pid)),
+		PortBindings:   b.publishedPorts(),
+		Privileged:     c.Privileged,
+		ReadonlyRootfs: c.ReadOnly,
+		Resources:      b.resources(),
+		RestartPolicy:  restartPolicy(c),
+		Runtime:        c.Runtime,
+		SecurityOpt:    c.SecurityOpt,
+		ShmSize:        shmSize(c, b.service.limits.memory),
+		StorageOpt:     c.StorageOpt,
+		Sysctls:        c.Sysctls,
+		Tmpfs:          tmpfs(c.Tmpfs),
+		UsernsMode:     container.UsernsMode(c.UserNSMode),
+		UTSMode:        container.UTSMode(c.Uts),
+		Init:           initProcess(c),
+	}
+	b.mounts()
+}
+
+// initProcess reaps what closed sessions leave behind, unless compose says no.
+func initProcess(c types.ServiceConfig) *bool {
+	if c.Init != nil {
+		return c.Init
+	}
+	yes := true
+	return &yes
+}
+
+// ofService turns service:name, as compose has it, into the engine's
+// container:name.
+func (b *builder) ofService(mode string) string {
+	if service, ok := strings.CutPrefix(mode, types.ServicePrefix); ok {
+		return types.ContainerPrefix + b.containerName(service)
+	}
+	return mode
+}
+
+func logging(l *types.LoggingConfig) container.LogConfig {
+	if l == nil {
+		return container.LogConfig{}
+	}
+	return container.LogConfig{Type: l.Driver, Config: l.Options}
+}
+
+func tmpfs(entries []string) map[string]string {
+	all := map[string]string{}
+	for _, entry := range entries {
+		path, options, _ := strings.Cut(entry, ":")
+		all[path] = options
+	}
+	return all
+}
+
+// restartPolicy: deploy.restart_policy goes before restart, as in compose.
+func restartPolicy(c types.ServiceConfig) container.RestartPolicy {
+	if c.Deploy != nil && c.Deploy.RestartPolicy != nil {
+		return deployPolicy(*c.Deploy.RestartPolicy)
+	}
+	name, tries, _ := strings.Cut(c.Restart, ":")
+	count, _ := strconv.Atoi(tries) // compose-go has checked it
+	return container.RestartPolicy{Name: container.RestartPolicyMode(name), MaximumRetryCount: count}
+}
+
+func deployPolicy(policy types.RestartPolicy) container.RestartPolicy {
+	switch policy.Condition {
+	case "none":
+		return container.RestartPolicy{Name: container.RestartPolicyDisabled}
+	case "on-failure":
+		tries := uint64(0)
+		if policy.MaxAttempts != nil {
+			tries = *policy.MaxAttempts
+		}
+		return container.RestartPolicy{Name: container.RestartPolicyOnFailure, MaximumRetryCount: int(tries)}
+	default:
+		return container.RestartPolicy{Name: container.RestartPolicyAlways}
+	}
+}

@@ -1,0 +1,77 @@
+// Provision makes the hosts behind the gateway: the containers of a compose
+// file, with the limits and reservations that it states, no published ssh port
+// and no Docker socket.
+//
+// It observes what is there, plans the way to what ought to be, says so, and
+// does it a step at a time. Run again, it finds nothing to do.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"berth/image"
+	"berth/state"
+)
+
+// errNothingDone: the answer was no.
+var errNothingDone = errors.New("nothing done")
+
+// options are the flags that every verb takes.
+type options struct {
+	files    []string
+	project  string
+	profiles []string
+	envFiles []string
+	state    string
+	base     string
+	yes      bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command().ExecuteContext(ctx); err != nil {
+		report(err)
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	var o options
+	root := &cobra.Command{
+		Use:           "provision",
+		Short:         "make the hosts behind the gateway from a compose file",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	flags := root.PersistentFlags()
+	flags.StringArrayVarP(&o.files, "file", "f", nil, "compose file; more of them override the first (default compose.yaml or docker-compose.yml)")
+	flags.StringVarP(&o.project, "project-name", "p", "", "project name (default as docker compose has it: the directory's)")
+	flags.StringArrayVar(&o.profiles, "profile", nil, "compose profile to make too")
+	flags.StringArrayVar(&o.envFiles, "env-file", nil, "file of variables for the compose files (default .env)")
+	flags.StringVar(&o.state, "state", state.DefaultDir, "the gateway's state directory")
+	flags.StringVar(&o.base, "base", cmp.Or(os.Getenv("BERTH_BASE_IMAGE"), image.DefaultBase), "image that host images are made from; also BERTH_BASE_IMAGE")
+	flags.BoolVar(&o.yes, "yes", false, "do not ask before containers are removed or made anew")
+	root.AddCommand(planCommand(&o), upCommand(&o), downCommand(&o), psCommand(&o))
+	return root
+}
+
+// report writes an error, of one line or several.
+func report(err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(os.Stderr, "provision: %s\n", strings.TrimRight(line, "\n"))
+	}
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/moby/moby/api/types/mount"
+
+	"berth/hosts"
+)
+
+// mounts are the volumes of a service, less the Docker socket, and the
+// gateway's helper.
+func (b *builder) mounts() {
+	for _, v := range b.compose.Volumes {
+		if v.Type == types.VolumeTypeBind && leadsToDockerSocket(v.Source) {
+			if !b.settings.dockerSocket {
+				b.warn("%s left out: with the Docker socket one is root on this machine; %s.docker_socket: true keeps it", v.Source, extension)
+				continue
+			}
+			b.warn("%s: who enters this host has the Docker socket, and is root on this machine", v.Source)
+		}
+		b.mount(v)
+	}
+	if b.box.helperDir != "" {
+		b.addMount(mount.Mount{Type: mount.TypeBind, Source: b.box.helperDir, Target: hosts.HelperMount, ReadOnly: true})
+	}
+}
+
+func leadsToDockerSocket(source string) bool {
+	switch source = filepath.Clean(source); source {
+	case "/", "/var", "/var/run", "/run":
+		return true
+	}
+	return filepath.Base(source) == "docker.sock"
+}
+
+func (b *builder) mount(v types.ServiceVolumeConfig) {
+	m := mount.Mount{Type: mount.Type(v.Type), Source: v.Source, Target: v.Target, ReadOnly: v.ReadOnly}
+	switch v.Type {
+	case types.VolumeTypeBind:
+		if v.Bind == nil || bool(v.Bind.CreateHostPath) {
+			b.bind(v)
+			return
+		}
+		m.BindOptions = &mount.BindOptions{Propagation: mount.Propagation(v.Bind.Propagation)}
+	case types.VolumeTypeVolume:
+		b.volume(&m, v)
+	case types.VolumeTypeTmpfs:
+		if v.Tmpfs != nil {
+			m.TmpfsOptions = &mount.TmpfsOptions{SizeBytes: int64(v.Tmpfs.Size), Mode: os.FileMode(v.Tmpfs.Mode)}
+		}
+	default:
+		b.warn("%s left out: provision mounts no %s", v.Target, v.Type)
+		return
+	}
+	b.addMount(m)
+}
+
+func (b *builder) volume(m *mount.Mount, v types.ServiceVolumeConfig) {
+	if named, ok := b.Volumes[v.Source]; ok {
+		m.Source = named.Name
+	}
+	if v.Volume == nil {
+		return
+	}
+	m.VolumeOptions = &mount.VolumeOptions{NoCopy: v.Volume.NoCopy, Labels: v.Volume.Labels}
+	if v.Volume.Subpath != "" {
+		b.warn("%s: the whole volume is mounted; subpath is not carried out", v.Target)
+	}
+}
+
+// bind is a mount in the engine's older form where compose wants a missing
+// directory made, which the newer form cannot do before API 1.42.
+func (b *builder) bind(v types.ServiceVolumeConfig) {
+	var options []string
+	if v.ReadOnly {
+		options = append(options, "ro")
+	}
+	if v.Bind != nil && v.Bind.Propagation != "" {
+		options = append(options, v.Bind.Propagation)
+	}
+	if v.Bind != nil && v.Bind.SELinux != "" {
+		options = append(options, v.Bind.SELinux)
+	}
+	text := fmt.Sprintf("%s:%s:%s", v.Source, v.Target, strings.Join(options, ","))
+	b.service.hostConfig.Binds = append(b.service.hostConfig.Binds, strings.TrimSuffix(text, ":"))
+}
+
+func (b *builder) addMount(m mount.Mount) {
+	b.service.hostConfig.Mounts = append(b.service.hostConfig.Mounts, m)
+}

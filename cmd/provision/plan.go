@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"berth/hosts"
+)
+
+// plan is the way from what is to what ought to be. Making one touches
+// nothing, and its text is what it will do.
+type plan struct {
+	steps    []step
+	lost     []string // hosts whose containers go, with what was written in them
+	warnings []string
+	notes    []string
+}
+
+// step is one call of the engine, and why.
+type step struct {
+	op       string // pull, build, create, connect, start, stop, remove
+	resource string
+	cause    string
+	do       func(context.Context, *engine) error
+}
+
+// String is the plan for people, a line a step.
+func (p plan) String() string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, s := range p.steps {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", s.op, s.resource, s.cause)
+	}
+	w.Flush()
+	for _, warning := range p.warnings {
+		fmt.Fprintf(&text, "warning: %s\n", warning)
+	}
+	for _, note := range p.notes {
+		fmt.Fprintln(&text, note)
+	}
+	return text.String()
+}
+
+func (p *plan) add(op, resource, cause string, do func(context.Context, *engine) error) {
+	p.steps = append(p.steps, step{op, resource, cause, do})
+}
+
+// planUp compares what ought to be with what is. It refuses what cannot be
+// made whole.
+func planUp(want desired, have observed) (plan, error) {
+	p := plan{warnings: slices.Concat(want.warnings, adopted(want, have), strangers(want, have))}
+	if lines := slices.Concat(conflicts(want, have), refusals(have.machine, takenByOthers(want, have), want.services)); len(lines) > 0 {
+		return p, errors.New(strings.Join(lines, "\n"))
+	}
+	for _, s := range want.services {
+		p.image(s.image, have)
+	}
+	for _, n := range want.networks {
+		if _, ok := have.networks[n.name]; !ok {
+			p.add("create", "network "+n.name, missing, func(ctx context.Context, e *engine) error { return e.createNetwork(ctx, n) })
+		}
+	}
+	for _, v := range want.volumes {
+		if _, ok := have.volumes[v.options.Name]; !ok {
+			p.add("create", "volume "+v.options.Name, missing, func(ctx context.Context, e *engine) error { return e.createVolume(ctx, v) })
+		}
+	}
+	for _, s := range want.services {
+		p.container(s, have)
+	}
+	return p, nil
+}
+
+const missing = "does not exist"
+
+// image makes sure of an image; services may share one.
+func (p *plan) image(i wantedImage, have observed) {
+	if have.images[i.ref] != "" || p.has("image "+i.ref) {
+		return
+	}
+	if i.make == nil {
+		p.pull(i.ref, "not on this machine")
+		return
+	}
+	if i.isHost() && have.images[i.base] == "" && !p.has("image "+i.base) {
+		p.pull(i.base, "base of the host image, not on this machine")
+	}
+	p.add("build", "image "+i.ref, buildCause(i), func(ctx context.Context, e *engine) error { return e.buildImage(ctx, i) })
+}
+
+func buildCause(i wantedImage) string {
+	if i.isHost() {
+		return "no host image of " + i.base + " yet"
+	}
+	return "no image of this Dockerfile and context yet"
+}
+
+func (p *plan) pull(ref, cause string) {
+	p.add("pull", "image "+ref, cause, func(ctx context.Context, e *engine) error { return e.pullImage(ctx, ref) })
+}
+
+func (p *plan) has(resource string) bool {
+	return slices.ContainsFunc(p.steps, func(s step) bool { return s.resource == resource })
+}
+
+// container makes sure of a service's container: that it is there, made of
+// what it ought to be, on its networks, and runs.
+func (p *plan) container(s wantedService, have observed) {
+	is, there := have.container(s.container)
+	if !there {
+		p.create(s, missing)
+		return
+	}
+	if cause := outdated(s, is, have); cause != "" {
+		p.remove(is, cause)
+		p.create(s, cause)
+		return
+	}
+	for _, n := range s.networks {
+		if !slices.Contains(is.networks, n.Network) {
+			p.connect(s, n, "not connected")
+		}
+	}
+	if !is.running {
+		p.start(s, is.state)
+	}
+}
+
+// outdated is why a container is not the one that the service wants, or "".
+func outdated(s wantedService, is existing, have observed) string {
+	switch {
+	case is.labels[labelConfig] != s.config.Labels[labelConfig]:
+		return "its configuration changed"
+	case have.images[s.image.ref] == "":
+		return "its image is made anew"
+	case is.labels[labelImage] != have.images[s.image.ref]:
+		return "its image changed"
+	}
+	return ""
+}
+
+func (p *plan) create(s wantedService, cause string) {
+	p.add("create", "container "+s.container, cause, func(ctx context.Context, e *engine) error { return e.createContainer(ctx, s) })
+	for _, n := range s.networks[min(1, len(s.networks)):] {
+		p.connect(s, n, "a further network of "+s.name)
+	}
+	p.start(s, "created")
+}
+
+func (p *plan) connect(s wantedService, n attachment, cause string) {
+	p.add("connect", fmt.Sprintf("container %s to %s", s.container, n.Network), cause,
+		func(ctx context.Context, e *engine) error { return e.connect(ctx, s.container, n) })
+}
+
+func (p *plan) start(s wantedService, cause string) {
+	p.add("start", "container "+s.container, cause, func(ctx context.Context, e *engine) error { return e.start(ctx, s.container) })
+}
+
+func (p *plan) remove(is existing, cause string) {
+	p.lost = append(p.lost, is.labels[hosts.LabelHost])
+	if is.state != "exited" && is.state != "created" {
+		p.add("stop", "container "+is.name, cause, func(ctx context.Context, e *engine) error { return e.stop(ctx, is.id) })
+	}
+	p.add("remove", "container "+is.name, cause, func(ctx context.Context, e *engine) error { return e.remove(ctx, is.id) })
+}
+
+// planDown takes a project's containers and networks away. Volumes are data:
+// they stay.
+func planDown(project string, have observed) plan {
+	var p plan
+	for _, c := range have.containers {
+		if c.project() == project {
+			p.remove(c, "down")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(have.networks)) {
+		if have.networks[name][labelProject] == project {
+			p.add("remove", "network "+name, "down", func(ctx context.Context, e *engine) error { return e.removeNetwork(ctx, name) })
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(have.volumes)) {
+		if have.volumes[name][labelProject] == project {
+			p.notes = append(p.notes, fmt.Sprintf("volume %s stays, with its data; docker volume rm %s removes it", name, name))
+		}
+	}
+	return p
+}

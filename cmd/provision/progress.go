@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/moby/moby/api/types/jsonstream"
+	"golang.org/x/term"
+)
+
+// progress shows on a terminal what is being done, in one line that changes,
+// and a line for all that took time. Into a pipe it writes nothing.
+type progress struct {
+	out   *os.File
+	live  bool
+	task  string
+	began time.Time
+}
+
+func newProgress(out *os.File) *progress {
+	return &progress{out: out, live: term.IsTerminal(int(out.Fd()))}
+}
+
+func (p *progress) begin(task string) {
+	p.task, p.began = task, time.Now()
+	p.say("")
+}
+
+// say shows the latest line of the task.
+func (p *progress) say(line string) {
+	if !p.live {
+		return
+	}
+	width, _, err := term.GetSize(int(p.out.Fd()))
+	if err != nil || width < 2 {
+		width = 80
+	}
+	text := []rune(p.task + "  " + strings.Map(printable, line))
+	fmt.Fprintf(p.out, "\r\x1b[K%s", string(text[:min(len(text), width-1)]))
+}
+
+func (p *progress) end(done bool) {
+	if !p.live {
+		return
+	}
+	fmt.Fprint(p.out, "\r\x1b[K")
+	if done {
+		fmt.Fprintf(p.out, "%s  %.1fs\n", p.task, time.Since(p.began).Seconds())
+	}
+}
+
+// printable keeps what a build writes from moving the terminal's cursor.
+func printable(r rune) rune {
+	if r < ' ' || r == 0x7f {
+		return -1
+	}
+	return r
+}
+
+func pullLine(m jsonstream.Message) string {
+	line := strings.TrimSpace(m.ID + " " + m.Status)
+	if m.Progress != nil && m.Progress.Total > 0 {
+		line += fmt.Sprintf(" %s of %s", units.HumanSize(float64(m.Progress.Current)), units.HumanSize(float64(m.Progress.Total)))
+	}
+	return line
+}
+
+// tailLines of a failing build step go into its error.
+const tailLines = 10
+
+// followBuild shows a build's output until it ends. The error of a build that
+// fails names the step and ends with its last lines.
+func (p *progress) followBuild(output io.Reader) error {
+	var tail []string
+	step := ""
+	for messages := json.NewDecoder(output); ; {
+		var m jsonstream.Message
+		if err := messages.Decode(&m); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if m.Error != nil {
+			return buildError(step, m.Error.Message, tail)
+		}
+		for line := range strings.Lines(m.Stream) {
+			if line = strings.TrimSpace(line); line == "" {
+				continue
+			}
+			p.say(line)
+			if strings.HasPrefix(line, "Step ") {
+				step, tail = line, nil
+				continue
+			}
+			tail = append(tail, line)
+			tail = tail[max(0, len(tail)-tailLines):]
+		}
+	}
+}
+
+func buildError(step, message string, tail []string) error {
+	text := []rune(step)
+	lines := append([]string{fmt.Sprintf("%s: %s", string(text[:min(len(text), 80)]), message)}, tail...)
+	return errors.New(strings.Join(lines, "\n  | "))
+}

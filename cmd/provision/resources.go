@@ -1,0 +1,206 @@
+package main
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/moby/moby/api/types/container"
+)
+
+// allGPUs is the count of a request for every GPU there is.
+const allGPUs = -1
+
+const (
+	// Enough for every worker's every thread, and an end to a fork bomb.
+	defaultPids = 16384
+	// Docker's 64 MB break PyTorch's data loaders. Shared memory counts against
+	// the memory limit, so a large default takes nothing from the others.
+	defaultShm = 8 << 30
+)
+
+// resources are an amount of what a machine has.
+type resources struct {
+	nanoCPUs int64
+	memory   int64
+	gpus     int
+}
+
+func limitsOf(c types.ServiceConfig) resources {
+	limits := resources{nanoCPUs: nanoCPUs(c.CPUS), memory: int64(c.MemLimit)}
+	if deploy := deployed(c).Limits; deploy != nil {
+		limits.nanoCPUs = max(limits.nanoCPUs, nanoCPUs(deploy.NanoCPUs.Value()))
+		limits.memory = max(limits.memory, int64(deploy.MemoryBytes))
+	}
+	return limits
+}
+
+func reservationsOf(c types.ServiceConfig) resources {
+	reserved := resources{memory: int64(c.MemReservation)}
+	if deploy := deployed(c).Reservations; deploy != nil {
+		reserved.nanoCPUs = nanoCPUs(deploy.NanoCPUs.Value())
+		reserved.memory = max(reserved.memory, int64(deploy.MemoryBytes))
+	}
+	reserved.gpus = gpuCount(deviceRequests(c))
+	return reserved
+}
+
+func deployed(c types.ServiceConfig) types.Resources {
+	if c.Deploy == nil {
+		return types.Resources{}
+	}
+	return c.Deploy.Resources
+}
+
+// nanoCPUs rounds to a thousandth: compose-go's float32 holds no 0.1.
+func nanoCPUs(cpus float32) int64 {
+	return int64(math.Round(float64(cpus)*1e3)) * 1e6
+}
+
+func (b *builder) resources() container.Resources {
+	c, reserved, limits := b.compose, b.service.reserved, b.service.limits
+	return container.Resources{
+		NanoCPUs:          limits.nanoCPUs,
+		Memory:            limits.memory,
+		MemoryReservation: reserved.memory,
+		MemorySwap:        int64(c.MemSwapLimit),
+		MemorySwappiness:  pointer(int64(c.MemSwappiness)),
+		OomKillDisable:    pointer(c.OomKillDisable),
+		PidsLimit:         pidsLimit(c),
+		Ulimits:           ulimits(c.Ulimits),
+		CPUShares:         cpuShares(c, reserved.nanoCPUs),
+		CPUPeriod:         c.CPUPeriod,
+		CPUQuota:          c.CPUQuota,
+		CpusetCpus:        c.CPUSet,
+		CgroupParent:      c.CgroupParent,
+		DeviceCgroupRules: c.DeviceCgroupRules,
+		Devices:           deviceMappings(c.Devices),
+		DeviceRequests:    deviceRequests(c),
+	}
+}
+
+// cpuShares make a CPU reservation true: when everyone wants the processor, it
+// is divided by these weights.
+func cpuShares(c types.ServiceConfig, reserved int64) int64 {
+	if c.CPUShares != 0 {
+		return c.CPUShares
+	}
+	return reserved * 1024 / 1e9
+}
+
+func pidsLimit(c types.ServiceConfig) *int64 {
+	limit := c.PidsLimit
+	if deploy := deployed(c).Limits; deploy != nil && deploy.Pids != 0 {
+		limit = deploy.Pids
+	}
+	if limit == 0 {
+		limit = defaultPids
+	}
+	return &limit
+}
+
+// shmSize is half of the memory by default, as on a machine of that size.
+func shmSize(c types.ServiceConfig, memory int64) int64 {
+	switch {
+	case c.ShmSize != 0:
+		return int64(c.ShmSize)
+	case memory != 0:
+		return memory / 2
+	default:
+		return defaultShm
+	}
+}
+
+func ulimits(given map[string]*types.UlimitsConfig) []*container.Ulimit {
+	var all []*container.Ulimit
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		limit := &container.Ulimit{Name: name, Soft: int64(given[name].Soft), Hard: int64(given[name].Hard)}
+		if single := int64(given[name].Single); single != 0 {
+			limit.Soft, limit.Hard = single, single
+		}
+		all = append(all, limit)
+	}
+	return all
+}
+
+func deviceMappings(devices []types.DeviceMapping) []container.DeviceMapping {
+	var all []container.DeviceMapping
+	for _, d := range devices {
+		if !isCDI(d) {
+			all = append(all, container.DeviceMapping{
+				PathOnHost: d.Source, PathInContainer: d.Target, CgroupPermissions: d.Permissions,
+			})
+		}
+	}
+	return all
+}
+
+// isCDI: a device by its name in the Container Device Interface, such as
+// nvidia.com/gpu=0, and not by its path.
+func isCDI(d types.DeviceMapping) bool {
+	return !strings.HasPrefix(d.Source, "/") && strings.Contains(d.Source, "=")
+}
+
+func deviceRequests(c types.ServiceConfig) []container.DeviceRequest {
+	var all []container.DeviceRequest
+	if reserved := deployed(c).Reservations; reserved != nil {
+		for _, d := range reserved.Devices {
+			all = append(all, deviceRequest(d))
+		}
+	}
+	for _, d := range c.Gpus {
+		d.Capabilities = append(slices.Clone(d.Capabilities), "gpu")
+		all = append(all, deviceRequest(d))
+	}
+	for _, d := range c.Devices {
+		if isCDI(d) {
+			all = append(all, container.DeviceRequest{Driver: "cdi", DeviceIDs: []string{d.Source}})
+		}
+	}
+	return all
+}
+
+func deviceRequest(d types.DeviceRequest) container.DeviceRequest {
+	return container.DeviceRequest{
+		Driver:       d.Driver,
+		Count:        int(d.Count),
+		DeviceIDs:    d.IDs,
+		Capabilities: [][]string{d.Capabilities},
+		Options:      d.Options,
+	}
+}
+
+// gpuCount is how many GPUs the requests are for, or allGPUs.
+func gpuCount(requests []container.DeviceRequest) int {
+	count := 0
+	for _, r := range requests {
+		if !isGPU(r) {
+			continue
+		}
+		if r.Count == allGPUs {
+			return allGPUs
+		}
+		count += r.Count + len(r.DeviceIDs)
+	}
+	return count
+}
+
+func isGPU(r container.DeviceRequest) bool {
+	for _, all := range r.Capabilities {
+		if slices.Contains(all, "gpu") {
+			return true
+		}
+	}
+	return slices.ContainsFunc(r.DeviceIDs, func(id string) bool { return strings.HasPrefix(id, "nvidia.com/gpu=") })
+}
+
+// pointer is nil for the zero value, which means: the engine's default.
+func pointer[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/moby/moby/api/types/container"
+
+	"berth/hosts"
+	"berth/image"
+)
+
+// builder turns one compose service into the container that it means. What it
+// leaves out, or has to say, it collects.
+type builder struct {
+	*project
+	compose  types.ServiceConfig
+	settings settings
+	box      box
+
+	service  wantedService
+	warnings []string
+	addresses
+}
+
+func (b *builder) warn(format string, args ...any) {
+	b.warnings = append(b.warnings, fmt.Sprintf(format, args...))
+}
+
+// wantService builds the container of a service. Where compose says nothing,
+// the defaults are those of a machine that people work on.
+func (p *project) wantService(compose types.ServiceConfig, box box) (wantedService, []string, error) {
+	settings, err := settingsOf(compose, p.sources)
+	if err != nil {
+		return wantedService{}, nil, err
+	}
+	b := &builder{project: p, compose: compose, settings: settings, box: box}
+	b.service = wantedService{
+		name:      compose.Name,
+		host:      cmp.Or(settings.host, compose.Name),
+		container: p.containerName(compose.Name),
+		limits:    limitsOf(compose),
+		reserved:  reservationsOf(compose),
+	}
+	if b.service.image, err = p.wantImage(compose, cmp.Or(settings.base, box.base)); err == nil {
+		b.networks()
+		b.config()
+		b.hostConfig()
+		b.labels()
+		b.habits()
+		err = b.err()
+	}
+	if err != nil {
+		return wantedService{}, nil, fmt.Errorf("%s%s: %w", p.sources.where("services", compose.Name), compose.Name, err)
+	}
+	return b.service, b.warnings, nil
+}
+
+func (p *project) containerName(service string) string {
+	return cmp.Or(p.AllServices()[service].ContainerName, p.Name+"-"+service+"-1")
+}
+
+// labels make the container a host, and tell the next run what it was made of.
+func (b *builder) labels() {
+	s := &b.service
+	route, account := hosts.RouteExec, b.compose.User
+	if s.image.isHost() {
+		route, account = hosts.RouteSshd, image.Account
+	}
+	s.config.Labels = map[string]string{}
+	maps.Copy(s.config.Labels, b.compose.Labels)
+	maps.Copy(s.config.Labels, map[string]string{
+		hosts.LabelHost:    s.host,
+		hosts.LabelRoute:   cmp.Or(b.settings.route, route),
+		hosts.LabelAccount: cmp.Or(b.settings.account, account),
+		labelProject:       b.Name,
+		labelService:       s.name,
+		labelCPUs:          strconv.FormatInt(s.reserved.nanoCPUs, 10),
+	})
+	s.config.Labels[labelConfig] = s.hash()
+}
+
+// hash is the same for the same container. The image has a label of its own.
+func (s *wantedService) hash() string {
+	text, err := json.Marshal([]any{s.config, s.hostConfig, s.networks})
+	if err != nil {
+		panic(err) // these types are made to be marshalled
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])[:12]
+}
+
+// habits are things that a compose file may well say and a shared machine had
+// better not hear.
+func (b *builder) habits() {
+	c := b.compose
+	if passwords := passwordsIn(c.Environment); len(passwords) > 0 {
+		b.warn("docker inspect shows %s to everyone who may use Docker; logins through the gateway need none", strings.Join(passwords, " and "))
+	}
+	if c.Privileged {
+		b.warn("privileged: whoever is root in it is root on this machine")
+	}
+	if c.GetScale() != 1 {
+		b.warn("one container is made, not %d: a host is one container", c.GetScale())
+	}
+	for name, dependency := range c.DependsOn {
+		if dependency.Condition != types.ServiceConditionStarted {
+			b.warn("depends_on %s: started after it, but not %s", name, dependency.Condition)
+		}
+	}
+	if b.service.image.isHost() {
+		b.hostImageHabits()
+	}
+}
+
+func passwordsIn(environment types.MappingWithEquals) []string {
+	return slices.DeleteFunc([]string{"ROOT_PASSWORD", "DEVELOPER_PASSWORD"}, func(name string) bool {
+		return environment[name] == nil
+	})
+}
+
+func (b *builder) hostImageHabits() {
+	if len(b.compose.Command) > 0 {
+		b.warn("command is not run: the host image runs sshd")
+	}
+	if container.NetworkMode(b.compose.NetworkMode).IsHost() {
+		b.warn("network_mode host: its sshd takes port 22 of this machine")
+	}
+}

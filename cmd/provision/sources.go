@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// sources are the compose files as text, which still know their lines: in the
+// loaded project every file, override and variable has become one.
+type sources []source
+
+type source struct {
+	path string
+	root *yaml.Node
+}
+
+// readSources reads the files and refuses what is not YAML, with file and line.
+func readSources(paths []string) (sources, error) {
+	var all sources
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		var root yaml.Node
+		if err := yaml.Unmarshal(text, &root); err != nil {
+			return nil, syntaxError(path, string(text), err)
+		}
+		all = append(all, source{shortPath(path), &root})
+	}
+	return all, nil
+}
+
+func syntaxError(path, text string, err error) error {
+	if line := tabIndent(text); line > 0 {
+		return fmt.Errorf("%s:%d: a tab in the indentation; YAML wants spaces", shortPath(path), line)
+	}
+	var load *yaml.LoadError
+	if errors.As(err, &load) {
+		return fmt.Errorf("%s:%d: %s", shortPath(path), load.Mark.Line, load.Message)
+	}
+	return fmt.Errorf("%s: %s", shortPath(path), err)
+}
+
+// tabIndent is the first line whose indentation has a tab; 0 where none has.
+func tabIndent(text string) int {
+	for i, line := range strings.Split(text, "\n") {
+		content := strings.TrimLeft(line, " \t")
+		if strings.Contains(line[:len(line)-len(content)], "\t") {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// where is "file:line: " of the last file that has this key, and of the
+// innermost part of the path that it has; "" where none has any of it.
+func (s sources) where(path ...string) string {
+	place, deepest := "", 0
+	for _, src := range s {
+		if line, depth := find(src.root, path); depth > 0 && depth >= deepest {
+			place, deepest = fmt.Sprintf("%s:%d: ", src.path, line), depth
+		}
+	}
+	return place
+}
+
+func find(node *yaml.Node, path []string) (line, depth int) {
+	for node.Kind == yaml.DocumentNode && len(node.Content) > 0 {
+		node = node.Content[0]
+	}
+	for _, name := range path {
+		key, value := entry(node, name)
+		if key == nil {
+			break
+		}
+		node, line, depth = value, key.Line, depth+1
+	}
+	return line, depth
+}
+
+func entry(node *yaml.Node, name string) (key, value *yaml.Node) {
+	if node.Kind != yaml.MappingNode {
+		return nil, nil
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if node.Content[i].Value == name {
+			return node.Content[i], node.Content[i+1]
+		}
+	}
+	return nil, nil
+}
+
+// explain makes one line for people of what compose-go says: with file and
+// line where the message names the place in its own way.
+func (s sources) explain(err error) error {
+	text := err.Error()
+	if m := regexp.MustCompile(`^failed to parse (\S+): .*line (\d+): (.*)`).FindStringSubmatch(text); m != nil {
+		return fmt.Errorf("%s:%s: %s", shortPath(m[1]), m[2], m[3])
+	}
+	text = strings.TrimSuffix(text, ": invalid compose project")
+	text = strings.TrimPrefix(text, "decoding failed due to the following error(s):")
+	text = regexp.MustCompile(`^validating \S+: `).ReplaceAllString(text, "")
+	text = strings.Replace(text, " false schema", ": compose knows no such key", 1)
+	text = regexp.MustCompile(`'(\w+)\[(\w+)\]`).ReplaceAllString(text, "'$1.$2")
+	text = strings.Join(strings.Fields(text), " ")
+	return errors.New(s.where(placeNamed(text)...) + text)
+}
+
+// placeNamed is the key that a message of compose-go is about.
+func placeNamed(text string) []string {
+	if m := regexp.MustCompile(`\b(?:services|networks|volumes)(?:\.[\w-]+)+`).FindString(text); m != "" {
+		return strings.Split(m, ".")
+	}
+	if m := regexp.MustCompile(`^service "([^"]+)"`).FindStringSubmatch(text); m != nil {
+		return []string{"services", m[1]}
+	}
+	return nil
+}
+
+// shortPath is how a person would write the path from here.
+func shortPath(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	short, err := filepath.Rel(here, path)
+	if err != nil || strings.HasPrefix(short, filepath.Join("..", "..")) {
+		return path
+	}
+	return short
+}

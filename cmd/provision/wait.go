@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"berth/image"
+)
+
+const (
+	readyTimeout = time.Minute
+	readyPoll    = 200 * time.Millisecond
+	settleTime   = time.Second // a command that ends at once has ended by then
+)
+
+// waitReady waits until every host can be entered: its container runs, and the
+// host image's sshd listens.
+func (e *engine) waitReady(ctx context.Context, services []wantedService) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	var errs []error
+	for _, s := range services {
+		e.progress.begin("wait for " + s.host)
+		err := e.waitFor(ctx, s)
+		e.progress.end(err == nil)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (e *engine) waitFor(ctx context.Context, s wantedService) error {
+	first := time.Now()
+	for tick := time.NewTicker(readyPoll); ; {
+		result, err := e.api.ContainerInspect(ctx, s.container, client.ContainerInspectOptions{})
+		if err != nil {
+			return fmt.Errorf("%s: %s", s.name, engineText(err))
+		}
+		c := result.Container
+		switch {
+		case !c.State.Running || c.State.Restarting:
+			return fmt.Errorf("%s: its command ended with code %d%s", s.name, c.State.ExitCode, e.lastWords(ctx, c))
+		case s.image.isHost() && e.listens(ctx, c.ID), !s.image.isHost() && time.Since(first) > settleTime:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: it runs, but its sshd does not listen after %s%s", s.name, readyTimeout, e.lastWords(context.WithoutCancel(ctx), c))
+		case <-tick.C:
+		}
+	}
+}
+
+// listens asks inside the container: a connection from outside would be one
+// more client to its sshd, and from another machine there is no way in.
+func (e *engine) listens(ctx context.Context, id string) bool {
+	created, err := e.api.ExecCreate(ctx, id, client.ExecCreateOptions{Cmd: []string{"test", "-s", image.PidFile}, AttachStdout: true})
+	if err != nil {
+		return false
+	}
+	attached, err := e.api.ExecAttach(ctx, created.ID, client.ExecAttachOptions{})
+	if err != nil {
+		return false
+	}
+	defer attached.Close()
+	if _, err := io.Copy(io.Discard, attached.Reader); err != nil { // until it ends
+		return false
+	}
+	result, err := e.api.ExecInspect(ctx, created.ID, client.ExecInspectOptions{})
+	return err == nil && !result.Running && result.ExitCode == 0
+}
+
+// lastWords are the last line that a container wrote, to go behind an error.
+func (e *engine) lastWords(ctx context.Context, c container.InspectResponse) string {
+	logs, err := e.api.ContainerLogs(ctx, c.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "1"})
+	if err != nil {
+		return ""
+	}
+	defer logs.Close()
+	var text strings.Builder
+	if c.Config.Tty {
+		_, err = io.Copy(&text, logs)
+	} else {
+		_, err = stdcopy.StdCopy(&text, &text, logs)
+	}
+	line := strings.TrimSpace(text.String())
+	if err != nil || line == "" {
+		return ""
+	}
+	return ": " + line
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"berth/hosts"
+)
+
+// extension is the key of a compose service that is ours; docker compose
+// passes over it.
+const extension = "x-berth"
+
+// settings is what x-berth says about a service. Empty means the default.
+type settings struct {
+	host         string
+	route        string
+	account      string
+	base         string
+	dockerSocket bool
+}
+
+const knownSettings = "account, base, docker_socket, host, route"
+
+// hostName is what a gateway login can name.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
+
+// settingsOf reads x-berth of a service. Its errors name the service, and the
+// file and line where there is one.
+func settingsOf(service types.ServiceConfig, src sources) (settings, error) {
+	wrong := func(key, format string, args ...any) error {
+		place := src.where("services", service.Name, extension, key)
+		return fmt.Errorf("%s%s: %s", place, service.Name, fmt.Sprintf(format, args...))
+	}
+	var s settings
+	value, given := service.Extensions[extension]
+	keys, isMap := value.(map[string]any)
+	if given && value != nil && !isMap {
+		return s, wrong("", "%s holds keys (%s), not a single value", extension, knownSettings)
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if want := s.set(key, keys[key]); want != "" {
+			return s, wrong(key, "%s.%s %s", extension, key, want)
+		}
+	}
+	if s.host == "" && !hostName.MatchString(service.Name) {
+		return s, wrong("", "a login cannot name this host; give it a name with %s.host", extension)
+	}
+	return s, nil
+}
+
+// set takes one key; it returns what is wrong with it, or nothing.
+func (s *settings) set(key string, value any) (wrong string) {
+	text, isText := value.(string)
+	on, isBool := value.(bool)
+	switch key {
+	case "docker_socket":
+		s.dockerSocket = on
+		if !isBool {
+			return "is true or false"
+		}
+		return ""
+	case "host":
+		s.host = text
+	case "route":
+		s.route = text
+	case "account":
+		s.account = text
+	case "base":
+		s.base = text
+	default:
+		return "is not a key that provision knows; it knows " + knownSettings
+	}
+	switch {
+	case !isText || text == "":
+		return "is a text; quote it if it looks like a number"
+	case key == "route" && text != hosts.RouteSshd && text != hosts.RouteExec:
+		return fmt.Sprintf("is %s or %s, not %q", hosts.RouteSshd, hosts.RouteExec, text)
+	case (key == "host" || key == "account") && !hostName.MatchString(text):
+		return fmt.Sprintf("is letters, digits, _ . and -, and begins with a letter, digit or _; not %q", text)
+	case key == "base" && strings.ContainsAny(text, " \t\n"):
+		return fmt.Sprintf("is the name of an image, not %q", text)
+	}
+	return ""
+}
