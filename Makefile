@@ -1,0 +1,21 @@
+GOBUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
+
+.PHONY: help build demo test check fuzz
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## bin/gateway and bin/provision, static
+	$(GOBUILD) -o bin/ ./cmd/...
+
+demo: build ## try it: two hosts behind one port, removed again (ARGS=--once: only the transcript)
+	@BERTH_BASE_IMAGE=$$(scripts/base-image); export BERTH_BASE_IMAGE; exec bin/gateway demo $(ARGS)
+
+test: ## every test, against a real Docker engine and OpenSSH
+	@scripts/setup-test scripts/test
+
+check: ## gofmt, vet, staticcheck, known vulnerabilities
+	@scripts/check
+
+fuzz: ## each fuzz target for 10 s
+	@scripts/fuzz
