@@ -1,0 +1,12 @@
+package test
+
+import "testing"
+
+// suite is what is tried at every door.
+func suite(t *testing.T, targets []target) {
+	for _, to := range targets {
+		t.Run(to.name, func(t *testing.T) {
+			t.Run("oracle", to.oracle)
+		})
+	}
+}

@@ -1,0 +1,97 @@
+package test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"testing"
+)
+
+// TestMachine tries the doors of this machine.
+func TestMachine(t *testing.T) {
+	need(t, "/usr/sbin/sshd", "ssh", "ssh-keygen")
+	dir := t.TempDir()
+	key := makeKey(t, dir, "id")
+	door := startSshd(t, dir, key)
+	gateway := startGateway(t, dir, fmt.Sprintf(`
+users:
+  dev:
+    keys: [ %s ]
+    hosts:
+      relay: %s
+      box:
+hosts:
+  relay:
+    route: sshd
+    address: %s
+    key_file: %s
+    host_key: %s
+  box:
+    route: local
+`, publicKey(t, key), door.login, door.address, key, publicKey(t, filepath.Join(dir, "sshd_key"))))
+	suite(t, []target{
+		newTarget(t, dir, "sshd", door),
+		gateway.target(t, "relay", "dev+relay", key),
+		gateway.target(t, "local", "dev+box", key),
+	})
+}
+
+// startSshd starts a bare sshd that serves the current user.
+func startSshd(t *testing.T, dir, key string) door {
+	t.Helper()
+	own, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.MkdirAll("/run/sshd", 0o755) // sshd of root wants it
+	hostKey := makeKey(t, dir, "sshd_key")
+	address := freeAddress(t)
+	_, port, _ := net.SplitHostPort(address)
+	config := filepath.Join(dir, "sshd_config")
+	write(t, config, 0o600, fmt.Sprintf(`
+ListenAddress 127.0.0.1
+Port %s
+HostKey %s
+PidFile none
+AuthorizedKeysFile %s.pub
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+AcceptEnv LANG LC_*
+Subsystem sftp /usr/lib/openssh/sftp-server
+MaxSessions 100
+MaxStartups 100:30:200
+PrintMotd no
+LogLevel ERROR
+PrintLastLog no
+`, port, hostKey, key))
+	command := exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", config)
+	startLogged(t, command, filepath.Join(dir, "sshd.log"))
+	await(t, "sshd", func() bool { return answers(address) })
+	knownHosts := filepath.Join(dir, "sshd.known_hosts")
+	write(t, knownHosts, 0o600, fmt.Sprintf("[127.0.0.1]:%s %s\n", port, publicKey(t, hostKey)))
+	return door{address, own.Username, key, knownHosts}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func answers(address string) bool {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}

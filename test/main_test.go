@@ -1,0 +1,51 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// envBin names the directory with the programs under test.
+const envBin = "BERTH_TEST_BIN"
+
+func TestMain(m *testing.M) {
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "berth-bin-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	os.Setenv(envBin, dir)
+	for _, name := range []string{"gateway", "provision"} {
+		if out, err := build(name, dir); err != nil {
+			fmt.Fprintf(os.Stderr, "go build %s: %v\n%s", name, err, out)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// build makes a static program, since the gateway is its own helper in
+// containers, and one that reports data races where there is a C compiler.
+func build(name, dir string) ([]byte, error) {
+	args := []string{"build", "-tags", "netgo,osusergo", "-o", filepath.Join(dir, name)}
+	cgo := "CGO_ENABLED=0"
+	if _, err := exec.LookPath("gcc"); err == nil {
+		args = append(args, "-race", "-ldflags", "-linkmode external -extldflags -static")
+		cgo = "CGO_ENABLED=1"
+	}
+	command := exec.Command("go", append(args, "berth/cmd/"+name)...)
+	command.Env = append(os.Environ(), cgo)
+	return command.CombinedOutput()
+}
+
+func program(name string) string {
+	return filepath.Join(os.Getenv(envBin), name)
+}

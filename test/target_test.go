@@ -1,0 +1,123 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// target is one door to a machine. Clients find it in an ssh_config as host h.
+type target struct {
+	name   string
+	config string
+}
+
+// door is what an ssh_config says of a target.
+type door struct {
+	address    string // host:port
+	login      string
+	key        string // file; a certificate beside it is shown, too
+	knownHosts string // file
+}
+
+func newTarget(t *testing.T, dir, name string, to door) target {
+	t.Helper()
+	host, port, _ := strings.Cut(to.address, ":")
+	config := filepath.Join(dir, name+".ssh_config")
+	write(t, config, 0o600, fmt.Sprintf(`Host h
+	HostName %s
+	Port %s
+	User %s
+	IdentityFile %s
+	IdentitiesOnly yes
+	BatchMode yes
+	UserKnownHostsFile %s
+	GlobalKnownHostsFile /dev/null
+	StrictHostKeyChecking yes
+	LogLevel ERROR
+`, host, port, to.login, to.key, to.knownHosts))
+	return target{name, config}
+}
+
+// preamble makes a script's clients read the target's ssh_config, and far a
+// directory at the target that goes with the script.
+const preamble = `
+ssh()  { command ssh  -F "$CONFIG" "$@"; }
+scp()  { command scp  -q -F "$CONFIG" "$@"; }
+sftp() { command sftp -q -F "$CONFIG" "$@"; }
+export RSYNC_RSH="ssh -F $CONFIG"
+make_far() { far=$(ssh h mktemp -d) && trap 'ssh h rm -rf $far' EXIT; }
+`
+
+// result is how a script ended.
+type result struct {
+	stdout, stderr string
+	exit           int
+}
+
+// run runs a bash script against the target, in an empty directory.
+func (to target) run(t *testing.T, script string, env ...string) result {
+	t.Helper()
+	return to.runIn(t, t.TempDir(), script, env...)
+}
+
+func (to target) runIn(t *testing.T, dir, script string, env ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, "bash", "-c", preamble+script)
+	command.Dir = dir
+	command.Env = append(clientEnv(), append(env, "CONFIG="+to.config)...)
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+	command.WaitDelay = time.Second
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	err := command.Run()
+	if exited := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exited) || ctx.Err() != nil) {
+		t.Fatalf("%v\nscript: %s\nstdout: %s\nstderr: %s", err, script, brief(stdout.String()), brief(stderr.String()))
+	}
+	return result{stdout.String(), stderr.String(), command.ProcessState.ExitCode()}
+}
+
+// clientEnv is what clients run with: nothing that changes what they do.
+func clientEnv() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TERM=dumb"}
+}
+
+// want runs a script that must end with nothing on stderr and exit status 0.
+func (to target) want(t *testing.T, script, stdout string, env ...string) {
+	t.Helper()
+	check(t, script, to.run(t, script, env...), result{stdout: stdout})
+}
+
+func check(t *testing.T, script string, got, want result) {
+	t.Helper()
+	if got != want {
+		t.Errorf("script: %s\n got exit %d, stdout %s, stderr %s\nwant exit %d, stdout %s, stderr %s", brief(script),
+			got.exit, brief(got.stdout), brief(got.stderr), want.exit, brief(want.stdout), brief(want.stderr))
+	}
+}
+
+func brief(s string) string {
+	const most = 600
+	if len(s) > most {
+		return fmt.Sprintf("%q… (%d bytes)", s[:most], len(s))
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+func write(t *testing.T, path string, mode os.FileMode, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
