@@ -20,7 +20,10 @@ const (
 	// maxAuthTries allows for an agent full of keys.
 	maxAuthTries = 10
 
-	version = "SSH-2.0-Berth"
+	// version begins as it does for OpenSSH's own clients and servers: only to
+	// those they say eow@openssh.com, without which "ssh host yes | head -1"
+	// never ends.
+	version = "SSH-2.0-OpenSSH_Berth"
 )
 
 // grantKey is where the successful attempt's grant travels (ssh.Permissions).

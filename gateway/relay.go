@@ -232,6 +232,10 @@ func (j *joined) passOutward(inner, outer channel, exit chan<- session.Exit) {
 			default: // a process ends once
 			}
 			reply(request, true, nil)
+		case "eow@openssh.com": // the host takes this gateway for an OpenSSH client
+			if session.IsOpenSSH(j.client.ClientVersion()) {
+				passRequest(request, outer)
+			}
 		default:
 			passRequest(request, outer)
 		}

@@ -210,13 +210,14 @@ func (s *session) copyInput() {
 	case s.streams.Out != nil:
 		err = Copy(s.streams.Out, s.channel, nil)
 	}
-	if err != nil && isOpenSSH(s.server.conn.ClientVersion()) { // then what feeds the client can stop early
+	if err != nil && IsOpenSSH(s.server.conn.ClientVersion()) { // then what feeds the client can stop early
 		s.channel.SendRequest("eow@openssh.com", false, nil)
 	}
 	io.Copy(io.Discard, s.channel)
 }
 
-func isOpenSSH(version []byte) bool {
+// IsOpenSSH says whether a peer knows OpenSSH's own requests.
+func IsOpenSSH(version []byte) bool {
 	return strings.HasPrefix(string(version), "SSH-2.0-OpenSSH")
 }
 
