@@ -43,7 +43,7 @@ func parse[T any](a *addresses, text, kind string, read func(string) (T, error))
 	}
 	value, err := read(text)
 	if err != nil {
-		a.errs = append(a.errs, fmt.Errorf("%q is not a %s", text, kind))
+		a.errs = append(a.errs, fmt.Errorf("%q is no %s", text, kind))
 		return none
 	}
 	return value

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -87,6 +88,9 @@ func (e *engine) connect(ctx context.Context, name string, n attachment) error {
 
 func (e *engine) start(ctx context.Context, name string) error {
 	_, err := e.api.ContainerStart(ctx, name, client.ContainerStartOptions{})
+	if err != nil && strings.Contains(err.Error(), "could not select device driver") {
+		return errors.New("the engine gives no GPUs: install the NVIDIA container toolkit, and restart dockerd")
+	}
 	return err
 }
 

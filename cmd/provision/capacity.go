@@ -2,83 +2,89 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 
 	"github.com/docker/go-units"
 )
 
-// ledger is what a machine has, and what of it is reserved.
-type ledger struct {
-	machine, taken resources
-	refused        []string
+// kind is a kind of resource, and how an amount of it is written.
+type kind struct {
+	amount    func(int64) string
+	one, many string
 }
 
 // refusals are the limits that the engine would refuse, and the reservations
 // that do not fit the machine beside what is taken and what the services
 // before them reserve: a line each.
 func refusals(machine, taken resources, services []wantedService) []string {
-	l := ledger{machine: machine, taken: taken}
+	cpu, memory, gpu := kind{inCPUs, "cpu", "cpus"}, kind{inBytes, "of memory", "of memory"}, kind{inPieces, "gpu", "gpus"}
+	var lines []string
 	for _, s := range services {
-		if s.limits.nanoCPUs > machine.nanoCPUs {
-			l.refuse("%s: is limited to %s, but the machine has %s", s.name, cpus(s.limits.nanoCPUs), cpus(machine.nanoCPUs))
+		limited := slices.Concat(
+			cpu.limit(s.limits.nanoCPUs, s.reserved.nanoCPUs, machine.nanoCPUs),
+			memory.limit(s.limits.memory, s.reserved.memory, math.MaxInt64), // the engine takes any
+		)
+		reserved := slices.Concat(
+			cpu.reserve(s.reserved.nanoCPUs, machine.nanoCPUs, &taken.nanoCPUs),
+			memory.reserve(s.reserved.memory, machine.memory, &taken.memory),
+			gpu.reserve(gpusMeant(s.reserved.gpus, machine.gpus), machine.gpus, &taken.gpus),
+		)
+		for _, line := range append(limited, reserved...) {
+			lines = append(lines, s.name+": "+line)
 		}
-		l.reserve(s.name, s.reserved)
 	}
-	return l.refused
+	return lines
 }
 
-// reserve takes each resource that fits. One that does not leaves the others
-// and later services what they can have, so that every line of a refusal says
-// something of its own.
-func (l *ledger) reserve(name string, r resources) {
-	if fits(l, name, r.nanoCPUs, l.machine.nanoCPUs, l.taken.nanoCPUs, cpus) {
-		l.taken.nanoCPUs += r.nanoCPUs
-	}
-	if fits(l, name, r.memory, l.machine.memory, l.taken.memory, memory) {
-		l.taken.memory += r.memory
-	}
-	wanted := r.gpus
-	if wanted == allGPUs {
-		wanted = max(1, l.machine.gpus)
-	}
-	if fits(l, name, wanted, l.machine.gpus, l.taken.gpus, gpus) {
-		l.taken.gpus += wanted
-	}
-}
-
-func fits[N int | int64](l *ledger, name string, wanted, has, taken N, write func(N) string) bool {
+// limit says what is wrong with a limit; 0 is none.
+func (k kind) limit(limit, reserved, machine int64) []string {
 	switch {
-	case wanted <= has-taken || wanted == 0:
-		return true
-	case wanted > has:
-		l.refuse("%s: reserves %s, but the machine has %s", name, write(wanted), write(has))
-	default:
-		l.refuse("%s: reserves %s, but of the machine's %s only %s are free", name, write(wanted), write(has), write(max(0, has-taken)))
+	case limit > machine:
+		return []string{fmt.Sprintf("is limited to %s, but the machine has %s", k.write(limit), k.amount(machine))}
+	case limit > 0 && reserved > limit:
+		return []string{fmt.Sprintf("reserves %s, but is limited to %s", k.write(reserved), k.amount(limit))}
 	}
-	return false
+	return nil
 }
 
-func (l *ledger) refuse(format string, args ...any) {
-	l.refused = append(l.refused, fmt.Sprintf(format, args...))
+// reserve takes what fits, or says why it does not. What does not fit is not
+// taken, so that the lines about later services stay true.
+func (k kind) reserve(wanted, machine int64, taken *int64) []string {
+	free := max(0, machine-*taken)
+	switch {
+	case wanted > machine:
+		return []string{fmt.Sprintf("reserves %s, but the machine has %s", k.write(wanted), k.amount(machine))}
+	case wanted > free:
+		return []string{fmt.Sprintf("reserves %s, but %s of the machine's %s are left", k.write(wanted), k.amount(free), k.amount(machine))}
+	}
+	*taken += wanted
+	return nil
 }
 
-func cpus(nano int64) string {
-	n := strconv.FormatFloat(float64(nano)/1e9, 'f', -1, 64)
-	return n + plural(" cpu", n == "1")
+// gpusMeant: every GPU is as many as there are, and one at least.
+func gpusMeant(count, machine int64) int64 {
+	if count == allGPUs {
+		return max(1, machine)
+	}
+	return count
 }
 
-func memory(bytes int64) string { return units.BytesSize(float64(bytes)) + " of memory" }
+func (k kind) write(n int64) string {
+	if amount := k.amount(n); amount != "1" {
+		return amount + " " + k.many
+	}
+	return "1 " + k.one
+}
 
-func gpus(n int) string {
+func inCPUs(nano int64) string { return strconv.FormatFloat(float64(nano)/1e9, 'f', -1, 64) }
+
+func inBytes(n int64) string { return units.BytesSize(float64(n)) }
+
+func inPieces(n int64) string {
 	if n == 0 {
 		return "none"
 	}
-	return strconv.Itoa(n) + plural(" gpu", n == 1)
-}
-
-func plural(noun string, one bool) string {
-	if one {
-		return noun
-	}
-	return noun + "s"
+	return strconv.FormatInt(n, 10)
 }

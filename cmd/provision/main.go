@@ -23,8 +23,10 @@ import (
 	"berth/state"
 )
 
-// errNothingDone: the answer was no.
-var errNothingDone = errors.New("nothing done")
+var (
+	errNothingDone = errors.New("nothing done") // the answer was no
+	errInterrupted = errors.New("interrupted; what was done stays, and the next run goes on from there")
+)
 
 // options are the flags that every verb takes.
 type options struct {
@@ -41,6 +43,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = errInterrupted
+		}
 		report(err)
 		os.Exit(1)
 	}

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -84,7 +84,7 @@ func observeMachine(ctx context.Context, api *client.Client) (resources, error) 
 	}
 	machine := resources{nanoCPUs: int64(info.Info.NCPU) * 1e9, memory: info.Info.MemTotal}
 	if isLocal(api) {
-		machine.gpus = localGPUs(ctx)
+		machine.gpus = int64(localGPUs(ctx))
 		return machine, nil
 	}
 	machine.gpus = anyNumber
@@ -144,6 +144,7 @@ func observeContainers(ctx context.Context, api *client.Client, names []string) 
 		}
 		found = append(found, existingOf(inspected.Container))
 	}
+	slices.SortFunc(found, func(one, two existing) int { return strings.Compare(one.name, two.name) })
 	return found, nil
 }
 
@@ -151,14 +152,9 @@ func isOurs(c container.Summary, names []string) bool {
 	if _, made := c.Labels[labelProject]; made {
 		return true
 	}
-	for _, name := range c.Names {
-		for _, wanted := range names {
-			if strings.TrimPrefix(name, "/") == wanted {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Names, func(name string) bool {
+		return slices.Contains(names, strings.TrimPrefix(name, "/"))
+	})
 }
 
 func existingOf(c container.InspectResponse) existing {
@@ -201,11 +197,11 @@ func dial(ctx context.Context) (*client.Client, error) {
 		return nil, err
 	}
 	_, err = api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
-	if errors.Is(err, os.ErrPermission) {
+	if err != nil && strings.Contains(err.Error(), "permission denied") { // the client hides the cause's type
 		return nil, fmt.Errorf("no permission for the Docker engine at %s: be root, or in the group docker", api.DaemonHost())
 	}
-	if err != nil {
-		return nil, fmt.Errorf("no Docker engine answers at %s: is it running? (%s)", api.DaemonHost(), engineText(err))
+	if client.IsErrConnectionFailed(err) {
+		return nil, fmt.Errorf("no Docker engine answers at %s: is it running?", api.DaemonHost())
 	}
-	return api, nil
+	return api, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -147,9 +146,9 @@ func outdated(s wantedService, is existing, have observed) string {
 func (p *plan) create(s wantedService, cause string) {
 	p.add("create", "container "+s.container, cause, func(ctx context.Context, e *engine) error { return e.createContainer(ctx, s) })
 	for _, n := range s.networks[min(1, len(s.networks)):] {
-		p.connect(s, n, "a further network of "+s.name)
+		p.connect(s, n, "one more network of "+s.name)
 	}
-	p.start(s, "created")
+	p.start(s, "new")
 }
 
 func (p *plan) connect(s wantedService, n attachment, cause string) {
@@ -178,15 +177,23 @@ func planDown(project string, have observed) plan {
 			p.remove(c, "down")
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(have.networks)) {
-		if have.networks[name][labelProject] == project {
-			p.add("remove", "network "+name, "down", func(ctx context.Context, e *engine) error { return e.removeNetwork(ctx, name) })
-		}
+	for _, name := range labelled(have.networks, project) {
+		p.add("remove", "network "+name, "down", func(ctx context.Context, e *engine) error { return e.removeNetwork(ctx, name) })
 	}
-	for _, name := range slices.Sorted(maps.Keys(have.volumes)) {
-		if have.volumes[name][labelProject] == project {
-			p.notes = append(p.notes, fmt.Sprintf("volume %s stays, with its data; docker volume rm %s removes it", name, name))
-		}
+	if volumes := labelled(have.volumes, project); len(volumes) > 0 && len(p.steps) > 0 {
+		p.notes = append(p.notes, "volumes stay, with their data: "+strings.Join(volumes, " "))
 	}
 	return p
+}
+
+// labelled are the names of what carries the project's label.
+func labelled(things map[string]map[string]string, project string) []string {
+	var names []string
+	for name, labels := range things {
+		if labels[labelProject] == project {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }

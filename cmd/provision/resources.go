@@ -25,7 +25,7 @@ const (
 type resources struct {
 	nanoCPUs int64
 	memory   int64
-	gpus     int
+	gpus     int64 // or allGPUs
 }
 
 func limitsOf(c types.ServiceConfig) resources {
@@ -84,10 +84,11 @@ func (b *builder) resources() container.Resources {
 // cpuShares make a CPU reservation true: when everyone wants the processor, it
 // is divided by these weights.
 func cpuShares(c types.ServiceConfig, reserved int64) int64 {
-	if c.CPUShares != 0 {
+	const perCPU, least = 1024, 2
+	if c.CPUShares != 0 || reserved == 0 {
 		return c.CPUShares
 	}
-	return reserved * 1024 / 1e9
+	return max(least, reserved*perCPU/1e9)
 }
 
 func pidsLimit(c types.ServiceConfig) *int64 {
@@ -173,7 +174,7 @@ func deviceRequest(d types.DeviceRequest) container.DeviceRequest {
 }
 
 // gpuCount is how many GPUs the requests are for, or allGPUs.
-func gpuCount(requests []container.DeviceRequest) int {
+func gpuCount(requests []container.DeviceRequest) int64 {
 	count := 0
 	for _, r := range requests {
 		if !isGPU(r) {
@@ -184,7 +185,7 @@ func gpuCount(requests []container.DeviceRequest) int {
 		}
 		count += r.Count + len(r.DeviceIDs)
 	}
-	return count
+	return int64(count)
 }
 
 func isGPU(r container.DeviceRequest) bool {

@@ -88,9 +88,11 @@ func (b *builder) labels() {
 	s.config.Labels[labelConfig] = s.hash()
 }
 
-// hash is the same for the same container. The image has a label of its own.
+// hash is the same for the same container. Its image has a label of its own.
 func (s *wantedService) hash() string {
-	text, err := json.Marshal([]any{s.config, s.hostConfig, s.networks})
+	config := s.config
+	config.Image = ""
+	text, err := json.Marshal([]any{config, s.hostConfig, s.networks})
 	if err != nil {
 		panic(err) // these types are made to be marshalled
 	}

@@ -108,9 +108,13 @@ func (s sources) explain(err error) error {
 	text = strings.TrimPrefix(text, "decoding failed due to the following error(s):")
 	text = regexp.MustCompile(`^validating \S+: `).ReplaceAllString(text, "")
 	text = strings.Replace(text, " false schema", ": compose knows no such key", 1)
-	text = regexp.MustCompile(`'(\w+)\[(\w+)\]`).ReplaceAllString(text, "'$1.$2")
+	text = regexp.MustCompile(`'(\w+)\[([\w.-]+)\]([\w.-]*)'`).ReplaceAllString(text, "$1.$2$3:")
 	text = strings.Join(strings.Fields(text), " ")
-	return errors.New(s.where(placeNamed(text)...) + text)
+	place := s.where(placeNamed(text)...)
+	if place == "" && len(s) == 1 {
+		place = s[0].path + ": "
+	}
+	return errors.New(place + text)
 }
 
 // placeNamed is the key that a message of compose-go is about.

@@ -24,21 +24,21 @@ const (
 // waitReady waits until every host can be entered: its container runs, and the
 // host image's sshd listens.
 func (e *engine) waitReady(ctx context.Context, services []wantedService) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	limit, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	var errs []error
 	for _, s := range services {
 		e.progress.begin("wait for " + s.host)
-		err := e.waitFor(ctx, s)
+		err := e.waitFor(ctx, limit, s)
 		e.progress.end(err == nil)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-func (e *engine) waitFor(ctx context.Context, s wantedService) error {
+func (e *engine) waitFor(ctx, limit context.Context, s wantedService) error {
 	first := time.Now()
-	for tick := time.NewTicker(readyPoll); ; {
+	for {
 		result, err := e.api.ContainerInspect(ctx, s.container, client.ContainerInspectOptions{})
 		if err != nil {
 			return fmt.Errorf("%s: %s", s.name, engineText(err))
@@ -51,9 +51,9 @@ func (e *engine) waitFor(ctx context.Context, s wantedService) error {
 			return nil
 		}
 		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s: it runs, but its sshd does not listen after %s%s", s.name, readyTimeout, e.lastWords(context.WithoutCancel(ctx), c))
-		case <-tick.C:
+		case <-limit.Done():
+			return fmt.Errorf("%s: it runs, but its sshd does not listen after %s%s", s.name, readyTimeout, e.lastWords(ctx, c))
+		case <-time.After(readyPoll):
 		}
 	}
 }
