@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"berth/hosts"
+	"berth/image"
+)
+
+// demoHost is a host of the demo, and what must be found there.
+type demoHost struct {
+	name     string
+	account  string
+	hostname string
+	dir      string // for files
+	about    string
+	entry    string // in gateway.yaml
+}
+
+func (h demoHost) login() string { return demoUser + "+" + h.name + "@" + demoAddress }
+
+const (
+	engineTimeout = 5 * time.Second
+	removeTimeout = time.Minute
+)
+
+// makeHosts makes two containers, or where that cannot be takes this machine
+// for both. What it returns removes them, and is never nil.
+func (d *demo) makeHosts(ctx context.Context) (remove func() error, err error) {
+	nothing := func() error { return nil }
+	base := os.Getenv("BERTH_BASE_IMAGE")
+	provision, err := d.canProvision(ctx, base)
+	if err != nil {
+		d.show.comment("%v: both hosts are this machine", err)
+		return nothing, d.useThisMachine()
+	}
+	project := "berth-demo-" + d.port
+	d.hosts = containerHosts(project)
+	if err := d.writeCompose(project, base); err != nil {
+		return nothing, err
+	}
+	d.show.comment("make two hosts, the first time in a minute or two; their images stay for the next time")
+	remove = func() error { return d.provisionDown(ctx, provision, project) }
+	return remove, d.provisionUp(ctx, provision, "up", "-p", project, "--state", stateDir, "--base", base, "--yes")
+}
+
+// canProvision finds the provision program and says what else is missing.
+func (d *demo) canProvision(ctx context.Context, base string) (provision string, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	provision = filepath.Join(filepath.Dir(self), "provision")
+	if _, err := os.Stat(provision); err != nil {
+		return "", fmt.Errorf("there is no provision beside %s", self)
+	}
+	engine, err := hosts.Connect("")
+	if err != nil {
+		return "", err
+	}
+	defer engine.Close()
+	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
+	defer cancel()
+	conn, err := engine.Dialer()(ctx)
+	if err != nil {
+		return "", fmt.Errorf("no Docker engine answers (%w)", err)
+	}
+	conn.Close()
+	if base == "" {
+		return "", errors.New("there is no base image to make hosts of (BERTH_BASE_IMAGE)")
+	}
+	return provision, nil
+}
+
+func (d *demo) useThisMachine() error {
+	own, err := user.Current()
+	if err != nil {
+		return err
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"master", "worker"} {
+		host := demoHost{
+			name:     name,
+			account:  own.Username,
+			hostname: hostname,
+			dir:      d.file(name),
+			about:    "route local: this machine itself",
+			entry:    "{ route: local }",
+		}
+		if err := os.Mkdir(host.dir, 0o700); err != nil {
+			return err
+		}
+		d.hosts = append(d.hosts, host)
+	}
+	return nil
+}
+
+// byDescriptors says whether route exec works: it takes a debugger's rights.
+func byDescriptors() bool { return os.Geteuid() == 0 }
+
+// containerHosts are named by container: on this machine another gateway may
+// serve a master, which the demo must neither find nor disturb.
+func containerHosts(project string) []demoHost {
+	entry := "{ route: %s, container: " + project + "-%s-1 }"
+	master := demoHost{name: "master", account: image.Account, hostname: "master", dir: "/tmp",
+		about: "route sshd: our image, joined to its own sshd",
+		entry: fmt.Sprintf(entry, hosts.RouteSshd, "master")}
+	worker := demoHost{name: "worker", account: "root", hostname: "worker", dir: "/tmp",
+		about: "route exec: a plain image with rsync, and no sshd in it",
+		entry: fmt.Sprintf(entry, hosts.RouteExec, "worker")}
+	if !byDescriptors() {
+		worker.account = image.Account
+		worker.about = "route sshd as well: route exec is for a gateway that runs as root"
+		worker.entry = fmt.Sprintf(entry, hosts.RouteSshd, "worker")
+	}
+	return []demoHost{master, worker}
+}
+
+const demoCompose = `services:
+  master:
+    hostname: master
+    init: true
+    deploy: { resources: { limits: { cpus: "1", memory: 512M } } }
+    x-berth: { host: PROJECT-master, route: sshd }
+  worker:
+    hostname: worker
+    init: true
+    deploy: { resources: { limits: { cpus: "1", memory: 512M } } }
+`
+
+const sshdWorker = `    x-berth: { host: PROJECT-worker, route: sshd }
+`
+
+const execWorker = `    x-berth: { host: PROJECT-worker, route: exec, account: root }
+    command: [sleep, infinity]
+    build:
+      context: ./worker
+      dockerfile_inline: |
+        FROM BASE
+        RUN apt-get update && apt-get install -y --no-install-recommends rsync
+`
+
+// writeCompose gives the worker an empty build context: what the demo's own
+// directory holds is nobody's business.
+func (d *demo) writeCompose(project, base string) error {
+	if err := os.Mkdir(d.file("worker"), 0o700); err != nil {
+		return err
+	}
+	text := demoCompose + execWorker
+	if !byDescriptors() {
+		text = demoCompose + sshdWorker
+	}
+	text = strings.NewReplacer("PROJECT", project, "BASE", base).Replace(text)
+	return d.write("compose.yaml", []byte(text), 0o600)
+}
+
+func (d *demo) provisionUp(ctx context.Context, provision string, args ...string) error {
+	d.show.command(append([]string{"provision"}, args...)...)
+	command := d.command(ctx, provision, args...)
+	command.Stdout, command.Stderr = d.show.out, os.Stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("the hosts cannot be made: provision: %w", err)
+	}
+	return nil
+}
+
+func (d *demo) provisionDown(ctx context.Context, provision, project string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	d.show.comment("removing the hosts; their images stay for the next time")
+	if out, err := d.command(ctx, provision, "down", "-p", project, "--yes").CombinedOutput(); err != nil {
+		return fmt.Errorf("the hosts are not removed: provision: %w\n%s", err, bytes.TrimSpace(out))
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+const (
+	startTimeout = 10 * time.Second
+	endTimeout   = 20 * time.Second
+)
+
+// runningGateway is gateway serve, in a process of its own.
+type runningGateway struct {
+	process *os.Process
+	ended   chan struct{}
+}
+
+// serve starts the gateway and waits until it answers.
+func (d *demo) serve(ctx context.Context) (*runningGateway, error) {
+	if err := d.writeConfig(); err != nil {
+		return nil, err
+	}
+	log, err := os.Create(d.file(logFile))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	command := d.command(context.Background(), "/proc/self/exe", "serve", "--config", configFile, "--drain", "0s")
+	command.Stderr = log
+	d.listener.Close()
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	g := &runningGateway{command.Process, make(chan struct{})}
+	go func() {
+		command.Wait()
+		close(g.ended)
+	}()
+	if err := g.awaitAnswer(ctx, d.port); err != nil {
+		g.stop()
+		d.showLog()
+		return nil, err
+	}
+	d.show.text("\n")
+	d.show.comment("the gateway serves both on %s port %s", demoAddress, d.port)
+	d.show.comment("each command below also has -F %s: the demo's key and known_hosts", d.file(sshConfigFile))
+	return g, nil
+}
+
+// command is a program in the demo's directory that Ctrl-C at the terminal does
+// not reach, as it is for the demo; the end of ctx ends the program.
+func (d *demo) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, name, args...)
+	command.Dir = d.dir
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = endTimeout
+	return command
+}
+
+func (g *runningGateway) awaitAnswer(ctx context.Context, port string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for !answers(demoAddress + ":" + port) {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-g.ended:
+			return errors.New("the gateway ended at once")
+		case <-ctx.Done():
+			return errors.New("the gateway does not answer")
+		}
+	}
+	return nil
+}
+
+func (g *runningGateway) stop() {
+	g.process.Signal(syscall.SIGTERM)
+	select {
+	case <-g.ended:
+	case <-time.After(endTimeout):
+		g.process.Kill()
+		<-g.ended
+	}
+}
+
+func answers(address string) bool {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
