@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"berth/hosts"
-	"berth/image"
 )
 
 // demoHost is a host of the demo, and what must be found there.
@@ -30,6 +29,8 @@ func (h demoHost) login() string { return demoUser + "+" + h.name + "@" + demoAd
 const (
 	engineTimeout = 5 * time.Second
 	removeTimeout = time.Minute
+
+	imageAccount = "developer" // of our image
 )
 
 // makeHosts makes two containers, or where that cannot be takes this machine
@@ -113,14 +114,14 @@ func byDescriptors() bool { return os.Geteuid() == 0 }
 // serve a master, which the demo must neither find nor disturb.
 func containerHosts(project string) []demoHost {
 	entry := "{ route: %s, container: " + project + "-%s-1 }"
-	master := demoHost{name: "master", account: image.Account, hostname: "master", dir: "/tmp",
+	master := demoHost{name: "master", account: imageAccount, hostname: "master", dir: "/tmp",
 		about: "route sshd: our image, joined to its own sshd",
 		entry: fmt.Sprintf(entry, hosts.RouteSshd, "master")}
 	worker := demoHost{name: "worker", account: "root", hostname: "worker", dir: "/tmp",
 		about: "route exec: a plain image with rsync, and no sshd in it",
 		entry: fmt.Sprintf(entry, hosts.RouteExec, "worker")}
 	if !byDescriptors() {
-		worker.account = image.Account
+		worker.account = imageAccount
 		worker.about = "route sshd as well: route exec is for a gateway that runs as root"
 		worker.entry = fmt.Sprintf(entry, hosts.RouteSshd, "worker")
 	}
