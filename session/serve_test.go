@@ -1,0 +1,222 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+	"golang.org/x/crypto/ssh"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// dialLocal is a client of a session server on this machine. Everything of it
+// has ended when the test has.
+func dialLocal(t *testing.T) *ssh.Client {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		serveOne(t, listener)
+	}()
+	client, err := ssh.Dial("tcp", listener.Addr().String(), &ssh.ClientConfig{
+		User:            "dev",
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		ClientVersion:   "SSH-2.0-OpenSSH_test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		client.Close()
+		<-served
+	})
+	return client
+}
+
+func serveOne(t *testing.T, listener net.Listener) {
+	raw, err := listener.Accept()
+	if err != nil {
+		return
+	}
+	defer raw.Close()
+	_, private, _ := ed25519.GenerateKey(rand.Reader)
+	key, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		return
+	}
+	config := &ssh.ServerConfig{NoClientAuth: true}
+	config.AddHostKey(key)
+	conn, channels, requests, err := ssh.NewServerConn(raw, config)
+	if err != nil {
+		return
+	}
+	Serve(context.Background(), Conn{conn, channels, requests}, testMachine(t), Options{
+		Env:   []string{"SSH_CONNECTION=test"},
+		Log:   slog.New(slog.DiscardHandler),
+		Tasks: &Tasks{Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }},
+	})
+}
+
+func testMachine(t *testing.T) *Local {
+	account := CurrentAccount()
+	account.Shell = "/bin/sh"
+	account.Home = t.TempDir()
+	return &Local{Account: account, Env: os.Environ()}
+}
+
+func TestCommandsSayHowTheyEnded(t *testing.T) {
+	client := dialLocal(t)
+	for _, test := range []struct {
+		command, stdout, stderr string
+		status                  int
+		signal                  string
+	}{
+		{command: "echo out; echo err >&2", stdout: "out\n", stderr: "err\n"},
+		{command: "exit 7", status: 7},
+		{command: "exit 255", status: 255},
+		{command: "kill -TERM $$", signal: "TERM"},
+		{command: "printf %s \"$SSH_CONNECTION\"", stdout: "test"},
+		{command: "exec >&- 2>&-; sleep 0.3; exit 5", status: 5},
+		{command: "cd / && pwd", stdout: "/\n"},
+	} {
+		t.Run(test.command, func(t *testing.T) {
+			session, err := client.NewSession()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close()
+			var stdout, stderr bytes.Buffer
+			session.Stdout, session.Stderr = &stdout, &stderr
+			err = session.Run(test.command)
+			status, signal := 0, ""
+			if exit := (*ssh.ExitError)(nil); errors.As(err, &exit) {
+				status, signal = exit.ExitStatus(), exit.Signal()
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if test.signal == "" && status != test.status || signal != test.signal {
+				t.Errorf("ended with %d %q, want %d %q", status, signal, test.status, test.signal)
+			}
+			if stdout.String() != test.stdout || stderr.String() != test.stderr {
+				t.Errorf("said %q and %q, want %q and %q", &stdout, &stderr, test.stdout, test.stderr)
+			}
+		})
+	}
+}
+
+func TestAMachineWithoutAShellSaysSo(t *testing.T) {
+	machine := &Local{Account: Account{Name: "dev", Home: "/", Shell: "/no/such/shell"}}
+	_, err := machine.Start(Command{Kind: Exec, Line: "true"}, Stdio{})
+	if err == nil || !strings.Contains(err.Error(), "/no/such/shell") {
+		t.Errorf("got %v, want an error that names the shell", err)
+	}
+}
+
+// Sessions of one connection do not see each other's forwards end, and a
+// listener is there only as long as its connection.
+func TestForwardsEndWithTheirConnection(t *testing.T) {
+	client := dialLocal(t)
+	path := filepath.Join(t.TempDir(), "socket")
+	listener, err := client.ListenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		conn, err := listener.Accept()
+		if err == nil {
+			io.Copy(conn, conn)
+			conn.Close()
+		}
+	}()
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket has mode %v, %v", info, err)
+	}
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Write([]byte("ping"))
+	conn.(*net.UnixConn).CloseWrite()
+	if echo, err := io.ReadAll(conn); string(echo) != "ping" {
+		t.Errorf("echoed %q, %v", echo, err)
+	}
+	conn.Close()
+	if _, err := client.ListenUnix(path); err == nil {
+		t.Error("a path was taken twice")
+	}
+	listener.Close()
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+func TestAnotherConnectionCannotCancelAForward(t *testing.T) {
+	mine, theirs := dialLocal(t), dialLocal(t)
+	listener, err := mine.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	port := uint32(listener.Addr().(*net.TCPAddr).Port)
+	ok, _, err := theirs.SendRequest("cancel-tcpip-forward", true, ssh.Marshal(tcpipForward{"127.0.0.1", port}))
+	if err != nil || ok {
+		t.Errorf("another connection's forward was cancelled (%v, %v)", ok, err)
+	}
+	if _, err := net.Dial("tcp", listener.Addr().String()); err != nil {
+		t.Errorf("the forward is gone: %v", err)
+	}
+}
+
+func TestUnknownRequestsAreRefusedInOrder(t *testing.T) {
+	client := dialLocal(t)
+	channel, requests, err := client.OpenChannel("session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer channel.Close()
+	go ssh.DiscardRequests(requests)
+	for _, request := range []struct {
+		name    string
+		payload []byte
+		want    bool
+	}{
+		{"winadj@putty.projects.tartarus.org", nil, false},
+		{"pty-req", []byte("garbage"), false},
+		{"env", ssh.Marshal(envRequest{"LD_PRELOAD", "/tmp/evil.so"}), false},
+		{"env", ssh.Marshal(envRequest{"LANG", "C"}), true},
+		{"x11-req", nil, false},
+		{Exec, ssh.Marshal(execRequest{"cat"}), true},
+		{Exec, ssh.Marshal(execRequest{"true"}), false}, // one command a session
+	} {
+		if ok, err := channel.SendRequest(request.name, true, request.payload); err != nil || ok != request.want {
+			t.Errorf("%s: %v, %v, want %v", request.name, ok, err, request.want)
+		}
+	}
+}
+
+// A panic in one connection's goroutine is told to its owner, and to nobody else.
+func TestAPanicIsContained(t *testing.T) {
+	var told any
+	tasks := &Tasks{Panicked: func(value any, _ []byte) { told = value }}
+	tasks.Go(func() { panic("boom") })
+	tasks.Wait()
+	if told != "boom" {
+		t.Errorf("told %v", told)
+	}
+}
