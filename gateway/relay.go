@@ -206,7 +206,7 @@ func (j *joined) session(outer, inner channel) {
 	j.tasks.Go(func() {
 		defer parts.Done()
 		j.passRequests(outer, inner, j.client)
-		awaitOrTimeout(inputEnded)
+		session.Await(inputEnded)
 		inner.Close()
 	})
 	j.tasks.Go(func() {
@@ -270,23 +270,16 @@ func (j *joined) stream(a, b channel, aEnd, bEnd end) {
 	j.tasks.Go(func() {
 		defer parts.Done()
 		j.passRequests(a, b, aEnd)
-		awaitOrTimeout(toB)
+		session.Await(toB)
 		b.Close()
 	})
 	j.tasks.Go(func() {
 		defer parts.Done()
 		j.passRequests(b, a, bEnd)
-		awaitOrTimeout(toA)
+		session.Await(toA)
 		a.Close()
 	})
 	parts.Add(1)
 	half(b, a, bEnd, aEnd, toA)
 	parts.Wait()
-}
-
-func awaitOrTimeout(done <-chan struct{}) {
-	select {
-	case <-done:
-	case <-time.After(session.InputGrace):
-	}
 }

@@ -105,9 +105,7 @@ func (c *Client) Machine() (session.Machine, error) {
 		ours.Close()
 		return nil, fmt.Errorf("the helper has ended: %w", err)
 	}
-	m := &machine{socket: ours, calls: map[uint32]chan answer{}, exits: map[uint32]chan session.Exit{}, ended: make(chan struct{})}
-	go m.receive()
-	return m, nil
+	return newMachine(ours), nil
 }
 
 // How long a request to the helper may take. A helper connects within 30 s
@@ -134,6 +132,17 @@ type answer struct {
 	file    *os.File
 	address string
 	err     error
+}
+
+func newMachine(socket *socket) *machine {
+	m := &machine{
+		socket: socket,
+		ended:  make(chan struct{}),
+		calls:  map[uint32]chan answer{},
+		exits:  map[uint32]chan session.Exit{},
+	}
+	go m.receive()
+	return m
 }
 
 func (m *machine) Close() error {

@@ -31,25 +31,30 @@ func Run(removeSelf bool) error {
 	if err != nil {
 		return err
 	}
-	defer control.Close()
 	if err := leaveStreams(); err != nil {
 		return err
 	}
-	local := &session.Local{
+	answerOpens(control, &session.Local{
 		Account:    session.CurrentAccount(),
 		Env:        os.Environ(),
 		SftpServer: []string{"/proc/self/exe", "helper", "sftp"},
-	}
+	})
+	return nil
+}
+
+// answerOpens opens machines until the gateway is done with us, or gone.
+func answerOpens(control *socket, machine session.Machine) {
+	defer control.Close()
 	for {
 		opened, err := control.receive()
 		if err != nil {
-			return nil // the gateway is done with us, or gone
+			return
 		}
 		if opened.kind != typeOpen || len(opened.files) != 1 {
 			opened.close()
 			continue
 		}
-		go serve(opened.files[0], local)
+		go serve(opened.files[0], machine)
 	}
 }
 

@@ -1,6 +1,9 @@
 package session
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // copySize is more than one SSH packet, so that a busy stream costs few reads.
 const copySize = 128 << 10
@@ -28,22 +31,15 @@ func Copy(dst io.Writer, src io.Reader, ready func()) error {
 	}
 }
 
-// HalfCloser is a connection whose two directions end apart.
-type HalfCloser interface {
-	io.ReadWriteCloser
-	CloseWrite() error
-}
+// inputGrace is how long data that arrived before its channel was closed may
+// take to be delivered.
+const inputGrace = time.Second
 
-// Join copies both ways, passing each side's EOF on, until both directions
-// have ended. ReadyA goes before each write to a, readyB before each to b.
-func Join(tasks *Tasks, a, b HalfCloser, readyA, readyB func()) {
-	toB := make(chan struct{})
-	tasks.Go(func() {
-		defer close(toB)
-		Copy(b, a, readyB)
-		b.CloseWrite()
-	})
-	Copy(a, b, readyA)
-	a.CloseWrite()
-	<-toB
+// Await waits until what was sent before a channel was closed is delivered, or
+// nobody takes it.
+func Await(delivered <-chan struct{}) {
+	select {
+	case <-delivered:
+	case <-time.After(inputGrace):
+	}
 }

@@ -42,27 +42,42 @@ func (s *server) direct(channel ssh.NewChannel, network, address string) {
 	s.join(ch, requests, conn)
 }
 
-// join serves a channel whose other side is a connection of the machine. When
-// the client closes the channel, nobody listens to the connection any more.
+// join serves a channel whose other side is a connection of the machine,
+// passing each side's EOF on. A client that closes the channel has its last
+// data delivered; then nobody listens to the connection any more.
 func (s *server) join(ch ssh.Channel, requests <-chan *ssh.Request, conn net.Conn) {
+	half := halfClosing(conn)
+	delivered := make(chan struct{})
 	s.tasks.Go(func() {
+		defer close(delivered)
+		Copy(conn, ch, nil)
+		half.CloseWrite()
+	})
+	closed := make(chan struct{})
+	s.tasks.Go(func() {
+		defer close(closed)
 		for request := range requests {
 			reply(request, false, nil)
 		}
+		Await(delivered)
 		conn.Close()
 	})
-	defer ch.Close()
-	defer conn.Close()
-	Join(s.tasks, ch, halfClosing(conn), s.options.Ready, nil)
+	Copy(ch, conn, s.options.Ready)
+	ch.CloseWrite()
+	<-delivered
+	ch.Close()
+	<-closed
 }
 
 // halfClosing is the connection with CloseWrite, which TCP and unix sockets have.
-func halfClosing(conn net.Conn) HalfCloser {
-	if half, ok := conn.(HalfCloser); ok {
+func halfClosing(conn net.Conn) halfCloser {
+	if half, ok := conn.(halfCloser); ok {
 		return half
 	}
 	return wholeCloser{conn}
 }
+
+type halfCloser interface{ CloseWrite() error }
 
 type wholeCloser struct{ net.Conn }
 

@@ -7,15 +7,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
-
-// InputGrace is how long data that arrived before its channel was closed may
-// take to be delivered.
-const InputGrace = time.Second
 
 // session is one session channel (RFC 4254 §6): requests that prepare it, one
 // that starts a command, and requests to the running command. The loop that
@@ -49,21 +44,11 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 		}
 	}
 	s.channel.Close()
-	s.awaitInput()
+	if s.process != nil {
+		Await(s.inputEnded)
+	}
 	s.streams.close()
 	s.copying.Wait()
-}
-
-// awaitInput lets a client that sent its data and closed the channel at once
-// have it delivered, unless the process takes none.
-func (s *session) awaitInput() {
-	if s.process == nil {
-		return
-	}
-	select {
-	case <-s.inputEnded:
-	case <-time.After(InputGrace):
-	}
 }
 
 func (s *session) answer(request *ssh.Request) bool {

@@ -1,0 +1,387 @@
+package helper
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"berth/session"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// meetInProcess is both sides of a helper, joined as in a container, but by
+// this process's own descriptors.
+func meetInProcess(t *testing.T) *Client {
+	t.Helper()
+	inRead, inWrite := io.Pipe()
+	outRead, outWrite := io.Pipe()
+	go func() {
+		control, err := meet(inRead, outWrite)
+		outWrite.Close()
+		if err == nil {
+			answerOpens(control, testMachine(t))
+		}
+	}()
+	client, err := Meet(inWrite, outRead, func() (int, error) { return os.Getpid(), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+func testMachine(t *testing.T) *session.Local {
+	account := session.CurrentAccount()
+	account.Shell, account.Home = "/bin/sh", t.TempDir()
+	return &session.Local{Account: account, Env: os.Environ()}
+}
+
+func openMachine(t *testing.T) session.Machine {
+	t.Helper()
+	machine, err := meetInProcess(t).Machine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { machine.Close() })
+	return machine
+}
+
+func TestAProcessRunsBehindDescriptors(t *testing.T) {
+	machine := openMachine(t)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	process, err := machine.Start(session.Command{
+		Kind: session.Exec, Line: `echo "$GREETING"; exit 7`, Env: []string{"GREETING=hello"},
+	}, session.Stdio{In: null, Out: write, Err: null})
+	write.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := io.ReadAll(read)
+	if string(out) != "hello\n" || err != nil {
+		t.Errorf("said %q, %v", out, err)
+	}
+	if exit := <-process.Exit; exit.Request != "exit-status" || string(exit.Payload) != "\x00\x00\x00\x07" {
+		t.Errorf("ended with %q", exit)
+	}
+}
+
+func TestAPtyHangsUpWithItsMaster(t *testing.T) {
+	machine := openMachine(t)
+	process, err := machine.Start(session.Command{
+		Kind: session.Exec, Line: "stty size; sleep 60",
+		Pty: &session.Pty{Term: "xterm", Size: session.Size{Columns: 91, Rows: 17}},
+	}, session.Stdio{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, 64)
+	if n, err := process.Pty.Read(line); !strings.HasPrefix(string(line[:n]), "17 91") {
+		t.Errorf("size is %q, %v", line[:n], err)
+	}
+	process.Pty.Close()
+	select {
+	case exit := <-process.Exit:
+		if exit.Request != "exit-signal" {
+			t.Errorf("ended with %q, want SIGHUP", exit)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it lives on without its terminal")
+	}
+}
+
+func TestSignalsReachTheProcess(t *testing.T) {
+	machine := openMachine(t)
+	process, err := machine.Start(session.Command{
+		Kind: session.Exec, Line: "sleep 60", Pty: &session.Pty{},
+	}, session.Stdio{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer process.Pty.Close()
+	if err := process.Signal("TERM"); err != nil {
+		t.Fatal(err)
+	}
+	if exit := <-process.Exit; exit.Request != "exit-signal" || !strings.Contains(string(exit.Payload), "TERM") {
+		t.Errorf("ended with %q", exit)
+	}
+}
+
+func TestDialAndListenAreTheMachines(t *testing.T) {
+	machine := openMachine(t)
+	for _, network := range []string{"tcp", "unix"} {
+		address := "127.0.0.1:0"
+		if network == "unix" {
+			address = filepath.Join(t.TempDir(), "socket")
+		}
+		listener, err := machine.Listen(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := machine.Dial(network, listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Write([]byte("ping"))
+		conn.Close()
+		if got, err := io.ReadAll(accepted); string(got) != "ping" {
+			t.Errorf("%s: got %q, %v", network, got, err)
+		}
+		accepted.Close()
+		listener.Close()
+	}
+	if _, err := machine.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
+
+func TestTheAgentsSocketIsPrivateAndGoesAway(t *testing.T) {
+	machine := openMachine(t)
+	listener, err := machine.Listen("unix", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := listener.Addr().String()
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("its directory: %v, %v", info, err)
+	}
+	listener.Close()
+	eventually(t, "the socket's directory is removed", func() bool {
+		_, err := os.Stat(filepath.Dir(path))
+		return errors.Is(err, os.ErrNotExist)
+	})
+}
+
+func TestClosingAMachineRemovesItsSockets(t *testing.T) {
+	machine, err := meetInProcess(t).Machine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "socket")
+	if _, err := machine.Listen("unix", path); err != nil {
+		t.Fatal(err)
+	}
+	machine.Close()
+	eventually(t, "the socket is removed", func() bool {
+		_, err := os.Stat(path)
+		return errors.Is(err, os.ErrNotExist)
+	})
+}
+
+func TestAHelperThatEndedIsNoticed(t *testing.T) {
+	ours, theirs, err := newPair(maxReply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine(ours)
+	theirs.Close()
+	if _, err := m.Dial("tcp", "127.0.0.1:1"); err == nil {
+		t.Error("a helper that is gone dialled")
+	}
+	m.Close()
+}
+
+// A meeting is with the process that was started, not with one that took its
+// number or its place.
+func TestAnImpostorIsNotMet(t *testing.T) {
+	for name, hello := range map[string]helloMessage{
+		"another nonce":   {Version, "guessed"},
+		"no nonce":        {Version, ""},
+		"another version": {Version + 1, "nonce"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			near, far, err := newPair(maxRequest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer near.Close()
+			go func() {
+				attached, err := near.receive()
+				if err != nil {
+					return
+				}
+				control, err := newSocket(attached.files[0], maxRequest)
+				if err != nil {
+					return
+				}
+				control.send(typeHello, hello)
+				control.Close()
+			}()
+			if client, err := Attach(far, "nonce"); err == nil {
+				client.Close()
+				t.Error("met an impostor")
+			}
+		})
+	}
+}
+
+// A process may announce any descriptor it has: a file, a listening socket.
+func TestOnlyASocketOfTheRightKindIsAttached(t *testing.T) {
+	file, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Attach(file, "nonce"); err == nil {
+		t.Error("a file was taken for a helper")
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[1])
+	if _, err := Attach(os.NewFile(uintptr(fds[0]), ""), "nonce"); err == nil {
+		t.Error("a stream socket was taken for a helper")
+	}
+}
+
+// liar answers every request with the files given, whatever was asked.
+func liar(t *testing.T, files ...*os.File) session.Machine {
+	t.Helper()
+	ours, theirs, err := newPair(maxReply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := newSocket(theirs, maxRequest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fds []int
+	for _, file := range files {
+		fds = append(fds, int(file.Fd()))
+	}
+	go func() {
+		defer far.Close()
+		for {
+			request, err := far.receive()
+			if err != nil {
+				return
+			}
+			request.close()
+			far.send(typeDone, doneMessage{ID: 1}, fds...)
+		}
+	}()
+	m := newMachine(ours)
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// A container that lies about a descriptor must not get the gateway to read
+// what is not a socket, or to take a listener for a connection.
+func TestDescriptorsOfTheWrongKindAreRefused(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	listening, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listening.Close()
+	pty := session.Command{Kind: session.Shell, Pty: &session.Pty{}}
+	for name, ask := range map[string]func() error{
+		"a file for a connection":     func() error { _, err := liar(t, null).Dial("tcp", "x:1"); return err },
+		"a listener for a connection": func() error { _, err := liar(t, listening).Dial("tcp", "x:1"); return err },
+		"tcp for a unix socket":       func() error { _, err := liar(t, listening).Listen("unix", "/x"); return err },
+		"a file for a listener":       func() error { _, err := liar(t, null).Listen("tcp", ":0"); return err },
+		"a file for a pty":            func() error { _, err := liar(t, null).Start(pty, session.Stdio{}); return err },
+		"nothing for a pty":           func() error { _, err := liar(t).Start(pty, session.Stdio{}); return err },
+		"nothing for a connection":    func() error { _, err := liar(t).Dial("tcp", "x:1"); return err },
+		"two files":                   func() error { _, err := liar(t, null, null).Dial("tcp", "x:1"); return err },
+	} {
+		if ask() == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
+func TestWhatAHelperSaysIsPrintable(t *testing.T) {
+	if got := printable("no\x1b[2J\nway\x00" + strings.Repeat("x", 2*maxText)); strings.ContainsAny(got, "\x1b\n\x00") || len(got) > maxText {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Whatever a container sends, the gateway goes on.
+func FuzzMessagesFromAContainer(f *testing.F) {
+	for _, seed := range [][]byte{
+		marshal(typeDone, doneMessage{ID: 1, Address: "/tmp/x"}),
+		marshal(typeFailed, failedMessage{ID: 1, Text: "no"}),
+		marshal(typeExited, exitedMessage{ID: 1, Request: "exit-status", Payload: "\x00\x00\x00\x00"}),
+		marshal(typeHello, helloMessage{Version, "nonce"}),
+		nil,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		m := &machine{
+			calls: map[uint32]chan answer{1: make(chan answer, 1)},
+			exits: map[uint32]chan session.Exit{1: make(chan session.Exit, 1)},
+		}
+		if len(message) > 0 {
+			m.deliver(packet{kind: message[0], body: message[1:]})
+		}
+		parseAnnouncement(string(message))
+	})
+}
+
+// And whatever reaches a helper, it goes on.
+func FuzzMessagesToAHelper(f *testing.F) {
+	f.Add(marshal(typeStart, newStart(1, session.Command{Kind: session.Exec, Line: "true", Env: []string{"A=b"}})))
+	f.Add(marshal(typeSignal, signalMessage{1, "TERM"}))
+	f.Add(marshal(typeRelease, releaseMessage{1}))
+	f.Fuzz(func(t *testing.T, message []byte) {
+		if len(message) == 0 {
+			return
+		}
+		var start startMessage
+		p := packet{kind: message[0], body: message[1:]}
+		if unmarshal(p, typeStart, &start) == nil {
+			again := newStart(start.ID, start.command())
+			if start.Pty == again.Pty && start.Line != again.Line {
+				t.Errorf("%+v became %+v", start, again)
+			}
+			return // it would run
+		}
+		s := &server{processes: map[uint32]*session.Process{}, listeners: map[uint32]net.Listener{}}
+		if p.kind == typeSignal || p.kind == typeRelease {
+			s.answer(p)
+		}
+	})
+}
+
+// eventually waits for what another process or goroutine is about to do.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if done() {
+			return
+		}
+	}
+	t.Errorf("not within 10 s: %s", what)
+}
