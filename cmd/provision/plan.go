@@ -61,12 +61,12 @@ func planUp(want desired, have observed) (plan, error) {
 	}
 	for _, n := range want.networks {
 		if _, ok := have.networks[n.name]; !ok {
-			p.add("create", "network "+n.name, missing, func(ctx context.Context, e *engine) error { return e.createNetwork(ctx, n) })
+			p.add("create", "network "+n.name, absent, func(ctx context.Context, e *engine) error { return e.createNetwork(ctx, n) })
 		}
 	}
 	for _, v := range want.volumes {
 		if _, ok := have.volumes[v.options.Name]; !ok {
-			p.add("create", "volume "+v.options.Name, missing, func(ctx context.Context, e *engine) error { return e.createVolume(ctx, v) })
+			p.add("create", "volume "+v.options.Name, absent, func(ctx context.Context, e *engine) error { return e.createVolume(ctx, v) })
 		}
 	}
 	for _, s := range want.services {
@@ -75,7 +75,7 @@ func planUp(want desired, have observed) (plan, error) {
 	return p, nil
 }
 
-const missing = "does not exist"
+const absent = "does not exist"
 
 // image makes sure of an image; services may share one.
 func (p *plan) image(i wantedImage, have observed) {
@@ -112,7 +112,7 @@ func (p *plan) has(resource string) bool {
 func (p *plan) container(s wantedService, have observed) {
 	is, there := have.container(s.container)
 	if !there {
-		p.create(s, missing)
+		p.create(s, absent)
 		return
 	}
 	if cause := outdated(s, is, have); cause != "" {

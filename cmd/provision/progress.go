@@ -90,7 +90,7 @@ func (p *progress) followBuild(output io.Reader) error {
 			return buildError(step, m.Error.Message, tail)
 		}
 		for line := range strings.Lines(m.Stream) {
-			if line = strings.TrimSpace(line); line == "" {
+			if line = strings.TrimSpace(line); line == "" || isBookkeeping(line) {
 				continue
 			}
 			p.say(line)
@@ -102,6 +102,11 @@ func (p *progress) followBuild(output io.Reader) error {
 			tail = tail[max(0, len(tail)-tailLines):]
 		}
 	}
+}
+
+// isBookkeeping: the builder's own lines between those of the commands it runs.
+func isBookkeeping(line string) bool {
+	return strings.HasPrefix(line, "---> ") || strings.HasPrefix(line, "Removing intermediate container ")
 }
 
 func buildError(step, message string, tail []string) error {

@@ -37,15 +37,18 @@ func (e *engine) waitReady(ctx context.Context, services []wantedService) error 
 }
 
 func (e *engine) waitFor(ctx, limit context.Context, s wantedService) error {
-	first := time.Now()
+	first, restarts := time.Now(), -1
 	for {
 		result, err := e.api.ContainerInspect(ctx, s.container, client.ContainerInspectOptions{})
 		if err != nil {
 			return fmt.Errorf("%s: %s", s.name, engineText(err))
 		}
 		c := result.Container
+		if restarts < 0 {
+			restarts = c.RestartCount
+		}
 		switch {
-		case !c.State.Running || c.State.Restarting:
+		case !c.State.Running || c.State.Restarting || c.RestartCount > restarts:
 			return fmt.Errorf("%s: its command ended with code %d%s", s.name, c.State.ExitCode, e.lastWords(ctx, c))
 		case s.image.isHost() && e.listens(ctx, c.ID), !s.image.isHost() && time.Since(first) > settleTime:
 			return nil
