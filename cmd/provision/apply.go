@@ -62,14 +62,14 @@ func (e *engine) createContainer(ctx context.Context, s wantedService) error {
 	if err != nil {
 		return err
 	}
+	user := ""
+	if image.Config != nil {
+		user = image.Config.User
+	}
 	config := s.config
 	config.Labels = maps.Clone(s.config.Labels)
 	config.Labels[labelImage] = image.ID
-	if image.Config != nil {
-		config.Labels[hosts.LabelAccount] = cmp.Or(config.Labels[hosts.LabelAccount], image.Config.User)
-	}
-	account, _, _ := strings.Cut(config.Labels[hosts.LabelAccount], ":") // user:group
-	config.Labels[hosts.LabelAccount] = cmp.Or(account, "root")
+	config.Labels[hosts.LabelAccount] = account(config.Labels[hosts.LabelAccount], user)
 	options := client.ContainerCreateOptions{Name: s.container, Config: &config, HostConfig: &s.hostConfig}
 	if len(s.networks) > 0 { // engines before API 1.44 take one
 		first := s.networks[0]
@@ -79,6 +79,12 @@ func (e *engine) createContainer(ctx context.Context, s wantedService) error {
 	}
 	_, err = e.api.ContainerCreate(ctx, options)
 	return err
+}
+
+// account is the name in user or user:group; an image that names none runs as root.
+func account(wanted, ofImage string) string {
+	name, _, _ := strings.Cut(cmp.Or(wanted, ofImage), ":")
+	return cmp.Or(name, "root")
 }
 
 func (e *engine) connect(ctx context.Context, name string, n attachment) error {

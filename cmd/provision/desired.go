@@ -96,17 +96,17 @@ func (p *project) want(b box) (desired, error) {
 		return desired{}, err
 	}
 	d.volumes = p.wantVolumes()
-	hosts := map[string]string{}
+	serviceOf := map[string]string{} // by host
 	for _, name := range p.startOrder() {
 		service, warnings, err := p.wantService(p.Services[name], b)
 		if err != nil {
 			return desired{}, err
 		}
-		if other, taken := hosts[service.host]; taken {
+		if other, taken := serviceOf[service.host]; taken {
 			return desired{}, fmt.Errorf("%sservices %s and %s are both host %s; a name is one host's",
 				p.sources.where("services", name), other, name, service.host)
 		}
-		hosts[service.host] = name
+		serviceOf[service.host] = name
 		d.services = append(d.services, service)
 		for _, warning := range warnings {
 			d.warnings = append(d.warnings, name+": "+warning)
@@ -139,9 +139,6 @@ func (p *project) startOrder() []string {
 func (p *project) wantNetworks() ([]wantedNetwork, error) {
 	var all []wantedNetwork
 	for _, key := range p.NetworkNames() {
-		if !p.isNetworkUsed(key) {
-			continue
-		}
 		n := p.Networks[key]
 		ipam, err := wantIPAM(n.Ipam)
 		if err != nil {
@@ -160,15 +157,6 @@ func (p *project) wantNetworks() ([]wantedNetwork, error) {
 	return all, nil
 }
 
-func (p *project) isNetworkUsed(key string) bool {
-	for _, service := range p.Services {
-		if _, used := service.Networks[key]; used {
-			return true
-		}
-	}
-	return false
-}
-
 func (p *project) wantVolumes() []wantedVolume {
 	var all []wantedVolume
 	for _, key := range p.VolumeNames() {
@@ -184,7 +172,8 @@ func (p *project) wantVolumes() []wantedVolume {
 }
 
 func withLabel(labels types.Labels, key, value string) map[string]string {
-	all := map[string]string{key: value}
+	all := map[string]string{}
 	maps.Copy(all, labels)
+	all[key] = value
 	return all
 }

@@ -110,7 +110,7 @@ func (l lab) clear() {
 		l.Error(err)
 	}
 	for _, i := range images.Items {
-		if _, err := l.api.ImageRemove(ctx, i.ID, client.ImageRemoveOptions{Force: true}); err != nil {
+		if _, err := l.api.ImageRemove(ctx, i.ID, client.ImageRemoveOptions{Force: true, PruneChildren: true}); err != nil {
 			l.Error(err)
 		}
 	}

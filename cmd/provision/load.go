@@ -48,7 +48,7 @@ func loadProject(ctx context.Context, o options) (*project, error) {
 	if err != nil {
 		return nil, sources.explain(err)
 	}
-	return &project{loaded, sources, warnings.unique()}, nil
+	return &project{loaded.WithoutUnnecessaryResources(), sources, warnings.unique()}, nil
 }
 
 // loadWithHostImage loads twice: once to learn which services have no image,

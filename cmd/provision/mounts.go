@@ -42,7 +42,10 @@ func (b *builder) mount(v types.ServiceVolumeConfig) {
 	m := mount.Mount{Type: mount.Type(v.Type), Source: v.Source, Target: v.Target, ReadOnly: v.ReadOnly}
 	switch v.Type {
 	case types.VolumeTypeBind:
-		if v.Bind == nil || bool(v.Bind.CreateHostPath) {
+		if v.Bind != nil && v.Bind.Recursive != "" {
+			b.warn("%s: recursive %s is not carried out", v.Target, v.Bind.Recursive)
+		}
+		if v.Bind == nil || bool(v.Bind.CreateHostPath) || v.Bind.SELinux != "" {
 			b.bind(v)
 			return
 		}
@@ -73,8 +76,8 @@ func (b *builder) volume(m *mount.Mount, v types.ServiceVolumeConfig) {
 	}
 }
 
-// bind is a mount in the engine's older form where compose wants a missing
-// directory made, which the newer form cannot do before API 1.42.
+// bind is a mount in the engine's older form, which makes a missing directory,
+// as compose has it, and knows SELinux; the newer form, at API 1.41, does not.
 func (b *builder) bind(v types.ServiceVolumeConfig) {
 	var options []string
 	if v.ReadOnly {

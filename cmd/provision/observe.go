@@ -17,8 +17,8 @@ import (
 
 // observed is what is there.
 type observed struct {
-	machine    resources // what there is to reserve from
-	images     map[string]string
+	machine    resources                    // what there is to reserve from
+	images     map[string]string            // ids by reference
 	networks   map[string]map[string]string // labels by name
 	volumes    map[string]map[string]string
 	containers []existing // every one that provision made, and those whose names are wanted
@@ -53,19 +53,13 @@ const anyNumber = 1 << 20
 // observe looks at the engine. images are the ones to look for; containers that
 // provision did not make are looked at if their name is among names.
 func observe(ctx context.Context, api *client.Client, images, names []string) (observed, error) {
-	o := observed{images: map[string]string{}}
+	var o observed
 	var err error
 	if o.machine, err = observeMachine(ctx, api); err != nil {
 		return o, err
 	}
-	for _, ref := range images {
-		found, err := api.ImageInspect(ctx, ref)
-		if err != nil && !errdefs.IsNotFound(err) {
-			return o, err
-		}
-		if err == nil {
-			o.images[ref] = found.ID
-		}
+	if o.images, err = observeImages(ctx, api, images); err != nil {
+		return o, err
 	}
 	if o.networks, err = observeNetworks(ctx, api); err != nil {
 		return o, err
@@ -97,6 +91,8 @@ func isLocal(api *client.Client) bool { return strings.HasPrefix(api.DaemonHost(
 // localGPUs counts what the driver shows; nvidia-smi also knows MIG's parts,
 // which are not GPUs of their own here.
 func localGPUs(ctx context.Context) int {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // a sick driver answers never
+	defer cancel()
 	if list, err := exec.CommandContext(ctx, "nvidia-smi", "-L").Output(); err == nil {
 		return strings.Count("\n"+string(list), "\nGPU ")
 	}
@@ -105,6 +101,20 @@ func localGPUs(ctx context.Context) int {
 		return 0 // no driver
 	}
 	return len(cards)
+}
+
+func observeImages(ctx context.Context, api *client.Client, refs []string) (map[string]string, error) {
+	ids := map[string]string{}
+	for _, ref := range refs {
+		found, err := api.ImageInspect(ctx, ref)
+		if err != nil && !errdefs.IsNotFound(err) {
+			return nil, err
+		}
+		if err == nil {
+			ids[ref] = found.ID
+		}
+	}
+	return ids, nil
 }
 
 func observeNetworks(ctx context.Context, api *client.Client) (map[string]map[string]string, error) {

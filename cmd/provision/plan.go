@@ -161,7 +161,9 @@ func (p *plan) start(s wantedService, cause string) {
 }
 
 func (p *plan) remove(is existing, cause string) {
-	p.lost = append(p.lost, is.labels[hosts.LabelHost])
+	if is.state != "created" { // nothing was written in it yet
+		p.lost = append(p.lost, is.labels[hosts.LabelHost])
+	}
 	if is.state != "exited" && is.state != "created" {
 		p.add("stop", "container "+is.name, cause, func(ctx context.Context, e *engine) error { return e.stop(ctx, is.id) })
 	}

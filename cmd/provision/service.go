@@ -113,9 +113,14 @@ func (b *builder) habits() {
 	if c.GetScale() != 1 {
 		b.warn("one container is made, not %d: a host is one container", c.GetScale())
 	}
-	for name, dependency := range c.DependsOn {
-		if dependency.Condition != types.ServiceConditionStarted {
-			b.warn("depends_on %s: started after it, but not %s", name, dependency.Condition)
+	switch c.PullPolicy {
+	case "", types.PullPolicyMissing, types.PullPolicyIfNotPresent:
+	default:
+		b.warn("pull_policy %s: an image that is on this machine is used", c.PullPolicy)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.DependsOn)) {
+		if condition := c.DependsOn[name].Condition; condition != types.ServiceConditionStarted {
+			b.warn("depends_on %s: started after it, but not %s", name, condition)
 		}
 	}
 	if b.service.image.isHost() {

@@ -127,10 +127,19 @@ func confirm(cmd *cobra.Command, p plan, yes bool) error {
 		return fmt.Errorf("this removes what was written in %s outside its volumes, and there is no terminal to ask at: say --yes", lost)
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "This removes what was written in %s outside its volumes. Go on? [y/N] ", lost)
-	var answer string
-	fmt.Fscanln(os.Stdin, &answer)
-	if !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes") {
+	answered := make(chan string, 1)
+	go func() {
+		var answer string
+		fmt.Fscanln(os.Stdin, &answer) // no answer is a no
+		answered <- answer
+	}()
+	select {
+	case <-cmd.Context().Done():
+		return cmd.Context().Err()
+	case answer := <-answered:
+		if strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes") {
+			return nil
+		}
 		return errNothingDone
 	}
-	return nil
 }
