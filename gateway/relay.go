@@ -193,19 +193,20 @@ func reject(asked ssh.NewChannel, err error) {
 // session relays a session channel. The way in is plain; the way out keeps
 // the one closing order (see session.Output).
 func (j *joined) session(outer, inner channel) {
-	inputEnded := make(chan struct{})
+	started, inputEnded := make(chan struct{}), make(chan struct{})
 	exit := make(chan session.Exit, 1)
 	var parts sync.WaitGroup
 	parts.Add(3)
 	j.tasks.Go(func() {
 		defer parts.Done()
 		defer close(inputEnded)
+		<-started // an EOF that overtakes its command never reaches it
 		session.Copy(inner, outer, j.host.wire.Ready)
 		inner.CloseWrite()
 	})
 	j.tasks.Go(func() {
 		defer parts.Done()
-		j.passRequests(outer, inner, j.client)
+		j.passInward(outer, inner, started)
 		session.Await(inputEnded)
 		inner.Close()
 	})
@@ -219,6 +220,20 @@ func (j *joined) session(outer, inner channel) {
 		Exit: exit, InputEnded: inputEnded, Ready: j.client.wire.Ready,
 	}.Drain(j.tasks)
 	parts.Wait()
+}
+
+// passInward passes a session's requests on until it is closed, and closes
+// started when the one that starts its command has been answered.
+func (j *joined) passInward(outer, inner channel, started chan<- struct{}) {
+	start := sync.OnceFunc(func() { close(started) })
+	defer start()
+	for request := range j.queue(j.client, outer.requests) {
+		passRequest(request, inner)
+		switch request.Type {
+		case session.Shell, session.Exec, session.Subsystem:
+			start()
+		}
+	}
 }
 
 // passOutward passes on what the host says about a session, but keeps how its
