@@ -61,9 +61,8 @@ type server struct {
 	forwards *forwards
 	agent    agent
 
-	channels       atomic.Int32
-	sessions       atomic.Int32
-	noMoreSessions atomic.Bool
+	channels atomic.Int32
+	sessions atomic.Int32
 }
 
 // open answers CHANNEL_OPEN (RFC 4254 §5.1) and serves the channel to its end.
@@ -87,16 +86,12 @@ func (s *server) open(channel ssh.NewChannel) {
 
 func (s *server) openSession(channel ssh.NewChannel) {
 	defer s.sessions.Add(-1)
-	switch {
-	case s.sessions.Add(1) > MaxSessions:
+	if s.sessions.Add(1) > MaxSessions {
 		channel.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d sessions", MaxSessions))
-	case s.noMoreSessions.Load():
-		channel.Reject(ssh.Prohibited, "the client said no-more-sessions")
-	default:
-		ch, requests, err := channel.Accept()
-		if err == nil {
-			newSession(s, ch).serve(requests)
-		}
+		return
+	}
+	if ch, requests, err := channel.Accept(); err == nil {
+		newSession(s, ch).serve(requests)
 	}
 }
 
@@ -113,10 +108,9 @@ func (s *server) globalRequests() {
 			s.forwards.streamlocal(request)
 		case "cancel-streamlocal-forward@openssh.com":
 			s.forwards.cancelStreamlocal(request)
-		case "no-more-sessions@openssh.com":
-			s.noMoreSessions.Store(true)
-			reply(request, true, nil)
 		default: // keepalive@openssh.com too: sshd answers it so
+			// No-more-sessions@openssh.com is not heeded: x/crypto does not tell
+			// whether a session was asked for before it.
 			reply(request, false, nil)
 		}
 	}
