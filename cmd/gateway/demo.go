@@ -90,7 +90,7 @@ func checkDemoTools() error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("the demo needs %s here; on Debian and Ubuntu: apt-get install openssh-client rsync", strings.Join(missing, " and "))
+		return fmt.Errorf("the demo needs %s here; on Debian and Ubuntu: apt-get install openssh-client rsync", strings.Join(missing, ", "))
 	}
 	return nil
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The demo without an engine, as a program: it starts itself.
+func TestDemo(t *testing.T) {
+	demo := buildDemo(t)
+	out, err := demo(os.Getenv("PATH"), "--once")
+	for _, tool := range []string{"ssh", "scp", "rsync"} {
+		if _, lacks := exec.LookPath(tool); lacks != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatal(lacks)
+			}
+			t.Skip(lacks)
+		}
+	}
+	if err != nil || strings.Count(out, "came back the same") != 2 {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if strings.Contains(out, "\x1b") {
+		t.Errorf("colour in a pipe: %q", out)
+	}
+}
+
+func TestDemoWithoutTools(t *testing.T) {
+	demo := buildDemo(t)
+	out, err := demo(t.TempDir(), "--once")
+	if err == nil || !strings.HasPrefix(out, "gateway: the demo needs ssh, scp, rsync here;") || strings.Count(out, "\n") != 1 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// buildDemo returns a way to run the demo that sees to it that nothing of it
+// is left.
+func buildDemo(t *testing.T) func(path string, args ...string) (string, error) {
+	program := filepath.Join(t.TempDir(), "gateway")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return func(path string, args ...string) (string, error) {
+		tmp := t.TempDir()
+		command := exec.Command(program, append([]string{"demo"}, args...)...)
+		command.Env = append(os.Environ(), "PATH="+path, "TMPDIR="+tmp, "DOCKER_HOST=unix:///nowhere")
+		out, err := command.CombinedOutput()
+		if left, _ := os.ReadDir(tmp); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+		return string(out), err
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for word, want := range map[string]string{
+		"hostname":     "hostname",
+		"dev+a@b:/tmp": "dev+a@b:/tmp",
+		"ssh -p 2222":  "'ssh -p 2222'",
+		"":             "''",
+		"it's":         `'it'\''s'`,
+		"$HOME":        "'$HOME'",
+	} {
+		if got := quote(word); got != want {
+			t.Errorf("%q: %s, want %s", word, got, want)
+		}
+	}
+}
