@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,7 @@ const announcement = "berth-helper"
 // nothing else, so that nothing stays behind.
 func Run(removeSelf bool) error {
 	unix.Umask(0o022)
+	keepDescriptors()
 	if removeSelf {
 		removeExecutable()
 	}
@@ -40,6 +42,12 @@ func Run(removeSelf bool) error {
 		SftpServer: []string{"/proc/self/exe", "helper", "sftp"},
 	})
 	return nil
+}
+
+// keepDescriptors lets no process of a person inherit what whoever started us
+// left open.
+func keepDescriptors() {
+	unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // needs Linux 5.11; without it they are inherited
 }
 
 // answerOpens opens machines until the gateway is done with us, or gone.
