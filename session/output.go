@@ -17,6 +17,7 @@ type Output struct {
 	Stdout, Stderr io.Reader
 	Exit           <-chan Exit     // how it ended; closed without a value if nobody knows
 	InputEnded     <-chan struct{} // closed when the channel's peer sent EOF
+	Gone           <-chan struct{} // closed when the peer closed the channel, and no exit is awaited; may be nil
 	Ready          func()          // waits until the connection can take more
 }
 
@@ -64,6 +65,8 @@ func (o Output) awaitExit() (exit Exit, known, eofSent bool) {
 		select {
 		case exit, known = <-o.Exit:
 			return exit, known, eofSent
+		case <-o.Gone: // the process may live on, which concerns nobody here
+			return exit, false, eofSent
 		case <-grace.C:
 			if !closed(o.InputEnded) {
 				o.Channel.CloseWrite()

@@ -25,11 +25,12 @@ type session struct {
 	process    *Process // nil until the start
 	streams    Stdio    // our ends: three pipes, or the pty's master as Out alone
 	inputEnded chan struct{}
+	gone       chan struct{} // closed when the channel is
 	copying    sync.WaitGroup
 }
 
 func newSession(s *server, channel ssh.Channel) *session {
-	return &session{server: s, channel: channel, inputEnded: make(chan struct{})}
+	return &session{server: s, channel: channel, inputEnded: make(chan struct{}), gone: make(chan struct{})}
 }
 
 // serve answers requests until the channel is closed, then lets go of the
@@ -47,6 +48,7 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	if s.process != nil {
 		Await(s.inputEnded)
 	}
+	close(s.gone)
 	s.streams.close()
 	s.copying.Wait()
 }
@@ -163,9 +165,13 @@ func (s *session) run() {
 		Channel:    s.channel,
 		Exit:       s.process.Exit,
 		InputEnded: s.inputEnded,
+		Gone:       s.gone,
 		Ready:      s.server.options.Ready,
 	}
-	if s.streams.Out != nil {
+	switch {
+	case s.process.Pty != nil:
+		output.Stdout, output.Exit = s.ptyOutput()
+	case s.streams.Out != nil:
 		output.Stdout = s.streams.Out
 	}
 	if s.streams.Err != nil {
