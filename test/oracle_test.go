@@ -18,7 +18,7 @@ func oracleCases() []oracleCase {
 			want: result{stdout: "o\n", stderr: "e\n", exit: 1}},
 		{name: "shell runs what it reads", script: `echo 'echo in; exit 9' | ssh h`, want: result{stdout: "in\n", exit: 9}},
 		{name: "unknown subsystem", script: `ssh -s h nonesuch`,
-			want: result{stderr: "subsystem request failed on channel 0\n", exit: 255}},
+			want: result{stderr: "subsystem request failed on channel 0\r\n", exit: 255}},
 
 		// Output.
 		{name: "large stdout and stderr arrive whole",

@@ -1,0 +1,91 @@
+package test
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// envBase names the image that the container's image is made from.
+const envBase = "BERTH_BASE_IMAGE"
+
+// container is a host that provision made.
+type container struct {
+	dir  string // of the gateway: its state is the container's, too
+	key  string
+	name string // the engine's
+}
+
+// TestContainer tries the doors of a container.
+func TestContainer(t *testing.T) {
+	c := startContainer(t)
+	gateway := startGateway(t, c.dir, c.config(t))
+	targets := []target{
+		newTarget(t, c.dir, "sshd", c.sshd(t)),
+		gateway.target(t, "relay", "dev+master", c.key),
+		gateway.target(t, "exec", "dev+lab", c.key),
+	}
+	suite(t, targets)
+}
+
+// startContainer makes a container whose sshd trusts the user CA in dir/state.
+func startContainer(t *testing.T) container {
+	t.Helper()
+	need(t, "ssh", "ssh-keygen", "docker")
+	base := cmp.Or(os.Getenv(envBase), "berth-test/debian:12")
+	if out, err := exec.Command("docker", "image", "inspect", base).CombinedOutput(); err != nil {
+		missing(t, fmt.Sprintf("no base image %s ($%s): %s", base, envBase, out))
+	}
+	dir := t.TempDir()
+	project := fmt.Sprintf("berth-test-%d", os.Getpid())
+	file := filepath.Join(dir, "compose.yaml")
+	write(t, file, 0o600, "services:\n  master:\n    init: true\n")
+	provision := func(command string) *exec.Cmd {
+		return exec.Command(program("provision"), command, "-p", project, "--state", stateOf(dir), "--base", base, "-f", file, "--yes")
+	}
+	t.Cleanup(func() { must(t, provision("down")) })
+	must(t, provision("up"))
+	return container{dir: dir, key: makeKey(t, dir, "id"), name: project + "-master-1"}
+}
+
+func (c container) config(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf(`
+users:
+  dev:
+    keys: [ %s ]
+    hosts: { master: developer, lab: developer }
+hosts:
+  lab: { route: exec, container: %s, account: developer }
+`, publicKey(t, c.key), c.name)
+}
+
+// sshd is the container's own door, past the gateway, for a key that the
+// gateway's user CA signs.
+func (c container) sshd(t *testing.T) door {
+	t.Helper()
+	key := makeKey(t, c.dir, "signed")
+	must(t, exec.Command("ssh-keygen", "-q", "-s", filepath.Join(stateOf(c.dir), "user_ca"),
+		"-I", "test", "-n", "developer", "-V", "+1h", key+".pub"))
+	address := c.address(t)
+	await(t, "the container's sshd", func() bool { return answers(address + ":22") })
+	knownHosts := filepath.Join(c.dir, "sshd.known_hosts")
+	write(t, knownHosts, 0o600, address+" "+c.run(t, "cat", "/etc/ssh/ssh_host_ed25519_key.pub"))
+	return door{address + ":22", "developer", key, knownHosts}
+}
+
+func (c container) address(t *testing.T) string {
+	t.Helper()
+	format := "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+	return strings.TrimSpace(must(t, exec.Command("docker", "inspect", "-f", format, c.name)))
+}
+
+// run runs a command in the container as root, through no door of it.
+func (c container) run(t *testing.T, command ...string) string {
+	t.Helper()
+	return must(t, exec.Command("docker", append([]string{"exec", c.name}, command...)...))
+}
