@@ -7,6 +7,8 @@ func suite(t *testing.T, targets []target) {
 	for _, to := range targets {
 		t.Run(to.name, func(t *testing.T) {
 			t.Run("oracle", to.oracle)
+			t.Run("processes", to.processes)
+			t.Run("bulk", to.bulk)
 		})
 	}
 }

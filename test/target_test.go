@@ -2,7 +2,6 @@ package test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -71,21 +70,25 @@ func (to target) run(t *testing.T, script string, env ...string) result {
 
 func (to target) runIn(t *testing.T, dir, script string, env ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
-	defer cancel()
-	command := exec.CommandContext(ctx, "bash", "-c", preamble+script)
-	command.Dir = dir
-	command.Env = append(clientEnv(), append(env, "CONFIG="+to.config)...)
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+	command := to.command(t, dir, script, env...)
 	command.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
+	timeout := time.AfterFunc(3*patience, func() { syscall.Kill(-command.Process.Pid, syscall.SIGKILL) })
 	err := command.Run()
-	if exited := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exited) || ctx.Err() != nil) {
+	if exited := (*exec.ExitError)(nil); !timeout.Stop() || err != nil && !errors.As(err, &exited) {
 		t.Fatalf("%v\nscript: %s\nstdout: %s\nstderr: %s", err, script, brief(stdout.String()), brief(stderr.String()))
 	}
 	return result{stdout.String(), stderr.String(), command.ProcessState.ExitCode()}
+}
+
+func (to target) command(t *testing.T, dir, script string, env ...string) *exec.Cmd {
+	t.Helper()
+	command := exec.Command("bash", "-c", preamble+script)
+	command.Dir = dir
+	command.Env = append(clientEnv(), append(env, "CONFIG="+to.config)...)
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return command
 }
 
 // clientEnv is what clients run with: nothing that changes what they do.
