@@ -1,0 +1,316 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"berth/session"
+
+	"golang.org/x/crypto/ssh"
+)
+
+func newSigner(t *testing.T) ssh.Signer {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// A stolen certificate is worth nothing soon, and nothing as another account.
+func TestACertificateIsForOneAccountAndAMinute(t *testing.T) {
+	ca := newSigner(t)
+	signer, err := newCertificate(ca, "dev", "developer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := signer.PublicKey().(*ssh.Certificate)
+	checker := &ssh.CertChecker{IsUserAuthority: func(key ssh.PublicKey) bool {
+		return bytes.Equal(key.Marshal(), ca.PublicKey().Marshal())
+	}}
+	if err := checker.CheckCert("developer", certificate); err != nil {
+		t.Errorf("the account itself: %v", err)
+	}
+	if checker.CheckCert("root", certificate) == nil {
+		t.Error("good for another account")
+	}
+	checker.Clock = func() time.Time { return time.Now().Add(2 * certificateLife) }
+	if checker.CheckCert("developer", certificate) == nil {
+		t.Error("good for more than a minute")
+	}
+	if certificate.KeyId != "dev" {
+		t.Errorf("the container's log says %q came", certificate.KeyId)
+	}
+}
+
+// Another container that got the address does not have the key.
+func TestOnlyThePinnedHostKeyIsAccepted(t *testing.T) {
+	known, other := newSigner(t).PublicKey(), newSigner(t).PublicKey()
+	check := pinned([]ssh.PublicKey{known})
+	if err := check("", nil, known); err != nil {
+		t.Errorf("the pinned key: %v", err)
+	}
+	if err := check("", nil, other); !errors.Is(err, errHostKey) {
+		t.Errorf("another key: %v", err)
+	}
+	if err := pinned(nil)("", nil, known); err == nil {
+		t.Error("a host without pinned keys was believed")
+	}
+}
+
+// relayed is a client of a server behind the relay. The server answers each
+// session with serve.
+func relayed(t *testing.T, serve func(ssh.Channel, <-chan *ssh.Request)) *ssh.Client {
+	t.Helper()
+	hostOuter, hostInner := tcpPair(t)
+	clientOuter, clientInner := tcpPair(t)
+	tasks := &session.Tasks{Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }}
+	go serveSessions(t, hostInner, serve)
+	tasks.Go(func() { relayBetween(t, clientInner, hostOuter, tasks) })
+	conn, channels, requests, err := ssh.NewClientConn(clientOuter, "", &ssh.ClientConfig{
+		User: "dev", HostKeyCallback: ssh.InsecureIgnoreHostKey(), ClientVersion: "SSH-2.0-OpenSSH_test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := ssh.NewClient(conn, channels, requests)
+	t.Cleanup(func() {
+		client.Close()
+		tasks.Wait()
+	})
+	return client
+}
+
+func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *session.Tasks) {
+	outerWire, innerWire := newWire(clientRaw), newWire(hostRaw)
+	defer outerWire.Close()
+	defer innerWire.Close()
+	config := &ssh.ServerConfig{NoClientAuth: true}
+	config.AddHostKey(newSigner(t))
+	outer, outerChannels, outerRequests, err := ssh.NewServerConn(outerWire, config)
+	if err != nil {
+		return
+	}
+	inner, innerChannels, innerRequests, err := ssh.NewClientConn(innerWire, "", &ssh.ClientConfig{
+		User: "dev", HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
+	if err != nil {
+		return
+	}
+	relay(
+		end{session.Conn{Conn: outer, Channels: outerChannels, Requests: outerRequests}, outerWire},
+		end{session.Conn{Conn: inner, Channels: innerChannels, Requests: innerRequests}, innerWire},
+		tasks)
+}
+
+func serveSessions(t *testing.T, raw net.Conn, serve func(ssh.Channel, <-chan *ssh.Request)) {
+	config := &ssh.ServerConfig{NoClientAuth: true}
+	config.AddHostKey(newSigner(t))
+	_, channels, requests, err := ssh.NewServerConn(raw, config)
+	if err != nil {
+		return
+	}
+	go ssh.DiscardRequests(requests)
+	for asked := range channels {
+		if channel, requests, err := asked.Accept(); err == nil {
+			go serve(channel, requests)
+		}
+	}
+}
+
+func tcpPair(t *testing.T) (a, b net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	a, err = net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err = listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, b
+}
+
+func acceptRequests(requests <-chan *ssh.Request) {
+	for request := range requests {
+		request.Reply(true, nil)
+	}
+}
+
+func exitWith(channel ssh.Channel, status int) {
+	exit := session.ExitStatus(status)
+	channel.SendRequest(exit.Request, false, exit.Payload)
+	channel.Close()
+}
+
+// The usual proxy closes stdout for both streams when the first one ends, and
+// loses the rest of stderr.
+func TestTheRelayKeepsAllOfStderrAndTheStatus(t *testing.T) {
+	const size = 3 << 20
+	client := relayed(t, func(channel ssh.Channel, requests <-chan *ssh.Request) {
+		go acceptRequests(requests)
+		channel.Stderr().Write(make([]byte, size))
+		exitWith(channel, 7)
+	})
+	s, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := s.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start("x"); err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	for buf := make([]byte, 64<<10); ; {
+		n, err := stderr.Read(buf)
+		got += n
+		if err != nil {
+			break
+		}
+		if got%(1<<20) < n {
+			time.Sleep(20 * time.Millisecond) // a slow reader
+		}
+	}
+	err = s.Wait()
+	var exit *ssh.ExitError
+	if got != size || !errors.As(err, &exit) || exit.ExitStatus() != 7 {
+		t.Errorf("%d of %d bytes, %v", got, size, err)
+	}
+}
+
+// PuTTY measures by requests that fail, and counts the failures.
+func TestTheRelayAnswersRequestsInOrder(t *testing.T) {
+	client := relayed(t, func(channel ssh.Channel, requests <-chan *ssh.Request) {
+		for i := 0; ; i++ {
+			request, ok := <-requests
+			if !ok {
+				return
+			}
+			request.Reply(i%2 == 0, nil)
+		}
+	})
+	channel, requests, err := client.OpenChannel("session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ssh.DiscardRequests(requests)
+	for i := range 100 {
+		ok, err := channel.SendRequest(fmt.Sprintf("winadj-%d@example.com", i), true, nil)
+		if err != nil || ok != (i%2 == 0) {
+			t.Fatalf("request %d: %v, %v", i, ok, err)
+		}
+	}
+	channel.Close()
+}
+
+// A client that closes one of its sessions must end it in the host, too.
+func TestTheHostIsToldThatAChannelIsClosed(t *testing.T) {
+	told := make(chan struct{})
+	client := relayed(t, func(channel ssh.Channel, requests <-chan *ssh.Request) {
+		ssh.DiscardRequests(requests)
+		close(told)
+	})
+	channel, requests, err := client.OpenChannel("session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ssh.DiscardRequests(requests)
+	channel.Close()
+	select {
+	case <-told:
+	case <-time.After(5 * time.Second):
+		t.Error("the host was not told")
+	}
+}
+
+// What sshd says of its own keys would teach the client the container's keys
+// under the gateway's name.
+func TestTheHostsOwnKeysStayInside(t *testing.T) {
+	hostOuter, hostInner := tcpPair(t)
+	clientOuter, clientInner := tcpPair(t)
+	tasks := &session.Tasks{Panicked: func(v any, _ []byte) { t.Errorf("panic: %v", v) }}
+	tasks.Go(func() { relayBetween(t, clientInner, hostOuter, tasks) })
+	go func() {
+		config := &ssh.ServerConfig{NoClientAuth: true}
+		config.AddHostKey(newSigner(t))
+		conn, channels, requests, err := ssh.NewServerConn(hostInner, config)
+		if err != nil {
+			return
+		}
+		conn.SendRequest("hostkeys-00@openssh.com", false, nil)
+		conn.SendRequest("other@example.com", false, nil)
+		go ssh.DiscardRequests(requests)
+		for asked := range channels {
+			asked.Reject(ssh.Prohibited, "no")
+		}
+	}()
+	conn, channels, requests, err := ssh.NewClientConn(clientOuter, "", &ssh.ClientConfig{
+		User: "dev", HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for range channels {
+		}
+	}()
+	if request := <-requests; request.Type != "other@example.com" {
+		t.Errorf("the client got %q", request.Type)
+	}
+	conn.Close()
+	go ssh.DiscardRequests(requests)
+	tasks.Wait()
+}
+
+func TestWhatTheHostRefusesIsRefusedWithItsReason(t *testing.T) {
+	hostOuter, hostInner := tcpPair(t)
+	clientOuter, clientInner := tcpPair(t)
+	tasks := &session.Tasks{Panicked: func(v any, _ []byte) { t.Errorf("panic: %v", v) }}
+	tasks.Go(func() { relayBetween(t, clientInner, hostOuter, tasks) })
+	go func() {
+		config := &ssh.ServerConfig{NoClientAuth: true}
+		config.AddHostKey(newSigner(t))
+		_, channels, requests, err := ssh.NewServerConn(hostInner, config)
+		if err != nil {
+			return
+		}
+		go ssh.DiscardRequests(requests)
+		for asked := range channels {
+			asked.Reject(ssh.Prohibited, "not from here")
+		}
+	}()
+	conn, channels, requests, err := ssh.NewClientConn(clientOuter, "", &ssh.ClientConfig{
+		User: "dev", HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := ssh.NewClient(conn, channels, requests)
+	_, _, err = client.OpenChannel("direct-tcpip", []byte(strings.Repeat("x", 10)))
+	var refused *ssh.OpenChannelError
+	if !errors.As(err, &refused) || refused.Reason != ssh.Prohibited || refused.Message != "not from here" {
+		t.Errorf("got %v", err)
+	}
+	client.Close()
+	tasks.Wait()
+}

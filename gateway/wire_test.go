@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// An unread net.Pipe takes no byte: the worst of peers.
+func unreadWire(t *testing.T) (*wire, net.Conn) {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	return newWire(ours), theirs
+}
+
+func TestWritesDoNotWaitForThePeer(t *testing.T) {
+	w, peer := unreadWire(t)
+	for range 100 {
+		if _, err := w.Write(make([]byte, 32<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	peer.Close()
+	w.Close()
+}
+
+func TestEverythingIsWrittenInOrderAndFlushedByClose(t *testing.T) {
+	w, peer := unreadWire(t)
+	got := make(chan []byte)
+	go func() {
+		all, _ := io.ReadAll(peer)
+		got <- all
+	}()
+	var want bytes.Buffer
+	for i := range 1000 {
+		packet := bytes.Repeat([]byte{byte(i)}, i)
+		want.Write(packet)
+		w.Write(packet)
+	}
+	w.Close()
+	if !bytes.Equal(<-got, want.Bytes()) {
+		t.Error("other bytes arrived than were written")
+	}
+	if _, err := w.Write([]byte("late")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a write after Close: %v", err)
+	}
+}
+
+func TestReadyFollowsThePeersPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, peer := unreadWire(t)
+		w.Write(make([]byte, 10)) // in the flusher's hand
+		synctest.Wait()
+		w.Write(make([]byte, highWater+1))
+		ready := make(chan struct{})
+		go func() {
+			w.Ready()
+			close(ready)
+		}()
+		synctest.Wait()
+		select {
+		case <-ready:
+			t.Fatal("ready although the peer takes nothing")
+		default:
+		}
+		go io.Copy(io.Discard, peer)
+		<-ready
+		w.Close()
+		peer.Close()
+	})
+}
+
+// A client that asks for ever and never reads an answer is cut off, and costs
+// a bounded amount of memory until then.
+func TestAPeerThatNeverReadsIsCutOff(t *testing.T) {
+	w, peer := unreadWire(t)
+	defer peer.Close()
+	var err error
+	for range 3 * maxQueued >> 20 { // the flusher may hold one queue in its hand
+		if _, err = w.Write(make([]byte, 1<<20)); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, errNotReading) {
+		t.Errorf("got %v, want %v", err, errNotReading)
+	}
+	w.Ready() // nobody waits for it any more
+	w.Conn.Close()
+	w.Close()
+}
+
+func TestCloseDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, peer := unreadWire(t)
+		defer peer.Close()
+		w.Write([]byte("never read"))
+		began := time.Now()
+		w.Close()
+		if waited := time.Since(began); waited > flushTimeout {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
