@@ -38,6 +38,7 @@ type Directory struct {
 
 	mu         sync.Mutex
 	containers map[string]labelled // by id
+	following  bool                // the engine answers
 }
 
 // labelled is a container that its labels make a host.
@@ -78,31 +79,40 @@ func (d *Directory) Close() { d.helpers.close() }
 // Run follows the engine until ctx ends. An engine that does not answer is
 // tried again and again: hosts that do not need it can be entered meanwhile.
 func (d *Directory) Run(ctx context.Context) {
-	backoff, down := time.Second/2, false
-	for ctx.Err() == nil {
+	const minBackoff = time.Second / 2
+	backoff, warned := minBackoff, false
+	for {
 		err := d.follow(ctx, func() {
-			if down {
+			if warned {
 				d.log.Info("engine answers again")
 			}
-			backoff, down = time.Second/2, false
+			backoff, warned = minBackoff, false
 		})
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return
-		}
-		if !down && !errors.Is(err, errResync) {
-			d.log.Warn("engine does not answer; hosts in containers cannot be entered until it does", "err", err)
-			down = true
-		}
-		d.syncedOnce.Do(func() { close(d.synced) })
-		if errors.Is(err, errResync) {
+		case errors.Is(err, errResync):
 			continue
+		case !warned:
+			d.log.Warn("engine does not answer; hosts in containers cannot be entered until it does", "err", err)
+			warned = true
 		}
+		d.setFollowing(false)
 		select {
 		case <-ctx.Done():
+			return
 		case <-time.After(backoff):
 		}
 		backoff = min(2*backoff, maxBackoff)
 	}
+}
+
+// setFollowing lets go those who wait for the first answer, whatever it was.
+func (d *Directory) setFollowing(following bool) {
+	d.mu.Lock()
+	d.following = following
+	d.mu.Unlock()
+	d.syncedOnce.Do(func() { close(d.synced) })
 }
 
 // errResync ends a follow because its time is over.
@@ -119,7 +129,7 @@ func (d *Directory) follow(ctx context.Context, answered func()) error {
 		return err
 	}
 	answered()
-	d.syncedOnce.Do(func() { close(d.synced) })
+	d.setFollowing(true)
 	for {
 		select {
 		case event := <-stream.Messages:
@@ -221,8 +231,10 @@ func (d *Directory) Lookup(ctx context.Context, name string) (Host, error) {
 	if entry := d.entries[name]; entry != nil {
 		return d.lookupEntry(ctx, entry)
 	}
-	claims := d.claims(name)
+	claims, following := d.claims(name)
 	switch {
+	case len(claims) == 0 && !following:
+		return Host{}, unreachable(name, "cannot be looked up: the engine does not answer", nil)
 	case len(claims) == 0:
 		return Host{}, unreachable(name, "does not exist: no container carries its label", nil)
 	case len(claims) > 1 && claims[1].running:
@@ -233,11 +245,11 @@ func (d *Directory) Lookup(ctx context.Context, name string) (Host, error) {
 	return Host{Name: name, Route: c.route, Account: c.account, Container: c.id}, nil
 }
 
-// claims are the containers labelled with a name, running ones first.
-func (d *Directory) claims(name string) []labelled {
+// claims are the containers labelled with a name, running ones first, as far
+// as is known: following is false where the engine does not answer.
+func (d *Directory) claims(name string) (claims []labelled, following bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var claims []labelled
 	for _, c := range d.containers {
 		if c.host == name {
 			claims = append(claims, c)
@@ -252,7 +264,7 @@ func (d *Directory) claims(name string) []labelled {
 		}
 		return strings.Compare(a.name, b.name)
 	})
-	return claims
+	return claims, d.following
 }
 
 func (d *Directory) lookupEntry(ctx context.Context, entry *Entry) (Host, error) {
