@@ -14,6 +14,7 @@ type client struct {
 	stdin   io.WriteCloser
 	stdout  io.Reader
 	ended   chan struct{}
+	log     string // of -v, where it is asked for
 }
 
 // start starts a script whose input stays open. It is killed at the end of the
@@ -31,7 +32,7 @@ func (to target) start(t *testing.T, script string, env ...string) *client {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	c := &client{command, stdin, stdout, make(chan struct{})}
+	c := &client{command: command, stdin: stdin, stdout: stdout, ended: make(chan struct{})}
 	go func() {
 		defer close(c.ended)
 		command.Wait()

@@ -17,7 +17,8 @@ const envBase = "BERTH_BASE_IMAGE"
 type container struct {
 	dir  string // of the gateway: its state is the container's, too
 	key  string
-	name string // the engine's
+	host string // its name at the gateway, which nobody else's container has
+	name string // its name at the engine
 }
 
 // TestContainer tries the doors of a container.
@@ -26,7 +27,7 @@ func TestContainer(t *testing.T) {
 	gateway := startGateway(t, c.dir, c.config(t))
 	targets := []target{
 		newTarget(t, c.dir, "sshd", c.sshd(t)),
-		gateway.target(t, "relay", "dev+master", c.key),
+		gateway.target(t, "relay", "dev+"+c.host, c.key),
 		gateway.target(t, "exec", "dev+lab", c.key),
 	}
 	suite(t, targets)
@@ -43,13 +44,13 @@ func startContainer(t *testing.T) container {
 	dir := t.TempDir()
 	project := fmt.Sprintf("berth-test-%d", os.Getpid())
 	file := filepath.Join(dir, "compose.yaml")
-	write(t, file, 0o600, "services:\n  master:\n    init: true\n")
+	write(t, file, 0o600, "services: { master: { init: true, x-berth: { host: "+project+" } } }\n")
 	provision := func(command string) *exec.Cmd {
 		return exec.Command(program("provision"), command, "-p", project, "--state", stateOf(dir), "--base", base, "-f", file, "--yes")
 	}
 	t.Cleanup(func() { must(t, provision("down")) })
 	must(t, provision("up"))
-	return container{dir: dir, key: makeKey(t, dir, "id"), name: project + "-master-1"}
+	return container{dir: dir, key: makeKey(t, dir, "id"), host: project, name: project + "-master-1"}
 }
 
 func (c container) config(t *testing.T) string {
@@ -58,10 +59,10 @@ func (c container) config(t *testing.T) string {
 users:
   dev:
     keys: [ %s ]
-    hosts: { master: developer, lab: developer }
+    hosts: { %s: developer, lab: developer }
 hosts:
   lab: { route: exec, container: %s, account: developer }
-`, publicKey(t, c.key), c.name)
+`, publicKey(t, c.key), c.host, c.name)
 }
 
 // sshd is the container's own door, past the gateway, for a key that the

@@ -9,6 +9,10 @@ func suite(t *testing.T, targets []target) {
 			t.Run("oracle", to.oracle)
 			t.Run("processes", to.processes)
 			t.Run("bulk", to.bulk)
+			t.Run("terminals", to.terminals)
+			t.Run("files", to.files)
+			t.Run("multiplexing", to.multiplexing)
+			t.Run("forwards", to.forwards)
 		})
 	}
 }

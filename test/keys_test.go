@@ -43,3 +43,8 @@ func read(t *testing.T, path string) string {
 	}
 	return string(text)
 }
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

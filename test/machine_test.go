@@ -87,6 +87,12 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
+func freePort(t *testing.T) string {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(freeAddress(t))
+	return port
+}
+
 func answers(address string) bool {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {

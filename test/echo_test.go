@@ -1,0 +1,82 @@
+package test
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// startEcho starts an echo server in the target (testdata/echo.py) and returns
+// its port, or the path of the socket that is named.
+func (to target) startEcho(t *testing.T, socket string) string {
+	t.Helper()
+	server := to.start(t, `exec ssh -F "$CONFIG" h "python3 -c $(printf %q "$ECHO") $SOCKET"`,
+		"ECHO="+read(t, "testdata/echo.py"), "SOCKET="+socket)
+	where, err := bufio.NewReader(server.stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("no echo server in the target: %v", err)
+	}
+	return strings.TrimSpace(where)
+}
+
+// startLocalEcho is the same here.
+func startLocalEcho(t *testing.T, args ...string) string {
+	t.Helper()
+	command := exec.Command("python3", append([]string{"testdata/echo.py"}, args...)...)
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		command.Wait()
+	})
+	where, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(where)
+}
+
+// shout sends a word to a server in the target, as testdata/shout.py does.
+func (to target) shout(t *testing.T, where, word string) {
+	t.Helper()
+	to.want(t, `ssh h "python3 -c $(printf %q "$SHOUT") $WHERE $WORD"`, strings.ToUpper(word)+"\n",
+		"SHOUT="+read(t, "testdata/shout.py"), "WHERE="+where, "WORD="+word)
+}
+
+// wantEcho wants a megabyte back in capitals, sent only when all of it and the
+// end of it have arrived.
+func wantEcho(t *testing.T, network, address string) {
+	t.Helper()
+	conn, err := net.Dial(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	wantEchoOn(t, conn)
+}
+
+func wantEchoOn(t *testing.T, conn net.Conn) {
+	t.Helper()
+	sent := bytes.Repeat([]byte("what "), 200_000)
+	go func() {
+		conn.Write(sent)
+		conn.(interface{ CloseWrite() error }).CloseWrite()
+	}()
+	got, err := io.ReadAll(conn)
+	if err != nil || !bytes.Equal(got, bytes.ToUpper(sent)) {
+		t.Errorf("got %d bytes back and %v, want %d in capitals", len(got), err, len(sent))
+	}
+}
