@@ -28,17 +28,12 @@ const (
 	maxComplaint = 4 << 10
 )
 
-// openExec opens a machine in a container, as an account of it.
+// openExec opens a machine in a container, as an account of it; "" is the one
+// that the container itself runs as.
 func (d *Directory) openExec(ctx context.Context, host Host, account string) (session.Machine, error) {
 	found, err := d.running(ctx, host)
 	if err != nil {
 		return nil, err
-	}
-	if account == "" {
-		account = found.Config.User
-	}
-	if account == "" {
-		account = "root"
 	}
 	machine, err := d.helpers.machine(ctx, helperKey{host.Container, account}, func() (*helper.Client, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
@@ -46,9 +41,16 @@ func (d *Directory) openExec(ctx context.Context, host Host, account string) (se
 		return d.startHelper(ctx, found, account)
 	})
 	if err != nil {
-		return nil, unreachable(host.Name, fmt.Sprintf("cannot be entered as %s: %v", account, err), nil)
+		return nil, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
 	}
 	return machine, nil
+}
+
+func as(account string) string {
+	if account == "" {
+		return ""
+	}
+	return " as " + account
 }
 
 // startHelper starts the helper as the account: from the mount that provision
@@ -127,19 +129,24 @@ func (d *Directory) writeHelper(ctx context.Context, id, account string) (string
 		return "", err
 	}
 	defer file.Close()
-	if _, err := io.Copy(exec.in, file); err != nil {
-		return "", exec.explain(err)
-	}
-	exec.closeIn()
+	sent := make(chan struct{})
+	go func() { // an exec that failed takes no input, and says why meanwhile
+		defer close(sent)
+		io.Copy(exec.in, file)
+		exec.closeIn()
+	}()
 	line, err := io.ReadAll(io.LimitReader(exec.out, maxComplaint))
+	exec.close()
+	<-sent
 	written := strings.TrimSpace(string(line))
-	if err == nil && !path.IsAbs(written) {
-		err = errors.New("the helper could not be written into the container")
+	if err == nil && path.IsAbs(written) {
+		return written, nil
 	}
-	if err != nil {
-		return "", exec.explain(err)
+	err = exec.explain(errors.New("the helper could not be written into the container"))
+	if errors.Is(err, errNoSuchFile) {
+		return "", errors.New("its image has no sh to bring the helper in with; provision would mount it")
 	}
-	return written, nil
+	return "", err
 }
 
 // attachedExec is a running exec with its standard streams.
@@ -189,11 +196,12 @@ func (d *Directory) exec(ctx context.Context, id, account string, command ...str
 		// The engine writes its own errors to stdout, too.
 		_, err := stdcopy.StdCopy(io.MultiWriter(e.complaint, outWriter), e.complaint, attached.Reader)
 		outWriter.CloseWithError(err)
+		attached.Close() // after an exec that failed, the engine reads no input and says nothing
 	}()
 	return e, nil
 }
 
-// explain adds what the exec printed: that is where the engine says why.
+// explain says what the exec printed, if it did: there the engine says why.
 func (e *attachedExec) explain(err error) error {
 	e.out.Close()
 	select {
@@ -203,11 +211,11 @@ func (e *attachedExec) explain(err error) error {
 	said := e.complaint.String()
 	switch {
 	case strings.Contains(said, "no such file or directory") || strings.Contains(said, "executable file not found"):
-		return fmt.Errorf("%w (%s)", errNoSuchFile, said)
+		return fmt.Errorf("%w: %s", errNoSuchFile, said)
 	case strings.Contains(said, "exec format error"):
 		return errors.New("its image is for another processor architecture than the gateway's")
 	case said != "":
-		return fmt.Errorf("%w (%s)", err, said)
+		return errors.New(said)
 	}
 	return err
 }
