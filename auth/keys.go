@@ -54,7 +54,7 @@ func checkKey(key ssh.PublicKey) error {
 }
 
 func isWeak(key ssh.PublicKey) bool {
-	if key.Type() == ssh.InsecureKeyAlgoDSA {
+	if key.Type() == "ssh-dss" {
 		return true
 	}
 	holder, ok := key.(ssh.CryptoPublicKey)

@@ -152,6 +152,7 @@ func (j *joined) openFromClient(channel ssh.NewChannel) {
 
 func (j *joined) openFromHost(channel ssh.NewChannel) {
 	j.forwarding.RLock() // the reply that the client waits for goes first
+	//lint:ignore SA2001 waiting is all
 	j.forwarding.RUnlock()
 	if inner, outer, ok := open(channel, j.client); ok {
 		j.stream(inner, outer, j.host, j.client)

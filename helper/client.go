@@ -46,9 +46,23 @@ func Attach(far *os.File, nonce string) (*Client, error) {
 		control.Close()
 		return nil, err
 	}
+	return newClient(control), nil
+}
+
+// NewPair makes a client and the file that a helper is given as its control
+// socket, where it is this process's own child (see [RunChild]).
+func NewPair() (*Client, *os.File, error) {
+	control, theirs, err := newPair(maxReply)
+	if err != nil {
+		return nil, nil, err
+	}
+	return newClient(control), theirs, nil
+}
+
+func newClient(control *socket) *Client {
 	c := &Client{control: control, done: make(chan struct{})}
 	go c.watch()
-	return c, nil
+	return c
 }
 
 // sendOnce sends the attach message without waiting: the other side shares

@@ -13,6 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrNotStarted is what Meet returns where something else than a helper
+// answers, or nothing does.
+var ErrNotStarted = errors.New("the helper did not start")
+
 // Meet takes over a helper that was just started (see the package comment).
 // in and out are its standard streams, and pid tells which process it is, as
 // this process numbers them, once it runs.
@@ -40,7 +44,7 @@ func Meet(in io.Writer, out io.Reader, pid func() (int, error)) (*Client, error)
 func readAnnouncement(out io.Reader) (fd int, err error) {
 	line, err := bufio.NewReader(io.LimitReader(out, 256)).ReadString('\n')
 	if err != nil {
-		return 0, fmt.Errorf("the helper did not start: %w", err)
+		return 0, fmt.Errorf("%w: %w", ErrNotStarted, err)
 	}
 	return parseAnnouncement(line)
 }
@@ -49,7 +53,7 @@ func parseAnnouncement(line string) (fd int, err error) {
 	word, number, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 	fd, err = strconv.Atoi(number)
 	if word != announcement || err != nil || fd < 0 {
-		return 0, errors.New("the helper did not start: something else answers in its place")
+		return 0, ErrNotStarted
 	}
 	return fd, nil
 }

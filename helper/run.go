@@ -24,15 +24,34 @@ const announcement = "berth-helper"
 // removeSelf, it removes its own executable and the directory that holds
 // nothing else, so that nothing stays behind.
 func Run(removeSelf bool) error {
-	unix.Umask(0o022)
-	keepDescriptors()
 	if removeSelf {
 		removeExecutable()
 	}
+	keepDescriptors()
 	control, err := meet(os.Stdin, os.Stdout)
 	if err != nil {
 		return err
 	}
+	return live(control)
+}
+
+// childControl is the descriptor that a child finds its control socket at.
+const childControl = 3
+
+// RunChild is the life of a helper that the gateway started as its child, with
+// the file of [NewPair] as the first after the standard streams.
+func RunChild() error {
+	keepDescriptors()
+	control, err := newSocket(os.NewFile(childControl, "control"), maxRequest)
+	if err != nil {
+		return err
+	}
+	return live(control)
+}
+
+// live answers until the gateway is done with us, or gone.
+func live(control *socket) error {
+	unix.Umask(0o022)
 	if err := leaveStreams(); err != nil {
 		return err
 	}
@@ -50,7 +69,7 @@ func keepDescriptors() {
 	unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // needs Linux 5.11; without it they are inherited
 }
 
-// answerOpens opens machines until the gateway is done with us, or gone.
+// answerOpens opens a machine for each connection that the gateway opens.
 func answerOpens(control *socket, machine session.Machine) {
 	defer control.Close()
 	for {

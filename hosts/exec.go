@@ -95,10 +95,10 @@ func (d *Directory) execHelper(ctx context.Context, id, account string, command 
 		}
 		return result.PID, err
 	})
-	if err != nil {
+	if errors.Is(err, helper.ErrNotStarted) {
 		return nil, exec.explain(err)
 	}
-	return met, nil
+	return met, err
 }
 
 // writeScript writes standard input to a file that the account may execute,

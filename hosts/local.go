@@ -54,29 +54,22 @@ func startLocalHelper(who *user.User) (*helper.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := exec.Command(selfPath, "helper", "run")
+	command := exec.Command(selfPath, "helper", "child")
 	command.Dir = "/"
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LANG=" + os.Getenv("LANG"), "HOME=" + who.HomeDir}
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: credential}
-	in, err := command.StdinPipe()
+	client, control, err := helper.NewPair()
 	if err != nil {
 		return nil, err
 	}
-	out, err := command.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
+	defer control.Close()
+	command.ExtraFiles = []*os.File{control}
 	if err := command.Start(); err != nil {
+		client.Close()
 		return nil, err
-	}
-	met, err := helper.Meet(in, out, func() (int, error) { return command.Process.Pid, nil })
-	in.Close()
-	out.Close()
-	if err != nil {
-		command.Process.Kill()
 	}
 	go command.Wait() // it ends when its control socket is closed
-	return met, err
+	return client, nil
 }
 
 // credentialOf is nil for the gateway's own account: an ordinary user may not

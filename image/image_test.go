@@ -39,7 +39,7 @@ func TestContextHoldsEveryFileThatTheDockerfileCopies(t *testing.T) {
 }
 
 func TestTagIsTheSameForTheSameBaseOnly(t *testing.T) {
-	if Tag("debian:12") != Tag("debian:12") {
+	if first, second := Tag("debian:12"), Tag("debian:12"); first != second {
 		t.Error("two tags for one base")
 	}
 	if Tag("debian:12") == Tag("ubuntu:24.04") {

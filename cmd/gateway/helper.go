@@ -20,11 +20,16 @@ func newHelperCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return helper.Run(removeSelf) },
 	}
 	run.Flags().BoolVar(&removeSelf, "remove-self", false, "remove the executable once it runs")
+	child := &cobra.Command{
+		Use:  "child",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return helper.RunChild() },
+	}
 	sftp := &cobra.Command{
 		Use:  "sftp",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return session.ServeSftp(os.Stdin, os.Stdout) },
 	}
-	command.AddCommand(run, sftp)
+	command.AddCommand(run, child, sftp)
 	return command
 }
