@@ -31,6 +31,10 @@ func TestContainer(t *testing.T) {
 		gateway.target(t, "exec", "dev+lab", c.key),
 	}
 	suite(t, targets)
+	guards(t, targets[1:])
+	for _, to := range targets[1:] {
+		t.Run(to.name+"/gateway's_loopback_is_out_of_reach", to.isolated)
+	}
 }
 
 // startContainer makes a container whose sshd trusts the user CA in dir/state.

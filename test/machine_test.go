@@ -32,11 +32,13 @@ hosts:
   box:
     route: local
 `, publicKey(t, key), door.login, door.address, key, publicKey(t, filepath.Join(dir, "sshd_key"))))
-	suite(t, []target{
+	targets := []target{
 		newTarget(t, dir, "sshd", door),
 		gateway.target(t, "relay", "dev+relay", key),
 		gateway.target(t, "local", "dev+box", key),
-	})
+	}
+	suite(t, targets)
+	guards(t, targets[1:])
 }
 
 // startSshd starts a bare sshd that serves the current user.
