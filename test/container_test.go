@@ -34,7 +34,10 @@ func TestContainer(t *testing.T) {
 	guards(t, targets[1:])
 	for _, to := range targets[1:] {
 		t.Run(to.name+"/gateway's_loopback_is_out_of_reach", to.isolated)
+		t.Run(to.name+"/container_is_restarted", func(t *testing.T) { c.restarts(t, to) })
 	}
+	t.Run("engine_is_late", c.survivesItsEngine)
+	t.Run("gateway_is_killed", c.outlivesItsGateway)
 }
 
 // startContainer makes a container whose sshd trusts the user CA in dir/state.
@@ -93,4 +96,14 @@ func (c container) address(t *testing.T) string {
 func (c container) run(t *testing.T, command ...string) string {
 	t.Helper()
 	return must(t, exec.Command("docker", append([]string{"exec", c.name}, command...)...))
+}
+
+// outlivesItsGateway kills another gateway to the same container.
+func (c container) outlivesItsGateway(t *testing.T) {
+	g := startGateway(t, t.TempDir(), c.config(t))
+	files, err := filepath.Glob(filepath.Join(stateOf(c.dir), "helper", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("helpers for containers: %q, %v", files, err)
+	}
+	g.diesWithItsSessions(t, g.target(t, "exec", "dev+lab", c.key), files[0])
 }

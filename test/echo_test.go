@@ -14,7 +14,7 @@ import (
 // its port, or the path of the socket that is named.
 func (to target) startEcho(t *testing.T, socket string) string {
 	t.Helper()
-	server := to.start(t, `exec ssh -F "$CONFIG" h "python3 -c $(printf %q "$ECHO") $SOCKET"`,
+	server := to.start(t, `exec ssh h "python3 -c $(printf %q "$ECHO") $SOCKET"`,
 		"ECHO="+read(t, "testdata/echo.py"), "SOCKET="+socket)
 	where, err := bufio.NewReader(server.stdout).ReadString('\n')
 	if err != nil {

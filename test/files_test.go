@@ -8,18 +8,18 @@ func (to target) files(t *testing.T) {
 		t.Parallel()
 		to.want(t, makeTree+`
 			printf '%s\n' "cd $far" "put -r tree" "rename tree/a tree/z" "ls -1 tree" "get -r tree back" "rm tree/z" "ls -1 tree" |
-				sftp -b - h | grep -Ev '^(sftp>|Entering|Retrieving)'
+				sftp -q -b - h | grep -Ev '^(sftp>|Entering|Retrieving)'
 			mv back/z back/a && diff -r tree back`,
 			"tree/b\ntree/deep\ntree/empty\ntree/z\ntree/b\ntree/deep\ntree/empty\n")
 	})
 	t.Run("sftp_is_told_of_what_is_not_there", func(t *testing.T) {
 		t.Parallel()
-		script := `echo 'get /nonesuch/file' | sftp -b - h`
+		script := `echo 'get /nonesuch/file' | sftp -q -b - h`
 		if got := to.run(t, script); got.exit != 1 {
 			t.Errorf("exit %d, want 1; stderr %s", got.exit, brief(got.stderr))
 		}
 	})
-	for name, scp := range map[string]string{"scp": "scp", "scp_-O": "scp -O"} {
+	for name, scp := range map[string]string{"scp": "scp -q", "scp_-O": "scp -q -O"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			to.want(t, makeTree+`
@@ -48,7 +48,7 @@ func (to target) files(t *testing.T) {
 		}
 		to.want(t, `
 			make_far
-			export GIT_SSH_COMMAND="$RSYNC_RSH" GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+			export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 			export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
 			ssh h git init -q --bare $far/repo
 			git clone -q h:$far/repo one 2>/dev/null && cd one && seq 100000 >file && git add file && git commit -qm first && git push -q origin HEAD

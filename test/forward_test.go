@@ -113,7 +113,7 @@ func (to target) forwards(t *testing.T) {
 func (to target) forward(t *testing.T, args ...string) *client {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "ssh.log")
-	c := to.start(t, fmt.Sprintf(`exec ssh -F "$CONFIG" -v -E %s -o ExitOnForwardFailure=yes -N %s h`, log, strings.Join(args, " ")))
+	c := to.start(t, fmt.Sprintf(`exec ssh -v -E %s -o ExitOnForwardFailure=yes -N %s h`, log, strings.Join(args, " ")))
 	c.log = log
 	await(t, "the client to be in", func() bool {
 		return strings.Contains(c.said(t), "Entering interactive session") || isClosed(c.ended)

@@ -13,6 +13,22 @@ import (
 // TestMachine tries the doors of this machine.
 func TestMachine(t *testing.T) {
 	need(t, "/usr/sbin/sshd", "ssh", "ssh-keygen")
+	m := startMachine(t)
+	suite(t, []target{m.sshd, m.relay, m.local})
+	guards(t, m.doors())
+}
+
+// machine is this machine with its doors.
+type machine struct {
+	gateway            *gateway
+	sshd, relay, local target
+}
+
+// doors are the gateway's.
+func (m machine) doors() []target { return []target{m.relay, m.local} }
+
+func startMachine(t *testing.T) machine {
+	t.Helper()
 	dir := t.TempDir()
 	key := makeKey(t, dir, "id")
 	door := startSshd(t, dir, key)
@@ -20,9 +36,7 @@ func TestMachine(t *testing.T) {
 users:
   dev:
     keys: [ %s ]
-    hosts:
-      relay: %s
-      box:
+    hosts: { relay: %s, box: }
 hosts:
   relay:
     route: sshd
@@ -32,13 +46,12 @@ hosts:
   box:
     route: local
 `, publicKey(t, key), door.login, door.address, key, publicKey(t, filepath.Join(dir, "sshd_key"))))
-	targets := []target{
-		newTarget(t, dir, "sshd", door),
-		gateway.target(t, "relay", "dev+relay", key),
-		gateway.target(t, "local", "dev+box", key),
+	return machine{
+		gateway: gateway,
+		sshd:    newTarget(t, dir, "sshd", door),
+		relay:   gateway.target(t, "relay", "dev+relay", key),
+		local:   gateway.target(t, "local", "dev+box", key),
 	}
-	suite(t, targets)
-	guards(t, targets[1:])
 }
 
 // startSshd starts a bare sshd that serves the current user.

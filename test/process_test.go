@@ -75,14 +75,14 @@ func (to target) processes(t *testing.T) {
 	})
 	t.Run("pty_is_hung_up_when_the_client_is_killed", func(t *testing.T) {
 		m := mark()
-		client := to.start(t, `exec ssh -F "$CONFIG" -tt h "sleep `+m+`"`)
+		client := to.start(t, `exec ssh -tt h "sleep `+m+`"`)
 		awaitMarked(t, m)
 		client.kill()
 		awaitNoneMarked(t, m)
 	})
 	t.Run("background_process_survives_a_killed_client", func(t *testing.T) {
 		m := mark()
-		client := to.start(t, `exec ssh -F "$CONFIG" -tt h "setsid -f sleep `+m+` >/dev/null 2>&1 </dev/null; cat"`)
+		client := to.start(t, `exec ssh -tt h "setsid -f sleep `+m+` >/dev/null 2>&1 </dev/null; cat"`)
 		awaitMarked(t, m)
 		client.kill()
 		client.wait(t)
@@ -90,7 +90,7 @@ func (to target) processes(t *testing.T) {
 	})
 	t.Run("killed_client_takes_its_pipes_with_it", func(t *testing.T) {
 		m := mark()
-		client := to.start(t, `exec ssh -F "$CONFIG" h "exec -a `+m+` yes" >/dev/null`)
+		client := to.start(t, `exec ssh h "exec -a `+m+` yes" >/dev/null`)
 		awaitMarked(t, m)
 		client.kill()
 		awaitNoneMarked(t, m)

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// target is one door to a machine. Clients find it in an ssh_config as host h.
+// target is one door to a machine.
 type target struct {
-	name   string
-	config string
+	name    string
+	clients string // directory of ssh, scp and sftp, for which the target is host h
 }
 
 // door is what an ssh_config says of a target.
@@ -43,16 +43,28 @@ func newTarget(t *testing.T, dir, name string, to door) target {
 	StrictHostKeyChecking yes
 	LogLevel ERROR
 `, host, port, to.login, to.key, to.knownHosts))
-	return target{name, config}
+	return target{name, wrapClients(t, filepath.Join(dir, name+".clients"), config)}
 }
 
-// preamble makes a script's clients read the target's ssh_config, and far a
-// directory at the target that goes with the script.
+// wrapClients makes clients that read the config, wherever they are called from.
+func wrapClients(t *testing.T, dir, config string) string {
+	t.Helper()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ssh", "scp", "sftp"} {
+		program, err := exec.LookPath(name)
+		if err != nil {
+			missing(t, name+" is not installed")
+		}
+		write(t, filepath.Join(dir, name), 0o700, fmt.Sprintf("#!/bin/sh\nexec %s -F %s \"$@\"\n", program, config))
+	}
+	return dir
+}
+
+// preamble gives scripts make_far, a directory at the target that goes when
+// the script ends.
 const preamble = `
-ssh()  { command ssh  -F "$CONFIG" "$@"; }
-scp()  { command scp  -q -F "$CONFIG" "$@"; }
-sftp() { command sftp -q -F "$CONFIG" "$@"; }
-export RSYNC_RSH="ssh -F $CONFIG"
 make_far() { far=$(ssh h mktemp -d) && trap 'ssh h rm -rf $far' EXIT; }
 `
 
@@ -86,14 +98,14 @@ func (to target) command(t *testing.T, dir, script string, env ...string) *exec.
 	t.Helper()
 	command := exec.Command("bash", "-c", preamble+script)
 	command.Dir = dir
-	command.Env = append(clientEnv(), append(env, "CONFIG="+to.config)...)
+	command.Env = append(to.env(), env...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return command
 }
 
-// clientEnv is what clients run with: nothing that changes what they do.
-func clientEnv() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TERM=dumb"}
+// env is what scripts run with: nothing that changes what clients do.
+func (to target) env() []string {
+	return []string{"PATH=" + to.clients + ":" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TERM=dumb"}
 }
 
 // want runs a script that must end with nothing on stderr and exit status 0.

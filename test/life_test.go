@@ -1,0 +1,234 @@
+package test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// TestLife ends what lives in every order.
+func TestLife(t *testing.T) {
+	need(t, "/usr/sbin/sshd", "ssh", "ssh-keygen")
+	t.Run("stopped_gateway_lets_commands_finish", func(t *testing.T) {
+		for i := range 2 {
+			m := startMachine(t)
+			m.gateway.finishes(t, m.doors()[i])
+		}
+	})
+	t.Run("stopped_gateway_ends_what_does_not_finish", func(t *testing.T) {
+		m, mark := startMachine(t), mark()
+		for _, to := range m.doors() {
+			to.start(t, `exec ssh -tt h "sleep `+mark+`"`)
+		}
+		await(t, "two sessions", func() bool { return len(marked(t, mark)) == 2 })
+		m.gateway.signal(syscall.SIGTERM)
+		await(t, "the gateway to stop", func() bool { return isClosed(m.gateway.ended) })
+		awaitNoneMarked(t, mark)
+	})
+	t.Run("killed_gateway_leaves_nothing_behind", func(t *testing.T) {
+		m := startMachine(t)
+		m.gateway.diesWithItsSessions(t, m.local, program("gateway"))
+	})
+	t.Run("connections_leave_no_descriptors", func(t *testing.T) {
+		m := startMachine(t)
+		m.gateway.keepsNoDescriptors(t, m.doors())
+	})
+}
+
+// finishes tells the gateway to stop while a command runs, which must go on to
+// its end, unlike new connections.
+func (g *gateway) finishes(t *testing.T, to target) {
+	running := filepath.Join(t.TempDir(), "running")
+	c := to.start(t, `exec ssh h "touch `+running+`; sleep 2; echo done; exit 4"`)
+	await(t, "the command", func() bool { return exists(running) })
+	g.signal(syscall.SIGTERM) // a second one changes nothing
+	await(t, "the port to close", func() bool { return !answers(g.address) })
+	if out, _ := io.ReadAll(c.stdout); string(out) != "done\n" {
+		t.Errorf("the command printed %q", out)
+	}
+	if status := c.wait(t); status != 4 {
+		t.Errorf("exit %d, want 4", status)
+	}
+	await(t, "the gateway to stop", func() bool { return isClosed(g.ended) })
+	if status := g.command.ProcessState.ExitCode(); status != 0 {
+		t.Errorf("the gateway exits %d", status)
+	}
+}
+
+// diesWithItsSessions kills the gateway: the kernel then ends what it held.
+// The helper file is what helpers execute.
+func (g *gateway) diesWithItsSessions(t *testing.T, to target, helperFile string) {
+	before := helpers(t, helperFile)
+	m := mark()
+	c := to.start(t, `exec ssh -tt h "sleep `+m+`"`)
+	awaitMarked(t, m)
+	own := func() []int {
+		return slices.DeleteFunc(helpers(t, helperFile), func(pid int) bool { return slices.Contains(before, pid) })
+	}
+	if len(own()) == 0 {
+		t.Fatal("no helper runs: its end would not be noticed")
+	}
+	g.signal(syscall.SIGKILL)
+	c.wait(t)
+	awaitNoneMarked(t, m)
+	await(t, "the helper to end", func() bool { return len(own()) == 0 })
+}
+
+// helpers are the processes that run a file in the helper's role, here or in a
+// container.
+func helpers(t *testing.T, file string) []int {
+	t.Helper()
+	wanted, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for _, process := range processes {
+		executable, err := os.Stat(process + "/exe")
+		line, _ := os.ReadFile(process + "/cmdline")
+		if err == nil && os.SameFile(executable, wanted) && strings.Contains(string(line), "\x00helper\x00") {
+			pid, _ := strconv.Atoi(filepath.Base(process))
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// keepsNoDescriptors makes 200 connections of all kinds, cut ones among them,
+// and wants as many descriptors open then as before.
+func (g *gateway) keepsNoDescriptors(t *testing.T, doors []target) {
+	for _, to := range doors {
+		to.want(t, "ssh h true", "") // helpers are up from here on
+	}
+	watched := append(helpers(t, program("gateway")), g.command.Process.Pid)
+	await(t, "the first connections to go", func() bool { return g.connections(t) == 0 })
+	before := descriptors(t, watched)
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			for _, to := range doors {
+				to.comeAndGo(t, g.address)
+			}
+		})
+	}
+	all.Wait()
+	after := 0
+	await(t, "the last connection to go", func() bool { return g.connections(t) == 0 })
+	await(t, fmt.Sprintf("%d descriptors to be open again", before), func() bool {
+		after = descriptors(t, watched)
+		return after <= before
+	})
+	if after == 0 {
+		t.Error("nothing was counted")
+	}
+}
+
+// comeAndGo makes 50 connections.
+func (to target) comeAndGo(t *testing.T, address string) {
+	for range 10 {
+		to.want(t, `
+			ssh h true
+			ssh -tt h true </dev/null
+			echo 'ls -1 /etc/hostname' | sftp -q -b - h >/dev/null
+			ssh -W 127.0.0.1:1 h </dev/null 2>/dev/null
+			ssh -R 0:127.0.0.1:1 -tt h 'sleep 1000' </dev/null >/dev/null 2>&1 & sleep 0.2; kill -9 $!; wait $! 2>/dev/null
+			:`, "")
+		if conn, err := net.Dial("tcp", address); err == nil {
+			conn.Write([]byte("SSH-2.0-cut\r\n\x00"))
+			conn.Close()
+		}
+	}
+}
+
+// connections are those of the gateway, by its log.
+func (g *gateway) connections(t *testing.T) int {
+	t.Helper()
+	log := g.log(t)
+	return strings.Count(log, "msg=entered") - strings.Count(log, "msg=left")
+}
+
+func descriptors(t *testing.T, pids []int) int {
+	t.Helper()
+	count := 0
+	for _, pid := range pids {
+		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		count += len(entries)
+	}
+	return count
+}
+
+// restarts restarts the container under a session. The client must hear of it,
+// and the next login must find the container as it is now.
+func (c container) restarts(t *testing.T, to target) {
+	m := mark()
+	session := to.start(t, `exec ssh -tt h "sleep `+m+`"`)
+	awaitMarked(t, m)
+	must(t, exec.Command("docker", "restart", "-t", "1", c.name))
+	if status := session.wait(t); status == 0 {
+		t.Error("the client ended as if all were well")
+	}
+	await(t, "a new login", func() bool { return to.run(t, "ssh h true").exit == 0 })
+	to.want(t, "ssh h 'echo again'", "again\n")
+}
+
+// survivesItsEngine starts a gateway before its engine answers.
+func (c container) survivesItsEngine(t *testing.T) {
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "engine.sock")
+	g := startGateway(t, dir, "docker: unix://"+socket+"\n"+c.config(t))
+	to := g.target(t, "exec", "dev+lab", c.key)
+	if got := to.run(t, "ssh h true"); got.exit != 255 || !strings.Contains(got.stderr, "the engine does not answer") {
+		t.Errorf("without an engine: exit %d, stderr %s", got.exit, brief(got.stderr))
+	}
+	proxyEngine(t, socket)
+	await(t, "a login", func() bool { return to.run(t, "ssh h true").exit == 0 })
+}
+
+// proxyEngine passes connections on to the engine's socket.
+func proxyEngine(t *testing.T, socket string) {
+	t.Helper()
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go passOn(conn)
+		}
+	}()
+}
+
+func passOn(conn net.Conn) {
+	defer conn.Close()
+	engine, err := net.Dial("unix", "/var/run/docker.sock")
+	if err != nil {
+		return
+	}
+	defer engine.Close()
+	go func() {
+		io.Copy(engine, conn)
+		engine.(*net.UnixConn).CloseWrite()
+	}()
+	io.Copy(conn, engine)
+}
