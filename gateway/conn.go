@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"net"
 	"runtime/debug"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"berth/session"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // conn is one connection of a person. Its fields are set in the order in which
@@ -21,6 +24,7 @@ type conn struct {
 	tasks  *session.Tasks
 
 	authenticated func() // no longer a stranger
+	preAuth       ssh.ServerPreAuthConn
 }
 
 func newConn(s *Server, raw net.Conn) *conn {
@@ -37,7 +41,9 @@ func newConn(s *Server, raw net.Conn) *conn {
 // serve is the life of a connection, top to bottom. When it returns, nothing
 // of the connection is left.
 func (c *conn) serve(ctx context.Context) {
+	ended := make(chan struct{})
 	defer c.tasks.Wait()
+	defer close(ended)
 	defer c.wire.Close()
 	defer c.authenticated()
 	stop := context.AfterFunc(ctx, func() { c.wire.Conn.Close() })
@@ -58,39 +64,33 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	c.log = c.log.With("user", grant.User(), "host", name)
 
-	host, err := c.server.Hosts.Lookup(ctx, name) // a name becomes a container's id
-	if err != nil {
-		c.refuse(client, err)
-		return
-	}
-	if account == "" {
-		account = host.Account
-	}
-	route, err := c.server.Hosts.Open(ctx, host, account)
+	c.tasks.Go(func() { c.keepAlive(end{client, c.wire}, "client", ended) })
+	reached, err := c.reach(ctx, client, target{name, account, grant.User()})
 	if err != nil {
 		c.refuse(client, err)
 		return
 	}
 
-	c.log.Info("entered", "route", host.Route, "account", account, "container", short(host.Container))
+	c.log.Info("entered", "route", reached.host.Route, "account", reached.account, "container", short(reached.host.Container))
 	began := time.Now()
-	if route.Sshd != nil { // RFC 4254, until either side is gone
-		err = c.join(client, route.Sshd, grant.User(), account)
+	if reached.sshd != nil { // RFC 4254, until either side is gone
+		c.join(client, *reached.sshd, lost(name))
 	} else {
-		c.be(ctx, client, route.Machine)
-	}
-	if err != nil {
-		c.refuse(client, err)
+		c.be(ctx, client, reached.machine, lost(name))
 	}
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
 }
 
+// lost is what a person is told when the host goes away.
+func lost(host string) string { return fmt.Sprintf("berth: host %q has gone away", host) }
+
 // be serves the client from a machine.
-func (c *conn) be(ctx context.Context, client session.Conn, machine session.Machine) {
+func (c *conn) be(ctx context.Context, client session.Conn, machine session.Machine, lost string) {
 	defer machine.Close()
 	session.Serve(ctx, client, machine, session.Options{
 		Env:   c.environment(),
 		Ready: c.wire.Ready,
+		Lost:  lost,
 		Log:   c.log,
 		Tasks: c.tasks,
 	})

@@ -23,6 +23,10 @@
 // one ends that connection only. No goroutine that reads a connection writes
 // to it without a queue: see wire.
 //
+// A host that is coming back is waited for before the first channel is
+// answered (reach.go). A peer that gives no sign of life is gone: each of the
+// two connections has its own keepalive.
+//
 // After login, a refusal is one readable line on the first session's stderr
 // and exit status 255. Before login, everything that fails looks the same.
 package gateway

@@ -64,23 +64,25 @@ func (c *conn) serverConfig() *ssh.ServerConfig {
 			return &ssh.Permissions{}, err
 		},
 		VerifiedPublicKeyCallback: func(meta ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, _ string) (*ssh.Permissions, error) {
-			return permissions(policy.PublicKey(meta.User(), key))
+			return c.permissions(policy.PublicKey(meta.User(), key))
 		},
 		PasswordCallback: func(meta ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), loginGrace)
 			defer cancel()
-			return permissions(policy.Password(ctx, meta.User(), password))
+			return c.permissions(policy.Password(ctx, meta.User(), password))
 		},
-		AuthLogCallback: c.logAttempt,
+		AuthLogCallback:     c.logAttempt,
+		PreAuthConnCallback: func(preAuth ssh.ServerPreAuthConn) { c.preAuth = preAuth },
 	}
 	config.AddHostKey(c.server.HostKey)
 	return config
 }
 
-func permissions(grant *auth.Grant, err error) (*ssh.Permissions, error) {
+func (c *conn) permissions(grant *auth.Grant, err error) (*ssh.Permissions, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.sayIfWaiting(grant)
 	return &ssh.Permissions{ExtraData: map[any]any{grantKey{}: grant}}, nil
 }
 

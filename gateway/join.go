@@ -17,22 +17,19 @@ const joinTimeout = 20 * time.Second
 
 var errHostKey = errors.New("it shows another host key than the one pinned to it")
 
-// join logs in to the host's sshd and relays between the two connections until
-// either is gone. An error means that there is nothing to relay.
-func (c *conn) join(client session.Conn, sshd *hosts.Sshd, person, account string) error {
-	inner, err := c.dial(sshd, person, account)
-	if err != nil {
-		return err
-	}
-	relay(end{Conn: client, wire: c.wire}, inner, c.tasks)
-	return nil
+// join relays between the client and the host's sshd until either is gone.
+func (c *conn) join(client session.Conn, host end, lost string) {
+	ended := make(chan struct{})
+	defer close(ended)
+	c.tasks.Go(func() { c.keepAlive(host, "host", ended) })
+	relay(end{Conn: client, wire: c.wire}, host, c.tasks, lost)
 }
 
-// dial makes the connection inward, as the account.
-func (c *conn) dial(sshd *hosts.Sshd, person, account string) (end, error) {
+// dial logs in to the host's sshd.
+func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 	key := sshd.Key
 	if key == nil {
-		certificate, err := newCertificate(c.server.UserCA, person, account)
+		certificate, err := newCertificate(c.server.UserCA, to.person, to.account)
 		if err != nil {
 			sshd.Close()
 			return end{}, err
@@ -43,7 +40,7 @@ func (c *conn) dial(sshd *hosts.Sshd, person, account string) (end, error) {
 	w.SetDeadline(time.Now().Add(joinTimeout))
 	conn, channels, requests, err := ssh.NewClientConn(w, "", &ssh.ClientConfig{
 		Config:            algorithms(),
-		User:              account,
+		User:              to.account,
 		Auth:              []ssh.AuthMethod{ssh.PublicKeys(key)},
 		HostKeyCallback:   pinned(sshd.HostKeys),
 		HostKeyAlgorithms: hostKeyAlgorithms(sshd.HostKeys),
@@ -51,18 +48,18 @@ func (c *conn) dial(sshd *hosts.Sshd, person, account string) (end, error) {
 	})
 	if err != nil {
 		w.Close()
-		return end{}, refusedBySshd(err, sshd.Host, account)
+		return end{}, refusedBySshd(err, sshd, to.account)
 	}
 	w.SetDeadline(time.Time{})
 	return end{Conn: session.Conn{Conn: conn, Channels: channels, Requests: requests}, wire: w}, nil
 }
 
-func refusedBySshd(err error, host, account string) error {
+func refusedBySshd(err error, sshd *hosts.Sshd, account string) error {
 	why := "does not let the gateway in as " + account + " (does its sshd trust the gateway's user CA?)"
 	if errors.Is(err, errHostKey) {
 		why = "is not who it was: " + errHostKey.Error() + "; recreate the container or ask the box's owner"
 	}
-	return &hosts.Unreachable{Host: host, Why: why, Cause: err}
+	return &hosts.Unreachable{Host: sshd.Host, Why: why, Cause: err, Patience: sshd.Patience}
 }
 
 // pinned accepts the keys that the host is known to have, compared whole.

@@ -112,7 +112,7 @@ func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *session.Task
 	relay(
 		end{session.Conn{Conn: outer, Channels: outerChannels, Requests: outerRequests}, outerWire},
 		end{session.Conn{Conn: inner, Channels: innerChannels, Requests: innerRequests}, innerWire},
-		tasks)
+		tasks, "the host is gone")
 }
 
 func serveSessions(t *testing.T, raw net.Conn, serve func(ssh.Channel, <-chan *ssh.Request)) {

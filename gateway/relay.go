@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"berth/session"
@@ -32,6 +33,8 @@ type joined struct {
 	client, host end
 	tasks        *session.Tasks
 	channels     sync.WaitGroup
+	lost         string        // what to tell a session when the host is gone
+	hostGone     chan struct{} // closed when it is
 
 	// forwarding is held from a forward request until its reply is written: a
 	// channel that the host opens for it must come after the reply.
@@ -40,13 +43,12 @@ type joined struct {
 
 // relay joins until either side is gone. If that is the host, the client gets
 // what was already there.
-func relay(client, host end, tasks *session.Tasks) {
-	j := &joined{client: client, host: host, tasks: tasks}
-	hostGone := make(chan struct{})
+func relay(client, host end, tasks *session.Tasks, lost string) {
+	j := &joined{client: client, host: host, tasks: tasks, lost: lost, hostGone: make(chan struct{})}
 	tasks.Go(func() { j.clientRequests() })
 	tasks.Go(func() { j.hostRequests() })
 	tasks.Go(func() {
-		defer close(hostGone)
+		defer close(j.hostGone)
 		for channel := range host.Channels {
 			j.start(func() { j.openFromHost(channel) })
 		}
@@ -60,14 +62,14 @@ func relay(client, host end, tasks *session.Tasks) {
 	})
 	select {
 	case <-clientGone:
-	case <-hostGone:
+	case <-j.hostGone:
 		client.wire.SetDeadline(time.Now().Add(relayDrain))
 		j.channels.Wait()
 	}
 	client.Close()
 	host.Close()
 	<-clientGone
-	<-hostGone
+	<-j.hostGone
 	j.channels.Wait()
 }
 
@@ -195,6 +197,8 @@ func reject(asked ssh.NewChannel, err error) {
 // the one closing order (see session.Output).
 func (j *joined) session(outer, inner channel) {
 	started, inputEnded := make(chan struct{}), make(chan struct{})
+	var newline atomic.Value
+	newline.Store("\n")
 	exit := make(chan session.Exit, 1)
 	var parts sync.WaitGroup
 	parts.Add(3)
@@ -207,7 +211,7 @@ func (j *joined) session(outer, inner channel) {
 	})
 	j.tasks.Go(func() {
 		defer parts.Done()
-		j.passInward(outer, inner, started)
+		j.passInward(outer, inner, started, &newline)
 		session.Await(inputEnded)
 		inner.Close()
 	})
@@ -219,21 +223,35 @@ func (j *joined) session(outer, inner channel) {
 	session.Output{
 		Channel: outer, Stdout: inner, Stderr: inner.Stderr(),
 		Exit: exit, InputEnded: inputEnded, Ready: j.client.wire.Ready,
+		Lost: func() string { return j.lostText(newline.Load().(string)) },
 	}.Drain(j.tasks)
 	parts.Wait()
 }
 
 // passInward passes a session's requests on until it is closed, and closes
 // started when the one that starts its command has been answered.
-func (j *joined) passInward(outer, inner channel, started chan<- struct{}) {
+func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newline *atomic.Value) {
 	start := sync.OnceFunc(func() { close(started) })
 	defer start()
 	for request := range j.queue(j.client, outer.requests) {
 		passRequest(request, inner)
 		switch request.Type {
+		case "pty-req":
+			newline.Store("\r\n") // the client's terminal is raw from then on
 		case session.Shell, session.Exec, session.Subsystem:
 			start()
 		}
+	}
+}
+
+// lostText is what to say of a session whose end nobody told: that the host is
+// gone, if it is. Its channels are closed a moment before that is known.
+func (j *joined) lostText(newline string) string {
+	select {
+	case <-j.hostGone:
+		return j.lost + newline
+	case <-time.After(session.EOFGrace):
+		return ""
 	}
 }
 

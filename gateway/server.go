@@ -25,6 +25,13 @@ type Server struct {
 	// Drain is how long connections may go on after Serve was told to stop.
 	Drain time.Duration
 
+	// Keepalive is how long a client or a host may be silent before it is
+	// asked for a sign of life. After three times that it is gone.
+	Keepalive time.Duration
+
+	// Wait is how long a login waits for a host that is coming back.
+	Wait time.Duration
+
 	strangers strangers
 }
 

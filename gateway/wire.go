@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,6 +34,9 @@ type wire struct {
 	net.Conn
 	reader *bufio.Reader
 
+	lastRead atomic.Int64 // when the peer was last heard of, as nanoseconds since started
+	started  time.Time
+
 	mu      sync.Mutex
 	changed *sync.Cond // queue, err or closing
 	queue   []byte
@@ -45,13 +49,22 @@ type wire struct {
 var errNotReading = errors.New("the peer does not read")
 
 func newWire(conn net.Conn) *wire {
-	w := &wire{Conn: conn, reader: bufio.NewReaderSize(prompt(conn), readBuffer), flushed: make(chan struct{})}
+	w := &wire{Conn: conn, reader: bufio.NewReaderSize(prompt(conn), readBuffer), started: time.Now(), flushed: make(chan struct{})}
 	w.changed = sync.NewCond(&w.mu)
 	go w.flush()
 	return w
 }
 
-func (w *wire) Read(p []byte) (int, error) { return w.reader.Read(p) }
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.reader.Read(p)
+	w.lastRead.Store(int64(time.Since(w.started)))
+	return n, err
+}
+
+// silence is how long the peer has not been heard of.
+func (w *wire) silence() time.Duration {
+	return time.Since(w.started) - time.Duration(w.lastRead.Load())
+}
 
 func (w *wire) Write(p []byte) (int, error) {
 	w.mu.Lock()

@@ -159,6 +159,8 @@ func newMachine(socket *socket) *machine {
 	return m
 }
 
+func (m *machine) Done() <-chan struct{} { return m.ended }
+
 func (m *machine) Close() error {
 	err := m.socket.Close()
 	<-m.ended

@@ -37,8 +37,9 @@ type Directory struct {
 	syncedOnce sync.Once
 
 	mu         sync.Mutex
-	containers map[string]labelled // by id
-	following  bool                // the engine answers
+	containers map[string]labelled  // by id
+	left       map[string]time.Time // by host: when its container stopped or went
+	following  bool                 // the engine answers
 }
 
 // labelled is a container that its labels make a host.
@@ -66,6 +67,7 @@ func NewDirectory(engine *client.Client, st *state.State, entries []Entry, log *
 		self:       self,
 		synced:     make(chan struct{}),
 		containers: map[string]labelled{},
+		left:       map[string]time.Time{},
 	}
 	for _, entry := range entries {
 		d.entries[entry.Name] = &entry
@@ -187,9 +189,7 @@ func newLabelled(id, name string, labels map[string]string, running bool) labell
 func (d *Directory) apply(ctx context.Context, event events.Message) {
 	id := event.Actor.ID
 	if event.Action == events.ActionDestroy {
-		d.mu.Lock()
-		delete(d.containers, id)
-		d.mu.Unlock()
+		d.forget(id)
 		if err := d.state.ForgetHostKeys(id); err != nil {
 			d.log.Warn("pinned host keys not removed", "container", id, "err", err)
 		}
@@ -199,13 +199,39 @@ func (d *Directory) apply(ctx context.Context, event events.Message) {
 		return
 	}
 	found, err := d.inspect(ctx, id)
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if err != nil {
-		delete(d.containers, id)
+		d.forget(id)
 		return
 	}
-	d.containers[id] = newLabelled(found.ID, found.Name, found.Config.Labels, found.State.Running)
+	d.remember(newLabelled(found.ID, found.Name, found.Config.Labels, found.State.Running))
+}
+
+func (d *Directory) forget(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if was, known := d.containers[id]; known {
+		d.left[was.host] = time.Now()
+	}
+	delete(d.containers, id)
+}
+
+func (d *Directory) remember(c labelled) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.containers[c.id].running && !c.running {
+		d.left[c.host] = time.Now()
+	}
+	d.containers[c.id] = c
+}
+
+// ComingBack says whether a host is likely to be restarting or being made
+// anew: none runs, and one ended a moment ago.
+func (d *Directory) ComingBack(name string) bool {
+	claims, _ := d.claims(name)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	running := len(claims) > 0 && claims[0].running
+	return !running && time.Since(d.left[name]) < comingBack
 }
 
 func (d *Directory) inspect(ctx context.Context, id string) (container.InspectResponse, error) {
@@ -235,6 +261,8 @@ func (d *Directory) Lookup(ctx context.Context, name string) (Host, error) {
 	switch {
 	case len(claims) == 0 && !following:
 		return Host{}, unreachable(name, "cannot be looked up: the engine does not answer", nil)
+	case len(claims) == 0 && d.ComingBack(name):
+		return Host{}, soon(unreachable(name, "is gone: its container was removed a moment ago", nil), comingBack)
 	case len(claims) == 0:
 		return Host{}, unreachable(name, "does not exist: no container carries its label", nil)
 	case len(claims) > 1 && claims[1].running:

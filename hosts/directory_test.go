@@ -244,7 +244,7 @@ func TestAContainerThatCannotBeEnteredSaysWhy(t *testing.T) {
 	d := followed(t, engine)
 	for name, want := range map[string]string{
 		"paused":     "docker unpause paused",
-		"restarting": "is restarting",
+		"restarting": "docker logs restarting",
 		"exited":     "is not running (exited)",
 		"odd":        `unknown route "telnet"`,
 	} {

@@ -40,10 +40,13 @@ func (d *Directory) openExec(ctx context.Context, host Host, account string) (se
 		defer cancel()
 		return d.startHelper(ctx, found, account)
 	})
-	if err != nil {
-		return nil, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
+	if err == nil {
+		return machine, nil
 	}
-	return machine, nil
+	if _, gone := d.running(ctx, host); gone != nil { // meanwhile
+		return nil, gone
+	}
+	return nil, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
 }
 
 func as(account string) string {
@@ -88,17 +91,32 @@ func (d *Directory) execHelper(ctx context.Context, id, account string, command 
 		return nil, err
 	}
 	defer exec.close()
-	met, err := helper.Meet(exec.in, exec.out, func() (int, error) {
-		result, err := d.engine.ExecInspect(ctx, exec.id, client.ExecInspectOptions{})
-		if err == nil && (!result.Running || result.PID == 0) {
-			err = errors.New("the helper has ended")
-		}
-		return result.PID, err
-	})
+	met, err := helper.Meet(exec.in, exec.out, func() (int, error) { return d.pidOf(ctx, exec.id) })
 	if errors.Is(err, helper.ErrNotStarted) {
 		return nil, exec.explain(err)
 	}
 	return met, err
+}
+
+// pidOf is the process of an exec. The engine learns it a moment after the
+// process may have said its first word.
+func (d *Directory) pidOf(ctx context.Context, execID string) (int, error) {
+	for {
+		result, err := d.engine.ExecInspect(ctx, execID, client.ExecInspectOptions{})
+		switch {
+		case err != nil:
+			return 0, err
+		case result.Running && result.PID != 0:
+			return result.PID, nil
+		case result.PID != 0:
+			return 0, errors.New("the helper has ended")
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 // writeScript writes standard input to a file that the account may execute,

@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -40,6 +41,17 @@ func newHelpers(log *slog.Logger) *helpers {
 // machine opens a machine of a helper, which start starts if none runs. A
 // start goes on when ctx ends: the next login will want it.
 func (h *helpers) machine(ctx context.Context, key helperKey, start func() (*helper.Client, error)) (session.Machine, error) {
+	machine, err := h.open(ctx, key, start)
+	if errors.Is(err, errEnded) { // before anyone noticed
+		return h.open(ctx, key, start)
+	}
+	return machine, err
+}
+
+// errEnded is about a helper that was thought to run.
+var errEnded = errors.New("the helper has ended")
+
+func (h *helpers) open(ctx context.Context, key helperKey, start func() (*helper.Client, error)) (session.Machine, error) {
 	r := h.use(key, start)
 	select {
 	case <-r.started:
@@ -53,8 +65,9 @@ func (h *helpers) machine(ctx context.Context, key helperKey, start func() (*hel
 	}
 	machine, err := r.client.Machine()
 	if err != nil {
+		h.forget(key, r)
 		h.unuse(key, r)
-		return nil, err
+		return nil, errors.Join(errEnded, err)
 	}
 	return &usedMachine{Machine: machine, unuse: sync.OnceFunc(func() { h.unuse(key, r) })}, nil
 }

@@ -29,6 +29,7 @@ type Sshd struct {
 	Host     string          // its name, for messages
 	HostKeys []ssh.PublicKey // it must show one of these
 	Key      ssh.Signer      // logs in; nil: a certificate of the user CA does
+	Patience time.Duration   // how long it is worth trying again if it does not let us in
 }
 
 // Open opens a route to an account of a host that was looked up. Errors are
@@ -77,13 +78,26 @@ func (d *Directory) openContainerSshd(ctx context.Context, host Host) (*Sshd, er
 	}
 	keys, err := d.hostKeys(ctx, host)
 	if err != nil {
-		return nil, err
+		return nil, soon(err, patience(found))
 	}
 	conn, err := dial(ctx, host.Name, net.JoinHostPort(address, "22"))
 	if err != nil {
-		return nil, err
+		return nil, soon(err, patience(found))
 	}
-	return &Sshd{Conn: conn, Host: host.Name, HostKeys: keys}, nil
+	return &Sshd{Conn: conn, Host: host.Name, HostKeys: keys, Patience: patience(found)}, nil
+}
+
+// patience is for what runs in a container, and may still be starting up.
+func patience(found container.InspectResponse) time.Duration {
+	if isRecent(found.State.StartedAt) {
+		return comingBack
+	}
+	return brief
+}
+
+func isRecent(engineTime string) bool {
+	at, err := time.Parse(time.RFC3339Nano, engineTime)
+	return err == nil && time.Since(at) < comingBack
 }
 
 func dial(ctx context.Context, name, address string) (net.Conn, error) {
@@ -112,13 +126,15 @@ func (d *Directory) running(ctx context.Context, host Host) (container.InspectRe
 	found, err := d.inspect(ctx, host.Container)
 	switch {
 	case errdefs.IsNotFound(err):
-		return found, unreachable(host.Name, "is gone: its container was removed", nil)
+		return found, soon(unreachable(host.Name, "is gone: its container was removed", nil), comingBack)
 	case err != nil:
 		return found, unreachable(host.Name, "cannot be entered: the engine does not answer", err)
 	case found.State.Paused:
 		return found, unreachable(host.Name, "is paused: docker unpause "+found.Name[1:], nil)
 	case found.State.Restarting:
-		return found, unreachable(host.Name, "is restarting: try again in a moment", nil)
+		return found, soon(unreachable(host.Name, "is restarting, again and again: see docker logs "+found.Name[1:], nil), comingBack)
+	case !found.State.Running && isRecent(found.State.FinishedAt):
+		return found, soon(unreachable(host.Name, fmt.Sprintf("is not running (%s a moment ago)", found.State.Status), nil), comingBack)
 	case !found.State.Running:
 		return found, unreachable(host.Name, fmt.Sprintf("is not running (%s)", found.State.Status), nil)
 	}

@@ -16,6 +16,7 @@ type nowhere struct{}
 func (nowhere) Start(Command, Stdio) (*Process, error)      { return nil, errors.New("nowhere") }
 func (nowhere) Dial(string, string) (net.Conn, error)       { return nil, errors.New("nowhere") }
 func (nowhere) Listen(string, string) (net.Listener, error) { return nil, errors.New("nowhere") }
+func (nowhere) Done() <-chan struct{}                       { return nil }
 func (nowhere) Close() error                                { return nil }
 
 // Whatever a client sends in a request, the connection goes on.

@@ -30,6 +30,9 @@ type Local struct {
 // Close has nothing to give up: what Local opens belongs to whoever asked.
 func (l *Local) Close() error { return nil }
 
+// Done is never closed: what runs this is what runs there.
+func (l *Local) Done() <-chan struct{} { return nil }
+
 // Dial connects from here.
 func (l *Local) Dial(network, address string) (net.Conn, error) {
 	return net.DialTimeout(network, address, dialTimeout)

@@ -21,6 +21,9 @@ type Machine interface {
 	// can enter. Closing the listener removes what Listen made.
 	Listen(network, address string) (net.Listener, error)
 
+	// Done is closed when the machine itself is gone; nil where it cannot go.
+	Done() <-chan struct{}
+
 	// Close gives up what the machine holds for its user. Processes that need
 	// nothing of it live on.
 	Close() error

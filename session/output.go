@@ -7,9 +7,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// eofGrace is how long an EOF is held back for the exit status that usually
+// EOFGrace is how long an EOF is held back for the exit status that usually
 // follows at once.
-const eofGrace = 100 * time.Millisecond
+const EOFGrace = 100 * time.Millisecond
 
 // Output is what a process sends to a session channel.
 type Output struct {
@@ -19,6 +19,7 @@ type Output struct {
 	InputEnded     <-chan struct{} // closed when the channel's peer sent EOF
 	Gone           <-chan struct{} // closed when the peer closed the channel, and no exit is awaited; may be nil
 	Ready          func()          // waits until the connection can take more
+	Lost           func() string   // what to tell the person where no exit is known; "" for nothing; may be nil
 }
 
 // Drain copies both streams, says how the process ended, and closes the
@@ -38,12 +39,30 @@ func (o Output) Drain(tasks *Tasks) {
 	defer o.Channel.Close()
 	o.copyStreams(tasks)
 	exit, known, eofSent := o.awaitExit()
+	if !known {
+		exit, known = o.lost(eofSent)
+	}
 	if known {
 		o.Channel.SendRequest(exit.Request, false, exit.Payload)
 	}
 	if !eofSent {
 		o.Channel.CloseWrite()
 	}
+}
+
+// lost tells the person that there is nothing to tell about the process.
+func (o Output) lost(eofSent bool) (exit Exit, known bool) {
+	if o.Lost == nil {
+		return Exit{}, false
+	}
+	text := o.Lost()
+	if text == "" {
+		return Exit{}, false
+	}
+	if !eofSent {
+		io.WriteString(o.Channel.Stderr(), text)
+	}
+	return ExitStatus(255), true
 }
 
 func (o Output) copyStreams(tasks *Tasks) {
@@ -59,7 +78,7 @@ func (o Output) copyStreams(tasks *Tasks) {
 }
 
 func (o Output) awaitExit() (exit Exit, known, eofSent bool) {
-	grace := time.NewTimer(eofGrace)
+	grace := time.NewTimer(EOFGrace)
 	defer grace.Stop()
 	for {
 		select {

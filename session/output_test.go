@@ -108,7 +108,7 @@ func TestStderrIsNotCutByTheEndOfStdout(t *testing.T) {
 // never see an exit status.
 func TestEOFWaitsForTheStatusOfAClientThatEndedItsInput(t *testing.T) {
 	exit := make(chan Exit, 1)
-	time.AfterFunc(3*eofGrace, func() { exit <- ExitStatus(5) })
+	time.AfterFunc(3*EOFGrace, func() { exit <- ExitStatus(5) })
 	channel := drain(t, Output{Stdout: strings.NewReader(""), Exit: exit, InputEnded: ended()})
 	if want := []string{"exit-status", "EOF", "CLOSE"}; !slices.Equal(channel.events, want) {
 		t.Errorf("got %v, want %v", channel.events, want)
@@ -118,7 +118,7 @@ func TestEOFWaitsForTheStatusOfAClientThatEndedItsInput(t *testing.T) {
 // One that still sends may wait for the EOF before it ends its input.
 func TestEOFGoesEarlyToAClientThatStillSends(t *testing.T) {
 	exit := make(chan Exit, 1)
-	time.AfterFunc(3*eofGrace, func() { exit <- ExitStatus(5) })
+	time.AfterFunc(3*EOFGrace, func() { exit <- ExitStatus(5) })
 	channel := drain(t, Output{Stdout: strings.NewReader(""), Exit: exit, InputEnded: make(chan struct{})})
 	if want := []string{"EOF", "exit-status", "CLOSE"}; !slices.Equal(channel.events, want) {
 		t.Errorf("got %v, want %v", channel.events, want)

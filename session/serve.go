@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
@@ -28,13 +29,15 @@ type Conn struct {
 type Options struct {
 	Env   []string // set for every process: SSH_CONNECTION and the like
 	Ready func()   // waits until the connection can take more data; may be nil
+	Lost  string   // what to tell a session when the machine is gone
 	Log   *slog.Logger
 	Tasks *Tasks
 }
 
 // Serve answers a connection's channels and requests with a machine. It
 // returns when the connection has ended and nothing of it is left here; the
-// machine stays open.
+// machine stays open. When the machine is gone, sessions are told so, get what
+// was already there, and the connection is closed.
 func Serve(ctx context.Context, conn Conn, machine Machine, options Options) {
 	s := &server{
 		conn:    conn,
@@ -44,9 +47,16 @@ func Serve(ctx context.Context, conn Conn, machine Machine, options Options) {
 	}
 	s.forwards = newForwards(s)
 	s.tasks.Go(s.globalRequests)
+	ended := make(chan struct{})
+	s.tasks.Go(func() { s.closeAfterMachine(ended) })
 	for channel := range conn.Channels {
-		s.tasks.Go(func() { s.open(channel) })
+		s.serving.Add(1)
+		s.tasks.Go(func() {
+			defer s.serving.Done()
+			s.open(channel)
+		})
 	}
+	close(ended)
 	s.forwards.closeAll()
 	s.agent.close()
 	s.tasks.Wait()
@@ -61,8 +71,18 @@ type server struct {
 	forwards *forwards
 	agent    agent
 
+	serving  sync.WaitGroup // channels
 	channels atomic.Int32
 	sessions atomic.Int32
+}
+
+func (s *server) closeAfterMachine(ended <-chan struct{}) {
+	select {
+	case <-s.machine.Done():
+		s.serving.Wait()
+		s.conn.Close()
+	case <-ended:
+	}
 }
 
 // open answers CHANNEL_OPEN (RFC 4254 §5.1) and serves the channel to its end.

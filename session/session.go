@@ -152,6 +152,15 @@ func neverStarted() *Process {
 	return &Process{Exit: exit, Signal: func(string) error { return os.ErrProcessDone }}
 }
 
+// lost is what to say when nobody knows how the process ended: that the
+// machine is gone, if it is.
+func (s *session) lost() string {
+	if !closed(s.server.machine.Done()) || closed(s.gone) {
+		return ""
+	}
+	return s.server.options.Lost + s.newline()
+}
+
 func (s *session) newline() string {
 	if s.pty != nil { // the client's terminal is raw by now
 		return "\r\n"
@@ -167,6 +176,7 @@ func (s *session) run() {
 		InputEnded: s.inputEnded,
 		Gone:       s.gone,
 		Ready:      s.server.options.Ready,
+		Lost:       s.lost,
 	}
 	switch {
 	case s.process.Pty != nil:

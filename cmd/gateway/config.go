@@ -7,10 +7,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
 	"berth/auth"
+	"berth/gateway"
 	"berth/hosts"
 	"berth/state"
 )
@@ -28,6 +30,10 @@ type Config struct {
 	Listen string // host:port
 	State  string // the state directory
 	Docker string // the engine, as in DOCKER_HOST
+
+	Keepalive time.Duration // see gateway.Server
+	Wait      time.Duration // see gateway.Server
+
 	Users  []auth.User
 	Policy *auth.Policy // made of Users
 	Hosts  []hosts.Entry
@@ -94,11 +100,14 @@ func (d *document) checkMode(mode fs.FileMode) {
 
 // config reads the whole file. What it returns is of use if d.err is nil.
 func (d *document) config(data []byte) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "users", "hosts")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "users", "hosts")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
 		Docker: cmp.Or(d.docker(given["docker"]), os.Getenv("DOCKER_HOST"), defaultDocker),
+
+		Keepalive: d.duration(given["keepalive"], "keepalive", gateway.DefaultKeepalive),
+		Wait:      d.duration(given["wait"], "wait", gateway.DefaultWait),
 	}
 	d.each(given["users"], "users", func(name, value *yaml.Node) {
 		c.Users = append(c.Users, d.user(name, value))

@@ -98,7 +98,7 @@ func writeKey(t *testing.T, path string, mode fs.FileMode) {
 // render shows a configuration without the secrets in it.
 func render(c Config) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen %s\nstate %s\ndocker %s\n", c.Listen, c.State, c.Docker)
+	fmt.Fprintf(&b, "listen %s\nstate %s\ndocker %s\nkeepalive %v, wait %v\n", c.Listen, c.State, c.Docker, c.Keepalive, c.Wait)
 	for _, u := range c.Users {
 		fmt.Fprintf(&b, "user %s: password %v, keys", u.Name, u.Password != "")
 		for _, key := range u.Keys {

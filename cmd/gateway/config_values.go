@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 	"golang.org/x/crypto/ssh"
@@ -73,6 +74,20 @@ func (d *document) docker(n *yaml.Node) string {
 		d.wrong(n.Line, "docker must be unix:///var/run/docker.sock or the like, or tcp://host:port")
 	}
 	return engine
+}
+
+const maxDuration = time.Hour
+
+func (d *document) duration(n *yaml.Node, what string, missing time.Duration) time.Duration {
+	text, ok := d.text(n, what)
+	if !ok {
+		return missing
+	}
+	length, err := time.ParseDuration(text)
+	if err != nil || length < time.Second || length > maxDuration {
+		d.wrong(n.Line, "%s must be a time from 1s to 1h; write %v", what, missing)
+	}
+	return length
 }
 
 func isEngine(s string) bool {

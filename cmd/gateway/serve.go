@@ -78,6 +78,9 @@ func serve(ctx context.Context, config Config, drain time.Duration, log *slog.Lo
 		Hosts:   directory,
 		Log:     log,
 		Drain:   drain,
+
+		Keepalive: config.Keepalive,
+		Wait:      config.Wait,
 	}
 	log.Info("serving", "address", listener.Addr().String(), "state", config.State, "engine", config.Docker)
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
