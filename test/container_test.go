@@ -48,6 +48,9 @@ func startContainer(t *testing.T) container {
 	if out, err := exec.Command("docker", "image", "inspect", base).CombinedOutput(); err != nil {
 		missing(t, fmt.Sprintf("no base image %s ($%s): %s", base, envBase, out))
 	}
+	if out, err := build("provision"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	dir := t.TempDir()
 	project := fmt.Sprintf("berth-test-%d", os.Getpid())
 	file := filepath.Join(dir, "compose.yaml")

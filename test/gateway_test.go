@@ -31,7 +31,7 @@ func startGateway(t *testing.T, dir, config string) *gateway {
 	write(t, file, 0o600, "listen: 127.0.0.1:0\nstate: "+stateOf(dir)+"\n"+config)
 	g := &gateway{
 		dir:     dir,
-		command: exec.Command(program("gateway"), "serve", "-v", "--config", file, "--drain", "3s"),
+		command: plainHome(program("gateway"), "serve", "-v", "--config", file, "--drain", "3s"),
 		logFile: filepath.Join(dir, "gateway.log"),
 	}
 	g.ended = startLogged(t, g.command, g.logFile)

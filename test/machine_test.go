@@ -84,12 +84,22 @@ PrintMotd no
 LogLevel ERROR
 PrintLastLog no
 `, port, hostKey, key))
-	command := exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", config)
+	command := plainHome("/usr/sbin/sshd", "-D", "-e", "-f", config)
 	startLogged(t, command, filepath.Join(dir, "sshd.log"))
 	await(t, "sshd", func() bool { return answers(address) })
 	knownHosts := filepath.Join(dir, "sshd.known_hosts")
 	write(t, knownHosts, 0o600, fmt.Sprintf("[127.0.0.1]:%s %s\n", port, publicKey(t, hostKey)))
 	return door{address, own.Username, key, knownHosts}
+}
+
+// plainHome is a command that sees an empty home directory, if this is root,
+// who may make it so: what is in ~/.bashrc would be printed by some sessions.
+func plainHome(name string, args ...string) *exec.Cmd {
+	if os.Getuid() != 0 {
+		return exec.Command(name, args...)
+	}
+	script := `mount -t tmpfs home "$HOME" && exec "$@"`
+	return exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, "sh", name}, args...)...)
 }
 
 func freeAddress(t *testing.T) string {

@@ -23,19 +23,17 @@ func testMain(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	os.Setenv(envBin, dir)
-	for _, name := range []string{"gateway", "provision"} {
-		if out, err := build(name, dir); err != nil {
-			fmt.Fprintf(os.Stderr, "go build %s: %v\n%s", name, err, out)
-			return 1
-		}
+	if out, err := build("gateway"); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
 	}
 	return m.Run()
 }
 
 // build makes a static program, since the gateway is its own helper in
 // containers, and one that reports data races where there is a C compiler.
-func build(name, dir string) ([]byte, error) {
-	args := []string{"build", "-tags", "netgo,osusergo", "-o", filepath.Join(dir, name)}
+func build(name string) ([]byte, error) {
+	args := []string{"build", "-tags", "netgo,osusergo", "-o", program(name)}
 	cgo := "CGO_ENABLED=0"
 	if _, err := exec.LookPath("gcc"); err == nil {
 		args = append(args, "-race", "-ldflags", "-linkmode external -extldflags -static")

@@ -1,0 +1,15 @@
+# Dropbear's dbclient.
+mkdir -p .ssh && cp "$KNOWN_HOSTS" .ssh/known_hosts
+options=(-p "$PORT" -l "$LOGIN")
+if [ -n "${PASSWORD-}" ]; then
+    export DROPBEAR_PASSWORD=$PASSWORD
+elif [ -n "${KEY-}" ]; then
+    dropbearconvert openssh dropbear "$KEY" key 2>/dev/null
+    options+=(-i key)
+fi
+case $1 in
+version) dbclient -V 2>&1 ;;
+exec) exec dbclient "${options[@]}" "$HOST" "$COMMAND" ;;
+shell) echo "$TYPED" | dbclient "${options[@]}" -t "$HOST" ;;
+forward) exec dbclient "${options[@]}" -N -L "127.0.0.1:$NEAR_PORT:127.0.0.1:$FAR_PORT" "$HOST" ;;
+esac
