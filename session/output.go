@@ -73,7 +73,9 @@ func (o Output) copyStreams(tasks *Tasks) {
 			Copy(o.Channel.Stderr(), o.Stderr, o.Ready)
 		}
 	})
-	Copy(o.Channel, o.Stdout, o.Ready)
+	if o.Stdout != nil { // or nothing was started
+		Copy(o.Channel, o.Stdout, o.Ready)
+	}
 	<-stderrEnded
 }
 

@@ -20,9 +20,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// dialLocal is a client of a session server on this machine. Everything of it
-// has ended when the test has.
+// dialLocal is a client of a session server on this machine.
 func dialLocal(t *testing.T) *ssh.Client {
+	t.Helper()
+	return dial(t, testMachine(t))
+}
+
+// dial is a client of a session server of the machine. Everything of it has
+// ended when the test has.
+func dial(t *testing.T, machine Machine) *ssh.Client {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -32,7 +38,7 @@ func dialLocal(t *testing.T) *ssh.Client {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		serveOne(t, listener)
+		serveOne(t, listener, machine)
 	}()
 	client, err := ssh.Dial("tcp", listener.Addr().String(), &ssh.ClientConfig{
 		User:            "dev",
@@ -49,7 +55,7 @@ func dialLocal(t *testing.T) *ssh.Client {
 	return client
 }
 
-func serveOne(t *testing.T, listener net.Listener) {
+func serveOne(t *testing.T, listener net.Listener, machine Machine) {
 	raw, err := listener.Accept()
 	if err != nil {
 		return
@@ -66,7 +72,7 @@ func serveOne(t *testing.T, listener net.Listener) {
 	if err != nil {
 		return
 	}
-	Serve(context.Background(), Conn{conn, channels, requests}, testMachine(t), Options{
+	Serve(context.Background(), Conn{conn, channels, requests}, machine, Options{
 		Env:   []string{"SSH_CONNECTION=test"},
 		Log:   slog.New(slog.DiscardHandler),
 		Tasks: &Tasks{Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }},
@@ -218,5 +224,21 @@ func TestAPanicIsContained(t *testing.T) {
 	tasks.Wait()
 	if told != "boom" {
 		t.Errorf("told %v", told)
+	}
+}
+
+func TestCommandThatCannotStartSaysWhy(t *testing.T) {
+	session, err := dial(t, nowhere{}).NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	session.Stderr = &stderr
+	var exit *ssh.ExitError
+	if err := session.Run("true"); !errors.As(err, &exit) || exit.ExitStatus() != 255 {
+		t.Errorf("got %v, want exit 255", err)
+	}
+	if stderr.String() != "nowhere\n" {
+		t.Errorf("stderr %q", stderr.String())
 	}
 }
