@@ -25,7 +25,7 @@ func newCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newServeCommand(), newCheckCommand(), newHashPasswordCommand(), newDemoCommand(), newHelperCommand())
+	root.AddCommand(newServeCommand(), newCheckCommand(), newHashPasswordCommand(), newDemoCommand(), newSelftestCommand(), newHelperCommand())
 	return root
 }
 

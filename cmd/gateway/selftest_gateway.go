@@ -1,0 +1,109 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"berth/auth"
+	"berth/gateway"
+	"berth/hosts"
+	"berth/state"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const selftestUser = "selftest"
+
+// selftestGateway is a gateway in this process, for one user and one host.
+type selftestGateway struct {
+	address string
+	hostKey ssh.PublicKey
+	private ed25519.PrivateKey // the user's
+	host    hosts.Host
+	account string
+	stop    func()
+}
+
+func (g *selftestGateway) String() string {
+	account := cmp.Or(g.account, g.host.Account)
+	if account == "" {
+		return fmt.Sprintf("host %s, route %s, as the account it runs as", g.host.Name, g.host.Route)
+	}
+	return fmt.Sprintf("host %s, route %s, as %s", g.host.Name, g.host.Route, account)
+}
+
+// startSelftestGateway serves on a port of 127.0.0.1 until it is stopped.
+func startSelftestGateway(ctx context.Context, config Config, host, account string, log *slog.Logger) (*selftestGateway, error) {
+	if err := auth.CheckName(host); err != nil {
+		return nil, err
+	}
+	g, policy, err := newSelftestUser(host, account)
+	if err != nil {
+		return nil, err
+	}
+	st, err := state.Open(config.State)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := hosts.Connect(config.Docker)
+	if err != nil {
+		return nil, err
+	}
+	directory, err := hosts.NewDirectory(engine, st, config.Hosts, log)
+	if err != nil {
+		engine.Close()
+		return nil, err
+	}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	followed, served := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(followed)
+		directory.Run(serving)
+	}()
+	g.stop = func() {
+		stop()
+		<-followed
+		<-served
+		directory.Close()
+		engine.Close()
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err == nil {
+		g.host, err = directory.Lookup(ctx, host)
+	}
+	if err != nil {
+		close(served)
+		g.stop()
+		return nil, err
+	}
+	server := &gateway.Server{HostKey: st.HostKey(), UserCA: st.UserCA(), Policy: policy, Hosts: directory, Log: log}
+	go func() {
+		defer close(served)
+		server.Serve(serving, listener)
+	}()
+	g.address, g.hostKey = listener.Addr().String(), st.HostKey().PublicKey()
+	return g, nil
+}
+
+// newSelftestUser makes a user with a new key, who may enter the host only.
+func newSelftestUser(host, account string) (*selftestGateway, *auth.Policy, error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		return nil, nil, err
+	}
+	policy, err := auth.NewPolicy([]auth.User{{
+		Name:  selftestUser,
+		Keys:  []ssh.PublicKey{key},
+		Hosts: map[string]string{host: account},
+	}})
+	return &selftestGateway{private: private, account: account}, policy, err
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// visit is a connection to the host. It ends with the context it was made with.
+type visit struct {
+	*selftest
+	client *ssh.Client
+}
+
+func (t *selftest) enter(ctx context.Context) (*visit, error) {
+	return t.enterWith(ctx, ssh.Config{})
+}
+
+func (t *selftest) enterWith(ctx context.Context, config ssh.Config) (*visit, error) {
+	key, err := ssh.NewSignerFromKey(t.gateway.private)
+	if err != nil {
+		return nil, err
+	}
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, "tcp", t.gateway.address)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { raw.Close() })
+	conn, channels, requests, err := ssh.NewClientConn(raw, t.gateway.address, &ssh.ClientConfig{
+		Config:          config,
+		User:            selftestUser,
+		Auth:            []ssh.AuthMethod{ssh.PublicKeys(key)},
+		HostKeyCallback: ssh.FixedHostKey(t.gateway.hostKey),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("no login: %w", err)
+	}
+	return &visit{t, ssh.NewClient(conn, channels, requests)}, nil
+}
+
+// directory is where a check may write in the host.
+func (v *visit) directory() (string, error) {
+	if v.there == "" {
+		return "", skipped("there is no directory to write to")
+	}
+	return v.there, nil
+}
+
+// ended is what a command in the host left.
+type ended struct {
+	stdout, stderr string
+	status         int
+	signal         string // that it died of
+}
+
+func (e ended) String() string {
+	text := fmt.Sprintf("exit status %d", e.status)
+	if e.signal != "" {
+		text = "death by SIG" + e.signal
+	}
+	if e.stdout != "" {
+		text += fmt.Sprintf(", %q", oneLine(e.stdout))
+	}
+	if e.stderr != "" {
+		text += fmt.Sprintf(" and on stderr %q", oneLine(e.stderr))
+	}
+	return text
+}
+
+// sh runs a script in the host and waits for its end.
+func (v *visit) sh(script string, input io.Reader) (ended, error) {
+	session, err := v.client.NewSession()
+	if err != nil {
+		return ended{}, err
+	}
+	defer session.Close()
+	var stdout, stderr bytes.Buffer
+	session.Stdin, session.Stdout, session.Stderr = input, &stdout, &stderr
+	return endOf(session.Run(inShell(script)), &stdout, &stderr)
+}
+
+// output is what a script prints that must succeed.
+func (v *visit) output(script string) (string, error) {
+	e, err := v.sh(script, nil)
+	if err != nil {
+		return "", err
+	}
+	if e.status != 0 || e.signal != "" {
+		return "", errors.New(e.String())
+	}
+	return e.stdout, nil
+}
+
+// has says whether the image has a program.
+func (v *visit) has(program string) bool {
+	e, err := v.sh("command -v "+program, nil)
+	return err == nil && e.status == 0
+}
+
+// inShell is a command line that means the same to every account's shell, and
+// leaves none of it between sshd and the script.
+func inShell(script string) string { return "exec sh -c " + quote(script) }
+
+// endOf reads how a session ended from what waiting for it returned.
+func endOf(err error, stdout, stderr fmt.Stringer) (ended, error) {
+	e := ended{stdout: stdout.String(), stderr: stderr.String()}
+	exit := (*ssh.ExitError)(nil)
+	if errors.As(err, &exit) {
+		e.status, e.signal = exit.ExitStatus(), exit.Signal()
+		return e, nil
+	}
+	return e, err
+}
