@@ -3,7 +3,8 @@
 unset SSH_ASKPASS SSH_ASKPASS_REQUIRE
 export ANSIBLE_HOST_KEY_CHECKING=True ANSIBLE_SSH_ARGS="-F $PWD/config -o ControlMaster=auto -o ControlPersist=60s"
 export ANSIBLE_SSH_CONTROL_PATH_DIR=$PWD/cp ANSIBLE_NOCOLOR=1 ANSIBLE_LOCAL_TEMP=$PWD/tmp ANSIBLE_DEPRECATION_WARNINGS=False
-run() { ansible h -i h, ${PASSWORD:+-e ansible_password="$PASSWORD"} -e ansible_python_interpreter=/usr/bin/python3 "$@" >said 2>&1 || { cat said >&2; exit 1; }; }
+echo "h ansible_python_interpreter=/usr/bin/python3 ${PASSWORD:+ansible_password='$PASSWORD'}" >inventory
+run() { ansible h -i inventory "$@" >said 2>&1 || { cat said >&2; exit 1; }; }
 case $1 in
 version) ansible --version | head -1 ;;
 play)

@@ -1,5 +1,5 @@
-# Dropbear's dbclient.
-mkdir -p .ssh && cp "$KNOWN_HOSTS" .ssh/known_hosts
+# Dropbear's dbclient, whose known_hosts knows no ports.
+mkdir -p .ssh && sed 's/^\[\(.*\)\]:[0-9]*/\1/' "$KNOWN_HOSTS" >.ssh/known_hosts
 options=(-p "$PORT" -l "$LOGIN")
 if [ -n "${PASSWORD-}" ]; then
     export DROPBEAR_PASSWORD=$PASSWORD

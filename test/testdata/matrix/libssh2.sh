@@ -8,7 +8,7 @@ elif [ -n "${KEY-}" ]; then
 fi
 copy() { curl "${options[@]}" -T up "$1://$HOST:$PORT$FAR" && curl "${options[@]}" -o down "$1://$HOST:$PORT$FAR"; }
 case $1 in
-version) curl -V | grep -o 'libssh2/[^ ]*' ;;
+version) curl -V | sed -n 's/^\(curl [^ ]*\).*\(libssh2\)\/\([^ ]*\).*/\2 \3 (\1)/p' ;;
 sftp) copy sftp ;;
 scp) copy scp ;;
 esac

@@ -1,0 +1,171 @@
+package test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// envClients chooses the clients of TestClients: "all" of them, as make clients
+// does, or the names of some. Without it, those that every test run can afford.
+const envClients = "BERTH_CLIENTS"
+
+// auths are the ways to log in.
+var auths = []string{"password", "ed25519", "rsa", "ecdsa"}
+
+// TestClients logs in with clients that others wrote, in every way they know,
+// and has each do all that it can (testdata/matrix). Its cells are named
+// client/auth/what/target.
+func TestClients(t *testing.T) {
+	ground := startMatrix(t)
+	table := &matrixTable{}
+	t.Cleanup(func() { table.log(t) })
+	for _, c := range chosenClients() {
+		table.addClient(c, c.version(t))
+		for _, cell := range c.cells(ground.targets) {
+			t.Run(cell.String(), func(t *testing.T) {
+				t.Parallel()
+				defer func() { table.add(cell, t.Failed()) }()
+				ground.try(t, cell)
+			})
+		}
+	}
+}
+
+func chosenClients() []matrixClient {
+	chosen := os.Getenv(envClients)
+	return slices.DeleteFunc(matrixClients(), func(c matrixClient) bool {
+		switch chosen {
+		case "all":
+			return false
+		case "":
+			return !c.usual
+		default:
+			return !slices.Contains(strings.Split(chosen, ","), c.name)
+		}
+	})
+}
+
+// matrixCell is one thing to try.
+type matrixCell struct {
+	client matrixClient
+	auth   string
+	what   string
+	target matrixTarget
+}
+
+func (c matrixCell) String() string {
+	return strings.Join([]string{c.client.name, c.auth, c.what, c.target.name}, "/")
+}
+
+// cells are all that the client can do, at every target.
+func (c matrixClient) cells(targets []matrixTarget) []matrixCell {
+	var cells []matrixCell
+	for _, auth := range auths {
+		for _, what := range c.does {
+			for _, target := range targets {
+				if c.cannot[auth] == "" {
+					cells = append(cells, matrixCell{c, auth, what, target})
+				}
+			}
+		}
+	}
+	return cells
+}
+
+// try has the client do what the cell says, in a directory of its own.
+func (m matrix) try(t *testing.T, cell matrixCell) {
+	dir := t.TempDir()
+	env := append(m.env(cell), "HOME="+dir, "FAR=/tmp/"+strings.ReplaceAll(cell.String(), "/", "-"))
+	script := cell.client.script(t, cell.what)
+	if cell.what == "forward" {
+		m.tryForward(t, cell.target.target, script, env)
+		return
+	}
+	up := make([]byte, 300_000)
+	rand.Read(up)
+	write(t, filepath.Join(dir, "up"), 0o600, string(up))
+	got := cell.target.runIn(t, dir, script, env...)
+	switch cell.what {
+	case "exec":
+		wantExec(t, got)
+	case "shell":
+		wantShell(t, got)
+	case "sftp", "scp", "play":
+		wantDown(t, got, filepath.Join(dir, "down"), up)
+	default:
+		wantSuccess(t, got)
+	}
+}
+
+// execCommand and typed tell, by their ends, that all of them was run.
+const (
+	execCommand = "cat; echo err >&2; exit 7"
+	execInput   = "in and\nout\n"
+	typed       = `[ -t 0 ] && echo $((6*7)) is it; exit 5`
+)
+
+func wantExec(t *testing.T, got result) {
+	t.Helper()
+	if got.stdout != execInput || !strings.Contains(got.stderr, "err\n") || got.exit != 7 {
+		t.Errorf("got %+v, want stdout %q, err on stderr, and exit 7", got, execInput)
+	}
+}
+
+func wantShell(t *testing.T, got result) {
+	t.Helper()
+	if !strings.Contains(got.stdout, "42 is it\r\n") || got.exit != 5 {
+		t.Errorf("got %+v, want 42 on a terminal, and exit 5", got)
+	}
+}
+
+func wantSuccess(t *testing.T, got result) {
+	t.Helper()
+	if got.exit != 0 {
+		t.Errorf("got %+v, want exit 0", got)
+	}
+}
+
+func wantDown(t *testing.T, got result, file string, up []byte) {
+	t.Helper()
+	wantSuccess(t, got)
+	if down, err := os.ReadFile(file); err != nil || !bytes.Equal(down, up) {
+		t.Errorf("%d bytes went up, %d came down: %v", len(up), len(down), err)
+	}
+}
+
+func (m matrix) tryForward(t *testing.T, to target, script string, env []string) {
+	port := freePort(t)
+	client := to.start(t, script, append(env, "NEAR_PORT="+port, "FAR_PORT="+m.echoPort)...)
+	await(t, "the forward", func() bool { return answers("127.0.0.1:"+port) || isClosed(client.ended) })
+	for range 3 {
+		wantEcho(t, "tcp", "127.0.0.1:"+port)
+	}
+}
+
+// env is what a client's program gets (testdata/matrix/README.md).
+func (m matrix) env(cell matrixCell) []string {
+	env := []string{
+		"HOST=" + cell.target.host, "PORT=" + cell.target.port, "LOGIN=" + cell.target.login,
+		"KNOWN_HOSTS=" + cell.target.knownHosts, "FINGERPRINT=" + cell.target.fingerprint,
+		"COMMAND=" + execCommand, "TYPED=" + typed, "NODE_PATH=" + os.Getenv("NODE_PATH"),
+		"FILES=" + fmt.Sprint(amount(1000, 20_000)), "RUNS=" + fmt.Sprint(amount(4, 20)),
+	}
+	if cell.auth == "password" {
+		return append(env, "PASSWORD="+matrixPassword)
+	}
+	return append(env, "KEY="+m.keys[cell.auth])
+}
+
+// amount is how much of something is tried.
+func amount(usually, all int) int {
+	if os.Getenv(envClients) == "all" {
+		return all
+	}
+	return usually
+}
