@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"berth/session"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// asked is a connection whose peer is asked for signs of life.
+type asked struct {
+	ssh.Conn
+	times  atomic.Int32
+	answer func() error
+}
+
+func (a *asked) SendRequest(name string, wantReply bool, _ []byte) (bool, []byte, error) {
+	if name == "keepalive@openssh.com" && wantReply {
+		a.times.Add(1)
+	}
+	return false, nil, a.answer()
+}
+
+func keptAlive(t *testing.T, answer func(w *wire, cut <-chan struct{}) error, try func(a *asked, peer net.Conn, cut <-chan struct{})) {
+	synctest.Test(t, func(t *testing.T) {
+		w, peer := unreadWire(t)
+		c := &conn{server: &Server{Keepalive: 30 * time.Second}, log: slog.New(slog.DiscardHandler)}
+		cut, ended, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		a := &asked{answer: func() error { return answer(w, cut) }}
+		go func() { // what x/crypto does
+			defer close(cut)
+			io.Copy(io.Discard, w)
+		}()
+		go func() {
+			defer close(done)
+			c.keepAlive(end{session.Conn{Conn: a}, w}, "client", ended)
+		}()
+		try(a, peer, cut)
+		close(ended)
+		<-done
+		peer.Close()
+		w.Close()
+		<-cut
+	})
+}
+
+// A laptop that is closed, a cable that is pulled: no packet says so.
+func TestAPeerThatVanishesIsNoticedWithin90Seconds(t *testing.T) {
+	silent := func(_ *wire, cut <-chan struct{}) error {
+		<-cut
+		return errors.New("gone")
+	}
+	keptAlive(t, silent, func(a *asked, _ net.Conn, cut <-chan struct{}) {
+		began := time.Now()
+		<-cut
+		if took := time.Since(began); took > 91*time.Second || a.times.Load() != 1 {
+			t.Errorf("cut after %v, asked %d times", took, a.times.Load())
+		}
+	})
+}
+
+func TestAPeerThatAnswersIsKept(t *testing.T) {
+	keptAlive(t, func(w *wire, _ <-chan struct{}) error {
+		w.lastRead.Store(int64(time.Since(w.started))) // the answer is read
+		return nil
+	}, func(a *asked, _ net.Conn, cut <-chan struct{}) {
+		select {
+		case <-cut:
+			t.Error("cut although it answers")
+		case <-time.After(time.Hour):
+		}
+		if times := a.times.Load(); times < 100 || times > 121 {
+			t.Errorf("asked %d times in an hour", times)
+		}
+	})
+}
+
+func TestAPeerThatTalksIsNotAsked(t *testing.T) {
+	keptAlive(t, func(*wire, <-chan struct{}) error { return nil }, func(a *asked, peer net.Conn, cut <-chan struct{}) {
+		for range 100 {
+			peer.Write([]byte("x"))
+			time.Sleep(10 * time.Second)
+		}
+		if times := a.times.Load(); times != 0 {
+			t.Errorf("asked %d times", times)
+		}
+	})
+}
