@@ -20,10 +20,11 @@ const (
 	// maxAuthTries allows for an agent full of keys.
 	maxAuthTries = 10
 
-	// version begins as it does for OpenSSH's own clients and servers: only to
-	// those they say eow@openssh.com, without which "ssh host yes | head -1"
-	// never ends.
-	version = "SSH-2.0-OpenSSH_Berth"
+	// version begins as OpenSSH's does: only to such a peer its own clients and
+	// servers say eow@openssh.com, without which "ssh host yes | head -1" never
+	// ends. The number is for npm's ssh2, which asks nobody below 5 for unix
+	// sockets, and for paramiko, which takes 10 for 1 and its RSA for SHA-1.
+	version = "SSH-2.0-OpenSSH_9.9 Berth"
 )
 
 // grantKey is where the successful attempt's grant travels (ssh.Permissions).
