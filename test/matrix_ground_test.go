@@ -68,7 +68,7 @@ func (c container) openSshd(t *testing.T, keys []string) door {
 		printf '%%s\n' '%s' >/etc/ssh/matrix_keys
 		/usr/sbin/sshd -f /dev/null -p 2200 -h /etc/ssh/ssh_host_ed25519_key -o PidFile=none \
 			-o AuthorizedKeysFile=/etc/ssh/matrix_keys -o PasswordAuthentication=yes -o UsePAM=no -o PrintMotd=no \
-			-o PrintLastLog=no -o MaxStartups=100 -o 'Subsystem=sftp internal-sftp'`,
+			-o PrintLastLog=no -o MaxStartups=100 -o MaxSessions=100 -o 'Subsystem=sftp internal-sftp'`,
 		matrixPassword, strings.Join(keys, "' '")))
 	address := net.JoinHostPort(c.address(t), "2200")
 	await(t, "the container's second sshd", func() bool { return answers(address) })

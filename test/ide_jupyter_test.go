@@ -1,0 +1,5 @@
+package test
+
+import "testing"
+
+func (m matrix) jupyter(t *testing.T) { onlyWithAll(t) }

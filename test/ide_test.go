@@ -1,0 +1,27 @@
+package test
+
+import (
+	"os"
+	"testing"
+)
+
+// TestIDEs does what editors do that work in a host from afar. None of their
+// own servers can be had here, so a stand-in takes their place: all else is as
+// they do it.
+func TestIDEs(t *testing.T) {
+	m := startMatrix(t)
+	for _, to := range m.targets {
+		t.Run("vscode/"+to.name, func(t *testing.T) { to.vscode(t) })
+		t.Run("jetbrains/"+to.name, func(t *testing.T) { m.jetbrains(t, to) })
+		t.Run("open-remote-ssh/"+to.name, func(t *testing.T) { m.openRemote(t, to) })
+	}
+	t.Run("jupyter", m.jupyter)
+}
+
+// onlyWithAll skips what only make clients can afford.
+func onlyWithAll(t *testing.T) {
+	t.Helper()
+	if os.Getenv(envClients) != "all" {
+		t.Skip("only in make clients, which sets " + envClients + "=all")
+	}
+}
