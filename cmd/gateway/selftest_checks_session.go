@@ -82,7 +82,7 @@ func checkResize(_ context.Context, v *visit) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	const script = `stty size && until [ "$(stty size)" = "50 132" ]; do sleep 1; done && echo resized`
+	const script = `stty size && until [ "$(stty size)" = "50 132" ]; do sleep 0.1 2>/dev/null || sleep 1; done && echo resized`
 	if err := session.Start(inShell(script)); err != nil {
 		return "", err
 	}
@@ -163,7 +163,7 @@ func checkStderr(_ context.Context, v *visit) (string, error) {
 
 func checkHalfClose(_ context.Context, v *visit) (string, error) {
 	sent := strings.Repeat("berth\n", 100_000)
-	e, err := v.sh("cat; sleep 1; echo end; exit 5", strings.NewReader(sent))
+	e, err := v.sh("cat; sleep 0.2 2>/dev/null || sleep 1; echo end; exit 5", strings.NewReader(sent))
 	if err != nil {
 		return "", err
 	}
@@ -254,7 +254,7 @@ func checkBackground(ctx context.Context, v *visit) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	state, err := second.output("sleep 1; sed -n 's/^State:[^A-Z]*//p' /proc/" + pid + "/status; kill " + pid)
+	state, err := second.output("sleep 0.5 2>/dev/null || sleep 1; sed -n 's/^State:[^A-Z]*//p' /proc/" + pid + "/status; kill " + pid)
 	if err != nil || !strings.HasPrefix(state, "S") {
 		return "", failed("a process that lives on", "one that is gone", "an IDE would lose its server with every connection")
 	}
