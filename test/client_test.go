@@ -18,7 +18,7 @@ type client struct {
 }
 
 // start starts a script whose input stays open. It is killed at the end of the
-// test.
+// test, or when it is clear that nothing comes of it.
 func (to target) start(t *testing.T, script string, env ...string) *client {
 	t.Helper()
 	command := to.command(t, t.TempDir(), script, env...)
@@ -38,7 +38,9 @@ func (to target) start(t *testing.T, script string, env ...string) *client {
 		command.Wait()
 		writer.Close()
 	}()
+	timeout := time.AfterFunc(3*patience, c.kill)
 	t.Cleanup(func() {
+		timeout.Stop()
 		c.kill()
 		stdout.Close()
 		<-c.ended

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // startEcho starts an echo server in the target (testdata/echo.py) and returns
@@ -70,6 +71,7 @@ func wantEcho(t *testing.T, network, address string) {
 
 func wantEchoOn(t *testing.T, conn net.Conn) {
 	t.Helper()
+	conn.SetDeadline(time.Now().Add(patience))
 	sent := bytes.Repeat([]byte("what "), 200_000)
 	go func() {
 		conn.Write(sent)
