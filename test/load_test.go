@@ -1,0 +1,71 @@
+package test
+
+import (
+	"os"
+	"testing"
+)
+
+// TestLoads holds every door to its promise when much is asked of it.
+func TestLoads(t *testing.T) {
+	need(t, "/usr/sbin/sshd", "ssh", "ssh-keygen", "ssh-agent", "ssh-add")
+	m := startMachine(t)
+	for _, to := range []target{m.sshd, m.relay, m.local} {
+		t.Run(to.name+"/slow_readers", to.slowReaders)
+		t.Run(to.name+"/sixty_sessions_on_one_connection", to.sixtySessions)
+		t.Run(to.name+"/eight_users_of_the_agent", to.agentUsers)
+	}
+	for _, to := range m.doors() {
+		t.Run(to.name+"/eight_gigabytes_by_one_scp", to.hugeCopy)
+	}
+}
+
+// slowReaders wants all bytes and the exit code, however the reader dawdles.
+func (to target) slowReaders(t *testing.T) {
+	for range amount(1, 13) { // of 16
+		to.want(t, `
+			want=$(head -c 10M /dev/zero | sha256sum)
+			once() {
+				{ ssh h 'head -c 10M /dev/zero; exit 7'; echo $? >code.$1; } |
+					{ sleep 0.$((RANDOM % 5)); head -c $((RANDOM * 100)); sleep 0.$((RANDOM % 5)); cat; } | sha256sum >sum.$1
+			}
+			for i in $(seq 16); do once $i & [ $((i % 8)) != 0 ] || wait; done
+			for i in $(seq 16); do [ "$(cat code.$i) $(cat sum.$i)" = "7 $want" ] || echo "$(cat code.$i) $(cat sum.$i)"; done`, "")
+	}
+}
+
+// sixtySessions run at once: each ends only when all of them have begun.
+func (to target) sixtySessions(t *testing.T) {
+	to.want(t, master+`
+		far=$(ssh -S ctl h mktemp -d)
+		for i in $(seq 60); do
+			ssh -S ctl h "touch $far/$i; until [ \$(ls $far | wc -l) = 60 ]; do sleep 0.2; done; seq 1000; exit $i" >out.$i & pids[i]=$!
+		done
+		for i in $(seq 60); do wait ${pids[i]}; echo "$? $(cmp out.$i <(seq 1000) && echo whole)"; done >ends
+		cmp ends <(seq -f '%g whole' 60) && echo right
+		ssh -S ctl h rm -r $far`,
+		"right\n")
+}
+
+// agentUsers ask the client's agent at once and again and again, on one
+// connection and each on its own.
+func (to target) agentUsers(t *testing.T) {
+	to.want(t, `
+		eval "$(ssh-agent)" >/dev/null; trap 'kill $SSH_AGENT_PID; ssh -S ctl -O exit h 2>/dev/null' EXIT
+		ssh-keygen -q -t ed25519 -N '' -f key && ssh-add -q key
+		ssh -A -M -S ctl -fN h
+		asks='for i in 1 2 3 4 5 6 7 8; do ssh-add -l; done'
+		for i in $(seq 8); do ssh -A -S ctl h "$asks" & ssh -A -S none h "$asks" & done |
+			cmp - <(for i in $(seq 128); do ssh-add -l; done) && echo same`,
+		"same\n")
+}
+
+// hugeCopy is for make soak.
+func (to target) hugeCopy(t *testing.T) {
+	if os.Getenv("BERTH_SOAK") == "" {
+		t.Skip("only in make soak, which sets BERTH_SOAK")
+	}
+	to.want(t, `
+		make_far
+		truncate -s 8G up && scp -q up h:$far/up && ssh h "stat -c %s $far/up && cmp $far/up $PWD/up && echo same"`,
+		"8589934592\nsame\n")
+}
