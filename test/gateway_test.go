@@ -103,6 +103,7 @@ func startLogged(t *testing.T, command *exec.Cmd, path string) (ended chan struc
 	}
 	defer log.Close()
 	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // where the test is killed, too
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
