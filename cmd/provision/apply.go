@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/moby/moby/api/types/network"
@@ -19,6 +20,8 @@ import (
 type engine struct {
 	api      *client.Client
 	progress *progress
+	machine  machine
+	ignored  []string // containers whose claims do not count
 }
 
 // apply carries a plan out, up to the first step that does not work. What was
@@ -77,8 +80,39 @@ func (e *engine) createContainer(ctx context.Context, s wantedService) error {
 			EndpointsConfig: map[string]*network.EndpointSettings{first.Network: first.Settings},
 		}
 	}
-	_, err = e.api.ContainerCreate(ctx, options)
-	return err
+	created, err := e.api.ContainerCreate(ctx, options)
+	if err != nil || s.gpus.none() {
+		return err
+	}
+	return e.ensureClaim(ctx, created.ID)
+}
+
+// ensureClaim looks once more, now that everyone sees the new container's
+// claim: the lock holds off other runs on this machine, but not docker run, nor
+// a provision elsewhere. Of two that create at once at least one sees the other.
+func (e *engine) ensureClaim(ctx context.Context, id string) error {
+	all, err := observeContainers(ctx, e.api, e.machine)
+	if err != nil {
+		return err
+	}
+	books := ledger{machine: e.machine}
+	var mine claim
+	for _, c := range all {
+		switch {
+		case c.id == id:
+			mine = c.claim
+		case c.counts() && !slices.Contains(e.ignored, c.name):
+			books.claims = append(books.claims, c.claim)
+		}
+	}
+	for _, g := range mine.gpus {
+		if d, ok := e.machine.device(g.uuid); ok && !books.isFree(d, g.budget) {
+			return errors.Join(
+				fmt.Errorf("its GPU was taken in this moment, so it is not made; run up again%s", books.onDevices([]device{d})),
+				e.remove(ctx, id))
+		}
+	}
+	return nil
 }
 
 // account is the name in user or user:group; an image that names none runs as root.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/moby/moby/api/types/mount"
+
 	"berth/hosts"
 )
 
@@ -21,7 +23,7 @@ func conflicts(want desired, have observed) []string {
 		}
 	}
 	for _, s := range want.services {
-		if is, there := have.container(s.container); there && is.project() != want.project {
+		if is, there := have.container(s.container); there && is.project() != want.project && is.composeProject() != want.project {
 			lines = append(lines, fmt.Sprintf("%s: a container %s is there already, and not of this project; remove it (its volumes stay), or take another project name with -p",
 				s.name, s.container))
 		}
@@ -51,11 +53,11 @@ func adopted(want desired, have observed) []string {
 func strangers(want desired, have observed) []string {
 	var lines []string
 	for _, c := range have.containers {
-		if slices.Contains(want.containerNames(), c.name) {
+		if want.standsFor(c) {
 			continue
 		}
-		service := c.labels[labelService]
-		if c.project() == want.project && !slices.Contains(want.disabled, service) {
+		service := c.service()
+		if (c.project() == want.project || c.composeProject() == want.project) && !slices.Contains(want.disabled, service) {
 			lines = append(lines, fmt.Sprintf("container %s stays, though the files have no service %s for it; docker rm -f %s removes it", c.name, service, c.name))
 		}
 		for _, s := range want.services {
@@ -67,21 +69,23 @@ func strangers(want desired, have observed) []string {
 	return lines
 }
 
-// takenByOthers is what running containers reserve that this project will not
-// replace.
-func takenByOthers(want desired, have observed) resources {
-	var sum resources
-	for _, c := range have.containers {
-		if c.project() == "" || !c.running || slices.Contains(want.containerNames(), c.name) {
-			continue
+// standsFor: the container is one that the files speak of.
+func (d desired) standsFor(c existing) bool {
+	return slices.ContainsFunc(d.services, func(s wantedService) bool {
+		is, there := observed{containers: []existing{c}}.standsFor(d.project, s)
+		return there && is.id == c.id
+	})
+}
+
+// nameless are volumes that only the container knew, so that one made in its
+// place starts with empty ones.
+func (e existing) nameless(want desired) []string {
+	var lines []string
+	for _, m := range e.mounts {
+		named := slices.ContainsFunc(want.volumes, func(v wantedVolume) bool { return v.options.Name == m.Name })
+		if m.Type == mount.TypeVolume && !named {
+			lines = append(lines, fmt.Sprintf("volume %s at %s of %s has no name in the files: it stays, but the new container gets another", m.Name, m.Destination, e.name))
 		}
-		sum.nanoCPUs += c.reserved.nanoCPUs
-		sum.memory += c.reserved.memory
-		if c.reserved.gpus == allGPUs {
-			sum.gpus = have.machine.gpus
-			continue
-		}
-		sum.gpus += c.reserved.gpus
 	}
-	return sum
+	return lines
 }

@@ -46,15 +46,14 @@ func (b *builder) hostname() string {
 func (b *builder) environment() []string {
 	var env []string
 	for _, name := range slices.Sorted(maps.Keys(b.compose.Environment)) {
-		if value := b.compose.Environment[name]; value != nil {
+		if value := b.compose.Environment[name]; value != nil && name != envVisible {
 			env = append(env, name+"="+*value)
 		}
 	}
 	// CUDA images ask for every GPU, and where nvidia is the engine's default
 	// runtime they get them, reserved or not.
-	const gpus = "NVIDIA_VISIBLE_DEVICES"
-	if _, given := b.compose.Environment[gpus]; !given && b.service.reserved.gpus == 0 {
-		env = append(env, gpus+"=void")
+	if b.service.gpus.none() {
+		env = append(env, envVisible+"=void")
 	}
 	if b.service.image.isHost() {
 		env = append(env, image.EnvUserCA+"="+b.box.userCA)

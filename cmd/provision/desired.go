@@ -46,6 +46,7 @@ type wantedService struct {
 	networks   []attachment // joined in this order, the first one when the container is created
 	limits     resources
 	reserved   resources
+	gpus       gpuWish
 }
 
 type attachment struct {

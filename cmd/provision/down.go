@@ -29,7 +29,7 @@ func down(cmd *cobra.Command, o options) error {
 	if err != nil {
 		return err
 	}
-	have, err := observe(ctx, api, nil, nil)
+	have, err := observe(ctx, api, nil)
 	if err != nil {
 		return err
 	}
@@ -38,6 +38,6 @@ func down(cmd *cobra.Command, o options) error {
 	if err := confirm(cmd, p, o.yes); err != nil {
 		return err
 	}
-	e := &engine{api, newProgress(os.Stderr)}
+	e := &engine{api: api, progress: newProgress(os.Stderr)}
 	return e.apply(ctx, p)
 }

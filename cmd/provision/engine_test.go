@@ -92,11 +92,11 @@ func (l lab) inspect(service string) container.InspectResponse {
 
 func (l lab) clear() {
 	ctx := context.Background() // the test's own has ended
-	have, err := observe(ctx, l.api, nil, nil)
+	have, err := observe(ctx, l.api, nil)
 	if err != nil {
 		l.Error(err)
 	}
-	e := &engine{l.api, &progress{}}
+	e := &engine{api: l.api, progress: &progress{}}
 	if err := e.apply(ctx, planDown(l.project, have)); err != nil {
 		l.Error(err)
 	}
@@ -156,7 +156,7 @@ func TestUpMakesTheSeedsHostsOnASmallMachine(t *testing.T) {
 		t.Errorf("down without a terminal asked nothing: %v\n%s", err, out)
 	}
 	l.mustRun("down", "--yes")
-	have, err := observe(t.Context(), l.api, nil, nil)
+	have, err := observe(t.Context(), l.api, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +291,7 @@ services:
 	if err == nil || !strings.HasPrefix(err.Error(), "huge: reserves 100000 cpus, but the machine has ") {
 		t.Errorf("got %v", err)
 	}
-	have, err := observe(t.Context(), l.api, nil, nil)
+	have, err := observe(t.Context(), l.api, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,8 @@ type options struct {
 	state    string
 	base     string
 	yes      bool
+	force    bool
+	ignored  []string
 }
 
 func main() {

@@ -1,27 +1,28 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+
+	"berth/hosts"
 )
 
 // observed is what is there.
 type observed struct {
-	machine    resources                    // what there is to reserve from
+	machine    machine
 	images     map[string]string            // ids by reference
 	networks   map[string]map[string]string // labels by name
 	volumes    map[string]map[string]string
-	containers []existing // every one that provision made, and those whose names are wanted
+	containers []existing // every one on the engine: each may hold something
+	ignored    []string   // names of those that hold nothing
 }
 
 // existing is a container as it is now.
@@ -30,10 +31,15 @@ type existing struct {
 	name     string
 	labels   map[string]string
 	networks []string
+	mounts   []container.MountPoint
+	host     container.HostConfig
 	running  bool
+	restarts bool      // the engine starts it again
 	state    string    // the engine's word
 	since    time.Time // of that state
-	reserved resources
+	created  string    // when, in an order that texts have too
+	claim    claim
+	users    []string // who is on it; only known of those that are asked for
 }
 
 func (o observed) container(name string) (existing, bool) {
@@ -45,14 +51,36 @@ func (o observed) container(name string) (existing, bool) {
 	return existing{}, false
 }
 
+// standsFor is a service's container: provision's, or the one that docker
+// compose made for the same project.
+func (o observed) standsFor(project string, s wantedService) (existing, bool) {
+	if c, ok := o.container(s.container); ok && c.project() == project {
+		return c, true
+	}
+	for _, c := range o.containers {
+		if c.project() == "" && c.composeProject() == project && c.labels[labelComposeService] == s.name {
+			return c, true
+		}
+	}
+	return existing{}, false
+}
+
 func (e existing) project() string { return e.labels[labelProject] }
 
-// anyNumber stands for GPUs that nobody here can count.
-const anyNumber = 1 << 20
+func (e existing) composeProject() string { return e.labels[labelComposeProject] }
 
-// observe looks at the engine. images are the ones to look for; containers that
-// provision did not make are looked at if their name is among names.
-func observe(ctx context.Context, api *client.Client, images, names []string) (observed, error) {
+func (e existing) service() string {
+	return cmp.Or(e.labels[labelService], e.labels[labelComposeService])
+}
+
+// hostName is what people call it: one that is no host yet by its service, or its name.
+func (e existing) hostName() string {
+	return cmp.Or(e.labels[hosts.LabelHost], e.service(), e.name)
+}
+
+// observe looks at the engine. images are the ones to look for; of containers
+// in these projects it is asked who is on them.
+func observe(ctx context.Context, api *client.Client, images []string, projects ...string) (observed, error) {
 	var o observed
 	var err error
 	if o.machine, err = observeMachine(ctx, api); err != nil {
@@ -67,40 +95,17 @@ func observe(ctx context.Context, api *client.Client, images, names []string) (o
 	if o.volumes, err = observeVolumes(ctx, api); err != nil {
 		return o, err
 	}
-	o.containers, err = observeContainers(ctx, api, names)
-	return o, err
-}
-
-func observeMachine(ctx context.Context, api *client.Client) (resources, error) {
-	info, err := api.Info(ctx, client.InfoOptions{})
-	if err != nil {
-		return resources{}, err
+	if o.containers, err = observeContainers(ctx, api, o.machine); err != nil {
+		return o, err
 	}
-	machine := resources{nanoCPUs: int64(info.Info.NCPU) * 1e9, memory: info.Info.MemTotal}
-	if isLocal(api) {
-		machine.gpus = int64(localGPUs(ctx))
-		return machine, nil
+	for i, c := range o.containers {
+		if c.running && (slices.Contains(projects, c.project()) || slices.Contains(projects, c.composeProject())) {
+			if o.containers[i].users, err = usersOf(ctx, api, c, o.machine); err != nil {
+				return o, err
+			}
+		}
 	}
-	machine.gpus = anyNumber
-	return machine, nil
-}
-
-// isLocal: the engine runs here, and what is on this machine it can mount.
-func isLocal(api *client.Client) bool { return strings.HasPrefix(api.DaemonHost(), "unix://") }
-
-// localGPUs counts what the driver shows; nvidia-smi also knows MIG's parts,
-// which are not GPUs of their own here.
-func localGPUs(ctx context.Context) int {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // a sick driver answers never
-	defer cancel()
-	if list, err := exec.CommandContext(ctx, "nvidia-smi", "-L").Output(); err == nil {
-		return strings.Count("\n"+string(list), "\nGPU ")
-	}
-	cards, err := os.ReadDir("/proc/driver/nvidia/gpus")
-	if err != nil {
-		return 0 // no driver
-	}
-	return len(cards)
+	return o, nil
 }
 
 func observeImages(ctx context.Context, api *client.Client, refs []string) (map[string]string, error) {
@@ -135,16 +140,13 @@ func observeVolumes(ctx context.Context, api *client.Client) (map[string]map[str
 	return found, err
 }
 
-func observeContainers(ctx context.Context, api *client.Client, names []string) ([]existing, error) {
+func observeContainers(ctx context.Context, api *client.Client, m machine) ([]existing, error) {
 	list, err := api.ContainerList(ctx, client.ContainerListOptions{All: true})
 	if err != nil {
 		return nil, err
 	}
 	var found []existing
 	for _, summary := range list.Items {
-		if !isOurs(summary, names) {
-			continue
-		}
 		inspected, err := api.ContainerInspect(ctx, summary.ID, client.ContainerInspectOptions{})
 		if errdefs.IsNotFound(err) {
 			continue // removed since the list was made
@@ -152,35 +154,27 @@ func observeContainers(ctx context.Context, api *client.Client, names []string) 
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, existingOf(inspected.Container))
+		found = append(found, existingOf(inspected.Container, m))
 	}
 	slices.SortFunc(found, func(one, two existing) int { return strings.Compare(one.name, two.name) })
 	return found, nil
 }
 
-func isOurs(c container.Summary, names []string) bool {
-	if _, made := c.Labels[labelProject]; made {
-		return true
-	}
-	return slices.ContainsFunc(c.Names, func(name string) bool {
-		return slices.Contains(names, strings.TrimPrefix(name, "/"))
-	})
-}
-
-func existingOf(c container.InspectResponse) existing {
+func existingOf(c container.InspectResponse, m machine) existing {
+	policy := c.HostConfig.RestartPolicy.Name
 	e := existing{
-		id:      c.ID,
-		name:    strings.TrimPrefix(c.Name, "/"),
-		labels:  c.Config.Labels,
-		running: c.State.Running && !c.State.Restarting,
-		state:   string(c.State.Status),
-		since:   since(c),
-		reserved: resources{
-			memory: c.HostConfig.MemoryReservation,
-			gpus:   gpuCount(c.HostConfig.DeviceRequests),
-		},
+		id:       c.ID,
+		name:     strings.TrimPrefix(c.Name, "/"),
+		labels:   c.Config.Labels,
+		mounts:   c.Mounts,
+		host:     *c.HostConfig,
+		running:  c.State.Running && !c.State.Restarting,
+		restarts: policy != "" && policy != container.RestartPolicyDisabled,
+		state:    string(c.State.Status),
+		since:    since(c),
+		created:  c.Created,
 	}
-	e.reserved.nanoCPUs, _ = strconv.ParseInt(e.labels[labelCPUs], 10, 64)
+	e.claim = m.claimOf(e, c.Config, c.HostConfig)
 	for name := range c.NetworkSettings.Networks {
 		e.networks = append(e.networks, name)
 	}

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-
-	"berth/hosts"
 )
 
 // plan is the way from what is to what ought to be. Making one touches
@@ -16,13 +14,14 @@ import (
 type plan struct {
 	steps    []step
 	lost     []string // hosts whose containers go, with what was written in them
+	kept     []string // containers that somebody is on, and what they would be made anew for
 	warnings []string
 	notes    []string
 }
 
 // step is one call of the engine, and why.
 type step struct {
-	op       string // pull, build, create, connect, start, stop, remove
+	op       string // pull, build, create, connect, start, update, stop, remove
 	resource string
 	cause    string
 	do       func(context.Context, *engine) error
@@ -36,6 +35,9 @@ func (p plan) String() string {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", s.op, s.resource, s.cause)
 	}
 	w.Flush()
+	for _, line := range p.kept {
+		fmt.Fprintf(&text, "kept as it is: %s\n", line)
+	}
 	for _, warning := range p.warnings {
 		fmt.Fprintf(&text, "warning: %s\n", warning)
 	}
@@ -50,14 +52,18 @@ func (p *plan) add(op, resource, cause string, do func(context.Context, *engine)
 }
 
 // planUp compares what ought to be with what is. It refuses what cannot be
-// made whole.
-func planUp(want desired, have observed) (plan, error) {
+// made whole. Containers that people are on are made anew only by force.
+func planUp(want desired, have observed, force bool) (plan, error) {
 	p := plan{warnings: slices.Concat(want.warnings, adopted(want, have), strangers(want, have))}
-	if lines := slices.Concat(conflicts(want, have), refusals(have.machine, takenByOthers(want, have), want.services)); len(lines) > 0 {
+	fates := fatesOf(want, have, force)
+	lines := conflicts(want, have)
+	books := have.books(fates)
+	lines = append(lines, books.settle(fates)...)
+	if len(lines) > 0 {
 		return p, errors.New(strings.Join(lines, "\n"))
 	}
-	for _, s := range want.services {
-		p.image(s.image, have)
+	for _, f := range fates {
+		p.image(f.service.image, have)
 	}
 	for _, n := range want.networks {
 		if _, ok := have.networks[n.name]; !ok {
@@ -69,9 +75,11 @@ func planUp(want desired, have observed) (plan, error) {
 			p.add("create", "volume "+v.options.Name, absent, func(ctx context.Context, e *engine) error { return e.createVolume(ctx, v) })
 		}
 	}
-	for _, s := range want.services {
-		p.container(s, have)
+	for _, f := range fates {
+		p.container(f, want)
 	}
+	p.warnings = append(p.warnings, books.collisions()...)
+	p.warnings = append(p.warnings, have.machine.unenforced(fates)...)
 	return p, nil
 }
 
@@ -103,66 +111,75 @@ func (p *plan) pull(ref, cause string) {
 	p.add("pull", "image "+ref, cause, func(ctx context.Context, e *engine) error { return e.pullImage(ctx, ref) })
 }
 
+// images is the part of the plan that takes nothing from anybody.
+func (p plan) images() plan {
+	return plan{steps: slices.DeleteFunc(slices.Clone(p.steps), func(s step) bool { return !isImage(s) })}
+}
+
+func (p plan) withoutImages() plan {
+	p.steps = slices.DeleteFunc(slices.Clone(p.steps), isImage)
+	return p
+}
+
+func isImage(s step) bool { return strings.HasPrefix(s.resource, "image ") }
+
 func (p *plan) has(resource string) bool {
 	return slices.ContainsFunc(p.steps, func(s step) bool { return s.resource == resource })
 }
 
 // container makes sure of a service's container: that it is there, made of
 // what it ought to be, on its networks, and runs.
-func (p *plan) container(s wantedService, have observed) {
-	is, there := have.container(s.container)
-	if !there {
-		p.create(s, absent)
+func (p *plan) container(f *fate, want desired) {
+	s, is := f.service, f.is
+	switch {
+	case f.isNew():
+		p.create(f)
 		return
-	}
-	if cause := outdated(s, is, have); cause != "" {
-		p.remove(is, cause)
-		p.create(s, cause)
+	case f.anew != "" && f.inUse:
+		p.kept = append(p.kept, fmt.Sprintf("container %s, though %s: %s; --force makes it anew", is.name, f.anew, strings.Join(is.users, ", ")))
+	case f.anew != "":
+		p.warnings = append(p.warnings, is.nameless(want)...)
+		p.remove(is, f.anew)
+		p.create(f)
 		return
+	case len(f.updates.changes) > 0:
+		p.add("update", "container "+is.name, causeOf(f.updates.changes),
+			func(ctx context.Context, e *engine) error { return e.update(ctx, is.id, f.updates) })
 	}
 	for _, n := range s.networks {
 		if !slices.Contains(is.networks, n.Network) {
-			p.connect(s, n, "not connected")
+			p.connect(is.name, n, "not connected")
 		}
 	}
 	if !is.running {
-		p.start(s, is.state)
+		p.start(is.name, is.state)
 	}
 }
 
-// outdated is why a container is not the one that the service wants, or "".
-func outdated(s wantedService, is existing, have observed) string {
-	switch {
-	case is.labels[labelConfig] != s.config.Labels[labelConfig]:
-		return "its configuration changed"
-	case have.images[s.image.ref] == "":
-		return "its image is made anew"
-	case is.labels[labelImage] != have.images[s.image.ref]:
-		return "its image changed"
+func (p *plan) create(f *fate) {
+	s, cause := f.service, f.anew
+	for _, d := range f.given {
+		cause += "; gets " + d.String()
 	}
-	return ""
-}
-
-func (p *plan) create(s wantedService, cause string) {
 	p.add("create", "container "+s.container, cause, func(ctx context.Context, e *engine) error { return e.createContainer(ctx, s) })
 	for _, n := range s.networks[min(1, len(s.networks)):] {
-		p.connect(s, n, "one more network of "+s.name)
+		p.connect(s.container, n, "one more network of "+s.name)
 	}
-	p.start(s, "new")
+	p.start(s.container, "new")
 }
 
-func (p *plan) connect(s wantedService, n attachment, cause string) {
-	p.add("connect", fmt.Sprintf("container %s to %s", s.container, n.Network), cause,
-		func(ctx context.Context, e *engine) error { return e.connect(ctx, s.container, n) })
+func (p *plan) connect(container string, n attachment, cause string) {
+	p.add("connect", fmt.Sprintf("container %s to %s", container, n.Network), cause,
+		func(ctx context.Context, e *engine) error { return e.connect(ctx, container, n) })
 }
 
-func (p *plan) start(s wantedService, cause string) {
-	p.add("start", "container "+s.container, cause, func(ctx context.Context, e *engine) error { return e.start(ctx, s.container) })
+func (p *plan) start(container, cause string) {
+	p.add("start", "container "+container, cause, func(ctx context.Context, e *engine) error { return e.start(ctx, container) })
 }
 
 func (p *plan) remove(is existing, cause string) {
 	if is.state != "created" { // nothing was written in it yet
-		p.lost = append(p.lost, is.labels[hosts.LabelHost])
+		p.lost = append(p.lost, is.hostName())
 	}
 	if is.state != "exited" && is.state != "created" {
 		p.add("stop", "container "+is.name, cause, func(ctx context.Context, e *engine) error { return e.stop(ctx, is.id) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/docker/go-units"
+	"github.com/moby/moby/api/types/container"
 	"github.com/rogpeppe/go-internal/txtar"
 	"go.yaml.in/yaml/v4"
 
@@ -26,24 +28,41 @@ var update = flag.Bool("update", false, "write the plans in testdata anew")
 type given struct {
 	CPUs       int
 	Memory     string
-	GPUs       int
+	GPUs       []givenGPU
+	CDI        bool   // the engine knows them by CDI names
+	CUDA       string // of the driver
+	Toolkit    string
 	Base       string // of host images
 	Project    string
+	Force      bool
 	Images     bool              // every image that is wanted is there
 	Networks   map[string]string // name: project whose label it has
 	Volumes    map[string]string
 	Containers []givenContainer
 }
 
+type givenGPU struct {
+	Model  string
+	Memory string
+	MIG    []string // profiles of its instances
+}
+
 type givenContainer struct {
-	Service string   // the container of this service, as provision would make it,
-	Changed string   // but for its "config" or "image"
-	Gone    []string // and without these networks
+	Service string            // the container of this service, as provision would make it,
+	Was     map[string]string // but for these facts and limits; "image": of another image
+	Gone    []string          // and without these networks
+	Compose bool              // and made by docker compose
 
 	Name    string // or any other
 	Project string
 	Host    string
-	CPUs    int
+
+	CPUs     int      // held
+	Memory   string   // held
+	GPUs     []int    // held, by index
+	Budget   string   // of each of them
+	Users    []string // on it
+	Restarts bool
 
 	State string // "": running
 }
@@ -117,11 +136,12 @@ func planText(t *testing.T, archive *txtar.Archive) (text, containers string) {
 	if err != nil {
 		return errorText(err), ""
 	}
-	p, err := planUp(want, g.observed(want))
+	have := g.observed(want)
+	p, err := planUp(want, have, g.Force)
 	if err != nil {
 		return errorText(err), ""
 	}
-	return stable(p.String()), stable(strings.ReplaceAll(containerText(t, want), project.WorkingDir, "DIR"))
+	return stable(p.String()), stable(strings.ReplaceAll(containerText(t, want, have), project.WorkingDir, "DIR"))
 }
 
 func readGiven(t *testing.T) given {
@@ -141,12 +161,8 @@ func readGiven(t *testing.T) given {
 }
 
 func (g given) observed(want desired) observed {
-	memory, err := units.RAMInBytes(g.Memory)
-	if err != nil {
-		panic(err)
-	}
 	have := observed{
-		machine:  resources{nanoCPUs: int64(g.CPUs) * 1e9, memory: memory, gpus: int64(g.GPUs)},
+		machine:  g.machine(),
 		images:   map[string]string{},
 		networks: labelledWith(g.Networks),
 		volumes:  labelledWith(g.Volumes),
@@ -157,9 +173,39 @@ func (g given) observed(want desired) observed {
 		}
 	}
 	for _, c := range g.Containers {
-		have.containers = append(have.containers, c.existing(want))
+		have.containers = append(have.containers, c.existing(want, have.machine))
 	}
 	return have
+}
+
+func (g given) machine() machine {
+	m := machine{nanoCPUs: int64(g.CPUs) * 1e9, memory: inRAM(g.Memory), toolkit: g.Toolkit, cgroupV2: true}
+	m.gpus.CUDA = g.CUDA
+	for i, gpu := range g.GPUs {
+		card := hosts.GPU{UUID: fmt.Sprintf("GPU-%d", 1000+i), Model: gpu.Model, Memory: inRAM(gpu.Memory), Minor: i, MIG: gpu.MIG != nil}
+		for k, profile := range gpu.MIG {
+			instance := hosts.MIGInstance{UUID: fmt.Sprintf("MIG-%d%d", 1000+i, k), Profile: profile, Memory: 10 << 30}
+			card.Instances = append(card.Instances, instance)
+		}
+		m.gpus.GPUs = append(m.gpus.GPUs, card)
+	}
+	for _, d := range m.devices() {
+		if g.CDI {
+			m.cdi = append(m.cdi, cdiPrefix+d.uuid)
+		}
+	}
+	return m
+}
+
+func inRAM(text string) int64 {
+	if text == "" {
+		return 0
+	}
+	n, err := units.RAMInBytes(text)
+	if err != nil {
+		panic(err)
+	}
+	return n
 }
 
 func labelledWith(projects map[string]string) map[string]map[string]string {
@@ -173,8 +219,8 @@ func labelledWith(projects map[string]string) map[string]map[string]string {
 	return all
 }
 
-func (c givenContainer) existing(want desired) existing {
-	e := existing{name: c.Name, state: c.State, running: c.State == "", labels: map[string]string{}}
+func (c givenContainer) existing(want desired, m machine) existing {
+	e := existing{id: c.Name + c.Service, name: c.Name, state: c.State, running: c.State == "", restarts: c.Restarts, users: c.Users, labels: map[string]string{}}
 	if e.running {
 		e.state = "running"
 	}
@@ -184,31 +230,65 @@ func (c givenContainer) existing(want desired) existing {
 	if c.Host != "" {
 		e.labels[hosts.LabelHost] = c.Host
 	}
-	e.reserved.nanoCPUs = int64(c.CPUs) * 1e9
 	for _, s := range want.services {
-		if s.name != c.Service {
-			continue
+		if s.name == c.Service {
+			c.likeService(&e, s, want.project)
 		}
-		e.name, e.labels = s.container, s.config.Labels
-		e.labels[labelImage] = "sha256:" + s.image.ref
-		for _, n := range s.networks {
-			if !slices.Contains(c.Gone, n.Network) {
-				e.networks = append(e.networks, n.Network)
-			}
+	}
+	e.claim = claim{holder: e.holder(), nanoCPUs: int64(c.CPUs) * 1e9, memory: inRAM(c.Memory)}
+	for _, i := range c.GPUs {
+		uuid := "GPU-of-old"
+		if i < len(m.devices()) {
+			uuid = m.devices()[i].uuid
 		}
-		if c.Changed != "" {
-			e.labels = maps.Clone(e.labels)
-			e.labels["berth."+c.Changed] = "another"
-		}
+		e.claim.gpus = append(e.claim.gpus, gpuClaim{uuid, inRAM(c.Budget)})
+		e.host.DeviceRequests = append(e.host.DeviceRequests, m.request(gpuWish{}, []device{{uuid: uuid}}))
 	}
 	return e
 }
 
+func (c givenContainer) likeService(e *existing, s wantedService, project string) {
+	e.name, e.labels, e.host = s.container, maps.Clone(s.config.Labels), s.hostConfig
+	e.labels[labelImage] = "sha256:" + s.image.ref
+	for _, n := range s.networks {
+		if !slices.Contains(c.Gone, n.Network) {
+			e.networks = append(e.networks, n.Network)
+		}
+	}
+	f := readFacts(e.labels[labelConfig])
+	for key, value := range c.Was {
+		switch key {
+		case "image":
+			e.labels[labelImage] = value
+		case "limits.memory":
+			e.host.Memory = inRAM(value)
+		case "limits.cpus":
+			e.host.NanoCPUs = int64(value[0]-'0') * 1e9
+		case "restart":
+			e.host.RestartPolicy.Name = container.RestartPolicyMode(value)
+		default:
+			f[key] = value
+			if value == "" {
+				delete(f, key)
+			}
+		}
+	}
+	e.labels[labelConfig] = f.label()
+	if c.Compose {
+		e.labels = map[string]string{labelComposeProject: project, labelComposeService: s.name}
+	}
+}
+
 // containerText is what the engine is told to create, less what is empty.
-func containerText(t *testing.T, want desired) string {
+func containerText(t *testing.T, want desired, have observed) string {
 	t.Helper()
 	all := map[string]any{}
-	for _, s := range want.services {
+	fates := fatesOf(want, have, false)
+	have.books(fates).settle(fates)
+	for _, f := range fates {
+		s := f.service
+		s.config.Labels = maps.Clone(s.config.Labels)
+		s.config.Labels[labelConfig] = "FACTS"
 		all[s.container] = map[string]any{"Config": s.config, "HostConfig": s.hostConfig, "Networks": s.networks}
 	}
 	text, err := json.Marshal(all) // as it goes to the engine
@@ -224,35 +304,6 @@ func containerText(t *testing.T, want desired) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-// filled is a JSON value without what is empty in it; nil where nothing is left.
-func filled(value any) any {
-	switch v := value.(type) {
-	case map[string]any:
-		for key, below := range v {
-			if v[key] = filled(below); v[key] == nil {
-				delete(v, key)
-			}
-		}
-		if len(v) == 0 {
-			return nil
-		}
-	case []any:
-		for i := range v {
-			if _, isMap := v[i].(map[string]any); isMap {
-				v[i] = filled(v[i])
-			}
-		}
-		if len(v) == 0 {
-			return nil
-		}
-	case string, bool, float64:
-		if v == "" || v == false || v == 0.0 {
-			return nil
-		}
-	}
-	return value
 }
 
 func errorText(err error) string { return err.Error() + "\n" }

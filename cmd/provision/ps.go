@@ -32,11 +32,11 @@ func ps(cmd *cobra.Command, o options) error {
 	if err != nil {
 		return err
 	}
-	have, err := observeContainers(ctx, api, nil)
+	have, err := observeContainers(ctx, api, machine{})
 	if err != nil {
 		return err
 	}
-	have = slices.DeleteFunc(have, func(c existing) bool { return name != "" && c.project() != name })
+	have = slices.DeleteFunc(have, func(c existing) bool { return c.project() == "" || name != "" && c.project() != name })
 	fmt.Fprint(cmd.OutOrStdout(), stateTable(have, time.Now()))
 	return nil
 }

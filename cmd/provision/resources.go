@@ -25,7 +25,6 @@ const (
 type resources struct {
 	nanoCPUs int64
 	memory   int64
-	gpus     int64 // or allGPUs
 }
 
 func limitsOf(c types.ServiceConfig) resources {
@@ -43,7 +42,6 @@ func reservationsOf(c types.ServiceConfig) resources {
 		reserved.nanoCPUs = nanoCPUs(deploy.NanoCPUs.Value())
 		reserved.memory = max(reserved.memory, int64(deploy.MemoryBytes))
 	}
-	reserved.gpus = gpuCount(deviceRequests(c))
 	return reserved
 }
 
@@ -77,7 +75,7 @@ func (b *builder) resources() container.Resources {
 		CgroupParent:      c.CgroupParent,
 		DeviceCgroupRules: c.DeviceCgroupRules,
 		Devices:           deviceMappings(c.Devices),
-		DeviceRequests:    deviceRequests(c),
+		DeviceRequests:    slices.DeleteFunc(deviceRequests(c), isGPU), // the ledger says which GPUs
 	}
 }
 
@@ -173,28 +171,13 @@ func deviceRequest(d types.DeviceRequest) container.DeviceRequest {
 	}
 }
 
-// gpuCount is how many GPUs the requests are for, or allGPUs.
-func gpuCount(requests []container.DeviceRequest) int64 {
-	count := 0
-	for _, r := range requests {
-		if !isGPU(r) {
-			continue
-		}
-		if r.Count == allGPUs {
-			return allGPUs
-		}
-		count += r.Count + len(r.DeviceIDs)
-	}
-	return int64(count)
-}
-
 func isGPU(r container.DeviceRequest) bool {
 	for _, all := range r.Capabilities {
 		if slices.Contains(all, "gpu") {
 			return true
 		}
 	}
-	return slices.ContainsFunc(r.DeviceIDs, func(id string) bool { return strings.HasPrefix(id, "nvidia.com/gpu=") })
+	return r.Driver == "nvidia" || slices.ContainsFunc(r.DeviceIDs, func(id string) bool { return strings.HasPrefix(id, cdiPrefix) })
 }
 
 // pointer is nil for the zero value, which means: the engine's default.

@@ -2,9 +2,6 @@ package main
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -50,7 +47,10 @@ func (p *project) wantService(compose types.ServiceConfig, box box) (wantedServi
 		limits:    limitsOf(compose),
 		reserved:  reservationsOf(compose),
 	}
-	if b.service.image, err = p.wantImage(compose, cmp.Or(settings.base, box.base)); err == nil {
+	if b.service.gpus, err = wishOf(compose, settings.gpu); err == nil {
+		b.service.image, err = p.wantImage(compose, cmp.Or(settings.base, box.base))
+	}
+	if err == nil {
 		b.networks()
 		b.config()
 		b.hostConfig()
@@ -85,19 +85,10 @@ func (b *builder) labels() {
 		labelService:       s.name,
 		labelCPUs:          strconv.FormatInt(s.reserved.nanoCPUs, 10),
 	})
-	s.config.Labels[labelConfig] = s.hash()
-}
-
-// hash is the same for the same container. Its image has a label of its own.
-func (s *wantedService) hash() string {
-	config := s.config
-	config.Image = ""
-	text, err := json.Marshal([]any{config, s.hostConfig, s.networks})
-	if err != nil {
-		panic(err) // these types are made to be marshalled
+	if budget := s.gpus.budget(); budget > 0 {
+		s.config.Labels[labelGPUMemory] = strconv.FormatInt(budget, 10)
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])[:12]
+	s.config.Labels[labelConfig] = s.facts(b.compose.ShmSize == 0).label()
 }
 
 // habits are things that a compose file may well say and a shared machine had

@@ -16,12 +16,16 @@ import (
 )
 
 func planCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	command := &cobra.Command{
 		Use:   "plan",
 		Short: "say what up would do, and why",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, _, p, err := prepare(cmd.Context(), *o)
+			j, err := newJob(cmd.Context(), *o)
+			if err != nil {
+				return err
+			}
+			p, err := j.plan(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -29,20 +33,35 @@ func planCommand(o *options) *cobra.Command {
 			return nil
 		},
 	}
+	planFlags(command, o)
+	return command
 }
 
 func upCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	command := &cobra.Command{
 		Use:   "up",
 		Short: "make the hosts of the compose files, and start them",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return up(cmd, *o) },
 	}
+	planFlags(command, o)
+	return command
 }
 
+func planFlags(command *cobra.Command, o *options) {
+	command.Flags().BoolVar(&o.force, "force", false, "make containers anew also while somebody is on them")
+	command.Flags().StringArrayVar(&o.ignored, "ignore", nil, "container that may see GPUs, but holds none (a monitor, say)")
+}
+
+// up builds and pulls first, as long as it takes. What is handed out is decided
+// under the lock, on a second look: another provision may have been faster.
 func up(cmd *cobra.Command, o options) error {
 	ctx := cmd.Context()
-	api, want, p, err := prepare(ctx, o)
+	j, err := newJob(ctx, o)
+	if err != nil {
+		return err
+	}
+	p, err := j.plan(ctx)
 	if err != nil {
 		return err
 	}
@@ -50,46 +69,93 @@ func up(cmd *cobra.Command, o options) error {
 	if err := confirm(cmd, p, o.yes); err != nil {
 		return err
 	}
-	e := &engine{api, newProgress(os.Stderr)}
-	if err := e.apply(ctx, p); err != nil {
+	e := &engine{api: j.api, progress: newProgress(os.Stderr), machine: j.machine, ignored: o.ignored}
+	if err := e.apply(ctx, p.images()); err != nil {
 		return err
 	}
-	if err := e.waitReady(ctx, want.services); err != nil {
+	if err := j.carryOut(cmd, e, p); err != nil {
 		return err
 	}
-	have, err := observeContainers(ctx, api, nil)
-	if err != nil {
+	if err := e.waitReady(ctx, j.want.services); err != nil {
 		return err
 	}
-	have = slices.DeleteFunc(have, func(c existing) bool { return !slices.Contains(want.containerNames(), c.name) })
-	fmt.Fprint(cmd.OutOrStdout(), "\n", hostTable(have))
+	if err := j.showHosts(cmd); err != nil {
+		return err
+	}
+	if len(p.kept) > 0 {
+		return fmt.Errorf("not everything is as the files have it: %s", strings.Join(p.kept, "; "))
+	}
 	return nil
 }
 
-// prepare reads what ought to be, looks at what is, and plans.
-func prepare(ctx context.Context, o options) (*client.Client, desired, plan, error) {
+// job is one run: what ought to be, on which engine.
+type job struct {
+	options options
+	api     *client.Client
+	want    desired
+	machine machine // as it was last seen
+}
+
+func newJob(ctx context.Context, o options) (*job, error) {
 	project, err := loadProject(ctx, o)
 	if err != nil {
-		return nil, desired{}, plan{}, err
+		return nil, err
 	}
 	api, err := dial(ctx)
 	if err != nil {
-		return nil, desired{}, plan{}, err
+		return nil, err
 	}
 	box, err := openBox(o, isLocal(api))
 	if err != nil {
-		return nil, desired{}, plan{}, err
+		return nil, err
 	}
 	want, err := project.want(box)
+	return &job{options: o, api: api, want: want}, err
+}
+
+func (j *job) plan(ctx context.Context) (plan, error) {
+	have, err := observe(ctx, j.api, j.want.imageRefs(), j.want.project)
 	if err != nil {
-		return nil, desired{}, plan{}, err
+		return plan{}, err
 	}
-	have, err := observe(ctx, api, want.imageRefs(), want.containerNames())
+	have.ignored = j.options.ignored
+	j.machine = have.machine
+	return planUp(j.want, have, j.options.force)
+}
+
+// carryOut plans once more, now that nobody else hands out anything, and does
+// it. Nothing is lost that was not asked for.
+func (j *job) carryOut(cmd *cobra.Command, e *engine, shown plan) error {
+	ctx := cmd.Context()
+	unlock, err := lock(ctx, j.options.state)
 	if err != nil {
-		return nil, desired{}, plan{}, err
+		return err
 	}
-	p, err := planUp(want, have)
-	return api, want, p, err
+	defer unlock()
+	p, err := j.plan(ctx)
+	if err != nil {
+		return err
+	}
+	for _, host := range p.lost {
+		if !slices.Contains(shown.lost, host) {
+			return fmt.Errorf("%s changed since the plan was made; nothing more was done: run up again", host)
+		}
+	}
+	if p.String() != shown.withoutImages().String() {
+		fmt.Fprintln(cmd.OutOrStdout(), "meanwhile something changed; this is done:")
+		showPlan(cmd, p)
+	}
+	return e.apply(ctx, p)
+}
+
+func (j *job) showHosts(cmd *cobra.Command) error {
+	have, err := observeContainers(cmd.Context(), j.api, machine{})
+	if err != nil {
+		return err
+	}
+	have = slices.DeleteFunc(have, func(c existing) bool { return !slices.Contains(j.want.containerNames(), c.name) })
+	fmt.Fprint(cmd.OutOrStdout(), "\n", hostTable(have))
+	return nil
 }
 
 // openBox makes the state directory if need be: containers are made with the

@@ -27,17 +27,18 @@ func (e *engine) waitReady(ctx context.Context, services []wantedService) error 
 	limit, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	var errs []error
+	began := time.Now()
 	for _, s := range services {
 		e.progress.begin("wait for " + s.host)
-		err := e.waitFor(ctx, limit, s)
+		err := e.waitFor(ctx, limit, began, s)
 		e.progress.end(err == nil)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-func (e *engine) waitFor(ctx, limit context.Context, s wantedService) error {
-	first, restarts := time.Now(), -1
+func (e *engine) waitFor(ctx, limit context.Context, began time.Time, s wantedService) error {
+	restarts := -1
 	for {
 		result, err := e.api.ContainerInspect(ctx, s.container, client.ContainerInspectOptions{})
 		if err != nil {
@@ -50,7 +51,7 @@ func (e *engine) waitFor(ctx, limit context.Context, s wantedService) error {
 		switch {
 		case !c.State.Running || c.State.Restarting || c.RestartCount > restarts:
 			return fmt.Errorf("%s: its command ended with code %d%s", s.name, c.State.ExitCode, e.lastWords(ctx, c))
-		case s.image.isHost() && e.listens(ctx, c.ID), !s.image.isHost() && time.Since(first) > settleTime:
+		case s.image.isHost() && e.listens(ctx, c.ID), !s.image.isHost() && time.Since(began) > settleTime:
 			return nil
 		}
 		select {

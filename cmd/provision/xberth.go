@@ -23,9 +23,10 @@ type settings struct {
 	account      string
 	base         string
 	dockerSocket bool
+	gpu          gpuWish
 }
 
-const knownSettings = "account, base, docker_socket, host, route"
+const knownSettings = "account, base, docker_socket, gpu, host, route"
 
 // hostName is what a gateway login can name.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
@@ -65,6 +66,8 @@ func (s *settings) set(key string, value any) (wrong string) {
 			return "is true or false"
 		}
 		return ""
+	case "gpu":
+		return s.gpu.set(value)
 	case "host":
 		s.host = text
 	case "route":

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/moby/moby/api/types/container"
+
+	"berth/hosts"
+)
+
+// A card whose device node has another number than its index, a partitioned
+// one, and a third.
+func mixedMachine() machine {
+	return machine{gpus: hosts.Inventory{GPUs: []hosts.GPU{
+		{UUID: "GPU-aaaa-1", Minor: 2},
+		{UUID: "GPU-bbbb-1", Minor: 1, MIG: true, Instances: []hosts.MIGInstance{{UUID: "MIG-b0", Profile: "1g.10gb"}, {UUID: "MIG-b1", Profile: "1g.10gb"}}},
+		{UUID: "GPU-cccc-1", Minor: 0},
+	}}}
+}
+
+func TestWhatAContainerSees(t *testing.T) {
+	gpu := [][]string{{"gpu"}}
+	every := []string{"GPU-aaaa-1", "MIG-b0", "MIG-b1", "GPU-cccc-1"}
+	request := func(r container.DeviceRequest) container.HostConfig {
+		return container.HostConfig{Resources: container.Resources{DeviceRequests: []container.DeviceRequest{r}}}
+	}
+	node := func(path string) container.HostConfig {
+		return container.HostConfig{Resources: container.Resources{Devices: []container.DeviceMapping{{PathOnHost: path}}}}
+	}
+	nvidia := container.HostConfig{Runtime: "nvidia"}
+	for name, c := range map[string]struct {
+		host container.HostConfig
+		env  string
+		want []string
+	}{
+		"nothing":                            {},
+		"a count: the first ones":            {host: request(container.DeviceRequest{Count: 2, Capabilities: gpu}), want: every[:3]},
+		"every one":                          {host: request(container.DeviceRequest{Count: -1, Capabilities: gpu}), want: every},
+		"an index":                           {host: request(container.DeviceRequest{DeviceIDs: []string{"2"}, Capabilities: gpu}), want: every[3:]},
+		"an instance's index":                {host: request(container.DeviceRequest{DeviceIDs: []string{"1:1"}, Capabilities: gpu}), want: every[2:3]},
+		"a partitioned card":                 {host: request(container.DeviceRequest{DeviceIDs: []string{"GPU-bbbb-1"}, Capabilities: gpu}), want: every[1:3]},
+		"the beginning of a UUID":            {host: request(container.DeviceRequest{DeviceIDs: []string{"GPU-c"}, Capabilities: gpu}), want: every[3:]},
+		"a CDI name":                         {host: request(container.DeviceRequest{Driver: "cdi", DeviceIDs: []string{"nvidia.com/gpu=MIG-b0"}}), want: every[1:2]},
+		"another's CDI name":                 {host: request(container.DeviceRequest{Driver: "cdi", DeviceIDs: []string{"vendor.com/net=all"}})},
+		"an index that is not there":         {host: request(container.DeviceRequest{DeviceIDs: []string{"9"}, Capabilities: gpu})},
+		"a device node, by its minor number": {host: node("/dev/nvidia2"), want: every[:1]},
+		"the control node":                   {host: node("/dev/nvidiactl")},
+		"all of /dev":                        {host: node("/dev"), want: every},
+		"privileged":                         {host: container.HostConfig{Privileged: true}, want: every},
+		"the runtime's variable":             {host: nvidia, env: "NVIDIA_VISIBLE_DEVICES=0,GPU-cccc-1", want: []string{"GPU-aaaa-1", "GPU-cccc-1"}},
+		"the runtime's void":                 {host: nvidia, env: "NVIDIA_VISIBLE_DEVICES=void"},
+		"the variable without the runtime":   {host: container.HostConfig{Runtime: "runc"}, env: "NVIDIA_VISIBLE_DEVICES=all"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, d := range mixedMachine().visible(&container.Config{Env: []string{c.env}}, &c.host) {
+				got = append(got, d.uuid)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestWhoIsOnAContainer(t *testing.T) {
+	m := machine{gpus: hosts.Inventory{GPUs: []hosts.GPU{{UUID: "GPU-1", Processes: []hosts.GPUProcess{{PID: 30, Name: "/opt/conda/bin/python"}, {PID: 99, Name: "other"}}}}}}
+	processes := processesOf([][]string{
+		{"10", "1", "sshd: /usr/sbin/sshd -D -e [listener] 0 of 100-200 startups"},
+		{"11", "10", "sshd: developer [priv]"},
+		{"12", "11", "sshd: developer@pts/0"},
+		{"13", "10", "sshd-session: developer@notty"},
+		{"20", "1", "/usr/lib/berth/gateway-1 helper run"},
+		{"21", "20", "-zsh"},
+		{"30", "21", "python train.py"},
+		{"not", "a", "process"},
+	})
+	got := slices.Concat(sessions(processes), m.onGPUs(processes))
+	want := []string{"developer@pts/0 by ssh", "developer@notty by ssh", "a session that runs -zsh", "python (process 30) on GPU-1"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// deathAt passes an engine's calls on, but the process that makes the n-th one
+// that changes something is killed in its place.
+type deathAt struct {
+	http.Handler
+	calls atomic.Int64
+	n     int64
+	kill  func()
+}
+
+func (d *deathAt) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead && d.calls.Add(1) == d.n {
+		d.kill()
+		<-r.Context().Done() // the process has gone
+		return
+	}
+	d.Handler.ServeHTTP(w, r)
+}
+
+// killedAt runs provision and kills it at the n-th call; died is false where it
+// needed no so many.
+func (b *gpuBox) killedAt(n int, args ...string) (died bool) {
+	b.Helper()
+	engine := strings.TrimPrefix(b.engine, "unix://")
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: "docker"}) },
+		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", engine)
+		}},
+	}
+	socket := filepath.Join(b.dir, rand.Text()[:8])
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, kill := context.WithCancel(b.Context()) // by SIGKILL
+	defer kill()
+	death := &deathAt{Handler: proxy, n: int64(n), kill: kill}
+	server := &http.Server{Handler: death}
+	go server.Serve(listener)
+	defer server.Close()
+	program := b.program(ctx, args...)
+	program.Env = append(program.Env, "DOCKER_HOST=unix://"+socket)
+	out, err := program.CombinedOutput()
+	died = death.calls.Load() >= death.n
+	if err != nil && !died {
+		b.Fatalf("provision %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return died
+}
+
+func TestUpFinishesWhatAKilledOneBegan(t *testing.T) {
+	const one = ", gpus: [{count: 1}]"
+	b := newGPUBox(t, 32)
+	before := b.compose("before", "master: "+one, "worker: "+one)
+	after := b.compose("after", "master: , hostname: other"+one, "worker: , mem_limit: 64m"+one)
+	t.Run("killed", func(t *testing.T) {
+		for name, c := range map[string]struct {
+			before string
+			calls  int // that change something: a stop, a removal, a creation and a start for each
+		}{"new": {"", 4}, "anew": {before, 8}} {
+			for n := 1; n <= c.calls+1; n++ {
+				project := fmt.Sprintf("%s%d", name, n)
+				t.Run(project, func(t *testing.T) {
+					t.Parallel()
+					b := b.on(t)
+					if c.before != "" {
+						b.mustRun("up", "-f", c.before, "-p", project)
+					}
+					if died := b.killedAt(n, "up", "-f", after, "-p", project); died != (n <= c.calls) {
+						t.Fatalf("killed at call %d: %v", n, died)
+					}
+					b.mustRun("up", "-f", after, "-p", project)
+					if out := b.mustRun("plan", "-f", after, "-p", project); !strings.Contains(out, "nothing to do") {
+						t.Errorf("the next up left something to do:\n%s", out)
+					}
+					if held := b.holders(project); len(held) != 2 {
+						t.Errorf("two hosts hold %v", held)
+					}
+				})
+			}
+		}
+	})
+	for uuid, names := range b.holders("") {
+		if len(names) > 1 {
+			t.Errorf("%s is held by %v", uuid, names)
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/moby/moby/client"
+)
+
+func TestGPUsAreHandedOutOnce(t *testing.T) {
+	b := newGPUBox(t, 2)
+	const one = ", gpus: [{count: 1}]"
+	pair := b.compose("pair", "master: "+one, "worker: "+one)
+	b.mustRun("up", "-f", pair, "-p", "pair")
+	held := b.holders("")
+	if len(held) != 2 {
+		t.Fatalf("two hosts, and these GPUs held: %v", held)
+	}
+	for uuid, names := range held {
+		if len(names) != 1 {
+			t.Errorf("%s is held by %v", uuid, names)
+		}
+		result, err := b.api.ContainerInspect(t.Context(), names[0], client.ContainerInspectOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := result.Container; !c.State.Running || c.HostConfig.DeviceRequests[0].DeviceIDs[0] != uuid {
+			t.Errorf("%s: %+v", names[0], c.HostConfig.DeviceRequests)
+		}
+	}
+	if out := b.mustRun("up", "-f", pair, "-p", "pair"); !strings.Contains(out, "nothing to do") {
+		t.Errorf("a second up:\n%s", out)
+	}
+
+	third := b.compose("third", "third: "+one)
+	out, err := b.run("up", "-f", third, "-p", "third")
+	if err == nil || !strings.Contains(out, "third: reserves 1 gpu, but none of the machine's 2 are left: host master of project pair holds GPU-") {
+		t.Errorf("a third host: %v\n%s", err, out)
+	}
+	b.mustRun("down", "-p", "pair")
+
+	const share = ", x-berth: {gpu: {share: true, memory: 60G}}"
+	shared := b.compose("shared", "a: "+share, "b: "+share, "c: "+share)
+	b.mustRun("up", "-f", shared, "-p", "shared")
+	if held := b.holders(""); len(held) != 2 {
+		t.Errorf("three budgets of 60 GiB on cards of 140 GiB: %v", held)
+	}
+}
+
+func TestManyUpsAtOnceNeverHandOutAGPUTwice(t *testing.T) {
+	b := newGPUBox(t, 8)
+	var running sync.WaitGroup
+	var mu sync.Mutex
+	refused := 0
+	for i := range 20 {
+		project := fmt.Sprintf("p%d", i)
+		file := b.compose(project, fmt.Sprintf("host%d: , gpus: [{count: 1}]", i))
+		running.Go(func() {
+			out, err := b.run("up", "-f", file, "-p", project)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil && !strings.Contains(out, "reserves 1 gpu, but none of the machine's 8 are left") {
+				t.Errorf("%s: %v\n%s", project, err, out)
+			}
+			if err != nil {
+				refused++
+			}
+		})
+	}
+	running.Wait()
+	held := b.holders("")
+	for uuid, names := range held {
+		if len(names) > 1 {
+			t.Errorf("%s is held by %v", uuid, names)
+		}
+	}
+	if len(held) != 8 || refused != 12 {
+		t.Errorf("%d of 8 GPUs are held, and %d of 12 hosts refused", len(held), refused)
+	}
+}

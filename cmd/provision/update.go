@@ -1,0 +1,103 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+)
+
+// updates is what can be changed on a container as it is.
+type updates struct {
+	changes  []string // key by key, from what to what
+	obstacle string   // why it cannot be done in place; "" where it can
+	options  client.ContainerUpdateOptions
+}
+
+// withoutUpdatable leaves what a container keeps for life.
+func withoutUpdatable(r container.Resources) container.Resources {
+	r.NanoCPUs, r.Memory, r.MemoryReservation, r.CPUShares, r.PidsLimit, r.MemorySwap = 0, 0, 0, 0, nil, 0
+	return r
+}
+
+// updatesTo compares what a container is allowed with what it ought to be.
+func (e existing) updatesTo(s wantedService) updates {
+	want, is := s.hostConfig, e.host
+	var u updates
+	u.amount("limits.cpus", is.NanoCPUs, want.NanoCPUs, inCPUs)
+	u.amount("limits.memory", is.Memory, want.Memory, inBytes)
+	u.amount("reservations.memory", is.MemoryReservation, want.MemoryReservation, inBytes)
+	u.amount("cpu_shares", is.CPUShares, want.CPUShares, func(n int64) string { return strconv.FormatInt(n, 10) })
+	u.amount("pids_limit", valueOf(is.PidsLimit), valueOf(want.PidsLimit), func(n int64) string { return strconv.FormatInt(n, 10) })
+	if want.MemorySwap != 0 {
+		u.amount("memswap_limit", is.MemorySwap, want.MemorySwap, inBytes)
+	}
+	if was, will := policyText(is.RestartPolicy), policyText(want.RestartPolicy); was != will {
+		u.changes = append(u.changes, fmt.Sprintf("restart: %s → %s", was, will))
+	}
+	if len(u.changes) > 0 && hookedGPU(is) {
+		u.obstacle = "an update in place would take its GPU away"
+	}
+	resources := want.Resources
+	u.options = client.ContainerUpdateOptions{
+		Resources: &container.Resources{
+			NanoCPUs: resources.NanoCPUs, Memory: resources.Memory, MemoryReservation: resources.MemoryReservation,
+			CPUShares: resources.CPUShares, PidsLimit: resources.PidsLimit,
+			MemorySwap: cmp.Or(resources.MemorySwap, 2*resources.Memory), // the engine's default, which it does not apply again
+		},
+		RestartPolicy: &want.RestartPolicy,
+	}
+	return u
+}
+
+func (u *updates) amount(key string, is, want int64, text func(int64) string) {
+	switch {
+	case is == want:
+		return
+	case want == 0:
+		u.obstacle = "the engine takes no limit away from a container"
+		u.changes = append(u.changes, key+" gone")
+	case is == 0:
+		u.changes = append(u.changes, fmt.Sprintf("%s: %s, before none", key, text(want)))
+	default:
+		u.changes = append(u.changes, fmt.Sprintf("%s: %s → %s", key, text(is), text(want)))
+	}
+}
+
+// hookedGPU: the NVIDIA hook lets the GPU in behind the engine's back, and an
+// update, which writes the engine's own rules again, shuts it out. "Failed to
+// initialize NVML" is what people then see.
+func hookedGPU(host container.HostConfig) bool {
+	for _, r := range host.DeviceRequests {
+		if isGPU(r) && r.Driver != "cdi" {
+			return true
+		}
+	}
+	return host.Runtime == "nvidia"
+}
+
+func valueOf(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+func policyText(p container.RestartPolicy) string {
+	text := cmp.Or(string(p.Name), "no")
+	if p.MaximumRetryCount > 0 {
+		text += ":" + strconv.Itoa(p.MaximumRetryCount)
+	}
+	return text
+}
+
+func (e *engine) update(ctx context.Context, id string, u updates) error {
+	_, err := e.api.ContainerUpdate(ctx, id, u.options)
+	return err
+}
+
+func causeOf(changes []string) string { return strings.Join(changes, ", ") }

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+)
+
+// process is a line of ps, with its id on this machine.
+type process struct {
+	pid, parent int
+	command     string
+}
+
+// usersOf is who is on a container: ssh sessions by account and terminal,
+// sessions of the gateway's helper, and processes on its GPUs.
+func usersOf(ctx context.Context, api *client.Client, c existing, m machine) ([]string, error) {
+	top, err := api.ContainerTop(ctx, c.id, client.ContainerTopOptions{Arguments: []string{"-eo", "pid,ppid,args"}})
+	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
+		return nil, nil // it ended meanwhile
+	}
+	if err != nil {
+		return nil, err
+	}
+	processes := processesOf(top.Processes)
+	return slices.Concat(sessions(processes), m.onGPUs(processes)), nil
+}
+
+func processesOf(rows [][]string) []process {
+	var all []process
+	for _, row := range rows {
+		if len(row) < 3 {
+			continue
+		}
+		pid, err := strconv.Atoi(row[0])
+		parent, err2 := strconv.Atoi(row[1])
+		if err == nil && err2 == nil {
+			all = append(all, process{pid, parent, strings.Join(row[2:], " ")})
+		}
+	}
+	return all
+}
+
+// sessions: sshd's own processes say whose they are, and the helper runs only
+// while somebody's connection is open.
+func sessions(processes []process) []string {
+	sshd := regexp.MustCompile(`^sshd(?:-session)?: (\S+@\S+)`)
+	var users []string
+	for _, p := range processes {
+		if m := sshd.FindStringSubmatch(p.command); m != nil {
+			users = append(users, m[1]+" by ssh")
+			continue
+		}
+		if isHelper(p.command) {
+			users = append(users, childrenOf(p, processes)...)
+		}
+	}
+	return users
+}
+
+func isHelper(command string) bool {
+	words := strings.Fields(command)
+	return len(words) > 2 && words[1] == "helper" && words[2] == "run"
+}
+
+func childrenOf(helper process, processes []process) []string {
+	var users []string
+	for _, p := range processes {
+		if p.parent == helper.pid {
+			users = append(users, "a session that runs "+program(p.command))
+		}
+	}
+	return users
+}
+
+func program(command string) string {
+	first, _, _ := strings.Cut(command, " ")
+	return path.Base(first)
+}
+
+// onGPUs are the processes among these that have memory on a GPU.
+func (m machine) onGPUs(processes []process) []string {
+	var users []string
+	for _, gpu := range m.gpus.GPUs {
+		for _, on := range gpu.Processes {
+			if slices.ContainsFunc(processes, func(p process) bool { return p.pid == on.PID }) {
+				users = append(users, program(on.Name)+" (process "+strconv.Itoa(on.PID)+") on "+gpu.UUID)
+			}
+		}
+	}
+	return users
+}

@@ -1,0 +1,118 @@
+package hosts
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var updateInventory = flag.Bool("update-inventory", false, "write the inventories in testdata/nvidia-smi anew")
+
+func TestParseInventory(t *testing.T) {
+	samples, err := filepath.Glob("testdata/nvidia-smi/*.txtar")
+	if err != nil || len(samples) == 0 {
+		t.Fatal("no samples in testdata/nvidia-smi")
+	}
+	for _, path := range samples {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			archive, report, list := readSample(t, path)
+			inventory, err := ParseInventory(report, list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := json.MarshalIndent(inventory, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := &archive.Files[2]
+			if *updateInventory {
+				want.Data = append(got, '\n')
+				if err := os.WriteFile(path, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if string(got)+"\n" != string(want.Data) {
+				t.Errorf("got %s\nwant %s", got, want.Data)
+			}
+		})
+	}
+}
+
+// readSample is what nvidia-smi -q -x and nvidia-smi -L said on one machine.
+func readSample(t testing.TB, path string) (archive *txtar.Archive, report, list []byte) {
+	t.Helper()
+	archive, err := txtar.ParseFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return archive, archive.Files[0].Data, archive.Files[1].Data
+}
+
+func TestReadInventoryOfThisMachine(t *testing.T) {
+	inventory, err := ReadInventory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(inventory.GPUs) == 0 {
+		t.Skip("no GPU here")
+	}
+	for _, gpu := range inventory.GPUs {
+		if gpu.Memory == 0 || gpu.Model == "" || gpu.Temperature < 0 {
+			t.Errorf("%+v", gpu)
+		}
+	}
+}
+
+func TestADriverThatComplainsIsAnError(t *testing.T) {
+	smi(t, "#!/bin/sh\necho NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.; exit 9\n")
+	_, err := ReadInventory(t.Context())
+	if err == nil || !strings.HasSuffix(err.Error(), "could not communicate with the NVIDIA driver.") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestADriverThatHangsIsGivenUp(t *testing.T) {
+	smi(t, "#!/bin/sh\nexec sleep 100\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := ReadInventory(ctx); err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func smi(t *testing.T, script string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+func FuzzParseInventory(f *testing.F) {
+	samples, err := filepath.Glob("testdata/nvidia-smi/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range samples {
+		_, report, list := readSample(f, path)
+		f.Add(report, list)
+	}
+	f.Fuzz(func(t *testing.T, report, list []byte) {
+		inventory, err := ParseInventory(report, list)
+		if err != nil {
+			return
+		}
+		for _, gpu := range inventory.GPUs {
+			if !strings.HasPrefix(gpu.UUID, "GPU-") || gpu.Memory < 0 || gpu.Utilisation < -1 {
+				t.Errorf("%+v", gpu)
+			}
+		}
+	})
+}
