@@ -82,8 +82,10 @@ func (c *conn) tryReach(ctx context.Context, to target) (reached, error) {
 // before the login is over, why the host will take a moment. No later word
 // would be seen by every client without being taken for a program's output.
 func (c *conn) sayIfWaiting(grant *auth.Grant) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
 	name, _, err := grant.Target()
-	if err == nil && c.preAuth != nil && c.server.Hosts.ComingBack(name) {
+	if err == nil && c.preAuth != nil && c.server.Hosts.ComingBack(ctx, name) {
 		c.preAuth.SendAuthBanner("berth: host " + name + " is restarting; waiting for it\n")
 	}
 }

@@ -38,7 +38,7 @@ type Directory struct {
 
 	mu         sync.Mutex
 	containers map[string]labelled  // by id
-	left       map[string]time.Time // by host: when its container stopped or went
+	left       map[string]time.Time // by host: when its container went
 	following  bool                 // the engine answers
 }
 
@@ -218,20 +218,31 @@ func (d *Directory) forget(id string) {
 func (d *Directory) remember(c labelled) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.containers[c.id].running && !c.running {
-		d.left[c.host] = time.Now()
-	}
 	d.containers[c.id] = c
 }
 
 // ComingBack says whether a host is likely to be restarting or being made
-// anew: none runs, and one ended a moment ago.
-func (d *Directory) ComingBack(name string) bool {
-	claims, _ := d.claims(name)
+// anew. It asks the engine, which knows it before its events tell.
+func (d *Directory) ComingBack(ctx context.Context, name string) bool {
+	if entry := d.entries[name]; entry != nil {
+		return entry.Container != "" && d.isRestarting(ctx, entry.Container)
+	}
+	if claims, _ := d.claims(name); len(claims) > 0 {
+		return d.isRestarting(ctx, claims[0].id)
+	}
+	return d.wasLeft(name)
+}
+
+func (d *Directory) isRestarting(ctx context.Context, id string) bool {
+	found, err := d.inspect(ctx, id)
+	return err == nil && (found.State.Restarting || !found.State.Running && isRecent(found.State.FinishedAt))
+}
+
+// wasLeft says whether a host's container went a moment ago.
+func (d *Directory) wasLeft(name string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	running := len(claims) > 0 && claims[0].running
-	return !running && time.Since(d.left[name]) < comingBack
+	return time.Since(d.left[name]) < comingBack
 }
 
 func (d *Directory) inspect(ctx context.Context, id string) (container.InspectResponse, error) {
@@ -261,7 +272,7 @@ func (d *Directory) Lookup(ctx context.Context, name string) (Host, error) {
 	switch {
 	case len(claims) == 0 && !following:
 		return Host{}, unreachable(name, "cannot be looked up: the engine does not answer", nil)
-	case len(claims) == 0 && d.ComingBack(name):
+	case len(claims) == 0 && d.wasLeft(name):
 		return Host{}, soon(unreachable(name, "is gone: its container was removed a moment ago", nil), comingBack)
 	case len(claims) == 0:
 		return Host{}, unreachable(name, "does not exist: no container carries its label", nil)

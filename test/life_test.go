@@ -177,14 +177,19 @@ func descriptors(t *testing.T, pids []int) int {
 // and the next login must find the container as it is now.
 func (c container) restarts(t *testing.T, to target) {
 	m := mark()
-	session := to.start(t, `exec ssh -tt h "sleep `+m+`"`)
+	told := filepath.Join(t.TempDir(), "told")
+	session := to.start(t, `exec ssh h "sleep `+m+`" 2>`+told)
 	awaitMarked(t, m)
-	must(t, exec.Command("docker", "restart", "-t", "1", c.name))
-	if status := session.wait(t); status == 0 {
-		t.Error("the client ended as if all were well")
+	must(t, exec.Command("docker", "stop", "-t", "1", c.name))
+	if status := session.wait(t); status != 255 || !strings.Contains(read(t, told), "has gone away") {
+		t.Errorf("exit %d, told %s", status, brief(read(t, told)))
 	}
-	await(t, "a new login", func() bool { return to.run(t, "ssh h true").exit == 0 })
-	to.want(t, "ssh h 'echo again'", "again\n")
+	waiting := to.start(t, `exec ssh -o LogLevel=INFO h 'echo again' 2>`+told)
+	await(t, "the wait to be told", func() bool { return strings.Contains(read(t, told), "is restarting; waiting for it") })
+	must(t, exec.Command("docker", "start", c.name))
+	if out, _ := io.ReadAll(waiting.stdout); string(out) != "again\n" || waiting.wait(t) != 0 {
+		t.Errorf("after the restart: %q", out)
+	}
 }
 
 // survivesItsEngine starts a gateway before its engine answers.

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -27,7 +28,8 @@ type machine struct {
 // doors are the gateway's.
 func (m machine) doors() []target { return []target{m.relay, m.local} }
 
-func startMachine(t *testing.T) machine {
+// startMachine starts its doors; settings are more lines of gateway.yaml.
+func startMachine(t *testing.T, settings ...string) machine {
 	t.Helper()
 	dir := t.TempDir()
 	key := makeKey(t, dir, "id")
@@ -45,7 +47,8 @@ hosts:
     host_key: %s
   box:
     route: local
-`, publicKey(t, key), door.login, door.address, key, publicKey(t, filepath.Join(dir, "sshd_key"))))
+%s
+`, publicKey(t, key), door.login, door.address, key, publicKey(t, filepath.Join(dir, "sshd_key")), strings.Join(settings, "\n")))
 	return machine{
 		gateway: gateway,
 		sshd:    newTarget(t, dir, "sshd", door),

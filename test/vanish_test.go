@@ -1,0 +1,31 @@
+package test
+
+import (
+	"syscall"
+	"testing"
+)
+
+// TestVanished has clients go silent, as a laptop does that is closed: no
+// packet tells so.
+func TestVanished(t *testing.T) {
+	need(t, "/usr/sbin/sshd", "ssh", "ssh-keygen")
+	m := startMachine(t, "keepalive: 1s")
+	for _, to := range m.doors() {
+		t.Run(to.name+"/what_it_held_is_freed", func(t *testing.T) {
+			pty, background := mark(), mark()
+			port := freePort(t)
+			session := to.start(t, `exec ssh -R `+port+`:127.0.0.1:1 -tt h "nohup sleep `+background+` >/dev/null 2>&1 & sleep `+pty+`"`)
+			awaitMarked(t, pty)
+			awaitMarked(t, background)
+			await(t, "the port to open", func() bool { return answers("127.0.0.1:" + port) })
+			syscall.Kill(-session.command.Process.Pid, syscall.SIGSTOP)
+			awaitNoneMarked(t, pty)
+			await(t, "the port to close", func() bool { return !answers("127.0.0.1:" + port) })
+			wantMarked(t, background)
+			session.kill()
+		})
+		t.Run(to.name+"/who_answers_is_kept", func(t *testing.T) {
+			to.want(t, `ssh h "sleep 5; echo still here"`, "still here\n")
+		})
+	}
+}
