@@ -18,7 +18,18 @@ if [ ! -e /etc/ssh/berth_passwords_set ]; then
     set_password developer "${DEVELOPER_PASSWORD:-}"
     : > /etc/ssh/berth_passwords_set
 fi
+
+# Host keys outlive the container in a volume, so that a host made anew is the
+# same host. By renaming, so that none is ever there by half.
+keys=/var/lib/berth/host_keys
+mkdir -p -m 0700 "$keys"
+for key in "$keys"/ssh_host_*; do
+    [ ! -e "$key" ] || cp -p "$key" /etc/ssh/
+done
 ssh-keygen -A >/dev/null
+for key in /etc/ssh/ssh_host_*; do
+    cp -p "$key" "$keys/.new" && mv "$keys/.new" "$keys/${key##*/}"
+done
 
 # sshd starts every session with an empty environment, and without the image's
 # there is no nvcc and no LD_LIBRARY_PATH. One line, for sshd reads only the

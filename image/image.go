@@ -19,9 +19,10 @@ const DefaultBase = "nvidia/cuda:12.6.3-cudnn-devel-ubuntu20.04"
 
 // What the entrypoint of a host reads and leaves behind.
 const (
-	Account   = "developer"     // the account that people work as
-	EnvUserCA = "BERTH_USER_CA" // variable with the gateway's user CA, one line of an authorized_keys file
-	PidFile   = "/run/sshd.pid" // there once sshd listens
+	Account   = "developer"                // the account that people work as
+	EnvUserCA = "BERTH_USER_CA"            // variable with the gateway's user CA, one line of an authorized_keys file
+	PidFile   = "/run/sshd.pid"            // there once sshd listens
+	HostKeys  = "/var/lib/berth/host_keys" // a volume there keeps them for the next container
 )
 
 //go:embed Dockerfile entrypoint.sh sshd_config zshrc

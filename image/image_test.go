@@ -61,6 +61,16 @@ func TestDefaultBaseIsTheDockerfilesToo(t *testing.T) {
 	}
 }
 
+func TestTheEntrypointKeepsHostKeysWhereTheVolumeIs(t *testing.T) {
+	entrypoint, err := files.ReadFile("entrypoint.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile("(?m)^keys=" + HostKeys + "$").Match(entrypoint) {
+		t.Errorf("entrypoint.sh keeps its host keys elsewhere than %s", HostKeys)
+	}
+}
+
 func TestSshdAcceptsItsConfiguration(t *testing.T) {
 	sshd, err := exec.LookPath("/usr/sbin/sshd")
 	if err != nil {

@@ -47,6 +47,7 @@ type wantedService struct {
 	limits     resources
 	reserved   resources
 	gpus       gpuWish
+	volumes    []wantedVolume // of its own, which the files do not know
 }
 
 type attachment struct {
@@ -109,6 +110,7 @@ func (p *project) want(b box) (desired, error) {
 		}
 		serviceOf[service.host] = name
 		d.services = append(d.services, service)
+		d.volumes = append(d.volumes, service.volumes...)
 		for _, warning := range warnings {
 			d.warnings = append(d.warnings, name+": "+warning)
 		}

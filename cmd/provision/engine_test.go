@@ -138,7 +138,7 @@ func TestUpMakesTheSeedsHostsOnASmallMachine(t *testing.T) {
 		mounts = append(mounts, m.Destination)
 	}
 	slices.Sort(mounts)
-	if want := []string{"/opt", "/usr/lib/berth"}; !slices.Equal(mounts, want) {
+	if want := []string{"/opt", "/usr/lib/berth", "/var/lib/berth/host_keys"}; !slices.Equal(mounts, want) {
 		t.Errorf("mounts: got %v, want %v", mounts, want)
 	}
 	if got := l.ssh("master", "developer", "hostname; echo $TZ; id -un"); got != "master\nUTC\ndeveloper\n" {
@@ -147,6 +147,11 @@ func TestUpMakesTheSeedsHostsOnASmallMachine(t *testing.T) {
 
 	if out := l.mustRun(append([]string{"up"}, seed...)...); !strings.Contains(out, "nothing to do") || l.inspect("master").ID != c.ID {
 		t.Errorf("a second up found something to do:\n%s", out)
+	}
+	keys := l.hostKeys("master")
+	l.mustRun(append([]string{"up", "--yes", "--force", "-f", l.file("services: {master: {environment: {A: new}}}")}, seed...)...)
+	if again := l.hostKeys("master"); again != keys || l.inspect("master").ID == c.ID {
+		t.Errorf("host keys of master made anew: %s, before %s", again, keys)
 	}
 	if out := l.mustRun("ps"); strings.Count(out, "running") != 2 {
 		t.Errorf("ps:\n%s", out)
@@ -163,7 +168,7 @@ func TestUpMakesTheSeedsHostsOnASmallMachine(t *testing.T) {
 	if _, there := have.container(l.project + "-master-1"); there || len(labelled(have.networks, l.project)) > 0 {
 		t.Error("down left a container or a network")
 	}
-	if len(labelled(have.volumes, l.project)) != 2 {
+	if len(labelled(have.volumes, l.project)) != 4 {
 		t.Error("down took the volumes")
 	}
 }
@@ -216,6 +221,11 @@ func (l lab) ssh(service, account, command string) string {
 		l.Fatal(err)
 	}
 	return string(out)
+}
+
+func (l lab) hostKeys(service string) string {
+	l.Helper()
+	return l.ssh(service, "developer", "cat /etc/ssh/ssh_host_*_key.pub")
 }
 
 func TestUpMakesAnewWhatChangedButNotUnasked(t *testing.T) {

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/client"
 
 	"berth/hosts"
+	"berth/image"
 )
 
 // mounts are the volumes of a service, less the Docker socket, and the
@@ -25,9 +28,28 @@ func (b *builder) mounts() {
 		}
 		b.mount(v)
 	}
+	if b.service.image.isHost() && !b.isMounted(image.HostKeys) {
+		volume := b.hostKeysVolume()
+		b.addMount(mount.Mount{Type: mount.TypeVolume, Source: volume.options.Name, Target: image.HostKeys})
+		b.service.volumes = append(b.service.volumes, volume)
+	}
 	if b.box.helperDir != "" {
 		b.addMount(mount.Mount{Type: mount.TypeBind, Source: b.box.helperDir, Target: hosts.HelperMount, ReadOnly: true})
 	}
+}
+
+// hostKeysVolume outlives the container, so that a host made anew is the same
+// to those who know its keys.
+func (b *builder) hostKeysVolume() wantedVolume {
+	return wantedVolume{options: client.VolumeCreateOptions{
+		Name:   b.Name + "_" + b.service.name + "_host_keys",
+		Driver: "local",
+		Labels: map[string]string{labelProject: b.Name},
+	}}
+}
+
+func (b *builder) isMounted(target string) bool {
+	return slices.ContainsFunc(b.compose.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == target })
 }
 
 func leadsToDockerSocket(source string) bool {

@@ -177,7 +177,7 @@ func openBox(o options, local bool) (box, error) {
 
 func showPlan(cmd *cobra.Command, p plan) {
 	fmt.Fprint(cmd.OutOrStdout(), p)
-	if len(p.steps) == 0 {
+	if len(p.steps)+len(p.kept) == 0 {
 		fmt.Fprintln(cmd.OutOrStdout(), "nothing to do")
 	}
 }
