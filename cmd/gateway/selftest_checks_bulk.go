@@ -18,7 +18,7 @@ func bulkChecks() []check {
 	return []check{{name: "bulk both ways, with rekeys", timeout: 10 * time.Minute, run: checkBulk}}
 }
 
-// rekeys is how often, at least, new keys are exchanged under way.
+// rekeys is how often, about, new keys are exchanged under way.
 const rekeys = 16
 
 // checkBulk sends and gets the same bytes at the same time, under load from
@@ -43,8 +43,11 @@ func checkBulk(ctx context.Context, v *visit) (string, error) {
 		return "", errors.Join(failed(fmt.Sprintf("the %d bytes that were sent and exit status 9", v.size),
 			fmt.Sprintf("%d bytes and %v", got.size, e), ""), err)
 	}
+	if exchanges := v.exchanges.Load(); exchanges < rekeys/2 {
+		return "", failed(fmt.Sprintf("new keys %d times", rekeys), exchanges, "")
+	}
 	rate := float64(v.size) / (1 << 20) / time.Since(began).Seconds()
-	return fmt.Sprintf("%d MiB each way, %.0f MiB/s", v.size>>20, rate), nil
+	return fmt.Sprintf("%d MiB each way, %.0f MiB/s, %d key exchanges", v.size>>20, rate, v.exchanges.Load()), nil
 }
 
 // summed counts and hashes what is written to it.

@@ -10,9 +10,9 @@ import (
 func entryChecks() []check {
 	return []check{
 		{name: "login", timeout: 40 * time.Second, run: checkLogin, gate: true},
-		{name: "nothing but the command's output", timeout: 20 * time.Second, run: checkQuiet, gate: true},
-		{name: "a directory to write to", timeout: 20 * time.Second, run: checkDirectory},
-		{name: "a second connection, same host", timeout: 20 * time.Second, run: checkSecondConnection},
+		{name: "nothing but the command's output", timeout: 30 * time.Second, run: checkQuiet, gate: true},
+		{name: "a directory to write to", timeout: 30 * time.Second, run: checkDirectory},
+		{name: "a second connection, same host", timeout: 30 * time.Second, run: checkSecondConnection},
 	}
 }
 

@@ -39,24 +39,33 @@ const (
 // checkTCP listens in the host by -R, and reaches that listener by -L: the
 // image needs no tool for it.
 func checkTCP(_ context.Context, v *visit) (string, error) {
-	port, err := v.listenTCP()
+	listener, err := v.listenTCP()
 	if err != nil {
 		return "", err
 	}
-	address := fmt.Sprintf("%s:%d", loopback, port)
+	address := listener.Addr().String()
 	err = echoAtOnce(func() (net.Conn, error) { return v.client.Dial("tcp", address) })
 	if err != nil {
 		return "", prohibited(err, tcpHint)
 	}
-	ok, _, err := v.client.SendRequest("cancel-tcpip-forward", true, ssh.Marshal(forwardRequest{loopback, port}))
-	if err != nil || !ok {
-		return "", errors.Join(failed("the listener to be closed", "a refusal", ""), err)
+	if err := listener.Close(); err != nil {
+		return "", err
 	}
 	refused := (*ssh.OpenChannelError)(nil)
 	if _, err := v.client.Dial("tcp", address); !errors.As(err, &refused) || refused.Reason != ssh.ConnectionFailed {
 		return "", failed("a closed port to refuse", err, "")
 	}
 	return "", nil
+}
+
+// listenTCP listens on a port of the host's choice, and echoes.
+func (v *visit) listenTCP() (net.Listener, error) {
+	listener, err := v.client.Listen("tcp", loopback+":0")
+	if err != nil {
+		return nil, failed("a port to listen on in the host", err, tcpHint)
+	}
+	go echo(listener)
+	return listener, nil
 }
 
 // prohibited adds what to do about a channel that an sshd does not let open.
@@ -68,60 +77,6 @@ func prohibited(err error, hint string) error {
 	return err
 }
 
-type forwardRequest struct { // RFC 4254 §7.1
-	Address string
-	Port    uint32
-}
-
-// listenTCP listens on a port of the host's choice, and echoes. x/crypto's own
-// Listen is of no use: it asks an OpenSSH that it takes for old for no port 0.
-func (v *visit) listenTCP() (port uint32, err error) {
-	channels := v.client.HandleChannelOpen("forwarded-tcpip")
-	ok, reply, err := v.client.SendRequest("tcpip-forward", true, ssh.Marshal(forwardRequest{loopback, 0}))
-	if err != nil {
-		return 0, err
-	}
-	var chosen struct{ Port uint32 }
-	if !ok || ssh.Unmarshal(reply, &chosen) != nil || chosen.Port == 0 {
-		return 0, failed("a port to listen on in the host", "a refusal", tcpHint)
-	}
-	go echoChannels(channels, forwardRequest{loopback, chosen.Port})
-	return chosen.Port, nil
-}
-
-// echoChannels serves a listener in the host; channels that name another one
-// are rejected.
-func echoChannels(channels <-chan ssh.NewChannel, want forwardRequest) {
-	for asked := range channels {
-		var open struct {
-			Address        string
-			Port           uint32
-			Originator     string
-			OriginatorPort uint32
-		}
-		if ssh.Unmarshal(asked.ExtraData(), &open) != nil || (forwardRequest{open.Address, open.Port}) != want {
-			asked.Reject(ssh.ConnectionFailed, "not the listener that was asked for")
-			continue
-		}
-		channel, requests, err := asked.Accept()
-		if err != nil {
-			continue
-		}
-		go ssh.DiscardRequests(requests)
-		go echo(channel)
-	}
-}
-
-// echo sends back all it gets, and its end.
-func echo(conn interface {
-	io.ReadWriteCloser
-	CloseWrite() error
-}) {
-	defer conn.Close()
-	io.Copy(conn, conn)
-	conn.CloseWrite()
-}
-
 func checkUnix(_ context.Context, v *visit) (string, error) {
 	dir, err := v.directory()
 	if err != nil {
@@ -130,15 +85,16 @@ func checkUnix(_ context.Context, v *visit) (string, error) {
 	socket := path.Join(dir, "socket")
 	listener, err := v.client.ListenUnix(socket)
 	if err != nil {
-		return "", failed("a unix socket to listen on in the host", "a refusal", unixHint)
+		return "", failed("a unix socket to listen on in the host", err, unixHint)
 	}
 	defer listener.Close()
-	go echoConns(listener)
+	go echo(listener)
 	err = echoAtOnce(func() (net.Conn, error) { return v.client.Dial("unix", socket) })
 	return "", prohibited(err, unixHint)
 }
 
-func echoConns(listener net.Listener) {
+// echo sends back to each connection all it gets, and its end.
+func echo(listener net.Listener) {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -201,7 +157,7 @@ func checkAgent(ctx context.Context, v *visit) (string, error) {
 	}
 	defer session.Close()
 	if err := agent.RequestAgentForwarding(session); err != nil {
-		return "", failed("the agent to be forwarded", "a refusal", "a foreign sshd needs: AllowAgentForwarding yes")
+		return "", failed("the agent to be forwarded", err, "a foreign sshd needs: AllowAgentForwarding yes")
 	}
 	socket, err := startAndRead(session, `echo "$SSH_AUTH_SOCK"; cat`)
 	if err != nil || socket == "" {

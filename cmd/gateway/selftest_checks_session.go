@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,12 +19,12 @@ import (
 func sessionChecks() []check {
 	return []check{
 		{name: "shell with a terminal", timeout: 30 * time.Second, run: checkShell},
-		{name: "terminal changes its size", timeout: 20 * time.Second, run: checkResize},
-		{name: "exit codes 0, 7, 255", timeout: 20 * time.Second, run: checkExitCodes},
-		{name: "signals", timeout: 20 * time.Second, run: checkSignals},
+		{name: "terminal changes its size", timeout: 30 * time.Second, run: checkResize},
+		{name: "exit codes 0, 7, 255", timeout: 30 * time.Second, run: checkExitCodes},
+		{name: "signals", timeout: 30 * time.Second, run: checkSignals},
 		{name: "stderr apart from stdout, whole", timeout: 30 * time.Second, run: checkStderr},
-		{name: "output after the end of input", timeout: 20 * time.Second, run: checkHalfClose},
-		{name: "environment", timeout: 20 * time.Second, run: checkEnvironment},
+		{name: "output after the end of input", timeout: 30 * time.Second, run: checkHalfClose},
+		{name: "environment", timeout: 30 * time.Second, run: checkEnvironment},
 		{name: "60 sessions on one connection", timeout: 60 * time.Second, run: checkSessions},
 		{name: "background process outlives it", timeout: 30 * time.Second, run: checkBackground},
 	}
@@ -243,7 +244,7 @@ func checkSessions(_ context.Context, v *visit) (string, error) {
 // checkBackground leaves a process as VS Code leaves its server. Nobody may be
 // there to bury the dead, so a zombie is not taken for alive.
 func checkBackground(ctx context.Context, v *visit) (string, error) {
-	pid, err := v.output(`nohup sleep 60 </dev/null >/dev/null 2>&1 & echo $!`)
+	pid, err := v.output(`trap '' HUP; sleep 60 </dev/null >/dev/null 2>&1 & echo $!`)
 	if err != nil {
 		return "", err
 	}
@@ -256,7 +257,7 @@ func checkBackground(ctx context.Context, v *visit) (string, error) {
 	}
 	state, err := second.output("sleep 0.5 2>/dev/null || sleep 1; sed -n 's/^State:[^A-Z]*//p' /proc/" + pid + "/status; kill " + pid)
 	if err != nil || !strings.HasPrefix(state, "S") {
-		return "", failed("a process that lives on", "one that is gone", "an IDE would lose its server with every connection")
+		return "", failed("a process that lives on", cmp.Or(oneLine(state), "one that is gone"), "an IDE would lose its server with every connection")
 	}
 	return "", nil
 }

@@ -17,10 +17,10 @@ import (
 // What VS Code's server needs (its cli/src/util/prereqs.rs says so).
 func vscodeChecks() []check {
 	return []check{
-		{name: "VS Code: glibc", timeout: 20 * time.Second, run: checkGlibc},
-		{name: "VS Code: libstdc++", timeout: 20 * time.Second, run: checkLibstdcxx},
-		{name: "VS Code: programs", timeout: 20 * time.Second, run: checkPrograms},
-		{name: "VS Code: home directory", timeout: 20 * time.Second, run: checkHome},
+		{name: "VS Code: glibc", timeout: 30 * time.Second, run: checkGlibc},
+		{name: "VS Code: libstdc++", timeout: 30 * time.Second, run: checkLibstdcxx},
+		{name: "VS Code: programs", timeout: 30 * time.Second, run: checkPrograms},
+		{name: "VS Code: home directory", timeout: 30 * time.Second, run: checkHome},
 		{name: "VS Code: its way in", timeout: 30 * time.Second, run: checkWayIn},
 	}
 }
@@ -124,7 +124,7 @@ func checkHome(_ context.Context, v *visit) (string, error) {
 // serves SOCKS, the script comes on its input, and a server on the loopback of
 // the host is reached through that connection.
 func checkWayIn(ctx context.Context, v *visit) (string, error) {
-	port, err := v.listenTCP()
+	server, err := v.listenTCP()
 	if err != nil {
 		return "", err
 	}
@@ -141,7 +141,7 @@ func checkWayIn(ctx context.Context, v *visit) (string, error) {
 		return "", err
 	}
 	defer command.Process.Kill()
-	err = echoAtOnce(func() (net.Conn, error) { return dialSocks(ctx, socks, port) })
+	err = echoAtOnce(func() (net.Conn, error) { return dialSocks(ctx, socks, server.Addr().(*net.TCPAddr).Port) })
 	if err != nil {
 		return "", fmt.Errorf("through SOCKS: %w", err)
 	}
@@ -186,7 +186,7 @@ func freeAddress() (string, error) {
 }
 
 // dialSocks connects to a port of the host's loopback (RFC 1928).
-func dialSocks(ctx context.Context, proxy string, port uint32) (net.Conn, error) {
+func dialSocks(ctx context.Context, proxy string, port int) (net.Conn, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", proxy)
 	if err != nil {

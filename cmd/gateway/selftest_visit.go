@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -14,7 +15,8 @@ import (
 // visit is a connection to the host. It ends with the context it was made with.
 type visit struct {
 	*selftest
-	client *ssh.Client
+	client    *ssh.Client
+	exchanges atomic.Int32 // of keys
 }
 
 func (t *selftest) enter(ctx context.Context) (*visit, error) {
@@ -32,16 +34,24 @@ func (t *selftest) enterWith(ctx context.Context, config ssh.Config) (*visit, er
 		return nil, err
 	}
 	context.AfterFunc(ctx, func() { raw.Close() })
+	v := &visit{selftest: t}
 	conn, channels, requests, err := ssh.NewClientConn(raw, t.gateway.address, &ssh.ClientConfig{
 		Config:          config,
 		User:            selftestUser,
 		Auth:            []ssh.AuthMethod{ssh.PublicKeys(key)},
-		HostKeyCallback: ssh.FixedHostKey(t.gateway.hostKey),
+		HostKeyCallback: v.checkHostKey,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("no login: %w", err)
 	}
-	return &visit{t, ssh.NewClient(conn, channels, requests)}, nil
+	v.client = ssh.NewClient(conn, channels, requests)
+	return v, nil
+}
+
+// checkHostKey is called in each exchange of keys.
+func (v *visit) checkHostKey(address string, remote net.Addr, key ssh.PublicKey) error {
+	v.exchanges.Add(1)
+	return ssh.FixedHostKey(v.gateway.hostKey)(address, remote, key)
 }
 
 // directory is where a check may write in the host.
