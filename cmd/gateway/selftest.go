@@ -25,7 +25,12 @@ func newSelftestCommand() *cobra.Command {
 			"It logs in through a gateway of its own, on a port of 127.0.0.1, with a key made\n" +
 			"for it: a gateway that serves is not disturbed. Run it as the gateway's account,\n" +
 			"and with the same program: helpers of other versions are removed from the state.",
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("name one host: gateway selftest HOST")
+			}
+			return nil
+		},
 		RunE: func(command *cobra.Command, args []string) error {
 			config, err := loadConfig(path)
 			if err != nil {

@@ -134,6 +134,13 @@ func TestSelftestOfThisMachine(t *testing.T) {
 	r.wantWell(rows)
 }
 
+func TestSelftestWantsAHost(t *testing.T) {
+	_, stderr, err := runCommand(nil, "selftest")
+	if err == nil || stderr != "gateway: name one host: gateway selftest HOST\n" {
+		t.Errorf("%v, %q", err, stderr)
+	}
+}
+
 func TestSelftestOfNoHost(t *testing.T) {
 	r := newSelftestRun(t, "  here: { route: local }")
 	for host, want := range map[string]string{
@@ -299,6 +306,9 @@ func TestSelftestOfContainers(t *testing.T) {
 
 	rows, _ := r.run("--account", "developer", project)
 	r.wantWell(rows)
+	stranger := newSelftestRun(t, "  lab: { route: sshd, account: developer, container: "+name+" }")
+	rows, _ = stranger.run("lab")
+	stranger.wantFailures(rows, map[string]string{"login": "does its sshd trust the gateway's user CA?"})
 	if os.Getuid() != 0 {
 		return // the rest is about route exec, which wants root
 	}
