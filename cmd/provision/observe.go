@@ -37,7 +37,7 @@ type existing struct {
 	restarts bool      // the engine starts it again
 	state    string    // the engine's word
 	since    time.Time // of that state
-	created  string    // when, in an order that texts have too
+	created  string
 	claim    claim
 	users    []string // who is on it; only known of those that are asked for
 }
@@ -179,6 +179,11 @@ func existingOf(c container.InspectResponse, m machine) existing {
 		e.networks = append(e.networks, name)
 	}
 	return e
+}
+
+func (e existing) createdAt() time.Time {
+	at, _ := time.Parse(time.RFC3339Nano, e.created)
+	return at
 }
 
 // since when the container is in its state.

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/spf13/cobra"
+
+	"berth/hosts"
+)
+
+const watchPeriod = 2 * time.Second
+
+func gpusCommand() *cobra.Command {
+	var asJSON, watch bool
+	command := &cobra.Command{
+		Use:   "gpus",
+		Short: "list the GPUs: who holds each, and who is on it now",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !watch {
+				return showGPUs(cmd.Context(), cmd.OutOrStdout(), asJSON)
+			}
+			return watchGPUs(cmd.Context(), cmd.OutOrStdout(), asJSON)
+		},
+	}
+	command.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	command.Flags().BoolVar(&watch, "watch", false, "again every 2 seconds, until ctrl-c")
+	return command
+}
+
+func watchGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
+	for {
+		if !asJSON && isTerminal(os.Stdout) {
+			fmt.Fprint(out, "\x1b[H\x1b[2J")
+		}
+		if err := showGPUs(ctx, out, asJSON); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watchPeriod):
+		}
+	}
+}
+
+func showGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
+	api, err := dial(ctx)
+	if err != nil {
+		return err
+	}
+	m, err := observeMachine(ctx, api)
+	if err != nil {
+		return err
+	}
+	if m.noGPUs != "" {
+		return errors.New(m.noGPUs)
+	}
+	containers, err := observeContainers(ctx, api, m)
+	if err != nil {
+		return err
+	}
+	states := gpuStates(m.gpus.GPUs, containers, processTable{"/proc"})
+	if asJSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(states)
+	}
+	if len(states) == 0 {
+		fmt.Fprintln(out, "no NVIDIA GPU here")
+		return nil
+	}
+	fmt.Fprint(out, gpuTable(states, time.Now(), isTerminal(os.Stdout)))
+	return nil
+}
+
+// gpuState is a device, its holders, and who is on it. Numbers that the driver
+// does not know are -1.
+type gpuState struct {
+	Index       string       `json:"index"` // of today; index:index of an instance
+	UUID        string       `json:"uuid"`
+	Model       string       `json:"model"`
+	MIG         string       `json:"mig,omitempty"` // profile
+	Memory      int64        `json:"memory"`
+	MemoryUsed  int64        `json:"memory_used"`
+	Utilisation int          `json:"utilisation"`
+	Temperature int          `json:"temperature"`
+	Holders     []gpuHolder  `json:"holders"`
+	Processes   []gpuProcess `json:"processes"` // of the whole card
+}
+
+type gpuHolder struct {
+	Host      string    `json:"host,omitempty"`
+	Project   string    `json:"project,omitempty"` // "": provision did not make it
+	Container string    `json:"container"`
+	Budget    int64     `json:"budget,omitempty"` // where it shares the device
+	State     string    `json:"state"`
+	Since     time.Time `json:"since"`
+
+	id string
+}
+
+type gpuProcess struct {
+	PID       int    `json:"pid"`
+	Name      string `json:"name"`
+	Memory    int64  `json:"memory"`
+	Container string `json:"container,omitempty"` // "": a process of the machine itself
+	Host      string `json:"host,omitempty"`
+	User      string `json:"user,omitempty"` // the account that logged in by ssh
+	Foreign   bool   `json:"foreign"`        // of nobody who holds the GPU
+}
+
+func gpuStates(gpus []hosts.GPU, containers []existing, table processTable) []gpuState {
+	states := []gpuState{}
+	for i, gpu := range gpus {
+		for k, d := range devicesOf(gpu) {
+			s := gpuState{
+				Index: strconv.Itoa(i), UUID: d.uuid, Model: d.model, MIG: d.profile, Memory: d.memory,
+				MemoryUsed: gpu.MemoryUsed, Utilisation: gpu.Utilisation, Temperature: gpu.Temperature,
+				Holders: holdersOf(d, containers), Processes: []gpuProcess{},
+			}
+			if d.profile != "" { // the driver says these of the card only
+				s.Index += ":" + strconv.Itoa(k)
+				s.MemoryUsed, s.Utilisation = -1, -1
+			}
+			for _, p := range gpu.Processes {
+				s.Processes = append(s.Processes, table.whose(p, s.Holders, containers))
+			}
+			states = append(states, s)
+		}
+	}
+	return states
+}
+
+func holdersOf(d device, containers []existing) []gpuHolder {
+	holders := []gpuHolder{}
+	for _, c := range containers {
+		i := slices.IndexFunc(c.claim.gpus, func(g gpuClaim) bool { return g.uuid == d.uuid })
+		if i < 0 || !c.counts() {
+			continue
+		}
+		h := gpuHolder{Project: c.project(), Container: c.name, Budget: c.claim.gpus[i].budget, State: c.state, Since: c.createdAt(), id: c.id}
+		if h.Project != "" {
+			h.Host = c.hostName()
+		}
+		holders = append(holders, h)
+	}
+	return holders
+}
+
+// gpuTable is a line for each device, red where others than its holder use it.
+func gpuTable(states []gpuState, now time.Time, colours bool) string {
+	rows := [][]string{{"GPU", "UUID", "MODEL", "MEMORY", "BUSY", "TEMP", "HOLDER", "SINCE", "ON IT"}}
+	for _, s := range states {
+		rows = append(rows, s.row(now))
+	}
+	lines := strings.SplitAfter(table(rows), "\n")
+	for i, s := range states {
+		if colours && s.isForeign() {
+			lines[i+1] = "\x1b[31m" + strings.TrimSuffix(lines[i+1], "\n") + "\x1b[0m\n"
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+func (s gpuState) row(now time.Time) []string {
+	model := s.Model
+	if s.MIG != "" {
+		model = "MIG " + s.MIG
+	}
+	var holders, since, on []string
+	for _, h := range s.Holders {
+		holders = append(holders, h.String())
+		since = append(since, units.HumanDuration(now.Sub(h.Since)))
+	}
+	for _, p := range s.Processes {
+		on = append(on, p.String())
+	}
+	return []string{
+		s.Index, s.UUID, model, memoryText(s), unit(s.Utilisation, "%"), unit(s.Temperature, "°C"),
+		listed(holders), listed(since), listed(on),
+	}
+}
+
+func (s gpuState) isForeign() bool {
+	return slices.ContainsFunc(s.Holders, func(h gpuHolder) bool { return h.Project == "" }) ||
+		slices.ContainsFunc(s.Processes, func(p gpuProcess) bool { return p.Foreign })
+}
+
+func (h gpuHolder) String() string {
+	text := h.Container + " (not provision's)"
+	if h.Project != "" {
+		text = h.Host + " (" + h.Project + ")"
+	}
+	if h.Budget > 0 {
+		text += " " + inBytes(h.Budget)
+	}
+	return text
+}
+
+func (p gpuProcess) String() string {
+	text := fmt.Sprintf("%s %d", program(p.Name), p.PID)
+	for _, name := range []string{p.User, p.Host} {
+		if name != "" {
+			text += " " + name
+		}
+	}
+	switch {
+	case p.Container == "":
+		text += " (in no container)"
+	case p.Host == "":
+		text += " in " + p.Container
+	}
+	return text
+}
+
+func memoryText(s gpuState) string {
+	if s.MemoryUsed < 0 {
+		return inBytes(s.Memory)
+	}
+	return inBytes(s.MemoryUsed) + " of " + inBytes(s.Memory)
+}
+
+func unit(n int, unit string) string {
+	if n < 0 {
+		return "-"
+	}
+	return strconv.Itoa(n) + unit
+}
+
+func listed(texts []string) string {
+	if len(texts) == 0 {
+		return "-"
+	}
+	return strings.Join(texts, ", ")
+}

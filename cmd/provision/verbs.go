@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/client"
+	"github.com/spf13/cobra"
+)
+
+// lifeCommands do one thing to each host: those that are named, or all of the
+// project.
+func lifeCommands(o *options) []*cobra.Command {
+	return []*cobra.Command{
+		hostsCommand(o, "start", "start hosts; without a name, all of the project", startHost),
+		hostsCommand(o, "stop", "stop hosts; they keep what they hold", stopHost),
+		hostsCommand(o, "restart", "restart hosts", restartHost),
+	}
+}
+
+func startHost(ctx context.Context, e *engine, c existing) error {
+	if c.running {
+		return nil
+	}
+	return e.start(ctx, c.id)
+}
+
+func stopHost(ctx context.Context, e *engine, c existing) error { return e.stop(ctx, c.id) }
+
+func restartHost(ctx context.Context, e *engine, c existing) error {
+	_, err := e.api.ContainerRestart(ctx, c.id, client.ContainerRestartOptions{})
+	return err
+}
+
+func hostsCommand(o *options, verb, short string, do func(context.Context, *engine, existing) error) *cobra.Command {
+	return &cobra.Command{
+		Use:               verb + " [HOST…]",
+		Short:             short,
+		ValidArgsFunction: completeHosts(o),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			ctx := cmd.Context()
+			api, found, err := findHosts(ctx, *o, names)
+			if err != nil {
+				return err
+			}
+			e := &engine{api: api, progress: newProgress(os.Stderr)}
+			var errs []error
+			for _, c := range found {
+				e.progress.begin(verb + " " + c.hostName())
+				err := do(ctx, e, c)
+				e.progress.end(err == nil)
+				if err != nil {
+					errs = append(errs, fmt.Errorf("%s: %s", c.hostName(), engineText(err)))
+				}
+			}
+			return errors.Join(errs...)
+		},
+	}
+}
+
+func logsCommand(o *options) *cobra.Command {
+	var follow bool
+	var tail string
+	command := &cobra.Command{
+		Use:               "logs HOST",
+		Short:             "what a host's container wrote",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeHosts(o),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			api, found, err := findHosts(cmd.Context(), *o, names)
+			if err != nil {
+				return err
+			}
+			return copyLogs(cmd, api, found[0], client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow, Tail: tail})
+		},
+	}
+	command.Flags().BoolVar(&follow, "follow", false, "go on until ctrl-c")
+	command.Flags().StringVar(&tail, "tail", "all", "so many lines from the end")
+	return command
+}
+
+func copyLogs(cmd *cobra.Command, api *client.Client, c existing, options client.ContainerLogsOptions) error {
+	ctx := cmd.Context()
+	inspected, err := api.ContainerInspect(ctx, c.id, client.ContainerInspectOptions{})
+	if err != nil {
+		return err
+	}
+	logs, err := api.ContainerLogs(ctx, c.id, options)
+	if err != nil {
+		return err
+	}
+	defer logs.Close()
+	if inspected.Container.Config.Tty {
+		_, err = io.Copy(cmd.OutOrStdout(), logs)
+	} else {
+		_, err = stdcopy.StdCopy(cmd.OutOrStdout(), cmd.ErrOrStderr(), logs)
+	}
+	if ctx.Err() != nil {
+		return nil // ctrl-c is how following ends
+	}
+	return err
+}
+
+// execCommand leaves the terminal to the docker command, which knows how.
+func execCommand(o *options) *cobra.Command {
+	command := &cobra.Command{
+		Use:               "exec HOST [COMMAND…]",
+		Short:             "run a command in a host, by docker exec; a shell where none is given",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: completeHosts(o),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, found, err := findHosts(cmd.Context(), *o, args[:1])
+			if err != nil {
+				return err
+			}
+			docker := exec.Command("docker", dockerExec(found[0], args[1:], isTerminal(os.Stdin))...)
+			docker.Stdin, docker.Stdout, docker.Stderr = os.Stdin, os.Stdout, os.Stderr
+			err = docker.Run()
+			var ended *exec.ExitError
+			switch {
+			case errors.As(err, &ended):
+				return exitCode(ended.ExitCode())
+			case errors.Is(err, exec.ErrNotFound):
+				return errors.New("there is no docker command here, which exec takes its terminal from; ssh through the gateway needs none")
+			}
+			return err
+		},
+	}
+	command.Flags().SetInterspersed(false) // what follows the host is the command's
+	return command
+}
+
+func dockerExec(c existing, command []string, terminal bool) []string {
+	args := []string{"exec", "-i"}
+	if terminal {
+		args = append(args, "-t")
+	}
+	if len(command) == 0 {
+		command = []string{"sh", "-c", "exec bash || exec sh"}
+	}
+	return append(append(args, c.id), command...)
+}
+
+// exitCode is the end of a command that was run for somebody.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("the command ended with code %d", int(e)) }
+
+// findHosts are the project's containers that are meant: by the host's name or
+// the service's, or all of them.
+func findHosts(ctx context.Context, o options, names []string) (*client.Client, []existing, error) {
+	project, err := projectName(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	api, err := dial(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := observeContainers(ctx, api, machine{})
+	if err != nil {
+		return nil, nil, err
+	}
+	all = slices.DeleteFunc(all, func(c existing) bool { return c.project() == "" || project != "" && c.project() != project })
+	if len(names) == 0 {
+		if project == "" {
+			return nil, nil, fmt.Errorf("%w, or a project with -p, or hosts", errNoFile)
+		}
+		return api, all, nil
+	}
+	var found []existing
+	for _, name := range names {
+		c, err := hostNamed(name, all)
+		if err != nil {
+			return nil, nil, err
+		}
+		found = append(found, c)
+	}
+	return api, found, nil
+}
+
+func hostNamed(name string, all []existing) (existing, error) {
+	var known []string
+	var found []existing
+	for _, c := range all {
+		known = append(known, c.hostName())
+		if c.hostName() == name {
+			found = append(found, c)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return existing{}, fmt.Errorf("%s is a host of several projects; say which with -p", name)
+	case len(known) == 0:
+		return existing{}, fmt.Errorf("there is no host %s: provision made none here", name)
+	}
+	return existing{}, fmt.Errorf("there is no host %s; there are %s", name, strings.Join(known, ", "))
+}
+
+func completeHosts(o *options) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, already []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if cmd.Name() == "exec" && len(already) > 0 {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		_, all, err := findHosts(cmd.Context(), *o, nil)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []string
+		for _, c := range all {
+			if !slices.Contains(already, c.hostName()) {
+				names = append(names, c.hostName())
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func buildCommand(o *options) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "build",
+		Short: "build and pull the images of the compose files, and make nothing of them yet",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			j, err := newJob(ctx, *o)
+			if err != nil {
+				return err
+			}
+			images, err := observeImages(ctx, j.api, j.want.imageRefs())
+			if err != nil {
+				return err
+			}
+			var p plan
+			for _, s := range j.want.services {
+				p.image(s.image, observed{images: images})
+			}
+			showPlan(cmd, p)
+			e := &engine{api: j.api, progress: newProgress(os.Stderr)}
+			return e.apply(ctx, p)
+		},
+	}
+	return command
+}

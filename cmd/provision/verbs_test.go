@@ -1,0 +1,54 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moby/moby/client"
+)
+
+func TestVerbsForOneHostAndForAll(t *testing.T) {
+	b := newGPUBox(t, 2)
+	b.compose("lab", "one: , gpus: [{count: 1}]", "two: ")
+	lab := func(args ...string) string { return b.mustRun(append(args, "-f", b.dir+"/lab.yaml", "-p", "lab")...) }
+	lab("up")
+	states := func() string {
+		list, err := b.api.ContainerList(t.Context(), client.ContainerListOptions{All: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, c := range list.Items {
+			all = append(all, c.Labels[labelService]+" "+string(c.State))
+		}
+		slices.Sort(all)
+		return strings.Join(all, ", ")
+	}
+	for _, step := range []struct{ verb, want string }{
+		{"stop one", "one exited, two running"},
+		{"start", "one running, two running"},
+		{"restart two", "one running, two running"},
+		{"stop", "one exited, two exited"},
+		{"start two", "one exited, two running"},
+		{"down two", "one exited"},
+	} {
+		lab(strings.Fields(step.verb)...)
+		if got := states(); got != step.want {
+			t.Errorf("%s: %s, want %s", step.verb, got, step.want)
+		}
+	}
+	if out := lab("gpus", "--json"); strings.Count(out, `"host": "one"`) != 1 {
+		t.Errorf("a stopped host holds its GPU no more, or more than one:\n%s", out)
+	}
+	completion := b.program(t.Context())
+	completion.Args = []string{"provision", "__complete", "-p", "lab", "stop", ""}
+	if out, err := completion.Output(); err != nil || !strings.HasPrefix(string(out), "one\n") {
+		t.Errorf("completion of hosts: %v\n%s", err, out)
+	}
+	if out, err := b.run("logs", "three", "-p", "lab"); err == nil || !strings.Contains(out, "there is no host three; there are one") {
+		t.Errorf("a host that is not there: %v\n%s", err, out)
+	}
+	lab("logs", "one")
+	lab("build")
+}
