@@ -23,7 +23,7 @@ func forwardChecks() []check {
 	return []check{
 		{name: "-L and -R with port 0", timeout: 30 * time.Second, run: checkTCP},
 		{name: "unix sockets both ways", timeout: 30 * time.Second, run: checkUnix},
-		{name: "agent, 8 users at once", timeout: 60 * time.Second, run: checkAgent},
+		{name: "agent, 8 users at once", timeout: 2 * time.Minute, run: checkAgent},
 	}
 }
 

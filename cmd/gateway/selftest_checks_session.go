@@ -25,7 +25,7 @@ func sessionChecks() []check {
 		{name: "stderr apart from stdout, whole", timeout: 30 * time.Second, run: checkStderr},
 		{name: "output after the end of input", timeout: 30 * time.Second, run: checkHalfClose},
 		{name: "environment", timeout: 30 * time.Second, run: checkEnvironment},
-		{name: "60 sessions on one connection", timeout: 60 * time.Second, run: checkSessions},
+		{name: "60 sessions on one connection", timeout: 2 * time.Minute, run: checkSessions},
 		{name: "background process outlives it", timeout: 30 * time.Second, run: checkBackground},
 	}
 }
