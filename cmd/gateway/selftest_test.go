@@ -30,7 +30,8 @@ func newSelftestRun(t *testing.T, hosts string) selftestRun {
 	t.Helper()
 	r := selftestRun{t, filepath.Join(t.TempDir(), "gateway"), t.TempDir()}
 	build(t, r.program, ".")
-	text := fmt.Sprintf("state: %s/state\nusers: {dev: {keys: [%s]}}\nhosts:\n%s\n", r.dir, publicKeyOf(t), hosts)
+	writeKey(t, r.file("key"), 0o600)
+	text := fmt.Sprintf("state: %s/state\nusers: {dev: {keys: [%s]}}\nhosts:\n%s\n", r.dir, publicHalf(t, r.file("key")), hosts)
 	writeFile(t, r.file("gateway.yaml"), []byte(text), 0o600)
 	return r
 }
