@@ -22,8 +22,7 @@ type helperBinary struct {
 const selfPath = "/proc/self/exe"
 
 // deliverToMounts puts this program into the directory that provision mounts
-// read-only into the containers it makes, and removes other versions from it:
-// those that still run keep their file.
+// read-only into the containers it makes.
 func deliverToMounts(stateDir string) (helperBinary, error) {
 	dir := filepath.Join(stateDir, HelperDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -42,7 +41,13 @@ func deliverToMounts(stateDir string) (helperBinary, error) {
 			return helperBinary{}, fmt.Errorf("helper for containers: %w", err)
 		}
 	}
-	return binary, removeOthers(dir, name)
+	return binary, nil
+}
+
+// RemoveOldHelpers removes other versions of the helper from the directory
+// that containers see. Those that still run keep their file.
+func (d *Directory) RemoveOldHelpers() error {
+	return removeOthers(filepath.Dir(d.self.path), d.self.name)
 }
 
 func hashOf(path string) (string, error) {

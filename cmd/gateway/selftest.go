@@ -23,8 +23,7 @@ func newSelftestCommand() *cobra.Command {
 		Short: "Try on a host whatever an SSH client may do, and say what does not work",
 		Long: "Try on a host whatever an SSH client may do, and say what does not work and why.\n" +
 			"It logs in through a gateway of its own, on a port of 127.0.0.1, with a key made\n" +
-			"for it: a gateway that serves is not disturbed. Run it as the gateway's account,\n" +
-			"and with the same program: helpers of other versions are removed from the state.",
+			"for it: a gateway that serves is not disturbed. Run it as the gateway's account.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("name one host: gateway selftest HOST")
