@@ -13,6 +13,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"berth/hosts"
+	"berth/image"
 )
 
 // observed is what is there.
@@ -179,6 +180,11 @@ func existingOf(c container.InspectResponse, m machine) existing {
 		e.networks = append(e.networks, name)
 	}
 	return e
+}
+
+// isHostImage: its entrypoint sees to its own limits.
+func (e existing) isHostImage() bool {
+	return slices.ContainsFunc(e.mounts, func(m container.MountPoint) bool { return m.Destination == image.HostKeys })
 }
 
 func (e existing) createdAt() time.Time {

@@ -61,6 +61,9 @@ func up(cmd *cobra.Command, o options) error {
 	if err != nil {
 		return err
 	}
+	if err := warnOfMachine(ctx, j.api); err != nil {
+		return err
+	}
 	p, err := j.plan(ctx)
 	if err != nil {
 		return err

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/moby/moby/api/types/network"
+)
+
+// finding is something wrong, and what mends it.
+type finding struct{ what, fix string }
+
+const (
+	leastEngine  = "20.10"
+	cdiEngine    = "28.2"   // hands out CDI devices unasked
+	safeToolkit  = "1.17.8" // the last container escape known is mended (CVE-2025-23266)
+	leastDisk    = 10       // percent
+	leastFiles   = 4096     // data loaders open thousands
+	dockersShm   = 64 << 20
+	fixedByHooks = "CDI keeps it: an engine of " + cdiEngine + " or later and nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml"
+)
+
+// findings follow from a checkup alone.
+func (c *checkup) findings() []finding {
+	all := slices.Concat(c.engineFindings(), c.gpuFindings())
+	for _, e := range c.containers {
+		all = append(all, c.containerFindings(e)...)
+	}
+	return all
+}
+
+func (c *checkup) engineFindings() []finding {
+	var all []finding
+	if !atLeast(c.engine, leastEngine) {
+		all = append(all, finding{"the Docker engine is " + c.engine, "install " + leastEngine + " or later"})
+	}
+	if c.diskSize > 0 && c.diskFree*100/c.diskSize < leastDisk {
+		all = append(all, finding{
+			fmt.Sprintf("%s of %s are free in %s", inBytes(c.diskFree), inBytes(c.diskSize), c.dataRoot),
+			"docker image prune removes what no container uses; docker system df says what takes the room",
+		})
+	}
+	if c.unsynchronised {
+		all = append(all, finding{"the clock is not synchronised", "the gateway's certificates live a minute: timedatectl set-ntp true"})
+	}
+	return all
+}
+
+func (c *checkup) gpuFindings() []finding {
+	m := c.machine
+	if m.noGPUs != "" {
+		return []finding{{"the GPUs cannot be counted: " + m.noGPUs, "until then no GPU reservation is granted"}}
+	}
+	if len(m.devices()) == 0 {
+		return nil
+	}
+	var all []finding
+	switch {
+	case m.toolkit == "":
+		all = append(all, finding{"there is no NVIDIA container toolkit (nvidia-ctk)", "without it no container gets a GPU: install nvidia-container-toolkit, and restart dockerd"})
+	case !atLeast(m.toolkit, safeToolkit):
+		all = append(all, finding{"the NVIDIA container toolkit is " + m.toolkit, "before " + safeToolkit + " a container can break out of it (CVE-2025-23266): upgrade it"})
+	}
+	missing := slices.DeleteFunc(m.devices(), func(d device) bool { return m.knowsCDI(d.uuid) })
+	switch {
+	case len(m.cdi) > 0 && len(missing) > 0:
+		all = append(all, finding{"the CDI specification knows no " + missing[0].String(), "it is older than the GPUs: nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml"})
+	case len(missing) > 0 && c.cgroupDriver == "systemd":
+		all = append(all, finding{
+			"GPUs come by NVIDIA's hook, and the cgroup driver is systemd",
+			`a systemctl daemon-reload takes them away; ` + fixedByHooks + `, or "exec-opts": ["native.cgroupdriver=cgroupfs"] in daemon.json`,
+		})
+	}
+	return all
+}
+
+func (c *checkup) containerFindings(e existing) []finding {
+	if !e.running {
+		return nil
+	}
+	var all []finding
+	add := func(what, fix string) { all = append(all, finding{"container " + e.name + " " + what, fix}) }
+	for port, bindings := range e.host.PortBindings {
+		if port == network.MustParsePort("22/tcp") && len(bindings) > 0 {
+			add("publishes its ssh as port "+bindings[0].HostPort, "the gateway is the way in: take it out of ports, and provision up")
+		}
+	}
+	for _, m := range e.mounts {
+		if m.Source != "" && leadsToDockerSocket(m.Source) {
+			add("has the Docker socket, by "+m.Source, "who enters it is root on this machine: take it out of volumes")
+		}
+	}
+	if c.nvmlFails[e.id] {
+		add(`says "Failed to initialize NVML"`, "it has lost its GPU: provision restart "+e.hostName()+"; "+fixedByHooks)
+	}
+	if files := c.openFiles[e.id]; files > 0 && files < leastFiles && !e.isHostImage() {
+		add(fmt.Sprintf("may have %d files open", files), "data loaders want more: ulimits: {nofile: 524288}")
+	}
+	if len(e.claim.gpus) > 0 && e.host.ShmSize == dockersShm && !e.host.IpcMode.IsHost() {
+		add("has a GPU and 64 MiB of /dev/shm", "data loaders of PyTorch die of it: shm_size: 8g")
+	}
+	return all
+}
+
+// secrets are values in the files that ought not to be there. Those from
+// variables are not in the files.
+func (p *project) secrets() []finding {
+	var all []finding
+	name := regexp.MustCompile(`(?i)(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)$`)
+	for _, service := range slices.Sorted(maps.Keys(p.Services)) {
+		environment := p.Services[service].Environment
+		for _, variable := range slices.Sorted(maps.Keys(environment)) {
+			if value := environment[variable]; name.MatchString(variable) && value != nil && *value != "" {
+				all = append(all, finding{
+					fmt.Sprintf("%s%s: %s is a secret in its environment", p.sources.where("services", service, "environment"), service, variable),
+					"docker inspect shows it to everyone who may use Docker; passwords belong into gateway.yaml, as hashes: provision import",
+				})
+			}
+		}
+	}
+	return all
+}

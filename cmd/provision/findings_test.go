@@ -1,0 +1,104 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+
+	"berth/hosts"
+)
+
+// healthy is a machine with nothing wrong, and a host on it.
+func healthy() *checkup {
+	return &checkup{
+		engine: "29.1.0", cgroupDriver: "systemd", diskFree: 50, diskSize: 100, dataRoot: "/var/lib/docker",
+		machine: machine{
+			gpus:    hosts.Inventory{GPUs: []hosts.GPU{{UUID: "GPU-1", Model: "NVIDIA H200"}}},
+			toolkit: "1.20.1", cdi: []string{"nvidia.com/gpu=GPU-1"},
+		},
+		containers: []existing{{
+			id: "m", name: "lab-master-1", running: true, labels: map[string]string{labelProject: "lab", hosts.LabelHost: "master"},
+			claim: claim{gpus: []gpuClaim{{"GPU-1", 0}}}, host: container.HostConfig{ShmSize: 8 << 30},
+		}},
+		openFiles: map[string]int{"m": 1 << 20}, nvmlFails: map[string]bool{},
+	}
+}
+
+func TestDoctorFindsEachPlantedFault(t *testing.T) {
+	for what, plant := range map[string]func(*checkup, *existing){
+		"the Docker engine is 19.03.9":                                 func(c *checkup, _ *existing) { c.engine = "19.03.9" },
+		"5B of 100B are free in /var/lib/docker":                       func(c *checkup, _ *existing) { c.diskFree = 5 },
+		"the clock is not synchronised":                                func(c *checkup, _ *existing) { c.unsynchronised = true },
+		"the GPUs cannot be counted: it hangs":                         func(c *checkup, _ *existing) { c.machine.noGPUs = "it hangs" },
+		"there is no NVIDIA container toolkit (nvidia-ctk)":            func(c *checkup, _ *existing) { c.machine.toolkit = "" },
+		"the NVIDIA container toolkit is 1.17.4":                       func(c *checkup, _ *existing) { c.machine.toolkit = "1.17.4" },
+		"the CDI specification knows no GPU-1 (NVIDIA H200)":           func(c *checkup, _ *existing) { c.machine.cdi = []string{"nvidia.com/gpu=GPU-0"} },
+		"GPUs come by NVIDIA's hook, and the cgroup driver is systemd": func(c *checkup, _ *existing) { c.machine.cdi = nil },
+		"container lab-master-1 publishes its ssh as port 4432": func(_ *checkup, e *existing) {
+			e.host.PortBindings = network.PortMap{network.MustParsePort("22/tcp"): {{HostPort: "4432"}}}
+		},
+		"container lab-master-1 has the Docker socket, by /var/run/docker.sock": func(_ *checkup, e *existing) {
+			e.mounts = []container.MountPoint{{Type: "bind", Source: "/var/run/docker.sock"}}
+		},
+		`container lab-master-1 says "Failed to initialize NVML"`: func(c *checkup, _ *existing) { c.nvmlFails["m"] = true },
+		"container lab-master-1 may have 1024 files open":         func(c *checkup, _ *existing) { c.openFiles["m"] = 1024 },
+		"container lab-master-1 has a GPU and 64 MiB of /dev/shm": func(_ *checkup, e *existing) { e.host.ShmSize = dockersShm },
+	} {
+		t.Run(what, func(t *testing.T) {
+			c := healthy()
+			plant(c, &c.containers[0])
+			found := c.findings()
+			if len(found) != 1 || found[0].what != what || found[0].fix == "" {
+				t.Errorf("got %+v", found)
+			}
+		})
+	}
+	if found := healthy().findings(); len(found) > 0 {
+		t.Errorf("nothing is wrong, but it found %+v", found)
+	}
+}
+
+func TestDoctorFindsSecretsInTheFiles(t *testing.T) {
+	project, err := loadProject(t.Context(), options{files: []string{"testdata/seed/docker-compose.yml"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, f := range project.secrets() {
+		found = append(found, f.what)
+	}
+	if len(found) != 4 || !strings.HasSuffix(found[0], ": master: DEVELOPER_PASSWORD is a secret in its environment") {
+		t.Errorf("got %q", found)
+	}
+}
+
+// A doctor that examines a real engine, on which faults were planted.
+func TestDoctorOnAnEngine(t *testing.T) {
+	b := newGPUBox(t, 1)
+	b.stub("nvidia-ctk", "#!/bin/sh\necho NVIDIA Container Toolkit CLI version 1.17.4\n")
+	file := filepath.Join(b.dir, "faults.yaml")
+	text := `services:
+  trainer: {image: wait, network_mode: none, shm_size: 64m, ulimits: {nofile: 1000}, gpus: [{count: 1}], environment: {HF_TOKEN: x},
+    volumes: ["` + b.dir + `/docker.sock:/run/docker.sock"], x-berth: {docker_socket: true}}
+`
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.mustRun("up", "-f", file, "-p", "lab")
+	out, err := b.run("doctor", "-f", file, "-p", "lab")
+	if err == nil {
+		t.Error("all of these faults, and no error")
+	}
+	for what, present := range map[string]bool{
+		"toolkit is 1.17.4": true, "has the Docker socket": true, "may have 1000 files open": true,
+		"64 MiB of /dev/shm": true, "HF_TOKEN is a secret": true, "publishes its ssh": false, "Failed to initialize": false,
+	} {
+		if strings.Contains(out, what) != present {
+			t.Errorf("%s: %v, want %v, in\n%s", what, !present, present, out)
+		}
+	}
+}
