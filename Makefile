@@ -1,6 +1,6 @@
 GOBUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 
-.PHONY: help build demo test check fuzz
+.PHONY: help build demo test clients soak check fuzz
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -13,6 +13,12 @@ demo: build ## try it: two hosts behind one port, removed again (ARGS=--once: on
 
 test: ## every test, against a real Docker engine and OpenSSH
 	@scripts/setup-test scripts/test
+
+clients: ## every client and editor of docs/clients.md (about 10 minutes)
+	@BERTH_CLIENTS=all scripts/setup-test scripts/clients
+
+soak: ## what takes long: 8 GiB by one scp
+	@BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run TestLoads ./test
 
 check: ## gofmt, vet, staticcheck, known vulnerabilities
 	@scripts/check

@@ -1,9 +1,6 @@
 package test
 
-import (
-	"os"
-	"testing"
-)
+import "testing"
 
 // TestIDEs does what editors do that work in a host from afar. None of their
 // own servers can be had here, so a stand-in takes their place: all else is as
@@ -21,7 +18,7 @@ func TestIDEs(t *testing.T) {
 // onlyWithAll skips what only make clients can afford.
 func onlyWithAll(t *testing.T) {
 	t.Helper()
-	if os.Getenv(envClients) != "all" {
+	if !everything() {
 		t.Skip("only in make clients, which sets " + envClients + "=all")
 	}
 }

@@ -9,12 +9,10 @@ import (
 func TestLoads(t *testing.T) {
 	need(t, "/usr/sbin/sshd", "ssh", "ssh-keygen", "ssh-agent", "ssh-add")
 	m := startMachine(t)
-	for _, to := range []target{m.sshd, m.relay, m.local} {
+	for _, to := range m.doors() {
 		t.Run(to.name+"/slow_readers", to.slowReaders)
 		t.Run(to.name+"/sixty_sessions_on_one_connection", to.sixtySessions)
 		t.Run(to.name+"/eight_users_of_the_agent", to.agentUsers)
-	}
-	for _, to := range m.doors() {
 		t.Run(to.name+"/eight_gigabytes_by_one_scp", to.hugeCopy)
 	}
 }

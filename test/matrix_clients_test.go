@@ -22,6 +22,7 @@ type matrixClient struct {
 }
 
 func matrixClients() []matrixClient {
+	byOpenSSH := map[string]string{"rsa": "OpenSSH logs in for it, see there", "ecdsa": "as rsa"}
 	return []matrixClient{
 		{
 			name: "openssh", program: bash("openssh.sh"), usual: true,
@@ -35,7 +36,7 @@ func matrixClients() []matrixClient {
 		},
 		{
 			name: "dropbear", program: bash("dropbear.sh"), usual: true,
-			tools: []string{"dbclient", "dropbearconvert"},
+			tools: []string{"dbclient", "dropbearconvert", "script"},
 			does:  []string{"exec", "shell", "forward"},
 			lacks: "sftp, scp: it brings no program for either",
 		},
@@ -65,33 +66,38 @@ func matrixClients() []matrixClient {
 		},
 		{
 			name: "lftp", program: bash("lftp.sh"),
-			tools: []string{"lftp", "ssh"},
-			does:  []string{"sftp"},
-			lacks: "all but sftp: not its purpose",
+			tools:  []string{"lftp", "ssh"},
+			does:   []string{"sftp"},
+			cannot: byOpenSSH,
+			lacks:  "all but sftp: not its purpose",
 		},
 		{
 			name: "sshfs", program: bash("sshfs.sh"),
-			tools: []string{"sshfs", "ssh"},
-			does:  []string{"mount"},
-			lacks: "all but mounting: not its purpose",
+			tools:  []string{"sshfs", "ssh"},
+			does:   []string{"mount"},
+			cannot: byOpenSSH,
+			lacks:  "all but mounting: not its purpose",
 		},
 		{
 			name: "git", program: bash("git.sh"),
-			tools: []string{"git", "ssh"},
-			does:  []string{"push"},
-			lacks: "all but push and clone: not its purpose",
+			tools:  []string{"git", "ssh"},
+			does:   []string{"push"},
+			cannot: byOpenSSH,
+			lacks:  "all but push and clone: not its purpose",
 		},
 		{
 			name: "rsync", program: bash("rsync.sh"), usual: true,
-			tools: []string{"rsync", "ssh"},
-			does:  []string{"tree"},
-			lacks: "all but rsync: not its purpose",
+			tools:  []string{"rsync", "ssh"},
+			does:   []string{"tree"},
+			cannot: byOpenSSH,
+			lacks:  "all but rsync: not its purpose",
 		},
 		{
 			name: "ansible", program: bash("ansible.sh"),
-			tools: []string{"ansible", "sshpass", "ssh"},
-			does:  []string{"play"},
-			lacks: "all but modules: not its purpose",
+			tools:  []string{"ansible", "sshpass", "ssh"},
+			does:   []string{"play"},
+			cannot: byOpenSSH,
+			lacks:  "all but modules: not its purpose",
 		},
 	}
 }

@@ -154,7 +154,7 @@ func (m matrix) env(cell matrixCell) []string {
 		"HOST=" + cell.target.host, "PORT=" + cell.target.port, "LOGIN=" + cell.target.login,
 		"KNOWN_HOSTS=" + cell.target.knownHosts, "FINGERPRINT=" + cell.target.fingerprint,
 		"COMMAND=" + execCommand, "TYPED=" + typed, "NODE_PATH=" + os.Getenv("NODE_PATH"),
-		"FILES=" + fmt.Sprint(amount(1000, 20_000)), "RUNS=" + fmt.Sprint(amount(4, 20)),
+		"FILES=" + fmt.Sprint(amount(1000, 10_000)), "RUNS=" + fmt.Sprint(amount(2, 20)),
 	}
 	if cell.auth == "password" {
 		return append(env, "PASSWORD="+matrixPassword)
@@ -164,8 +164,11 @@ func (m matrix) env(cell matrixCell) []string {
 
 // amount is how much of something is tried.
 func amount(usually, all int) int {
-	if os.Getenv(envClients) == "all" {
+	if everything() {
 		return all
 	}
 	return usually
 }
+
+// everything says whether make clients runs.
+func everything() bool { return os.Getenv(envClients) == "all" }

@@ -1,5 +1,5 @@
 # Dropbear's dbclient, whose known_hosts knows no ports.
-mkdir -p .ssh && sed 's/^\[\(.*\)\]:[0-9]*/\1/' "$KNOWN_HOSTS" >.ssh/known_hosts
+mkdir -p "$HOME/.ssh" && sed 's/^\[\(.*\)\]:[0-9]*/\1/' "$KNOWN_HOSTS" >"$HOME/.ssh/known_hosts"
 options=(-p "$PORT" -l "$LOGIN")
 if [ -n "${PASSWORD-}" ]; then
     export DROPBEAR_PASSWORD=$PASSWORD
@@ -10,6 +10,6 @@ fi
 case $1 in
 version) dbclient -V 2>&1 ;;
 exec) exec dbclient "${options[@]}" "$HOST" "$COMMAND" ;;
-shell) echo "$TYPED" | dbclient "${options[@]}" -t "$HOST" ;;
+shell) echo "$TYPED" | script -qec "dbclient ${options[*]} -t $HOST" /dev/null ;; # it wants a terminal
 forward) exec dbclient "${options[@]}" -N -L "127.0.0.1:$NEAR_PORT:127.0.0.1:$FAR_PORT" "$HOST" ;;
 esac
