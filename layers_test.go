@@ -15,7 +15,7 @@ var arrows = map[string][]string{
 	"berth":               nil,
 	"berth/auth":          nil,
 	"berth/cmd/gateway":   {"berth/auth", "berth/configs", "berth/gateway", "berth/helper", "berth/hosts", "berth/session", "berth/state"},
-	"berth/cmd/provision": {"berth/configs", "berth/hosts", "berth/image", "berth/state"},
+	"berth/cmd/provision": {"berth/auth", "berth/configs", "berth/hosts", "berth/image", "berth/state"},
 	"berth/configs":       nil,
 	"berth/gateway":       {"berth/auth", "berth/hosts", "berth/session"},
 	"berth/helper":        {"berth/session"},
