@@ -95,7 +95,7 @@ func matrixClients() []matrixClient {
 		{
 			name: "ansible", program: bash("ansible.sh"),
 			tools:  []string{"ansible", "sshpass", "ssh"},
-			does:   []string{"play"},
+			does:   []string{"play", "pipelined"},
 			cannot: byOpenSSH,
 			lacks:  "all but modules: not its purpose",
 		},

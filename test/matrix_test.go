@@ -96,7 +96,7 @@ func (m matrix) try(t *testing.T, cell matrixCell) {
 		wantExec(t, got)
 	case "shell":
 		wantShell(t, got)
-	case "sftp", "scp", "play":
+	case "sftp", "scp", "play", "pipelined":
 		wantDown(t, got, filepath.Join(dir, "down"), up)
 	default:
 		wantSuccess(t, got)
@@ -154,7 +154,7 @@ func (m matrix) env(cell matrixCell) []string {
 		"HOST=" + cell.target.host, "PORT=" + cell.target.port, "LOGIN=" + cell.target.login,
 		"KNOWN_HOSTS=" + cell.target.knownHosts, "FINGERPRINT=" + cell.target.fingerprint,
 		"COMMAND=" + execCommand, "TYPED=" + typed, "NODE_PATH=" + os.Getenv("NODE_PATH"),
-		"FILES=" + fmt.Sprint(amount(1000, 10_000)), "RUNS=" + fmt.Sprint(amount(2, 20)),
+		"FILES=" + fmt.Sprint(amount(1000, 10_000)), "RUNS=" + fmt.Sprint(amount(2, 17)),
 	}
 	if cell.auth == "password" {
 		return append(env, "PASSWORD="+matrixPassword)
