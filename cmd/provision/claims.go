@@ -17,6 +17,7 @@ type claim struct {
 	nanoCPUs int64
 	memory   int64
 	gpus     []gpuClaim
+	pinned   []int // cpus
 }
 
 // gpuClaim is a device, or part of its memory.
@@ -31,6 +32,9 @@ type gpuClaim struct {
 func (m machine) claimOf(e existing, config *container.Config, host *container.HostConfig) claim {
 	c := claim{holder: e.holder(), memory: host.MemoryReservation}
 	c.nanoCPUs, _ = strconv.ParseInt(e.labels[labelCPUs], 10, 64)
+	if e.labels[labelPinned] != "" {
+		c.pinned = parseCPUs(host.CpusetCpus)
+	}
 	budget, _ := strconv.ParseInt(e.labels[labelGPUMemory], 10, 64)
 	for _, d := range m.visible(config, host) {
 		c.gpus = append(c.gpus, gpuClaim{d.uuid, budget})

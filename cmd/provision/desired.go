@@ -47,6 +47,7 @@ type wantedService struct {
 	limits     resources
 	reserved   resources
 	gpus       gpuWish
+	pinned     bool           // its cpus are pinned to it
 	volumes    []wantedVolume // of its own, which the files do not know
 }
 

@@ -15,7 +15,7 @@ type fate struct {
 	anew    string  // why it is made, or made anew; "" where it stays
 	inUse   bool    // somebody is on it, so it stays nevertheless
 	updates updates // of one that stays
-	given   []device
+	given   grant
 }
 
 func fatesOf(want desired, have observed, force bool) []*fate {
@@ -92,12 +92,12 @@ func (l *ledger) settle(fates []*fate) (refusals []string) {
 			if !f.settles() || f.there != there {
 				continue
 			}
-			given, lines := l.admit(f.service, f.is.claim.uuids())
+			given, lines := l.admit(f.service, f.is.claim)
 			for _, line := range lines {
 				refusals = append(refusals, f.service.name+": "+line)
 			}
 			f.given = given
-			f.service = f.service.withDevices(l.machine, given)
+			f.service = f.service.with(l.machine, given)
 		}
 	}
 	return refusals
@@ -111,8 +111,12 @@ func (c claim) uuids() []string {
 	return uuids
 }
 
-// withDevices is the service with what the ledger gave it.
-func (s wantedService) withDevices(m machine, given []device) wantedService {
+// with is the service with what the ledger gave it.
+func (s wantedService) with(m machine, g grant) wantedService {
+	if len(g.cpus) > 0 {
+		s.hostConfig.CpusetCpus = formatCPUs(g.cpus)
+	}
+	given := g.devices
 	if len(given) == 0 || s.gpus.none() {
 		return s
 	}
@@ -132,7 +136,7 @@ func (s wantedService) withDevices(m machine, given []device) wantedService {
 func (m machine) unenforced(fates []*fate) []string {
 	var lines []string
 	for _, f := range fates {
-		if why := m.whyUnenforced(f.given); f.service.gpus.share && len(f.given) > 0 && why != "" {
+		if why := m.whyUnenforced(f.given.devices); f.service.gpus.share && len(f.given.devices) > 0 && why != "" {
 			lines = append(lines, fmt.Sprintf("%s: its %s of GPU memory are counted, but nothing keeps it from taking more: %s",
 				f.service.name, inBytes(f.service.gpus.memory), why))
 		}

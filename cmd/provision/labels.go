@@ -11,6 +11,9 @@ const (
 	labelGPUMemory = "berth.reserve.gpu"  // bytes on each of its GPUs, where it shares them
 )
 
+// labelPinned marks a container whose cpuset is its own.
+const labelPinned = "berth.reserve.cpuset"
+
 // Labels by which docker compose knows what it made.
 const (
 	labelComposeProject = "com.docker.compose.project"

@@ -14,26 +14,37 @@ type ledger struct {
 	claims  []claim
 }
 
+// grant is what of the machine a container gets by name.
+type grant struct {
+	devices []device
+	cpus    []int
+}
+
 // refusals are what keeps a service from being made: a line each. Where there
-// is none the ledger has its claim, and the devices it was given are returned,
-// those it had before if it can have them.
-func (l *ledger) admit(s wantedService, had []string) (given []device, refusals []string) {
+// is none the ledger has its claim, and what it was given is returned: what it
+// had before, if it can have that.
+func (l *ledger) admit(s wantedService, had claim) (given grant, refusals []string) {
 	lines := slices.Concat(
 		limit(cpuKind(), s.limits.nanoCPUs, s.reserved.nanoCPUs, l.machine.nanoCPUs),
 		limit(memoryKind(), s.limits.memory, s.reserved.memory, math.MaxInt64), // the engine takes any
 		l.reserve(cpuKind(), s.reserved.nanoCPUs, l.machine.nanoCPUs),
 		l.reserve(memoryKind(), s.reserved.memory, l.machine.memory),
 	)
-	given, line := l.devicesFor(l.machine.meant(s), had)
-	if line != "" {
+	var line string
+	if given.devices, line = l.devicesFor(l.machine.meant(s), had.uuids()); line != "" {
 		lines = append(lines, line)
+	}
+	if s.pinned {
+		if given.cpus, line = l.pin(int(s.reserved.nanoCPUs/1e9), had.pinned); line != "" {
+			lines = append(lines, line)
+		}
 	}
 	if len(lines) > 0 {
 		// What does not fit is not taken, so that the lines about later services stay true.
-		return nil, lines
+		return grant{}, lines
 	}
-	c := claim{holder: "host " + s.host, nanoCPUs: s.reserved.nanoCPUs, memory: s.reserved.memory}
-	for _, d := range given {
+	c := claim{holder: "host " + s.host, nanoCPUs: s.reserved.nanoCPUs, memory: s.reserved.memory, pinned: given.cpus}
+	for _, d := range given.devices {
 		c.gpus = append(c.gpus, gpuClaim{d.uuid, s.gpus.budget()})
 	}
 	l.claims = append(l.claims, c)

@@ -80,3 +80,30 @@ func TestManyUpsAtOnceNeverHandOutAGPUTwice(t *testing.T) {
 		t.Errorf("%d of 8 GPUs are held, and %d of 12 hosts refused", len(held), refused)
 	}
 }
+
+func TestCPUsArePinnedOnce(t *testing.T) {
+	b := newGPUBox(t, 0)
+	const exclusive = ", deploy: {resources: {reservations: {cpus: '1'}}}, x-berth: {cpus: exclusive}"
+	file := b.compose("lab", "a: "+exclusive)
+	b.mustRun("up", "-f", file, "-p", "lab")
+	result, err := b.api.ContainerInspect(t.Context(), "lab-a-1", client.ContainerInspectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := parseCPUs(result.Container.HostConfig.CpusetCpus)
+	if len(pinned) == 0 {
+		t.Error("a is pinned to no cpu")
+	}
+	if out := b.mustRun("up", "-f", file, "-p", "lab"); !strings.Contains(out, "nothing to do") {
+		t.Errorf("a second up:\n%s", out)
+	}
+	cores, err := readCores("/sys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := b.compose("all", fmt.Sprintf("b: %s", strings.Replace(exclusive, "'1'", fmt.Sprintf("'%d'", cpusOf(cores)), 1)))
+	out, err := b.run("up", "-f", all, "-p", "all")
+	if err == nil || !strings.Contains(out, "host a of project lab holds "+formatCPUs(pinned)) {
+		t.Errorf("all cpus, one of them a's: %v\n%s", err, out)
+	}
+}

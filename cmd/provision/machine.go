@@ -20,7 +20,9 @@ type machine struct {
 	nanoCPUs int64
 	memory   int64
 	gpus     hosts.Inventory
-	noGPUs   string   // why the GPUs cannot be counted; "" where they were
+	noGPUs   string // why the GPUs cannot be counted; "" where they were
+	cores    []core
+	noCores  string   // why they are not known
 	cdi      []string // devices that the engine knows by their CDI names
 	runtime  string   // the engine's default one
 	cgroupV2 bool
@@ -137,10 +139,14 @@ func observeMachine(ctx context.Context, api *client.Client) (machine, error) {
 	}
 	if !isLocal(api) {
 		m.noGPUs = "the engine is on another machine, whose driver cannot be asked from here: run provision there"
+		m.noCores = "the engine is on another machine: run provision there"
 		return m, nil
 	}
 	if m.gpus, err = hosts.ReadInventory(ctx); err != nil {
 		m.noGPUs = err.Error()
+	}
+	if m.cores, err = readCores("/sys"); err != nil {
+		m.noCores = err.Error()
 	}
 	if len(m.gpus.GPUs) > 0 {
 		m.toolkit = toolkitVersion(ctx)

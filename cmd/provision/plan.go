@@ -158,8 +158,11 @@ func (p *plan) container(f *fate, want desired) {
 
 func (p *plan) create(f *fate) {
 	s, cause := f.service, f.anew
-	for _, d := range f.given {
+	for _, d := range f.given.devices {
 		cause += "; gets " + d.String()
+	}
+	if len(f.given.cpus) > 0 {
+		cause += "; pinned to cpus " + formatCPUs(f.given.cpus)
 	}
 	p.add("create", "container "+s.container, cause, func(ctx context.Context, e *engine) error { return e.createContainer(ctx, s) })
 	for _, n := range s.networks[min(1, len(s.networks)):] {

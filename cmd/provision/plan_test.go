@@ -29,6 +29,7 @@ type given struct {
 	CPUs       int
 	Memory     string
 	GPUs       []givenGPU
+	Threads    int    // of each core; the cores are halved between two nodes
 	CDI        bool   // the engine knows them by CDI names
 	CUDA       string // of the driver
 	Toolkit    string
@@ -62,6 +63,7 @@ type givenContainer struct {
 	GPUs     []int    // held, by index
 	Budget   string   // of each of them
 	Users    []string // on it
+	Pinned   []int
 	Restarts bool
 
 	State string // "": running
@@ -181,6 +183,13 @@ func (g given) observed(want desired) observed {
 func (g given) machine() machine {
 	m := machine{nanoCPUs: int64(g.CPUs) * 1e9, memory: inRAM(g.Memory), toolkit: g.Toolkit, cgroupV2: true}
 	m.gpus.CUDA = g.CUDA
+	for cpu := 0; g.Threads > 0 && cpu < g.CPUs; cpu += g.Threads {
+		c := core{node: 2 * cpu / g.CPUs}
+		for thread := range g.Threads {
+			c.cpus = append(c.cpus, cpu+thread)
+		}
+		m.cores = append(m.cores, c)
+	}
 	for i, gpu := range g.GPUs {
 		card := hosts.GPU{UUID: fmt.Sprintf("GPU-%d", 1000+i), Model: gpu.Model, Memory: inRAM(gpu.Memory), Minor: i, MIG: gpu.MIG != nil}
 		for k, profile := range gpu.MIG {
@@ -235,7 +244,7 @@ func (c givenContainer) existing(want desired, m machine) existing {
 			c.likeService(&e, s, want.project)
 		}
 	}
-	e.claim = claim{holder: e.holder(), nanoCPUs: int64(c.CPUs) * 1e9, memory: inRAM(c.Memory)}
+	e.claim = claim{holder: e.holder(), nanoCPUs: int64(c.CPUs) * 1e9, memory: inRAM(c.Memory), pinned: c.Pinned}
 	for _, i := range c.GPUs {
 		uuid := "GPU-of-old"
 		if i < len(m.devices()) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -50,6 +51,9 @@ func (p *project) wantService(compose types.ServiceConfig, box box) (wantedServi
 	if b.service.gpus, err = wishOf(compose, settings.gpu); err == nil {
 		b.service.image, err = p.wantImage(compose, cmp.Or(settings.base, box.base))
 	}
+	if settings.pinned {
+		err = errors.Join(err, b.pin())
+	}
 	if err == nil {
 		b.networks()
 		b.config()
@@ -62,6 +66,18 @@ func (p *project) wantService(compose types.ServiceConfig, box box) (wantedServi
 		return wantedService{}, nil, fmt.Errorf("%s%s: %w", p.sources.where("services", compose.Name), compose.Name, err)
 	}
 	return b.service, b.warnings, nil
+}
+
+// pin: cores are whole, and which ones is the ledger's to say.
+func (b *builder) pin() error {
+	b.service.pinned = true
+	switch n := b.service.reserved.nanoCPUs; {
+	case n == 0 || n%1e9 != 0:
+		return fmt.Errorf("%s.cpus: exclusive takes a whole number of cpus in deploy.resources.reservations.cpus, not %s", extension, inCPUs(n))
+	case b.compose.CPUSet != "":
+		return fmt.Errorf("%s.cpus: exclusive finds the cpus itself; take cpuset out", extension)
+	}
+	return nil
 }
 
 func (p *project) containerName(service string) string {
@@ -85,6 +101,9 @@ func (b *builder) labels() {
 		labelService:       s.name,
 		labelCPUs:          strconv.FormatInt(s.reserved.nanoCPUs, 10),
 	})
+	if s.pinned {
+		s.config.Labels[labelPinned] = "exclusive"
+	}
 	if budget := s.gpus.budget(); budget > 0 {
 		s.config.Labels[labelGPUMemory] = strconv.FormatInt(budget, 10)
 	}

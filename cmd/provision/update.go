@@ -42,7 +42,7 @@ func (e existing) updatesTo(s wantedService) updates {
 	if len(u.changes) > 0 && hookedGPU(is) {
 		u.obstacle = "an update in place would take its GPU away"
 	}
-	resources := want.Resources
+	resources := want.Resources // without a cpuset: what is pinned stays so
 	u.options = client.ContainerUpdateOptions{
 		Resources: &container.Resources{
 			NanoCPUs: resources.NanoCPUs, Memory: resources.Memory, MemoryReservation: resources.MemoryReservation,

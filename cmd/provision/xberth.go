@@ -24,9 +24,10 @@ type settings struct {
 	base         string
 	dockerSocket bool
 	gpu          gpuWish
+	pinned       bool // cpus: exclusive
 }
 
-const knownSettings = "account, base, docker_socket, gpu, host, route"
+const knownSettings = "account, base, cpus, docker_socket, gpu, host, route"
 
 // hostName is what a gateway login can name.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
@@ -64,6 +65,12 @@ func (s *settings) set(key string, value any) (wrong string) {
 		s.dockerSocket = on
 		if !isBool {
 			return "is true or false"
+		}
+		return ""
+	case "cpus":
+		s.pinned = text == "exclusive"
+		if !s.pinned {
+			return "is exclusive, or left out"
 		}
 		return ""
 	case "gpu":
