@@ -17,12 +17,12 @@ type forwards struct {
 	server *server
 
 	mu        sync.Mutex
-	listeners map[string]net.Listener // by what the client called it
+	listeners map[string][]net.Listener // by what the client called them
 	closed    bool
 }
 
 func newForwards(s *server) *forwards {
-	return &forwards{server: s, listeners: map[string]net.Listener{}}
+	return &forwards{server: s, listeners: map[string][]net.Listener{}}
 }
 
 // tcpip answers tcpip-forward (RFC 4254 §7.1).
@@ -32,18 +32,17 @@ func (f *forwards) tcpip(request *ssh.Request) {
 		reply(request, false, nil)
 		return
 	}
-	listener, err := f.server.machine.Listen("tcp", net.JoinHostPort(bindHost(forward.Address), strconv.Itoa(int(forward.Port))))
+	listeners, err := f.listen(forward)
 	if err != nil {
 		f.refuse(request, err)
 		return
 	}
 	var chosen []byte
 	if forward.Port == 0 {
-		_, port := hostPort(listener.Addr())
-		forward.Port = port
-		chosen = ssh.Marshal(struct{ Port uint32 }{port})
+		_, forward.Port = hostPort(listeners[0].Addr())
+		chosen = ssh.Marshal(struct{ Port uint32 }{forward.Port})
 	}
-	f.accept(request, chosen, tcpipKey(forward), listener, func(conn net.Conn) {
+	f.accept(request, chosen, tcpipKey(forward), listeners, func(conn net.Conn) {
 		host, port := hostPort(conn.RemoteAddr())
 		f.server.openBack("forwarded-tcpip", ssh.Marshal(forwardedTCPIP{
 			Address: forward.Address, Port: forward.Port, // as asked: the client knows it by that
@@ -52,16 +51,35 @@ func (f *forwards) tcpip(request *ssh.Request) {
 	})
 }
 
-// bindHost reads a bind address as sshd does with GatewayPorts clientspecified:
-// what is not a name for "everywhere" is meant as it stands.
-func bindHost(address string) string {
+// listen listens at each address that the client's one means, on one port, and
+// is content with some of them, as sshd is.
+func (f *forwards) listen(forward tcpipForward) (listeners []net.Listener, err error) {
+	port := forward.Port
+	for _, host := range bindHosts(forward.Address) {
+		listener, failed := f.server.machine.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
+		if failed != nil {
+			err = failed
+			continue
+		}
+		_, port = hostPort(listener.Addr())
+		listeners = append(listeners, listener)
+	}
+	if len(listeners) > 0 {
+		return listeners, nil
+	}
+	return nil, err
+}
+
+// bindHosts reads a bind address as sshd does with GatewayPorts
+// clientspecified.
+func bindHosts(address string) []string {
 	switch address {
 	case "", "*":
-		return ""
+		return []string{""}
 	case "localhost":
-		return "127.0.0.1"
+		return []string{"127.0.0.1", "::1"}
 	default:
-		return address
+		return []string{address}
 	}
 }
 
@@ -86,7 +104,7 @@ func (f *forwards) streamlocal(request *ssh.Request) {
 		f.refuse(request, err)
 		return
 	}
-	f.accept(request, nil, "unix "+forward.Path, listener, func(conn net.Conn) {
+	f.accept(request, nil, "unix "+forward.Path, []net.Listener{listener}, func(conn net.Conn) {
 		f.server.openBack("forwarded-streamlocal@openssh.com", ssh.Marshal(forwardedStreamlocal{Path: forward.Path}), conn)
 	})
 }
@@ -101,16 +119,24 @@ func (f *forwards) refuse(request *ssh.Request, err error) {
 	reply(request, false, nil)
 }
 
-// accept keeps the listener, replies, and only then accepts: the reply tells
+// accept keeps the listeners, replies, and only then accepts: the reply tells
 // the client the port, and must come before the first channel that names it.
-func (f *forwards) accept(request *ssh.Request, payload []byte, key string, listener net.Listener, serve func(net.Conn)) {
-	if !f.keep(key, listener) {
-		listener.Close()
+func (f *forwards) accept(request *ssh.Request, payload []byte, key string, listeners []net.Listener, serve func(net.Conn)) {
+	if !f.keep(key, listeners) {
+		closeAll(listeners)
 		reply(request, false, nil)
 		return
 	}
 	reply(request, true, payload)
-	f.server.acceptAll(listener, serve)
+	for _, listener := range listeners {
+		f.server.acceptAll(listener, serve)
+	}
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, listener := range listeners {
+		listener.Close()
+	}
 }
 
 // acceptAll serves what arrives at a listener until it is closed.
@@ -126,34 +152,31 @@ func (s *server) acceptAll(listener net.Listener, serve func(net.Conn)) {
 	})
 }
 
-func (f *forwards) keep(key string, listener net.Listener) bool {
+func (f *forwards) keep(key string, listeners []net.Listener) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed || f.listeners[key] != nil || len(f.listeners) >= maxForwards {
 		return false
 	}
-	f.listeners[key] = listener
+	f.listeners[key] = listeners
 	return true
 }
 
 func (f *forwards) cancel(key string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	listener := f.listeners[key]
-	if listener == nil {
-		return false
-	}
+	listeners := f.listeners[key]
 	delete(f.listeners, key)
-	listener.Close()
-	return true
+	closeAll(listeners)
+	return listeners != nil
 }
 
 func (f *forwards) closeAll() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
-	for _, listener := range f.listeners {
-		listener.Close()
+	for _, listeners := range f.listeners {
+		closeAll(listeners)
 	}
 }
 
