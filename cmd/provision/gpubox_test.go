@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // gpuBox is an engine of the test's own that hands out GPUs without having
@@ -81,6 +82,17 @@ func (b *gpuBox) driver(cards int) {
 	}
 	b.stub("nvidia-smi", "#!/bin/sh\n[ $1 = -L ] && { cat <<'END'\n"+list.String()+"END\nexit; }\n"+
 		"cat <<'END'\n<nvidia_smi_log><driver_version>550.127.08</driver_version><cuda_version>12.4</cuda_version>"+report.String()+"</nvidia_smi_log>\nEND\n")
+}
+
+// driverOf is a stub nvidia-smi that says what was seen on another machine.
+func (b *gpuBox) driverOf(sample string) {
+	b.Helper()
+	archive, err := txtar.ParseFile(filepath.Join("../../hosts/testdata/nvidia-smi", sample+".txtar"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.stub("nvidia-smi", "#!/bin/sh\n[ $1 = -L ] && { cat <<'END'\n"+string(archive.Files[1].Data)+"END\nexit; }\n"+
+		"cat <<'END'\n"+string(archive.Files[0].Data)+"END\n")
 }
 
 func (b *gpuBox) startEngine() {

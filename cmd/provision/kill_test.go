@@ -67,14 +67,16 @@ func (b *gpuBox) killedAt(n int, args ...string) (died bool) {
 func TestUpFinishesWhatAKilledOneBegan(t *testing.T) {
 	const one = ", gpus: [{count: 1}]"
 	b := newGPUBox(t, 32)
-	before := b.compose("before", "master: "+one, "worker: "+one)
-	after := b.compose("after", "master: , hostname: other"+one, "worker: , mem_limit: 64m"+one)
+	two := b.compose("two", "master: "+one, "worker: "+one)
+	before := b.compose("before", "master: "+one)
+	after := b.compose("after", "master: , mem_limit: 64m"+one)
 	t.Run("killed", func(t *testing.T) {
 		for name, c := range map[string]struct {
-			before string
-			calls  int // that change something: a stop, a removal, a creation and a start for each
-		}{"new": {"", 4}, "anew": {before, 8}} {
-			for n := 1; n <= c.calls+1; n++ {
+			before, after string
+			hosts         int
+		}{"new": {"", two, 2}, "anew": {before, after, 1}} {
+			const calls = 4 // that change something: two creations and starts; a stop, a removal, a creation and a start
+			for n := 1; n <= calls+1; n++ {
 				project := fmt.Sprintf("%s%d", name, n)
 				t.Run(project, func(t *testing.T) {
 					t.Parallel()
@@ -82,15 +84,15 @@ func TestUpFinishesWhatAKilledOneBegan(t *testing.T) {
 					if c.before != "" {
 						b.mustRun("up", "-f", c.before, "-p", project)
 					}
-					if died := b.killedAt(n, "up", "-f", after, "-p", project); died != (n <= c.calls) {
+					if died := b.killedAt(n, "up", "-f", c.after, "-p", project); died != (n <= calls) {
 						t.Fatalf("killed at call %d: %v", n, died)
 					}
-					b.mustRun("up", "-f", after, "-p", project)
-					if out := b.mustRun("plan", "-f", after, "-p", project); !strings.Contains(out, "nothing to do") {
+					b.mustRun("up", "-f", c.after, "-p", project)
+					if out := b.mustRun("plan", "-f", c.after, "-p", project); !strings.Contains(out, "nothing to do") {
 						t.Errorf("the next up left something to do:\n%s", out)
 					}
-					if held := b.holders(project); len(held) != 2 {
-						t.Errorf("two hosts hold %v", held)
+					if held := b.holders(project); len(held) != c.hosts {
+						t.Errorf("%d hosts hold %v", c.hosts, held)
 					}
 				})
 			}

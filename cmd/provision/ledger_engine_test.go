@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
 
@@ -78,6 +81,68 @@ func TestManyUpsAtOnceNeverHandOutAGPUTwice(t *testing.T) {
 	}
 	if len(held) != 8 || refused != 12 {
 		t.Errorf("%d of 8 GPUs are held, and %d of 12 hosts refused", len(held), refused)
+	}
+}
+
+func TestMIGInstancesAreHandedOutOnce(t *testing.T) {
+	b := newGPUBox(t, 0)
+	b.driverOf("550_h100_mig")
+	const part = ", x-berth: {gpu: {mig: 1g.10gb}}"
+	b.mustRun("up", "-f", b.compose("lab", "a: "+part, "b: "+part), "-p", "lab")
+	held := b.holders("lab")
+	for uuid, names := range held {
+		if !strings.HasPrefix(uuid, "MIG-") || len(names) != 1 {
+			t.Errorf("%s is held by %v", uuid, names)
+		}
+	}
+	out, err := b.run("up", "-f", b.compose("third", "c: "+part), "-p", "third")
+	if err == nil || len(held) != 2 || !strings.Contains(out, "c: reserves 1 MIG 1g.10gb, but none of the machine's 2 are left") {
+		t.Errorf("%v, %v\n%s", held, err, out)
+	}
+}
+
+// Beside a container of somebody else's, a project that docker compose made is
+// taken over: off the GPU that both were given, and with its volume.
+func TestComposesContainersAreTakenOver(t *testing.T) {
+	b := newGPUBox(t, 2)
+	create := func(name string, labels map[string]string) {
+		t.Helper()
+		_, err := b.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+			Name:   name,
+			Config: &container.Config{Image: "wait", Labels: labels},
+			HostConfig: &container.HostConfig{
+				NetworkMode: "none", RestartPolicy: container.RestartPolicy{Name: "always"}, Binds: []string{"lab_data:/data"},
+				Resources: container.Resources{DeviceRequests: []container.DeviceRequest{{Count: 1, Capabilities: [][]string{{"gpu"}}}}},
+			},
+		})
+		if err == nil {
+			_, err = b.api.ContainerStart(t.Context(), name, client.ContainerStartOptions{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	create("trainer", nil)
+	create("lab-a-1", map[string]string{labelComposeProject: "lab", labelComposeService: "a"})
+	file := b.compose("lab", "a: , gpus: [{count: 1}], volumes: ['data:/data']")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, append(text, "volumes: {data: }\n"...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.mustRun("up", "-f", file, "-p", "lab")
+	result, err := b.api.ContainerInspect(t.Context(), "lab-a-1", client.ContainerInspectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := result.Container
+	if ids := c.HostConfig.DeviceRequests[0].DeviceIDs; len(ids) != 1 || !strings.HasPrefix(ids[0], "GPU-00000001") {
+		t.Errorf("beside a trainer on the first GPU it got %v", ids)
+	}
+	if len(c.Mounts) != 2 || c.Config.Labels[labelProject] != "lab" || !slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return m.Name == "lab_data" }) {
+		t.Errorf("its volume: %+v", c.Mounts)
 	}
 }
 
