@@ -74,10 +74,21 @@ func TestOnlyThePinnedHostKeyIsAccepted(t *testing.T) {
 // session with serve.
 func relayed(t *testing.T, serve func(ssh.Channel, <-chan *ssh.Request)) *ssh.Client {
 	t.Helper()
+	return ssh.NewClient(joinedTo(t, func(asked ssh.NewChannel) {
+		if channel, requests, err := asked.Accept(); err == nil {
+			go serve(channel, requests)
+		}
+	}, nil))
+}
+
+// joinedTo is a connection through the relay to a host that says hello, if it
+// has something to say, and answers each channel with open.
+func joinedTo(t *testing.T, open func(ssh.NewChannel), hello func(*ssh.ServerConn)) (ssh.Conn, <-chan ssh.NewChannel, <-chan *ssh.Request) {
+	t.Helper()
 	hostOuter, hostInner := tcpPair(t)
 	clientOuter, clientInner := tcpPair(t)
 	tasks := &session.Tasks{Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }}
-	go serveSessions(t, hostInner, serve)
+	go serveHost(t, hostInner, open, hello)
 	tasks.Go(func() { relayBetween(t, clientInner, hostOuter, tasks) })
 	conn, channels, requests, err := ssh.NewClientConn(clientOuter, "", &ssh.ClientConfig{
 		User: "dev", HostKeyCallback: ssh.InsecureIgnoreHostKey(), ClientVersion: "SSH-2.0-OpenSSH_test",
@@ -85,12 +96,27 @@ func relayed(t *testing.T, serve func(ssh.Channel, <-chan *ssh.Request)) *ssh.Cl
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := ssh.NewClient(conn, channels, requests)
 	t.Cleanup(func() {
-		client.Close()
+		conn.Close()
 		tasks.Wait()
 	})
-	return client
+	return conn, channels, requests
+}
+
+func serveHost(t *testing.T, raw net.Conn, open func(ssh.NewChannel), hello func(*ssh.ServerConn)) {
+	config := &ssh.ServerConfig{NoClientAuth: true}
+	config.AddHostKey(newSigner(t))
+	conn, channels, requests, err := ssh.NewServerConn(raw, config)
+	if err != nil {
+		return
+	}
+	if hello != nil {
+		hello(conn)
+	}
+	go ssh.DiscardRequests(requests)
+	for asked := range channels {
+		open(asked)
+	}
 }
 
 func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *session.Tasks) {
@@ -113,21 +139,6 @@ func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *session.Task
 		end{session.Conn{Conn: outer, Channels: outerChannels, Requests: outerRequests}, outerWire},
 		end{session.Conn{Conn: inner, Channels: innerChannels, Requests: innerRequests}, innerWire},
 		tasks, "the host is gone")
-}
-
-func serveSessions(t *testing.T, raw net.Conn, serve func(ssh.Channel, <-chan *ssh.Request)) {
-	config := &ssh.ServerConfig{NoClientAuth: true}
-	config.AddHostKey(newSigner(t))
-	_, channels, requests, err := ssh.NewServerConn(raw, config)
-	if err != nil {
-		return
-	}
-	go ssh.DiscardRequests(requests)
-	for asked := range channels {
-		if channel, requests, err := asked.Accept(); err == nil {
-			go serve(channel, requests)
-		}
-	}
 }
 
 func tcpPair(t *testing.T) (a, b net.Conn) {
@@ -243,74 +254,26 @@ func TestTheHostIsToldThatAChannelIsClosed(t *testing.T) {
 	}
 }
 
+func refuseAll(asked ssh.NewChannel) { asked.Reject(ssh.Prohibited, "not from here") }
+
 // What sshd says of its own keys would teach the client the container's keys
 // under the gateway's name.
 func TestTheHostsOwnKeysStayInside(t *testing.T) {
-	hostOuter, hostInner := tcpPair(t)
-	clientOuter, clientInner := tcpPair(t)
-	tasks := &session.Tasks{Panicked: func(v any, _ []byte) { t.Errorf("panic: %v", v) }}
-	tasks.Go(func() { relayBetween(t, clientInner, hostOuter, tasks) })
-	go func() {
-		config := &ssh.ServerConfig{NoClientAuth: true}
-		config.AddHostKey(newSigner(t))
-		conn, channels, requests, err := ssh.NewServerConn(hostInner, config)
-		if err != nil {
-			return
-		}
-		conn.SendRequest("hostkeys-00@openssh.com", false, nil)
-		conn.SendRequest("other@example.com", false, nil)
-		go ssh.DiscardRequests(requests)
-		for asked := range channels {
-			asked.Reject(ssh.Prohibited, "no")
-		}
-	}()
-	conn, channels, requests, err := ssh.NewClientConn(clientOuter, "", &ssh.ClientConfig{
-		User: "dev", HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	_, _, requests := joinedTo(t, refuseAll, func(host *ssh.ServerConn) {
+		host.SendRequest("hostkeys-00@openssh.com", false, nil)
+		host.SendRequest("other@example.com", false, nil)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		for range channels {
-		}
-	}()
 	if request := <-requests; request.Type != "other@example.com" {
 		t.Errorf("the client got %q", request.Type)
 	}
-	conn.Close()
 	go ssh.DiscardRequests(requests)
-	tasks.Wait()
 }
 
 func TestWhatTheHostRefusesIsRefusedWithItsReason(t *testing.T) {
-	hostOuter, hostInner := tcpPair(t)
-	clientOuter, clientInner := tcpPair(t)
-	tasks := &session.Tasks{Panicked: func(v any, _ []byte) { t.Errorf("panic: %v", v) }}
-	tasks.Go(func() { relayBetween(t, clientInner, hostOuter, tasks) })
-	go func() {
-		config := &ssh.ServerConfig{NoClientAuth: true}
-		config.AddHostKey(newSigner(t))
-		_, channels, requests, err := ssh.NewServerConn(hostInner, config)
-		if err != nil {
-			return
-		}
-		go ssh.DiscardRequests(requests)
-		for asked := range channels {
-			asked.Reject(ssh.Prohibited, "not from here")
-		}
-	}()
-	conn, channels, requests, err := ssh.NewClientConn(clientOuter, "", &ssh.ClientConfig{
-		User: "dev", HostKeyCallback: ssh.InsecureIgnoreHostKey(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := ssh.NewClient(conn, channels, requests)
-	_, _, err = client.OpenChannel("direct-tcpip", []byte(strings.Repeat("x", 10)))
+	client := ssh.NewClient(joinedTo(t, refuseAll, nil))
+	_, _, err := client.OpenChannel("direct-tcpip", []byte(strings.Repeat("x", 10)))
 	var refused *ssh.OpenChannelError
 	if !errors.As(err, &refused) || refused.Reason != ssh.Prohibited || refused.Message != "not from here" {
 		t.Errorf("got %v", err)
 	}
-	client.Close()
-	tasks.Wait()
 }

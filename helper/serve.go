@@ -119,7 +119,10 @@ func (s *server) dial(m addressMessage) {
 		return
 	}
 	defer conn.Close()
-	withFD(conn, func(fd int) error { return s.socket.send(typeDone, doneMessage{ID: m.ID}, fd) })
+	err = withFD(conn, func(fd int) error { return s.socket.send(typeDone, doneMessage{ID: m.ID}, fd) })
+	if err != nil { // nobody waits in vain
+		s.fail(m.ID, err)
+	}
 }
 
 func (s *server) listen(m addressMessage) {
@@ -132,9 +135,13 @@ func (s *server) listen(m addressMessage) {
 		listener.Close()
 		return
 	}
-	withFD(listener, func(fd int) error {
+	err = withFD(listener, func(fd int) error {
 		return s.socket.send(typeDone, doneMessage{ID: m.ID, Address: listener.Addr().String()}, fd)
 	})
+	if err != nil {
+		s.release(m.ID)
+		s.fail(m.ID, err)
+	}
 }
 
 func (s *server) signal(m signalMessage) {
@@ -186,20 +193,12 @@ func (s *server) close() {
 	}
 }
 
-// withFD calls f with the descriptor of a file, a connection or a listener,
-// and leaves it in the poller. What has none cannot cross.
+// withFD is session.WithFD for a file, a connection or a listener. What has no
+// descriptor cannot cross.
 func withFD(holder any, f func(fd int) error) error {
 	conn, ok := holder.(syscall.Conn)
 	if !ok {
 		return fmt.Errorf("%T has no descriptor", holder)
 	}
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	if err := raw.Control(func(fd uintptr) { failed = f(int(fd)) }); err != nil {
-		return err
-	}
-	return failed
+	return session.WithFD(conn, f)
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +36,7 @@ func newPipe() (read, write *os.File, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	control(write, func(fd int) error {
+	WithFD(write, func(fd int) error {
 		_, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 4*copySize)
 		return err
 	})
@@ -50,10 +51,10 @@ func (s Stdio) close() {
 	}
 }
 
-// control calls f with the file's descriptor and leaves it in the poller, as
-// File.Fd would not.
-func control(file *os.File, f func(fd int) error) error {
-	raw, err := file.SyscallConn()
+// WithFD calls f with a descriptor and leaves it in the poller, as File.Fd
+// would not.
+func WithFD(holder syscall.Conn, f func(fd int) error) error {
+	raw, err := holder.SyscallConn()
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func openPty(request Pty) (master, slave *os.File, err error) {
 // and a uint32, ended by 0 or by an opcode of 160 or more. Modes that Linux
 // does not have are passed over.
 func setModes(tty *os.File, modes string) error {
-	return control(tty, func(fd int) error {
+	return WithFD(tty, func(fd int) error {
 		termios, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 		if err != nil {
 			return err

@@ -40,7 +40,7 @@ func (o ptyOutput) Read(buf []byte) (int, error) {
 }
 
 func (o ptyOutput) readWhatIsThere(buf []byte) (n int, err error) {
-	err = control(o.master, func(fd int) error {
+	err = WithFD(o.master, func(fd int) error {
 		var err error
 		n, err = unix.Read(fd, buf)
 		return err

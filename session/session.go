@@ -238,7 +238,7 @@ func (s *session) sendBreak() bool { // RFC 4335
 	if s.process == nil || s.process.Pty == nil {
 		return false
 	}
-	return control(s.process.Pty, func(fd int) error { return unix.IoctlSetInt(fd, unix.TCSBRK, 0) }) == nil
+	return WithFD(s.process.Pty, func(fd int) error { return unix.IoctlSetInt(fd, unix.TCSBRK, 0) }) == nil
 }
 
 // stopOutput closes our end of stdout: the process gets SIGPIPE.

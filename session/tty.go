@@ -8,7 +8,7 @@ import (
 
 // SetSize sets a terminal's size; the process in its foreground gets SIGWINCH.
 func SetSize(pty *os.File, size Size) error {
-	return control(pty, func(fd int) error {
+	return WithFD(pty, func(fd int) error {
 		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{
 			Row: uint16(size.Rows), Col: uint16(size.Columns),
 			Xpixel: uint16(size.Width), Ypixel: uint16(size.Height),

@@ -27,7 +27,13 @@ func (to target) startEcho(t *testing.T, socket string) string {
 // startLocalEcho is the same here.
 func startLocalEcho(t *testing.T, args ...string) string {
 	t.Helper()
-	command := exec.Command("python3", append([]string{"testdata/echo.py"}, args...)...)
+	return startServer(t, exec.Command("python3", append([]string{"testdata/echo.py"}, args...)...))
+}
+
+// startServer starts a server that says where it listens, and ends with its
+// input.
+func startServer(t *testing.T, command *exec.Cmd) (where string) {
+	t.Helper()
 	stdin, err := command.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +49,7 @@ func startLocalEcho(t *testing.T, args ...string) string {
 		stdin.Close()
 		command.Wait()
 	})
-	where, err := bufio.NewReader(stdout).ReadString('\n')
+	where, err = bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bufio"
 	"fmt"
 	"net"
 	"os/exec"
@@ -91,25 +90,5 @@ func newMatrixTarget(t *testing.T, dir, name string, to door) matrixTarget {
 // container, and returns its port.
 func (c container) startEcho(t *testing.T) string {
 	t.Helper()
-	command := exec.Command("docker", "exec", "-i", c.name, "python3", "-c", read(t, "testdata/echo.py"))
-	stdin, err := command.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stdin.Close()
-		command.Wait()
-	})
-	port, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(port)
+	return startServer(t, exec.Command("docker", "exec", "-i", c.name, "python3", "-c", read(t, "testdata/echo.py")))
 }
