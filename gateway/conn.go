@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"berth/session"
+	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -19,7 +20,7 @@ import (
 // serve comes to them, and do not change after that.
 type conn struct {
 	server *Server
-	wire   *wire
+	wire   *wire.Conn
 	log    *slog.Logger
 	tasks  *session.Tasks
 
@@ -30,7 +31,7 @@ type conn struct {
 func newConn(s *Server, raw net.Conn) *conn {
 	c := &conn{
 		server: s,
-		wire:   newWire(raw),
+		wire:   wire.New(raw),
 		log:    s.Log.With("conn", rand.Text()[:8], "remote", raw.RemoteAddr().String()),
 	}
 	c.authenticated = sync.OnceFunc(func() { s.strangers.release(raw.RemoteAddr()) })
