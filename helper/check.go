@@ -12,19 +12,14 @@ import (
 // A socketKind is what a socket from a container must be before it is used.
 // Reading something else could hold a thread, or mean something else.
 type socketKind struct {
-	domains   []int
-	kind      int
-	listening bool
+	domains []int
+	kind    int
 }
 
-func farEnd() socketKind { return socketKind{[]int{unix.AF_UNIX}, unix.SOCK_SEQPACKET, false} }
+func farEnd() socketKind { return socketKind{[]int{unix.AF_UNIX}, unix.SOCK_SEQPACKET} }
 
 func connected(network string) socketKind {
-	return socketKind{domains(network), unix.SOCK_STREAM, false}
-}
-
-func listening(network string) socketKind {
-	return socketKind{domains(network), unix.SOCK_STREAM, true}
+	return socketKind{domains(network), unix.SOCK_STREAM}
 }
 
 func domains(network string) []int {
@@ -51,7 +46,7 @@ func checkSocket(file *os.File, want socketKind) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(want.domains, domain) || kind != want.kind || (accepting == 1) != want.listening {
+		if !slices.Contains(want.domains, domain) || kind != want.kind || accepting != 0 {
 			return fmt.Errorf("a socket of another kind came (domain %d, type %d)", domain, kind)
 		}
 		return unix.SetNonblock(fd, true)

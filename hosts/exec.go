@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"berth/helper"
-	"berth/session"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+	"golang.org/x/crypto/ssh"
 )
 
 const (
@@ -28,25 +28,28 @@ const (
 	maxComplaint = 4 << 10
 )
 
-// openExec opens a machine in a container, as an account of it; "" is the one
-// that the container itself runs as.
-func (d *Directory) openExec(ctx context.Context, host Host, account string) (session.Machine, error) {
+// openExec opens a container, as an account of it; "" is the one that the
+// container itself runs as.
+func (d *Directory) openExec(ctx context.Context, host Host, account string, env []string) (Route, error) {
 	found, err := d.running(ctx, host)
 	if err != nil {
-		return nil, err
+		return Route{}, err
 	}
-	machine, err := d.helpers.machine(ctx, helperKey{host.Container, account}, func() (*helper.Client, error) {
+	opened, err := d.helpers.open(ctx, helperKey{host.Container, account}, env, func() (*helper.Client, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
 		return d.startHelper(ctx, found, account)
 	})
-	if err == nil {
-		return machine, nil
+	switch {
+	case err == nil && opened.Machine != nil:
+		return Route{Machine: opened.Machine}, nil
+	case err == nil:
+		return Route{Sshd: &Sshd{Conn: opened.Server, Host: host.Name, HostKeys: []ssh.PublicKey{opened.HostKey}, Patience: brief}}, nil
 	}
 	if _, gone := d.running(ctx, host); gone != nil { // meanwhile
-		return nil, gone
+		return Route{}, gone
 	}
-	return nil, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
+	return Route{}, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
 }
 
 func as(account string) string {
@@ -60,7 +63,11 @@ func as(account string) string {
 // made, or else from a file that is written through an exec and removes itself.
 func (d *Directory) startHelper(ctx context.Context, found container.InspectResponse, account string) (*helper.Client, error) {
 	if mounted(found) {
-		started, err := d.execHelper(ctx, found.ID, account, path.Join(HelperMount, d.self.name), "helper", "run")
+		command := []string{path.Join(HelperMount, d.self.name), "helper", "run"}
+		if d.meetings != nil {
+			command = append(command, "--socket", path.Join(HelperMount, d.meetings.Name()))
+		}
+		started, err := d.execHelper(ctx, found.ID, account, command...)
 		if err == nil || !errors.Is(err, errNoSuchFile) {
 			return started, err
 		}
@@ -90,11 +97,15 @@ func (d *Directory) execHelper(ctx context.Context, id, account string, command 
 	if err != nil {
 		return nil, err
 	}
-	defer exec.close()
-	met, err := helper.Meet(exec.in, exec.out, func() (int, error) { return d.pidOf(ctx, exec.id) })
+	started := helper.Started{In: exec.in, Out: exec.out, Close: exec.close}
+	if d.isLocal() {
+		started.PID = func() (int, error) { return d.pidOf(ctx, exec.id) }
+	}
+	met, err := d.meetings.Meet(started)
 	if errors.Is(err, helper.ErrNotStarted) {
 		return nil, exec.explain(err)
 	}
+	exec.detach()
 	return met, err
 }
 
@@ -174,6 +185,7 @@ type attachedExec struct {
 	out     *io.PipeReader
 	closeIn func()
 	close   func()
+	detach  func() bool // from the context that it was started with
 
 	copied    chan struct{} // closed when there is no more output
 	complaint *limitedBuffer
@@ -193,18 +205,19 @@ func (d *Directory) exec(ctx context.Context, id, account string, command ...str
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, attached.Close)
+	detach := context.AfterFunc(ctx, attached.Close)
 	out, outWriter := io.Pipe()
 	e := &attachedExec{
 		id:        created.ID,
 		in:        attached.Conn,
 		out:       out,
 		closeIn:   func() { attached.CloseWrite() },
+		detach:    detach,
 		copied:    make(chan struct{}),
 		complaint: &limitedBuffer{max: maxComplaint},
 	}
 	e.close = func() {
-		stop()
+		detach()
 		attached.Close()
 		out.Close()
 		<-e.copied
