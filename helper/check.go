@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 
+	"berth/session"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -60,21 +62,12 @@ func ptyMaster(file *os.File) (*os.File, error) {
 		return nil, errors.New("no descriptor came")
 	}
 	defer file.Close()
-	var master *os.File
 	err := withFD(file, func(fd int) error {
-		if _, err := unix.IoctlGetInt(fd, unix.TIOCGPTN); err != nil {
-			return fmt.Errorf("not a pty's master: %w", err)
-		}
-		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		if err := unix.SetNonblock(dup, true); err != nil {
-			unix.Close(dup)
-			return err
-		}
-		master = os.NewFile(uintptr(dup), "pty")
-		return nil
+		_, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+		return err
 	})
-	return master, err
+	if err != nil {
+		return nil, fmt.Errorf("not a pty's master: %w", err)
+	}
+	return session.Pollable(file, "pty")
 }

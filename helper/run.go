@@ -28,7 +28,7 @@ func Run(gatewaySocket string, removeSelf bool) error {
 		removeExecutable()
 	}
 	keepDescriptors()
-	in, err := pollable(os.Stdin)
+	in, err := session.Pollable(os.Stdin, "stdin")
 	if err != nil {
 		return err
 	}
@@ -216,18 +216,6 @@ func announce(standard streams, hello helloMessage) (met, error) {
 		return met{}, err
 	}
 	return met{control: control}, control.send(typeHello, hello)
-}
-
-// pollable is the same file again, whose Close ends a Read.
-func pollable(file *os.File) (*os.File, error) {
-	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return nil, os.NewSyscallError("dup", err)
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	return os.NewFile(uintptr(fd), file.Name()), nil
 }
 
 // leaveStreams closes the standard streams for everyone at the other end, and

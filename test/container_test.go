@@ -104,9 +104,15 @@ func (c container) run(t *testing.T, command ...string) string {
 // outlivesItsGateway kills another gateway to the same container.
 func (c container) outlivesItsGateway(t *testing.T) {
 	g := startGateway(t, t.TempDir(), c.config(t))
-	files, err := filepath.Glob(filepath.Join(stateOf(c.dir), "helper", "*"))
+	g.diesWithItsSessions(t, g.target(t, "exec", "dev+lab", c.key), helperFile(t, c.dir))
+}
+
+// helperFile is what a gateway with its state below dir has containers run.
+func helperFile(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(stateOf(dir), "helper", strings.Repeat("?", 64)))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("helpers for containers: %q, %v", files, err)
 	}
-	g.diesWithItsSessions(t, g.target(t, "exec", "dev+lab", c.key), files[0])
+	return files[0]
 }
