@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +50,9 @@ func (d *Directory) openExec(ctx context.Context, host Host, account string, env
 	if _, gone := d.running(ctx, host); gone != nil { // meanwhile
 		return Route{}, gone
 	}
+	if errors.Is(err, errSilent) { // the engine may not have noticed yet
+		return Route{}, soon(unreachable(host.Name, "ends whatever is started in it: see docker logs "+found.Name[1:], err), patience(found))
+	}
 	return Route{}, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
 }
 
@@ -88,8 +92,13 @@ func mounted(found container.InspectResponse) bool {
 	return false
 }
 
-// errNoSuchFile is the engine's word for a command that is not there.
-var errNoSuchFile = errors.New("the helper is not there")
+var (
+	// errNoSuchFile is the engine's word for a command that is not there.
+	errNoSuchFile = errors.New("the helper is not there")
+
+	// errSilent is an exec that ended and said nothing.
+	errSilent = errors.New("the helper ended without a word")
+)
 
 // execHelper runs a helper and meets it.
 func (d *Directory) execHelper(ctx context.Context, id, account string, command ...string) (*helper.Client, error) {
@@ -103,7 +112,7 @@ func (d *Directory) execHelper(ctx context.Context, id, account string, command 
 	}
 	met, err := d.meetings.Meet(started)
 	if errors.Is(err, helper.ErrNotStarted) {
-		return nil, exec.explain(err)
+		return nil, exec.explain()
 	}
 	exec.detach()
 	return met, err
@@ -130,14 +139,17 @@ func (d *Directory) pidOf(ctx context.Context, execID string) (int, error) {
 	}
 }
 
-// writeScript writes standard input to a file that the account may execute,
-// where it finds a directory that lets it, and prints its path.
+// writeScript writes standard input, of which the size is given, to a file that
+// the account may execute, where it finds a directory that lets it, and prints
+// its path.
 const writeScript = `umask 077
 for parent in /run /var/tmp /tmp /dev/shm "$HOME" /; do
 	dir=$(mktemp -d "$parent/.berth-XXXXXX" 2>/dev/null) || continue
 	if printf '#!/bin/sh\n' >"$dir/try" && chmod 700 "$dir/try" && "$dir/try" 2>/dev/null; then
 		rm -f "$dir/try"
-		cat >"$dir/helper" && chmod 700 "$dir/helper" && echo "$dir/helper" && exit 0
+		cat >"$dir/helper" && [ "$(wc -c <"$dir/helper")" -eq "$1" ] && chmod 700 "$dir/helper" && echo "$dir/helper" && exit 0
+		rm -rf "$dir"
+		exit 1 # what was read is gone
 	fi
 	rm -rf "$dir"
 done
@@ -148,16 +160,20 @@ exit 1`
 // input: never through the archive API, which follows the container's own
 // links (CVE-2026-41567 and kin).
 func (d *Directory) writeHelper(ctx context.Context, id, account string) (string, error) {
-	exec, err := d.exec(ctx, id, account, "sh", "-c", writeScript)
-	if err != nil {
-		return "", err
-	}
-	defer exec.close()
 	file, err := os.Open(selfPath)
 	if err != nil {
 		return "", err
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return "", err
+	}
+	exec, err := d.exec(ctx, id, account, "sh", "-c", writeScript, "sh", strconv.FormatInt(info.Size(), 10))
+	if err != nil {
+		return "", err
+	}
+	defer exec.close()
 	sent := make(chan struct{})
 	go func() { // an exec that failed takes no input, and says why meanwhile
 		defer close(sent)
@@ -171,7 +187,7 @@ func (d *Directory) writeHelper(ctx context.Context, id, account string) (string
 	if err == nil && path.IsAbs(written) {
 		return written, nil
 	}
-	err = exec.explain(errors.New("the helper could not be written into the container"))
+	err = exec.explain()
 	if errors.Is(err, errNoSuchFile) {
 		return "", errors.New("its image has no sh to bring the helper in with; provision would mount it")
 	}
@@ -232,26 +248,39 @@ func (d *Directory) exec(ctx context.Context, id, account string, command ...str
 	return e, nil
 }
 
-// explain says what the exec printed, if it did: there the engine says why.
-func (e *attachedExec) explain(err error) error {
+// explain says what the exec printed: there the engine says why.
+func (e *attachedExec) explain() error {
 	e.out.Close()
 	select {
 	case <-e.copied:
 	case <-time.After(time.Second):
 	}
-	said := e.complaint.String()
+	said := e.complaint.line()
 	switch {
+	case said == "":
+		return errSilent
 	case strings.Contains(said, "no such file or directory") || strings.Contains(said, "executable file not found"):
 		return fmt.Errorf("%w: %s", errNoSuchFile, said)
 	case strings.Contains(said, "exec format error"):
 		return errors.New("its image is for another processor architecture than the gateway's")
-	case said != "":
-		return errors.New(said)
+	case tooManyProcesses(said):
+		return errors.New("it has as many processes as it may have (pids limit)")
 	}
-	return err
+	return errors.New(said)
 }
 
-// limitedBuffer keeps the beginning of what is written to it, as one line.
+// tooManyProcesses knows how the kernel's EAGAIN is told by the engine's
+// runtime, by the helper's, and by a shell.
+func tooManyProcesses(said string) bool {
+	for _, word := range []string{"resource temporarily unavailable", "failed to create new os thread", "cannot fork", "can't fork"} {
+		if strings.Contains(strings.ToLower(said), word) {
+			return true
+		}
+	}
+	return false
+}
+
+// limitedBuffer keeps the beginning of what is written to it.
 type limitedBuffer struct {
 	max int
 
@@ -266,8 +295,10 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (b *limitedBuffer) String() string {
+// line is the first line of it.
+func (b *limitedBuffer) line() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return strings.Join(strings.Fields(strings.ToValidUTF8(b.buf.String(), "?")), " ")
+	line, _, _ := strings.Cut(strings.TrimSpace(b.buf.String()), "\n")
+	return strings.Join(strings.Fields(strings.ToValidUTF8(line, "?")), " ")
 }

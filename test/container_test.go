@@ -1,7 +1,6 @@
 package test
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -44,10 +43,7 @@ func TestContainer(t *testing.T) {
 func startContainer(t *testing.T) container {
 	t.Helper()
 	need(t, "ssh", "ssh-keygen", "docker")
-	base := cmp.Or(os.Getenv(envBase), "berth-test/debian:12")
-	if out, err := exec.Command("docker", "image", "inspect", base).CombinedOutput(); err != nil {
-		missing(t, fmt.Sprintf("no base image %s ($%s): %s", base, envBase, out))
-	}
+	base := baseImage(t)
 	if out, err := build("provision"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -61,6 +57,22 @@ func startContainer(t *testing.T) container {
 	t.Cleanup(func() { must(t, provision("down")) })
 	must(t, provision("up"))
 	return container{dir: dir, key: makeKey(t, dir, "id"), host: project, name: project + "-master-1"}
+}
+
+// baseImage is the image that envBase names, or else one that is left of the
+// last make test.
+func baseImage(t *testing.T) string {
+	t.Helper()
+	if base := os.Getenv(envBase); base != "" {
+		must(t, exec.Command("docker", "image", "inspect", base))
+		return base
+	}
+	out, err := exec.Command("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=berth-base:*").CombinedOutput()
+	base, _, _ := strings.Cut(string(out), "\n")
+	if err != nil || base == "" {
+		missing(t, fmt.Sprintf("no base image (make test makes one; $%s names another): %s", envBase, out))
+	}
+	return base
 }
 
 func (c container) config(t *testing.T) string {
