@@ -71,16 +71,16 @@ func (d *Directory) startHelper(ctx context.Context, found container.InspectResp
 		if d.meetings != nil {
 			command = append(command, "--socket", path.Join(HelperMount, d.meetings.Name()))
 		}
-		started, err := d.execHelper(ctx, found.ID, account, command...)
+		started, err := d.execHelper(ctx, found, account, command...)
 		if err == nil || !errors.Is(err, errNoSuchFile) {
 			return started, err
 		}
 	}
-	written, err := d.writeHelper(ctx, found.ID, account)
+	written, err := d.writeHelper(ctx, found, account)
 	if err != nil {
 		return nil, err
 	}
-	return d.execHelper(ctx, found.ID, account, written, "helper", "run", "--remove-self")
+	return d.execHelper(ctx, found, account, written, "helper", "run", "--remove-self")
 }
 
 func mounted(found container.InspectResponse) bool {
@@ -101,8 +101,8 @@ var (
 )
 
 // execHelper runs a helper and meets it.
-func (d *Directory) execHelper(ctx context.Context, id, account string, command ...string) (*helper.Client, error) {
-	exec, err := d.exec(ctx, id, account, command...)
+func (d *Directory) execHelper(ctx context.Context, in container.InspectResponse, account string, command ...string) (*helper.Client, error) {
+	exec, err := d.exec(ctx, in, account, command...)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ exit 1`
 // writeHelper writes this program into a container over an exec's standard
 // input: never through the archive API, which follows the container's own
 // links (CVE-2026-41567 and kin).
-func (d *Directory) writeHelper(ctx context.Context, id, account string) (string, error) {
+func (d *Directory) writeHelper(ctx context.Context, in container.InspectResponse, account string) (string, error) {
 	file, err := os.Open(selfPath)
 	if err != nil {
 		return "", err
@@ -169,7 +169,7 @@ func (d *Directory) writeHelper(ctx context.Context, id, account string) (string
 	if err != nil {
 		return "", err
 	}
-	exec, err := d.exec(ctx, id, account, "sh", "-c", writeScript, "sh", strconv.FormatInt(info.Size(), 10))
+	exec, err := d.exec(ctx, in, account, "sh", "-c", writeScript, "sh", strconv.FormatInt(info.Size(), 10))
 	if err != nil {
 		return "", err
 	}
@@ -207,9 +207,10 @@ type attachedExec struct {
 	complaint *limitedBuffer
 }
 
-func (d *Directory) exec(ctx context.Context, id, account string, command ...string) (*attachedExec, error) {
-	created, err := d.engine.ExecCreate(ctx, id, client.ExecCreateOptions{
+func (d *Directory) exec(ctx context.Context, in container.InspectResponse, account string, command ...string) (*attachedExec, error) {
+	created, err := d.engine.ExecCreate(ctx, in.ID, client.ExecCreateOptions{
 		User:        account,
+		Env:         without(in.Config.Env),
 		Cmd:         command,
 		WorkingDir:  "/",
 		AttachStdin: true, AttachStdout: true, AttachStderr: true,
@@ -246,6 +247,20 @@ func (d *Directory) exec(ctx context.Context, id, account string, command ...str
 		attached.Close() // after an exec that failed, the engine reads no input and says nothing
 	}()
 	return e, nil
+}
+
+// without takes out of an exec what was meant for the container's entrypoint:
+// the passwords of other accounts, and what provision set. To the engine a name
+// without a value is a variable that is not to be there.
+func without(env []string) []string {
+	var names []string
+	for _, variable := range env {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.Contains(name, "PASSWORD") || strings.HasPrefix(name, "BERTH_") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // explain says what the exec printed: there the engine says why.

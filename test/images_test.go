@@ -58,6 +58,9 @@ func imageCases() []imageCase {
 		{name: "environment of the image", run: []string{"--env", "CUDA_HOME=/usr/local/cuda", "--env", "LD_LIBRARY_PATH=/opt/lib"}, account: "root",
 			script: `ssh h 'echo $CUDA_HOME $LD_LIBRARY_PATH'`, want: result{stdout: "/usr/local/cuda /opt/lib\n"}},
 
+		{name: "passwords of other accounts", run: []string{"--env", "ROOT_PASSWORD=secret"}, mounted: true, account: "4321",
+			script: `ssh h 'cat /proc/$PPID/environ; env' | grep -ac secret`, want: result{stdout: "0\n", exit: 1}},
+
 		{name: "network none", run: []string{"--network", "none"}, mounted: true, account: "root", script: forwardBack, want: result{stdout: "THERE AND BACK\n"}},
 		{name: "network host", run: []string{"--network", "host"}, mounted: true, account: "root", script: forwardBack, want: result{stdout: "THERE AND BACK\n"}},
 
