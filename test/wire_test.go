@@ -31,7 +31,7 @@ func (to target) with(t *testing.T, dir, name string, options ...string) target 
 	config := filepath.Join(dir, name+".ssh_config")
 	own := read(t, filepath.Join(dir, to.name+".ssh_config"))
 	write(t, config, 0o600, "Host h\n"+strings.Join(options, "\n")+"\n"+own)
-	return target{name, wrapClients(t, filepath.Join(dir, name+".clients"), config)}
+	return target{name, to.door, wrapClients(t, filepath.Join(dir, name+".clients"), config)}
 }
 
 // smallOracle leaves out what moves megabytes.
