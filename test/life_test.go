@@ -38,9 +38,12 @@ func TestLife(t *testing.T) {
 		m := startMachine(t)
 		m.gateway.diesWithItsSessions(t, m.local, program("gateway"))
 	})
-	t.Run("connections_leave_no_descriptors", func(t *testing.T) {
+	t.Run("connections_leave_nothing_behind", func(t *testing.T) {
+		idle := startMachine(t)
+		idle.gateway.enter(t, idle.doors())
+		least := idle.gateway.goroutines(t)
 		m := startMachine(t)
-		m.gateway.keepsNoDescriptors(t, m.doors())
+		m.gateway.leavesNothing(t, m.doors(), least, program("gateway"))
 	})
 }
 
@@ -107,22 +110,17 @@ func helpers(t *testing.T, file string) []int {
 	return found
 }
 
-// keepsNoDescriptors makes 200 connections of all kinds, cut ones among them,
-// and wants as many descriptors open then as before.
-func (g *gateway) keepsNoDescriptors(t *testing.T, doors []target) {
-	for _, to := range doors {
-		to.want(t, "ssh h true", "") // helpers are up from here on
-	}
-	watched := append(helpers(t, program("gateway")), g.command.Process.Pid)
-	await(t, "the first connections to go", func() bool { return g.connections(t) == 0 })
+// leavesNothing makes connections of all kinds, most of them cut, and wants as
+// many descriptors open then as before, and no more goroutines than there are
+// at the least.
+func (g *gateway) leavesNothing(t *testing.T, doors []target, least []string, helperFile string) {
+	g.enter(t, doors) // helpers are up from here on
+	watched := append(helpers(t, helperFile), g.command.Process.Pid)
 	before := descriptors(t, watched)
 	var all sync.WaitGroup
-	for range 2 {
-		all.Go(func() {
-			for _, to := range doors {
-				to.comeAndGo(t, g.address)
-			}
-		})
+	for _, to := range doors {
+		all.Go(func() { to.comeAndGo(t, load(5, 25)) })
+		all.Go(func() { to.cutAtRandom(t, load(100, 1000)) })
 	}
 	all.Wait()
 	after := 0
@@ -134,11 +132,39 @@ func (g *gateway) keepsNoDescriptors(t *testing.T, doors []target) {
 	if after == 0 {
 		t.Error("nothing was counted")
 	}
+	g.enter(t, doors) // what had only to return has done so by then
+	if left := g.goroutines(t); len(left) != len(least) || len(least) == 0 {
+		t.Errorf("%d goroutines are left, %d are there at the least:\n%s", len(left), len(least), strings.Join(left, "\n\n"))
+	}
 }
 
-// comeAndGo makes 50 connections.
-func (to target) comeAndGo(t *testing.T, address string) {
-	for range 10 {
+// enter makes one connection to each door, which has ended when it returns.
+func (g *gateway) enter(t *testing.T, doors []target) {
+	t.Helper()
+	for _, to := range doors {
+		to.want(t, "ssh h true", "")
+	}
+	await(t, "the connections to go", func() bool { return g.connections(t) == 0 })
+}
+
+// goroutines are those in Berth's own code and in SSH's. The gateway has to
+// end to tell them.
+func (g *gateway) goroutines(t *testing.T) []string {
+	t.Helper()
+	before := len(g.log(t))
+	g.signal(syscall.SIGQUIT)
+	await(t, "the gateway to end", func() bool { return isClosed(g.ended) })
+	stacks := strings.Split(g.log(t)[before:], "\n\n")
+	return slices.DeleteFunc(stacks, func(stack string) bool {
+		own := strings.Contains(stack, "\nberth/") || strings.Contains(stack, "\ngolang.org/x/crypto/ssh.")
+		return !strings.HasPrefix(stack, "goroutine ") || !own
+	})
+}
+
+// comeAndGo makes five connections with OpenSSH's clients, so often, and as
+// many that are none.
+func (to target) comeAndGo(t *testing.T, times int) {
+	for range times {
 		to.want(t, `
 			ssh h true
 			ssh -tt h true </dev/null
@@ -146,7 +172,7 @@ func (to target) comeAndGo(t *testing.T, address string) {
 			ssh -W 127.0.0.1:1 h </dev/null 2>/dev/null
 			ssh -R 0:127.0.0.1:1 -tt h 'sleep 1000' </dev/null >/dev/null 2>&1 & sleep 0.2; kill -9 $!; wait $! 2>/dev/null
 			:`, "")
-		if conn, err := net.Dial("tcp", address); err == nil {
+		if conn, err := net.Dial("tcp", to.address); err == nil {
 			conn.Write([]byte("SSH-2.0-cut\r\n\x00"))
 			conn.Close()
 		}
