@@ -37,6 +37,7 @@ func TestContainer(t *testing.T) {
 		t.Run(to.name+"/gateway's_loopback_is_out_of_reach", to.isolated)
 		t.Run(to.name+"/container_is_restarted", func(t *testing.T) { c.restarts(t, to) })
 	}
+	t.Run("connections_leave_nothing_behind", c.keepsNothing)
 	t.Run("engine_is_late", c.survivesItsEngine)
 	t.Run("gateway_is_killed", c.outlivesItsGateway)
 }
@@ -105,9 +106,27 @@ func (c container) run(t *testing.T, command ...string) string {
 // outlivesItsGateway kills another gateway to the same container.
 func (c container) outlivesItsGateway(t *testing.T) {
 	g := startGateway(t, t.TempDir(), c.config(t))
+	g.diesWithItsSessions(t, g.target(t, "exec", "dev+lab", c.key), c.helperFile(t))
+}
+
+func (c container) helperFile(t *testing.T) string {
+	t.Helper()
 	files, err := filepath.Glob(filepath.Join(stateOf(c.dir), "helper", "*"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("helpers for containers: %q, %v", files, err)
 	}
-	g.diesWithItsSessions(t, g.target(t, "exec", "dev+lab", c.key), files[0])
+	return files[0]
+}
+
+// keepsNothing asks two more gateways to the same container.
+func (c container) keepsNothing(t *testing.T) {
+	start := func() (*gateway, []target) {
+		g := startGateway(t, t.TempDir(), c.config(t))
+		return g, []target{g.target(t, "exec", "dev+lab", c.key)}
+	}
+	idle, doors := start()
+	idle.enter(t, doors)
+	least := idle.goroutines(t)
+	g, doors := start()
+	g.leavesNothing(t, doors, least, c.helperFile(t))
 }

@@ -14,8 +14,7 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 )
 
-// connectionKind is a way to use a connection, again and again until an error
-// tells that it is over.
+// connectionKind is a way to use a connection. An error tells that it is over.
 type connectionKind struct {
 	name string
 	use  func(*ssh.Client) error
