@@ -81,9 +81,8 @@ func (to target) forwards(t *testing.T) {
 	})
 	t.Run("remote_port_in_use", func(t *testing.T) {
 		t.Parallel()
-		port := freePort(t)
-		to.forward(t, "-R", port+":127.0.0.1:1")
-		script := `ssh -o ExitOnForwardFailure=yes -R $PORT:127.0.0.1:1 h true`
+		port := to.forward(t, "-R", "127.0.0.1:0:127.0.0.1:1").allocatedPort(t)
+		script := `ssh -o ExitOnForwardFailure=yes -R 127.0.0.1:$PORT:127.0.0.1:1 h true`
 		got := to.run(t, script, "PORT="+port)
 		if got.exit != 255 || !strings.Contains(got.stderr, "remote port forwarding failed for listen port") {
 			t.Errorf("%s: exit %d, stderr %s", script, got.exit, brief(got.stderr))

@@ -13,6 +13,7 @@ func suite(t *testing.T, targets []target) {
 			t.Run("files", to.files)
 			t.Run("multiplexing", to.multiplexing)
 			t.Run("forwards", to.forwards)
+			t.Run("traces", to.traces)
 		})
 	}
 }
