@@ -14,6 +14,7 @@ func suite(t *testing.T, targets []target) {
 			t.Run("multiplexing", to.multiplexing)
 			t.Run("forwards", to.forwards)
 			t.Run("traces", to.traces)
+			t.Run("protocol", to.protocol)
 		})
 	}
 }
