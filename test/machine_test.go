@@ -18,6 +18,9 @@ func TestMachine(t *testing.T) {
 	m := startMachine(t)
 	suite(t, []target{m.sshd, m.relay, m.local})
 	guards(t, m.doors())
+	for _, to := range []target{m.sshd, m.relay} {
+		t.Run(to.name+"/x11", to.x11)
+	}
 }
 
 // machine is this machine with its doors.
@@ -85,6 +88,7 @@ Subsystem sftp /usr/lib/openssh/sftp-server
 MaxSessions 100
 MaxStartups 100:30:200
 PrintMotd no
+X11Forwarding yes
 LogLevel ERROR
 PrintLastLog no
 `, port, hostKey, key))
