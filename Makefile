@@ -14,7 +14,7 @@ demo: build ## try it: two hosts behind one port, removed again (ARGS=--once: on
 test: ## every test, against a real Docker engine and OpenSSH
 	@scripts/setup-test scripts/test
 
-clients: ## every client and editor of docs/clients.md (about 10 minutes)
+clients: ## every client and editor of docs/clients.md (about 20 minutes)
 	@BERTH_CLIENTS=all scripts/setup-test scripts/clients
 
 soak: ## what takes long: 8 GiB by one scp, 200 slow readers, a thousand cut connections
