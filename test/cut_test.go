@@ -48,7 +48,8 @@ func (to target) cutOne(t *testing.T, kind connectionKind) bool {
 		return false
 	}
 	defer raw.Close()
-	raw.SetDeadline(time.Now().Add(3 * patience))
+	deadline := time.Now().Add(3 * patience)
+	raw.SetDeadline(deadline)
 	client, err := to.logIn(t, &cut{Conn: raw, left: randomSize()})
 	if err != nil {
 		return false
@@ -59,8 +60,8 @@ func (to target) cutOne(t *testing.T, kind connectionKind) bool {
 	}
 	raw.Close()
 	client.Wait()
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("%s: was not cut: %v", kind.name, err)
+	if time.Now().After(deadline) {
+		t.Errorf("%s: stalled, then %v", kind.name, err)
 	}
 	return true
 }
