@@ -221,6 +221,7 @@ func (j *joined) session(outer, inner channel) {
 		defer close(exit)
 		j.passOutward(inner, outer, exit)
 	})
+	<-started // nothing goes before the answer that it follows
 	session.Output{
 		Channel: outer, Stdout: inner, Stderr: inner.Stderr(),
 		Exit: exit, InputEnded: inputEnded, Ready: j.client.wire.Ready,

@@ -15,7 +15,9 @@ func suite(t *testing.T, targets []target) {
 			t.Run("forwards", to.forwards)
 			t.Run("traces", to.traces)
 			t.Run("protocol", to.protocol)
-			t.Run("jump", func(t *testing.T) { to.jump(t, targets[0].door) })
+			if targets[0].name == "sshd" { // which can be reached from there
+				t.Run("jump", func(t *testing.T) { to.jump(t, targets[0].door) })
+			}
 		})
 	}
 }
