@@ -19,11 +19,11 @@ import (
 // one that compose builds, or one that is pulled.
 type wantedImage struct {
 	ref  string
-	base string // what the host image is made from; "" where it is not the host image
-	make *build // nil: it is pulled
+	base string  // what the host image is made from; "" where it is not the host image
+	make *recipe // nil: it is pulled
 }
 
-type build struct {
+type recipe struct {
 	context func(io.Writer) error // writes the tar
 	options client.ImageBuildOptions
 }
@@ -52,7 +52,7 @@ func hostImage(base string) (wantedImage, error) {
 	return wantedImage{
 		ref:  image.Tag(base),
 		base: reference.FamiliarString(reference.TagNameOnly(named)),
-		make: &build{writeHostContext, client.ImageBuildOptions{BuildArgs: map[string]*string{"BASE": &base}}},
+		make: &recipe{writeHostContext, client.ImageBuildOptions{BuildArgs: map[string]*string{"BASE": &base}}},
 	}, nil
 }
 
@@ -96,6 +96,6 @@ func (p *project) builtImage(c types.ServiceConfig) (wantedImage, error) {
 	}
 	return wantedImage{
 		ref:  p.Name + "-" + c.Name + ":" + hex.EncodeToString(hash.Sum(nil))[:12],
-		make: &build{context, options},
+		make: &recipe{context, options},
 	}, nil
 }
