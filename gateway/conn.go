@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"berth/hosts"
 	"berth/session"
 
 	"golang.org/x/crypto/ssh"
@@ -74,9 +75,9 @@ func (c *conn) serve(ctx context.Context) {
 	c.log.Info("entered", "route", reached.host.Route, "account", reached.account, "container", short(reached.host.Container))
 	began := time.Now()
 	if reached.sshd != nil { // RFC 4254, until either side is gone
-		c.join(client, *reached.sshd, lost(name))
+		c.join(client, *reached.sshd, grant.User(), lost(name))
 	} else {
-		c.be(ctx, client, reached.machine, lost(name))
+		c.be(ctx, client, reached.machine, grant.User(), lost(name))
 	}
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
 }
@@ -85,10 +86,10 @@ func (c *conn) serve(ctx context.Context) {
 func lost(host string) string { return fmt.Sprintf("berth: host %q has gone away", host) }
 
 // be serves the client from a machine.
-func (c *conn) be(ctx context.Context, client session.Conn, machine session.Machine, lost string) {
+func (c *conn) be(ctx context.Context, client session.Conn, machine session.Machine, person, lost string) {
 	defer machine.Close()
 	session.Serve(ctx, client, machine, session.Options{
-		Env:   c.environment(),
+		Env:   append(c.environment(), hosts.EnvUser+"="+person),
 		Ready: c.wire.Ready,
 		Lost:  lost,
 		Log:   c.log,

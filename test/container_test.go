@@ -34,6 +34,7 @@ func TestContainer(t *testing.T) {
 	guards(t, targets[1:])
 	for _, to := range targets[1:] {
 		t.Run(to.name+"/gateway's_loopback_is_out_of_reach", to.isolated)
+		t.Run(to.name+"/sessions_know_the_user", to.knowsTheUser)
 		t.Run(to.name+"/container_is_restarted", func(t *testing.T) { c.restarts(t, to) })
 	}
 	t.Run("engine_is_late", c.survivesItsEngine)
