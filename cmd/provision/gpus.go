@@ -70,7 +70,7 @@ func showGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	states := gpuStates(m.gpus.GPUs, containers, processTable{"/proc"})
+	states := gpuStates(m.gpus.GPUs, containers, processesHere(api))
 	if asJSON {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
@@ -116,8 +116,9 @@ type gpuProcess struct {
 	Memory    int64  `json:"memory"`
 	Container string `json:"container,omitempty"` // "": a process of the machine itself
 	Host      string `json:"host,omitempty"`
-	User      string `json:"user,omitempty"` // the account that logged in by ssh
-	Foreign   bool   `json:"foreign"`        // of nobody who holds the GPU
+	User      string `json:"user,omitempty"`    // of the gateway
+	Account   string `json:"account,omitempty"` // of the ssh session
+	Foreign   bool   `json:"foreign"`           // of nobody who holds the GPU
 }
 
 func gpuStates(gpus []hosts.GPU, containers []existing, table processTable) []gpuState {
@@ -210,10 +211,8 @@ func (h gpuHolder) String() string {
 
 func (p gpuProcess) String() string {
 	text := fmt.Sprintf("%s %d", program(p.Name), p.PID)
-	for _, name := range []string{p.User, p.Host} {
-		if name != "" {
-			text += " " + name
-		}
+	if login := p.login(); login != "" {
+		text += " " + login
 	}
 	switch {
 	case p.Container == "":
@@ -222,6 +221,18 @@ func (p gpuProcess) String() string {
 		text += " in " + p.Container
 	}
 	return text
+}
+
+// login is what is known of user+account@host, as the gateway's logins are written.
+func (p gpuProcess) login() string {
+	text := strings.Trim(p.User+"+"+p.Account, "+")
+	switch {
+	case p.Host == "" || text == "":
+		return text + p.Host
+	case p.Account == "":
+		return text + "+" + p.Host
+	}
+	return text + "@" + p.Host
 }
 
 func memoryText(s gpuState) string {
