@@ -30,12 +30,12 @@ type recipe struct {
 
 func (i wantedImage) isHost() bool { return i.base != "" }
 
-func (p *project) wantImage(c types.ServiceConfig, base string) (wantedImage, error) {
+func (p *project) wantImage(c types.ServiceConfig, base string, dockerCLI bool) (wantedImage, error) {
 	switch {
 	case c.Build != nil:
 		return p.builtImage(c)
-	case c.Image == image.Tag(base):
-		return hostImage(base)
+	case c.Image == plainHostImage(base):
+		return hostImage(image.Variant{Base: base, DockerCLI: dockerCLI})
 	}
 	named, err := reference.ParseNormalizedNamed(c.Image)
 	if err != nil {
@@ -44,15 +44,18 @@ func (p *project) wantImage(c types.ServiceConfig, base string) (wantedImage, er
 	return wantedImage{ref: reference.FamiliarString(reference.TagNameOnly(named))}, nil
 }
 
-func hostImage(base string) (wantedImage, error) {
-	named, err := reference.ParseNormalizedNamed(base)
+// plainHostImage stands in a service that has no image of its own.
+func plainHostImage(base string) string { return image.Variant{Base: base}.Tag() }
+
+func hostImage(v image.Variant) (wantedImage, error) {
+	named, err := reference.ParseNormalizedNamed(v.Base)
 	if err != nil {
-		return wantedImage{}, fmt.Errorf("base image %q: %w", base, err)
+		return wantedImage{}, fmt.Errorf("base image %q: %w", v.Base, err)
 	}
 	return wantedImage{
-		ref:  image.Tag(base),
+		ref:  v.Tag(),
 		base: reference.FamiliarString(reference.TagNameOnly(named)),
-		make: &recipe{writeHostContext, client.ImageBuildOptions{BuildArgs: map[string]*string{"BASE": &base}}},
+		make: &recipe{writeHostContext, client.ImageBuildOptions{BuildArgs: v.Args()}},
 	}, nil
 }
 
