@@ -45,10 +45,7 @@ func TestContainer(t *testing.T) {
 func startContainer(t *testing.T) container {
 	t.Helper()
 	need(t, "ssh", "ssh-keygen", "docker")
-	base := cmp.Or(os.Getenv(envBase), "berth-test/debian:12")
-	if out, err := exec.Command("docker", "image", "inspect", base).CombinedOutput(); err != nil {
-		missing(t, fmt.Sprintf("no base image %s ($%s): %s", base, envBase, out))
-	}
+	base := baseImage(t)
 	if out, err := build("provision"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -62,6 +59,16 @@ func startContainer(t *testing.T) container {
 	t.Cleanup(func() { must(t, provision("down")) })
 	must(t, provision("up"))
 	return container{dir: dir, key: makeKey(t, dir, "id"), host: project, name: project + "-master-1"}
+}
+
+// baseImage is what host images are made from.
+func baseImage(t *testing.T) string {
+	t.Helper()
+	base := cmp.Or(os.Getenv(envBase), "berth-test/debian:12")
+	if out, err := exec.Command("docker", "image", "inspect", base).CombinedOutput(); err != nil {
+		missing(t, fmt.Sprintf("no base image %s ($%s): %s", base, envBase, out))
+	}
+	return base
 }
 
 func (c container) config(t *testing.T) string {
