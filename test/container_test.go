@@ -56,9 +56,19 @@ func startContainer(t *testing.T) container {
 	provision := func(command string) *exec.Cmd {
 		return exec.Command(program("provision"), command, "-p", project, "--state", stateOf(dir), "--base", base, "-f", file, "--yes")
 	}
-	t.Cleanup(func() { must(t, provision("down")) })
+	t.Cleanup(func() {
+		must(t, provision("down"))
+		removeVolumes(t, project)
+	})
 	must(t, provision("up"))
 	return container{dir: dir, key: makeKey(t, dir, "id"), host: project, name: project + "-master-1"}
+}
+
+// removeVolumes removes what provision down leaves.
+func removeVolumes(t *testing.T, project string) {
+	t.Helper()
+	names := strings.Fields(must(t, exec.Command("docker", "volume", "ls", "-q", "--filter", "label=berth.project="+project)))
+	must(t, exec.Command("docker", append([]string{"volume", "rm"}, names...)...))
 }
 
 // baseImage is what host images are made from.

@@ -43,7 +43,10 @@ func TestImportedHostsAreEnteredByTheirPasswordsOfOld(t *testing.T) {
 	}
 	table := provision("import")
 	compose := []string{"-f", "compose.berth.yaml", "-f", "small.yaml"}
-	t.Cleanup(func() { provision(append([]string{"down"}, compose...)...) })
+	t.Cleanup(func() {
+		provision(append([]string{"down"}, compose...)...)
+		removeVolumes(t, project)
+	})
 	provision(append([]string{"up"}, compose...)...)
 
 	g := startGateway(t, home, read(t, filepath.Join(dir, "gateway.yaml")))
