@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/moby/moby/api/types/network"
 )
@@ -62,6 +63,14 @@ func (c *checkup) gpuFindings() []finding {
 		all = append(all, finding{"there is no NVIDIA container toolkit (nvidia-ctk)", "without it no container gets a GPU: install nvidia-container-toolkit, and restart dockerd"})
 	case !atLeast(m.toolkit, safeToolkit):
 		all = append(all, finding{"the NVIDIA container toolkit is " + m.toolkit, "before " + safeToolkit + " a container can break out of it (CVE-2025-23266): upgrade it"})
+	}
+	for _, gpu := range m.gpus.GPUs {
+		if gpu.Recovery != "" {
+			all = append(all, finding{
+				"GPU " + gpu.UUID + " does not work: its driver asks for a " + strings.ToLower(gpu.Recovery),
+				"no host is given it until then; with nothing on it, nvidia-smi --gpu-reset -i " + gpu.UUID + ", or reboot",
+			})
+		}
 	}
 	missing := slices.DeleteFunc(m.devices(), func(d device) bool { return m.knowsCDI(d.uuid) })
 	switch {

@@ -30,10 +30,13 @@ func healthy() *checkup {
 
 func TestDoctorFindsEachPlantedFault(t *testing.T) {
 	for what, plant := range map[string]func(*checkup, *existing){
-		"the Docker engine is 19.03.9":                                 func(c *checkup, _ *existing) { c.engine = "19.03.9" },
-		"5B of 100B are free in /var/lib/docker":                       func(c *checkup, _ *existing) { c.diskFree = 5 },
-		"the clock is not synchronised":                                func(c *checkup, _ *existing) { c.unsynchronised = true },
-		"the GPUs cannot be counted: it hangs":                         func(c *checkup, _ *existing) { c.machine.noGPUs = "it hangs" },
+		"the Docker engine is 19.03.9":           func(c *checkup, _ *existing) { c.engine = "19.03.9" },
+		"5B of 100B are free in /var/lib/docker": func(c *checkup, _ *existing) { c.diskFree = 5 },
+		"the clock is not synchronised":          func(c *checkup, _ *existing) { c.unsynchronised = true },
+		"the GPUs cannot be counted: it hangs":   func(c *checkup, _ *existing) { c.machine.noGPUs = "it hangs" },
+		"GPU GPU-1 does not work: its driver asks for a drain and reset": func(c *checkup, _ *existing) {
+			c.machine.gpus.GPUs[0].Recovery = "Drain and Reset"
+		},
 		"there is no NVIDIA container toolkit (nvidia-ctk)":            func(c *checkup, _ *existing) { c.machine.toolkit = "" },
 		"the NVIDIA container toolkit is 1.17.4":                       func(c *checkup, _ *existing) { c.machine.toolkit = "1.17.4" },
 		"the CDI specification knows no GPU-1 (NVIDIA H200)":           func(c *checkup, _ *existing) { c.machine.cdi = []string{"nvidia.com/gpu=GPU-0"} },

@@ -90,13 +90,14 @@ type gpuState struct {
 	Index       string       `json:"index"` // of today; index:index of an instance
 	UUID        string       `json:"uuid"`
 	Model       string       `json:"model"`
-	MIG         string       `json:"mig,omitempty"` // profile
+	MIG         string       `json:"mig,omitempty"`      // profile
+	Recovery    string       `json:"recovery,omitempty"` // what its driver asks for
 	Memory      int64        `json:"memory"`
 	MemoryUsed  int64        `json:"memory_used"`
 	Utilisation int          `json:"utilisation"`
 	Temperature int          `json:"temperature"`
 	Holders     []gpuHolder  `json:"holders"`
-	Processes   []gpuProcess `json:"processes"` // of the whole card
+	Processes   []gpuProcess `json:"processes"` // of the whole card, where the driver does not say which instance
 }
 
 type gpuHolder struct {
@@ -126,7 +127,7 @@ func gpuStates(gpus []hosts.GPU, containers []existing, table processTable) []gp
 	for i, gpu := range gpus {
 		for k, d := range devicesOf(gpu) {
 			s := gpuState{
-				Index: strconv.Itoa(i), UUID: d.uuid, Model: d.model, MIG: d.profile, Memory: d.memory,
+				Index: strconv.Itoa(i), UUID: d.uuid, Model: d.model, MIG: d.profile, Recovery: d.broken, Memory: d.memory,
 				MemoryUsed: gpu.MemoryUsed, Utilisation: gpu.Utilisation, Temperature: gpu.Temperature,
 				Holders: holdersOf(d, containers), Processes: []gpuProcess{},
 			}
@@ -135,6 +136,9 @@ func gpuStates(gpus []hosts.GPU, containers []existing, table processTable) []gp
 				s.MemoryUsed, s.Utilisation = -1, -1
 			}
 			for _, p := range gpu.Processes {
+				if p.Instance != "" && p.Instance != d.uuid {
+					continue
+				}
 				s.Processes = append(s.Processes, table.whose(p, s.Holders, containers))
 			}
 			states = append(states, s)
@@ -178,6 +182,9 @@ func (s gpuState) row(now time.Time) []string {
 	model := s.Model
 	if s.MIG != "" {
 		model = "MIG " + s.MIG
+	}
+	if s.Recovery != "" {
+		model += ", needs a " + strings.ToLower(s.Recovery)
 	}
 	var holders, since, on []string
 	for _, h := range s.Holders {

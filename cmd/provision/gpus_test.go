@@ -30,19 +30,23 @@ func TestGPUTableSaysWhoHoldsAndWhoIsOn(t *testing.T) {
 		{UUID: "GPU-1", Model: "NVIDIA H200", Memory: 140 << 30, MemoryUsed: 70 << 30, Utilisation: 98, Temperature: 61,
 			Processes: []hosts.GPUProcess{
 				{PID: 12, Name: "/usr/bin/pyt\x1bhon"}, {PID: 13, Name: "python"}, {PID: 14, Name: "python"}, {PID: 15, Name: "python"}, {PID: 16, Name: "python"}}},
-		{UUID: "GPU-2", Model: "NVIDIA H100", MIG: true, Temperature: -1, Instances: []hosts.MIGInstance{{UUID: "MIG-1", Profile: "1g.10gb", Memory: 10 << 30}}},
+		{UUID: "GPU-3", Model: "NVIDIA L40S", Memory: 45 << 30, Utilisation: -1, Temperature: -1, Recovery: "Reset"},
+		{UUID: "GPU-2", Model: "NVIDIA H100", MIG: true, Temperature: -1, Instances: []hosts.MIGInstance{{UUID: "MIG-1", Profile: "1g.10gb", Memory: 10 << 30}, {UUID: "MIG-2", Profile: "1g.10gb", Memory: 10 << 30}},
+			Processes: []hosts.GPUProcess{{PID: 16, Name: "python", Instance: "MIG-2"}}},
 	}
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	created := now.Add(-3 * time.Hour).Format(time.RFC3339Nano)
 	containers := []existing{
-		{id: id, name: "lab-master-1", running: true, created: created, claim: claim{gpus: []gpuClaim{{"GPU-1", 0}}},
+		{id: id, name: "lab-master-1", running: true, created: created, claim: claim{gpus: []gpuClaim{{"GPU-1", 0}, {"MIG-2", 0}}},
 			labels: map[string]string{labelProject: "lab", hosts.LabelHost: "master"}},
 		{id: "f", name: "trainer", running: true, created: created, claim: claim{gpus: []gpuClaim{{"MIG-1", 0}}}},
 	}
 	got := gpuTable(gpuStates(gpus, containers, table), now, true)
-	want := `GPU  UUID   MODEL        MEMORY           BUSY  TEMP  HOLDER                     SINCE    ON IT
-<0    GPU-1  NVIDIA H200  70GiB of 140GiB  98%   61°C  master (lab)               3 hours  python 12 anna+developer@master, python 13 bert+master, python 14 developer@master, python 15 (in no container), python 16 master>
-<1:0  MIG-1  MIG 1g.10gb  10GiB            -     -     trainer (not provision's)  3 hours  ->
+	want := `GPU  UUID   MODEL                       MEMORY           BUSY  TEMP  HOLDER                     SINCE    ON IT
+<0    GPU-1  NVIDIA H200                 70GiB of 140GiB  98%   61°C  master (lab)               3 hours  python 12 anna+developer@master, python 13 bert+master, python 14 developer@master, python 15 (in no container), python 16 master>
+1    GPU-3  NVIDIA L40S, needs a reset  0B of 45GiB      -     -     -                          -        -
+<2:0  MIG-1  MIG 1g.10gb                 10GiB            -     -     trainer (not provision's)  3 hours  ->
+2:1  MIG-2  MIG 1g.10gb                 10GiB            -     -     master (lab)               3 hours  python 16 master
 `
 	want = strings.NewReplacer("<", "\x1b[31m", ">", "\x1b[0m").Replace(want)
 	if got != want {
