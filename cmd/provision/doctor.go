@@ -50,7 +50,11 @@ func doctor(cmd *cobra.Command, o options) error {
 	for _, f := range findings {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s\n  %s\n", f.what, f.fix)
 	}
-	if len(findings) > 0 {
+	switch len(findings) {
+	case 0:
+	case 1:
+		return errors.New("1 thing to mend")
+	default:
 		return fmt.Errorf("%d things to mend", len(findings))
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), "nothing is wrong")

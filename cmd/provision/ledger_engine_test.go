@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -104,35 +106,49 @@ func TestMIGInstancesAreHandedOutOnce(t *testing.T) {
 // Beside a container of somebody else's, a project that docker compose made is
 // taken over: off the GPU that both were given, and with its volume.
 func TestComposesContainersAreTakenOver(t *testing.T) {
-	b := newGPUBox(t, 2)
-	create := func(name string, labels map[string]string) {
-		t.Helper()
-		_, err := b.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{
-			Name:   name,
-			Config: &container.Config{Image: "wait", Labels: labels},
-			HostConfig: &container.HostConfig{
-				NetworkMode: "none", RestartPolicy: container.RestartPolicy{Name: "always"}, Binds: []string{"lab_data:/data"},
-				Resources: container.Resources{DeviceRequests: []container.DeviceRequest{{Count: 1, Capabilities: [][]string{{"gpu"}}}}},
-			},
-		})
-		if err == nil {
-			_, err = b.api.ContainerStart(t.Context(), name, client.ContainerStartOptions{})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	if _, err := exec.LookPath("docker-compose"); err != nil {
+		missing(t, "there is no docker-compose here")
 	}
-	create("trainer", nil)
-	create("lab-a-1", map[string]string{labelComposeProject: "lab", labelComposeService: "a"})
-	file := b.compose("lab", "a: , gpus: [{count: 1}], volumes: ['data:/data']")
-	text, err := os.ReadFile(file)
+	b := newGPUBox(t, 2)
+	_, err := b.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+		Name:   "trainer",
+		Config: &container.Config{Image: "wait"},
+		HostConfig: &container.HostConfig{
+			NetworkMode: "none", RestartPolicy: container.RestartPolicy{Name: "always"},
+			Resources: container.Resources{DeviceRequests: []container.DeviceRequest{{Count: 1, Capabilities: [][]string{{"gpu"}}}}},
+		},
+	})
+	if err == nil {
+		_, err = b.api.ContainerStart(t.Context(), "trainer", client.ContainerStartOptions{})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, append(text, "volumes: {data: }\n"...), 0o644); err != nil {
+	file := filepath.Join(b.dir, "lab.yaml")
+	text := `version: "3.8"
+services:
+  a:
+    image: wait
+    network_mode: none
+    restart: always
+    stop_grace_period: 0s
+    volumes: ["data:/data"]
+    deploy: {resources: {reservations: {devices: [{driver: nvidia, count: 1, capabilities: [gpu]}]}}}
+volumes: {data: }
+`
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	compose := exec.Command("docker-compose", "-f", file, "-p", "lab", "up", "-d")
+	compose.Env = b.env()
+	if out, err := compose.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	b.mustRun("up", "-f", file, "-p", "lab")
+	list, err := b.api.ContainerList(t.Context(), client.ContainerListOptions{All: true})
+	if err != nil || len(list.Items) != 2 {
+		t.Errorf("%d containers, of the trainer and a; %v", len(list.Items), err)
+	}
 	result, err := b.api.ContainerInspect(t.Context(), "lab-a-1", client.ContainerInspectOptions{})
 	if err != nil {
 		t.Fatal(err)
