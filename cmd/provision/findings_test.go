@@ -8,6 +8,7 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
 
 	"berth/hosts"
 )
@@ -83,10 +84,25 @@ func TestDoctorFindsSecretsInTheFiles(t *testing.T) {
 func TestDoctorOnAnEngine(t *testing.T) {
 	b := newGPUBox(t, 1)
 	b.stub("nvidia-ctk", "#!/bin/sh\necho NVIDIA Container Toolkit CLI version 1.17.4\n")
+	smi := b.cProgram(`#include <stdio.h>
+int main(void) { puts("Failed to initialize NVML: Unknown Error"); return 255; }`)
+	_, err := b.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+		Name:   "old",
+		Config: &container.Config{Image: "wait"},
+		HostConfig: &container.HostConfig{
+			NetworkMode: "none", PortBindings: network.PortMap{network.MustParsePort("22/tcp"): {{HostPort: "4432"}}},
+		},
+	})
+	if err == nil {
+		_, err = b.api.ContainerStart(t.Context(), "old", client.ContainerStartOptions{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(b.dir, "faults.yaml")
 	text := `services:
   trainer: {image: wait, network_mode: none, shm_size: 64m, ulimits: {nofile: 1000}, gpus: [{count: 1}], environment: {HF_TOKEN: x},
-    volumes: ["` + b.dir + `/docker.sock:/run/docker.sock"], x-berth: {docker_socket: true}}
+    volumes: ["` + b.dir + `/docker.sock:/run/docker.sock", "` + smi + `:/usr/bin/nvidia-smi"], x-berth: {docker_socket: true}}
 `
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -98,7 +114,8 @@ func TestDoctorOnAnEngine(t *testing.T) {
 	}
 	for what, present := range map[string]bool{
 		"toolkit is 1.17.4": true, "has the Docker socket": true, "may have 1000 files open": true,
-		"64 MiB of /dev/shm": true, "HF_TOKEN is a secret": true, "publishes its ssh": false, "Failed to initialize": false,
+		"64 MiB of /dev/shm": true, "HF_TOKEN is a secret": true, "container old publishes its ssh as port 4432": true,
+		`container lab-trainer-1 says "Failed to initialize NVML"`: true, "nothing is wrong": false,
 	} {
 		if strings.Contains(out, what) != present {
 			t.Errorf("%s: %v, want %v, in\n%s", what, !present, present, out)

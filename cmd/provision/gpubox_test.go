@@ -152,10 +152,9 @@ func (b *gpuBox) importImage() {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		b.Fatal(err)
 	}
-	build := exec.Command("gcc", "-static", "-o", filepath.Join(root, "wait"), "-xc", "-")
-	build.Stdin = strings.NewReader("#include <unistd.h>\nint main(void) { for (;;) pause(); }\n")
-	if out, err := build.CombinedOutput(); err != nil {
-		missing(b.T, "no static C library here: "+string(out))
+	program := b.cProgram("#include <unistd.h>\nint main(void) { for (;;) pause(); }\n")
+	if err := os.Rename(program, filepath.Join(root, "wait")); err != nil {
+		b.Fatal(err)
 	}
 	tar := exec.Command("tar", "-C", root, "-c", ".")
 	out, err := tar.Output()
@@ -170,6 +169,18 @@ func (b *gpuBox) importImage() {
 	defer result.Close()
 	var said bytes.Buffer
 	said.ReadFrom(result)
+}
+
+// cProgram is a program that needs nothing from the image that it runs in.
+func (b *gpuBox) cProgram(source string) string {
+	b.Helper()
+	path := filepath.Join(b.dir, "program")
+	build := exec.Command("gcc", "-static", "-o", path, "-xc", "-")
+	build.Stdin = strings.NewReader(source)
+	if out, err := build.CombinedOutput(); err != nil {
+		missing(b.T, "no static C library here: "+string(out))
+	}
+	return path
 }
 
 // compose writes a project's file, of services that all run the image that waits.
