@@ -20,7 +20,8 @@ const (
 	leastDisk    = 10       // percent
 	leastFiles   = 4096     // data loaders open thousands
 	dockersShm   = 64 << 20
-	fixedByHooks = "CDI keeps it: an engine of " + cdiEngine + " or later and nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml"
+	generateCDI  = "nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml"
+	fixedByHooks = "CDI keeps it: an engine of " + cdiEngine + " or later and " + generateCDI
 )
 
 // findings follow from a checkup alone.
@@ -72,10 +73,13 @@ func (c *checkup) gpuFindings() []finding {
 			})
 		}
 	}
+	if c.staleCDI != "" {
+		all = append(all, finding{c.staleCDI + " is of another driver than the " + m.gpus.Driver + " that runs", "containers would miss its libraries: " + generateCDI})
+	}
 	missing := slices.DeleteFunc(m.devices(), func(d device) bool { return m.knowsCDI(d.uuid) })
 	switch {
 	case len(m.cdi) > 0 && len(missing) > 0:
-		all = append(all, finding{"the CDI specification knows no " + missing[0].String(), "it is older than the GPUs: nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml"})
+		all = append(all, finding{"the CDI specification knows no " + missing[0].String(), "it is older than the GPUs: " + generateCDI})
 	case len(missing) > 0 && c.cgroupDriver == "systemd":
 		all = append(all, finding{
 			"GPUs come by NVIDIA's hook, and the cgroup driver is systemd",

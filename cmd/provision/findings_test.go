@@ -38,9 +38,12 @@ func TestDoctorFindsEachPlantedFault(t *testing.T) {
 		"GPU GPU-1 does not work: its driver asks for a drain and reset": func(c *checkup, _ *existing) {
 			c.machine.gpus.GPUs[0].Recovery = "Drain and Reset"
 		},
-		"there is no NVIDIA container toolkit (nvidia-ctk)":            func(c *checkup, _ *existing) { c.machine.toolkit = "" },
-		"the NVIDIA container toolkit is 1.17.4":                       func(c *checkup, _ *existing) { c.machine.toolkit = "1.17.4" },
-		"the CDI specification knows no GPU-1 (NVIDIA H200)":           func(c *checkup, _ *existing) { c.machine.cdi = []string{"nvidia.com/gpu=GPU-0"} },
+		"there is no NVIDIA container toolkit (nvidia-ctk)":  func(c *checkup, _ *existing) { c.machine.toolkit = "" },
+		"the NVIDIA container toolkit is 1.17.4":             func(c *checkup, _ *existing) { c.machine.toolkit = "1.17.4" },
+		"the CDI specification knows no GPU-1 (NVIDIA H200)": func(c *checkup, _ *existing) { c.machine.cdi = []string{"nvidia.com/gpu=GPU-0"} },
+		"/etc/cdi/nvidia.yaml is of another driver than the 550.127.08 that runs": func(c *checkup, _ *existing) {
+			c.staleCDI, c.machine.gpus.Driver = "/etc/cdi/nvidia.yaml", "550.127.08"
+		},
 		"GPUs come by NVIDIA's hook, and the cgroup driver is systemd": func(c *checkup, _ *existing) { c.machine.cdi = nil },
 		"container lab-master-1 publishes its ssh as port 4432": func(_ *checkup, e *existing) {
 			e.host.PortBindings = network.PortMap{network.MustParsePort("22/tcp"): {{HostPort: "4432"}}}
@@ -63,6 +66,23 @@ func TestDoctorFindsEachPlantedFault(t *testing.T) {
 	}
 	if found := healthy().findings(); len(found) > 0 {
 		t.Errorf("nothing is wrong, but it found %+v", found)
+	}
+}
+
+func TestACDISpecificationOfAnotherDriverIsStale(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"other.yaml":  "kind: vendor.com/device\n",
+		"nvidia.yaml": "kind: nvidia.com/gpu\ncontainerPath: /usr/lib/libcuda.so.550.54.15\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for driver, want := range map[string]string{"550.54.15": "", "550.127.08": filepath.Join(dir, "nvidia.yaml"), "": ""} {
+		if got := staleCDI(driver, filepath.Join(dir, "none"), dir); got != want {
+			t.Errorf("driver %s: %q, want %q", driver, got, want)
+		}
 	}
 }
 
