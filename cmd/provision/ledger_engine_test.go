@@ -106,9 +106,7 @@ func TestMIGInstancesAreHandedOutOnce(t *testing.T) {
 // Beside a container of somebody else's, a project that docker compose made is
 // taken over: off the GPU that both were given, and with its volume.
 func TestComposesContainersAreTakenOver(t *testing.T) {
-	if _, err := exec.LookPath("docker-compose"); err != nil {
-		missing(t, "there is no docker-compose here")
-	}
+	program := compose(t)
 	b := newGPUBox(t, 2)
 	_, err := b.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{
 		Name:   "trainer",
@@ -139,9 +137,9 @@ volumes: {data: }
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	compose := exec.Command("docker-compose", "-f", file, "-p", "lab", "up", "-d")
-	compose.Env = b.env()
-	if out, err := compose.CombinedOutput(); err != nil {
+	up := exec.Command(program[0], append(program[1:], "-f", file, "-p", "lab", "up", "-d")...)
+	up.Env = b.env()
+	if out, err := up.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	b.mustRun("up", "-f", file, "-p", "lab")
@@ -160,6 +158,19 @@ volumes: {data: }
 	if len(c.Mounts) != 2 || c.Config.Labels[labelProject] != "lab" || !slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return m.Name == "lab_data" }) {
 		t.Errorf("its volume: %+v", c.Mounts)
 	}
+}
+
+// compose is docker compose, as the plugin that it is today or the program that
+// it was.
+func compose(t *testing.T) []string {
+	t.Helper()
+	if exec.Command("docker", "compose", "version").Run() == nil {
+		return []string{"docker", "compose"}
+	}
+	if _, err := exec.LookPath("docker-compose"); err != nil {
+		missing(t, "there is no docker compose here")
+	}
+	return []string{"docker-compose"}
 }
 
 func TestCPUsArePinnedOnce(t *testing.T) {
