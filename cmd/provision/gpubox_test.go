@@ -71,13 +71,16 @@ func (b *gpuBox) stub(name, script string) {
 	}
 }
 
-// driver is a stub nvidia-smi with so many cards.
-func (b *gpuBox) driver(cards int) {
-	var report, list strings.Builder
+// driver is a stub nvidia-smi with so many cards, and these processes on each.
+func (b *gpuBox) driver(cards int, pids ...int) {
+	var report, list, processes strings.Builder
+	for _, pid := range pids {
+		fmt.Fprintf(&processes, "<process_info><pid>%d</pid><process_name>/wait</process_name><used_memory>1 MiB</used_memory></process_info>", pid)
+	}
 	for i := range cards {
 		uuid := fmt.Sprintf("GPU-%08x-0000-0000-0000-000000000000", i)
 		fmt.Fprintf(&report, "<gpu><product_name>NVIDIA H200</product_name><uuid>%s</uuid><minor_number>%d</minor_number>"+
-			"<fb_memory_usage><total>143771 MiB</total><used>0 MiB</used></fb_memory_usage></gpu>", uuid, i)
+			"<fb_memory_usage><total>143771 MiB</total><used>0 MiB</used></fb_memory_usage><processes>%s</processes></gpu>", uuid, i, processes.String())
 		fmt.Fprintf(&list, "GPU %d: NVIDIA H200 (UUID: %s)\n", i, uuid)
 	}
 	b.stub("nvidia-smi", "#!/bin/sh\n[ $1 = -L ] && { cat <<'END'\n"+list.String()+"END\nexit; }\n"+

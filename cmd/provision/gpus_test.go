@@ -1,12 +1,16 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/moby/moby/client"
 
 	"berth/hosts"
 )
@@ -51,6 +55,62 @@ func TestGPUTableSaysWhoHoldsAndWhoIsOn(t *testing.T) {
 	want = strings.NewReplacer("<", "\x1b[31m", ">", "\x1b[0m").Replace(want)
 	if got != want {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
+}
+
+func TestWhoIsOnAGPUIsNamedAndNotThrownOut(t *testing.T) {
+	b := newGPUBox(t, 1)
+	file := b.compose("lab", "one: , gpus: [{count: 1}]")
+	b.mustRun("up", "-f", file, "-p", "lab")
+	created, err := b.api.ExecCreate(t.Context(), "lab-one-1", client.ExecCreateOptions{Cmd: []string{"/wait"}, Env: []string{"BERTH_USER=anna"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.api.ExecStart(t.Context(), created.ID, client.ExecStartOptions{Detach: true}); err != nil {
+		t.Fatal(err)
+	}
+	started, err := b.api.ExecInspect(t.Context(), created.ID, client.ExecInspectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.driver(1, started.PID, 1)
+	want := fmt.Sprintf("wait %d anna+one, wait 1 (in no container)", started.PID)
+	if out := b.mustRun("gpus"); !strings.Contains(out, want) {
+		t.Errorf("got\n%s\nwant %s", out, want)
+	}
+
+	b.watches(2)
+
+	b.compose("lab", "one: , gpus: [{count: 1}], environment: {A: b}")
+	want = fmt.Sprintf("container lab-one-1, though environment.A added: wait (process %d) on GPU-00000000-0000-0000-0000-000000000000; --force makes it anew", started.PID)
+	if out, err := b.run("up", "-f", file, "-p", "lab"); err == nil || !strings.Contains(out, want) {
+		t.Errorf("got %v\n%s\nwant %s", err, out, want)
+	}
+	if out := b.mustRun("up", "--force", "-f", file, "-p", "lab"); !strings.Contains(out, "create  container lab-one-1") {
+		t.Errorf("by force:\n%s", out)
+	}
+}
+
+// watches wants gpus --watch to say it so many times, and to end at ctrl-c.
+func (b *gpuBox) watches(times int) {
+	b.Helper()
+	watch := b.program(b.Context(), "gpus", "--watch", "--json")
+	out, err := watch.StdoutPipe()
+	if err == nil {
+		err = watch.Start()
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	for said := json.NewDecoder(out); times > 0; times-- {
+		var states []gpuState
+		if err := said.Decode(&states); err != nil || len(states) != 1 {
+			b.Fatalf("%d more: %+v, %v", times, states, err)
+		}
+	}
+	watch.Process.Signal(os.Interrupt)
+	if err := watch.Wait(); err != nil {
+		b.Errorf("interrupted: %v", err)
 	}
 }
 
