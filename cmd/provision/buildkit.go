@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -30,10 +31,7 @@ func (b *buildLog) trace(text json.RawMessage) {
 // vertex is said again whenever something about a step changes.
 func (b *buildLog) vertex(message []byte) {
 	const digest, name, started, failure = 1, 3, 5, 7
-	said := map[protowire.Number][]byte{}
-	for number, value := range fields(message) {
-		said[number] = value
-	}
+	said := maps.Collect(fields(message))
 	s := b.step(string(said[digest]))
 	s.name, s.err = string(said[name]), string(said[failure])
 	if said[started] != nil {
@@ -43,15 +41,8 @@ func (b *buildLog) vertex(message []byte) {
 
 func (b *buildLog) log(message []byte) {
 	const vertex, text = 1, 4
-	var s *buildStep
-	for number, value := range fields(message) {
-		switch {
-		case number == vertex:
-			s = b.step(string(value))
-		case number == text && s != nil:
-			b.write(s, string(value))
-		}
-	}
+	said := maps.Collect(fields(message))
+	b.write(b.step(string(said[vertex])), string(said[text]))
 }
 
 func (b *buildLog) step(digest string) *buildStep {
