@@ -69,7 +69,7 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Grpc-Status", unimplemented)
 		return
 	}
-	w.Write([]byte{0, 0, 0, 0, 2, 1<<3 | 0, 1}) // not compressed, two bytes long: field 1, status, is SERVING
+	w.Write([]byte{0, 0, 0, 0, 2, 0x08, 1}) // not compressed, two bytes long: field 1, the status, is SERVING
 	w.Header().Set(http.TrailerPrefix+"Grpc-Status", ok)
 }
 
