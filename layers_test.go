@@ -17,13 +17,14 @@ var arrows = map[string][]string{
 	"berth/cmd/gateway":   {"berth/auth", "berth/configs", "berth/gateway", "berth/helper", "berth/hosts", "berth/session", "berth/state"},
 	"berth/cmd/provision": {"berth/auth", "berth/configs", "berth/hosts", "berth/image", "berth/state"},
 	"berth/configs":       nil,
-	"berth/gateway":       {"berth/auth", "berth/hosts", "berth/session"},
-	"berth/helper":        {"berth/session"},
+	"berth/gateway":       {"berth/auth", "berth/hosts", "berth/session", "berth/wire"},
+	"berth/helper":        {"berth/session", "berth/wire"},
 	"berth/hosts":         {"berth/helper", "berth/session", "berth/state"},
 	"berth/image":         nil,
 	"berth/session":       nil,
 	"berth/state":         nil,
 	"berth/test":          nil,
+	"berth/wire":          nil,
 }
 
 // dockerClients may import the Docker client: the side of the gateway that

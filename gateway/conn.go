@@ -12,6 +12,7 @@ import (
 
 	"berth/hosts"
 	"berth/session"
+	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -20,7 +21,7 @@ import (
 // serve comes to them, and do not change after that.
 type conn struct {
 	server *Server
-	wire   *wire
+	wire   *wire.Conn
 	log    *slog.Logger
 	tasks  *session.Tasks
 
@@ -31,7 +32,7 @@ type conn struct {
 func newConn(s *Server, raw net.Conn) *conn {
 	c := &conn{
 		server: s,
-		wire:   newWire(raw),
+		wire:   wire.New(raw),
 		log:    s.Log.With("conn", rand.Text()[:8], "remote", raw.RemoteAddr().String()),
 	}
 	c.authenticated = sync.OnceFunc(func() { s.strangers.release(raw.RemoteAddr()) })

@@ -21,7 +21,7 @@
 //
 // Every goroutine belongs to a connection that waits for it, and a panic in
 // one ends that connection only. No goroutine that reads a connection writes
-// to it without a queue: see wire.
+// to it without a queue: see package wire.
 //
 // A host that is coming back is waited for before the first channel is
 // answered (reach.go). A peer that gives no sign of life is gone: each of the

@@ -8,6 +8,7 @@ import (
 
 	"berth/hosts"
 	"berth/session"
+	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -36,7 +37,7 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 		}
 		key = certificate
 	}
-	w := newWire(sshd.Conn)
+	w := wire.New(sshd.Conn)
 	w.SetDeadline(time.Now().Add(joinTimeout))
 	conn, channels, requests, err := ssh.NewClientConn(w, "", &ssh.ClientConfig{
 		Config:            algorithms(),

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"berth/session"
+	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -120,7 +121,7 @@ func serveHost(t *testing.T, raw net.Conn, open func(ssh.NewChannel), hello func
 }
 
 func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *session.Tasks) {
-	outerWire, innerWire := newWire(clientRaw), newWire(hostRaw)
+	outerWire, innerWire := wire.New(clientRaw), wire.New(hostRaw)
 	defer outerWire.Close()
 	defer innerWire.Close()
 	config := &ssh.ServerConfig{NoClientAuth: true}

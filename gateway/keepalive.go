@@ -23,9 +23,9 @@ func (c *conn) keepAlive(e end, who string, ended <-chan struct{}) {
 		select {
 		case <-ended:
 			return
-		case <-time.After(max(interval-e.wire.silence(), interval/8)):
+		case <-time.After(max(interval-e.wire.Silence(), interval/8)):
 		}
-		silence := e.wire.silence()
+		silence := e.wire.Silence()
 		switch {
 		case silence >= missedKeepalives*interval:
 			c.log.Warn("gives no sign of life", "who", who, "for", silence.Round(time.Second))

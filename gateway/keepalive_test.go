@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"berth/session"
+	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -29,12 +30,13 @@ func (a *asked) SendRequest(name string, wantReply bool, _ []byte) (bool, []byte
 	return false, nil, a.answer()
 }
 
-func keptAlive(t *testing.T, answer func(w *wire, cut <-chan struct{}) error, try func(a *asked, peer net.Conn, cut <-chan struct{})) {
+func keptAlive(t *testing.T, answer func(peer net.Conn, cut <-chan struct{}) error, try func(a *asked, peer net.Conn, cut <-chan struct{})) {
 	synctest.Test(t, func(t *testing.T) {
-		w, peer := unreadWire(t)
+		ours, peer := net.Pipe()
+		w := wire.New(ours)
 		c := &conn{server: &Server{Keepalive: 30 * time.Second}, log: slog.New(slog.DiscardHandler)}
 		cut, ended, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
-		a := &asked{answer: func() error { return answer(w, cut) }}
+		a := &asked{answer: func() error { return answer(peer, cut) }}
 		go func() { // what x/crypto does
 			defer close(cut)
 			io.Copy(io.Discard, w)
@@ -54,7 +56,7 @@ func keptAlive(t *testing.T, answer func(w *wire, cut <-chan struct{}) error, tr
 
 // A laptop that is closed, a cable that is pulled: no packet says so.
 func TestAPeerThatVanishesIsNoticedWithin90Seconds(t *testing.T) {
-	silent := func(_ *wire, cut <-chan struct{}) error {
+	silent := func(_ net.Conn, cut <-chan struct{}) error {
 		<-cut
 		return errors.New("gone")
 	}
@@ -68,9 +70,9 @@ func TestAPeerThatVanishesIsNoticedWithin90Seconds(t *testing.T) {
 }
 
 func TestAPeerThatAnswersIsKept(t *testing.T) {
-	keptAlive(t, func(w *wire, _ <-chan struct{}) error {
-		w.lastRead.Store(int64(time.Since(w.started))) // the answer is read
-		return nil
+	keptAlive(t, func(peer net.Conn, _ <-chan struct{}) error {
+		_, err := peer.Write([]byte("an answer"))
+		return err
 	}, func(a *asked, _ net.Conn, cut <-chan struct{}) {
 		select {
 		case <-cut:
@@ -84,7 +86,7 @@ func TestAPeerThatAnswersIsKept(t *testing.T) {
 }
 
 func TestAPeerThatTalksIsNotAsked(t *testing.T) {
-	keptAlive(t, func(*wire, <-chan struct{}) error { return nil }, func(a *asked, peer net.Conn, cut <-chan struct{}) {
+	keptAlive(t, func(net.Conn, <-chan struct{}) error { return nil }, func(a *asked, peer net.Conn, cut <-chan struct{}) {
 		for range 100 {
 			peer.Write([]byte("x"))
 			time.Sleep(10 * time.Second)

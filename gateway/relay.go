@@ -8,6 +8,7 @@ import (
 
 	"berth/hosts"
 	"berth/session"
+	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -25,7 +26,7 @@ const (
 // end is one of the two connections that are joined.
 type end struct {
 	session.Conn
-	wire *wire
+	wire *wire.Conn
 }
 
 // joined are two connections: the client's, and one to the host's sshd. Each

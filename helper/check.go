@@ -6,25 +6,22 @@ import (
 	"os"
 	"slices"
 
+	"berth/session"
+
 	"golang.org/x/sys/unix"
 )
 
 // A socketKind is what a socket from a container must be before it is used.
 // Reading something else could hold a thread, or mean something else.
 type socketKind struct {
-	domains   []int
-	kind      int
-	listening bool
+	domains []int
+	kind    int
 }
 
-func farEnd() socketKind { return socketKind{[]int{unix.AF_UNIX}, unix.SOCK_SEQPACKET, false} }
+func farEnd() socketKind { return socketKind{[]int{unix.AF_UNIX}, unix.SOCK_SEQPACKET} }
 
 func connected(network string) socketKind {
-	return socketKind{domains(network), unix.SOCK_STREAM, false}
-}
-
-func listening(network string) socketKind {
-	return socketKind{domains(network), unix.SOCK_STREAM, true}
+	return socketKind{domains(network), unix.SOCK_STREAM}
 }
 
 func domains(network string) []int {
@@ -51,7 +48,7 @@ func checkSocket(file *os.File, want socketKind) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(want.domains, domain) || kind != want.kind || (accepting == 1) != want.listening {
+		if !slices.Contains(want.domains, domain) || kind != want.kind || accepting != 0 {
 			return fmt.Errorf("a socket of another kind came (domain %d, type %d)", domain, kind)
 		}
 		return unix.SetNonblock(fd, true)
@@ -65,21 +62,12 @@ func ptyMaster(file *os.File) (*os.File, error) {
 		return nil, errors.New("no descriptor came")
 	}
 	defer file.Close()
-	var master *os.File
 	err := withFD(file, func(fd int) error {
-		if _, err := unix.IoctlGetInt(fd, unix.TIOCGPTN); err != nil {
-			return fmt.Errorf("not a pty's master: %w", err)
-		}
-		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		if err := unix.SetNonblock(dup, true); err != nil {
-			unix.Close(dup)
-			return err
-		}
-		master = os.NewFile(uintptr(dup), "pty")
-		return nil
+		_, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+		return err
 	})
-	return master, err
+	if err != nil {
+		return nil, fmt.Errorf("not a pty's master: %w", err)
+	}
+	return session.Pollable(file, "pty")
 }

@@ -12,22 +12,25 @@ import (
 
 	"berth/session"
 
+	"github.com/hashicorp/yamux"
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
 // Client is the gateway's end of a running helper.
 type Client struct {
-	control *socket
+	control *socket // nil where no descriptor crosses
 	done    chan struct{}
+
+	streams *yamux.Session // then: the way to the SSH server inside
+	hostKey ssh.PublicKey
+	why     error
 }
 
-// meetTimeout bounds each step of a meeting: the helper is running by then.
-const meetTimeout = 5 * time.Second
-
-// Attach ends the meeting on the gateway's side (see the package comment):
-// far is the descriptor taken out of the process that announced it, and is
-// Attach's to close; nonce is what was given to the process.
-func Attach(far *os.File, nonce string) (*Client, error) {
+// attach ends a meeting: far is the descriptor taken out of the process that
+// announced it, and is attach's to close; nonce is what was given to the
+// process.
+func attach(far *os.File, nonce string) (*Client, error) {
 	defer far.Close()
 	if err := checkSocket(far, farEnd()); err != nil {
 		return nil, fmt.Errorf("the helper announced something else than its socket: %w", err)
@@ -75,21 +78,29 @@ func sendOnce(far, file *os.File) error {
 }
 
 func (s *socket) expectHello(nonce string) error {
-	s.conn.SetReadDeadline(time.Now().Add(meetTimeout))
-	defer s.conn.SetReadDeadline(time.Time{})
-	packet, err := s.receive()
+	hello, err := s.receiveHello()
 	if err != nil {
-		return fmt.Errorf("the helper does not answer: %w", err)
-	}
-	defer packet.close()
-	var hello helloMessage
-	if err := unmarshal(packet, typeHello, &hello); err != nil {
-		return fmt.Errorf("the helper answers with something else: %w", err)
+		return err
 	}
 	if hello.Version != Version || hello.Nonce != nonce {
 		return errors.New("the helper is not the one that was started")
 	}
 	return nil
+}
+
+func (s *socket) receiveHello() (helloMessage, error) {
+	s.conn.SetReadDeadline(time.Now().Add(meetTimeout))
+	defer s.conn.SetReadDeadline(time.Time{})
+	var hello helloMessage
+	packet, err := s.receive()
+	if err != nil {
+		return hello, fmt.Errorf("the helper does not answer: %w", err)
+	}
+	defer packet.close()
+	if err := unmarshal(packet, typeHello, &hello); err != nil {
+		return hello, fmt.Errorf("the helper answers with something else: %w", err)
+	}
+	return hello, nil
 }
 
 // watch waits for the helper's end; it has nothing else to say.
@@ -103,13 +114,39 @@ func (c *Client) Done() <-chan struct{} { return c.done }
 
 // Close lets go of the helper, which then ends.
 func (c *Client) Close() error {
-	err := c.control.Close()
+	var err error
+	if c.streams != nil {
+		err = c.streams.Close()
+	} else {
+		err = c.control.Close()
+	}
 	<-c.done
 	return err
 }
 
-// Machine opens a machine for one connection of a person.
-func (c *Client) Machine() (session.Machine, error) {
+// WhyStreams is nil where descriptors cross, and otherwise says why not.
+func (c *Client) WhyStreams() error { return c.why }
+
+// Opened is what a connection of a person is served by, one of two.
+type Opened struct {
+	Machine session.Machine // where descriptors cross
+
+	Server  net.Conn // otherwise: a connection to an SSH server inside,
+	HostKey ssh.PublicKey
+}
+
+// Open opens the container for one connection of a person. Env is set for its
+// processes by the SSH server inside.
+func (c *Client) Open(env []string) (Opened, error) {
+	if c.streams != nil {
+		server, err := c.visit(env)
+		return Opened{Server: server, HostKey: c.hostKey}, err
+	}
+	machine, err := c.machine()
+	return Opened{Machine: machine}, err
+}
+
+func (c *Client) machine() (session.Machine, error) {
 	ours, theirs, err := newPair(maxReply)
 	if err != nil {
 		return nil, err
@@ -135,10 +172,11 @@ type machine struct {
 	socket *socket
 	ended  chan struct{}
 
-	mu    sync.Mutex
-	last  uint32
-	calls map[uint32]chan answer
-	exits map[uint32]chan session.Exit
+	mu        sync.Mutex
+	last      uint32
+	calls     map[uint32]chan answer
+	exits     map[uint32]chan session.Exit
+	listeners map[uint32]*listener
 }
 
 // answer is what a request led to.
@@ -154,6 +192,8 @@ func newMachine(socket *socket) *machine {
 		ended:  make(chan struct{}),
 		calls:  map[uint32]chan answer{},
 		exits:  map[uint32]chan session.Exit{},
+
+		listeners: map[uint32]*listener{},
 	}
 	go m.receive()
 	return m
@@ -201,63 +241,35 @@ func (m *machine) Dial(network, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer answer.close()
-	if err := checkSocket(answer.file, connected(network)); err != nil {
-		return nil, err
-	}
-	return net.FileConn(answer.file)
+	return newConn(answer.file, network)
 }
 
 func (m *machine) Listen(network, address string) (net.Listener, error) {
 	id := m.newID()
+	l := newListener(network, func() {
+		m.dropListener(id)
+		m.socket.send(typeRelease, releaseMessage{id})
+	})
+	m.mu.Lock()
+	m.listeners[id] = l
+	m.mu.Unlock()
 	answer, err := m.call(id, typeListen, addressMessage{id, network, address}, startTimeout)
+	answer.close()
+	if err == nil {
+		l.address, err = listened(network, answer.address)
+	}
 	if err != nil {
+		l.Close()
 		return nil, err
 	}
-	defer answer.close()
-	release := func() { m.socket.send(typeRelease, releaseMessage{id}) }
-	if err := checkSocket(answer.file, listening(network)); err != nil {
-		release()
-		return nil, err
-	}
-	l, err := net.FileListener(answer.file)
-	if err != nil {
-		release()
-		return nil, err
-	}
-	if network == "unix" {
-		return &unixListener{Listener: l, path: answer.address, release: release}, nil
-	}
-	return &listener{Listener: l, release: release}, nil
+	return l, nil
 }
 
-// listener is a listener in the machine: closing it takes a word to the other
-// side, which holds it, too.
-type listener struct {
-	net.Listener
-	release func()
+func (m *machine) dropListener(id uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.listeners, id)
 }
-
-func (l *listener) Close() error {
-	err := l.Listener.Close()
-	l.release()
-	return err
-}
-
-type unixListener struct {
-	net.Listener
-	path    string
-	release func()
-}
-
-func (l *unixListener) Close() error {
-	err := l.Listener.Close()
-	l.release()
-	return err
-}
-
-// Addr is the socket's path as the machine knows it.
-func (l *unixListener) Addr() net.Addr { return &net.UnixAddr{Net: "unix", Name: l.path} }
 
 func (m *machine) newID() uint32 {
 	m.mu.Lock()
@@ -311,6 +323,9 @@ func (m *machine) receive() {
 	for _, exit := range m.exits {
 		close(exit)
 	}
+	for _, listener := range m.listeners {
+		listener.end()
+	}
 }
 
 // deliver returns false for what no helper says.
@@ -319,8 +334,13 @@ func (m *machine) deliver(packet packet) bool {
 		done   doneMessage
 		failed failedMessage
 		exited exitedMessage
+
+		arrived arrivedMessage
 	)
 	switch {
+	case unmarshal(packet, typeArrived, &arrived) == nil && len(packet.files) == 1:
+		m.arrived(arrived.ID, packet.files[0])
+		return true
 	case unmarshal(packet, typeDone, &done) == nil && len(packet.files) <= 1 && len(done.Address) <= maxText:
 		return m.reply(done.ID, answer{file: first(packet.files), address: done.Address})
 	case len(packet.files) > 0:
@@ -347,6 +367,18 @@ func (m *machine) reply(id uint32, a answer) bool {
 	}
 	waiting <- a
 	return true
+}
+
+// arrived takes the file over.
+func (m *machine) arrived(id uint32, file *os.File) {
+	m.mu.Lock()
+	listener := m.listeners[id]
+	m.mu.Unlock()
+	if listener == nil {
+		file.Close()
+		return
+	}
+	listener.deliver(file)
 }
 
 func (m *machine) exited(message exitedMessage) {

@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -13,31 +14,43 @@ import (
 	"berth/session"
 
 	"go.uber.org/goleak"
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // meetInProcess is both sides of a helper, joined as in a container, but by
-// this process's own descriptors.
-func meetInProcess(t *testing.T) *Client {
+// this process's own descriptors: on the socket of the meetings if there are
+// any, else on one that is taken if pid is not nil, else on the streams.
+func meetInProcess(t *testing.T, meetings *Meetings, socket string, pid func() (int, error)) *Client {
 	t.Helper()
 	inRead, inWrite := io.Pipe()
 	outRead, outWrite := io.Pipe()
+	ended := make(chan struct{})
 	go func() {
-		control, err := meet(inRead, outWrite)
-		outWrite.Close()
+		defer close(ended)
+		met, err := meet(inRead, outWrite, socket)
 		if err == nil {
-			answerOpens(control, testMachine(t))
+			met.answer(testMachine(t))
 		}
+		outWrite.Close()
 	}()
-	client, err := Meet(inWrite, outRead, func() (int, error) { return os.Getpid(), nil })
+	client, err := meetings.Meet(Started{In: inWrite, Out: outRead, PID: pid, Close: func() {
+		inWrite.Close()
+		outRead.Close()
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { client.Close() })
+	t.Cleanup(func() {
+		client.Close()
+		<-ended
+	})
 	return client
 }
+
+func ownPID() (int, error) { return os.Getpid(), nil }
 
 func testMachine(t *testing.T) *session.Local {
 	account := session.CurrentAccount()
@@ -47,12 +60,143 @@ func testMachine(t *testing.T) *session.Local {
 
 func openMachine(t *testing.T) session.Machine {
 	t.Helper()
-	machine, err := meetInProcess(t).Machine()
+	opened, err := meetInProcess(t, nil, "", ownPID).Open(nil)
+	if err != nil || opened.Machine == nil {
+		t.Fatal(opened, err)
+	}
+	t.Cleanup(func() { opened.Machine.Close() })
+	return opened.Machine
+}
+
+func newMeetings(t *testing.T) (m *Meetings, socket string) {
+	t.Helper()
+	dir := t.TempDir()
+	m, err := NewMeetings(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { machine.Close() })
-	return machine
+	t.Cleanup(func() { m.Close() })
+	return m, filepath.Join(dir, m.Name())
+}
+
+func TestAHelperComesToTheGatewaysSocket(t *testing.T) {
+	meetings, socket := newMeetings(t)
+	never := func() (int, error) {
+		t.Error("a descriptor is taken although the helper came")
+		return 0, errors.New("no")
+	}
+	opened, err := meetInProcess(t, meetings, socket, never).Open(nil)
+	if err != nil || opened.Machine == nil {
+		t.Fatal(opened, err)
+	}
+	defer opened.Machine.Close()
+	if _, err := opened.Machine.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
+
+// The socket is there for every account of every container.
+func TestNobodyIsMetWhoWasNotStarted(t *testing.T) {
+	meetings, socket := newMeetings(t)
+	arrived, forget := meetings.expect("nonce")
+	defer forget()
+	for name, hello := range map[string]helloMessage{
+		"a guess":         {Version, "guess"},
+		"no nonce":        {Version, ""},
+		"another version": {Version + 1, "nonce"},
+	} {
+		control, err := come(socket, hello)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := control.receive(); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: got %v, want to be sent away", name, err)
+		}
+		control.Close()
+	}
+	select {
+	case <-arrived:
+		t.Error("one of them was met")
+	default:
+	}
+}
+
+func TestANonceIsGoodForOne(t *testing.T) {
+	meetings, socket := newMeetings(t)
+	arrived, forget := meetings.expect("nonce")
+	defer forget()
+	first, err := come(socket, helloMessage{Version, "nonce"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	defer (<-arrived).Close()
+	second, err := come(socket, helloMessage{Version, "nonce"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if _, err := second.receive(); !errors.Is(err, io.EOF) {
+		t.Errorf("got %v, want to be sent away", err)
+	}
+}
+
+// An account that only connects, again and again, must not keep others out for
+// longer than a moment.
+func TestCallersWhoSayNothingAreSentAway(t *testing.T) {
+	meetings, socket := newMeetings(t)
+	for range 2 * maxCallers {
+		silent, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Net: "unixpacket", Name: socket})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer silent.Close()
+	}
+	arrived, forget := meetings.expect("nonce")
+	defer forget()
+	for deadline := time.Now().Add(2 * meetTimeout); ; {
+		control, err := come(socket, helloMessage{Version, "nonce"})
+		if err == nil {
+			defer control.Close()
+		}
+		select {
+		case met := <-arrived:
+			met.Close()
+			return
+		case <-time.After(time.Second / 2):
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the helper is kept out")
+		}
+	}
+}
+
+func TestAHelperIsAnSSHServerWhereNoDescriptorCrosses(t *testing.T) {
+	client := meetInProcess(t, nil, "", nil)
+	if client.WhyStreams() == nil {
+		t.Fatal("a descriptor crossed")
+	}
+	for range 2 { // connections of people, at a time
+		opened, err := client.Open([]string{"SSH_CONNECTION=one two"})
+		if err != nil || opened.Server == nil {
+			t.Fatal(opened, err)
+		}
+		conn, channels, requests, err := ssh.NewClientConn(opened.Server, "", &ssh.ClientConfig{
+			User: "whoever", HostKeyCallback: ssh.FixedHostKey(opened.HostKey),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := ssh.NewClient(conn, channels, requests)
+		t.Cleanup(func() { server.Close() })
+		session, err := server.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := session.Output(`echo "$SSH_CONNECTION"; exit 0`); string(out) != "one two\n" || err != nil {
+			t.Errorf("said %q, %v", out, err)
+		}
+	}
 }
 
 func TestAProcessRunsBehindDescriptors(t *testing.T) {
@@ -174,10 +318,7 @@ func TestTheAgentsSocketIsPrivateAndGoesAway(t *testing.T) {
 }
 
 func TestClosingAMachineRemovesItsSockets(t *testing.T) {
-	machine, err := meetInProcess(t).Machine()
-	if err != nil {
-		t.Fatal(err)
-	}
+	machine := openMachine(t)
 	path := filepath.Join(t.TempDir(), "socket")
 	if _, err := machine.Listen("unix", path); err != nil {
 		t.Fatal(err)
@@ -228,7 +369,7 @@ func TestAnImpostorIsNotMet(t *testing.T) {
 				control.send(typeHello, hello)
 				control.Close()
 			}()
-			if client, err := Attach(far, "nonce"); err == nil {
+			if client, err := attach(far, "nonce"); err == nil {
 				client.Close()
 				t.Error("met an impostor")
 			}
@@ -242,7 +383,7 @@ func TestOnlyASocketOfTheRightKindIsAttached(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Attach(file, "nonce"); err == nil {
+	if _, err := attach(file, "nonce"); err == nil {
 		t.Error("a file was taken for a helper")
 	}
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -250,7 +391,7 @@ func TestOnlyASocketOfTheRightKindIsAttached(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fds[1])
-	if _, err := Attach(os.NewFile(uintptr(fds[0]), ""), "nonce"); err == nil {
+	if _, err := attach(os.NewFile(uintptr(fds[0]), ""), "nonce"); err == nil {
 		t.Error("a stream socket was taken for a helper")
 	}
 }
@@ -304,12 +445,13 @@ func TestDescriptorsOfTheWrongKindAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listening.Close()
+	connection, _ := tcpPair(t)
 	pty := session.Command{Kind: session.Shell, Pty: &session.Pty{}}
 	for name, ask := range map[string]func() error{
 		"a file for a connection":     func() error { _, err := liar(t, null).Dial("tcp", "x:1"); return err },
 		"a listener for a connection": func() error { _, err := liar(t, listening).Dial("tcp", "x:1"); return err },
-		"tcp for a unix socket":       func() error { _, err := liar(t, listening).Listen("unix", "/x"); return err },
-		"a file for a listener":       func() error { _, err := liar(t, null).Listen("tcp", ":0"); return err },
+		"tcp for a unix socket":       func() error { _, err := liar(t, connection).Dial("unix", "/x"); return err },
+		"no address for a listener":   func() error { _, err := liar(t).Listen("tcp", ":0"); return err },
 		"a file for a pty":            func() error { _, err := liar(t, null).Start(pty, session.Stdio{}); return err },
 		"nothing for a pty":           func() error { _, err := liar(t).Start(pty, session.Stdio{}); return err },
 		"nothing for a connection":    func() error { _, err := liar(t).Dial("tcp", "x:1"); return err },
@@ -318,6 +460,103 @@ func TestDescriptorsOfTheWrongKindAreRefused(t *testing.T) {
 		if ask() == nil {
 			t.Errorf("%s was taken", name)
 		}
+	}
+}
+
+// tcpPair is a connection whose one end is a file, as it comes from a container.
+func tcpPair(t *testing.T) (*os.File, net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	near, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	far, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { far.Close() })
+	file, err := near.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return file, far
+}
+
+// A container that keeps a connection it handed out can make it wait in every
+// call, and with enough of them use up the threads that a gateway may have.
+func TestASharedConnectionCannotHoldAThread(t *testing.T) {
+	kept, peer := tcpPair(t)
+	handed, err := unix.FcntlInt(kept.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := newConn(os.NewFile(uintptr(handed), ""), "tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func() {
+		unix.SetNonblock(int(kept.Fd()), false)
+		unix.SetsockoptLinger(int(kept.Fd()), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 60})
+	}
+	block()
+	read := make(chan error)
+	go func() {
+		_, err := conn.Read(make([]byte, 1))
+		read <- err
+	}()
+	conn.SetReadDeadline(time.Now()) // which a call that waits would not hear of
+	if err := <-read; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read: %v", err)
+	}
+	wrote := make(chan error)
+	go func() {
+		_, err := conn.Write(make([]byte, 64<<20)) // more than anybody buffers
+		wrote <- err
+	}()
+	conn.SetWriteDeadline(time.Now().Add(time.Second / 10))
+	if err := <-wrote; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("write: %v", err)
+	}
+	block()
+	kept.Close()
+	began := time.Now()
+	conn.Close()
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("close: %v", took)
+	}
+	peer.Close()
+}
+
+func TestAConnectionGoesBothWaysToItsEnd(t *testing.T) {
+	file, peer := tcpPair(t)
+	dup, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	near, err := newConn(os.NewFile(uintptr(dup), ""), "tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	sent := bytes.Repeat([]byte("what "), 1<<20)
+	go func() {
+		io.Copy(peer, peer)
+		peer.(*net.TCPConn).CloseWrite()
+	}()
+	go func() {
+		near.Write(sent)
+		near.(conn).CloseWrite()
+	}()
+	if got, err := io.ReadAll(near); !bytes.Equal(got, sent) || err != nil {
+		t.Errorf("got %d bytes back, %v", len(got), err)
 	}
 }
 
@@ -334,6 +573,9 @@ func FuzzMessagesFromAContainer(f *testing.F) {
 		marshal(typeFailed, failedMessage{ID: 1, Text: "no"}),
 		marshal(typeExited, exitedMessage{ID: 1, Request: "exit-status", Payload: "\x00\x00\x00\x00"}),
 		marshal(typeHello, helloMessage{Version, "nonce"}),
+		marshal(typeArrived, arrivedMessage{ID: 1}),
+		[]byte("berth-helper 7 12345 ssh-ed25519 AAAA"),
+		[]byte("berth-helper came"),
 		nil,
 	} {
 		f.Add(seed)
@@ -347,6 +589,7 @@ func FuzzMessagesFromAContainer(f *testing.F) {
 			m.deliver(packet{kind: message[0], body: message[1:]})
 		}
 		parseAnnouncement(string(message))
+		readVisit(bytes.NewReader(message))
 	})
 }
 

@@ -9,7 +9,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,62 +19,151 @@ import (
 // answers, or nothing does.
 var ErrNotStarted = errors.New("the helper did not start")
 
+// Started is a helper that was just started.
+type Started struct {
+	In    io.Writer // its standard streams
+	Out   io.Reader
+	Close func() // closes them
+
+	// PID is which process it is, as this one numbers them, once it runs. Nil
+	// where it is not a process of this machine.
+	PID func() (int, error)
+}
+
 // Meet takes over a helper that was just started (see the package comment).
-// in and out are its standard streams, and pid tells which process it is, as
-// this process numbers them, once it runs.
-func Meet(in io.Writer, out io.Reader, pid func() (int, error)) (*Client, error) {
+// Without meetings, it may be nil, the other ways remain. The streams are
+// closed unless they are what the helper is spoken to by.
+func (m *Meetings) Meet(started Started) (*Client, error) {
 	nonce := rand.Text()
-	if _, err := io.WriteString(in, nonce+"\n"); err != nil {
+	var arrived <-chan *socket
+	if m != nil {
+		var forget func()
+		arrived, forget = m.expect(nonce)
+		defer forget()
+	}
+	client, err := meetStarted(started, nonce, arrived)
+	if client == nil || client.streams == nil {
+		started.Close()
+	}
+	return client, err
+}
+
+func meetStarted(started Started, nonce string, arrived <-chan *socket) (*Client, error) {
+	if _, err := io.WriteString(started.In, nonce+"\n"); err != nil {
 		return nil, err
 	}
-	fd, err := readAnnouncement(out)
+	out := bufio.NewReader(started.Out)
+	said, err := readAnnouncement(out)
 	if err != nil {
 		return nil, err
+	}
+	if said.Came {
+		select {
+		case control := <-arrived:
+			return newClient(control), nil
+		case <-time.After(meetTimeout):
+			return nil, errors.New("the helper says that it came, and did not")
+		}
+	}
+	far, cannot := said.take(started.PID)
+	if cannot == nil {
+		return attach(far, nonce)
+	}
+	if _, err := io.WriteString(started.In, askStreams); err != nil {
+		return nil, err
+	}
+	return newStreams(streams{out, started.In, started.Close}, said.HostKey, cannot)
+}
+
+// announced is the first line that a helper prints.
+type announced struct {
+	Came bool // to the gateway's socket
+
+	// Otherwise: a descriptor of it that is a socket, which socket that is, and
+	// the host key of the SSH server that it may have to be.
+	FD      int
+	Inode   uint64
+	HostKey ssh.PublicKey
+}
+
+const (
+	announcement = "berth-helper" // begins that line
+	came         = "came"
+
+	// askStreams is a line that tells the helper that no descriptor crosses.
+	askStreams = "streams\n"
+)
+
+// maxAnnouncement is more than the line needs.
+const maxAnnouncement = 512
+
+func readAnnouncement(out *bufio.Reader) (announced, error) {
+	var line strings.Builder
+	for line.Len() < maxAnnouncement {
+		b, err := out.ReadByte()
+		if err != nil {
+			return announced{}, fmt.Errorf("%w: %w", ErrNotStarted, err)
+		}
+		if b == '\n' {
+			return parseAnnouncement(line.String())
+		}
+		line.WriteByte(b)
+	}
+	return announced{}, ErrNotStarted
+}
+
+func parseAnnouncement(line string) (announced, error) {
+	if line == announcement+" "+came {
+		return announced{Came: true}, nil
+	}
+	word, rest, _ := strings.Cut(line, " ")
+	fields := strings.SplitN(rest, " ", 3)
+	if word != announcement || len(fields) != 3 {
+		return announced{}, ErrNotStarted
+	}
+	fd, err := strconv.ParseUint(fields[0], 10, 31)
+	inode, err2 := strconv.ParseUint(fields[1], 10, 64)
+	key, _, _, _, err3 := ssh.ParseAuthorizedKey([]byte(fields[2]))
+	if errors.Join(err, err2, err3) != nil {
+		return announced{}, ErrNotStarted
+	}
+	return announced{FD: int(fd), Inode: inode, HostKey: key}, nil
+}
+
+// take takes a copy of the descriptor that a process announced. It needs what
+// a debugger needs: root, CAP_SYS_PTRACE, or to be the owner of the container's
+// user namespace, as with a rootless engine.
+func (a announced) take(pid func() (int, error)) (*os.File, error) {
+	if pid == nil {
+		return nil, errors.New("the engine is on another machine")
 	}
 	process, err := pid()
 	if err != nil {
 		return nil, err
 	}
-	far, err := takeDescriptor(process, fd)
+	pidfd, err := unix.PidfdOpen(process, 0)
 	if err != nil {
-		return nil, err
-	}
-	return Attach(far, nonce)
-}
-
-// readAnnouncement reads the first line that a started helper prints.
-func readAnnouncement(out io.Reader) (fd int, err error) {
-	line, err := bufio.NewReader(io.LimitReader(out, 256)).ReadString('\n')
-	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrNotStarted, err)
-	}
-	return parseAnnouncement(line)
-}
-
-func parseAnnouncement(line string) (fd int, err error) {
-	word, number, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-	fd, err = strconv.Atoi(number)
-	if word != announcement || err != nil || fd < 0 {
-		return 0, ErrNotStarted
-	}
-	return fd, nil
-}
-
-// takeDescriptor takes a copy of a process's descriptor. It needs what a
-// debugger needs: root, CAP_SYS_PTRACE, or to be the owner of the container's
-// user namespace, as with a rootless engine.
-func takeDescriptor(pid, fd int) (*os.File, error) {
-	pidfd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return nil, fmt.Errorf("process %d of the helper cannot be seen from here: %w", pid, err)
+		return nil, fmt.Errorf("process %d of the helper cannot be seen from here: %w", process, err)
 	}
 	defer unix.Close(pidfd)
-	taken, err := unix.PidfdGetfd(pidfd, fd, 0)
+	taken, err := unix.PidfdGetfd(pidfd, a.FD, 0)
 	if errors.Is(err, unix.EPERM) {
-		return nil, errors.New("the gateway may not take descriptors out of the container: run it as root or with CAP_SYS_PTRACE")
+		return nil, errors.New("the gateway may not take descriptors out of the container: it is not root and has no CAP_SYS_PTRACE")
 	}
 	if err != nil {
 		return nil, os.NewSyscallError("pidfd_getfd", err)
 	}
-	return os.NewFile(uintptr(taken), "helper"), nil
+	file := os.NewFile(uintptr(taken), "helper")
+	if inode, err := inodeOf(taken); err != nil || inode != a.Inode {
+		file.Close()
+		return nil, fmt.Errorf("process %d here is another one than the engine's", process)
+	}
+	return file, nil
+}
+
+// inodeOf tells one socket from every other on this machine.
+func inodeOf(fd int) (uint64, error) {
+	var stat unix.Stat_t
+	err := unix.Fstat(fd, &stat)
+	return stat.Ino, err
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Version is of the messages below; both sides must speak the same.
-const Version = 1
+const Version = 2
 
 // Types of messages. A reply carries the id of what it replies to.
 const (
@@ -32,6 +32,10 @@ const (
 	typeDone   // at most one descriptor
 	typeFailed //
 	typeExited // of the process that start with this id started
+
+	// From the helper, on a machine's socket: one descriptor, a connection that
+	// arrived at the listener that listen with this id made.
+	typeArrived
 )
 
 type (
@@ -60,6 +64,7 @@ type (
 		Name string
 	}
 	releaseMessage struct{ ID uint32 }
+	arrivedMessage struct{ ID uint32 }
 	doneMessage    struct {
 		ID      uint32
 		Address string // of a listener
@@ -76,10 +81,7 @@ type (
 )
 
 func newStart(id uint32, c session.Command) startMessage {
-	m := startMessage{ID: id, Kind: c.Kind, Line: c.Line}
-	for _, variable := range c.Env {
-		m.Env += variable + "\x00"
-	}
+	m := startMessage{ID: id, Kind: c.Kind, Line: c.Line, Env: joinEnv(c.Env)}
 	if c.Pty != nil {
 		m.Pty, m.Term, m.Modes = true, c.Pty.Term, c.Pty.Modes
 		m.Columns, m.Rows, m.Width, m.Height = c.Pty.Size.Columns, c.Pty.Size.Rows, c.Pty.Size.Width, c.Pty.Size.Height
@@ -88,10 +90,7 @@ func newStart(id uint32, c session.Command) startMessage {
 }
 
 func (m startMessage) command() session.Command {
-	c := session.Command{Kind: m.Kind, Line: m.Line}
-	if m.Env != "" {
-		c.Env = strings.Split(strings.TrimSuffix(m.Env, "\x00"), "\x00")
-	}
+	c := session.Command{Kind: m.Kind, Line: m.Line, Env: splitEnv(m.Env)}
 	if m.Pty {
 		c.Pty = &session.Pty{
 			Term:  m.Term,
@@ -116,4 +115,20 @@ func unmarshal(packet packet, kind byte, message any) error {
 		return fmt.Errorf("message of type %d where %d was due", packet.kind, kind)
 	}
 	return ssh.Unmarshal(packet.body, message)
+}
+
+// joinEnv ends each variable by NUL, which none can hold.
+func joinEnv(env []string) string {
+	var joined strings.Builder
+	for _, variable := range env {
+		joined.WriteString(variable + "\x00")
+	}
+	return joined.String()
+}
+
+func splitEnv(joined string) []string {
+	if joined == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(joined, "\x00"), "\x00")
 }

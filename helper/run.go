@@ -6,33 +6,43 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"berth/session"
 
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
-// announcement is what a helper prints first, before the number of the
-// descriptor to take.
-const announcement = "berth-helper"
-
-// Run is the helper's life: it meets the gateway over its standard streams,
-// then answers until the gateway lets go of the control socket. With
-// removeSelf, it removes its own executable and the directory that holds
-// nothing else, so that nothing stays behind.
-func Run(removeSelf bool) error {
+// Run is the helper's life: it meets the gateway, in the socket if that is not
+// empty and can be reached, then answers until the gateway lets go, and stays
+// for what its sessions left running. With removeSelf, it removes its own
+// executable and the directory that holds nothing else.
+func Run(gatewaySocket string, removeSelf bool) error {
 	if removeSelf {
 		removeExecutable()
 	}
 	keepDescriptors()
-	control, err := meet(os.Stdin, os.Stdout)
+	in, err := session.Pollable(os.Stdin, "stdin")
 	if err != nil {
 		return err
 	}
-	return live(control)
+	met, err := meet(in, os.Stdout, gatewaySocket)
+	if err != nil {
+		return err
+	}
+	if met.control != nil {
+		if err := leaveStreams(); err != nil {
+			return err
+		}
+	}
+	live(met.answer)
+	return nil
 }
 
 // childControl is the descriptor that a child finds its control socket at.
@@ -46,21 +56,45 @@ func RunChild() error {
 	if err != nil {
 		return err
 	}
-	return live(control)
-}
-
-// live answers until the gateway is done with us, or gone.
-func live(control *socket) error {
-	unix.Umask(0o022)
 	if err := leaveStreams(); err != nil {
 		return err
 	}
-	answerOpens(control, &session.Local{
+	live(func(machine session.Machine) { answerOpens(control, machine) })
+	return nil
+}
+
+// live answers until the gateway lets go, and then stays as the parent of what
+// sessions left running: a container's first process may reap nobody.
+func live(answer func(session.Machine)) {
+	unix.Umask(0o022)
+	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	machine := &session.Local{
 		Account:    session.CurrentAccount(),
 		Env:        os.Environ(),
 		SftpServer: []string{"/proc/self/exe", "helper", "sftp"},
-	})
-	return nil
+	}
+	died := make(chan os.Signal, 1)
+	signal.Notify(died, unix.SIGCHLD)
+	letGo := make(chan struct{})
+	go func() {
+		defer close(letGo)
+		answer(machine)
+	}()
+	for answering := true; answering; {
+		select {
+		case <-died:
+			machine.ReapOrphans()
+		case <-letGo:
+			answering = false
+		}
+	}
+	leaveStreams()
+	for machine.ReapOrphans() > 0 {
+		select {
+		case <-died:
+		case <-time.After(time.Second): // one that somebody else here has just reaped
+		}
+	}
 }
 
 // keepDescriptors lets no process of a person inherit what whoever started us
@@ -93,34 +127,95 @@ func removeExecutable() {
 	}
 }
 
-// meet is the helper's side of the meeting; see the package comment.
-func meet(in io.Reader, out io.Writer) (*socket, error) {
-	nonce, err := bufio.NewReader(io.LimitReader(in, 256)).ReadString('\n')
-	if err != nil {
-		return nil, fmt.Errorf("no nonce on standard input: %w", err)
+// met is what the helper speaks to the gateway by: a socket, or its standard
+// streams.
+type met struct {
+	control *socket
+
+	streams streams
+	key     ssh.Signer
+}
+
+func (m met) answer(machine session.Machine) {
+	if m.control != nil {
+		answerOpens(m.control, machine)
+		return
 	}
-	near, far, err := newPair(maxRequest)
+	serveStreams(m.streams, m.key, machine)
+}
+
+// meet is the helper's side of the meeting; see the package comment.
+func meet(stdin io.ReadCloser, out io.Writer, gatewaySocket string) (met, error) {
+	in := bufio.NewReader(stdin)
+	nonce, err := in.ReadString('\n')
+	if err != nil {
+		return met{}, fmt.Errorf("no nonce on standard input: %w", err)
+	}
+	hello := helloMessage{Version, strings.TrimSpace(nonce)}
+	if control, err := come(gatewaySocket, hello); err == nil {
+		_, err := fmt.Fprintf(out, "%s %s\n", announcement, came)
+		return met{control: control}, err
+	}
+	return announce(streams{in, out, func() { stdin.Close() }}, hello)
+}
+
+// come goes to the gateway's socket.
+func come(gatewaySocket string, hello helloMessage) (*socket, error) {
+	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Net: "unixpacket", Name: gatewaySocket})
 	if err != nil {
 		return nil, err
+	}
+	control := &socket{conn: conn, buf: make([]byte, maxRequest)}
+	if err := control.send(typeHello, hello); err != nil {
+		control.Close()
+		return nil, err
+	}
+	return control, nil
+}
+
+// announce offers a socket to be taken, and waits until that is done, or a
+// line says that it cannot be.
+func announce(standard streams, hello helloMessage) (met, error) {
+	near, far, err := newPair(maxRequest)
+	if err != nil {
+		return met{}, err
 	}
 	defer near.Close()
 	defer far.Close()
-	if _, err := fmt.Fprintf(out, "%s %d\n", announcement, far.Fd()); err != nil {
-		return nil, err
+	key, err := newHostKey()
+	if err != nil {
+		return met{}, err
 	}
+	inode, err := inodeOf(int(far.Fd()))
+	if err != nil {
+		return met{}, err
+	}
+	if _, err := fmt.Fprintf(standard, "%s %d %d %s", announcement, far.Fd(), inode, ssh.MarshalAuthorizedKey(key.PublicKey())); err != nil {
+		return met{}, err
+	}
+	answered := make(chan string, 1)
+	go func() {
+		line := make([]byte, len(askStreams))
+		io.ReadFull(standard, line)
+		answered <- string(line)
+		near.Close() // or it is attached by now, and this changes nothing
+	}()
 	attached, err := near.receive()
 	if err != nil {
-		return nil, err
+		if <-answered == askStreams {
+			return met{streams: standard, key: key}, nil
+		}
+		return met{}, errors.New("the gateway went away")
 	}
 	if attached.kind != typeAttach || len(attached.files) != 1 {
 		attached.close()
-		return nil, errors.New("the gateway sent no control socket")
+		return met{}, errors.New("the gateway sent no control socket")
 	}
 	control, err := newSocket(attached.files[0], maxRequest)
 	if err != nil {
-		return nil, err
+		return met{}, err
 	}
-	return control, control.send(typeHello, helloMessage{Version, strings.TrimSpace(nonce)})
+	return met{control: control}, control.send(typeHello, hello)
 }
 
 // leaveStreams closes the standard streams for everyone at the other end, and

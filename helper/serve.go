@@ -135,12 +135,14 @@ func (s *server) listen(m addressMessage) {
 		listener.Close()
 		return
 	}
-	err = withFD(listener, func(fd int) error {
-		return s.socket.send(typeDone, doneMessage{ID: m.ID, Address: listener.Addr().String()}, fd)
-	})
-	if err != nil {
-		s.release(m.ID)
-		s.fail(m.ID, err)
+	s.socket.send(typeDone, doneMessage{ID: m.ID, Address: listener.Addr().String()})
+	for { // until it is released
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		withFD(conn, func(fd int) error { return s.socket.send(typeArrived, arrivedMessage{m.ID}, fd) })
+		conn.Close()
 	}
 }
 
@@ -193,8 +195,8 @@ func (s *server) close() {
 	}
 }
 
-// withFD is session.WithFD for a file, a connection or a listener. What has no
-// descriptor cannot cross.
+// withFD is session.WithFD for a file or a connection. What has no descriptor
+// cannot cross.
 func withFD(holder any, f func(fd int) error) error {
 	conn, ok := holder.(syscall.Conn)
 	if !ok {

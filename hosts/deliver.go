@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"berth/helper"
 )
 
 // helperBinary is this program, which is the helper in another role, under a
@@ -45,9 +47,24 @@ func deliverToMounts(stateDir string) (helperBinary, error) {
 }
 
 // RemoveOldHelpers removes other versions of the helper from the directory
-// that containers see. Those that still run keep their file.
+// that containers see, and sockets of gateways that are gone. Helpers that
+// still run keep their file.
 func (d *Directory) RemoveOldHelpers() error {
-	return removeOthers(filepath.Dir(d.self.path), d.self.name)
+	dir := filepath.Dir(d.self.path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		path := filepath.Join(dir, entry.Name())
+		if path == d.self.path || entry.Type() == fs.ModeSocket && helper.Meets(path) {
+			continue
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func hashOf(path string) (string, error) {
@@ -81,20 +98,4 @@ func copyExecutable(to, from string) error {
 		return err
 	}
 	return os.Rename(tmp.Name(), to)
-}
-
-func removeOthers(dir, keep string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		if entry.Name() == keep {
-			continue
-		}
-		if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"berth/helper"
 	"berth/state"
 
 	"github.com/containerd/errdefs"
@@ -32,6 +34,8 @@ type Directory struct {
 	log     *slog.Logger
 	helpers *helpers
 	self    helperBinary
+
+	meetings *helper.Meetings // nil where no socket can be made
 
 	synced     chan struct{} // closed when the engine was asked for the first time
 	syncedOnce sync.Once
@@ -58,8 +62,13 @@ func NewDirectory(engine *client.Client, st *state.State, entries []Entry, log *
 	if err != nil {
 		return nil, err
 	}
+	meetings, err := helper.NewMeetings(filepath.Dir(self.path))
+	if err != nil {
+		log.Warn("no socket for helpers in mounted containers", "err", err)
+	}
 	d := &Directory{
 		engine:     engine,
+		meetings:   meetings,
 		state:      st,
 		entries:    map[string]*Entry{},
 		log:        log,
@@ -76,7 +85,15 @@ func NewDirectory(engine *client.Client, st *state.State, entries []Entry, log *
 }
 
 // Close ends the helpers and with them all machines.
-func (d *Directory) Close() { d.helpers.close() }
+func (d *Directory) Close() {
+	if d.meetings != nil {
+		d.meetings.Close()
+	}
+	d.helpers.close()
+}
+
+// isLocal says whether the engine's processes and networks are this machine's.
+func (d *Directory) isLocal() bool { return strings.HasPrefix(d.engine.DaemonHost(), "unix://") }
 
 // Run follows the engine until ctx ends. An engine that does not answer is
 // tried again and again: hosts that do not need it can be entered meanwhile.

@@ -8,16 +8,17 @@ import (
 	"io"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"berth/helper"
-	"berth/session"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+	"golang.org/x/crypto/ssh"
 )
 
 const (
@@ -28,25 +29,31 @@ const (
 	maxComplaint = 4 << 10
 )
 
-// openExec opens a machine in a container, as an account of it; "" is the one
-// that the container itself runs as.
-func (d *Directory) openExec(ctx context.Context, host Host, account string) (session.Machine, error) {
+// openExec opens a container, as an account of it; "" is the one that the
+// container itself runs as.
+func (d *Directory) openExec(ctx context.Context, host Host, account string, env []string) (Route, error) {
 	found, err := d.running(ctx, host)
 	if err != nil {
-		return nil, err
+		return Route{}, err
 	}
-	machine, err := d.helpers.machine(ctx, helperKey{host.Container, account}, func() (*helper.Client, error) {
+	opened, err := d.helpers.open(ctx, helperKey{host.Container, account}, env, func() (*helper.Client, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
 		return d.startHelper(ctx, found, account)
 	})
-	if err == nil {
-		return machine, nil
+	switch {
+	case err == nil && opened.Machine != nil:
+		return Route{Machine: opened.Machine}, nil
+	case err == nil:
+		return Route{Sshd: &Sshd{Conn: opened.Server, Host: host.Name, HostKeys: []ssh.PublicKey{opened.HostKey}, Patience: brief}}, nil
 	}
 	if _, gone := d.running(ctx, host); gone != nil { // meanwhile
-		return nil, gone
+		return Route{}, gone
 	}
-	return nil, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
+	if errors.Is(err, errSilent) { // the engine may not have noticed yet
+		return Route{}, soon(unreachable(host.Name, "ends whatever is started in it: see docker logs "+found.Name[1:], err), patience(found))
+	}
+	return Route{}, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
 }
 
 func as(account string) string {
@@ -60,16 +67,20 @@ func as(account string) string {
 // made, or else from a file that is written through an exec and removes itself.
 func (d *Directory) startHelper(ctx context.Context, found container.InspectResponse, account string) (*helper.Client, error) {
 	if mounted(found) {
-		started, err := d.execHelper(ctx, found.ID, account, path.Join(HelperMount, d.self.name), "helper", "run")
+		command := []string{path.Join(HelperMount, d.self.name), "helper", "run"}
+		if d.meetings != nil {
+			command = append(command, "--socket", path.Join(HelperMount, d.meetings.Name()))
+		}
+		started, err := d.execHelper(ctx, found, account, command...)
 		if err == nil || !errors.Is(err, errNoSuchFile) {
 			return started, err
 		}
 	}
-	written, err := d.writeHelper(ctx, found.ID, account)
+	written, err := d.writeHelper(ctx, found, account)
 	if err != nil {
 		return nil, err
 	}
-	return d.execHelper(ctx, found.ID, account, written, "helper", "run", "--remove-self")
+	return d.execHelper(ctx, found, account, written, "helper", "run", "--remove-self")
 }
 
 func mounted(found container.InspectResponse) bool {
@@ -81,20 +92,29 @@ func mounted(found container.InspectResponse) bool {
 	return false
 }
 
-// errNoSuchFile is the engine's word for a command that is not there.
-var errNoSuchFile = errors.New("the helper is not there")
+var (
+	// errNoSuchFile is the engine's word for a command that is not there.
+	errNoSuchFile = errors.New("the helper is not there")
+
+	// errSilent is an exec that ended and said nothing.
+	errSilent = errors.New("the helper ended without a word")
+)
 
 // execHelper runs a helper and meets it.
-func (d *Directory) execHelper(ctx context.Context, id, account string, command ...string) (*helper.Client, error) {
-	exec, err := d.exec(ctx, id, account, command...)
+func (d *Directory) execHelper(ctx context.Context, in container.InspectResponse, account string, command ...string) (*helper.Client, error) {
+	exec, err := d.exec(ctx, in, account, command...)
 	if err != nil {
 		return nil, err
 	}
-	defer exec.close()
-	met, err := helper.Meet(exec.in, exec.out, func() (int, error) { return d.pidOf(ctx, exec.id) })
-	if errors.Is(err, helper.ErrNotStarted) {
-		return nil, exec.explain(err)
+	started := helper.Started{In: exec.in, Out: exec.out, Close: exec.close}
+	if d.isLocal() {
+		started.PID = func() (int, error) { return d.pidOf(ctx, exec.id) }
 	}
+	met, err := d.meetings.Meet(started)
+	if errors.Is(err, helper.ErrNotStarted) {
+		return nil, exec.explain()
+	}
+	exec.detach()
 	return met, err
 }
 
@@ -119,14 +139,17 @@ func (d *Directory) pidOf(ctx context.Context, execID string) (int, error) {
 	}
 }
 
-// writeScript writes standard input to a file that the account may execute,
-// where it finds a directory that lets it, and prints its path.
+// writeScript writes standard input, of which the size is given, to a file that
+// the account may execute, where it finds a directory that lets it, and prints
+// its path.
 const writeScript = `umask 077
 for parent in /run /var/tmp /tmp /dev/shm "$HOME" /; do
 	dir=$(mktemp -d "$parent/.berth-XXXXXX" 2>/dev/null) || continue
 	if printf '#!/bin/sh\n' >"$dir/try" && chmod 700 "$dir/try" && "$dir/try" 2>/dev/null; then
 		rm -f "$dir/try"
-		cat >"$dir/helper" && chmod 700 "$dir/helper" && echo "$dir/helper" && exit 0
+		cat >"$dir/helper" && [ "$(wc -c <"$dir/helper")" -eq "$1" ] && chmod 700 "$dir/helper" && echo "$dir/helper" && exit 0
+		rm -rf "$dir"
+		exit 1 # what was read is gone
 	fi
 	rm -rf "$dir"
 done
@@ -136,17 +159,21 @@ exit 1`
 // writeHelper writes this program into a container over an exec's standard
 // input: never through the archive API, which follows the container's own
 // links (CVE-2026-41567 and kin).
-func (d *Directory) writeHelper(ctx context.Context, id, account string) (string, error) {
-	exec, err := d.exec(ctx, id, account, "sh", "-c", writeScript)
-	if err != nil {
-		return "", err
-	}
-	defer exec.close()
+func (d *Directory) writeHelper(ctx context.Context, in container.InspectResponse, account string) (string, error) {
 	file, err := os.Open(selfPath)
 	if err != nil {
 		return "", err
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return "", err
+	}
+	exec, err := d.exec(ctx, in, account, "sh", "-c", writeScript, "sh", strconv.FormatInt(info.Size(), 10))
+	if err != nil {
+		return "", err
+	}
+	defer exec.close()
 	sent := make(chan struct{})
 	go func() { // an exec that failed takes no input, and says why meanwhile
 		defer close(sent)
@@ -160,7 +187,7 @@ func (d *Directory) writeHelper(ctx context.Context, id, account string) (string
 	if err == nil && path.IsAbs(written) {
 		return written, nil
 	}
-	err = exec.explain(errors.New("the helper could not be written into the container"))
+	err = exec.explain()
 	if errors.Is(err, errNoSuchFile) {
 		return "", errors.New("its image has no sh to bring the helper in with; provision would mount it")
 	}
@@ -174,14 +201,16 @@ type attachedExec struct {
 	out     *io.PipeReader
 	closeIn func()
 	close   func()
+	detach  func() bool // from the context that it was started with
 
 	copied    chan struct{} // closed when there is no more output
 	complaint *limitedBuffer
 }
 
-func (d *Directory) exec(ctx context.Context, id, account string, command ...string) (*attachedExec, error) {
-	created, err := d.engine.ExecCreate(ctx, id, client.ExecCreateOptions{
+func (d *Directory) exec(ctx context.Context, in container.InspectResponse, account string, command ...string) (*attachedExec, error) {
+	created, err := d.engine.ExecCreate(ctx, in.ID, client.ExecCreateOptions{
 		User:        account,
+		Env:         without(in.Config.Env),
 		Cmd:         command,
 		WorkingDir:  "/",
 		AttachStdin: true, AttachStdout: true, AttachStderr: true,
@@ -193,18 +222,19 @@ func (d *Directory) exec(ctx context.Context, id, account string, command ...str
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, attached.Close)
+	detach := context.AfterFunc(ctx, attached.Close)
 	out, outWriter := io.Pipe()
 	e := &attachedExec{
 		id:        created.ID,
 		in:        attached.Conn,
 		out:       out,
 		closeIn:   func() { attached.CloseWrite() },
+		detach:    detach,
 		copied:    make(chan struct{}),
 		complaint: &limitedBuffer{max: maxComplaint},
 	}
 	e.close = func() {
-		stop()
+		detach()
 		attached.Close()
 		out.Close()
 		<-e.copied
@@ -219,26 +249,53 @@ func (d *Directory) exec(ctx context.Context, id, account string, command ...str
 	return e, nil
 }
 
-// explain says what the exec printed, if it did: there the engine says why.
-func (e *attachedExec) explain(err error) error {
+// without takes out of an exec what was meant for the container's entrypoint:
+// the passwords of other accounts, and what provision set. To the engine a name
+// without a value is a variable that is not to be there.
+func without(env []string) []string {
+	var names []string
+	for _, variable := range env {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.Contains(name, "PASSWORD") || strings.HasPrefix(name, "BERTH_") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// explain says what the exec printed: there the engine says why.
+func (e *attachedExec) explain() error {
 	e.out.Close()
 	select {
 	case <-e.copied:
 	case <-time.After(time.Second):
 	}
-	said := e.complaint.String()
+	said := e.complaint.line()
 	switch {
+	case said == "":
+		return errSilent
 	case strings.Contains(said, "no such file or directory") || strings.Contains(said, "executable file not found"):
 		return fmt.Errorf("%w: %s", errNoSuchFile, said)
 	case strings.Contains(said, "exec format error"):
 		return errors.New("its image is for another processor architecture than the gateway's")
-	case said != "":
-		return errors.New(said)
+	case tooManyProcesses(said):
+		return errors.New("it has as many processes as it may have (pids limit)")
 	}
-	return err
+	return errors.New(said)
 }
 
-// limitedBuffer keeps the beginning of what is written to it, as one line.
+// tooManyProcesses knows how the kernel's EAGAIN is told by the engine's
+// runtime, by the helper's, and by a shell.
+func tooManyProcesses(said string) bool {
+	for _, word := range []string{"resource temporarily unavailable", "failed to create new os thread", "cannot fork", "can't fork"} {
+		if strings.Contains(strings.ToLower(said), word) {
+			return true
+		}
+	}
+	return false
+}
+
+// limitedBuffer keeps the beginning of what is written to it.
 type limitedBuffer struct {
 	max int
 
@@ -253,8 +310,10 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (b *limitedBuffer) String() string {
+// line is the first line of it.
+func (b *limitedBuffer) line() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return strings.Join(strings.Fields(strings.ToValidUTF8(b.buf.String(), "?")), " ")
+	line, _, _ := strings.Cut(strings.TrimSpace(b.buf.String()), "\n")
+	return strings.Join(strings.Fields(strings.ToValidUTF8(line, "?")), " ")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -38,38 +39,44 @@ func newHelpers(log *slog.Logger) *helpers {
 	return &helpers{log: log, running: map[helperKey]*running{}}
 }
 
-// machine opens a machine of a helper, which start starts if none runs. A
-// start goes on when ctx ends: the next login will want it.
-func (h *helpers) machine(ctx context.Context, key helperKey, start func() (*helper.Client, error)) (session.Machine, error) {
-	machine, err := h.open(ctx, key, start)
+// open opens a helper for one connection of a person; start starts one if none
+// runs. A start goes on when ctx ends: the next login will want it.
+func (h *helpers) open(ctx context.Context, key helperKey, env []string, start func() (*helper.Client, error)) (helper.Opened, error) {
+	opened, err := h.tryOpen(ctx, key, env, start)
 	if errors.Is(err, errEnded) { // before anyone noticed
-		return h.open(ctx, key, start)
+		return h.tryOpen(ctx, key, env, start)
 	}
-	return machine, err
+	return opened, err
 }
 
 // errEnded is about a helper that was thought to run.
 var errEnded = errors.New("the helper has ended")
 
-func (h *helpers) open(ctx context.Context, key helperKey, start func() (*helper.Client, error)) (session.Machine, error) {
+func (h *helpers) tryOpen(ctx context.Context, key helperKey, env []string, start func() (*helper.Client, error)) (helper.Opened, error) {
 	r := h.use(key, start)
 	select {
 	case <-r.started:
 	case <-ctx.Done():
 		h.unuse(key, r)
-		return nil, ctx.Err()
+		return helper.Opened{}, ctx.Err()
 	}
 	if r.err != nil {
 		h.unuse(key, r)
-		return nil, r.err
+		return helper.Opened{}, r.err
 	}
-	machine, err := r.client.Machine()
+	opened, err := r.client.Open(env)
 	if err != nil {
 		h.forget(key, r)
 		h.unuse(key, r)
-		return nil, errors.Join(errEnded, err)
+		return helper.Opened{}, errors.Join(errEnded, err)
 	}
-	return &usedMachine{Machine: machine, unuse: sync.OnceFunc(func() { h.unuse(key, r) })}, nil
+	unuse := sync.OnceFunc(func() { h.unuse(key, r) })
+	if opened.Machine != nil {
+		opened.Machine = &usedMachine{opened.Machine, unuse}
+	} else {
+		opened.Server = &usedServer{opened.Server, unuse}
+	}
+	return opened, nil
 }
 
 // usedMachine keeps its helper from leaving.
@@ -81,6 +88,18 @@ type usedMachine struct {
 func (m *usedMachine) Close() error {
 	err := m.Machine.Close()
 	m.unuse()
+	return err
+}
+
+// usedServer keeps its helper from leaving.
+type usedServer struct {
+	net.Conn
+	unuse func()
+}
+
+func (s *usedServer) Close() error {
+	err := s.Conn.Close()
+	s.unuse()
 	return err
 }
 
@@ -104,11 +123,20 @@ func (h *helpers) start(key helperKey, r *running, start func() (*helper.Client,
 	r.client, r.err = start()
 	close(r.started)
 	if r.err == nil {
-		h.log.Debug("helper started", "container", key.container, "account", key.account)
+		h.logStarted(key, r.client)
 		<-r.client.Done()
 		h.log.Debug("helper ended", "container", key.container, "account", key.account)
 	}
 	h.forget(key, r)
+}
+
+// logStarted says which way was found, since it decides how fast things are.
+func (h *helpers) logStarted(key helperKey, client *helper.Client) {
+	way, why := "descriptors", []any(nil)
+	if cannot := client.WhyStreams(); cannot != nil {
+		way, why = "streams", []any{"why", cannot}
+	}
+	h.log.Info("helper started", append([]any{"container", key.container, "account", key.account, "by", way}, why...)...)
 }
 
 func (h *helpers) unuse(key helperKey, r *running) {

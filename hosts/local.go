@@ -10,24 +10,23 @@ import (
 	"syscall"
 
 	"berth/helper"
-	"berth/session"
 )
 
 // openLocal opens this machine itself, as one of its accounts. It is the same
 // helper as in a container, started as a child: what a person does here, the
 // gateway's own process never does.
-func (d *Directory) openLocal(ctx context.Context, host Host, account string) (session.Machine, error) {
+func (d *Directory) openLocal(ctx context.Context, host Host, account string) (Route, error) {
 	who, err := localAccount(account)
 	if err != nil {
-		return nil, unreachable(host.Name, err.Error(), nil)
+		return Route{}, unreachable(host.Name, err.Error(), nil)
 	}
-	machine, err := d.helpers.machine(ctx, helperKey{"", who.Username}, func() (*helper.Client, error) {
+	opened, err := d.helpers.open(ctx, helperKey{"", who.Username}, nil, func() (*helper.Client, error) {
 		return startLocalHelper(who)
 	})
 	if err != nil {
-		return nil, unreachable(host.Name, "cannot be entered as "+who.Username, err)
+		return Route{}, unreachable(host.Name, "cannot be entered as "+who.Username, err)
 	}
-	return machine, nil
+	return Route{Machine: opened.Machine}, nil
 }
 
 // localAccount is the account asked for, or the gateway's own.

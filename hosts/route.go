@@ -32,16 +32,15 @@ type Sshd struct {
 	Patience time.Duration   // how long it is worth trying again if it does not let us in
 }
 
-// Open opens a route to an account of a host that was looked up. Errors are
+// Open opens a route to an account of a host that was looked up. Where an SSH
+// server of the helper's is joined, env is set for its processes. Errors are
 // *[Unreachable].
-func (d *Directory) Open(ctx context.Context, host Host, account string) (Route, error) {
+func (d *Directory) Open(ctx context.Context, host Host, account string, env []string) (Route, error) {
 	switch host.Route {
 	case RouteLocal:
-		machine, err := d.openLocal(ctx, host, account)
-		return Route{Machine: machine}, err
+		return d.openLocal(ctx, host, account)
 	case RouteExec:
-		machine, err := d.openExec(ctx, host, account)
-		return Route{Machine: machine}, err
+		return d.openExec(ctx, host, account, env)
 	case RouteSshd:
 		if account == "" {
 			return Route{}, unreachable(host.Name, "says no account to log in as: grant one in gateway.yaml (host: account)", nil)
@@ -71,6 +70,9 @@ func (d *Directory) openContainerSshd(ctx context.Context, host Host) (*Sshd, er
 	found, err := d.running(ctx, host)
 	if err != nil {
 		return nil, err
+	}
+	if !d.isLocal() {
+		return nil, unreachable(host.Name, "is on another machine than the gateway, whose networks are not reached from here: route exec would be", nil)
 	}
 	address, ok := addressOf(found)
 	if !ok {

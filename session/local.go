@@ -25,6 +25,8 @@ type Local struct {
 	// SftpServer is run for the sftp subsystem where the machine has no
 	// sftp-server of its own.
 	SftpServer []string
+
+	children children
 }
 
 // Close has nothing to give up: what Local opens belongs to whoever asked.
@@ -40,13 +42,16 @@ func (l *Local) Dial(network, address string) (net.Conn, error) {
 
 // Listen listens here; see [Machine].
 func (l *Local) Listen(network, address string) (net.Listener, error) {
-	if network != "unix" {
+	switch {
+	case network == X11:
+		return listenDisplay(address)
+	case network != "unix":
 		return net.Listen(network, address)
-	}
-	if address == "" {
+	case address == "":
 		return listenPrivate()
+	default:
+		return listenUnix(address)
 	}
-	return listenUnix(address)
 }
 
 // listenUnix makes a socket that only its owner can connect to. The mode is
@@ -64,10 +69,9 @@ func listenUnix(path string) (*net.UnixListener, error) {
 	return listener.(*net.UnixListener), nil
 }
 
-// listenPrivate makes a socket in a directory of its own, as sshd does for an
-// agent.
+// listenPrivate makes a socket in a directory of its own.
 func listenPrivate() (net.Listener, error) {
-	dir, err := os.MkdirTemp("", "ssh-")
+	dir, err := privateDir()
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +119,7 @@ func (l *Local) Start(command Command, stdio Stdio) (*Process, error) {
 		fmt.Fprintf(attr.Files[2], "Could not chdir to home directory %s: %v\r\n", attr.Dir, err)
 		attr.Dir = "/"
 	}
-	process, err := startProcess(path, argv, attr)
+	process, err := l.children.startProcess(path, argv, attr)
 	if err != nil {
 		if master != nil {
 			master.Close()

@@ -18,7 +18,9 @@ type Machine interface {
 
 	// Listen listens on a "tcp" or "unix" address of the machine. An empty
 	// unix address is a new socket in a new directory that only the account
-	// can enter. Closing the listener removes what Listen made.
+	// can enter. The network [X11] is a display that is free, and its address
+	// what a client must know to be let in ([Authority]). Closing the listener
+	// removes what Listen made.
 	Listen(network, address string) (net.Listener, error)
 
 	// Done is closed when the machine itself is gone; nil where it cannot go.

@@ -21,6 +21,15 @@ type (
 	execRequest      struct{ Command string }     // §6.5
 	subsystemRequest struct{ Name string }        // §6.5
 	signalRequest    struct{ Name string }        // §6.9
+	x11Request       struct {                     // §6.3.1
+		SingleConnection bool
+		Protocol, Cookie string // of the authority; the cookie in hex
+		Screen           uint32
+	}
+	x11Open struct { // §6.3.2
+		OriginatorAddress string
+		OriginatorPort    uint32
+	}
 
 	exitStatus struct{ Status uint32 } // §6.10
 	exitSignal struct {                // §6.10

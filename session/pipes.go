@@ -64,3 +64,22 @@ func WithFD(holder syscall.Conn, f func(fd int) error) error {
 	}
 	return failed
 }
+
+// Pollable is the same file again, with a descriptor of its own, in the poller:
+// Close ends its Read, and a deadline is heard of.
+func Pollable(file syscall.Conn, name string) (*os.File, error) {
+	var pollable *os.File
+	err := WithFD(file, func(fd int) error {
+		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			return os.NewSyscallError("fcntl", err)
+		}
+		if err := unix.SetNonblock(dup, true); err != nil {
+			unix.Close(dup)
+			return os.NewSyscallError("fcntl", err)
+		}
+		pollable = os.NewFile(uintptr(dup), name)
+		return nil
+	})
+	return pollable, err
+}

@@ -13,10 +13,10 @@ import (
 
 // startProcess starts a process that leads a session of its own, and waits
 // for it.
-func startProcess(path string, argv []string, attr *os.ProcAttr) (*Process, error) {
+func (c *children) startProcess(path string, argv []string, attr *os.ProcAttr) (*Process, error) {
 	pidfd := -1
 	attr.Sys.PidFD = &pidfd
-	started, err := os.StartProcess(path, argv, attr)
+	started, err := c.start(path, argv, attr)
 	if err != nil {
 		return nil, err
 	}
@@ -25,7 +25,9 @@ func startProcess(path string, argv []string, attr *os.ProcAttr) (*Process, erro
 	go func() {
 		defer close(exit)
 		awaitExit(pidfd)
-		if status, ok := child.reap(); ok {
+		status, ok := child.reap()
+		c.reaped(started.Pid)
+		if ok {
 			exit <- exitOf(status)
 		}
 	}()

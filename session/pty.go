@@ -10,8 +10,14 @@ import (
 
 // openPty makes a pty of the size and with the modes asked for.
 func openPty(request Pty) (master, slave *os.File, err error) {
-	master, slave, err = pty.Open()
+	blocking, slave, err := pty.Open()
 	if err != nil {
+		return nil, nil, err
+	}
+	defer blocking.Close()
+	master, err = Pollable(blocking, "pty")
+	if err != nil {
+		slave.Close()
 		return nil, nil, err
 	}
 	if err := setModes(slave, request.Modes); err != nil {

@@ -21,6 +21,7 @@ type session struct {
 	channel ssh.Channel
 	env     []string
 	pty     *Pty
+	x11     *x11
 
 	process    *Process // nil until the start
 	streams    Stdio    // our ends: three pipes, or the pty's master as Out alone
@@ -50,6 +51,7 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	}
 	close(s.gone)
 	s.streams.close()
+	s.x11.close()
 	s.copying.Wait()
 }
 
@@ -61,6 +63,8 @@ func (s *session) answer(request *ssh.Request) bool {
 		return s.requestPty(request.Payload)
 	case "auth-agent-req@openssh.com":
 		return s.server.agent.listen(s.server)
+	case "x11-req":
+		return s.requestX11(request.Payload)
 	case Shell:
 		return s.start(Shell, "")
 	case Exec:
@@ -111,6 +115,7 @@ func (s *session) start(kind, line string) bool {
 	if path := s.server.agent.path(); path != "" {
 		command.Env = append(command.Env, "SSH_AUTH_SOCK="+path)
 	}
+	command.Env = append(command.Env, s.x11.env()...)
 	var err error
 	if s.process, s.streams, err = s.startOn(s.server.machine, command); err == nil {
 		return true

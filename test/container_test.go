@@ -1,7 +1,6 @@
 package test
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -71,12 +70,18 @@ func removeVolumes(t *testing.T, project string) {
 	must(t, exec.Command("docker", append([]string{"volume", "rm"}, names...)...))
 }
 
-// baseImage is what host images are made from.
+// baseImage is the image that envBase names, or else one that is left of the
+// last make test.
 func baseImage(t *testing.T) string {
 	t.Helper()
-	base := cmp.Or(os.Getenv(envBase), "berth-test/debian:12")
-	if out, err := exec.Command("docker", "image", "inspect", base).CombinedOutput(); err != nil {
-		missing(t, fmt.Sprintf("no base image %s ($%s): %s", base, envBase, out))
+	if base := os.Getenv(envBase); base != "" {
+		must(t, exec.Command("docker", "image", "inspect", base))
+		return base
+	}
+	out, err := exec.Command("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=berth-base:*").CombinedOutput()
+	base, _, _ := strings.Cut(string(out), "\n")
+	if err != nil || base == "" {
+		missing(t, fmt.Sprintf("no base image (make test makes one; $%s names another): %s", envBase, out))
 	}
 	return base
 }
@@ -122,9 +127,15 @@ func (c container) run(t *testing.T, command ...string) string {
 // outlivesItsGateway kills another gateway to the same container.
 func (c container) outlivesItsGateway(t *testing.T) {
 	g := startGateway(t, t.TempDir(), c.config(t))
-	files, err := filepath.Glob(filepath.Join(stateOf(c.dir), "helper", "*"))
+	g.diesWithItsSessions(t, g.target(t, "exec", "dev+lab", c.key), helperFile(t, c.dir))
+}
+
+// helperFile is what a gateway with its state below dir has containers run.
+func helperFile(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(stateOf(dir), "helper", strings.Repeat("?", 64)))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("helpers for containers: %q, %v", files, err)
 	}
-	g.diesWithItsSessions(t, g.target(t, "exec", "dev+lab", c.key), files[0])
+	return files[0]
 }

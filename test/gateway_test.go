@@ -27,11 +27,18 @@ type gateway struct {
 // tell of no race and no panic.
 func startGateway(t *testing.T, dir, config string) *gateway {
 	t.Helper()
+	return startGatewayBy(t, dir, config, plainHome)
+}
+
+// startGatewayBy starts it by a command that is made of its program and
+// arguments.
+func startGatewayBy(t *testing.T, dir, config string, by func(program string, args ...string) *exec.Cmd) *gateway {
+	t.Helper()
 	file := filepath.Join(dir, "gateway.yaml")
 	write(t, file, 0o600, "listen: 127.0.0.1:0\nstate: "+stateOf(dir)+"\n"+config)
 	g := &gateway{
 		dir:     dir,
-		command: plainHome(program("gateway"), "serve", "-v", "--config", file, "--drain", "3s"),
+		command: by(program("gateway"), "serve", "-v", "--config", file, "--drain", "3s"),
 		logFile: filepath.Join(dir, "gateway.log"),
 	}
 	g.ended = startLogged(t, g.command, g.logFile)

@@ -212,28 +212,5 @@ func proxyEngine(t *testing.T, socket string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go passOn(conn)
-		}
-	}()
-}
-
-func passOn(conn net.Conn) {
-	defer conn.Close()
-	engine, err := net.Dial("unix", "/var/run/docker.sock")
-	if err != nil {
-		return
-	}
-	defer engine.Close()
-	go func() {
-		io.Copy(engine, conn)
-		engine.(*net.UnixConn).CloseWrite()
-	}()
-	io.Copy(conn, engine)
+	passOnAll(t, listener)
 }

@@ -71,7 +71,7 @@ func (d *document) stateDir(n *yaml.Node) string {
 func (d *document) docker(n *yaml.Node) string {
 	engine, ok := d.text(n, "docker")
 	if ok && !isEngine(engine) {
-		d.wrong(n.Line, "docker must be unix:///var/run/docker.sock or the like, or tcp://host:port")
+		d.wrong(n.Line, "docker must be unix:///var/run/docker.sock or the like, tcp://host:port or ssh://user@host")
 	}
 	return engine
 }
@@ -100,6 +100,8 @@ func isEngine(s string) bool {
 		return u.Host == "" && filepath.IsAbs(u.Path)
 	case "tcp", "http", "https":
 		return isAddress(u.Host, 1)
+	case "ssh":
+		return u.Hostname() != "" && u.Path == ""
 	default:
 		return false
 	}

@@ -13,12 +13,13 @@ import (
 // is not for people: the gateway starts it.
 func newHelperCommand() *cobra.Command {
 	command := &cobra.Command{Use: "helper", Hidden: true, Args: cobra.NoArgs}
-	removeSelf := false
+	socket, removeSelf := "", false
 	run := &cobra.Command{
 		Use:  "run",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return helper.Run(removeSelf) },
+		RunE: func(*cobra.Command, []string) error { return helper.Run(socket, removeSelf) },
 	}
+	run.Flags().StringVar(&socket, "socket", "", "the gateway's `socket`, if it is mounted here")
 	run.Flags().BoolVar(&removeSelf, "remove-self", false, "remove the executable once it runs")
 	child := &cobra.Command{
 		Use:  "child",

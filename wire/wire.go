@@ -1,4 +1,6 @@
-package gateway
+// Package wire is a connection under SSH that never waits for its peer where
+// x/crypto/ssh must not wait.
+package wire
 
 import (
 	"bufio"
@@ -23,14 +25,14 @@ const (
 	flushTimeout = 5 * time.Second
 )
 
-// wire is a connection under SSH. Reads come from a large buffer, and writes
+// Conn is a connection under SSH. Reads come from a large buffer, and writes
 // go to a queue that one goroutine empties, several packets a system call.
 //
 // Write never waits for the peer. x/crypto reads and answers a connection in
 // one goroutine, so a write that waits could stop the reading, and two peers
 // that both write would wait for each other for ever. Whoever copies data
 // calls Ready before it writes, and so feels the peer's pace.
-type wire struct {
+type Conn struct {
 	net.Conn
 	reader *bufio.Reader
 
@@ -48,25 +50,26 @@ type wire struct {
 
 var errNotReading = errors.New("the peer does not read")
 
-func newWire(conn net.Conn) *wire {
-	w := &wire{Conn: conn, reader: bufio.NewReaderSize(prompt(conn), readBuffer), started: time.Now(), flushed: make(chan struct{})}
+// New takes the connection over.
+func New(conn net.Conn) *Conn {
+	w := &Conn{Conn: conn, reader: bufio.NewReaderSize(prompt(conn), readBuffer), started: time.Now(), flushed: make(chan struct{})}
 	w.changed = sync.NewCond(&w.mu)
 	go w.flush()
 	return w
 }
 
-func (w *wire) Read(p []byte) (int, error) {
+func (w *Conn) Read(p []byte) (int, error) {
 	n, err := w.reader.Read(p)
 	w.lastRead.Store(int64(time.Since(w.started)))
 	return n, err
 }
 
-// silence is how long the peer has not been heard of.
-func (w *wire) silence() time.Duration {
+// Silence is how long the peer has not been heard of.
+func (w *Conn) Silence() time.Duration {
 	return time.Since(w.started) - time.Duration(w.lastRead.Load())
 }
 
-func (w *wire) Write(p []byte) (int, error) {
+func (w *Conn) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -85,7 +88,7 @@ func (w *wire) Write(p []byte) (int, error) {
 }
 
 // Ready waits until there is room for more data, or the connection is over.
-func (w *wire) Ready() {
+func (w *Conn) Ready() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(w.queue) > highWater && w.err == nil && !w.closing {
@@ -94,7 +97,7 @@ func (w *wire) Ready() {
 }
 
 // flush writes what is queued until the connection is closed or fails.
-func (w *wire) flush() {
+func (w *Conn) flush() {
 	defer close(w.flushed)
 	var writing []byte
 	for {
@@ -110,7 +113,7 @@ func (w *wire) flush() {
 }
 
 // take exchanges what is queued for the buffer that was written.
-func (w *wire) take(written []byte) ([]byte, bool) {
+func (w *Conn) take(written []byte) ([]byte, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(w.queue) == 0 && w.err == nil && !w.closing {
@@ -128,7 +131,7 @@ func (w *wire) take(written []byte) ([]byte, bool) {
 	return queued, true
 }
 
-func (w *wire) fail(err error) {
+func (w *Conn) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err == nil {
@@ -138,7 +141,7 @@ func (w *wire) fail(err error) {
 }
 
 // Close writes what is queued, if the peer takes it, and closes.
-func (w *wire) Close() error {
+func (w *Conn) Close() error {
 	w.mu.Lock()
 	w.closing = true
 	w.changed.Broadcast()

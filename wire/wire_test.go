@@ -1,4 +1,4 @@
-package gateway
+package wire
 
 import (
 	"bytes"
@@ -15,10 +15,10 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // An unread net.Pipe takes no byte: the worst of peers.
-func unreadWire(t *testing.T) (*wire, net.Conn) {
+func unreadWire(t *testing.T) (*Conn, net.Conn) {
 	t.Helper()
 	ours, theirs := net.Pipe()
-	return newWire(ours), theirs
+	return New(ours), theirs
 }
 
 func TestWritesDoNotWaitForThePeer(t *testing.T) {

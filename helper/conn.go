@@ -1,0 +1,93 @@
+package helper
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// conn is a connection that a container made and may still hold. Whether calls
+// wait is a flag that all holders share, and a container that clears it could
+// have each of the gateway's reads hold a thread, of which there are only so
+// many. So each call here says for itself that it does not wait.
+type conn struct {
+	net.Conn
+	raw syscall.RawConn
+}
+
+// newConn takes the file over.
+func newConn(file *os.File, network string) (net.Conn, error) {
+	if file == nil {
+		return nil, errors.New("no descriptor came")
+	}
+	defer file.Close()
+	if err := checkSocket(file, connected(network)); err != nil {
+		return nil, err
+	}
+	known, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := known.(syscall.Conn).SyscallConn()
+	if err != nil {
+		known.Close()
+		return nil, err
+	}
+	return conn{known, raw}, nil
+}
+
+func (c conn) Read(p []byte) (n int, err error) {
+	var failed error
+	err = c.raw.Read(func(fd uintptr) bool {
+		failed = unix.EINTR
+		for failed == unix.EINTR {
+			n, _, failed = unix.Recvfrom(int(fd), p, unix.MSG_DONTWAIT)
+		}
+		return failed != unix.EAGAIN
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case failed != nil:
+		return 0, os.NewSyscallError("recv", failed)
+	case n == 0 && len(p) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (c conn) Write(p []byte) (written int, err error) {
+	for written < len(p) && err == nil {
+		var failed error
+		err = c.raw.Write(func(fd uintptr) bool {
+			n := 0
+			failed = unix.EINTR
+			for failed == unix.EINTR {
+				n, failed = unix.SendmsgN(int(fd), p[written:], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+			}
+			written += max(n, 0)
+			return failed != unix.EAGAIN
+		})
+		if err == nil && failed != nil {
+			err = os.NewSyscallError("send", failed)
+		}
+	}
+	return written, err
+}
+
+// CloseWrite ends what is written.
+func (c conn) CloseWrite() error {
+	return c.Conn.(interface{ CloseWrite() error }).CloseWrite()
+}
+
+// Close takes back what could have it wait for the other end (SO_LINGER).
+func (c conn) Close() error {
+	c.raw.Control(func(fd uintptr) {
+		unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
+	})
+	return c.Conn.Close()
+}

@@ -1,0 +1,65 @@
+package session
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// X11 is the network of displays (see [Machine]).
+const X11 = "x11"
+
+// maxCookie is longer than any authority's.
+const maxCookie = 256
+
+// x11 is a display in the machine behind which the client's own answers
+// (RFC 4254 §6.3). It lives as long as its session.
+type x11 struct {
+	listener net.Listener
+	screen   uint32
+}
+
+// requestX11 listens for programs that want a display. What the client says of
+// its authority is an invented one that it knows again; its own never leaves it.
+func (s *session) requestX11(payload []byte) bool {
+	var r x11Request
+	if ssh.Unmarshal(payload, &r) != nil || s.process != nil || s.x11 != nil {
+		return false
+	}
+	cookie, err := hex.DecodeString(r.Cookie)
+	if err != nil || len(cookie) > maxCookie || len(r.Protocol) > maxCookie {
+		return false
+	}
+	listener, err := s.server.machine.Listen(X11, string(Authority(r.Protocol, cookie)))
+	if err != nil {
+		s.server.options.Log.Info("X11 forwarding refused", "err", err)
+		return false
+	}
+	s.x11 = &x11{listener, r.Screen}
+	s.server.acceptAll(listener, func(conn net.Conn) {
+		if r.SingleConnection {
+			listener.Close()
+		}
+		host, port := hostPort(conn.RemoteAddr())
+		s.server.openBack("x11", ssh.Marshal(x11Open{host, port}), conn)
+	})
+	return true
+}
+
+// env is what tells programs of the display.
+func (x *x11) env() []string {
+	if x == nil {
+		return nil
+	}
+	display, authority, _ := strings.Cut(x.listener.Addr().String(), " ")
+	return []string{fmt.Sprintf("DISPLAY=localhost:%s.%d", display, x.screen), "XAUTHORITY=" + authority}
+}
+
+func (x *x11) close() {
+	if x != nil {
+		x.listener.Close()
+	}
+}
