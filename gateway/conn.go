@@ -90,7 +90,7 @@ func lost(host string) string { return fmt.Sprintf("berth: host %q has gone away
 func (c *conn) be(ctx context.Context, client session.Conn, machine session.Machine, person, lost string) {
 	defer machine.Close()
 	session.Serve(ctx, client, machine, session.Options{
-		Env:   append(c.environment(), hosts.EnvUser+"="+person),
+		Env:   c.environment(person),
 		Ready: c.wire.Ready,
 		Lost:  lost,
 		Log:   c.log,
@@ -98,17 +98,19 @@ func (c *conn) be(ctx context.Context, client session.Conn, machine session.Mach
 	})
 }
 
-// environment is what sshd says about a connection.
-func (c *conn) environment() []string {
+// environment is what sshd says about a connection, and whose it is.
+func (c *conn) environment(person string) []string {
+	user := hosts.EnvUser + "=" + person
 	remote, remotePort, err := net.SplitHostPort(c.wire.RemoteAddr().String())
 	if err != nil {
-		return nil
+		return []string{user}
 	}
 	local, localPort, err := net.SplitHostPort(c.wire.LocalAddr().String())
 	if err != nil {
-		return nil
+		return []string{user}
 	}
 	return []string{
+		user,
 		"SSH_CLIENT=" + remote + " " + remotePort + " " + localPort,
 		"SSH_CONNECTION=" + remote + " " + remotePort + " " + local + " " + localPort,
 	}
