@@ -25,7 +25,7 @@ type gpuBox struct {
 	engine string // its address
 }
 
-func newGPUBox(t *testing.T, gpus int) *gpuBox {
+func newGPUBox(t *testing.T, gpus int, flags ...string) *gpuBox {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		missing(t, "only root can start a Docker engine")
@@ -43,7 +43,7 @@ func newGPUBox(t *testing.T, gpus int) *gpuBox {
 	b := &gpuBox{T: t, dir: dir, engine: "unix://" + filepath.Join(dir, "docker.sock")}
 	b.stub("nvidia-container-runtime-hook", "#!/bin/sh\nexit 0\n")
 	b.driver(gpus)
-	b.startEngine()
+	b.startEngine(flags...)
 	b.importImage()
 	return b
 }
@@ -98,12 +98,12 @@ func (b *gpuBox) driverOf(sample string) {
 		"cat <<'END'\n"+string(archive.Files[0].Data)+"END\n")
 }
 
-func (b *gpuBox) startEngine() {
+func (b *gpuBox) startEngine(flags ...string) {
 	b.Helper()
 	var log bytes.Buffer
 	path := func(name string) string { return filepath.Join(b.dir, name) }
-	engine := exec.Command("dockerd", "--host", b.engine, "--data-root", path("data"), "--exec-root", path("exec"),
-		"--pidfile", path("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--storage-driver", "vfs")
+	engine := exec.Command("dockerd", append(flags, "--host", b.engine, "--data-root", path("data"), "--exec-root", path("exec"),
+		"--pidfile", path("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--storage-driver", "vfs")...)
 	engine.Env, engine.Stdout, engine.Stderr = b.env(), &log, &log
 	// In a network of its own: without a bridge to itself, an engine removes docker0.
 	engine.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Cloneflags: syscall.CLONE_NEWNET}
