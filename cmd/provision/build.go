@@ -115,9 +115,8 @@ func (b *buildLog) failure(message string) error {
 	if s.err != "" {
 		message = s.err
 	}
-	if code := regexp.MustCompile(`exit code: \d+$`).FindString(message); code != "" {
-		message = code // what else it says is the command once more
-	}
+	command := regexp.MustCompile(`(?s)^(executor failed running \[.*\]|process ".*" did not complete successfully): `)
+	message = command.ReplaceAllString(message, "") // the step has it already
 	name := []rune(s.name)
 	lines := []string{fmt.Sprintf("%s: %s", string(name[:min(len(name), 80)]), message)}
 	for _, line := range s.tail {
