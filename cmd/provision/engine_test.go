@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -338,7 +339,8 @@ services:
     command: sh -c "`+command+`"
     restart: "`+restart+`"
 `))
-			if want := "brief: its command ended with code 3: no such model"; err == nil || err.Error() != want {
+			want := regexp.MustCompile("^brief: its command ended(?: with code 3|, and was started again): no such model$")
+			if err == nil || !want.MatchString(err.Error()) {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 		})
