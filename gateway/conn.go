@@ -44,6 +44,7 @@ func newConn(s *Server, raw net.Conn) *conn {
 // of the connection is left.
 func (c *conn) serve(ctx context.Context) {
 	ended := make(chan struct{})
+	defer func() { c.log.Debug("closed") }()
 	defer c.tasks.Wait()
 	defer close(ended)
 	defer c.wire.Close()

@@ -278,3 +278,48 @@ func TestWhatTheHostRefusesIsRefusedWithItsReason(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// An sshd asks for a sign of life on an open channel, and hangs up on a client
+// that gives none. The question goes to the client: it is the one to know.
+func TestTheHostsQuestionOnAChannelReachesTheClient(t *testing.T) {
+	answered := make(chan error, 1)
+	client := relayed(t, func(channel ssh.Channel, requests <-chan *ssh.Request) {
+		go acceptRequests(requests)
+		_, err := channel.SendRequest("keepalive@openssh.com", true, nil)
+		answered <- err
+		exitWith(channel, 0)
+	})
+	channel, requests, err := client.OpenChannel("session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer channel.Close()
+	if request := <-requests; request.Type != "keepalive@openssh.com" || !request.WantReply {
+		t.Errorf("the client got %+v", request)
+	} else {
+		request.Reply(false, nil)
+	}
+	if err := <-answered; err != nil {
+		t.Errorf("the host got %v", err)
+	}
+	go ssh.DiscardRequests(requests)
+}
+
+// The connection's own question is about this hop.
+func TestTheHostsKeepaliveIsAnsweredByTheGateway(t *testing.T) {
+	answered := make(chan error, 1)
+	_, _, requests := joinedTo(t, refuseAll, func(host *ssh.ServerConn) {
+		go func() {
+			_, _, err := host.SendRequest("keepalive@openssh.com", true, nil)
+			answered <- err
+			host.SendRequest("other@example.com", false, nil)
+		}()
+	})
+	if request := <-requests; request.Type != "other@example.com" {
+		t.Errorf("the client got %q", request.Type)
+	}
+	go ssh.DiscardRequests(requests)
+	if err := <-answered; err != nil {
+		t.Errorf("the host got %v", err)
+	}
+}

@@ -76,8 +76,7 @@ func (s *session) answer(request *ssh.Request) bool {
 	case "window-change":
 		return s.resize(request.Payload)
 	case "signal":
-		var signal signalRequest
-		return ssh.Unmarshal(request.Payload, &signal) == nil && s.process != nil && s.process.Signal(signal.Name) == nil
+		return s.signal(request.Payload)
 	case "break":
 		return s.sendBreak()
 	case "eow@openssh.com": // the client can write no more of our output
@@ -89,7 +88,7 @@ func (s *session) answer(request *ssh.Request) bool {
 
 func (s *session) addEnv(payload []byte) bool {
 	var env envRequest
-	if ssh.Unmarshal(payload, &env) != nil || !acceptEnv(env.Name, env.Value) || len(s.env) >= maxEnv {
+	if ssh.Unmarshal(payload, &env) != nil || s.process != nil || !acceptEnv(env.Name, env.Value) || len(s.env) >= maxEnv {
 		return false
 	}
 	s.env = append(s.env, env.Name+"="+env.Value)
@@ -237,6 +236,14 @@ func (s *session) resize(payload []byte) bool {
 		return true
 	}
 	return s.process.Pty != nil && SetSize(s.process.Pty, s.pty.Size) == nil
+}
+
+func (s *session) signal(payload []byte) bool { // RFC 4254 §6.9
+	var signal signalRequest
+	if ssh.Unmarshal(payload, &signal) != nil || s.process == nil || unix.SignalNum("SIG"+signal.Name) == 0 {
+		return false
+	}
+	return s.process.Signal(signal.Name) == nil
 }
 
 func (s *session) sendBreak() bool { // RFC 4335

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -26,12 +27,13 @@ func TestAttacks(t *testing.T) {
 	python := paramiko(t)
 	dir := t.TempDir()
 	alice, bob := makeKey(t, dir, "alice"), makeKey(t, dir, "bob")
+	door, knocks := countKnocks(t)
 	g := startGateway(t, dir, fmt.Sprintf(`
 users:
   alice:
     password: %s
     keys: [ %s ]
-    hosts: { a: }
+    hosts: { a:, c: root }
   bob:
     password: %s
     keys: [ %s ]
@@ -39,7 +41,9 @@ users:
 hosts:
   a: { route: local }
   b: { route: local }
-`, hashOf(t, alicePassword), publicKey(t, alice), hashOf(t, bobPassword), publicKey(t, bob)))
+  c: { route: sshd, address: %s, key_file: %s, host_key: %s }
+`, hashOf(t, alicePassword), publicKey(t, alice), hashOf(t, bobPassword), publicKey(t, bob),
+		door.Addr(), alice, publicKey(t, bob)))
 	a := attacks{g, python, alice, bob}
 
 	t.Run("alice_and_bob_come_in", a.everybodyComesIn)
@@ -48,6 +52,41 @@ hosts:
 	t.Run("host_is_not_granted", a.enterUngranted)
 	t.Run("answers_tell_nothing_before_login", a.probe)
 	t.Run("logins_that_are_none", a.strangeLogins)
+	t.Run("failed_logins_reach_no_host", func(t *testing.T) { a.failOften(t, knocks) })
+}
+
+// countKnocks is an sshd that opens to nobody.
+func countKnocks(t *testing.T) (net.Listener, *atomic.Int32) {
+	t.Helper()
+	door, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { door.Close() })
+	knocks := &atomic.Int32{}
+	go func() {
+		for conn, err := door.Accept(); err == nil; conn, err = door.Accept() {
+			knocks.Add(1)
+			conn.Close()
+		}
+	}()
+	return door, knocks
+}
+
+// An sshd that punishes an address for failures (PerSourcePenalties) would
+// punish all who come from the gateway's.
+func (a attacks) failOften(t *testing.T, knocks *atomic.Int32) {
+	for range 6 {
+		wrong := sign("alice+c", a.bob)
+		a.want(t, strings.Repeat(failure, 5), wrong, wrong, wrong, wrong, wrong)
+	}
+	if count := knocks.Load(); count != 0 {
+		t.Errorf("30 failed logins knocked at the host %d times", count)
+	}
+	a.try(t, password("alice+c", alicePassword))
+	if knocks.Load() == 0 {
+		t.Error("nor did one that succeeded")
+	}
 }
 
 type attacks struct {

@@ -38,7 +38,7 @@ func (to target) start(t *testing.T, script string, env ...string) *client {
 		command.Wait()
 		writer.Close()
 	}()
-	timeout := time.AfterFunc(3*patience, c.kill)
+	timeout := time.AfterFunc(scriptLimit(), c.kill)
 	t.Cleanup(func() {
 		timeout.Stop()
 		c.kill()

@@ -31,11 +31,14 @@ func TestContainer(t *testing.T) {
 	}
 	suite(t, targets)
 	guards(t, targets[1:])
+	t.Run("wires", func(t *testing.T) { gateway.wires(t, targets[2:]) })
+	t.Run("loads", func(t *testing.T) { loads(t, targets[1:]) })
 	for _, to := range targets[1:] {
 		t.Run(to.name+"/gateway's_loopback_is_out_of_reach", to.isolated)
 		t.Run(to.name+"/sessions_know_the_user", to.knowsTheUser)
 		t.Run(to.name+"/container_is_restarted", func(t *testing.T) { c.restarts(t, to) })
 	}
+	t.Run("connections_leave_nothing_behind", c.keepsNothing)
 	t.Run("engine_is_late", c.survivesItsEngine)
 	t.Run("gateway_is_killed", c.outlivesItsGateway)
 }
@@ -138,4 +141,17 @@ func helperFile(t *testing.T, dir string) string {
 		t.Fatalf("helpers for containers: %q, %v", files, err)
 	}
 	return files[0]
+}
+
+// keepsNothing asks two more gateways to the same container.
+func (c container) keepsNothing(t *testing.T) {
+	start := func() (*gateway, []target) {
+		g := startGateway(t, t.TempDir(), c.config(t))
+		return g, []target{g.target(t, "exec", "dev+lab", c.key)}
+	}
+	idle, doors := start()
+	idle.enter(t, doors)
+	least := idle.goroutines(t)
+	g, doors := start()
+	g.leavesNothing(t, doors, least, helperFile(t, c.dir))
 }

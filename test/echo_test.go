@@ -15,11 +15,23 @@ import (
 // its port, or the path of the socket that is named.
 func (to target) startEcho(t *testing.T, socket string) string {
 	t.Helper()
-	server := to.start(t, `exec ssh h "python3 -c $(printf %q "$ECHO") $SOCKET"`,
-		"ECHO="+read(t, "testdata/echo.py"), "SOCKET="+socket)
+	return to.startPython(t, "testdata/echo.py", socket)
+}
+
+// startWeb starts a web server in the target (testdata/web.py) and returns its
+// port.
+func (to target) startWeb(t *testing.T) string {
+	t.Helper()
+	return to.startPython(t, "testdata/web.py", "")
+}
+
+// startPython starts a program in the target that says where it listens.
+func (to target) startPython(t *testing.T, file, arg string) string {
+	t.Helper()
+	server := to.start(t, `exec ssh h "python3 -c $(printf %q "$PROGRAM") $ARG"`, "PROGRAM="+read(t, file), "ARG="+arg)
 	where, err := bufio.NewReader(server.stdout).ReadString('\n')
 	if err != nil {
-		t.Fatalf("no echo server in the target: %v", err)
+		t.Fatalf("%s does not run in the target: %v", file, err)
 	}
 	return strings.TrimSpace(where)
 }

@@ -44,6 +44,16 @@ func (to target) forwards(t *testing.T) {
 		socksConnect(t, conn, port)
 		wantEchoOn(t, conn)
 	})
+	t.Run("fifty_downloads_at_once", func(t *testing.T) {
+		t.Parallel()
+		need(t, "curl")
+		proxy := freePort(t)
+		to.forward(t, "-D", proxy)
+		to.want(t, `
+			for i in $(seq 50); do curl -s --socks5-hostname 127.0.0.1:$PROXY http://127.0.0.1:$PORT/$i >page.$i & done; wait
+			for i in $(seq 50); do cmp page.$i <(yes /$i | head -20000) && echo whole; done | uniq -c | xargs`,
+			"50 whole\n", "PROXY="+proxy, "PORT="+to.startWeb(t))
+	})
 	t.Run("standard_streams", func(t *testing.T) {
 		t.Parallel()
 		to.want(t, `echo hi | ssh -W 127.0.0.1:$PORT h`, "HI\n", "PORT="+to.startEcho(t, ""))
@@ -81,9 +91,8 @@ func (to target) forwards(t *testing.T) {
 	})
 	t.Run("remote_port_in_use", func(t *testing.T) {
 		t.Parallel()
-		port := freePort(t)
-		to.forward(t, "-R", port+":127.0.0.1:1")
-		script := `ssh -o ExitOnForwardFailure=yes -R $PORT:127.0.0.1:1 h true`
+		port := to.forward(t, "-R", "127.0.0.1:0:127.0.0.1:1").allocatedPort(t)
+		script := `ssh -o ExitOnForwardFailure=yes -R 127.0.0.1:$PORT:127.0.0.1:1 h true`
 		got := to.run(t, script, "PORT="+port)
 		if got.exit != 255 || !strings.Contains(got.stderr, "remote port forwarding failed for listen port") {
 			t.Errorf("%s: exit %d, stderr %s", script, got.exit, brief(got.stderr))
@@ -106,6 +115,14 @@ func (to target) forwards(t *testing.T) {
 			ssh h 'echo "[$SSH_AUTH_SOCK]"'`,
 			"same\n700\n[]\n")
 	})
+}
+
+// jump goes through the target to another door of the same machine.
+func (to target) jump(t *testing.T, door door) {
+	host, port, _ := net.SplitHostPort(door.address)
+	to.want(t, `echo in | ssh -J h -p $PORT -l $LOGIN -i $KEY -o UserKnownHostsFile=$KNOWN_HOSTS -o GlobalKnownHostsFile=/dev/null \
+		-o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o BatchMode=yes -o LogLevel=ERROR $HOST 'cat; exit 7'; echo $?`,
+		"in\n7\n", "HOST="+host, "PORT="+port, "LOGIN="+door.login, "KEY="+door.key, "KNOWN_HOSTS="+door.knownHosts)
 }
 
 // forward starts a client that does nothing but forward, and returns when the

@@ -13,6 +13,9 @@ func suite(t *testing.T, targets []target) {
 			t.Run("files", to.files)
 			t.Run("multiplexing", to.multiplexing)
 			t.Run("forwards", to.forwards)
+			t.Run("traces", to.traces)
+			t.Run("protocol", to.protocol)
+			t.Run("jump", func(t *testing.T) { to.jump(t, targets[0].door) })
 		})
 	}
 }

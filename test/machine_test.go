@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -17,6 +18,9 @@ func TestMachine(t *testing.T) {
 	m := startMachine(t)
 	suite(t, []target{m.sshd, m.relay, m.local})
 	guards(t, m.doors())
+	for _, to := range []target{m.sshd, m.relay} {
+		t.Run(to.name+"/x11", to.x11)
+	}
 }
 
 // machine is this machine with its doors.
@@ -84,6 +88,7 @@ Subsystem sftp /usr/lib/openssh/sftp-server
 MaxSessions 100
 MaxStartups 100:30:200
 PrintMotd no
+X11Forwarding yes
 LogLevel ERROR
 PrintLastLog no
 `, port, hostKey, key))
@@ -105,14 +110,17 @@ func plainHome(name string, args ...string) *exec.Cmd {
 	return exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, "sh", name}, args...)...)
 }
 
+// freeAddress has a port that the kernel gives to no outgoing connection: one
+// of a parallel test, or one in the container, could be in the way.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if listener, err := net.Listen("tcp", address); err == nil {
+			listener.Close()
+			return address
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 func freePort(t *testing.T) string {

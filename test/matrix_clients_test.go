@@ -114,7 +114,7 @@ func (c matrixClient) version(t *testing.T) string {
 	t.Helper()
 	need(t, c.tools...)
 	command := exec.Command("bash", "-c", c.script(t, "version"))
-	command.Env = append(os.Environ(), "KNOWN_HOSTS=/dev/null", "HOST=", "PORT=", "LOGIN=", "FINGERPRINT=")
+	command.Env = append(os.Environ(), "KNOWN_HOSTS=/dev/null", "HOST=", "PORT=", "LOGIN=", "FINGERPRINT=", "PYTHONWARNINGS=ignore")
 	command.Dir = t.TempDir()
 	out, err := command.CombinedOutput()
 	if err != nil {

@@ -22,9 +22,8 @@ type matrix struct {
 // matrixTarget is a door as clients that read no ssh_config need it.
 type matrixTarget struct {
 	target
-	host, port, login string
-	knownHosts        string // file
-	fingerprint       string
+	host, port  string
+	fingerprint string
 }
 
 func startMatrix(t *testing.T) matrix {
@@ -83,7 +82,7 @@ func newMatrixTarget(t *testing.T, dir, name string, to door) matrixTarget {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(to.address)
 	fingerprint := strings.Fields(must(t, exec.Command("ssh-keygen", "-l", "-f", to.knownHosts)))[1]
-	return matrixTarget{newTarget(t, dir, name, to), host, port, to.login, to.knownHosts, fingerprint}
+	return matrixTarget{newTarget(t, dir, name, to), host, port, fingerprint}
 }
 
 // startEcho starts an echo server in the container, which lives as long as the

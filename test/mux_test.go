@@ -21,6 +21,15 @@ func (to target) multiplexing(t *testing.T) {
 			kill $p`,
 			"100000\n100000\n100000\n")
 	})
+	t.Run("input_of_one_does_not_stop_the_others", func(t *testing.T) {
+		t.Parallel()
+		m := mark()
+		to.want(t, master+`
+			head -c 50M /dev/zero 2>/dev/null | ssh -S ctl h "sleep `+m+`" & p=$!
+			for i in 1 2 3; do seq 100000 | ssh -S ctl h "tail -1"; done
+			kill $p; wait $p 2>/dev/null; ssh h "pkill -fx 'sleep `+m+`'"`,
+			"100000\n100000\n100000\n")
+	})
 	t.Run("one_killed_session_leaves_the_others", func(t *testing.T) {
 		t.Parallel()
 		m := mark()

@@ -15,7 +15,8 @@ import (
 
 // target is one door to a machine.
 type target struct {
-	name    string
+	name string
+	door
 	clients string // directory of ssh, scp and sftp, for which the target is host h
 }
 
@@ -43,7 +44,7 @@ func newTarget(t *testing.T, dir, name string, to door) target {
 	StrictHostKeyChecking yes
 	LogLevel ERROR
 `, host, port, to.login, to.key, to.knownHosts))
-	return target{name, wrapClients(t, filepath.Join(dir, name+".clients"), config)}
+	return target{name, to, wrapClients(t, filepath.Join(dir, name+".clients"), config)}
 }
 
 // wrapClients makes clients that read the config, wherever they are called from.
@@ -86,12 +87,20 @@ func (to target) runIn(t *testing.T, dir, script string, env ...string) result {
 	command.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
-	timeout := time.AfterFunc(3*patience, func() { syscall.Kill(-command.Process.Pid, syscall.SIGKILL) })
+	timeout := time.AfterFunc(scriptLimit(), func() { syscall.Kill(-command.Process.Pid, syscall.SIGKILL) })
 	err := command.Run()
 	if exited := (*exec.ExitError)(nil); !timeout.Stop() || err != nil && !errors.As(err, &exited) {
 		t.Fatalf("%v\nscript: %s\nstdout: %s\nstderr: %s", err, script, brief(stdout.String()), brief(stderr.String()))
 	}
 	return result{stdout.String(), stderr.String(), command.ProcessState.ExitCode()}
+}
+
+// scriptLimit is how long a script may take.
+func scriptLimit() time.Duration {
+	if everything() || soaking() {
+		return 30 * time.Minute
+	}
+	return 3 * patience
 }
 
 func (to target) command(t *testing.T, dir, script string, env ...string) *exec.Cmd {

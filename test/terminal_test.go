@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +43,19 @@ func (to target) terminals(t *testing.T) {
 		screen.typeIn(t, "line\r\x04")
 		screen.await(t, "done")
 		screen.wantExit(t, 6)
+	})
+	t.Run("escapes_for_new_keys_and_a_break", func(t *testing.T) {
+		log := filepath.Join(t.TempDir(), "ssh.log")
+		screen := to.startOnTerminal(t, `ssh -v -E `+log+` h`)
+		screen.typeIn(t, "echo $((6*7)) is it\r")
+		screen.await(t, "42 is it")
+		screen.typeIn(t, "\r~R")
+		await(t, "new keys", func() bool { return strings.Count(read(t, log), "SSH2_MSG_NEWKEYS received") == 2 })
+		screen.typeIn(t, "\r~B\r")
+		screen.typeIn(t, "echo $((6*8)) too\r")
+		screen.await(t, "48 too")
+		screen.typeIn(t, "exit 7\r")
+		screen.wantExit(t, 7)
 	})
 	t.Run("interactive_shell", func(t *testing.T) {
 		screen := to.startOnTerminal(t, `ssh h`)

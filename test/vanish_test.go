@@ -1,6 +1,10 @@
 package test
 
 import (
+	"bufio"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -27,5 +31,26 @@ func TestVanished(t *testing.T) {
 		t.Run(to.name+"/who_answers_is_kept", func(t *testing.T) {
 			to.want(t, `ssh h "sleep 5; echo still here"`, "still here\n")
 		})
+	}
+	t.Run("relay/host_that_falls_silent", m.relay.silentHost)
+}
+
+// silentHost stops the sshd of one connection. Its client is told, others are
+// not disturbed.
+func (to target) silentHost(t *testing.T) {
+	told := filepath.Join(t.TempDir(), "told")
+	session := to.start(t, `exec ssh h 'echo $PPID; exec cat' 2>`+told)
+	line, err := bufio.NewReader(session.stdout).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	sshd, _ := strconv.Atoi(strings.TrimSpace(line))
+	if err := syscall.Kill(sshd, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(sshd, syscall.SIGKILL)
+	to.want(t, `ssh h 'echo undisturbed'`, "undisturbed\n")
+	if status := session.wait(t); status != 255 || !strings.Contains(read(t, told), "has gone away") {
+		t.Errorf("exit %d, told %s", status, brief(read(t, told)))
 	}
 }

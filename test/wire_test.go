@@ -14,11 +14,15 @@ import (
 func TestWire(t *testing.T) {
 	need(t, "/usr/sbin/sshd", "ssh", "ssh-keygen")
 	m := startMachine(t)
-	_, port, _ := net.SplitHostPort(m.gateway.address)
-	_, slicer, _ := net.SplitHostPort(startSlicer(t, m.gateway.address))
-	for _, to := range m.doors() {
-		rekeying := to.with(t, m.gateway.dir, "rekeying", "RekeyLimit 1M")
-		sliced := to.with(t, m.gateway.dir, "sliced", "Port "+slicer, "HostKeyAlias [127.0.0.1]:"+port)
+	m.gateway.wires(t, m.doors())
+}
+
+func (g *gateway) wires(t *testing.T, doors []target) {
+	_, port, _ := net.SplitHostPort(g.address)
+	_, slicer, _ := net.SplitHostPort(startSlicer(t, g.address))
+	for _, to := range doors {
+		rekeying := to.with(t, g.dir, "rekeying", "RekeyLimit 1M")
+		sliced := to.with(t, g.dir, "sliced", "Port "+slicer, "HostKeyAlias [127.0.0.1]:"+port)
 		t.Run(rekeying.name, rekeying.oracle)
 		t.Run(sliced.name, sliced.smallOracle)
 	}
@@ -31,7 +35,7 @@ func (to target) with(t *testing.T, dir, name string, options ...string) target 
 	config := filepath.Join(dir, name+".ssh_config")
 	own := read(t, filepath.Join(dir, to.name+".ssh_config"))
 	write(t, config, 0o600, "Host h\n"+strings.Join(options, "\n")+"\n"+own)
-	return target{name, wrapClients(t, filepath.Join(dir, name+".clients"), config)}
+	return target{name, to.door, wrapClients(t, filepath.Join(dir, name+".clients"), config)}
 }
 
 // smallOracle leaves out what moves megabytes.

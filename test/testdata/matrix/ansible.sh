@@ -1,4 +1,4 @@
-# ansible runs $RUNS modules and copies, with pipelining or without.
+# ansible runs $MODULES modules and copies, with pipelining or without.
 . "${0%/*}/config.sh"
 unset SSH_ASKPASS SSH_ASKPASS_REQUIRE
 export ANSIBLE_SSH_ARGS="-F $PWD/config -o ControlMaster=auto -o ControlPersist=60s" ANSIBLE_SSH_CONTROL_PATH_DIR=$PWD/cp

@@ -1,5 +1,5 @@
-# Dropbear's dbclient, whose known_hosts knows no ports.
-mkdir -p "$HOME/.ssh" && sed 's/^\[\(.*\)\]:[0-9]*/\1/' "$KNOWN_HOSTS" >"$HOME/.ssh/known_hosts"
+# Dropbear's dbclient, whose known_hosts knows no ports and no comments.
+mkdir -p "$HOME/.ssh" && sed 's/^\[\(.*\)\]:[0-9]*/\1/' "$KNOWN_HOSTS" | cut -d' ' -f1-3 >"$HOME/.ssh/known_hosts"
 options=(-p "$PORT" -l "$LOGIN")
 if [ -n "${PASSWORD-}" ]; then
     export DROPBEAR_PASSWORD=$PASSWORD

@@ -1,4 +1,4 @@
-# git pushes a repository of some tens of megabytes, and clones it.
+# git pushes a repository of three times $MEGABYTES, and clones it.
 . "${0%/*}/config.sh"
 export GIT_SSH_COMMAND="ssh -F $PWD/config" GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
@@ -9,7 +9,7 @@ push)
     git init -q one
     cd one
     for i in 1 2 3; do
-        head -c 10M /dev/urandom >big.$i
+        head -c ${MEGABYTES}M /dev/urandom >big.$i
         seq $i 2000 | split -l 1 -a 4 - small.$i.
         git add . && git commit -qm $i
     done

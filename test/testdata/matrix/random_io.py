@@ -1,7 +1,7 @@
-# Does the same to two files, at random places, and reads both.
+# Does the same to two files, $PIECES times at random places, and reads both.
 import os, random, sys
 
-SIZE, PIECES = 8 << 20, 300
+SIZE, PIECES = 32 << 20, int(os.environ["PIECES"])
 there, here = (open(path, "w+b") for path in sys.argv[1:])
 for file in (there, here):
     file.truncate(SIZE)

@@ -1,0 +1,75 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// killer starts clients of every kind and kills each a moment later: while it
+// logs in, while it starts, while it works.
+const killer = `
+	mkfifo in; exec 3<>in
+	start() {
+		exec <&3 >/dev/null 2>&1
+		case $((RANDOM % 6)) in
+			0) exec ssh -tt h "exec -a $MARK cat" ;;
+			1) exec ssh h "exec -a $MARK cat" ;;
+			2) exec ssh h "exec -a $MARK yes" ;;
+			3) exec ssh -A h "exec -a $MARK cat" ;;
+			4) exec ssh -N -R 0:127.0.0.1:1 -R /tmp/$MARK.$BASHPID:/nonesuch -L 0:127.0.0.1:1 h ;;
+			5) exec sftp -q h ;;
+		esac
+	}
+	kill_some() {
+		for _ in {1..20}; do
+			start & client=$!
+			sleep 0.$((RANDOM % 5))$((RANDOM % 10))
+			kill -9 $client; wait $client
+		done 2>/dev/null
+	}
+	for worker in {1..8}; do kill_some & workers[worker]=$!; done
+	wait ${workers[@]}
+	:`
+
+// TestKilled kills clients at random points. What they had in the container
+// must be gone as it would be with an sshd, and no zombie must be there, though
+// the container's first process reaps none.
+func TestKilled(t *testing.T) {
+	base := baseImage(t)
+	need(t, "ssh", "sftp", "ssh-agent")
+	dir := t.TempDir()
+	key, host := makeKey(t, dir, "id"), caseHost("killed")
+	g := startGateway(t, dir, fmt.Sprintf("users:\n  dev: { keys: [ %s ], hosts: { %s: root } }\n", publicKey(t, key), host))
+	name := runContainer(t, "--label", "berth.host="+host, "-v", filepath.Dir(helperFile(t, dir))+":/usr/lib/berth:ro", base, "sleep", "infinity")
+	g.target(t, "exec", "dev+"+host, key).killed(t, name)
+}
+
+func (to target) killed(t *testing.T, container string) {
+	to.want(t, "ssh h true", "")
+	m := mark()
+	rounds := 1 // of 160 clients
+	if os.Getenv("BERTH_SOAK") != "" {
+		rounds = 7
+	}
+	for range rounds {
+		to.want(t, withAgent+killer, "", "MARK="+m)
+	}
+	awaitNoneMarked(t, m)
+	processes := func() string {
+		return must(t, exec.Command("docker", "top", container, "-eo", "pid,ppid,stat,args"))
+	}
+	left := regexp.MustCompile(`defunct|sftp-server|` + regexp.QuoteMeta(m))
+	await(t, "everything of the clients to be gone", func() bool { return !left.MatchString(processes()) })
+	if helpersIn(t, container) != 1 {
+		t.Errorf("want one helper:\n%s", processes())
+	}
+	files := func() string {
+		return must(t, exec.Command("docker", "exec", container, "sh", "-c", "ls -d /tmp/* 2>/dev/null || :"))
+	}
+	await(t, "agents' and forwards' sockets to be gone", func() bool { return !strings.Contains(files(), "ssh-") && !strings.Contains(files(), m) })
+}
