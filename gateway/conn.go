@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"berth/hosts"
 	"berth/session"
 	"berth/wire"
 
@@ -76,9 +77,9 @@ func (c *conn) serve(ctx context.Context) {
 	c.log.Info("entered", "route", reached.host.Route, "account", reached.account, "container", short(reached.host.Container))
 	began := time.Now()
 	if reached.sshd != nil { // RFC 4254, until either side is gone
-		c.join(client, *reached.sshd, lost(name))
+		c.join(client, *reached.sshd, grant.User(), lost(name))
 	} else {
-		c.be(ctx, client, reached.machine, lost(name))
+		c.be(ctx, client, reached.machine, grant.User(), lost(name))
 	}
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
 }
@@ -87,10 +88,10 @@ func (c *conn) serve(ctx context.Context) {
 func lost(host string) string { return fmt.Sprintf("berth: host %q has gone away", host) }
 
 // be serves the client from a machine.
-func (c *conn) be(ctx context.Context, client session.Conn, machine session.Machine, lost string) {
+func (c *conn) be(ctx context.Context, client session.Conn, machine session.Machine, person, lost string) {
 	defer machine.Close()
 	session.Serve(ctx, client, machine, session.Options{
-		Env:   c.environment(),
+		Env:   c.environment(person),
 		Ready: c.wire.Ready,
 		Lost:  lost,
 		Log:   c.log,
@@ -98,17 +99,19 @@ func (c *conn) be(ctx context.Context, client session.Conn, machine session.Mach
 	})
 }
 
-// environment is what sshd says about a connection.
-func (c *conn) environment() []string {
+// environment is what sshd says about a connection, and whose it is.
+func (c *conn) environment(person string) []string {
+	user := hosts.EnvUser + "=" + person
 	remote, remotePort, err := net.SplitHostPort(c.wire.RemoteAddr().String())
 	if err != nil {
-		return nil
+		return []string{user}
 	}
 	local, localPort, err := net.SplitHostPort(c.wire.LocalAddr().String())
 	if err != nil {
-		return nil
+		return []string{user}
 	}
 	return []string{
+		user,
 		"SSH_CLIENT=" + remote + " " + remotePort + " " + localPort,
 		"SSH_CONNECTION=" + remote + " " + remotePort + " " + local + " " + localPort,
 	}

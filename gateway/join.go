@@ -19,11 +19,11 @@ const joinTimeout = 20 * time.Second
 var errHostKey = errors.New("it shows another host key than the one pinned to it")
 
 // join relays between the client and the host's sshd until either is gone.
-func (c *conn) join(client session.Conn, host end, lost string) {
+func (c *conn) join(client session.Conn, host end, person, lost string) {
 	ended := make(chan struct{})
 	defer close(ended)
 	c.tasks.Go(func() { c.keepAlive(host, "host", ended) })
-	relay(end{Conn: client, wire: c.wire}, host, c.tasks, lost)
+	relay(end{Conn: client, wire: c.wire}, host, c.tasks, person, lost)
 }
 
 // dial logs in to the host's sshd.

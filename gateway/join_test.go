@@ -139,7 +139,7 @@ func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *session.Task
 	relay(
 		end{session.Conn{Conn: outer, Channels: outerChannels, Requests: outerRequests}, outerWire},
 		end{session.Conn{Conn: inner, Channels: innerChannels, Requests: innerRequests}, innerWire},
-		tasks, "the host is gone")
+		tasks, "", "the host is gone")
 }
 
 func tcpPair(t *testing.T) (a, b net.Conn) {

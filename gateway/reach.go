@@ -63,7 +63,7 @@ func (c *conn) tryReach(ctx context.Context, to target) (reached, error) {
 	if to.account == "" {
 		to.account = host.Account
 	}
-	route, err := c.server.Hosts.Open(ctx, host, to.account, c.environment())
+	route, err := c.server.Hosts.Open(ctx, host, to.account, c.environment(to.person))
 	if err != nil {
 		return reached{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"berth/hosts"
 	"berth/session"
 	"berth/wire"
 
@@ -34,6 +35,7 @@ type joined struct {
 	client, host end
 	tasks        *session.Tasks
 	channels     sync.WaitGroup
+	person       string        // whom the host's sessions are told they run for; may be empty
 	lost         string        // what to tell a session when the host is gone
 	hostGone     chan struct{} // closed when it is
 
@@ -44,8 +46,8 @@ type joined struct {
 
 // relay joins until either side is gone. If that is the host, the client gets
 // what was already there.
-func relay(client, host end, tasks *session.Tasks, lost string) {
-	j := &joined{client: client, host: host, tasks: tasks, lost: lost, hostGone: make(chan struct{})}
+func relay(client, host end, tasks *session.Tasks, person, lost string) {
+	j := &joined{client: client, host: host, tasks: tasks, person: person, lost: lost, hostGone: make(chan struct{})}
 	tasks.Go(func() { j.clientRequests() })
 	tasks.Go(func() { j.hostRequests() })
 	tasks.Go(func() {
@@ -197,6 +199,9 @@ func reject(asked ssh.NewChannel, err error) {
 // session relays a session channel. The way in is plain; the way out keeps
 // the one closing order (see session.Output).
 func (j *joined) session(outer, inner channel) {
+	if j.person != "" {
+		inner.SendRequest("env", false, ssh.Marshal(envRequest{hosts.EnvUser, j.person})) // before any of the client's
+	}
 	started, inputEnded := make(chan struct{}), make(chan struct{})
 	var newline atomic.Value
 	newline.Store("\n")
@@ -236,6 +241,10 @@ func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newli
 	start := sync.OnceFunc(func() { close(started) })
 	defer start()
 	for request := range j.queue(j.client, outer.requests) {
+		if setsUser(request) {
+			reply(request, false, nil)
+			continue
+		}
 		passRequest(request, inner)
 		switch request.Type {
 		case "pty-req":
@@ -244,6 +253,15 @@ func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newli
 			start()
 		}
 	}
+}
+
+// envRequest is RFC 4254 §6.4.
+type envRequest struct{ Name, Value string }
+
+// setsUser: whom a session is for is the gateway's to say.
+func setsUser(request *ssh.Request) bool {
+	var env envRequest
+	return request.Type == "env" && ssh.Unmarshal(request.Payload, &env) == nil && env.Name == hosts.EnvUser
 }
 
 // lostText is what to say of a session whose end nobody told: that the host is

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ type GPU struct {
 	MIG         bool
 	Instances   []MIGInstance // its parts, where it is partitioned
 	Processes   []GPUProcess
+	Recovery    string // what the driver asks for before it works again, such as Reset; "" where it works
 }
 
 // MIGInstance is a part of a partitioned card.
@@ -49,6 +51,8 @@ type GPUProcess struct {
 	PID    int
 	Name   string
 	Memory int64
+
+	Instance string // UUID of the MIG instance that it is on; "" where it is none
 }
 
 // smiTimeout: a sick driver answers never, and a cold one takes seconds.
@@ -112,13 +116,23 @@ type smiReport struct {
 		Parts  []struct {
 			Index  string    `xml:"index"`
 			Memory smiMemory `xml:"fb_memory_usage"`
+			smiInstance
 		} `xml:"mig_devices>mig_device"`
 		Processes []struct {
 			PID    string `xml:"pid"`
 			Name   string `xml:"process_name"`
 			Memory string `xml:"used_memory"`
+			smiInstance
 		} `xml:"processes>process_info"`
+		Recovery string `xml:"gpu_recovery_action"`             // drivers from 560 on
+		Reset    string `xml:"gpu_reset_status>reset_required"` // and before
 	} `xml:"gpu"`
+}
+
+// smiInstance is where on a partitioned card something is.
+type smiInstance struct {
+	GPU     string `xml:"gpu_instance_id"`
+	Compute string `xml:"compute_instance_id"`
 }
 
 type smiMemory struct {
@@ -129,6 +143,10 @@ type smiMemory struct {
 // ParseInventory reads what nvidia-smi -q -x reports. The names of MIG
 // instances are in nvidia-smi -L alone.
 func ParseInventory(report, list []byte) (Inventory, error) {
+	if text := strings.TrimSpace(string(report)); !strings.HasPrefix(text, "<") {
+		complaint, _, _ := strings.Cut(text, "\n")
+		return Inventory{}, fmt.Errorf("nvidia-smi -q -x: %s", complaint)
+	}
 	var read smiReport
 	if err := xml.NewDecoder(bytes.NewReader(report)).Decode(&read); err != nil {
 		return Inventory{}, fmt.Errorf("nvidia-smi -q -x: not the report that it should be: %w", err)
@@ -140,19 +158,22 @@ func ParseInventory(report, list []byte) (Inventory, error) {
 			UUID: strings.TrimSpace(r.UUID), Model: strings.TrimSpace(r.Model), Minor: number(r.Minor, -1),
 			Memory: mebibytes(r.Memory.Total), MemoryUsed: mebibytes(r.Memory.Used),
 			Utilisation: number(r.Util, -1), Temperature: number(r.Temp, -1), MIG: r.MIG == "Enabled",
+			Recovery: recovery(r.Recovery, r.Reset, r.Temp),
 		}
 		if !strings.HasPrefix(gpu.UUID, "GPU-") {
 			return Inventory{}, fmt.Errorf("nvidia-smi -q -x: GPU %d has no UUID", i)
 		}
+		uuids := map[smiInstance]string{}
 		for _, part := range r.Parts {
 			if instance, ok := instances[gpu.UUID][part.Index]; ok {
 				instance.Memory = mebibytes(part.Memory.Total)
 				gpu.Instances = append(gpu.Instances, instance)
+				uuids[part.smiInstance] = instance.UUID
 			}
 		}
 		for _, p := range r.Processes {
 			if pid := number(p.PID, 0); pid > 0 {
-				gpu.Processes = append(gpu.Processes, GPUProcess{pid, strings.TrimSpace(p.Name), mebibytes(p.Memory)})
+				gpu.Processes = append(gpu.Processes, GPUProcess{pid, strings.TrimSpace(p.Name), mebibytes(p.Memory), uuids[p.smiInstance]})
 			}
 		}
 		found.GPUs = append(found.GPUs, gpu)
@@ -176,6 +197,18 @@ func parseInstances(list []byte) map[string]map[string]MIGInstance {
 		}
 	}
 	return all
+}
+
+// recovery is what the driver asks for, "" for nothing. A driver that knows the
+// question by another name, or not at all, says so in many words.
+func recovery(action, reset, temperature string) string {
+	switch action = strings.TrimSpace(action); {
+	case slices.Contains([]string{"Reset", "Reboot", "Drain P2P", "Drain and Reset"}, action):
+		return action
+	case strings.TrimSpace(reset) == "Yes", strings.Contains(temperature, "requires reset"):
+		return "Reset"
+	}
+	return ""
 }
 
 // number is the integer that a value such as "34 C" begins with.

@@ -77,6 +77,15 @@ func TestADriverThatComplainsIsAnError(t *testing.T) {
 	}
 }
 
+// Some drivers say that a card has fallen off the bus as if it were no error.
+func TestALostCardIsAnError(t *testing.T) {
+	smi(t, "#!/bin/sh\necho 'Unable to determine the device handle for GPU0000:17:00.0: Unknown Error'\n")
+	_, err := ReadInventory(t.Context())
+	if err == nil || err.Error() != "nvidia-smi -q -x: Unable to determine the device handle for GPU0000:17:00.0: Unknown Error" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestADriverThatHangsIsGivenUp(t *testing.T) {
 	smi(t, "#!/bin/sh\nexec sleep 100\n")
 	ctx, cancel := context.WithCancel(t.Context())

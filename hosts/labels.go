@@ -8,6 +8,10 @@ const (
 	LabelAccount = "berth.account" // the Unix account inside, for information: grants decide
 )
 
+// EnvUser is the variable that tells what runs in a session which of the
+// gateway's users it runs for.
+const EnvUser = "BERTH_USER"
+
 // HelperMount is where provision mounts the gateway's helper directory,
 // read-only, into the containers it makes.
 const HelperMount = "/usr/lib/berth"

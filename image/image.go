@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"io/fs"
 )
@@ -28,8 +29,23 @@ const (
 //go:embed Dockerfile entrypoint.sh sshd_config zshrc
 var files embed.FS
 
-// Context is the build context: a tar of the Dockerfile and what it copies. The
-// build argument BASE names the image to start from.
+// Variant is one of the images that the context makes.
+type Variant struct {
+	Base      string // the image to start from
+	DockerCLI bool   // with a docker command
+}
+
+// Args are its build arguments.
+func (v Variant) Args() map[string]*string {
+	args := map[string]*string{"BASE": &v.Base}
+	if v.DockerCLI {
+		yes := "yes"
+		args["DOCKER_CLI"] = &yes
+	}
+	return args
+}
+
+// Context is the build context: a tar of the Dockerfile and what it copies.
 func Context() io.Reader {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
@@ -47,12 +63,12 @@ func Context() io.Reader {
 	return &buf
 }
 
-// Tag is the image's name: the same for the same files on the same base, so
-// that an image with this name need not be built again.
-func Tag(base string) string {
+// Tag is the image's name: the same for the same files and arguments, so that
+// an image with this name need not be built again.
+func (v Variant) Tag() string {
 	hash := sha256.New()
 	io.Copy(hash, Context())
-	io.WriteString(hash, base)
+	fmt.Fprintf(hash, "%+v", v)
 	return "berth/host:" + hex.EncodeToString(hash.Sum(nil))[:12]
 }
 

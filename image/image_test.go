@@ -39,13 +39,17 @@ func TestContextHoldsEveryFileThatTheDockerfileCopies(t *testing.T) {
 }
 
 func TestTagIsTheSameForTheSameBaseOnly(t *testing.T) {
-	if first, second := Tag("debian:12"), Tag("debian:12"); first != second {
+	debian := Variant{Base: "debian:12"}
+	if debian.Tag() != (Variant{Base: "debian:12"}).Tag() {
 		t.Error("two tags for one base")
 	}
-	if Tag("debian:12") == Tag("ubuntu:24.04") {
+	if debian.Tag() == (Variant{Base: "ubuntu:24.04"}).Tag() {
 		t.Error("one tag for two bases")
 	}
-	if tag := Tag(DefaultBase); !regexp.MustCompile(`^berth/host:[0-9a-f]{12}$`).MatchString(tag) {
+	if debian.Tag() == (Variant{Base: "debian:12", DockerCLI: true}).Tag() {
+		t.Error("one tag with a docker command and without")
+	}
+	if tag := debian.Tag(); !regexp.MustCompile(`^berth/host:[0-9a-f]{12}$`).MatchString(tag) {
 		t.Errorf("tag %q", tag)
 	}
 }

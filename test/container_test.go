@@ -35,6 +35,7 @@ func TestContainer(t *testing.T) {
 	t.Run("loads", func(t *testing.T) { loads(t, targets[1:]) })
 	for _, to := range targets[1:] {
 		t.Run(to.name+"/gateway's_loopback_is_out_of_reach", to.isolated)
+		t.Run(to.name+"/sessions_know_the_user", to.knowsTheUser)
 		t.Run(to.name+"/container_is_restarted", func(t *testing.T) { c.restarts(t, to) })
 	}
 	t.Run("connections_leave_nothing_behind", c.keepsNothing)
@@ -57,9 +58,19 @@ func startContainer(t *testing.T) container {
 	provision := func(command string) *exec.Cmd {
 		return exec.Command(program("provision"), command, "-p", project, "--state", stateOf(dir), "--base", base, "-f", file, "--yes")
 	}
-	t.Cleanup(func() { must(t, provision("down")) })
+	t.Cleanup(func() {
+		must(t, provision("down"))
+		removeVolumes(t, project)
+	})
 	must(t, provision("up"))
 	return container{dir: dir, key: makeKey(t, dir, "id"), host: project, name: project + "-master-1"}
+}
+
+// removeVolumes removes what provision down leaves.
+func removeVolumes(t *testing.T, project string) {
+	t.Helper()
+	names := strings.Fields(must(t, exec.Command("docker", "volume", "ls", "-q", "--filter", "label=berth.project="+project)))
+	must(t, exec.Command("docker", append([]string{"volume", "rm"}, names...)...))
 }
 
 // baseImage is the image that envBase names, or else one that is left of the

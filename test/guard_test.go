@@ -17,6 +17,15 @@ func guards(t *testing.T, doors []target) {
 	}
 }
 
+// knowsTheUser wants every session of a host to be told whom it is for, and by
+// the gateway alone.
+func (to target) knowsTheUser(t *testing.T) {
+	to.want(t, `
+		ssh h 'echo $BERTH_USER'; ssh -o SetEnv=BERTH_USER=root h 'echo $BERTH_USER'
+		ssh -tt h 'stty -onlcr; echo $BERTH_USER' </dev/null`,
+		"dev\ndev\ndev\n")
+}
+
 // isolated wants the container's 127.0.0.1 to be its own, and the gateway's to
 // be out of reach.
 func (to target) isolated(t *testing.T) {

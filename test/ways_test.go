@@ -127,6 +127,7 @@ func (to target) essentials(t *testing.T) {
 	to.want(t, `head -c 20M /dev/urandom >up; ssh h cat <up | cmp - up && echo same`, "same\n")
 	to.want(t, `ssh -tt h 'stty size; exit 4' </dev/null; echo $?`, "0 0\r\n4\n")
 	to.want(t, `ssh h 'echo ${SSH_CONNECTION%% *}'`, "127.0.0.1\n")
+	to.knowsTheUser(t)
 	to.want(t, makeTree+`scp -qr tree h:$far/ && scp -qr h:$far/tree back && diff -r tree back && echo same`, "same\n")
 	address := freeAddress(t)
 	to.forward(t, "-L", address+":127.0.0.1:"+to.startEcho(t, ""))

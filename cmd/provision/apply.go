@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -167,19 +166,4 @@ func (e *engine) pull(ctx context.Context, ref string) error {
 		e.progress.say(pullLine(message))
 	}
 	return nil
-}
-
-func (e *engine) buildImage(ctx context.Context, i wantedImage) error {
-	context, w := io.Pipe()
-	defer context.Close()
-	go func() { w.CloseWithError(i.make.context(w)) }()
-	options := i.make.options
-	options.Tags = append([]string{i.ref}, options.Tags...)
-	options.Remove, options.ForceRemove = true, true
-	result, err := e.api.ImageBuild(ctx, context, options)
-	if err != nil {
-		return err
-	}
-	defer result.Body.Close()
-	return e.progress.followBuild(result.Body)
 }

@@ -71,13 +71,17 @@ func TestWhoIsOnAContainer(t *testing.T) {
 		{"11", "10", "sshd: developer [priv]"},
 		{"12", "11", "sshd: developer@pts/0"},
 		{"13", "10", "sshd-session: developer@notty"},
+		{"14", "13", "bash"},
 		{"20", "1", "/usr/lib/berth/gateway-1 helper run"},
 		{"21", "20", "-zsh"},
 		{"30", "21", "python train.py"},
 		{"not", "a", "process"},
 	})
-	got := slices.Concat(sessions(processes), m.onGPUs(processes))
-	want := []string{"developer@pts/0 by ssh", "developer@notty by ssh", "a session that runs -zsh", "python (process 30) on GPU-1"}
+	here := processTable{t.TempDir()}
+	here.put(t, 14, map[string]string{"environ": "BERTH_USER=anna\x00"})
+	here.put(t, 21, map[string]string{"environ": "BERTH_USER=bert\x00"})
+	got := slices.Concat(sessions(processes, here), m.onGPUs(processes))
+	want := []string{"developer@pts/0 by ssh", "anna (developer@notty by ssh)", "bert (a session that runs -zsh)", "python (process 30) on GPU-1"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -50,7 +52,11 @@ func doctor(cmd *cobra.Command, o options) error {
 	for _, f := range findings {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s\n  %s\n", f.what, f.fix)
 	}
-	if len(findings) > 0 {
+	switch len(findings) {
+	case 0:
+	case 1:
+		return errors.New("1 thing to mend")
+	default:
 		return fmt.Errorf("%d things to mend", len(findings))
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), "nothing is wrong")
@@ -66,6 +72,7 @@ type checkup struct {
 	diskSize       int64 // 0 where it cannot be seen
 	unsynchronised bool  // the clock, with no other
 	machine        machine
+	staleCDI       string // file that was made for another driver
 	containers     []existing
 	openFiles      map[string]int  // soft limit by container
 	nvmlFails      map[string]bool // by container
@@ -87,6 +94,7 @@ func examine(ctx context.Context, api *client.Client) (*checkup, error) {
 	if !isLocal(api) {
 		return c, nil
 	}
+	c.staleCDI = staleCDI(c.machine.gpus.Driver, "/etc/cdi", "/var/run/cdi")
 	var disk unix.Statfs_t
 	if unix.Statfs(c.dataRoot, &disk) == nil {
 		c.diskFree, c.diskSize = int64(disk.Bavail)*disk.Bsize, int64(disk.Blocks)*disk.Bsize
@@ -95,6 +103,21 @@ func examine(ctx context.Context, api *client.Client) (*checkup, error) {
 	state, err := unix.Adjtimex(&unix.Timex{})
 	c.unsynchronised = err == nil && state == timeError
 	return c, nil
+}
+
+// staleCDI is a specification of NVIDIA's devices in these directories that
+// names another driver's libraries, which are no more.
+func staleCDI(driver string, dirs ...string) string {
+	for _, dir := range dirs {
+		files, _ := filepath.Glob(filepath.Join(dir, "*"))
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err == nil && driver != "" && bytes.Contains(text, []byte("nvidia.com/gpu")) && !bytes.Contains(text, []byte(driver)) {
+				return file
+			}
+		}
+	}
+	return ""
 }
 
 // examineContainers asks those that run; one that ends meanwhile is well.

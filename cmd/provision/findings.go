@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/moby/moby/api/types/network"
 )
@@ -19,7 +20,8 @@ const (
 	leastDisk    = 10       // percent
 	leastFiles   = 4096     // data loaders open thousands
 	dockersShm   = 64 << 20
-	fixedByHooks = "CDI keeps it: an engine of " + cdiEngine + " or later and nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml"
+	generateCDI  = "nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml"
+	fixedByHooks = "CDI keeps it: an engine of " + cdiEngine + " or later and " + generateCDI
 )
 
 // findings follow from a checkup alone.
@@ -63,10 +65,21 @@ func (c *checkup) gpuFindings() []finding {
 	case !atLeast(m.toolkit, safeToolkit):
 		all = append(all, finding{"the NVIDIA container toolkit is " + m.toolkit, "before " + safeToolkit + " a container can break out of it (CVE-2025-23266): upgrade it"})
 	}
+	for _, gpu := range m.gpus.GPUs {
+		if gpu.Recovery != "" {
+			all = append(all, finding{
+				"GPU " + gpu.UUID + " does not work: its driver asks for a " + strings.ToLower(gpu.Recovery),
+				"no host is given it until then; with nothing on it, nvidia-smi --gpu-reset -i " + gpu.UUID + ", or reboot",
+			})
+		}
+	}
+	if c.staleCDI != "" {
+		all = append(all, finding{c.staleCDI + " is of another driver than the " + m.gpus.Driver + " that runs", "containers would miss its libraries: " + generateCDI})
+	}
 	missing := slices.DeleteFunc(m.devices(), func(d device) bool { return m.knowsCDI(d.uuid) })
 	switch {
 	case len(m.cdi) > 0 && len(missing) > 0:
-		all = append(all, finding{"the CDI specification knows no " + missing[0].String(), "it is older than the GPUs: nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml"})
+		all = append(all, finding{"the CDI specification knows no " + missing[0].String(), "it is older than the GPUs: " + generateCDI})
 	case len(missing) > 0 && c.cgroupDriver == "systemd":
 		all = append(all, finding{
 			"GPUs come by NVIDIA's hook, and the cgroup driver is systemd",

@@ -8,6 +8,7 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
 
 	"berth/hosts"
 )
@@ -30,13 +31,19 @@ func healthy() *checkup {
 
 func TestDoctorFindsEachPlantedFault(t *testing.T) {
 	for what, plant := range map[string]func(*checkup, *existing){
-		"the Docker engine is 19.03.9":                                 func(c *checkup, _ *existing) { c.engine = "19.03.9" },
-		"5B of 100B are free in /var/lib/docker":                       func(c *checkup, _ *existing) { c.diskFree = 5 },
-		"the clock is not synchronised":                                func(c *checkup, _ *existing) { c.unsynchronised = true },
-		"the GPUs cannot be counted: it hangs":                         func(c *checkup, _ *existing) { c.machine.noGPUs = "it hangs" },
-		"there is no NVIDIA container toolkit (nvidia-ctk)":            func(c *checkup, _ *existing) { c.machine.toolkit = "" },
-		"the NVIDIA container toolkit is 1.17.4":                       func(c *checkup, _ *existing) { c.machine.toolkit = "1.17.4" },
-		"the CDI specification knows no GPU-1 (NVIDIA H200)":           func(c *checkup, _ *existing) { c.machine.cdi = []string{"nvidia.com/gpu=GPU-0"} },
+		"the Docker engine is 19.03.9":           func(c *checkup, _ *existing) { c.engine = "19.03.9" },
+		"5B of 100B are free in /var/lib/docker": func(c *checkup, _ *existing) { c.diskFree = 5 },
+		"the clock is not synchronised":          func(c *checkup, _ *existing) { c.unsynchronised = true },
+		"the GPUs cannot be counted: it hangs":   func(c *checkup, _ *existing) { c.machine.noGPUs = "it hangs" },
+		"GPU GPU-1 does not work: its driver asks for a drain and reset": func(c *checkup, _ *existing) {
+			c.machine.gpus.GPUs[0].Recovery = "Drain and Reset"
+		},
+		"there is no NVIDIA container toolkit (nvidia-ctk)":  func(c *checkup, _ *existing) { c.machine.toolkit = "" },
+		"the NVIDIA container toolkit is 1.17.4":             func(c *checkup, _ *existing) { c.machine.toolkit = "1.17.4" },
+		"the CDI specification knows no GPU-1 (NVIDIA H200)": func(c *checkup, _ *existing) { c.machine.cdi = []string{"nvidia.com/gpu=GPU-0"} },
+		"/etc/cdi/nvidia.yaml is of another driver than the 550.127.08 that runs": func(c *checkup, _ *existing) {
+			c.staleCDI, c.machine.gpus.Driver = "/etc/cdi/nvidia.yaml", "550.127.08"
+		},
 		"GPUs come by NVIDIA's hook, and the cgroup driver is systemd": func(c *checkup, _ *existing) { c.machine.cdi = nil },
 		"container lab-master-1 publishes its ssh as port 4432": func(_ *checkup, e *existing) {
 			e.host.PortBindings = network.PortMap{network.MustParsePort("22/tcp"): {{HostPort: "4432"}}}
@@ -62,6 +69,23 @@ func TestDoctorFindsEachPlantedFault(t *testing.T) {
 	}
 }
 
+func TestACDISpecificationOfAnotherDriverIsStale(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"other.yaml":  "kind: vendor.com/device\n",
+		"nvidia.yaml": "kind: nvidia.com/gpu\ncontainerPath: /usr/lib/libcuda.so.550.54.15\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for driver, want := range map[string]string{"550.54.15": "", "550.127.08": filepath.Join(dir, "nvidia.yaml"), "": ""} {
+		if got := staleCDI(driver, filepath.Join(dir, "none"), dir); got != want {
+			t.Errorf("driver %s: %q, want %q", driver, got, want)
+		}
+	}
+}
+
 func TestDoctorFindsSecretsInTheFiles(t *testing.T) {
 	project, err := loadProject(t.Context(), options{files: []string{"testdata/seed/docker-compose.yml"}})
 	if err != nil {
@@ -80,10 +104,25 @@ func TestDoctorFindsSecretsInTheFiles(t *testing.T) {
 func TestDoctorOnAnEngine(t *testing.T) {
 	b := newGPUBox(t, 1)
 	b.stub("nvidia-ctk", "#!/bin/sh\necho NVIDIA Container Toolkit CLI version 1.17.4\n")
+	smi := b.cProgram(`#include <stdio.h>
+int main(void) { puts("Failed to initialize NVML: Unknown Error"); return 255; }`)
+	_, err := b.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+		Name:   "old",
+		Config: &container.Config{Image: "wait"},
+		HostConfig: &container.HostConfig{
+			NetworkMode: "none", PortBindings: network.PortMap{network.MustParsePort("22/tcp"): {{HostPort: "4432"}}},
+		},
+	})
+	if err == nil {
+		_, err = b.api.ContainerStart(t.Context(), "old", client.ContainerStartOptions{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(b.dir, "faults.yaml")
 	text := `services:
   trainer: {image: wait, network_mode: none, shm_size: 64m, ulimits: {nofile: 1000}, gpus: [{count: 1}], environment: {HF_TOKEN: x},
-    volumes: ["` + b.dir + `/docker.sock:/run/docker.sock"], x-berth: {docker_socket: true}}
+    volumes: ["` + b.dir + `/docker.sock:/run/docker.sock", "` + smi + `:/usr/bin/nvidia-smi"], x-berth: {docker_socket: true}}
 `
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -95,7 +134,8 @@ func TestDoctorOnAnEngine(t *testing.T) {
 	}
 	for what, present := range map[string]bool{
 		"toolkit is 1.17.4": true, "has the Docker socket": true, "may have 1000 files open": true,
-		"64 MiB of /dev/shm": true, "HF_TOKEN is a secret": true, "publishes its ssh": false, "Failed to initialize": false,
+		"64 MiB of /dev/shm": true, "HF_TOKEN is a secret": true, "container old publishes its ssh as port 4432": true,
+		`container lab-trainer-1 says "Failed to initialize NVML"`: true, "nothing is wrong": false,
 	} {
 		if strings.Contains(out, what) != present {
 			t.Errorf("%s: %v, want %v, in\n%s", what, !present, present, out)

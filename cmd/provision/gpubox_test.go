@@ -25,7 +25,7 @@ type gpuBox struct {
 	engine string // its address
 }
 
-func newGPUBox(t *testing.T, gpus int) *gpuBox {
+func newGPUBox(t *testing.T, gpus int, flags ...string) *gpuBox {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		missing(t, "only root can start a Docker engine")
@@ -43,7 +43,7 @@ func newGPUBox(t *testing.T, gpus int) *gpuBox {
 	b := &gpuBox{T: t, dir: dir, engine: "unix://" + filepath.Join(dir, "docker.sock")}
 	b.stub("nvidia-container-runtime-hook", "#!/bin/sh\nexit 0\n")
 	b.driver(gpus)
-	b.startEngine()
+	b.startEngine(flags...)
 	b.importImage()
 	return b
 }
@@ -71,13 +71,16 @@ func (b *gpuBox) stub(name, script string) {
 	}
 }
 
-// driver is a stub nvidia-smi with so many cards.
-func (b *gpuBox) driver(cards int) {
-	var report, list strings.Builder
+// driver is a stub nvidia-smi with so many cards, and these processes on each.
+func (b *gpuBox) driver(cards int, pids ...int) {
+	var report, list, processes strings.Builder
+	for _, pid := range pids {
+		fmt.Fprintf(&processes, "<process_info><pid>%d</pid><process_name>/wait</process_name><used_memory>1 MiB</used_memory></process_info>", pid)
+	}
 	for i := range cards {
 		uuid := fmt.Sprintf("GPU-%08x-0000-0000-0000-000000000000", i)
 		fmt.Fprintf(&report, "<gpu><product_name>NVIDIA H200</product_name><uuid>%s</uuid><minor_number>%d</minor_number>"+
-			"<fb_memory_usage><total>143771 MiB</total><used>0 MiB</used></fb_memory_usage></gpu>", uuid, i)
+			"<fb_memory_usage><total>143771 MiB</total><used>0 MiB</used></fb_memory_usage><processes>%s</processes></gpu>", uuid, i, processes.String())
 		fmt.Fprintf(&list, "GPU %d: NVIDIA H200 (UUID: %s)\n", i, uuid)
 	}
 	b.stub("nvidia-smi", "#!/bin/sh\n[ $1 = -L ] && { cat <<'END'\n"+list.String()+"END\nexit; }\n"+
@@ -95,12 +98,12 @@ func (b *gpuBox) driverOf(sample string) {
 		"cat <<'END'\n"+string(archive.Files[0].Data)+"END\n")
 }
 
-func (b *gpuBox) startEngine() {
+func (b *gpuBox) startEngine(flags ...string) {
 	b.Helper()
 	var log bytes.Buffer
 	path := func(name string) string { return filepath.Join(b.dir, name) }
-	engine := exec.Command("dockerd", "--host", b.engine, "--data-root", path("data"), "--exec-root", path("exec"),
-		"--pidfile", path("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--storage-driver", "vfs")
+	engine := exec.Command("dockerd", append(flags, "--host", b.engine, "--data-root", path("data"), "--exec-root", path("exec"),
+		"--pidfile", path("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--storage-driver", "vfs")...)
 	engine.Env, engine.Stdout, engine.Stderr = b.env(), &log, &log
 	// In a network of its own: without a bridge to itself, an engine removes docker0.
 	engine.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Cloneflags: syscall.CLONE_NEWNET}
@@ -152,10 +155,9 @@ func (b *gpuBox) importImage() {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		b.Fatal(err)
 	}
-	build := exec.Command("gcc", "-static", "-o", filepath.Join(root, "wait"), "-xc", "-")
-	build.Stdin = strings.NewReader("#include <unistd.h>\nint main(void) { for (;;) pause(); }\n")
-	if out, err := build.CombinedOutput(); err != nil {
-		missing(b.T, "no static C library here: "+string(out))
+	program := b.cProgram("#include <unistd.h>\nint main(void) { for (;;) pause(); }\n")
+	if err := os.Rename(program, filepath.Join(root, "wait")); err != nil {
+		b.Fatal(err)
 	}
 	tar := exec.Command("tar", "-C", root, "-c", ".")
 	out, err := tar.Output()
@@ -170,6 +172,18 @@ func (b *gpuBox) importImage() {
 	defer result.Close()
 	var said bytes.Buffer
 	said.ReadFrom(result)
+}
+
+// cProgram is a program that needs nothing from the image that it runs in.
+func (b *gpuBox) cProgram(source string) string {
+	b.Helper()
+	path := filepath.Join(b.dir, "program")
+	build := exec.Command("gcc", "-static", "-o", path, "-xc", "-")
+	build.Stdin = strings.NewReader(source)
+	if out, err := build.CombinedOutput(); err != nil {
+		missing(b.T, "no static C library here: "+string(out))
+	}
+	return path
 }
 
 // compose writes a project's file, of services that all run the image that waits.

@@ -70,7 +70,7 @@ func showGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	states := gpuStates(m.gpus.GPUs, containers, processTable{"/proc"})
+	states := gpuStates(m.gpus.GPUs, containers, processesHere(api))
 	if asJSON {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
@@ -90,13 +90,14 @@ type gpuState struct {
 	Index       string       `json:"index"` // of today; index:index of an instance
 	UUID        string       `json:"uuid"`
 	Model       string       `json:"model"`
-	MIG         string       `json:"mig,omitempty"` // profile
+	MIG         string       `json:"mig,omitempty"`      // profile
+	Recovery    string       `json:"recovery,omitempty"` // what its driver asks for
 	Memory      int64        `json:"memory"`
 	MemoryUsed  int64        `json:"memory_used"`
 	Utilisation int          `json:"utilisation"`
 	Temperature int          `json:"temperature"`
 	Holders     []gpuHolder  `json:"holders"`
-	Processes   []gpuProcess `json:"processes"` // of the whole card
+	Processes   []gpuProcess `json:"processes"` // of the whole card, where the driver does not say which instance
 }
 
 type gpuHolder struct {
@@ -116,8 +117,9 @@ type gpuProcess struct {
 	Memory    int64  `json:"memory"`
 	Container string `json:"container,omitempty"` // "": a process of the machine itself
 	Host      string `json:"host,omitempty"`
-	User      string `json:"user,omitempty"` // the account that logged in by ssh
-	Foreign   bool   `json:"foreign"`        // of nobody who holds the GPU
+	User      string `json:"user,omitempty"`    // of the gateway
+	Account   string `json:"account,omitempty"` // of the ssh session
+	Foreign   bool   `json:"foreign"`           // of nobody who holds the GPU
 }
 
 func gpuStates(gpus []hosts.GPU, containers []existing, table processTable) []gpuState {
@@ -125,7 +127,7 @@ func gpuStates(gpus []hosts.GPU, containers []existing, table processTable) []gp
 	for i, gpu := range gpus {
 		for k, d := range devicesOf(gpu) {
 			s := gpuState{
-				Index: strconv.Itoa(i), UUID: d.uuid, Model: d.model, MIG: d.profile, Memory: d.memory,
+				Index: strconv.Itoa(i), UUID: d.uuid, Model: d.model, MIG: d.profile, Recovery: d.broken, Memory: d.memory,
 				MemoryUsed: gpu.MemoryUsed, Utilisation: gpu.Utilisation, Temperature: gpu.Temperature,
 				Holders: holdersOf(d, containers), Processes: []gpuProcess{},
 			}
@@ -134,6 +136,9 @@ func gpuStates(gpus []hosts.GPU, containers []existing, table processTable) []gp
 				s.MemoryUsed, s.Utilisation = -1, -1
 			}
 			for _, p := range gpu.Processes {
+				if p.Instance != "" && p.Instance != d.uuid {
+					continue
+				}
 				s.Processes = append(s.Processes, table.whose(p, s.Holders, containers))
 			}
 			states = append(states, s)
@@ -178,6 +183,9 @@ func (s gpuState) row(now time.Time) []string {
 	if s.MIG != "" {
 		model = "MIG " + s.MIG
 	}
+	if s.Recovery != "" {
+		model += ", needs a " + strings.ToLower(s.Recovery)
+	}
 	var holders, since, on []string
 	for _, h := range s.Holders {
 		holders = append(holders, h.String())
@@ -210,10 +218,8 @@ func (h gpuHolder) String() string {
 
 func (p gpuProcess) String() string {
 	text := fmt.Sprintf("%s %d", program(p.Name), p.PID)
-	for _, name := range []string{p.User, p.Host} {
-		if name != "" {
-			text += " " + name
-		}
+	if login := p.login(); login != "" {
+		text += " " + login
 	}
 	switch {
 	case p.Container == "":
@@ -222,6 +228,18 @@ func (p gpuProcess) String() string {
 		text += " in " + p.Container
 	}
 	return text
+}
+
+// login is what is known of user+account@host, as the gateway's logins are written.
+func (p gpuProcess) login() string {
+	text := strings.Trim(p.User+"+"+p.Account, "+")
+	switch {
+	case p.Host == "" || text == "":
+		return text + p.Host
+	case p.Account == "":
+		return text + "+" + p.Host
+	}
+	return text + "@" + p.Host
 }
 
 func memoryText(s gpuState) string {

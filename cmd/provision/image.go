@@ -19,23 +19,23 @@ import (
 // one that compose builds, or one that is pulled.
 type wantedImage struct {
 	ref  string
-	base string // what the host image is made from; "" where it is not the host image
-	make *build // nil: it is pulled
+	base string  // what the host image is made from; "" where it is not the host image
+	make *recipe // nil: it is pulled
 }
 
-type build struct {
+type recipe struct {
 	context func(io.Writer) error // writes the tar
 	options client.ImageBuildOptions
 }
 
 func (i wantedImage) isHost() bool { return i.base != "" }
 
-func (p *project) wantImage(c types.ServiceConfig, base string) (wantedImage, error) {
+func (p *project) wantImage(c types.ServiceConfig, base string, dockerCLI bool) (wantedImage, error) {
 	switch {
 	case c.Build != nil:
 		return p.builtImage(c)
-	case c.Image == image.Tag(base):
-		return hostImage(base)
+	case c.Image == plainHostImage(base):
+		return hostImage(image.Variant{Base: base, DockerCLI: dockerCLI})
 	}
 	named, err := reference.ParseNormalizedNamed(c.Image)
 	if err != nil {
@@ -44,15 +44,18 @@ func (p *project) wantImage(c types.ServiceConfig, base string) (wantedImage, er
 	return wantedImage{ref: reference.FamiliarString(reference.TagNameOnly(named))}, nil
 }
 
-func hostImage(base string) (wantedImage, error) {
-	named, err := reference.ParseNormalizedNamed(base)
+// plainHostImage stands in a service that has no image of its own.
+func plainHostImage(base string) string { return image.Variant{Base: base}.Tag() }
+
+func hostImage(v image.Variant) (wantedImage, error) {
+	named, err := reference.ParseNormalizedNamed(v.Base)
 	if err != nil {
-		return wantedImage{}, fmt.Errorf("base image %q: %w", base, err)
+		return wantedImage{}, fmt.Errorf("base image %q: %w", v.Base, err)
 	}
 	return wantedImage{
-		ref:  image.Tag(base),
+		ref:  v.Tag(),
 		base: reference.FamiliarString(reference.TagNameOnly(named)),
-		make: &build{writeHostContext, client.ImageBuildOptions{BuildArgs: map[string]*string{"BASE": &base}}},
+		make: &recipe{writeHostContext, client.ImageBuildOptions{BuildArgs: v.Args()}},
 	}, nil
 }
 
@@ -96,6 +99,6 @@ func (p *project) builtImage(c types.ServiceConfig) (wantedImage, error) {
 	}
 	return wantedImage{
 		ref:  p.Name + "-" + c.Name + ":" + hex.EncodeToString(hash.Sum(nil))[:12],
-		make: &build{context, options},
+		make: &recipe{context, options},
 	}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -64,6 +65,18 @@ func (b *gpuBox) killedAt(n int, args ...string) (died bool) {
 	return died
 }
 
+// whole writes the file of a project that has something of everything.
+func (b *gpuBox) whole(service string) string {
+	b.Helper()
+	path := filepath.Join(b.dir, "whole.yaml")
+	text := "services: {a: {image: wait, init: false, stop_grace_period: 0s, networks: [near, far], volumes: ['data:/data']" + service + "}}\n" +
+		"networks: {near: {internal: true}, far: {internal: true}}\nvolumes: {data: }\n"
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
 func TestUpFinishesWhatAKilledOneBegan(t *testing.T) {
 	const one = ", gpus: [{count: 1}]"
 	b := newGPUBox(t, 32)
@@ -74,9 +87,13 @@ func TestUpFinishesWhatAKilledOneBegan(t *testing.T) {
 		for name, c := range map[string]struct {
 			before, after string
 			hosts         int
-		}{"new": {"", two, 2}, "anew": {before, after, 1}} {
-			const calls = 4 // that change something: two creations and starts; a stop, a removal, a creation and a start
-			for n := 1; n <= calls+1; n++ {
+			calls         int // that change something
+		}{
+			"new":   {"", two, 2, 4},          // two creations and starts
+			"anew":  {before, after, 1, 4},    // a stop, a removal, a creation and a start
+			"whole": {"", b.whole(one), 1, 6}, // two networks, a volume, a creation, a connection and a start
+		} {
+			for n := 1; n <= c.calls+1; n++ {
 				project := fmt.Sprintf("%s%d", name, n)
 				t.Run(project, func(t *testing.T) {
 					t.Parallel()
@@ -84,7 +101,7 @@ func TestUpFinishesWhatAKilledOneBegan(t *testing.T) {
 					if c.before != "" {
 						b.mustRun("up", "-f", c.before, "-p", project)
 					}
-					if died := b.killedAt(n, "up", "-f", c.after, "-p", project); died != (n <= calls) {
+					if died := b.killedAt(n, "up", "-f", c.after, "-p", project); died != (n <= c.calls) {
 						t.Fatalf("killed at call %d: %v", n, died)
 					}
 					b.mustRun("up", "-f", c.after, "-p", project)

@@ -166,7 +166,10 @@ func first(one, two bool) int {
 // isFree: budget is how much of its memory is wanted, 0 for the whole device.
 func (l *ledger) isFree(d device, budget int64) bool {
 	held := l.held(d.uuid)
-	if budget == 0 {
+	switch {
+	case d.broken != "":
+		return false
+	case budget == 0:
 		return held == 0
 	}
 	return held+budget <= d.memory
@@ -190,10 +193,13 @@ func (l *ledger) held(uuid string) int64 {
 	return sum
 }
 
-// onDevices says who holds what of these devices.
+// onDevices says who holds what of these devices, and which do not work.
 func (l *ledger) onDevices(devices []device) string {
 	var held []string
 	for _, d := range devices {
+		if d.broken != "" {
+			held = append(held, fmt.Sprintf("%s does not work until a %s", d, strings.ToLower(d.broken)))
+		}
 		for _, c := range l.claims {
 			for _, g := range c.gpus {
 				switch {

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -104,35 +106,47 @@ func TestMIGInstancesAreHandedOutOnce(t *testing.T) {
 // Beside a container of somebody else's, a project that docker compose made is
 // taken over: off the GPU that both were given, and with its volume.
 func TestComposesContainersAreTakenOver(t *testing.T) {
+	program := compose(t)
 	b := newGPUBox(t, 2)
-	create := func(name string, labels map[string]string) {
-		t.Helper()
-		_, err := b.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{
-			Name:   name,
-			Config: &container.Config{Image: "wait", Labels: labels},
-			HostConfig: &container.HostConfig{
-				NetworkMode: "none", RestartPolicy: container.RestartPolicy{Name: "always"}, Binds: []string{"lab_data:/data"},
-				Resources: container.Resources{DeviceRequests: []container.DeviceRequest{{Count: 1, Capabilities: [][]string{{"gpu"}}}}},
-			},
-		})
-		if err == nil {
-			_, err = b.api.ContainerStart(t.Context(), name, client.ContainerStartOptions{})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	_, err := b.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+		Name:   "trainer",
+		Config: &container.Config{Image: "wait"},
+		HostConfig: &container.HostConfig{
+			NetworkMode: "none", RestartPolicy: container.RestartPolicy{Name: "always"},
+			Resources: container.Resources{DeviceRequests: []container.DeviceRequest{{Count: 1, Capabilities: [][]string{{"gpu"}}}}},
+		},
+	})
+	if err == nil {
+		_, err = b.api.ContainerStart(t.Context(), "trainer", client.ContainerStartOptions{})
 	}
-	create("trainer", nil)
-	create("lab-a-1", map[string]string{labelComposeProject: "lab", labelComposeService: "a"})
-	file := b.compose("lab", "a: , gpus: [{count: 1}], volumes: ['data:/data']")
-	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, append(text, "volumes: {data: }\n"...), 0o644); err != nil {
+	file := filepath.Join(b.dir, "lab.yaml")
+	text := `version: "3.8"
+services:
+  a:
+    image: wait
+    network_mode: none
+    restart: always
+    stop_grace_period: 0s
+    volumes: ["data:/data"]
+    deploy: {resources: {reservations: {devices: [{driver: nvidia, count: 1, capabilities: [gpu]}]}}}
+volumes: {data: }
+`
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	up := exec.Command(program[0], append(program[1:], "-f", file, "-p", "lab", "up", "-d")...)
+	up.Env = b.env()
+	if out, err := up.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	b.mustRun("up", "-f", file, "-p", "lab")
+	list, err := b.api.ContainerList(t.Context(), client.ContainerListOptions{All: true})
+	if err != nil || len(list.Items) != 2 {
+		t.Errorf("%d containers, of the trainer and a; %v", len(list.Items), err)
+	}
 	result, err := b.api.ContainerInspect(t.Context(), "lab-a-1", client.ContainerInspectOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -144,6 +158,19 @@ func TestComposesContainersAreTakenOver(t *testing.T) {
 	if len(c.Mounts) != 2 || c.Config.Labels[labelProject] != "lab" || !slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return m.Name == "lab_data" }) {
 		t.Errorf("its volume: %+v", c.Mounts)
 	}
+}
+
+// compose is docker compose, as the plugin that it is today or the program that
+// it was.
+func compose(t *testing.T) []string {
+	t.Helper()
+	if exec.Command("docker", "compose", "version").Run() == nil {
+		return []string{"docker", "compose"}
+	}
+	if _, err := exec.LookPath("docker-compose"); err != nil {
+		missing(t, "there is no docker compose here")
+	}
+	return []string{"docker-compose"}
 }
 
 func TestCPUsArePinnedOnce(t *testing.T) {

@@ -11,8 +11,6 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/sirupsen/logrus"
-
-	"berth/image"
 )
 
 // errNoFile: no compose file was named, and none is here.
@@ -65,7 +63,7 @@ func loadWithHostImage(ctx context.Context, config *cli.ProjectOptions, base str
 	services := map[string]any{}
 	for name, service := range draft.Services {
 		if service.Image == "" && service.Build == nil && service.Provider == nil {
-			services[name] = map[string]string{"image": image.Tag(baseOf(service, base))}
+			services[name] = map[string]string{"image": plainHostImage(baseOf(service, base))}
 		}
 	}
 	if len(services) > 0 {

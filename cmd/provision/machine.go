@@ -36,6 +36,7 @@ type device struct {
 	model   string
 	profile string // of a MIG instance; "" for a whole card
 	memory  int64
+	broken  string // what the driver asks for before it works again; "" where it works
 }
 
 // String names it as people tell one from another.
@@ -57,11 +58,11 @@ func (m machine) devices() []device {
 
 func devicesOf(gpu hosts.GPU) []device {
 	if !gpu.MIG {
-		return []device{{uuid: gpu.UUID, card: gpu.UUID, model: gpu.Model, memory: gpu.Memory}}
+		return []device{{uuid: gpu.UUID, card: gpu.UUID, model: gpu.Model, memory: gpu.Memory, broken: gpu.Recovery}}
 	}
 	var parts []device
 	for _, i := range gpu.Instances {
-		parts = append(parts, device{uuid: i.UUID, card: gpu.UUID, model: gpu.Model, profile: i.Profile, memory: i.Memory})
+		parts = append(parts, device{uuid: i.UUID, card: gpu.UUID, model: gpu.Model, profile: i.Profile, memory: i.Memory, broken: gpu.Recovery})
 	}
 	return parts
 }

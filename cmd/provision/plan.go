@@ -101,7 +101,10 @@ func (p *plan) image(i wantedImage, have observed) {
 }
 
 func buildCause(i wantedImage) string {
-	if i.isHost() {
+	switch {
+	case i.isHost() && i.make.options.BuildArgs["DOCKER_CLI"] != nil:
+		return "no host image of " + i.base + " with a docker command yet"
+	case i.isHost():
 		return "no host image of " + i.base + " yet"
 	}
 	return "no image of this Dockerfile and context yet"

@@ -46,6 +46,7 @@ type givenGPU struct {
 	Model  string
 	Memory string
 	MIG    []string // profiles of its instances
+	Broken string   // what its driver asks for
 }
 
 type givenContainer struct {
@@ -191,7 +192,7 @@ func (g given) machine() machine {
 		m.cores = append(m.cores, c)
 	}
 	for i, gpu := range g.GPUs {
-		card := hosts.GPU{UUID: fmt.Sprintf("GPU-%d", 1000+i), Model: gpu.Model, Memory: inRAM(gpu.Memory), Minor: i, MIG: gpu.MIG != nil}
+		card := hosts.GPU{UUID: fmt.Sprintf("GPU-%d", 1000+i), Model: gpu.Model, Memory: inRAM(gpu.Memory), Minor: i, MIG: gpu.MIG != nil, Recovery: gpu.Broken}
 		for k, profile := range gpu.MIG {
 			instance := hosts.MIGInstance{UUID: fmt.Sprintf("MIG-%d%d", 1000+i, k), Profile: profile, Memory: 10 << 30}
 			card.Instances = append(card.Instances, instance)

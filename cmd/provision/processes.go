@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,11 +9,22 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/moby/moby/client"
+
+	"berth/auth"
 	"berth/hosts"
 )
 
-// processTable is /proc of this machine.
+// processTable is /proc of this machine; "" is none, and knows nothing.
 type processTable struct{ dir string }
+
+// processesHere are those of the engine's machine, where that is this one.
+func processesHere(api *client.Client) processTable {
+	if !isLocal(api) {
+		return processTable{}
+	}
+	return processTable{"/proc"}
+}
 
 // whose says to which container a process on a GPU belongs, to which host that
 // is, and who logged in for it.
@@ -29,7 +41,7 @@ func (t processTable) whose(p hosts.GPUProcess, holders []gpuHolder, containers 
 		}
 		found.Foreign = !slices.ContainsFunc(holders, func(h gpuHolder) bool { return h.id == id && h.Project != "" })
 	}
-	found.User = t.login(p.PID)
+	found.User, found.Account = t.login(p.PID)
 	return found
 }
 
@@ -38,18 +50,34 @@ func (t processTable) container(pid int) string {
 	return regexp.MustCompile(`[0-9a-f]{64}`).FindString(t.read(pid, "cgroup"))
 }
 
-// login is the account of the ssh session that a process comes from.
-func (t processTable) login(pid int) string {
+// login is who a process runs for: the gateway's user, and the account of the
+// ssh session that it comes from. What a session was told is inherited, so it is
+// known of what outlives the session too; the outermost process still has it as
+// it was told.
+func (t processTable) login(pid int) (user, account string) {
 	for range 64 { // a table that changes while it is read could have a circle
 		if pid <= 1 {
-			return ""
+			break
 		}
+		user = cmp.Or(t.user(pid), user)
 		command := strings.ReplaceAll(t.read(pid, "cmdline"), "\x00", " ")
-		if users := sessions([]process{{command: command}}); len(users) > 0 {
-			account, _, _ := strings.Cut(users[0], "@")
-			return account
+		if login := sshLogin(command); login != "" {
+			account, _, _ = strings.Cut(login, "@")
+			break
 		}
 		pid = t.parent(pid)
+	}
+	return user, account
+}
+
+// user is the gateway's user in a process's environment, which only root and
+// its own account may read.
+func (t processTable) user(pid int) string {
+	for variable := range strings.SplitSeq(t.read(pid, "environ"), "\x00") {
+		name, is := strings.CutPrefix(variable, hosts.EnvUser+"=")
+		if is && auth.CheckName(name) == nil { // a container may say anything
+			return name
+		}
 	}
 	return ""
 }
@@ -65,6 +93,9 @@ func (t processTable) parent(pid int) int {
 
 // read is "" for a process that has ended.
 func (t processTable) read(pid int, file string) string {
+	if t.dir == "" {
+		return ""
+	}
 	text, _ := os.ReadFile(filepath.Join(t.dir, strconv.Itoa(pid), file))
 	return string(text)
 }

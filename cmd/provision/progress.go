@@ -1,10 +1,7 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -69,48 +66,4 @@ func pullLine(m jsonstream.Message) string {
 		line += fmt.Sprintf(" %s of %s", units.HumanSize(float64(m.Progress.Current)), units.HumanSize(float64(m.Progress.Total)))
 	}
 	return line
-}
-
-// tailLines of a failing build step go into its error.
-const tailLines = 10
-
-// followBuild shows a build's output until it ends. The error of a build that
-// fails names the step and ends with its last lines.
-func (p *progress) followBuild(output io.Reader) error {
-	var tail []string
-	step := ""
-	for messages := json.NewDecoder(output); ; {
-		var m jsonstream.Message
-		if err := messages.Decode(&m); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if m.Error != nil {
-			return buildError(step, m.Error.Message, tail)
-		}
-		for line := range strings.Lines(m.Stream) {
-			if line = strings.TrimSpace(line); line == "" || isBookkeeping(line) {
-				continue
-			}
-			p.say(line)
-			if strings.HasPrefix(line, "Step ") {
-				step, tail = line, nil
-				continue
-			}
-			tail = append(tail, line)
-			tail = tail[max(0, len(tail)-tailLines):]
-		}
-	}
-}
-
-// isBookkeeping: the builder's own lines between those of the commands it runs.
-func isBookkeeping(line string) bool {
-	return strings.HasPrefix(line, "---> ") || strings.HasPrefix(line, "Removing intermediate container ")
-}
-
-func buildError(step, message string, tail []string) error {
-	text := []rune(step)
-	lines := append([]string{fmt.Sprintf("%s: %s", string(text[:min(len(text), 80)]), message)}, tail...)
-	return errors.New(strings.Join(lines, "\n  | "))
 }

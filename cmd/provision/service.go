@@ -49,7 +49,7 @@ func (p *project) wantService(compose types.ServiceConfig, box box) (wantedServi
 		reserved:  reservationsOf(compose),
 	}
 	if b.service.gpus, err = wishOf(compose, settings.gpu); err == nil {
-		b.service.image, err = p.wantImage(compose, cmp.Or(settings.base, box.base))
+		b.service.image, err = p.wantImage(compose, cmp.Or(settings.base, box.base), settings.dockerCLI)
 	}
 	if settings.pinned {
 		err = errors.Join(err, b.pin())
@@ -135,6 +135,8 @@ func (b *builder) habits() {
 	}
 	if b.service.image.isHost() {
 		b.hostImageHabits()
+	} else if b.settings.dockerCLI {
+		b.warn("%s.docker_cli is for the host image; this one is made elsewhere", extension)
 	}
 }
 

@@ -110,6 +110,7 @@ func (s sources) explain(err error) error {
 	text = strings.Replace(text, " false schema", ": compose knows no such key", 1)
 	text = regexp.MustCompile(`'(\w+)\[([\w.-]+)\]([\w.-]*)'`).ReplaceAllString(text, "$1.$2$3:")
 	text = strings.Join(strings.Fields(text), " ")
+	text = regexp.MustCompile(`^additional properties '([^']+)'.* not allowed$`).ReplaceAllString(text, "$1: compose knows no such key")
 	place := s.where(placeNamed(text)...)
 	if place == "" && len(s) == 1 {
 		place = s[0].path + ": "
@@ -124,6 +125,9 @@ func placeNamed(text string) []string {
 	}
 	if m := regexp.MustCompile(`^service "([^"]+)"`).FindStringSubmatch(text); m != nil {
 		return []string{"services", m[1]}
+	}
+	if m := regexp.MustCompile(`^([\w-]+): compose knows`).FindStringSubmatch(text); m != nil {
+		return m[1:]
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func usersOf(ctx context.Context, api *client.Client, c existing, m machine) ([]
 		return nil, err
 	}
 	processes := processesOf(top.Processes)
-	return slices.Concat(sessions(processes), m.onGPUs(processes)), nil
+	return slices.Concat(sessions(processes, processesHere(api)), m.onGPUs(processes)), nil
 }
 
 func processesOf(rows [][]string) []process {
@@ -49,19 +49,38 @@ func processesOf(rows [][]string) []process {
 
 // sessions: sshd's own processes say whose they are, and the helper runs only
 // while somebody's connection is open.
-func sessions(processes []process) []string {
-	sshd := regexp.MustCompile(`^sshd(?:-session)?: (\S+@\S+)`)
+func sessions(processes []process, here processTable) []string {
 	var users []string
 	for _, p := range processes {
-		if m := sshd.FindStringSubmatch(p.command); m != nil {
-			users = append(users, m[1]+" by ssh")
-			continue
+		if login := sshLogin(p.command); login != "" {
+			users = append(users, named(login+" by ssh", here, childrenOf(p, processes)...))
 		}
 		if isHelper(p.command) {
-			users = append(users, childrenOf(p, processes)...)
+			for _, child := range childrenOf(p, processes) {
+				users = append(users, named("a session that runs "+program(child.command), here, child))
+			}
 		}
 	}
 	return users
+}
+
+// named puts the gateway's user before a session, where a process of it tells.
+func named(session string, here processTable, processes ...process) string {
+	for _, p := range processes {
+		if user := here.user(p.pid); user != "" {
+			return user + " (" + session + ")"
+		}
+	}
+	return session
+}
+
+// sshLogin is the account and terminal in the title of a session's sshd.
+func sshLogin(command string) string {
+	m := regexp.MustCompile(`^sshd(?:-session)?: ([\w.-]+@[\w./-]+)`).FindStringSubmatch(command)
+	if m == nil {
+		return ""
+	}
+	return m[1]
 }
 
 func isHelper(command string) bool {
@@ -69,19 +88,20 @@ func isHelper(command string) bool {
 	return len(words) > 2 && words[1] == "helper" && words[2] == "run"
 }
 
-func childrenOf(helper process, processes []process) []string {
-	var users []string
+func childrenOf(parent process, processes []process) []process {
+	var children []process
 	for _, p := range processes {
-		if p.parent == helper.pid {
-			users = append(users, "a session that runs "+program(p.command))
+		if p.parent == parent.pid {
+			children = append(children, p)
 		}
 	}
-	return users
+	return children
 }
 
+// program is a command's, which a container may have named as it likes.
 func program(command string) string {
 	first, _, _ := strings.Cut(command, " ")
-	return path.Base(first)
+	return strings.Map(printable, path.Base(first))
 }
 
 // onGPUs are the processes among these that have memory on a GPU.

@@ -50,6 +50,9 @@ func hostsCommand(o *options, verb, short string, do func(context.Context, *engi
 			if err != nil {
 				return err
 			}
+			if len(found) == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: the project has no hosts")
+			}
 			e := &engine{api: api, progress: newProgress(os.Stderr)}
 			var errs []error
 			for _, c := range found {
@@ -71,7 +74,7 @@ func logsCommand(o *options) *cobra.Command {
 	command := &cobra.Command{
 		Use:               "logs HOST",
 		Short:             "what a host's container wrote",
-		Args:              cobra.ExactArgs(1),
+		Args:              oneHost,
 		ValidArgsFunction: completeHosts(o),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			api, found, err := findHosts(cmd.Context(), *o, names)
@@ -113,12 +116,15 @@ func execCommand(o *options) *cobra.Command {
 	command := &cobra.Command{
 		Use:               "exec HOST [COMMAND…]",
 		Short:             "run a command in a host, by docker exec; a shell where none is given",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              hostFirst,
 		ValidArgsFunction: completeHosts(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, found, err := findHosts(cmd.Context(), *o, args[:1])
 			if err != nil {
 				return err
+			}
+			if !found[0].running {
+				return fmt.Errorf("%s does not run: provision start %s", found[0].hostName(), found[0].hostName())
 			}
 			docker := exec.Command("docker", dockerExec(found[0], args[1:], isTerminal(os.Stdin))...)
 			docker.Stdin, docker.Stdout, docker.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -135,6 +141,21 @@ func execCommand(o *options) *cobra.Command {
 	}
 	command.Flags().SetInterspersed(false) // what follows the host is the command's
 	return command
+}
+
+// hostFirst are the arguments of a command that is for one host.
+func hostFirst(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("which host? provision %s; provision ps lists them", cmd.Use)
+	}
+	return nil
+}
+
+func oneHost(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return fmt.Errorf("one host at a time: provision %s", cmd.Use)
+	}
+	return hostFirst(cmd, args)
 }
 
 func dockerExec(c existing, command []string, terminal bool) []string {

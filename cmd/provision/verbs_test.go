@@ -51,4 +51,18 @@ func TestVerbsForOneHostAndForAll(t *testing.T) {
 	}
 	lab("logs", "one")
 	lab("build")
+	for command, want := range map[string]string{
+		"exec":         "which host? provision exec HOST [COMMAND…]; provision ps lists them",
+		"logs one two": "one host at a time: provision logs HOST",
+		"exec one id":  "one does not run: provision start one",
+		"start -p new": "nothing to do: the project has no hosts",
+	} {
+		args := strings.Fields(command)
+		if !slices.Contains(args, "-p") {
+			args = append([]string{"-p", "lab"}, args...)
+		}
+		if out, _ := b.run(args...); !strings.Contains(out, want) {
+			t.Errorf("%s: got %s, want %s", command, out, want)
+		}
+	}
 }

@@ -49,7 +49,9 @@ func (e *engine) waitFor(ctx, limit context.Context, began time.Time, s wantedSe
 			restarts = c.RestartCount
 		}
 		switch {
-		case !c.State.Running || c.State.Restarting || c.RestartCount > restarts:
+		case c.State.Running && !c.State.Restarting && c.RestartCount > restarts: // its code is gone
+			return fmt.Errorf("%s: its command ended, and was started again%s", s.name, e.lastWords(ctx, c))
+		case !c.State.Running || c.State.Restarting:
 			return fmt.Errorf("%s: its command ended with code %d%s", s.name, c.State.ExitCode, e.lastWords(ctx, c))
 		case s.image.isHost() && e.listens(ctx, c.ID), !s.image.isHost() && time.Since(began) > settleTime:
 			return nil

@@ -22,12 +22,13 @@ type settings struct {
 	route        string
 	account      string
 	base         string
+	dockerCLI    bool
 	dockerSocket bool
 	gpu          gpuWish
 	pinned       bool // cpus: exclusive
 }
 
-const knownSettings = "account, base, cpus, docker_socket, gpu, host, route"
+const knownSettings = "account, base, cpus, docker_cli, docker_socket, gpu, host, route"
 
 // hostName is what a gateway login can name.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
@@ -61,10 +62,14 @@ func (s *settings) set(key string, value any) (wrong string) {
 	text, isText := value.(string)
 	on, isBool := value.(bool)
 	switch key {
-	case "docker_socket":
-		s.dockerSocket = on
+	case "docker_cli", "docker_socket":
 		if !isBool {
 			return "is true or false"
+		}
+		if key == "docker_cli" {
+			s.dockerCLI = on
+		} else {
+			s.dockerSocket = on
 		}
 		return ""
 	case "cpus":

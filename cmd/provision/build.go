@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/moby/moby/api/types/build"
+	"github.com/moby/moby/api/types/jsonstream"
+)
+
+func (e *engine) buildImage(ctx context.Context, i wantedImage) error {
+	context, w := io.Pipe()
+	defer context.Close()
+	go func() { w.CloseWithError(i.make.context(w)) }()
+	options := i.make.options
+	options.Tags = append([]string{i.ref}, options.Tags...)
+	options.Remove, options.ForceRemove = true, true
+	session, err := openSession(ctx, e.api)
+	if err != nil {
+		return err
+	}
+	if session != nil {
+		defer session.close()
+		options.Version, options.SessionID = build.BuilderBuildKit, session.id
+	}
+	result, err := e.api.ImageBuild(ctx, context, options)
+	if err != nil {
+		return err
+	}
+	defer result.Body.Close()
+	return e.progress.followBuild(result.Body)
+}
+
+// followBuild shows a build's output until it ends. The error of a build that
+// fails names the step and ends with its last lines.
+func (p *progress) followBuild(output io.Reader) error {
+	b := buildLog{say: p.say}
+	for messages := json.NewDecoder(output); ; {
+		var m jsonstream.Message
+		if err := messages.Decode(&m); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		switch {
+		case m.Error != nil:
+			return b.failure(m.Error.Message)
+		case m.ID == "moby.buildkit.trace" && m.Aux != nil:
+			b.trace(*m.Aux)
+		default:
+			b.stream(m.Stream)
+		}
+	}
+}
+
+// buildLog is what a builder has said. BuildKit may be at several steps at once.
+type buildLog struct {
+	say   func(string)
+	steps []*buildStep
+}
+
+type buildStep struct {
+	digest string // BuildKit's name for it; "" of the classic builder
+	name   string
+	err    string
+	tail   []string // its last lines; the last of them may go on
+}
+
+// tailLines of a failing build step go into its error.
+const tailLines = 10
+
+// write takes output of a step, which need not end where a line does.
+func (b *buildLog) write(s *buildStep, text string) {
+	for line := range strings.Lines(text) {
+		if last := len(s.tail) - 1; last >= 0 && !strings.HasSuffix(s.tail[last], "\n") {
+			s.tail[last] += line
+		} else {
+			s.tail = append(s.tail, line)
+		}
+		b.say(strings.TrimSpace(line))
+	}
+	s.tail = s.tail[max(0, len(s.tail)-tailLines):]
+}
+
+// stream reads what the classic builder says, a step after the other.
+func (b *buildLog) stream(text string) {
+	for line := range strings.Lines(text) {
+		switch {
+		case strings.HasPrefix(line, "Step "):
+			b.steps = append(b.steps, &buildStep{name: strings.TrimSpace(line)})
+			b.say(line)
+		case len(b.steps) > 0 && !isBookkeeping(line):
+			b.write(b.steps[len(b.steps)-1], line)
+		}
+	}
+}
+
+// isBookkeeping: the builder's own lines between those of the commands it runs.
+func isBookkeeping(line string) bool {
+	line = strings.TrimSpace(line)
+	return line == "" || strings.HasPrefix(line, "---> ") || strings.HasPrefix(line, "Removing intermediate container ")
+}
+
+// failure is the error of a build that ended with this message.
+func (b *buildLog) failure(message string) error {
+	s := b.failed(message)
+	if s == nil {
+		return errors.New(regexp.MustCompile(`^(failed to (solve( with frontend \S+)?|create LLB definition): )+`).ReplaceAllString(message, ""))
+	}
+	if s.err != "" {
+		message = s.err
+	}
+	command := regexp.MustCompile(`(?s)^(executor failed running \[.*\]|process ".*" did not complete successfully): `)
+	message = command.ReplaceAllString(message, "") // the step has it already
+	name := []rune(s.name)
+	lines := []string{fmt.Sprintf("%s: %s", string(name[:min(len(name), 80)]), message)}
+	for _, line := range s.tail {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return errors.New(strings.Join(lines, "\n  | "))
+}
