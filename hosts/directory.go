@@ -92,9 +92,6 @@ func (d *Directory) Close() {
 	d.helpers.close()
 }
 
-// isLocal says whether the engine's processes and networks are this machine's.
-func (d *Directory) isLocal() bool { return strings.HasPrefix(d.engine.DaemonHost(), "unix://") }
-
 // Run follows the engine until ctx ends. An engine that does not answer is
 // tried again and again: hosts that do not need it can be entered meanwhile.
 func (d *Directory) Run(ctx context.Context) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/docker/cli/cli/connhelper"
 	"github.com/moby/moby/client"
@@ -32,3 +33,6 @@ func Connect(address string) (*client.Client, error) {
 	}
 	return engine, nil
 }
+
+// IsLocal says whether the engine's processes and networks are this machine's.
+func IsLocal(engine *client.Client) bool { return strings.HasPrefix(engine.DaemonHost(), "unix://") }

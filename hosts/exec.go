@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,7 +67,7 @@ func as(account string) string {
 // startHelper starts the helper as the account: from the mount that provision
 // made, or else from a file that is written through an exec and removes itself.
 func (d *Directory) startHelper(ctx context.Context, found container.InspectResponse, account string) (*helper.Client, error) {
-	if mounted(found) {
+	if mounted(found.Mounts) {
 		command := []string{path.Join(HelperMount, d.self.name), "helper", "run"}
 		if d.meetings != nil {
 			command = append(command, "--socket", path.Join(HelperMount, d.meetings.Name()))
@@ -83,13 +84,25 @@ func (d *Directory) startHelper(ctx context.Context, found container.InspectResp
 	return d.execHelper(ctx, found, account, written, "helper", "run", "--remove-self")
 }
 
-func mounted(found container.InspectResponse) bool {
-	for _, mount := range found.Mounts {
-		if mount.Destination == HelperMount && !mount.RW {
-			return true
-		}
+func mounted(mounts []container.MountPoint) bool {
+	return slices.ContainsFunc(mounts, func(m container.MountPoint) bool {
+		return m.Destination == HelperMount && !m.RW
+	})
+}
+
+// How a helper hands out what happens in a container (see package helper).
+const (
+	ByDescriptors = "descriptors"
+	ByStreams     = "streams"
+)
+
+// ExecBy is how a container by route exec is entered by a gateway that runs
+// where this process does, as the same user.
+func ExecBy(engine *client.Client, mounts []container.MountPoint) string {
+	if IsLocal(engine) && (mounted(mounts) || os.Geteuid() == 0) {
+		return ByDescriptors
 	}
-	return false
+	return ByStreams
 }
 
 var (
@@ -107,7 +120,7 @@ func (d *Directory) execHelper(ctx context.Context, in container.InspectResponse
 		return nil, err
 	}
 	started := helper.Started{In: exec.in, Out: exec.out, Close: exec.close}
-	if d.isLocal() {
+	if IsLocal(d.engine) {
 		started.PID = func() (int, error) { return d.pidOf(ctx, exec.id) }
 	}
 	met, err := d.meetings.Meet(started)

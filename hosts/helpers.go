@@ -132,11 +132,11 @@ func (h *helpers) start(key helperKey, r *running, start func() (*helper.Client,
 
 // logStarted says which way was found, since it decides how fast things are.
 func (h *helpers) logStarted(key helperKey, client *helper.Client) {
-	way, why := "descriptors", []any(nil)
+	by, why := ByDescriptors, []any(nil)
 	if cannot := client.WhyStreams(); cannot != nil {
-		way, why = "streams", []any{"why", cannot}
+		by, why = ByStreams, []any{"why", cannot}
 	}
-	h.log.Info("helper started", append([]any{"container", key.container, "account", key.account, "by", way}, why...)...)
+	h.log.Info("helper started", append([]any{"container", key.container, "account", key.account, "by", by}, why...)...)
 }
 
 func (h *helpers) unuse(key helperKey, r *running) {

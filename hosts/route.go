@@ -71,7 +71,7 @@ func (d *Directory) openContainerSshd(ctx context.Context, host Host) (*Sshd, er
 	if err != nil {
 		return nil, err
 	}
-	if !d.isLocal() {
+	if !IsLocal(d.engine) {
 		return nil, unreachable(host.Name, "is on another machine than the gateway, whose networks are not reached from here: route exec would be", nil)
 	}
 	address, ok := addressOf(found)

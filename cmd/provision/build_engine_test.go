@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"berth/hosts"
 )
 
 // What the classic builder refuses is built, and what it builds too.
@@ -47,7 +49,7 @@ func TestBuildsUseBuildKit(t *testing.T) {
 // Docker Hub and others want a token of whoever pulls, who may be nobody.
 func TestABuildPullsFromARegistryThatWantsToKnowWho(t *testing.T) {
 	l := newLab(t)
-	if !isLocal(l.api) {
+	if !hosts.IsLocal(l.api) {
 		t.Skip("the engine is elsewhere, and does not reach this test's registry")
 	}
 	registry := httptest.NewServer(new(registryOfOne))

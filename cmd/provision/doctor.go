@@ -16,6 +16,8 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"berth/hosts"
 )
 
 func doctorCommand(o *options) *cobra.Command {
@@ -91,7 +93,7 @@ func examine(ctx context.Context, api *client.Client) (*checkup, error) {
 	if c.machine, err = observeMachine(ctx, api); err != nil {
 		return nil, err
 	}
-	if !isLocal(api) {
+	if !hosts.IsLocal(api) {
 		return c, nil
 	}
 	c.staleCDI = staleCDI(c.machine.gpus.Driver, "/etc/cdi", "/var/run/cdi")
@@ -127,7 +129,7 @@ func (c *checkup) examineContainers(ctx context.Context, api *client.Client) {
 			continue
 		}
 		inspected, err := api.ContainerInspect(ctx, e.id, client.ContainerInspectOptions{})
-		if err == nil && isLocal(api) {
+		if err == nil && hosts.IsLocal(api) {
 			c.openFiles[e.id] = softOpenFiles(inspected.Container.State.Pid)
 		}
 		if len(e.claim.gpus) > 0 && !e.host.Privileged {

@@ -138,7 +138,7 @@ func observeMachine(ctx context.Context, api *client.Client) (machine, error) {
 		nanoCPUs: int64(info.NCPU) * 1e9, memory: info.MemTotal,
 		cdi: cdiNames(info.DiscoveredDevices), runtime: info.DefaultRuntime, cgroupV2: info.CgroupVersion == "2",
 	}
-	if !isLocal(api) {
+	if !hosts.IsLocal(api) {
 		m.noGPUs = "the engine is on another machine, whose driver cannot be asked from here: run provision there"
 		m.noCores = "the engine is on another machine: run provision there"
 		return m, nil
@@ -173,6 +173,3 @@ func cdiNames(devices []system.DeviceInfo) []string {
 	}
 	return names
 }
-
-// isLocal: the engine runs here, and what is on this machine it can mount.
-func isLocal(api *client.Client) bool { return strings.HasPrefix(api.DaemonHost(), "unix://") }

@@ -20,7 +20,7 @@ type processTable struct{ dir string }
 
 // processesHere are those of the engine's machine, where that is this one.
 func processesHere(api *client.Client) processTable {
-	if !isLocal(api) {
+	if !hosts.IsLocal(api) {
 		return processTable{}
 	}
 	return processTable{"/proc"}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/docker/go-units"
+	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
 	"berth/hosts"
@@ -37,7 +38,7 @@ func ps(cmd *cobra.Command, o options) error {
 		return err
 	}
 	have = slices.DeleteFunc(have, func(c existing) bool { return c.project() == "" || name != "" && c.project() != name })
-	fmt.Fprint(cmd.OutOrStdout(), stateTable(have, time.Now()))
+	fmt.Fprint(cmd.OutOrStdout(), stateTable(api, have, time.Now()))
 	return nil
 }
 
@@ -50,12 +51,21 @@ func hostTable(containers []existing) string {
 	return table(rows)
 }
 
-func stateTable(containers []existing, now time.Time) string {
-	rows := [][]string{{"HOST", "ROUTE", "ACCOUNT", "CONTAINER", "STATE", "SINCE"}}
+func stateTable(api *client.Client, containers []existing, now time.Time) string {
+	rows := [][]string{{"HOST", "ROUTE", "BY", "ACCOUNT", "CONTAINER", "STATE", "SINCE"}}
 	for _, c := range byHost(containers) {
-		rows = append(rows, append(hostRow(c), c.state, units.HumanDuration(now.Sub(c.since))))
+		row := append(hostRow(c), c.state, units.HumanDuration(now.Sub(c.since)))
+		rows = append(rows, slices.Insert(row, 2, enteredBy(api, c)))
 	}
 	return table(rows)
+}
+
+// enteredBy is how route exec enters the container, if that is its route.
+func enteredBy(api *client.Client, c existing) string {
+	if c.labels[hosts.LabelRoute] != hosts.RouteExec {
+		return "-"
+	}
+	return hosts.ExecBy(api, c.mounts)
 }
 
 func hostRow(c existing) []string {

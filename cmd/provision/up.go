@@ -108,7 +108,7 @@ func newJob(ctx context.Context, o options) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	box, err := openBox(o, isLocal(api))
+	box, err := openBox(o, hosts.IsLocal(api))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+
+	"berth/hosts"
+)
+
+func TestPsTellsHowHostsAreEntered(t *testing.T) {
+	exec := map[string]string{hosts.LabelHost: "lab", hosts.LabelRoute: hosts.RouteExec}
+	mount := []container.MountPoint{{Destination: hosts.HelperMount}}
+	unmounted := map[bool]string{true: hosts.ByDescriptors, false: hosts.ByStreams}[os.Geteuid() == 0]
+	for _, c := range []struct {
+		engine string
+		labels map[string]string
+		mounts []container.MountPoint
+		want   string
+	}{
+		{"unix:///var/run/docker.sock", exec, mount, hosts.ByDescriptors},
+		{"unix:///var/run/docker.sock", exec, nil, unmounted},
+		{"tcp://engine:2376", exec, mount, hosts.ByStreams},
+		{"unix:///var/run/docker.sock", map[string]string{hosts.LabelRoute: hosts.RouteSshd}, mount, "-"},
+	} {
+		api, err := hosts.Connect(c.engine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := stateTable(api, []existing{{labels: c.labels, mounts: c.mounts, state: "running"}}, time.Now())
+		if row := strings.Fields(strings.SplitAfter(got, "\n")[1]); !strings.Contains(got, "BY") || !slices.Contains(row, c.want) {
+			t.Errorf("%s, %v: want %s in\n%s", c.engine, c.labels, c.want, got)
+		}
+	}
+}
