@@ -28,21 +28,17 @@ func (c *conn) join(client session.Conn, host end, person, lost string) {
 
 // dial logs in to the host's sshd.
 func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
-	key := sshd.Key
-	if key == nil {
-		certificate, err := newCertificate(c.server.UserCA, to.person, to.account)
-		if err != nil {
-			sshd.Close()
-			return end{}, err
-		}
-		key = certificate
+	auth, err := c.authFor(sshd, to)
+	if err != nil {
+		sshd.Close()
+		return end{}, err
 	}
 	w := wire.New(sshd.Conn)
 	w.SetDeadline(time.Now().Add(joinTimeout))
 	conn, channels, requests, err := ssh.NewClientConn(w, "", &ssh.ClientConfig{
 		Config:            algorithms(),
 		User:              to.account,
-		Auth:              []ssh.AuthMethod{ssh.PublicKeys(key)},
+		Auth:              auth,
 		HostKeyCallback:   pinned(sshd.HostKeys),
 		HostKeyAlgorithms: hostKeyAlgorithms(sshd.HostKeys),
 		ClientVersion:     version,
@@ -55,8 +51,23 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 	return end{Conn: session.Conn{Conn: conn, Channels: channels, Requests: requests}, wire: w}, nil
 }
 
+// authFor is how the gateway logs in to an sshd for a person.
+func (c *conn) authFor(sshd *hosts.Sshd, to target) ([]ssh.AuthMethod, error) {
+	switch {
+	case sshd.IsOpen:
+		return nil, nil
+	case sshd.Key != nil:
+		return []ssh.AuthMethod{ssh.PublicKeys(sshd.Key)}, nil
+	}
+	certificate, err := newCertificate(c.server.UserCA, to.person, to.account)
+	return []ssh.AuthMethod{ssh.PublicKeys(certificate)}, err
+}
+
 func refusedBySshd(err error, sshd *hosts.Sshd, account string) error {
 	why := "does not let the gateway in as " + account + " (does its sshd trust the gateway's user CA?)"
+	if sshd.IsOpen {
+		why = "cannot be entered: the helper in it does not answer as it should"
+	}
 	if errors.Is(err, errHostKey) {
 		why = "is not who it was: " + errHostKey.Error() + "; recreate the container or ask the box's owner"
 	}

@@ -46,7 +46,7 @@ func (d *Directory) openExec(ctx context.Context, host Host, account string, env
 	case err == nil && opened.Machine != nil:
 		return Route{Machine: opened.Machine}, nil
 	case err == nil:
-		return Route{Sshd: &Sshd{Conn: opened.Server, Host: host.Name, HostKeys: []ssh.PublicKey{opened.HostKey}, Patience: brief}}, nil
+		return Route{Sshd: &Sshd{Conn: opened.Server, Host: host.Name, HostKeys: []ssh.PublicKey{opened.HostKey}, IsOpen: true, Patience: brief}}, nil
 	}
 	if _, gone := d.running(ctx, host); gone != nil { // meanwhile
 		return Route{}, gone

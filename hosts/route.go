@@ -29,6 +29,7 @@ type Sshd struct {
 	Host     string          // its name, for messages
 	HostKeys []ssh.PublicKey // it must show one of these
 	Key      ssh.Signer      // logs in; nil: a certificate of the user CA does
+	IsOpen   bool            // to whoever has the connection: nothing logs in
 	Patience time.Duration   // how long it is worth trying again if it does not let us in
 }
 

@@ -81,6 +81,7 @@ hosts:
 	to := g.target(t, "exec", "dev+lab", key)
 	if way.whole {
 		suite(t, []target{to})
+		g.passesSelftest(t, way)
 	} else {
 		to.essentials(t)
 	}
@@ -90,6 +91,16 @@ hosts:
 	}
 	if !way.contained {
 		g.isMissedByNobody(t, to, name)
+	}
+}
+
+// passesSelftest runs the selftest from where the gateway runs.
+func (g *gateway) passesSelftest(t *testing.T, way way) {
+	t.Helper()
+	command := way.by(program("gateway"))
+	command.Args = append(command.Args, "selftest", "--quick", "--config", filepath.Join(g.dir, "gateway.yaml"), "lab")
+	if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), " 0 failed") {
+		t.Errorf("selftest: %v\n%s", err, out)
 	}
 }
 
