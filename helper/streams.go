@@ -39,6 +39,10 @@ const (
 	// itself would.
 	streamWindow = 2 << 20
 
+	// maxUnaccepted bounds what a container can have the gateway keep of streams
+	// that nobody there accepts: 256 KiB each.
+	maxUnaccepted = 16
+
 	// serverTimeout bounds the handshake inside: both sides are there.
 	serverTimeout = 20 * time.Second
 )
@@ -55,6 +59,7 @@ func muxed() *yamux.Config {
 	config.KeepAliveInterval = 30 * time.Second
 	config.ConnectionWriteTimeout = time.Minute
 	config.MaxStreamWindowSize = streamWindow
+	config.AcceptBacklog = maxUnaccepted
 	config.LogOutput = io.Discard
 	return config
 }
