@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 
@@ -52,6 +53,7 @@ func RunChild() error {
 // live answers until the gateway is done with us, or gone.
 func live(control *socket) error {
 	unix.Umask(0o022)
+	heedSignals()
 	if err := leaveStreams(); err != nil {
 		return err
 	}
@@ -61,6 +63,13 @@ func live(control *socket) error {
 		SftpServer: []string{"/proc/self/exe", "helper", "sftp"},
 	})
 	return nil
+}
+
+// heedSignals gives people's processes the signals back that whoever started
+// the gateway may ignore: nohup does, and a shell that starts something in the
+// background.
+func heedSignals() {
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT, unix.SIGQUIT)
 }
 
 // keepDescriptors lets no process of a person inherit what whoever started us
