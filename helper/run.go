@@ -69,7 +69,7 @@ func live(control *socket) error {
 // the gateway may ignore: nohup does, and a shell that starts something in the
 // background.
 func heedSignals() {
-	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT, unix.SIGQUIT)
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT)
 }
 
 // keepDescriptors lets no process of a person inherit what whoever started us
