@@ -67,6 +67,7 @@ func RunChild() error {
 // sessions left running: a container's first process may reap nobody.
 func live(answer func(session.Machine)) {
 	unix.Umask(0o022)
+	heedSignals()
 	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	machine := &session.Local{
 		Account:    session.CurrentAccount(),
@@ -95,6 +96,13 @@ func live(answer func(session.Machine)) {
 		case <-time.After(time.Second): // one that somebody else here has just reaped
 		}
 	}
+}
+
+// heedSignals gives people's processes the signals back that whoever started
+// the gateway may ignore: nohup does, and a shell that starts something in the
+// background.
+func heedSignals() {
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT)
 }
 
 // keepDescriptors lets no process of a person inherit what whoever started us

@@ -32,7 +32,7 @@ func TestContainer(t *testing.T) {
 	suite(t, targets)
 	guards(t, targets[1:])
 	t.Run("wires", func(t *testing.T) { gateway.wires(t, targets[2:]) })
-	t.Run("loads", func(t *testing.T) { loads(t, targets[1:]) })
+	t.Run("loads", func(t *testing.T) { loads(t, targets[2:]) })
 	for _, to := range targets[1:] {
 		t.Run(to.name+"/gateway's_loopback_is_out_of_reach", to.isolated)
 		t.Run(to.name+"/sessions_know_the_user", to.knowsTheUser)

@@ -102,11 +102,12 @@ PrintLastLog no
 
 // plainHome is a command that sees an empty home directory, if this is root,
 // who may make it so: what is in ~/.bashrc would be printed by some sessions.
+// It is started as by nohup, which is to change nothing.
 func plainHome(name string, args ...string) *exec.Cmd {
 	if os.Getuid() != 0 {
 		return exec.Command(name, args...)
 	}
-	script := `mount -t tmpfs home "$HOME" && exec "$@"`
+	script := `trap "" HUP; mount -t tmpfs home "$HOME" && exec "$@"`
 	return exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, "sh", name}, args...)...)
 }
 
