@@ -17,7 +17,7 @@ test: ## every test, against a real Docker engine and OpenSSH
 clients: ## every client and editor of docs/clients.md (about 20 minutes)
 	@BERTH_CLIENTS=all scripts/setup-test scripts/clients
 
-soak: ## what takes long: 8 GiB by one scp, 200 slow readers, a thousand cut connections (about 15 minutes)
+soak: ## what takes long: 8 GiB by one scp, 200 slow readers, a thousand cut and a thousand killed (about 15 minutes)
 	@BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestLoads|TestKilled|TestLife/connections|TestContainer/loads|TestContainer/connections' ./test
 
 check: ## gofmt, vet, staticcheck, known vulnerabilities
