@@ -48,9 +48,6 @@ func startContainer(t *testing.T) container {
 	t.Helper()
 	need(t, "ssh", "ssh-keygen", "docker")
 	base := baseImage(t)
-	if out, err := build("provision"); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	dir := t.TempDir()
 	project := fmt.Sprintf("berth-test-%d", os.Getpid())
 	file := filepath.Join(dir, "compose.yaml")
@@ -150,7 +147,7 @@ func (c container) keepsNothing(t *testing.T) {
 		return g, []target{g.target(t, "exec", "dev+lab", c.key)}
 	}
 	idle, doors := start()
-	idle.enter(t, doors)
+	idle.warmUp(t, doors)
 	least := idle.goroutines(t)
 	g, doors := start()
 	g.leavesNothing(t, doors, least, helperFile(t, c.dir))

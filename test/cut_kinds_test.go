@@ -175,7 +175,7 @@ func forwardSocket(c *ssh.Client, path string) error {
 	if err != nil {
 		return err
 	}
-	return visit(c, listener, fmt.Sprintf(`python3 -c 'import socket as s; c = s.socket(s.AF_UNIX); c.connect("%s"); c.sendall(bytes(100000)); c.recv(9)'`, path))
+	return visit(c, listener, shouting(path, "$(head -c 100000 /dev/zero | tr '\\0' x)"))
 }
 
 // visit has a command in the target connect to the listener, and takes what it

@@ -3,6 +3,8 @@ package test
 import (
 	"bufio"
 	"bytes"
+	_ "embed"
+	"fmt"
 	"io"
 	"net"
 	"os/exec"
@@ -68,11 +70,18 @@ func startServer(t *testing.T, command *exec.Cmd) (where string) {
 	return strings.TrimSpace(where)
 }
 
-// shout sends a word to a server in the target, as testdata/shout.py does.
+// shout sends a word to a server in the target (testdata/shout.py).
 func (to target) shout(t *testing.T, where, word string) {
 	t.Helper()
-	to.want(t, `ssh h "python3 -c $(printf %q "$SHOUT") $WHERE $WORD"`, strings.ToUpper(word)+"\n",
-		"SHOUT="+read(t, "testdata/shout.py"), "WHERE="+where, "WORD="+word)
+	to.want(t, `ssh h "$SHOUT"`, strings.ToUpper(word)+"\n", "SHOUT="+shouting(where, word))
+}
+
+//go:embed testdata/shout.py
+var shoutProgram string
+
+// shouting is the command for a shell; the program has no single quote.
+func shouting(where, word string) string {
+	return fmt.Sprintf("python3 -c '%s' %s %s", shoutProgram, where, word)
 }
 
 // wantEcho wants a megabyte back in capitals, sent only when all of it and the

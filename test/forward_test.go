@@ -107,8 +107,7 @@ func (to target) forwards(t *testing.T) {
 	})
 	t.Run("agent", func(t *testing.T) {
 		t.Parallel()
-		to.want(t, `
-			eval "$(ssh-agent)" >/dev/null; trap 'kill $SSH_AGENT_PID' EXIT
+		to.want(t, withAgent+`
 			ssh-keygen -q -t ed25519 -N '' -f key && ssh-add -q key
 			ssh-add -l | cmp - <(ssh -A h ssh-add -l) && echo same
 			ssh -A h '[ -S "$SSH_AUTH_SOCK" ] && stat -c %a "$(dirname "$SSH_AUTH_SOCK")"'

@@ -16,11 +16,11 @@ func (m matrix) jetbrains(t *testing.T, to matrixTarget) {
 func (m matrix) openRemote(t *testing.T, to matrixTarget) {
 	onlyWithAll(t)
 	need(t, "node", "ssh-agent", "ssh-add")
-	mark := mark()
+	own := mark()
 	m.wantIDE(t, to, []string{"node", "testdata/matrix/open_remote.js"},
 		"none is refused\nLinux\nserver started\n8 connections by port\n8 connections by socket\nagent answers\nstill open\n",
-		"MARK="+mark, "ECHO="+read(t, "testdata/echo.py"))
-	awaitNoneMarked(t, mark)
+		"MARK="+own, "ECHO="+read(t, "testdata/echo.py"))
+	awaitNoneMarked(t, own)
 }
 
 func (m matrix) wantIDE(t *testing.T, to matrixTarget, program []string, want string, more ...string) {

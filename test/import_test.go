@@ -16,9 +16,6 @@ import (
 func TestImportedHostsAreEnteredByTheirPasswordsOfOld(t *testing.T) {
 	need(t, "ssh", "docker")
 	base := baseImage(t)
-	if out, err := build("provision"); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	home := t.TempDir()
 	project := fmt.Sprintf("berth-import-%d", os.Getpid())
 	dir := filepath.Join(home, project) // whose name is the project's

@@ -2,7 +2,6 @@ package test
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -52,11 +51,7 @@ func TestKilled(t *testing.T) {
 func (to target) killed(t *testing.T, container string) {
 	to.want(t, "ssh h true", "")
 	m := mark()
-	rounds := 1 // of 160 clients
-	if os.Getenv("BERTH_SOAK") != "" {
-		rounds = 7
-	}
-	for range rounds {
+	for range load(1, 7) { // of 160 clients
 		to.want(t, withAgent+killer, "", "MARK="+m)
 	}
 	awaitNoneMarked(t, m)

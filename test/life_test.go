@@ -24,14 +24,14 @@ func TestLife(t *testing.T) {
 		}
 	})
 	t.Run("stopped_gateway_ends_what_does_not_finish", func(t *testing.T) {
-		m, mark := startMachine(t), mark()
-		for _, to := range m.doors() {
-			to.start(t, `exec ssh -tt h "sleep `+mark+`"`)
+		box, m := startMachine(t), mark()
+		for _, to := range box.doors() {
+			to.start(t, `exec ssh -tt h "sleep `+m+`"`)
 		}
-		await(t, "two sessions", func() bool { return len(marked(t, mark)) == 2 })
-		m.gateway.signal(syscall.SIGTERM)
-		await(t, "the gateway to stop", func() bool { return isClosed(m.gateway.ended) })
-		awaitNoneMarked(t, mark)
+		await(t, "two sessions", func() bool { return len(marked(t, m)) == 2 })
+		box.gateway.signal(syscall.SIGTERM)
+		await(t, "the gateway to stop", func() bool { return isClosed(box.gateway.ended) })
+		awaitNoneMarked(t, m)
 	})
 	t.Run("killed_gateway_leaves_nothing_behind", func(t *testing.T) {
 		m := startMachine(t)
@@ -39,7 +39,7 @@ func TestLife(t *testing.T) {
 	})
 	t.Run("connections_leave_nothing_behind", func(t *testing.T) {
 		idle := startMachine(t)
-		idle.gateway.enter(t, idle.doors())
+		idle.gateway.warmUp(t, idle.doors())
 		least := idle.gateway.goroutines(t)
 		m := startMachine(t)
 		m.gateway.leavesNothing(t, m.doors(), least, program("gateway"))
@@ -113,7 +113,7 @@ func helpers(t *testing.T, file string) []int {
 // many descriptors open then as before, and no more goroutines than there are
 // at the least.
 func (g *gateway) leavesNothing(t *testing.T, doors []target, least []string, helperFile string) {
-	g.enter(t, doors) // helpers are up from here on
+	g.warmUp(t, doors) // helpers are up from here on
 	watched := append(helpers(t, helperFile), g.command.Process.Pid)
 	before := descriptors(watched)
 	t.Run("use", func(t *testing.T) {
@@ -136,9 +136,9 @@ func (g *gateway) leavesNothing(t *testing.T, doors []target, least []string, he
 	}
 }
 
-// enter makes some connections at once to each door. They have ended when it
+// warmUp makes some connections at once to each door. They have ended when it
 // returns, but for those to the engine, which are kept for a while.
-func (g *gateway) enter(t *testing.T, doors []target) {
+func (g *gateway) warmUp(t *testing.T, doors []target) {
 	t.Helper()
 	for _, to := range doors {
 		to.want(t, "for i in $(seq 8); do ssh h true & done; wait", "")

@@ -66,10 +66,9 @@ func (to target) sixtySessions(t *testing.T) {
 // agentUsers ask the client's agent at once and again and again, on one
 // connection and each on its own.
 func (to target) agentUsers(t *testing.T) {
-	to.want(t, `
-		eval "$(ssh-agent)" >/dev/null; trap 'kill $SSH_AGENT_PID; ssh -S ctl -O exit h 2>/dev/null' EXIT
+	to.want(t, withAgent+`
 		ssh-keygen -q -t ed25519 -N '' -f key && ssh-add -q key
-		ssh -A -M -S ctl -fN h
+		ssh -A -M -S ctl -fN h && trap 'kill $SSH_AGENT_PID; ssh -S ctl -O exit h 2>/dev/null' EXIT
 		asks='for i in 1 2 3 4 5 6 7 8; do ssh-add -l; done'
 		for i in $(seq 8); do ssh -A -S ctl h "$asks" & ssh -A -S none h "$asks" & done |
 			cmp - <(for i in $(seq 128); do ssh-add -l; done) && echo same`,

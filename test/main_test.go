@@ -23,9 +23,11 @@ func testMain(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	os.Setenv(envBin, dir)
-	if out, err := build("gateway"); err != nil {
-		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
-		return 1
+	for _, name := range []string{"gateway", "provision"} {
+		if out, err := build(name); err != nil {
+			fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+			return 1
+		}
 	}
 	return m.Run()
 }

@@ -109,8 +109,10 @@ type oracleCase struct {
 	want   result
 }
 
-func (to target) oracle(t *testing.T) {
-	for _, c := range oracleCases() {
+func (to target) oracle(t *testing.T) { to.ask(t, oracleCases()) }
+
+func (to target) ask(t *testing.T, cases []oracleCase) {
+	for _, c := range cases {
 		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
 			check(t, c.script, to.run(t, c.script), c.want)

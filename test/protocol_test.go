@@ -211,8 +211,7 @@ func forwardFromSocket(t *testing.T, c *ssh.Client) {
 		}
 		shoutBack(asked)
 	}()
-	script := `python3 -c 'import socket as s; c = s.socket(s.AF_UNIX); c.connect("%s"); c.sendall(b"hi\n"); print(c.recv(9).decode(), end="")'`
-	if got := say(t, c, fmt.Sprintf(script, path)); got != "HI\n" {
+	if got := say(t, c, shouting(path, "hey")); got != "HEY\n" {
 		t.Errorf("the connection gets %q", got)
 	}
 	for _, want := range []bool{true, false} {

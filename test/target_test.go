@@ -130,18 +130,3 @@ func check(t *testing.T, script string, got, want result) {
 			got.exit, brief(got.stdout), brief(got.stderr), want.exit, brief(want.stdout), brief(want.stderr))
 	}
 }
-
-func brief(s string) string {
-	const most = 600
-	if len(s) > most {
-		return fmt.Sprintf("%q… (%d bytes)", s[:most], len(s))
-	}
-	return fmt.Sprintf("%q", s)
-}
-
-func write(t *testing.T, path string, mode os.FileMode, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
-}

@@ -85,7 +85,10 @@ hosts:
 	} else {
 		to.essentials(t)
 	}
-	by := map[bool]string{true: "by=descriptors", false: "by=streams"}[way.crosses]
+	by := "by=streams"
+	if way.crosses {
+		by = "by=descriptors"
+	}
 	if log := g.log(t); !strings.Contains(log, by) {
 		t.Errorf("the log does not say %s", by)
 	}

@@ -15,7 +15,10 @@ import (
 func TestPsTellsHowHostsAreEntered(t *testing.T) {
 	exec := map[string]string{hosts.LabelHost: "lab", hosts.LabelRoute: hosts.RouteExec}
 	mount := []container.MountPoint{{Destination: hosts.HelperMount}}
-	unmounted := map[bool]string{true: hosts.ByDescriptors, false: hosts.ByStreams}[os.Geteuid() == 0]
+	unmounted := hosts.ByStreams
+	if os.Geteuid() == 0 {
+		unmounted = hosts.ByDescriptors
+	}
 	for _, c := range []struct {
 		engine string
 		labels map[string]string
