@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -127,7 +128,10 @@ func (c container) run(t *testing.T, command ...string) string {
 // outlivesItsGateway kills another gateway to the same container.
 func (c container) outlivesItsGateway(t *testing.T) {
 	g := startGateway(t, t.TempDir(), c.config(t))
-	g.diesWithItsSessions(t, g.target(t, "exec", "dev+lab", c.key), helperFile(t, c.dir))
+	others := helpersIn(t, c.name)
+	g.diesWithItsSessions(t, g.target(t, "exec", "dev+lab", c.key), func() []int {
+		return slices.DeleteFunc(helpersIn(t, c.name), func(pid int) bool { return slices.Contains(others, pid) })
+	})
 }
 
 // helperFile is what a gateway with its state below dir has containers run.

@@ -30,9 +30,7 @@ func startGateway(t *testing.T, dir, config string) *gateway {
 	return startGatewayBy(t, dir, config, plainHome)
 }
 
-// startGatewayBy starts it by a command that is made of its program and
-// arguments.
-func startGatewayBy(t *testing.T, dir, config string, by func(program string, args ...string) *exec.Cmd) *gateway {
+func startGatewayBy(t *testing.T, dir, config string, by runner) *gateway {
 	t.Helper()
 	file := filepath.Join(dir, "gateway.yaml")
 	write(t, file, 0o600, "listen: 127.0.0.1:0\nstate: "+stateOf(dir)+"\n"+config)

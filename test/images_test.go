@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -107,7 +106,7 @@ func TestImages(t *testing.T) {
 	t.Run("restarting", ground.restarting)
 	t.Run("no_init", ground.noInit)
 	t.Run("few_processes_allowed", ground.fewProcesses)
-	t.Run("another_architecture", func(t *testing.T) { anotherArchitecture(t, base) })
+	t.Run("another_architecture", anotherArchitecture)
 }
 
 type imagesGround struct {
@@ -117,9 +116,6 @@ type imagesGround struct {
 	gateway *gateway
 	echo    string // port of an echo server here
 }
-
-// caseHost is a host's name that nobody else's container has.
-func caseHost(name string) string { return fmt.Sprintf("test-%d-%s", os.Getpid(), name) }
 
 func (g imagesGround) config(t *testing.T) string {
 	t.Helper()
@@ -138,7 +134,7 @@ func (g imagesGround) start(t *testing.T, host, image string, mounted bool, args
 	t.Helper()
 	args = append([]string{"--label", "berth.host=" + host}, args...)
 	if mounted {
-		args = append(args, "-v", filepath.Join(stateOf(g.dir), "helper")+":/usr/lib/berth:ro")
+		args = append(args, "-v", mountOf(g.dir))
 	}
 	args = append(args, g.images[image])
 	if image == "" {
@@ -179,15 +175,12 @@ func (g imagesGround) noInit(t *testing.T) {
 	m := mark()
 	to.want(t, `ssh h 'for i in 1 2 3 4 5; do setsid -f sh -c "sleep 0.5" </dev/null >/dev/null 2>&1; done'`, "")
 	to.want(t, `ssh h "setsid -f sleep `+m+` </dev/null >/dev/null 2>&1"`, "")
-	processes := func() string {
-		return must(t, exec.Command("docker", "top", name, "-eo", "pid,ppid,stat,args"))
-	}
-	await(t, "what sessions left to end", func() bool { return !strings.Contains(processes(), "sleep 0.5") })
-	await(t, "the zombies to go", func() bool { return !strings.Contains(processes(), "<defunct>") })
+	await(t, "what sessions left to end", func() bool { return !strings.Contains(processesIn(t, name), "sleep 0.5") })
+	await(t, "the zombies to go", func() bool { return !strings.Contains(processesIn(t, name), "<defunct>") })
 	wantMarked(t, m) // ends it
-	await(t, "it to be reaped", func() bool { return !strings.Contains(processes(), "<defunct>") })
-	if helpersIn(t, name) != 1 {
-		t.Errorf("want one helper, alone with the first process:\n%s", processes())
+	await(t, "it to be reaped", func() bool { return !strings.Contains(processesIn(t, name), "<defunct>") })
+	if len(helpersIn(t, name)) != 1 {
+		t.Errorf("want one helper, alone with the first process:\n%s", processesIn(t, name))
 	}
 }
 
@@ -215,18 +208,13 @@ func (g imagesGround) fewProcesses(t *testing.T) {
 
 // anotherArchitecture stands for a container on an engine whose processor is
 // another than the gateway's: the helper there is a program for 64-bit ARM.
-func anotherArchitecture(t *testing.T, base string) {
+func anotherArchitecture(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	key := makeKey(t, dir, "id")
-	host := caseHost("arm")
-	g := startGateway(t, dir, fmt.Sprintf("users:\n  dev: { keys: [ %s ], hosts: { %s: root } }\n", publicKey(t, key), host))
+	l := startLab(t, place{mounted: true})
 	header := "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00\xb7\x00" + strings.Repeat("\x00", 44)
-	write(t, helperFile(t, dir), 0o755, header)
-	runContainer(t, "--label", "berth.host="+host, "-v", filepath.Join(stateOf(dir), "helper")+":/usr/lib/berth:ro", base, "sleep", "infinity")
-	to := g.target(t, "arm", "dev+"+host, key)
-	check(t, "ssh h true", to.run(t, "ssh h true"), result{
-		stderr: fmt.Sprintf("berth: host %q cannot be entered as root: its image is for another processor architecture than the gateway's\n", host),
+	write(t, helperFile(t, l.dir), 0o755, header)
+	check(t, "ssh h true", l.door.run(t, "ssh h true"), result{
+		stderr: fmt.Sprintf("berth: host %q cannot be entered as root: its image is for another processor architecture than the gateway's\n", l.host),
 		exit:   255,
 	})
 }

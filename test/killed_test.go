@@ -1,9 +1,7 @@
 package test
 
 import (
-	"fmt"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -39,13 +37,9 @@ const killer = `
 // must be gone as it would be with an sshd, and no zombie must be there, though
 // the container's first process reaps none.
 func TestKilled(t *testing.T) {
-	base := baseImage(t)
 	need(t, "ssh", "sftp", "ssh-agent")
-	dir := t.TempDir()
-	key, host := makeKey(t, dir, "id"), caseHost("killed")
-	g := startGateway(t, dir, fmt.Sprintf("users:\n  dev: { keys: [ %s ], hosts: { %s: root } }\n", publicKey(t, key), host))
-	name := runContainer(t, "--label", "berth.host="+host, "-v", filepath.Dir(helperFile(t, dir))+":/usr/lib/berth:ro", base, "sleep", "infinity")
-	g.target(t, "exec", "dev+"+host, key).killed(t, name)
+	l := startLab(t, place{mounted: true})
+	l.door.killed(t, l.container)
 }
 
 func (to target) killed(t *testing.T, container string) {
@@ -55,13 +49,10 @@ func (to target) killed(t *testing.T, container string) {
 		to.want(t, withAgent+killer, "", "MARK="+m)
 	}
 	awaitNoneMarked(t, m)
-	processes := func() string {
-		return must(t, exec.Command("docker", "top", container, "-eo", "pid,ppid,stat,args"))
-	}
 	left := regexp.MustCompile(`defunct|sftp-server|` + regexp.QuoteMeta(m))
-	await(t, "everything of the clients to be gone", func() bool { return !left.MatchString(processes()) })
-	if helpersIn(t, container) != 1 {
-		t.Errorf("want one helper:\n%s", processes())
+	await(t, "everything of the clients to be gone", func() bool { return !left.MatchString(processesIn(t, container)) })
+	if len(helpersIn(t, container)) != 1 {
+		t.Errorf("want one helper:\n%s", processesIn(t, container))
 	}
 	files := func() string {
 		return must(t, exec.Command("docker", "exec", container, "sh", "-c", "ls -d /tmp/* 2>/dev/null || :"))

@@ -35,7 +35,7 @@ func TestLife(t *testing.T) {
 	})
 	t.Run("killed_gateway_leaves_nothing_behind", func(t *testing.T) {
 		m := startMachine(t)
-		m.gateway.diesWithItsSessions(t, m.local, program("gateway"))
+		m.gateway.diesWithItsSessions(t, m.local, func() []int { return helpers(t, program("gateway")) })
 	})
 	t.Run("connections_leave_nothing_behind", func(t *testing.T) {
 		idle := startMachine(t)
@@ -66,23 +66,38 @@ func (g *gateway) finishes(t *testing.T, to target) {
 	}
 }
 
-// diesWithItsSessions kills the gateway: the kernel then ends what it held.
-// The helper file is what helpers execute.
-func (g *gateway) diesWithItsSessions(t *testing.T, to target, helperFile string) {
-	before := helpers(t, helperFile)
+// diesWithItsSessions kills the gateway: the kernel then ends what it held, its
+// helpers, too.
+func (g *gateway) diesWithItsSessions(t *testing.T, to target, helpers func() []int) {
+	t.Helper()
 	m := mark()
 	c := to.start(t, `exec ssh -tt h "sleep `+m+`"`)
 	awaitMarked(t, m)
-	own := func() []int {
-		return slices.DeleteFunc(helpers(t, helperFile), func(pid int) bool { return slices.Contains(before, pid) })
-	}
-	if len(own()) == 0 {
+	if len(helpers()) == 0 {
 		t.Fatal("no helper runs: its end would not be noticed")
 	}
 	g.signal(syscall.SIGKILL)
 	c.wait(t)
 	awaitNoneMarked(t, m)
-	await(t, "the helper to end", func() bool { return len(own()) == 0 })
+	await(t, "the helper to end", func() bool { return len(helpers()) == 0 })
+}
+
+// helpersIn are the helpers that run in a container.
+func helpersIn(t *testing.T, container string) []int {
+	t.Helper()
+	var found []int
+	for line := range strings.Lines(processesIn(t, container)) {
+		if strings.Contains(line, " helper run") {
+			pid, _ := strconv.Atoi(strings.Fields(line)[0])
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+func processesIn(t *testing.T, container string) string {
+	t.Helper()
+	return must(t, exec.Command("docker", "top", container, "-eo", "pid,ppid,stat,args"))
 }
 
 // helpers are the processes that run a file in the helper's role, here or in a
@@ -224,16 +239,6 @@ func (c container) survivesItsEngine(t *testing.T) {
 	if got := to.run(t, "ssh h true"); got.exit != 255 || !strings.Contains(got.stderr, "the engine does not answer") {
 		t.Errorf("without an engine: exit %d, stderr %s", got.exit, brief(got.stderr))
 	}
-	proxyEngine(t, socket)
+	startEngineProxy(t, socket)
 	await(t, "a login", func() bool { return to.run(t, "ssh h true").exit == 0 })
-}
-
-// proxyEngine passes connections on to the engine's socket.
-func proxyEngine(t *testing.T, socket string) {
-	t.Helper()
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	passOnAll(t, listener)
 }

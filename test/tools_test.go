@@ -18,6 +18,14 @@ func need(t *testing.T, tools ...string) {
 	}
 }
 
+// needRoot skips the test where this is an ordinary user.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		missing(t, "only root can do this")
+	}
+}
+
 // missing skips on a laptop and fails in CI.
 func missing(t *testing.T, why string) {
 	t.Helper()

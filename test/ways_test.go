@@ -1,15 +1,12 @@
 package test
 
 import (
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -20,113 +17,65 @@ const nobody = "nobody"
 // happens in there is handed out as descriptors where they can cross, and is
 // the same where they cannot.
 func TestWays(t *testing.T) {
-	c := startContainer(t)
-	ground := waysGround{c, openDir(t)}
-	t.Run("root_and_a_mount", func(t *testing.T) { ground.try(t, way{mounted: true, by: plainHome, crosses: true}) })
-	t.Run("root_and_no_mount", func(t *testing.T) { ground.try(t, way{by: plainHome, crosses: true}) })
-	t.Run("ordinary_user_and_a_mount", func(t *testing.T) { ground.try(t, way{mounted: true, by: asNobody(t), crosses: true}) })
-	t.Run("ordinary_user_and_no_mount", func(t *testing.T) { ground.try(t, way{by: asNobody(t)}) })
-	t.Run("container_and_a_mount", func(t *testing.T) {
-		ground.try(t, way{mounted: true, by: ground.inContainer(t), crosses: true, contained: true})
-	})
-	t.Run("container_and_no_mount", func(t *testing.T) { ground.try(t, way{by: ground.inContainer(t), contained: true}) })
+	image := startContainer(t).image(t)
+	place := func(mounted bool, by runner) place {
+		return place{by: by, mounted: mounted, image: image, account: "developer"}
+	}
+	t.Run("root_and_a_mount", func(t *testing.T) { way{place: place(true, asRoot(t)), crosses: true}.try(t) })
+	t.Run("root_and_no_mount", func(t *testing.T) { way{place: place(false, asRoot(t)), crosses: true}.try(t) })
+	t.Run("ordinary_user_and_a_mount", func(t *testing.T) { way{place: place(true, asNobody(t)), crosses: true}.try(t) })
+	t.Run("ordinary_user_and_no_mount", func(t *testing.T) { way{place: place(false, asNobody(t))}.try(t) })
+	inContainer := inContainer(t, image)
+	t.Run("container_and_a_mount", func(t *testing.T) { way{place: place(true, inContainer), crosses: true, contained: true}.try(t) })
+	t.Run("container_and_no_mount", func(t *testing.T) { way{place: place(false, inContainer), contained: true}.try(t) })
 	t.Run("engine_behind_tls", func(t *testing.T) {
-		certificates, address := startTLSEngine(t)
-		ground.try(t, way{docker: "tcp://" + address, whole: true, by: withEnv("DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH="+certificates)})
+		proxy, certificates := startTLSEngine(t)
+		behind := place(false, withEnv("DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH="+certificates))
+		behind.docker = proxy.address
+		way{place: behind, whole: true}.try(t)
 	})
 	t.Run("engine_behind_ssh", func(t *testing.T) {
-		sshd := startMachine(t).sshd
-		ground.try(t, way{docker: "ssh://h", by: withEnv("PATH=" + sshd.clients + ":" + os.Getenv("PATH"))})
+		behind := place(false, withEnv("PATH="+startMachine(t).sshd.clients+":"+os.Getenv("PATH")))
+		behind.docker = "ssh://h"
+		way{place: behind}.try(t)
 	})
 }
 
-// way is where a gateway stands.
+// way is where a gateway stands, and what comes of that.
 type way struct {
-	docker  string // its engine, if not the usual one
-	mounted bool   // the gateway's helper directory is in the container
-	by      func(program string, args ...string) *exec.Cmd
-	crosses bool // descriptors do
-	whole   bool // all of the suite is tried
-
+	place
+	crosses   bool // descriptors do
+	whole     bool // all of the suite is tried
 	contained bool // the gateway is in a container itself
 }
 
-type waysGround struct {
-	container
-	dir string
-}
-
-func (w waysGround) try(t *testing.T, way way) {
-	dir := openDir(t)
-	must(t, exec.Command("cp", "-p", program("gateway"), dir))
-	helperDir := filepath.Join(stateOf(dir), "helper")
-	must(t, exec.Command("install", "-d", "-m", "0700", stateOf(dir)))
-	must(t, exec.Command("install", "-d", "-m", "0755", helperDir))
-	args := []string{"--label", "berth.host=way", "--entrypoint", "sleep"}
-	if way.mounted {
-		args = append(args, "-v", helperDir+":/usr/lib/berth:ro")
-	}
-	name := runContainer(t, append(args, w.image(t), "infinity")...)
-	key := makeKey(t, dir, "id")
-	config := fmt.Sprintf(`
-users:
-  dev: { keys: [ %s ], hosts: { lab: developer } }
-hosts:
-  lab: { route: exec, container: %s }
-`, publicKey(t, key), name)
-	if way.docker != "" {
-		config += "docker: " + way.docker + "\n"
-	}
-	g := startGatewayBy(t, dir, config, way.by)
-	to := g.target(t, "exec", "dev+lab", key)
-	if way.whole {
-		suite(t, []target{to})
-		g.passesSelftest(t, way)
+func (w way) try(t *testing.T) {
+	l := startLab(t, w.place)
+	if w.whole {
+		suite(t, []target{l.door})
+		l.passesSelftest(t, w)
 	} else {
-		to.essentials(t)
+		l.door.essentials(t)
 	}
 	by := "by=streams"
-	if way.crosses {
+	if w.crosses {
 		by = "by=descriptors"
 	}
-	if log := g.log(t); !strings.Contains(log, by) {
+	if log := l.log(t); !strings.Contains(log, by) {
 		t.Errorf("the log does not say %s", by)
 	}
-	if !way.contained {
-		g.isMissedByNobody(t, to, name)
+	if !w.contained {
+		l.diesWithItsSessions(t, l.door, func() []int { return helpersIn(t, l.container) })
 	}
 }
 
 // passesSelftest runs the selftest from where the gateway runs.
-func (g *gateway) passesSelftest(t *testing.T, way way) {
+func (l lab) passesSelftest(t *testing.T, w way) {
 	t.Helper()
-	command := way.by(program("gateway"))
-	command.Args = append(command.Args, "selftest", "--quick", "--config", filepath.Join(g.dir, "gateway.yaml"), "lab")
+	command := w.by(program("gateway"), "selftest", "--quick", "--config", filepath.Join(l.dir, "gateway.yaml"), l.host)
 	if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), " 0 failed") {
 		t.Errorf("selftest: %v\n%s", err, out)
 	}
-}
-
-// isMissedByNobody kills the gateway: what its sessions held must go, and the
-// helper with it.
-func (g *gateway) isMissedByNobody(t *testing.T, to target, container string) {
-	t.Helper()
-	m := mark()
-	client := to.start(t, `exec ssh -tt h "sleep `+m+`"`)
-	awaitMarked(t, m)
-	if helpersIn(t, container) == 0 {
-		t.Fatal("no helper runs: its end would not be noticed")
-	}
-	g.signal(syscall.SIGKILL)
-	client.wait(t)
-	awaitNoneMarked(t, m)
-	await(t, "the helper to end", func() bool { return helpersIn(t, container) == 0 })
-}
-
-// helpersIn counts the helpers that run in a container.
-func helpersIn(t *testing.T, container string) int {
-	t.Helper()
-	return strings.Count(must(t, exec.Command("docker", "top", container, "-eo", "pid,args")), " helper run")
 }
 
 // image is the one that the container was made of.
@@ -157,88 +106,48 @@ func (to target) essentials(t *testing.T) {
 	awaitNoneMarked(t, m)
 }
 
+func asRoot(t *testing.T) runner {
+	t.Helper()
+	needRoot(t)
+	return plainHome
+}
+
 // asNobody runs a program as an ordinary user in the group of the engine's
-// socket, who is the owner of what lies about it.
-func asNobody(t *testing.T) func(string, ...string) *exec.Cmd {
+// socket, who is the owner of what lies about its configuration.
+func asNobody(t *testing.T) runner {
 	t.Helper()
 	need(t, "setpriv")
-	if os.Getuid() != 0 {
-		missing(t, "only root can run a gateway as "+nobody)
-	}
+	needRoot(t)
 	group, err := user.LookupGroup("docker")
 	if err != nil {
 		missing(t, err.Error())
 	}
 	return func(program string, args ...string) *exec.Cmd {
-		own := filepath.Dir(args[slices.Index(args, "--config")+1])
+		own, program := copyToConfig(t, program, args)
 		must(t, exec.Command("chown", "-R", nobody, own))
-		args = append([]string{"--reuid", nobody, "--regid", group.Gid, "--clear-groups", filepath.Join(own, "gateway")}, args...)
+		args = append([]string{"--reuid", nobody, "--regid", group.Gid, "--clear-groups", program}, args...)
 		return exec.Command("setpriv", args...)
 	}
 }
 
 // inContainer runs a program in a container that has the engine's socket and
 // the directory of its configuration, at the same place.
-func (w waysGround) inContainer(t *testing.T) func(string, ...string) *exec.Cmd {
+func inContainer(t *testing.T, image string) runner {
 	t.Helper()
+	socket := engineSocket(t)
 	return func(program string, args ...string) *exec.Cmd {
-		own := filepath.Dir(args[slices.Index(args, "--config")+1])
-		docker := []string{"run", "--rm", "--network", "host", "--entrypoint", filepath.Join(own, "gateway"),
-			"-v", "/var/run/docker.sock:/var/run/docker.sock", "-v", own + ":" + own, w.image(t)}
+		own, program := copyToConfig(t, program, args)
+		docker := []string{"run", "--rm", "--network", "host", "--entrypoint", program,
+			"-v", socket + ":/var/run/docker.sock", "-v", own + ":" + own, image}
 		return exec.Command("docker", append(docker, args...)...)
 	}
 }
 
-func withEnv(env ...string) func(string, ...string) *exec.Cmd {
-	return func(program string, args ...string) *exec.Cmd {
-		command := plainHome(program, args...)
-		command.Env = append(os.Environ(), env...)
-		return command
-	}
-}
-
-// openDir is a temporary directory that others may enter.
-func openDir(t *testing.T) string {
+// copyToConfig copies a program to where the configuration is that it is given.
+func copyToConfig(t *testing.T, program string, args []string) (dir, file string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "berth-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// runContainer starts a container that goes with the test, and returns its
-// name.
-func runContainer(t *testing.T, args ...string) string {
-	t.Helper()
-	name := fmt.Sprintf("berth-test-%d-%s", os.Getpid(), mark())
-	must(t, exec.Command("docker", append([]string{"run", "-d", "--name", name}, args...)...))
-	t.Cleanup(func() { must(t, exec.Command("docker", "rm", "-f", name)) })
-	return name
-}
-
-// startTLSEngine is the engine on a port, for those who have a certificate. It
-// returns their certificates' directory and the address.
-func startTLSEngine(t *testing.T) (certificates, address string) {
-	t.Helper()
-	need(t, "openssl")
-	dir := t.TempDir()
-	must(t, exec.Command("bash", "-euc", `cd "$1"
-		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca-key.pem -out ca.pem -subj /CN=ca -days 1
-		for name in server client; do
-			openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $name-key.pem -out $name.csr -subj /CN=$name
-			openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -out $name.pem -days 1 \
-				-extfile <(echo subjectAltName=IP:127.0.0.1)
-		done
-		mv client.pem cert.pem; mv client-key.pem key.pem`, "bash", dir))
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	serveTLS(t, listener, dir)
-	return dir, listener.Addr().String()
+	dir = filepath.Dir(args[slices.Index(args, "--config")+1])
+	file = filepath.Join(dir, filepath.Base(program))
+	must(t, exec.Command("cp", "-p", program, file))
+	return dir, file
 }
