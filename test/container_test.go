@@ -41,6 +41,7 @@ func TestContainer(t *testing.T) {
 	}
 	t.Run("connections_leave_nothing_behind", c.keepsNothing)
 	t.Run("engine_is_late", c.survivesItsEngine)
+	t.Run("gateway_is_stopped", c.outlivesNoFiles)
 	t.Run("gateway_is_killed", c.outlivesItsGateway)
 }
 
@@ -123,6 +124,14 @@ func (c container) address(t *testing.T) string {
 func (c container) run(t *testing.T, command ...string) string {
 	t.Helper()
 	return must(t, exec.Command("docker", append([]string{"exec", c.name}, command...)...))
+}
+
+// outlivesNoFiles stops another gateway to the same container.
+func (c container) outlivesNoFiles(t *testing.T) {
+	g := startGateway(t, t.TempDir(), c.config(t))
+	g.takesItsFiles(t, g.target(t, "exec", "dev+lab", c.key), func(path string) bool {
+		return exec.Command("docker", "exec", c.name, "test", "-e", path).Run() == nil
+	})
 }
 
 // outlivesItsGateway kills another gateway to the same container.

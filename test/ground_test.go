@@ -13,6 +13,7 @@ func suite(t *testing.T, targets []target) {
 			t.Run("files", to.files)
 			t.Run("multiplexing", to.multiplexing)
 			t.Run("forwards", to.forwards)
+			t.Run("x11", to.x11)
 			t.Run("traces", to.traces)
 			t.Run("protocol", to.protocol)
 			if targets[0].name == "sshd" { // which can be reached from there

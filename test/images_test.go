@@ -1,10 +1,12 @@
 package test
 
 import (
+	"debug/elf"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -38,6 +40,9 @@ func imageCases() []imageCase {
 			want: result{stdout: "1\n"}},
 		{name: "read-only, agent", run: []string{"--read-only"}, mounted: true, account: "root",
 			script: withAgent + `ssh -A h 'test -S $SSH_AUTH_SOCK && echo socket'`, want: result{stdout: "socket\n"}},
+		{name: "read-only, X11", run: []string{"--read-only"}, mounted: true, account: "root",
+			script: `DISPLAY=:77 ssh -Y h 'echo $DISPLAY; stat -c %a $XAUTHORITY; [ -s $XAUTHORITY ] && echo filled'`,
+			want:   result{stdout: "localhost:10.0\n600\nfilled\n"}},
 		{name: "read-only and no mount", run: []string{"--read-only"}, account: "root", script: `ssh h true`,
 			want: refused("cannot be entered as root: no directory to put an executable file in")},
 		{name: "noexec tmp", run: []string{"--tmpfs", "/tmp:noexec"}, account: "4321", script: `ssh h 'id -u'`, want: result{stdout: "4321\n"}},
@@ -59,6 +64,15 @@ func imageCases() []imageCase {
 
 		{name: "passwords of other accounts", run: []string{"--env", "ROOT_PASSWORD=secret"}, mounted: true, account: "4321",
 			script: `ssh h 'cat /proc/$PPID/environ; env' | grep -ac secret`, want: result{stdout: "0\n", exit: 1}},
+
+		{name: "provision's variables", run: []string{"--env", "BERTH_USER_CA=x", "--env", "BERTH_USER=x"}, mounted: true, account: "root",
+			script: `ssh h 'env | grep ^BERTH_; grep -zc ^BERTH_ /proc/$PPID/environ'`, want: result{stdout: "BERTH_USER=dev\n0\n", exit: 1}},
+
+		{name: "no scp", image: "tiny", account: "dev",
+			script: `head -c 300000 /dev/urandom >up && scp -q up h:/tmp/berth-scp && scp -q h:/tmp/berth-scp down && cmp up down && echo same`,
+			want:   result{stdout: "same\n"}},
+		{name: "no scp, old protocol", image: "tiny", account: "dev", script: `echo >up && scp -q -O up h:/tmp/berth-scp`,
+			want: result{stderr: "sh: scp: not found\n", exit: 1}},
 
 		{name: "network none", run: []string{"--network", "none"}, mounted: true, account: "root", script: forwardBack, want: result{stdout: "THERE AND BACK\n"}},
 		{name: "network host", run: []string{"--network", "host"}, mounted: true, account: "root", script: forwardBack, want: result{stdout: "THERE AND BACK\n"}},
@@ -91,7 +105,7 @@ func refused(why string) result {
 
 // TestImages enters containers of every kind that people bring.
 func TestImages(t *testing.T) {
-	need(t, "ssh", "sftp", "docker", "busybox", "gcc", "musl-gcc", "python3")
+	need(t, "ssh", "sftp", "docker", "gcc", "python3")
 	base := baseImage(t)
 	ground := imagesGround{dir: t.TempDir(), images: map[string]string{"": base, "tiny": tinyImage(t), "bare": bareImage(t)}}
 	ground.key = makeKey(t, ground.dir, "id")
@@ -221,12 +235,27 @@ func anotherArchitecture(t *testing.T) {
 
 // tinyImage has busybox and musl, and an account.
 func tinyImage(t *testing.T) string {
+	t.Helper()
+	need(t, "musl-gcc")
+	if !isStatic("/bin/busybox") {
+		missing(t, "there is no static /bin/busybox (package busybox-static)")
+	}
 	return importImage(t, "tiny", `
 		mkdir -p bin lib home/dev tmp proc dev sys
 		cp /bin/busybox bin/ && for tool in sh sleep cat id ls mkdir mktemp chmod rm wc echo env touch; do ln -s busybox bin/$tool; done
 		cp /lib/ld-musl-*.so.1 lib/
 		echo '#include <stdio.h>
 			int main(void) { puts("by musl"); }' | musl-gcc -x c - -o bin/hello`, "sleep", "1000000")
+}
+
+// isStatic says whether a program is one, and needs no loader.
+func isStatic(path string) bool {
+	file, err := elf.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return !slices.ContainsFunc(file.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
 }
 
 // bareImage has one program and an account, as images without a distribution.

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -33,6 +34,10 @@ func TestLife(t *testing.T) {
 		await(t, "the gateway to stop", func() bool { return isClosed(box.gateway.ended) })
 		awaitNoneMarked(t, m)
 	})
+	t.Run("stopped_gateway_leaves_no_files_behind", func(t *testing.T) {
+		m := startMachine(t)
+		m.gateway.takesItsFiles(t, m.local, exists)
+	})
 	t.Run("killed_gateway_leaves_nothing_behind", func(t *testing.T) {
 		m := startMachine(t)
 		m.gateway.diesWithItsSessions(t, m.local, func() []int { return helpers(t, program("gateway")) })
@@ -63,6 +68,24 @@ func (g *gateway) finishes(t *testing.T, to target) {
 	await(t, "the gateway to stop", func() bool { return isClosed(g.ended) })
 	if status := g.command.ProcessState.ExitCode(); status != 0 {
 		t.Errorf("the gateway exits %d", status)
+	}
+}
+
+// takesItsFiles stops the gateway under a session that has an agent and a
+// display, and wants what these had in the target to be gone.
+func (g *gateway) takesItsFiles(t *testing.T, to target, exists func(path string) bool) {
+	t.Helper()
+	need(t, "ssh-agent")
+	c := to.start(t, `DISPLAY=:77 exec ssh-agent ssh -A -Y h 'echo $SSH_AUTH_SOCK $XAUTHORITY; exec cat'`)
+	line, err := bufio.NewReader(c.stdout).ReadString('\n')
+	files := strings.Fields(line)
+	if err != nil || len(files) != 2 || !exists(files[0]) || !exists(files[1]) {
+		t.Fatalf("the agent's socket and the display's authority: %q, %v", line, err)
+	}
+	g.signal(syscall.SIGTERM)
+	await(t, "the gateway to stop", func() bool { return isClosed(g.ended) })
+	for _, file := range files {
+		await(t, filepath.Dir(file)+" to go", func() bool { return !exists(filepath.Dir(file)) })
 	}
 }
 

@@ -18,9 +18,6 @@ func TestMachine(t *testing.T) {
 	m := startMachine(t)
 	suite(t, []target{m.sshd, m.relay, m.local})
 	guards(t, m.doors())
-	for _, to := range []target{m.sshd, m.relay} {
-		t.Run(to.name+"/x11", to.x11)
-	}
 }
 
 // machine is this machine with its doors.
