@@ -154,7 +154,7 @@ func (c *Client) machine() (session.Machine, error) {
 	defer theirs.Close()
 	if err := c.control.send(typeOpen, nil, int(theirs.Fd())); err != nil {
 		ours.Close()
-		return nil, fmt.Errorf("the helper has ended: %w", err)
+		return nil, err
 	}
 	return newMachine(ours), nil
 }

@@ -35,7 +35,7 @@ func imageCases() []imageCase {
 		{name: "no shell and no mount", image: "bare", account: "dev", script: `ssh h true`,
 			want: refused("cannot be entered as dev: its image has no sh to bring the helper in with; provision would mount it")},
 
-		{name: "read-only", run: []string{"--read-only"}, mounted: true, account: "root", script: `ssh h 'touch /x; echo $?' 2>&1 | tail -1`,
+		{name: "read-only", run: []string{"--read-only"}, mounted: true, account: "root", script: `ssh h 'touch /x 2>/dev/null; echo $?'`,
 			want: result{stdout: "1\n"}},
 		{name: "read-only, agent", run: []string{"--read-only"}, mounted: true, account: "root",
 			script: withAgent + `ssh -A h 'test -S $SSH_AUTH_SOCK && echo socket'`, want: result{stdout: "socket\n"}},
@@ -77,7 +77,7 @@ const copyFile = `
 // forwardBack goes to the container's 127.0.0.1 and from there back here.
 const forwardBack = `
 	port=$(shuf -i 20000-30000 -n 1)
-	ssh -N -R $port:127.0.0.1:$ECHO -o ExitOnForwardFailure=yes h & trap "kill $!" EXIT
+	ssh -N -R $port:127.0.0.1:$ECHO -o ExitOnForwardFailure=yes h >/dev/null 2>&1 & trap "kill $!" EXIT
 	for _ in {1..50}; do echo there and back | ssh -W 127.0.0.1:$port h 2>/dev/null && break; sleep 0.1; done`
 
 // withAgent starts an agent, which ends with the script.
