@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"berth/session"
@@ -33,7 +35,8 @@ type joined struct {
 	client, host end
 	tasks        *session.Tasks
 	channels     sync.WaitGroup
-	person       string        // whom the host's sessions are told they run for; may be empty
+	open         atomic.Int32  // channels; what each holds is bounded, so that what all hold is
+	person       string        // whom the host's sessions are told they run for
 	lost         string        // what to tell a session when the host is gone
 	hostGone     chan struct{} // closed when it is
 
@@ -51,14 +54,14 @@ func relay(client, host end, tasks *session.Tasks, person, lost string) {
 	tasks.Go(func() {
 		defer close(j.hostGone)
 		for channel := range host.Channels {
-			j.start(func() { j.openFromHost(channel) })
+			j.start(channel, j.openFromHost)
 		}
 	})
 	clientGone := make(chan struct{})
 	tasks.Go(func() {
 		defer close(clientGone)
 		for channel := range client.Channels {
-			j.start(func() { j.openFromClient(channel) })
+			j.start(channel, j.openFromClient)
 		}
 	})
 	select {
@@ -74,11 +77,17 @@ func relay(client, host end, tasks *session.Tasks, person, lost string) {
 	j.channels.Wait()
 }
 
-func (j *joined) start(f func()) {
+// start serves a channel to its end, in a goroutine of its own.
+func (j *joined) start(channel ssh.NewChannel, serve func(ssh.NewChannel)) {
 	j.channels.Add(1)
 	j.tasks.Go(func() {
 		defer j.channels.Done()
-		f()
+		defer j.open.Add(-1)
+		if j.open.Add(1) > session.MaxChannels {
+			channel.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d channels", session.MaxChannels))
+			return
+		}
+		serve(channel)
 	})
 }
 
@@ -88,7 +97,7 @@ func (j *joined) clientRequests() {
 	for request := range j.queue(j.client, j.client.Requests) {
 		switch request.Type {
 		case "keepalive@openssh.com", "hostkeys-prove-00@openssh.com":
-			reply(request, false, nil) // of this hop alone
+			session.Reply(request, false, nil) // of this hop alone
 		case "no-more-sessions@openssh.com":
 			// Inward, it could overtake the session that was opened before it.
 		default:
@@ -103,7 +112,7 @@ func (j *joined) hostRequests() {
 	for request := range j.queue(j.host, j.host.Requests) {
 		switch request.Type {
 		case "keepalive@openssh.com":
-			reply(request, false, nil)
+			session.Reply(request, false, nil)
 		case "hostkeys-00@openssh.com":
 			// They are the container's: the client would learn them for the gateway's name.
 		default:
@@ -115,13 +124,7 @@ func (j *joined) hostRequests() {
 // pass passes a global request on and its reply back.
 func pass(request *ssh.Request, to end) {
 	ok, payload, err := to.SendRequest(request.Type, request.WantReply, request.Payload)
-	reply(request, ok && err == nil, payload)
-}
-
-func reply(request *ssh.Request, ok bool, payload []byte) {
-	if request.WantReply {
-		request.Reply(ok, payload)
-	}
+	session.Reply(request, ok && err == nil, payload)
 }
 
 // queue reads requests as they come, so that one which waits for the other
@@ -203,7 +206,7 @@ func (j *joined) passRequests(from, to channel, fromEnd end) {
 
 func passRequest(request *ssh.Request, to channel) {
 	ok, err := to.SendRequest(request.Type, request.WantReply, request.Payload)
-	reply(request, ok && err == nil, nil)
+	session.Reply(request, ok && err == nil, nil)
 }
 
 // stream relays a channel that is two streams of bytes: a forward, an agent,

@@ -14,9 +14,8 @@ import (
 // session relays a session channel. The way in is plain; the way out keeps
 // the one closing order (see session.Output).
 func (j *joined) session(outer, inner channel) {
-	if j.person != "" {
-		inner.SendRequest("env", false, ssh.Marshal(envRequest{hosts.EnvUser, j.person})) // before any of the client's
-	}
+	// Before any of the client's own.
+	inner.SendRequest("env", false, ssh.Marshal(session.EnvRequest{Name: hosts.EnvUser, Value: j.person}))
 	started, inputEnded := make(chan struct{}), make(chan struct{})
 	var newline atomic.Value
 	newline.Store("\n")
@@ -57,7 +56,7 @@ func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newli
 	defer start()
 	for request := range j.queue(j.client, outer.requests) {
 		if setsUser(request) {
-			reply(request, false, nil)
+			session.Reply(request, false, nil)
 			continue
 		}
 		passRequest(request, inner)
@@ -70,12 +69,9 @@ func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newli
 	}
 }
 
-// envRequest is RFC 4254 §6.4.
-type envRequest struct{ Name, Value string }
-
 // setsUser: whom a session is for is the gateway's to say.
 func setsUser(request *ssh.Request) bool {
-	var env envRequest
+	var env session.EnvRequest
 	return request.Type == "env" && ssh.Unmarshal(request.Payload, &env) == nil && env.Name == hosts.EnvUser
 }
 
@@ -100,7 +96,7 @@ func (j *joined) passOutward(inner, outer channel, exit chan<- session.Exit) {
 			case exit <- session.Exit{Request: request.Type, Payload: request.Payload}:
 			default: // a process ends once
 			}
-			reply(request, true, nil)
+			session.Reply(request, true, nil)
 		case "eow@openssh.com": // the host takes this gateway for an OpenSSH client
 			if session.IsOpenSSH(j.client.ClientVersion()) {
 				passRequest(request, outer)
