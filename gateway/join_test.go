@@ -139,7 +139,7 @@ func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *session.Task
 	relay(
 		end{session.Conn{Conn: outer, Channels: outerChannels, Requests: outerRequests}, outerWire},
 		end{session.Conn{Conn: inner, Channels: innerChannels, Requests: innerRequests}, innerWire},
-		tasks, "", "the host is gone")
+		tasks, "anna", "the host is gone")
 }
 
 func tcpPair(t *testing.T) (a, b net.Conn) {
@@ -213,6 +213,7 @@ func TestTheRelayKeepsAllOfStderrAndTheStatus(t *testing.T) {
 // PuTTY measures by requests that fail, and counts the failures.
 func TestTheRelayAnswersRequestsInOrder(t *testing.T) {
 	client := relayed(t, func(channel ssh.Channel, requests <-chan *ssh.Request) {
+		<-requests // whom the session is for
 		for i := 0; ; i++ {
 			request, ok := <-requests
 			if !ok {
@@ -276,6 +277,47 @@ func TestWhatTheHostRefusesIsRefusedWithItsReason(t *testing.T) {
 	var refused *ssh.OpenChannelError
 	if !errors.As(err, &refused) || refused.Reason != ssh.Prohibited || refused.Message != "not from here" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A client that opens channels without end fills its own bounds only.
+func TestAConnectionHasSoManyChannelsAtMost(t *testing.T) {
+	client := ssh.NewClient(joinedTo(t, func(asked ssh.NewChannel) {
+		if channel, requests, err := asked.Accept(); err == nil {
+			go func() {
+				ssh.DiscardRequests(requests)
+				channel.Close()
+			}()
+		}
+	}, nil))
+	open := func() (ssh.Channel, error) {
+		channel, requests, err := client.OpenChannel("direct-tcpip", nil)
+		if err == nil {
+			go ssh.DiscardRequests(requests)
+		}
+		return channel, err
+	}
+	var last ssh.Channel
+	for i := range session.MaxChannels {
+		channel, err := open()
+		if err != nil {
+			t.Fatalf("channel %d: %v", i+1, err)
+		}
+		last = channel
+	}
+	var refused *ssh.OpenChannelError
+	if _, err := open(); !errors.As(err, &refused) || refused.Reason != ssh.ResourceShortage {
+		t.Errorf("one more: %v", err)
+	}
+	last.Close()
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		if _, err := open(); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("none is free again")
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -2,11 +2,11 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"berth/hosts"
 	"berth/session"
 	"berth/wire"
 
@@ -35,7 +35,8 @@ type joined struct {
 	client, host end
 	tasks        *session.Tasks
 	channels     sync.WaitGroup
-	person       string        // whom the host's sessions are told they run for; may be empty
+	open         atomic.Int32  // channels; what each holds is bounded, so that what all hold is
+	person       string        // whom the host's sessions are told they run for
 	lost         string        // what to tell a session when the host is gone
 	hostGone     chan struct{} // closed when it is
 
@@ -53,14 +54,14 @@ func relay(client, host end, tasks *session.Tasks, person, lost string) {
 	tasks.Go(func() {
 		defer close(j.hostGone)
 		for channel := range host.Channels {
-			j.start(func() { j.openFromHost(channel) })
+			j.start(channel, j.openFromHost)
 		}
 	})
 	clientGone := make(chan struct{})
 	tasks.Go(func() {
 		defer close(clientGone)
 		for channel := range client.Channels {
-			j.start(func() { j.openFromClient(channel) })
+			j.start(channel, j.openFromClient)
 		}
 	})
 	select {
@@ -76,11 +77,17 @@ func relay(client, host end, tasks *session.Tasks, person, lost string) {
 	j.channels.Wait()
 }
 
-func (j *joined) start(f func()) {
+// start serves a channel to its end, in a goroutine of its own.
+func (j *joined) start(channel ssh.NewChannel, serve func(ssh.NewChannel)) {
 	j.channels.Add(1)
 	j.tasks.Go(func() {
 		defer j.channels.Done()
-		f()
+		defer j.open.Add(-1)
+		if j.open.Add(1) > session.MaxChannels {
+			channel.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d channels", session.MaxChannels))
+			return
+		}
+		serve(channel)
 	})
 }
 
@@ -90,7 +97,7 @@ func (j *joined) clientRequests() {
 	for request := range j.queue(j.client, j.client.Requests) {
 		switch request.Type {
 		case "keepalive@openssh.com", "hostkeys-prove-00@openssh.com":
-			reply(request, false, nil) // of this hop alone
+			session.Reply(request, false, nil) // of this hop alone
 		case "no-more-sessions@openssh.com":
 			// Inward, it could overtake the session that was opened before it.
 		default:
@@ -105,7 +112,7 @@ func (j *joined) hostRequests() {
 	for request := range j.queue(j.host, j.host.Requests) {
 		switch request.Type {
 		case "keepalive@openssh.com":
-			reply(request, false, nil)
+			session.Reply(request, false, nil)
 		case "hostkeys-00@openssh.com":
 			// They are the container's: the client would learn them for the gateway's name.
 		default:
@@ -117,13 +124,7 @@ func (j *joined) hostRequests() {
 // pass passes a global request on and its reply back.
 func pass(request *ssh.Request, to end) {
 	ok, payload, err := to.SendRequest(request.Type, request.WantReply, request.Payload)
-	reply(request, ok && err == nil, payload)
-}
-
-func reply(request *ssh.Request, ok bool, payload []byte) {
-	if request.WantReply {
-		request.Reply(ok, payload)
-	}
+	session.Reply(request, ok && err == nil, payload)
 }
 
 // queue reads requests as they come, so that one which waits for the other
@@ -196,106 +197,6 @@ func reject(asked ssh.NewChannel, err error) {
 	asked.Reject(ssh.ConnectionFailed, "the host is gone")
 }
 
-// session relays a session channel. The way in is plain; the way out keeps
-// the one closing order (see session.Output).
-func (j *joined) session(outer, inner channel) {
-	if j.person != "" {
-		inner.SendRequest("env", false, ssh.Marshal(envRequest{hosts.EnvUser, j.person})) // before any of the client's
-	}
-	started, inputEnded := make(chan struct{}), make(chan struct{})
-	var newline atomic.Value
-	newline.Store("\n")
-	exit := make(chan session.Exit, 1)
-	var parts sync.WaitGroup
-	parts.Add(3)
-	j.tasks.Go(func() {
-		defer parts.Done()
-		defer close(inputEnded)
-		<-started // an EOF that overtakes its command never reaches it
-		session.Copy(inner, outer, j.host.wire.Ready)
-		inner.CloseWrite()
-	})
-	j.tasks.Go(func() {
-		defer parts.Done()
-		j.passInward(outer, inner, started, &newline)
-		session.Await(inputEnded)
-		inner.Close()
-	})
-	j.tasks.Go(func() {
-		defer parts.Done()
-		defer close(exit)
-		j.passOutward(inner, outer, exit)
-	})
-	<-started // nothing goes before the answer that it follows
-	session.Output{
-		Channel: outer, Stdout: inner, Stderr: inner.Stderr(),
-		Exit: exit, InputEnded: inputEnded, Ready: j.client.wire.Ready,
-		Lost: func() string { return j.lostText(newline.Load().(string)) },
-	}.Drain(j.tasks)
-	parts.Wait()
-}
-
-// passInward passes a session's requests on until it is closed, and closes
-// started when the one that starts its command has been answered.
-func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newline *atomic.Value) {
-	start := sync.OnceFunc(func() { close(started) })
-	defer start()
-	for request := range j.queue(j.client, outer.requests) {
-		if setsUser(request) {
-			reply(request, false, nil)
-			continue
-		}
-		passRequest(request, inner)
-		switch request.Type {
-		case "pty-req":
-			newline.Store("\r\n") // the client's terminal is raw from then on
-		case session.Shell, session.Exec, session.Subsystem:
-			start()
-		}
-	}
-}
-
-// envRequest is RFC 4254 §6.4.
-type envRequest struct{ Name, Value string }
-
-// setsUser: whom a session is for is the gateway's to say.
-func setsUser(request *ssh.Request) bool {
-	var env envRequest
-	return request.Type == "env" && ssh.Unmarshal(request.Payload, &env) == nil && env.Name == hosts.EnvUser
-}
-
-// lostText is what to say of a session whose end nobody told: that the host is
-// gone, if it is. Its channels are closed a moment before that is known.
-func (j *joined) lostText(newline string) string {
-	select {
-	case <-j.hostGone:
-		return j.lost + newline
-	case <-time.After(session.EOFGrace):
-		return ""
-	}
-}
-
-// passOutward passes on what the host says about a session, but keeps how its
-// process ended for the end of its output.
-func (j *joined) passOutward(inner, outer channel, exit chan<- session.Exit) {
-	for request := range j.queue(j.host, inner.requests) {
-		switch request.Type {
-		case "exit-status", "exit-signal":
-			select {
-			case exit <- session.Exit{Request: request.Type, Payload: request.Payload}:
-			default: // a process ends once
-			}
-			reply(request, true, nil)
-		case "eow@openssh.com": // the host takes this gateway for an OpenSSH client
-			if session.IsOpenSSH(j.client.ClientVersion()) {
-				passRequest(request, outer)
-			}
-		default:
-			passRequest(request, outer)
-		}
-	}
-}
-
 // passRequests passes a channel's requests on until it is closed.
 func (j *joined) passRequests(from, to channel, fromEnd end) {
 	for request := range j.queue(fromEnd, from.requests) {
@@ -305,7 +206,7 @@ func (j *joined) passRequests(from, to channel, fromEnd end) {
 
 func passRequest(request *ssh.Request, to channel) {
 	ok, err := to.SendRequest(request.Type, request.WantReply, request.Payload)
-	reply(request, ok && err == nil, nil)
+	session.Reply(request, ok && err == nil, nil)
 }
 
 // stream relays a channel that is two streams of bytes: a forward, an agent,

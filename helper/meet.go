@@ -50,7 +50,7 @@ func (m *Meetings) Meet(started Started) (*Client, error) {
 
 func meetStarted(started Started, nonce string, arrived <-chan *socket) (*Client, error) {
 	if _, err := io.WriteString(started.In, nonce+"\n"); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrNotStarted, err)
 	}
 	out := bufio.NewReader(started.Out)
 	said, err := readAnnouncement(out)

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"berth/session"
@@ -111,8 +112,11 @@ func keepDescriptors() {
 	unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // needs Linux 5.11; without it they are inherited
 }
 
-// answerOpens opens a machine for each connection that the gateway opens.
+// answerOpens opens a machine for each connection that the gateway opens, and
+// returns when the gateway has let go of all.
 func answerOpens(control *socket, machine session.Machine) {
+	var serving sync.WaitGroup
+	defer serving.Wait()
 	defer control.Close()
 	for {
 		opened, err := control.receive()
@@ -123,7 +127,7 @@ func answerOpens(control *socket, machine session.Machine) {
 			opened.close()
 			continue
 		}
-		go serve(opened.files[0], machine)
+		serving.Go(func() { serve(opened.files[0], machine) })
 	}
 }
 

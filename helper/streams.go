@@ -6,10 +6,10 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"berth/session"
@@ -82,13 +82,13 @@ func newStreams(s streams, hostKey ssh.PublicKey, why error) (*Client, error) {
 func (c *Client) visit(env []string) (net.Conn, error) {
 	stream, err := c.streams.Open()
 	if err != nil {
-		return nil, fmt.Errorf("the helper has ended: %w", err)
+		return nil, err
 	}
 	message := ssh.Marshal(visitMessage{Env: joinEnv(env)})
 	_, err = stream.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(message))), message...))
 	if err != nil {
 		stream.Close()
-		return nil, fmt.Errorf("the helper has ended: %w", err)
+		return nil, err
 	}
 	return stream, nil
 }
@@ -100,13 +100,15 @@ func serveStreams(s streams, key ssh.Signer, machine session.Machine) error {
 	if err != nil {
 		return err
 	}
+	var serving sync.WaitGroup
+	defer serving.Wait()
 	defer mux.Close()
 	for {
 		stream, err := mux.AcceptStream()
 		if err != nil {
 			return nil
 		}
-		go serveStream(stream, key, machine)
+		serving.Go(func() { serveStream(stream, key, machine) })
 	}
 }
 

@@ -3,6 +3,7 @@ package hosts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -68,7 +69,7 @@ func (h *helpers) tryOpen(ctx context.Context, key helperKey, env []string, star
 	if err != nil {
 		h.forget(key, r)
 		h.unuse(key, r)
-		return helper.Opened{}, errors.Join(errEnded, err)
+		return helper.Opened{}, fmt.Errorf("%w: %w", errEnded, err)
 	}
 	unuse := sync.OnceFunc(func() { h.unuse(key, r) })
 	if opened.Machine != nil {

@@ -57,7 +57,7 @@ func (s *server) join(ch ssh.Channel, requests <-chan *ssh.Request, conn net.Con
 	s.tasks.Go(func() {
 		defer close(closed)
 		for request := range requests {
-			reply(request, false, nil)
+			Reply(request, false, nil)
 		}
 		Await(delivered)
 		conn.Close()

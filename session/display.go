@@ -70,14 +70,3 @@ func (l displayListener) Addr() net.Addr {
 func (l displayListener) Close() error {
 	return errors.Join(l.Listener.Close(), os.RemoveAll(filepath.Dir(l.file)))
 }
-
-// privateDir makes a directory that only the account can enter, as sshd does
-// for an agent, or elsewhere where /tmp cannot be written to.
-func privateDir() (dir string, err error) {
-	for _, parent := range []string{os.TempDir(), "/dev/shm", "/run"} {
-		if dir, err = os.MkdirTemp(parent, "ssh-"); err == nil {
-			return dir, nil
-		}
-	}
-	return "", err
-}

@@ -1,6 +1,6 @@
 // Package session is an SSH server's half of the connection protocol
 // (RFC 4254) against a machine: sessions with and without a pty, subsystems,
-// agent forwarding, and forwards of TCP ports and unix sockets both ways.
+// agents, X11, and forwards of TCP ports and unix sockets both ways.
 //
 // [Serve] takes an authenticated connection and answers it until it ends. All
 // it needs of the place where things happen is a [Machine]: start this

@@ -29,7 +29,7 @@ func newForwards(s *server) *forwards {
 func (f *forwards) tcpip(request *ssh.Request) {
 	var forward tcpipForward
 	if ssh.Unmarshal(request.Payload, &forward) != nil || forward.Port > 65535 {
-		reply(request, false, nil)
+		Reply(request, false, nil)
 		return
 	}
 	listeners, err := f.listen(forward)
@@ -89,14 +89,14 @@ func tcpipKey(forward tcpipForward) string {
 
 func (f *forwards) cancelTCPIP(request *ssh.Request) {
 	var forward tcpipForward
-	reply(request, ssh.Unmarshal(request.Payload, &forward) == nil && f.cancel(tcpipKey(forward)), nil)
+	Reply(request, ssh.Unmarshal(request.Payload, &forward) == nil && f.cancel(tcpipKey(forward)), nil)
 }
 
 // streamlocal answers streamlocal-forward@openssh.com (OpenSSH's PROTOCOL, §2.4).
 func (f *forwards) streamlocal(request *ssh.Request) {
 	var forward streamlocalForward
 	if ssh.Unmarshal(request.Payload, &forward) != nil || forward.Path == "" {
-		reply(request, false, nil)
+		Reply(request, false, nil)
 		return
 	}
 	listener, err := f.server.machine.Listen("unix", forward.Path)
@@ -111,12 +111,12 @@ func (f *forwards) streamlocal(request *ssh.Request) {
 
 func (f *forwards) cancelStreamlocal(request *ssh.Request) {
 	var forward streamlocalForward
-	reply(request, ssh.Unmarshal(request.Payload, &forward) == nil && f.cancel("unix "+forward.Path), nil)
+	Reply(request, ssh.Unmarshal(request.Payload, &forward) == nil && f.cancel("unix "+forward.Path), nil)
 }
 
 func (f *forwards) refuse(request *ssh.Request, err error) {
 	f.server.options.Log.Info("forward refused", "request", request.Type, "err", err)
-	reply(request, false, nil)
+	Reply(request, false, nil)
 }
 
 // accept keeps the listeners, replies, and only then accepts: the reply tells
@@ -124,10 +124,10 @@ func (f *forwards) refuse(request *ssh.Request, err error) {
 func (f *forwards) accept(request *ssh.Request, payload []byte, key string, listeners []net.Listener, serve func(net.Conn)) {
 	if !f.keep(key, listeners) {
 		closeAll(listeners)
-		reply(request, false, nil)
+		Reply(request, false, nil)
 		return
 	}
-	reply(request, true, payload)
+	Reply(request, true, payload)
 	for _, listener := range listeners {
 		f.server.acceptAll(listener, serve)
 	}

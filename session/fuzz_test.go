@@ -27,7 +27,7 @@ func FuzzRequestPayloads(f *testing.F) {
 	}{
 		{"pty-req", ptyRequest{"xterm", 80, 24, 0, 0, "\x01\x00\x00\x00\x03\x00"}},
 		{"window-change", windowChange{80, 24, 0, 0}},
-		{"env", envRequest{"LANG", "C"}},
+		{"env", EnvRequest{"LANG", "C"}},
 		{Exec, execRequest{"true"}},
 		{Subsystem, subsystemRequest{"sftp"}},
 		{"signal", signalRequest{"TERM"}},

@@ -83,6 +83,17 @@ func listenPrivate() (net.Listener, error) {
 	return privateListener{listener, dir}, nil
 }
 
+// privateDir makes a directory that only the account can enter, as sshd does
+// for an agent, or elsewhere where /tmp cannot be written to.
+func privateDir() (dir string, err error) {
+	for _, parent := range []string{os.TempDir(), "/dev/shm", "/run"} {
+		if dir, err = os.MkdirTemp(parent, "ssh-"); err == nil {
+			return dir, nil
+		}
+	}
+	return "", err
+}
+
 type privateListener struct {
 	*net.UnixListener
 	dir string

@@ -17,11 +17,10 @@ type (
 	windowChange struct { // §6.7
 		Columns, Rows, Width, Height uint32
 	}
-	envRequest       struct{ Name, Value string } // §6.4
-	execRequest      struct{ Command string }     // §6.5
-	subsystemRequest struct{ Name string }        // §6.5
-	signalRequest    struct{ Name string }        // §6.9
-	x11Request       struct {                     // §6.3.1
+	execRequest      struct{ Command string } // §6.5
+	subsystemRequest struct{ Name string }    // §6.5
+	signalRequest    struct{ Name string }    // §6.9
+	x11Request       struct {                 // §6.3.1
 		SingleConnection bool
 		Protocol, Cookie string // of the authority; the cookie in hex
 		Screen           uint32
@@ -68,6 +67,9 @@ type (
 		Reserved string
 	}
 )
+
+// EnvRequest is the payload of an env request (RFC 4254 §6.4).
+type EnvRequest struct{ Name, Value string }
 
 // Exit is how a process ended, as the channel request that says it.
 type Exit struct {

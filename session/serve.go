@@ -131,12 +131,13 @@ func (s *server) globalRequests() {
 		default: // keepalive@openssh.com too: sshd answers it so
 			// No-more-sessions@openssh.com is not heeded: x/crypto does not tell
 			// whether a session was asked for before it.
-			reply(request, false, nil)
+			Reply(request, false, nil)
 		}
 	}
 }
 
-func reply(request *ssh.Request, ok bool, payload []byte) {
+// Reply answers a request, if it wants an answer.
+func Reply(request *ssh.Request, ok bool, payload []byte) {
 	if request.WantReply {
 		request.Reply(ok, payload)
 	}

@@ -204,8 +204,8 @@ func TestUnknownRequestsAreRefusedInOrder(t *testing.T) {
 	}{
 		{"winadj@putty.projects.tartarus.org", nil, false},
 		{"pty-req", []byte("garbage"), false},
-		{"env", ssh.Marshal(envRequest{"LD_PRELOAD", "/tmp/evil.so"}), false},
-		{"env", ssh.Marshal(envRequest{"LANG", "C"}), true},
+		{"env", ssh.Marshal(EnvRequest{"LD_PRELOAD", "/tmp/evil.so"}), false},
+		{"env", ssh.Marshal(EnvRequest{"LANG", "C"}), true},
 		{"x11-req", nil, false},
 		{Exec, ssh.Marshal(execRequest{"cat"}), true},
 		{Exec, ssh.Marshal(execRequest{"true"}), false}, // one command a session

@@ -40,7 +40,7 @@ func newSession(s *server, channel ssh.Channel) *session {
 func (s *session) serve(requests <-chan *ssh.Request) {
 	for request := range requests {
 		started := s.process != nil
-		reply(request, s.answer(request), nil)
+		Reply(request, s.answer(request), nil)
 		if !started && s.process != nil {
 			s.run()
 		}
@@ -87,7 +87,7 @@ func (s *session) answer(request *ssh.Request) bool {
 }
 
 func (s *session) addEnv(payload []byte) bool {
-	var env envRequest
+	var env EnvRequest
 	if ssh.Unmarshal(payload, &env) != nil || s.process != nil || !acceptEnv(env.Name, env.Value) || len(s.env) >= maxEnv {
 		return false
 	}

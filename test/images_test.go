@@ -90,7 +90,7 @@ const copyFile = `
 // forwardBack goes to the container's 127.0.0.1 and from there back here.
 const forwardBack = `
 	port=$(shuf -i 20000-30000 -n 1)
-	ssh -N -R $port:127.0.0.1:$ECHO -o ExitOnForwardFailure=yes h & trap "kill $!" EXIT
+	ssh -N -R $port:127.0.0.1:$ECHO -o ExitOnForwardFailure=yes h >/dev/null 2>&1 & trap "kill $!" EXIT
 	for _ in {1..50}; do echo there and back | ssh -W 127.0.0.1:$port h 2>/dev/null && break; sleep 0.1; done`
 
 // withAgent starts an agent, which ends with the script.

@@ -98,7 +98,7 @@ func isEngine(s string) bool {
 	switch u.Scheme {
 	case "unix":
 		return u.Host == "" && filepath.IsAbs(u.Path)
-	case "tcp", "http", "https":
+	case "tcp":
 		return isAddress(u.Host, 1)
 	case "ssh":
 		return u.Hostname() != "" && u.Path == ""

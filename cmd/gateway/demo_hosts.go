@@ -107,9 +107,6 @@ func (d *demo) useThisMachine() error {
 	return nil
 }
 
-// byDescriptors says whether route exec works: it takes a debugger's rights.
-func byDescriptors() bool { return os.Geteuid() == 0 }
-
 // containerHosts are named by container: on this machine another gateway may
 // serve a master, which the demo must neither find nor disturb.
 func containerHosts(project string) []demoHost {
@@ -120,11 +117,6 @@ func containerHosts(project string) []demoHost {
 	worker := demoHost{name: "worker", account: "root", hostname: "worker", dir: "/tmp",
 		about: "route exec: a plain image with rsync, and no sshd in it",
 		entry: fmt.Sprintf(entry, hosts.RouteExec, "worker")}
-	if !byDescriptors() {
-		worker.account = imageAccount
-		worker.about = "route sshd as well: route exec is for a gateway that runs as root"
-		worker.entry = fmt.Sprintf(entry, hosts.RouteSshd, "worker")
-	}
 	return []demoHost{master, worker}
 }
 
@@ -138,12 +130,7 @@ const demoCompose = `services:
     hostname: worker
     init: true
     deploy: { resources: { limits: { cpus: "1", memory: 512M } } }
-`
-
-const sshdWorker = `    x-berth: { host: PROJECT-worker, route: sshd }
-`
-
-const execWorker = `    x-berth: { host: PROJECT-worker, route: exec, account: root }
+    x-berth: { host: PROJECT-worker, route: exec, account: root }
     command: [sleep, infinity]
     build:
       context: ./worker
@@ -158,11 +145,7 @@ func (d *demo) writeCompose(project, base string) error {
 	if err := os.Mkdir(d.file("worker"), 0o700); err != nil {
 		return err
 	}
-	text := demoCompose + execWorker
-	if !byDescriptors() {
-		text = demoCompose + sshdWorker
-	}
-	text = strings.NewReplacer("PROJECT", project, "BASE", base).Replace(text)
+	text := strings.NewReplacer("PROJECT", project, "BASE", base).Replace(demoCompose)
 	return d.write("compose.yaml", []byte(text), 0o600)
 }
 

@@ -25,6 +25,7 @@ func newCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServeCommand(), newCheckCommand(), newHashPasswordCommand(), newDemoCommand(), newSelftestCommand(), newHelperCommand())
 	return root
 }

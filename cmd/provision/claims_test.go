@@ -81,7 +81,7 @@ func TestWhoIsOnAContainer(t *testing.T) {
 	here.put(t, 14, map[string]string{"environ": "BERTH_USER=anna\x00"})
 	here.put(t, 21, map[string]string{"environ": "BERTH_USER=bert\x00"})
 	got := slices.Concat(sessions(processes, here), m.onGPUs(processes))
-	want := []string{"developer@pts/0 by ssh", "anna (developer@notty by ssh)", "bert (a session that runs -zsh)", "python (process 30) on GPU-1"}
+	want := []string{"developer@pts/0 by ssh", "anna (developer@notty by ssh)", "bert (-zsh, of a session)", "python (process 30) on GPU-1"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}

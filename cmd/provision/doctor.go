@@ -23,7 +23,7 @@ import (
 func doctorCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "say what is wrong with the engine, the GPUs and the containers, and how to mend it",
+		Short: "Say what is wrong with the engine, the GPUs and the containers, and how to mend it",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return doctor(cmd, *o) },
 	}

@@ -10,7 +10,7 @@ import (
 func downCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:               "down [HOST…]",
-		Short:             "remove the project's containers and networks, or only hosts; volumes stay",
+		Short:             "Remove the project's containers and networks, or only hosts; volumes stay",
 		ValidArgsFunction: completeHosts(o),
 		RunE:              func(cmd *cobra.Command, names []string) error { return down(cmd, *o, names) },
 	}

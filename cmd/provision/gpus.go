@@ -24,7 +24,7 @@ func gpusCommand() *cobra.Command {
 	var asJSON, watch bool
 	command := &cobra.Command{
 		Use:   "gpus",
-		Short: "list the GPUs: who holds each, and who is on it now",
+		Short: "List the GPUs: who holds each, and who is on it now",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !watch {
@@ -34,7 +34,7 @@ func gpusCommand() *cobra.Command {
 		},
 	}
 	command.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	command.Flags().BoolVar(&watch, "watch", false, "again every 2 seconds, until ctrl-c")
+	command.Flags().BoolVar(&watch, "watch", false, "again every 2 seconds, until Ctrl-C")
 	return command
 }
 

@@ -30,7 +30,7 @@ const (
 func importCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "import",
-		Short: "make " + importedCompose + " and " + importedGateway + " of a compose file with ssh ports and passwords",
+		Short: "Make " + importedCompose + " and " + importedGateway + " of a compose file with ssh ports and passwords",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			i, err := newImport(cmd.Context(), *o)

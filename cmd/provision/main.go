@@ -61,7 +61,7 @@ func command() *cobra.Command {
 	var o options
 	root := &cobra.Command{
 		Use:           "provision",
-		Short:         "make the hosts behind the gateway from a compose file",
+		Short:         "Make the hosts behind the gateway from a compose file",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

@@ -17,7 +17,7 @@ import (
 func psCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ps",
-		Short: "list the project's hosts; without a project, every host that provision made",
+		Short: "List the project's hosts; without a project, every host that provision made",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return ps(cmd, *o) },
 	}

@@ -18,7 +18,7 @@ import (
 func planCommand(o *options) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "plan",
-		Short: "say what up would do, and why",
+		Short: "Say what up would do, and why",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			j, err := newJob(cmd.Context(), *o)
@@ -40,7 +40,7 @@ func planCommand(o *options) *cobra.Command {
 func upCommand(o *options) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "up",
-		Short: "make the hosts of the compose files, and start them",
+		Short: "Make the hosts of the compose files, and start them",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return up(cmd, *o) },
 	}

@@ -47,8 +47,8 @@ func processesOf(rows [][]string) []process {
 	return all
 }
 
-// sessions: sshd's own processes say whose they are, and the helper runs only
-// while somebody's connection is open.
+// sessions: sshd's own processes say whose they are, and what the helper is the
+// parent of is a session's, or was left running by one.
 func sessions(processes []process, here processTable) []string {
 	var users []string
 	for _, p := range processes {
@@ -57,7 +57,7 @@ func sessions(processes []process, here processTable) []string {
 		}
 		if isHelper(p.command) {
 			for _, child := range childrenOf(p, processes) {
-				users = append(users, named("a session that runs "+program(child.command), here, child))
+				users = append(users, named(program(child.command)+", of a session", here, child))
 			}
 		}
 	}

@@ -73,7 +73,7 @@ func logsCommand(o *options) *cobra.Command {
 	var tail string
 	command := &cobra.Command{
 		Use:               "logs HOST",
-		Short:             "what a host's container wrote",
+		Short:             "What a host's container wrote",
 		Args:              oneHost,
 		ValidArgsFunction: completeHosts(o),
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -84,7 +84,7 @@ func logsCommand(o *options) *cobra.Command {
 			return copyLogs(cmd, api, found[0], client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow, Tail: tail})
 		},
 	}
-	command.Flags().BoolVar(&follow, "follow", false, "go on until ctrl-c")
+	command.Flags().BoolVar(&follow, "follow", false, "go on until Ctrl-C")
 	command.Flags().StringVar(&tail, "tail", "all", "so many lines from the end")
 	return command
 }
@@ -106,7 +106,7 @@ func copyLogs(cmd *cobra.Command, api *client.Client, c existing, options client
 		_, err = stdcopy.StdCopy(cmd.OutOrStdout(), cmd.ErrOrStderr(), logs)
 	}
 	if ctx.Err() != nil {
-		return nil // ctrl-c is how following ends
+		return nil // Ctrl-C is how following ends
 	}
 	return err
 }
@@ -115,7 +115,7 @@ func copyLogs(cmd *cobra.Command, api *client.Client, c existing, options client
 func execCommand(o *options) *cobra.Command {
 	command := &cobra.Command{
 		Use:               "exec HOST [COMMAND…]",
-		Short:             "run a command in a host, by docker exec; a shell where none is given",
+		Short:             "Run a command in a host, by docker exec; a shell where none is given",
 		Args:              hostFirst,
 		ValidArgsFunction: completeHosts(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -249,7 +249,7 @@ func completeHosts(o *options) cobra.CompletionFunc {
 func buildCommand(o *options) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "build",
-		Short: "build and pull the images of the compose files, and make nothing of them yet",
+		Short: "Build and pull the images of the compose files, and make nothing of them yet",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()

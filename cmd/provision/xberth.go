@@ -57,21 +57,24 @@ func settingsOf(service types.ServiceConfig, src sources) (settings, error) {
 	return s, nil
 }
 
+func wrongBool(isBool bool) string {
+	if isBool {
+		return ""
+	}
+	return "is true or false"
+}
+
 // set takes one key; it returns what is wrong with it, or nothing.
 func (s *settings) set(key string, value any) (wrong string) {
 	text, isText := value.(string)
 	on, isBool := value.(bool)
 	switch key {
-	case "docker_cli", "docker_socket":
-		if !isBool {
-			return "is true or false"
-		}
-		if key == "docker_cli" {
-			s.dockerCLI = on
-		} else {
-			s.dockerSocket = on
-		}
-		return ""
+	case "docker_cli":
+		s.dockerCLI = on
+		return wrongBool(isBool)
+	case "docker_socket":
+		s.dockerSocket = on
+		return wrongBool(isBool)
 	case "cpus":
 		s.pinned = text == "exclusive"
 		if !s.pinned {

@@ -5,7 +5,7 @@ package hosts
 const (
 	LabelHost    = "berth.host"    // the host's name
 	LabelRoute   = "berth.route"   // sshd or exec; exec where it is missing
-	LabelAccount = "berth.account" // the Unix account inside, for information: grants decide
+	LabelAccount = "berth.account" // the Unix account inside, for grants that name none
 )
 
 // EnvUser is the variable that tells what runs in a session which of the

@@ -1,0 +1,108 @@
+package gateway
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"berth/hosts"
+	"berth/session"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// session relays a session channel. The way in is plain; the way out keeps
+// the one closing order (see session.Output).
+func (j *joined) session(outer, inner channel) {
+	// Before any of the client's own.
+	inner.SendRequest("env", false, ssh.Marshal(session.EnvRequest{Name: hosts.EnvUser, Value: j.person}))
+	started, inputEnded := make(chan struct{}), make(chan struct{})
+	var newline atomic.Value
+	newline.Store("\n")
+	exit := make(chan session.Exit, 1)
+	var parts sync.WaitGroup
+	parts.Add(3)
+	j.tasks.Go(func() {
+		defer parts.Done()
+		defer close(inputEnded)
+		<-started // an EOF that overtakes its command never reaches it
+		session.Copy(inner, outer, j.host.wire.Ready)
+		inner.CloseWrite()
+	})
+	j.tasks.Go(func() {
+		defer parts.Done()
+		j.passInward(outer, inner, started, &newline)
+		session.Await(inputEnded)
+		inner.Close()
+	})
+	j.tasks.Go(func() {
+		defer parts.Done()
+		defer close(exit)
+		j.passOutward(inner, outer, exit)
+	})
+	<-started // nothing goes before the answer that it follows
+	session.Output{
+		Channel: outer, Stdout: inner, Stderr: inner.Stderr(),
+		Exit: exit, InputEnded: inputEnded, Ready: j.client.wire.Ready,
+		Lost: func() string { return j.lostText(newline.Load().(string)) },
+	}.Drain(j.tasks)
+	parts.Wait()
+}
+
+// passInward passes a session's requests on until it is closed, and closes
+// started when the one that starts its command has been answered.
+func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newline *atomic.Value) {
+	start := sync.OnceFunc(func() { close(started) })
+	defer start()
+	for request := range j.queue(j.client, outer.requests) {
+		if setsUser(request) {
+			session.Reply(request, false, nil)
+			continue
+		}
+		passRequest(request, inner)
+		switch request.Type {
+		case "pty-req":
+			newline.Store("\r\n") // the client's terminal is raw from then on
+		case session.Shell, session.Exec, session.Subsystem:
+			start()
+		}
+	}
+}
+
+// setsUser: whom a session is for is the gateway's to say.
+func setsUser(request *ssh.Request) bool {
+	var env session.EnvRequest
+	return request.Type == "env" && ssh.Unmarshal(request.Payload, &env) == nil && env.Name == hosts.EnvUser
+}
+
+// lostText is what to say of a session whose end nobody told: that the host is
+// gone, if it is. Its channels are closed a moment before that is known.
+func (j *joined) lostText(newline string) string {
+	select {
+	case <-j.hostGone:
+		return j.lost + newline
+	case <-time.After(session.EOFGrace):
+		return ""
+	}
+}
+
+// passOutward passes on what the host says about a session, but keeps how its
+// process ended for the end of its output.
+func (j *joined) passOutward(inner, outer channel, exit chan<- session.Exit) {
+	for request := range j.queue(j.host, inner.requests) {
+		switch request.Type {
+		case "exit-status", "exit-signal":
+			select {
+			case exit <- session.Exit{Request: request.Type, Payload: request.Payload}:
+			default: // a process ends once
+			}
+			session.Reply(request, true, nil)
+		case "eow@openssh.com": // the host takes this gateway for an OpenSSH client
+			if session.IsOpenSSH(j.client.ClientVersion()) {
+				passRequest(request, outer)
+			}
+		default:
+			passRequest(request, outer)
+		}
+	}
+}

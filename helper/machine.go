@@ -1,0 +1,273 @@
+package helper
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"berth/session"
+)
+
+// How long a request to the helper may take. A helper connects within 30 s
+// or gives up.
+const (
+	startTimeout = 15 * time.Second
+	dialTimeout  = 40 * time.Second
+	maxText      = 1 << 10 // of a reason that a helper gives
+)
+
+// machine is a session.Machine behind a helper's socket.
+type machine struct {
+	socket *socket
+	ended  chan struct{}
+
+	mu        sync.Mutex
+	last      uint32
+	calls     map[uint32]chan answer
+	exits     map[uint32]chan session.Exit
+	listeners map[uint32]*listener
+}
+
+// answer is what a request led to.
+type answer struct {
+	file    *os.File
+	address string
+	err     error
+}
+
+func newMachine(socket *socket) *machine {
+	m := &machine{
+		socket: socket,
+		ended:  make(chan struct{}),
+		calls:  map[uint32]chan answer{},
+		exits:  map[uint32]chan session.Exit{},
+
+		listeners: map[uint32]*listener{},
+	}
+	go m.receive()
+	return m
+}
+
+func (m *machine) Done() <-chan struct{} { return m.ended }
+
+func (m *machine) Close() error {
+	err := m.socket.Close()
+	<-m.ended
+	return err
+}
+
+func (m *machine) Start(command session.Command, stdio session.Stdio) (*session.Process, error) {
+	var fds []int
+	if command.Pty == nil { // Fd makes them blocking, as a process expects
+		fds = []int{int(stdio.In.Fd()), int(stdio.Out.Fd()), int(stdio.Err.Fd())}
+	}
+	exit := make(chan session.Exit, 1)
+	id := m.newID()
+	m.mu.Lock()
+	m.exits[id] = exit
+	m.mu.Unlock()
+	process := &session.Process{Exit: exit, Signal: func(name string) error {
+		return m.socket.send(typeSignal, signalMessage{id, name})
+	}}
+	answer, err := m.call(id, typeStart, newStart(id, command), startTimeout, fds...)
+	if err == nil && command.Pty != nil {
+		process.Pty, err = ptyMaster(answer.file)
+		answer.file = nil
+	}
+	answer.close()
+	if err != nil {
+		m.mu.Lock()
+		delete(m.exits, id)
+		m.mu.Unlock()
+		return nil, err
+	}
+	return process, nil
+}
+
+func (m *machine) Dial(network, address string) (net.Conn, error) {
+	id := m.newID()
+	answer, err := m.call(id, typeDial, addressMessage{id, network, address}, dialTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(answer.file, network)
+}
+
+func (m *machine) Listen(network, address string) (net.Listener, error) {
+	id := m.newID()
+	l := newListener(network, func() {
+		m.dropListener(id)
+		m.socket.send(typeRelease, releaseMessage{id})
+	})
+	m.mu.Lock()
+	m.listeners[id] = l
+	m.mu.Unlock()
+	answer, err := m.call(id, typeListen, addressMessage{id, network, address}, startTimeout)
+	answer.close()
+	if err == nil {
+		l.address, err = listened(network, answer.address)
+	}
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (m *machine) dropListener(id uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.listeners, id)
+}
+
+func (m *machine) newID() uint32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.last++
+	return m.last
+}
+
+// call sends a request and waits for its answer.
+func (m *machine) call(id uint32, kind byte, message any, timeout time.Duration, fds ...int) (answer, error) {
+	reply := make(chan answer, 1)
+	m.mu.Lock()
+	m.calls[id] = reply
+	m.mu.Unlock()
+	if err := m.socket.send(kind, message, fds...); err != nil {
+		m.forget(id)
+		return answer{}, err
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case got := <-reply:
+		return got, got.err
+	case <-m.ended:
+		return answer{}, errors.New("the helper in the container has ended")
+	case <-timer.C:
+		m.forget(id)
+		return answer{}, fmt.Errorf("no answer within %v", timeout)
+	}
+}
+
+func (m *machine) forget(id uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.calls, id)
+}
+
+// receive hands answers and exits to those who wait for them.
+func (m *machine) receive() {
+	for {
+		packet, err := m.socket.receive()
+		if err != nil || !m.deliver(packet) {
+			packet.close()
+			break
+		}
+	}
+	m.socket.Close()
+	close(m.ended)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, exit := range m.exits {
+		close(exit)
+	}
+	for _, listener := range m.listeners {
+		listener.end()
+	}
+}
+
+// deliver returns false for what no helper says.
+func (m *machine) deliver(packet packet) bool {
+	var (
+		done   doneMessage
+		failed failedMessage
+		exited exitedMessage
+
+		arrived arrivedMessage
+	)
+	switch {
+	case unmarshal(packet, typeArrived, &arrived) == nil && len(packet.files) == 1:
+		m.arrived(arrived.ID, packet.files[0])
+		return true
+	case unmarshal(packet, typeDone, &done) == nil && len(packet.files) <= 1 && len(done.Address) <= maxText:
+		return m.reply(done.ID, answer{file: first(packet.files), address: done.Address})
+	case len(packet.files) > 0:
+		return false
+	case unmarshal(packet, typeFailed, &failed) == nil:
+		return m.reply(failed.ID, answer{err: errors.New(printable(failed.Text))})
+	case unmarshal(packet, typeExited, &exited) == nil:
+		m.exited(exited)
+		return true
+	default:
+		return false
+	}
+}
+
+// reply returns true even where nobody waits any more: the call timed out.
+func (m *machine) reply(id uint32, a answer) bool {
+	m.mu.Lock()
+	waiting := m.calls[id]
+	delete(m.calls, id)
+	m.mu.Unlock()
+	if waiting == nil {
+		a.close()
+		return true
+	}
+	waiting <- a
+	return true
+}
+
+// arrived takes the file over.
+func (m *machine) arrived(id uint32, file *os.File) {
+	m.mu.Lock()
+	listener := m.listeners[id]
+	m.mu.Unlock()
+	if listener == nil {
+		file.Close()
+		return
+	}
+	listener.deliver(file)
+}
+
+func (m *machine) exited(message exitedMessage) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	exit := m.exits[message.ID]
+	if exit == nil {
+		return
+	}
+	delete(m.exits, message.ID)
+	if known, err := session.ParseExit(message.Request, message.Payload); err == nil {
+		exit <- known
+	}
+	close(exit)
+}
+
+func (a answer) close() {
+	if a.file != nil {
+		a.file.Close()
+	}
+}
+
+func first(files []*os.File) *os.File {
+	if len(files) == 0 {
+		return nil
+	}
+	return files[0]
+}
+
+// printable is a text from inside a container as it may be shown and logged.
+func printable(text string) string {
+	text = text[:min(len(text), maxText)]
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\ufffd' {
+			return '?'
+		}
+		return r
+	}, text)
+}
