@@ -23,6 +23,7 @@ const entered = "success\nin\nexit 0\n"
 // TestAttacks tells the attacks that gateways like this one have fallen for.
 // Alice may enter a, Bob may enter b; the attacker is Alice.
 func TestAttacks(t *testing.T) {
+	t.Parallel()
 	need(t, "ssh-keygen", "ssh")
 	python := paramiko(t)
 	dir := t.TempDir()

@@ -155,6 +155,7 @@ func helperFile(t *testing.T, dir string) string {
 
 // keepsNothing asks two more gateways to the same container.
 func (c container) keepsNothing(t *testing.T) {
+	needRoot(t) // who sees what a container's processes have open
 	start := func() (*gateway, []target) {
 		g := startGateway(t, t.TempDir(), c.config(t))
 		return g, []target{g.target(t, "exec", "dev+lab", c.key)}

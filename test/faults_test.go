@@ -14,6 +14,7 @@ import (
 
 // TestEngineFaults has sessions go on whatever befalls the engine.
 func TestEngineFaults(t *testing.T) {
+	t.Parallel()
 	proxy := startEngineProxy(t, filepath.Join(t.TempDir(), "engine.sock"))
 	l := startLab(t, place{docker: proxy.address, mounted: true})
 	to := l.door
@@ -108,6 +109,7 @@ func execsOf(t *testing.T, container string) []string {
 // TestEngineRestart restarts an engine of its own that leaves its containers
 // alone meanwhile (live-restore).
 func TestEngineRestart(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	need(t, "dockerd", "ssh")
 	dir := t.TempDir()

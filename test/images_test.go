@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -105,6 +106,7 @@ func refused(why string) result {
 
 // TestImages enters containers of every kind that people bring.
 func TestImages(t *testing.T) {
+	t.Parallel()
 	need(t, "ssh", "sftp", "docker", "gcc", "python3")
 	base := baseImage(t)
 	ground := imagesGround{dir: t.TempDir(), images: map[string]string{"": base, "tiny": tinyImage(t), "bare": bareImage(t)}}
@@ -185,6 +187,7 @@ func (g imagesGround) restarting(t *testing.T) {
 // the parent of what sessions leave running, as long as it runs.
 func (g imagesGround) noInit(t *testing.T) {
 	t.Parallel()
+	needRoot(t) // or it could not end a process of the container's root
 	name, to := g.start(t, caseHost("no-init"), "", true)
 	m := mark()
 	to.want(t, `ssh h 'for i in 1 2 3 4 5; do setsid -f sh -c "sleep 0.5" </dev/null >/dev/null 2>&1; done'`, "")
@@ -278,10 +281,11 @@ func importImage(t *testing.T, name, script string, command ...string) string {
 	make := exec.Command("bash", "-euo", "pipefail", "-c", script+`
 		mkdir etc && printf 'root:x:0:0::/root:/bin/sh\ndev:x:1000:1000::/home/dev:/bin/sh\n' >etc/passwd
 		printf 'root:x:0:\ndev:x:1000:\n' >etc/group
-		chmod 1777 tmp; chown 1000:1000 home/dev
-		tar -c . | docker import --change "CMD $COMMAND" - "$TAG"`)
+		chmod 1777 tmp
+		tar -cf $TAR --owner 0 --group 0 --exclude ./home/dev . && tar -rf $TAR --owner 1000 --group 1000 ./home/dev
+		docker import --change "CMD $COMMAND" $TAR $TAG`)
 	make.Dir = t.TempDir()
-	make.Env = append(os.Environ(), "TAG="+tag, "COMMAND="+string(words))
+	make.Env = append(os.Environ(), "TAG="+tag, "TAR="+filepath.Join(t.TempDir(), "image.tar"), "COMMAND="+string(words))
 	must(t, make)
 	return tag
 }

@@ -44,7 +44,8 @@ func awaitNoneMarked(t *testing.T, mark string) {
 	await(t, "the process to end", func() bool { return len(marked(t, mark)) == 0 })
 }
 
-// wantMarked wants the process to live, and ends it.
+// wantMarked wants the process to live, and ends it, if it may: a container's
+// processes go with it.
 func wantMarked(t *testing.T, mark string) {
 	t.Helper()
 	found := marked(t, mark)

@@ -12,6 +12,7 @@ import (
 // TestVanished has clients go silent, as a laptop does that is closed: no
 // packet tells so.
 func TestVanished(t *testing.T) {
+	t.Parallel()
 	need(t, "/usr/sbin/sshd", "ssh", "ssh-keygen")
 	m := startMachine(t, "keepalive: 1s")
 	for _, to := range m.doors() {
