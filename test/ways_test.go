@@ -18,25 +18,25 @@ const nobody = "nobody"
 // the same where they cannot.
 func TestWays(t *testing.T) {
 	image := startContainer(t).image(t)
-	place := func(mounted bool, by runner) place {
+	at := func(mounted bool, by runner) place {
 		return place{by: by, mounted: mounted, image: image, account: "developer"}
 	}
-	t.Run("root_and_a_mount", func(t *testing.T) { way{place: place(true, asRoot(t)), crosses: true}.try(t) })
-	t.Run("root_and_no_mount", func(t *testing.T) { way{place: place(false, asRoot(t)), crosses: true}.try(t) })
-	t.Run("ordinary_user_and_a_mount", func(t *testing.T) { way{place: place(true, asNobody(t)), crosses: true}.try(t) })
-	t.Run("ordinary_user_and_no_mount", func(t *testing.T) { way{place: place(false, asNobody(t))}.try(t) })
+	t.Run("root_and_a_mount", func(t *testing.T) { way{place: at(true, asRoot(t)), crosses: true}.try(t) })
+	t.Run("root_and_no_mount", func(t *testing.T) { way{place: at(false, asRoot(t)), crosses: true}.try(t) })
+	t.Run("ordinary_user_and_a_mount", func(t *testing.T) { way{place: at(true, asNobody(t)), crosses: true}.try(t) })
+	t.Run("ordinary_user_and_no_mount", func(t *testing.T) { way{place: at(false, asNobody(t))}.try(t) })
 	t.Run("container_and_a_mount", func(t *testing.T) {
-		way{place: place(true, inContainer(t, image)), crosses: true, contained: true}.try(t)
+		way{place: at(true, inContainer(t, image)), crosses: true, contained: true}.try(t)
 	})
-	t.Run("container_and_no_mount", func(t *testing.T) { way{place: place(false, inContainer(t, image)), contained: true}.try(t) })
+	t.Run("container_and_no_mount", func(t *testing.T) { way{place: at(false, inContainer(t, image)), contained: true}.try(t) })
 	t.Run("engine_behind_tls", func(t *testing.T) {
 		proxy, certificates := startTLSEngine(t)
-		behind := place(false, withEnv("DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH="+certificates))
+		behind := at(false, withEnv("DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH="+certificates))
 		behind.docker = proxy.address
 		way{place: behind, whole: true}.try(t)
 	})
 	t.Run("engine_behind_ssh", func(t *testing.T) {
-		behind := place(false, withEnv("PATH="+startMachine(t).sshd.clients+":"+os.Getenv("PATH")))
+		behind := at(false, withEnv("PATH="+startMachine(t).sshd.clients+":"+os.Getenv("PATH")))
 		behind.docker = "ssh://h"
 		way{place: behind}.try(t)
 	})
