@@ -102,7 +102,7 @@ func (m *Meetings) receive(conn *net.UnixConn) {
 	defer m.mu.Unlock()
 	waiting := m.expected[hello.Nonce]
 	delete(m.expected, hello.Nonce) // it is good for one
-	if waiting == nil || hello.Version != Version {
+	if waiting == nil || hello.Version != Version || control.send(typeWelcome, nil) != nil {
 		control.Close()
 		return
 	}

@@ -18,6 +18,8 @@ const (
 	typeAttach = 1 + iota
 	// From the helper, on the control socket: it is the one that was started.
 	typeHello
+	// To the helper, at the gateway's socket: it was expected there.
+	typeWelcome
 	// To the helper, on the control socket: one descriptor, a machine's socket.
 	typeOpen
 

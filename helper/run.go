@@ -171,18 +171,33 @@ func meet(stdin io.ReadCloser, out io.Writer, gatewaySocket string) (met, error)
 	return announce(streams{in, out, func() { stdin.Close() }}, hello)
 }
 
-// come goes to the gateway's socket.
+// come goes to the gateway's socket. Where nobody says welcome, as when others
+// crowd in there, another way is left.
 func come(gatewaySocket string, hello helloMessage) (*socket, error) {
 	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Net: "unixpacket", Name: gatewaySocket})
 	if err != nil {
 		return nil, err
 	}
 	control := &socket{conn: conn, buf: make([]byte, maxRequest)}
-	if err := control.send(typeHello, hello); err != nil {
+	if err := errors.Join(control.send(typeHello, hello), control.awaitWelcome()); err != nil {
 		control.Close()
 		return nil, err
 	}
 	return control, nil
+}
+
+func (s *socket) awaitWelcome() error {
+	s.conn.SetReadDeadline(time.Now().Add(meetTimeout))
+	defer s.conn.SetReadDeadline(time.Time{})
+	packet, err := s.receive()
+	if err != nil {
+		return err
+	}
+	defer packet.close()
+	if packet.kind != typeWelcome {
+		return errors.New("the gateway answers with something else")
+	}
+	return nil
 }
 
 // announce offers a socket to be taken, and waits until that is done, or a

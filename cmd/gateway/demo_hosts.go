@@ -163,7 +163,7 @@ func (d *demo) provisionDown(ctx context.Context, provision, project string) err
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 	defer cancel()
 	d.show.comment("removing the hosts; their images stay for the next time")
-	if out, err := d.command(ctx, provision, "down", "-p", project, "--yes").CombinedOutput(); err != nil {
+	if out, err := d.command(ctx, provision, "down", "--volumes", "-p", project, "--yes").CombinedOutput(); err != nil {
 		return fmt.Errorf("the hosts are not removed: provision: %w\n%s", err, bytes.TrimSpace(out))
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -25,6 +26,31 @@ func TestDemo(t *testing.T) {
 	}
 	if strings.Contains(out, "\x1b") {
 		t.Errorf("colour in a pipe: %q", out)
+	}
+}
+
+// On an engine nothing stays but images.
+func TestDemoOnAnEngine(t *testing.T) {
+	base := os.Getenv("BERTH_BASE_IMAGE")
+	if base == "" {
+		missing(t, "BERTH_BASE_IMAGE names no image to make hosts from")
+	}
+	dir := t.TempDir()
+	build(t, dir+"/gateway", ".")
+	build(t, dir+"/provision", "../provision")
+	out, err := exec.Command(dir+"/gateway", "demo", "--once").CombinedOutput()
+	if err != nil || strings.Count(string(out), "came back the same") != 2 || !strings.Contains(string(out), "route exec") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	project := regexp.MustCompile(`-p (berth-demo-\d+)`).FindStringSubmatch(string(out))
+	if project == nil {
+		t.Fatalf("no project in\n%s", out)
+	}
+	for _, what := range [][]string{{"ps", "-aq"}, {"network", "ls", "-q"}, {"volume", "ls", "-q"}} {
+		left, err := exec.Command("docker", append(what, "--filter", "name="+project[1])...).CombinedOutput()
+		if err != nil || len(left) > 0 {
+			t.Errorf("docker %s: %v, left behind: %s", what[0], err, left)
+		}
 	}
 }
 

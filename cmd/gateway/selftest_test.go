@@ -302,7 +302,7 @@ func TestSelftestOfContainers(t *testing.T) {
 	provision := filepath.Join(t.TempDir(), "provision")
 	build(t, provision, "../provision")
 	writeFile(t, r.file("compose.yaml"), []byte("services: { lab: { init: true, x-berth: { host: "+project+" } } }\n"), 0o600)
-	t.Cleanup(func() { must(t, provision, "down", "-p", project, "--yes") })
+	t.Cleanup(func() { must(t, provision, "down", "--volumes", "-p", project, "--yes") })
 	must(t, provision, "up", "-p", project, "--state", r.file("state"), "--base", base, "-f", r.file("compose.yaml"), "--yes")
 
 	hosts := []string{project, "lab"} // by route sshd and exec

@@ -52,6 +52,11 @@ func (e *engine) removeNetwork(ctx context.Context, name string) error {
 	return err
 }
 
+func (e *engine) removeVolume(ctx context.Context, name string) error {
+	_, err := e.api.VolumeRemove(ctx, name, client.VolumeRemoveOptions{})
+	return err
+}
+
 func (e *engine) createVolume(ctx context.Context, v wantedVolume) error {
 	_, err := e.api.VolumeCreate(ctx, v.options)
 	return err

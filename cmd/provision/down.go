@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -8,19 +9,28 @@ import (
 )
 
 func downCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	volumes := false
+	command := &cobra.Command{
 		Use:               "down [HOST…]",
-		Short:             "Remove the project's containers and networks, or only hosts; volumes stay",
+		Short:             "Remove the project's containers and networks, or only hosts; volumes stay unless --volumes",
 		ValidArgsFunction: completeHosts(o),
-		RunE:              func(cmd *cobra.Command, names []string) error { return down(cmd, *o, names) },
+		RunE: func(cmd *cobra.Command, names []string) error {
+			switch {
+			case len(names) == 0:
+				return down(cmd, *o, volumes)
+			case volumes:
+				return errors.New("--volumes is for the whole project: leave out the hosts")
+			default:
+				return downHosts(cmd, *o, names)
+			}
+		},
 	}
+	command.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove the volumes that provision made, too, with their data")
+	return command
 }
 
-func down(cmd *cobra.Command, o options, names []string) error {
+func down(cmd *cobra.Command, o options, volumes bool) error {
 	ctx := cmd.Context()
-	if len(names) > 0 {
-		return downHosts(cmd, o, names)
-	}
 	name, err := projectName(ctx, o)
 	if err != nil {
 		return err
@@ -36,7 +46,7 @@ func down(cmd *cobra.Command, o options, names []string) error {
 	if err != nil {
 		return err
 	}
-	p := planDown(name, have)
+	p := planDown(name, have, volumes)
 	showPlan(cmd, p)
 	if err := confirm(cmd, p, o.yes); err != nil {
 		return err

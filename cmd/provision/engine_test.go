@@ -100,13 +100,8 @@ func (l lab) clear() {
 		l.Error(err)
 	}
 	e := &engine{api: l.api, progress: &progress{}}
-	if err := e.apply(ctx, planDown(l.project, have)); err != nil {
+	if err := e.apply(ctx, planDown(l.project, have, true)); err != nil {
 		l.Error(err)
-	}
-	for _, name := range labelled(have.volumes, l.project) {
-		if _, err := l.api.VolumeRemove(ctx, name, client.VolumeRemoveOptions{}); err != nil {
-			l.Error(err)
-		}
 	}
 	images, err := l.api.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", l.project+"-*")})
 	if err != nil {
@@ -173,6 +168,13 @@ func TestUpMakesTheSeedsHostsOnASmallMachine(t *testing.T) {
 	}
 	if len(labelled(have.volumes, l.project)) != 4 {
 		t.Error("down took the volumes")
+	}
+	if out, err := l.run("down", "--volumes"); err == nil || !strings.Contains(err.Error(), "with their data") {
+		t.Errorf("down --volumes without a terminal asked nothing: %v\n%s", err, out)
+	}
+	l.mustRun("down", "--volumes", "--yes")
+	if have, err = observe(t.Context(), l.api, nil); err != nil || len(labelled(have.volumes, l.project)) > 0 {
+		t.Errorf("down --volumes left a volume: %v", err)
 	}
 }
 

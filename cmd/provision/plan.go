@@ -14,6 +14,7 @@ import (
 type plan struct {
 	steps    []step
 	lost     []string // hosts whose containers go, with what was written in them
+	volumes  []string // that go, with their data
 	kept     []string // containers that somebody is on, and what they would be made anew for
 	warnings []string
 	notes    []string
@@ -195,7 +196,7 @@ func (p *plan) remove(is existing, cause string) {
 
 // planDown takes a project's containers and networks away. Volumes are data:
 // they stay.
-func planDown(project string, have observed) plan {
+func planDown(project string, have observed, withVolumes bool) plan {
 	var p plan
 	for _, c := range have.containers {
 		if c.project() == project {
@@ -205,10 +206,33 @@ func planDown(project string, have observed) plan {
 	for _, name := range labelled(have.networks, project) {
 		p.add("remove", "network "+name, "down", func(ctx context.Context, e *engine) error { return e.removeNetwork(ctx, name) })
 	}
-	if volumes := labelled(have.volumes, project); len(volumes) > 0 && len(p.steps) > 0 {
+	volumes := labelled(have.volumes, project)
+	switch {
+	case withVolumes:
+		p.removeVolumes(volumes)
+	case len(volumes) > 0 && len(p.steps) > 0:
 		p.notes = append(p.notes, "volumes stay, with their data: "+strings.Join(volumes, " "))
 	}
 	return p
+}
+
+func (p *plan) removeVolumes(names []string) {
+	p.volumes = names
+	for _, name := range names {
+		p.add("remove", "volume "+name, "down", func(ctx context.Context, e *engine) error { return e.removeVolume(ctx, name) })
+	}
+}
+
+// loss is what is gone when the plan is carried out; "" for nothing.
+func (p plan) loss() string {
+	var losses []string
+	if len(p.lost) > 0 {
+		losses = append(losses, "what was written in "+strings.Join(p.lost, ", ")+" outside its volumes")
+	}
+	if len(p.volumes) > 0 {
+		losses = append(losses, "with their data the volumes "+strings.Join(p.volumes, ", "))
+	}
+	return strings.Join(losses, ", and ")
 }
 
 // labelled are the names of what carries the project's label.

@@ -188,14 +188,14 @@ func showPlan(cmd *cobra.Command, p plan) {
 // confirm asks before a container goes: what was installed or written in it,
 // outside its volumes, goes with it.
 func confirm(cmd *cobra.Command, p plan, yes bool) error {
-	if yes || len(p.lost) == 0 {
+	loss := p.loss()
+	if yes || loss == "" {
 		return nil
 	}
-	lost := strings.Join(p.lost, ", ")
 	if !isTerminal(os.Stdin) {
-		return fmt.Errorf("this removes what was written in %s outside its volumes, and there is no terminal to ask at: say --yes", lost)
+		return fmt.Errorf("this removes %s; there is no terminal to ask at: say --yes", loss)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "This removes what was written in %s outside its volumes. Go on? [y/N] ", lost)
+	fmt.Fprintf(cmd.ErrOrStderr(), "This removes %s. Go on? [y/N] ", loss)
 	answered := make(chan string, 1)
 	go func() {
 		var answer string
