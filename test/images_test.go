@@ -272,7 +272,7 @@ func bareImage(t *testing.T) string {
 // importImage makes an image of the files that a script makes.
 func importImage(t *testing.T, name, script string, command ...string) string {
 	t.Helper()
-	tag := fmt.Sprintf("berth-test/%s:%d", name, os.Getpid())
+	tag := fmt.Sprintf("berth-test/%s:%s", name, mark())
 	t.Cleanup(func() { exec.Command("docker", "rmi", "-f", tag).Run() })
 	words, err := json.Marshal(command)
 	if err != nil {

@@ -23,6 +23,7 @@ func testMain(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	os.Setenv(envBin, dir)
+	os.Setenv("GORACE", "atexit_sleep_ms=50") // not the second that each program takes otherwise
 	for _, name := range []string{"gateway", "provision"} {
 		if out, err := build(name); err != nil {
 			fmt.Fprintf(os.Stderr, "%v\n%s", err, out)

@@ -1,7 +1,7 @@
 # One raw SSH connection to $LOGIN at $HOST:$PORT with the key $KEY. Sends what
 # its argument says, without waiting for replies, and prints the messages that
 # come, in their order.
-import os, sys, threading
+import os, sys, threading, time
 import paramiko
 from paramiko.common import (
     MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EOF, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_FAILURE,
@@ -99,6 +99,8 @@ def forwarded(transport):
         transport.global_request("tcpip-forward", ("127.0.0.1", int(env["FAR_PORT"])))
         closed.wait(30)
         closed.clear()
+        while "open" not in trace: # it may come after the end of who connects
+            time.sleep(0.01)
         transport.global_request("cancel-tcpip-forward", ("127.0.0.1", int(env["FAR_PORT"])))
         print(" ".join(word for word in trace if word in ("yes", "no", "open")))
         trace.clear()
