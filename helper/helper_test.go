@@ -514,6 +514,94 @@ func TestASharedConnectionCannotHoldAThread(t *testing.T) {
 	peer.Close()
 }
 
+// lingering is a connection whose close waits for a minute, if it is the last:
+// nobody takes what it has sent.
+func lingering(t *testing.T) int {
+	t.Helper()
+	file, _ := tcpPair(t)
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	unix.SetNonblock(fd, true)
+	for err == nil {
+		_, err = unix.Write(fd, make([]byte, 1<<20))
+	}
+	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 60})
+	return fd
+}
+
+// inAQueue is one end of two unix sockets, in whose queue the descriptor lies.
+func inAQueue(t *testing.T, fd int) int {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(fd), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(fd)
+	unix.Close(pair[0])
+	return pair[1]
+}
+
+// A container that hands out what takes long to close could have the gateway
+// spend its threads on that.
+func TestNothingOfAContainersTakesLongToClose(t *testing.T) {
+	began := time.Now()
+	if _, err := newConn(os.NewFile(uintptr(lingering(t)), ""), "unix"); err == nil {
+		t.Error("tcp for a unix socket was taken")
+	}
+	unread, err := newConn(os.NewFile(uintptr(inAQueue(t, lingering(t))), ""), "unix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unread.Close()
+	read, err := newConn(os.NewFile(uintptr(inAQueue(t, lingering(t))), ""), "unix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(read); string(got) != "x" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	read.Close()
+	nested := packet{files: []*os.File{os.NewFile(uintptr(inAQueue(t, inAQueue(t, lingering(t)))), "")}}
+	nested.close()
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// A helper that is stopped takes no more messages: whoever sends one is told.
+func TestAHelperThatReadsNothingHoldsNobody(t *testing.T) {
+	ours, theirs, err := newPair(maxReply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	m := newMachine(ours)
+	defer m.Close()
+	failed := make(chan error, 8)
+	for range cap(failed) {
+		go func() {
+			_, err := m.Dial("unix", strings.Repeat("x", 100<<10))
+			failed <- err
+		}()
+	}
+	for range cap(failed) {
+		select {
+		case err := <-failed:
+			if err == nil {
+				t.Error("nobody dialled, and it worked")
+			}
+		case <-time.After(2 * sendTimeout):
+			t.Fatal("it waits for ever")
+		}
+	}
+}
+
 func TestAConnectionGoesBothWaysToItsEnd(t *testing.T) {
 	file, peer := tcpPair(t)
 	dup, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)

@@ -155,7 +155,7 @@ func (a announced) take(pid func() (int, error)) (*os.File, error) {
 	}
 	file := os.NewFile(uintptr(taken), "helper")
 	if inode, err := inodeOf(taken); err != nil || inode != a.Inode {
-		file.Close()
+		discardFile(file)
 		return nil, fmt.Errorf("process %d here is another one than the engine's", process)
 	}
 	return file, nil

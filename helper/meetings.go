@@ -84,16 +84,16 @@ func (m *Meetings) accept() {
 		case m.callers <- struct{}{}:
 			go m.receive(conn)
 		default:
-			conn.Close()
+			(&socket{conn: conn}).Close()
 		}
 	}
 }
 
 // receive hands a caller to whoever expects it.
 func (m *Meetings) receive(conn *net.UnixConn) {
-	defer func() { <-m.callers }()
 	control := &socket{conn: conn, buf: make([]byte, maxReply)}
 	hello, err := control.receiveHello()
+	<-m.callers
 	if err != nil {
 		control.Close()
 		return
