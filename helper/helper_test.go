@@ -2,6 +2,7 @@ package helper
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -634,6 +635,44 @@ func TestWhatAHelperSaysIsPrintable(t *testing.T) {
 	}
 }
 
+func frame(kind byte, flags uint16, body string) string {
+	header := binary.BigEndian.AppendUint16([]byte{0, kind}, flags)
+	header = binary.BigEndian.AppendUint32(header, 1)
+	return string(binary.BigEndian.AppendUint32(header, uint32(len(body)))) + body
+}
+
+// A container that asks for signs of life without end, or opens streams that
+// nobody wants, has each cost the gateway something.
+func TestAContainerCannotFloodItsStreams(t *testing.T) {
+	data, ping := frame(0, 0, strings.Repeat(frame(0, flagSYN, ""), 10)), frame(framePing, flagSYN, "")
+	for name, c := range map[string]struct {
+		sent string
+		want error
+	}{
+		"data":                {strings.Repeat(data, 100), nil},
+		"answers":             {strings.Repeat(frame(framePing, 2, ""), 100), nil},
+		"a ping now and then": {strings.Repeat(data+ping, maxPings), nil},
+		"pings without end":   {strings.Repeat(data+ping, maxPings+1), errPings},
+		"a stream":            {data + frame(1, flagSYN, ""), errOpens},
+		"a stream with data":  {data + frame(0, flagSYN, "x"), errOpens},
+	} {
+		for _, size := range []int{1, 7, 1 << 20} {
+			got, err := io.ReadAll(&frames{Reader: &slowReader{strings.NewReader(c.sent), size}})
+			if !errors.Is(err, c.want) || c.want == nil && string(got) != c.sent {
+				t.Errorf("%s: %d of %d bytes, %v", name, len(got), len(c.sent), err)
+			}
+		}
+	}
+}
+
+// slowReader reads so many bytes at a time.
+type slowReader struct {
+	io.Reader
+	size int
+}
+
+func (r *slowReader) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), r.size)]) }
+
 // Whatever a container sends, the gateway goes on.
 func FuzzMessagesFromAContainer(f *testing.F) {
 	for _, seed := range [][]byte{
@@ -658,6 +697,7 @@ func FuzzMessagesFromAContainer(f *testing.F) {
 		}
 		parseAnnouncement(string(message))
 		readVisit(bytes.NewReader(message))
+		(&frames{}).follow(message)
 	})
 }
 
@@ -679,7 +719,7 @@ func FuzzMessagesToAHelper(f *testing.F) {
 			}
 			return // it would run
 		}
-		s := &server{processes: map[uint32]*session.Process{}, listeners: map[uint32]net.Listener{}}
+		s := &server{processes: map[uint32]*session.Process{}, listeners: map[uint32]net.Listener{}, released: map[uint32]bool{}}
 		if p.kind == typeSignal || p.kind == typeRelease {
 			s.answer(p)
 		}

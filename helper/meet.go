@@ -72,7 +72,7 @@ func meetStarted(started Started, nonce string, arrived <-chan *socket) (*Client
 	if _, err := io.WriteString(started.In, askStreams); err != nil {
 		return nil, err
 	}
-	return newStreams(streams{out, started.In, started.Close}, said.HostKey, cannot)
+	return newStreams(streams{&frames{Reader: out}, started.In, started.Close}, said.HostKey, cannot)
 }
 
 // announced is the first line that a helper prints.
