@@ -61,7 +61,7 @@ func ptyMaster(file *os.File) (*os.File, error) {
 	if file == nil {
 		return nil, errors.New("no descriptor came")
 	}
-	defer file.Close()
+	defer discardFile(file)
 	err := withFD(file, func(fd int) error {
 		_, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 		return err

@@ -29,7 +29,7 @@ type Client struct {
 // announced it, and is attach's to close; nonce is what was given to the
 // process.
 func attach(far *os.File, nonce string) (*Client, error) {
-	defer far.Close()
+	defer discardFile(far)
 	if err := checkSocket(far, farEnd()); err != nil {
 		return nil, fmt.Errorf("the helper announced something else than its socket: %w", err)
 	}

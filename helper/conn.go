@@ -16,7 +16,8 @@ import (
 // many. So each call here says for itself that it does not wait.
 type conn struct {
 	net.Conn
-	raw syscall.RawConn
+	raw    syscall.RawConn
+	rights []byte // room for descriptors, where it is a unix socket
 }
 
 // newConn takes the file over.
@@ -24,20 +25,24 @@ func newConn(file *os.File, network string) (net.Conn, error) {
 	if file == nil {
 		return nil, errors.New("no descriptor came")
 	}
-	defer file.Close()
 	if err := checkSocket(file, connected(network)); err != nil {
+		discardFile(file)
 		return nil, err
 	}
+	defer file.Close() // of which known has a copy
 	known, err := net.FileConn(file)
 	if err != nil {
 		return nil, err
 	}
 	raw, err := known.(syscall.Conn).SyscallConn()
 	if err != nil {
-		known.Close()
 		return nil, err
 	}
-	return conn{known, raw}, nil
+	c := conn{Conn: known, raw: raw}
+	if network == "unix" {
+		c.rights = make([]byte, unix.CmsgSpace(maxRights*4))
+	}
+	return c, nil
 }
 
 func (c conn) Read(p []byte) (n int, err error) {
@@ -45,7 +50,7 @@ func (c conn) Read(p []byte) (n int, err error) {
 	err = c.raw.Read(func(fd uintptr) bool {
 		failed = unix.EINTR
 		for failed == unix.EINTR {
-			n, _, failed = unix.Recvfrom(int(fd), p, unix.MSG_DONTWAIT)
+			n, failed = c.receive(int(fd), p)
 		}
 		return failed != unix.EAGAIN
 	})
@@ -58,6 +63,20 @@ func (c conn) Read(p []byte) (n int, err error) {
 		return 0, io.EOF
 	}
 	return n, nil
+}
+
+// receive takes out of a unix socket what descriptors come along: nobody here
+// wants them, and the kernel would wait where it drops them.
+func (c conn) receive(fd int, p []byte) (n int, err error) {
+	if c.rights == nil {
+		n, _, err = unix.Recvfrom(fd, p, unix.MSG_DONTWAIT)
+		return n, err
+	}
+	n, nRights, _, _, err := unix.Recvmsg(fd, p, c.rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	if err == nil {
+		discardAll(descriptors(c.rights[:nRights]))
+	}
+	return n, err
 }
 
 func (c conn) Write(p []byte) (written int, err error) {
@@ -84,10 +103,7 @@ func (c conn) CloseWrite() error {
 	return c.Conn.(interface{ CloseWrite() error }).CloseWrite()
 }
 
-// Close takes back what could have it wait for the other end (SO_LINGER).
 func (c conn) Close() error {
-	c.raw.Control(func(fd uintptr) {
-		unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
-	})
+	c.raw.Control(func(fd uintptr) { calm(int(fd)) })
 	return c.Conn.Close()
 }

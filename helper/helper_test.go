@@ -2,6 +2,7 @@ package helper
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -514,6 +515,94 @@ func TestASharedConnectionCannotHoldAThread(t *testing.T) {
 	peer.Close()
 }
 
+// lingering is a connection whose close waits for a minute, if it is the last:
+// nobody takes what it has sent.
+func lingering(t *testing.T) int {
+	t.Helper()
+	file, _ := tcpPair(t)
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	unix.SetNonblock(fd, true)
+	for err == nil {
+		_, err = unix.Write(fd, make([]byte, 1<<20))
+	}
+	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 60})
+	return fd
+}
+
+// inAQueue is one end of two unix sockets, in whose queue the descriptor lies.
+func inAQueue(t *testing.T, fd int) int {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(fd), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(fd)
+	unix.Close(pair[0])
+	return pair[1]
+}
+
+// A container that hands out what takes long to close could have the gateway
+// spend its threads on that.
+func TestNothingOfAContainersTakesLongToClose(t *testing.T) {
+	began := time.Now()
+	if _, err := newConn(os.NewFile(uintptr(lingering(t)), ""), "unix"); err == nil {
+		t.Error("tcp for a unix socket was taken")
+	}
+	unread, err := newConn(os.NewFile(uintptr(inAQueue(t, lingering(t))), ""), "unix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unread.Close()
+	read, err := newConn(os.NewFile(uintptr(inAQueue(t, lingering(t))), ""), "unix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(read); string(got) != "x" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	read.Close()
+	nested := packet{files: []*os.File{os.NewFile(uintptr(inAQueue(t, inAQueue(t, lingering(t)))), "")}}
+	nested.close()
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// A helper that is stopped takes no more messages: whoever sends one is told.
+func TestAHelperThatReadsNothingHoldsNobody(t *testing.T) {
+	ours, theirs, err := newPair(maxReply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	m := newMachine(ours)
+	defer m.Close()
+	failed := make(chan error, 8)
+	for range cap(failed) {
+		go func() {
+			_, err := m.Dial("unix", strings.Repeat("x", 100<<10))
+			failed <- err
+		}()
+	}
+	for range cap(failed) {
+		select {
+		case err := <-failed:
+			if err == nil {
+				t.Error("nobody dialled, and it worked")
+			}
+		case <-time.After(2 * sendTimeout):
+			t.Fatal("it waits for ever")
+		}
+	}
+}
+
 func TestAConnectionGoesBothWaysToItsEnd(t *testing.T) {
 	file, peer := tcpPair(t)
 	dup, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
@@ -546,6 +635,44 @@ func TestWhatAHelperSaysIsPrintable(t *testing.T) {
 	}
 }
 
+func frame(kind byte, flags uint16, body string) string {
+	header := binary.BigEndian.AppendUint16([]byte{0, kind}, flags)
+	header = binary.BigEndian.AppendUint32(header, 1)
+	return string(binary.BigEndian.AppendUint32(header, uint32(len(body)))) + body
+}
+
+// A container that asks for signs of life without end, or opens streams that
+// nobody wants, has each cost the gateway something.
+func TestAContainerCannotFloodItsStreams(t *testing.T) {
+	data, ping := frame(0, 0, strings.Repeat(frame(0, flagSYN, ""), 10)), frame(framePing, flagSYN, "")
+	for name, c := range map[string]struct {
+		sent string
+		want error
+	}{
+		"data":                {strings.Repeat(data, 100), nil},
+		"answers":             {strings.Repeat(frame(framePing, 2, ""), 100), nil},
+		"a ping now and then": {strings.Repeat(data+ping, maxPings), nil},
+		"pings without end":   {strings.Repeat(data+ping, maxPings+1), errPings},
+		"a stream":            {data + frame(1, flagSYN, ""), errOpens},
+		"a stream with data":  {data + frame(0, flagSYN, "x"), errOpens},
+	} {
+		for _, size := range []int{1, 7, 1 << 20} {
+			got, err := io.ReadAll(&frames{Reader: &slowReader{strings.NewReader(c.sent), size}})
+			if !errors.Is(err, c.want) || c.want == nil && string(got) != c.sent {
+				t.Errorf("%s: %d of %d bytes, %v", name, len(got), len(c.sent), err)
+			}
+		}
+	}
+}
+
+// slowReader reads so many bytes at a time.
+type slowReader struct {
+	io.Reader
+	size int
+}
+
+func (r *slowReader) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), r.size)]) }
+
 // Whatever a container sends, the gateway goes on.
 func FuzzMessagesFromAContainer(f *testing.F) {
 	for _, seed := range [][]byte{
@@ -570,6 +697,7 @@ func FuzzMessagesFromAContainer(f *testing.F) {
 		}
 		parseAnnouncement(string(message))
 		readVisit(bytes.NewReader(message))
+		(&frames{}).follow(message)
 	})
 }
 
@@ -591,7 +719,7 @@ func FuzzMessagesToAHelper(f *testing.F) {
 			}
 			return // it would run
 		}
-		s := &server{processes: map[uint32]*session.Process{}, listeners: map[uint32]net.Listener{}}
+		s := &server{processes: map[uint32]*session.Process{}, listeners: map[uint32]net.Listener{}, released: map[uint32]bool{}}
 		if p.kind == typeSignal || p.kind == typeRelease {
 			s.answer(p)
 		}

@@ -47,13 +47,13 @@ func (l *listener) deliver(file *os.File) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		file.Close()
+		discardFile(file)
 		return
 	}
 	select {
 	case l.arrived <- file:
 	default: // more than anybody takes
-		file.Close()
+		discardFile(file)
 	}
 }
 
@@ -89,7 +89,7 @@ func (l *listener) end() bool {
 	l.closed = true
 	close(l.arrived)
 	for file := range l.arrived {
-		file.Close()
+		discardFile(file)
 	}
 	return true
 }

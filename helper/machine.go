@@ -228,7 +228,7 @@ func (m *machine) arrived(id uint32, file *os.File) {
 	listener := m.listeners[id]
 	m.mu.Unlock()
 	if listener == nil {
-		file.Close()
+		discardFile(file)
 		return
 	}
 	listener.deliver(file)
@@ -250,7 +250,7 @@ func (m *machine) exited(message exitedMessage) {
 
 func (a answer) close() {
 	if a.file != nil {
-		a.file.Close()
+		discardFile(a.file)
 	}
 }
 

@@ -72,7 +72,7 @@ func meetStarted(started Started, nonce string, arrived <-chan *socket) (*Client
 	if _, err := io.WriteString(started.In, askStreams); err != nil {
 		return nil, err
 	}
-	return newStreams(streams{out, started.In, started.Close}, said.HostKey, cannot)
+	return newStreams(streams{&frames{Reader: out}, started.In, started.Close}, said.HostKey, cannot)
 }
 
 // announced is the first line that a helper prints.
@@ -155,7 +155,7 @@ func (a announced) take(pid func() (int, error)) (*os.File, error) {
 	}
 	file := os.NewFile(uintptr(taken), "helper")
 	if inode, err := inodeOf(taken); err != nil || inode != a.Inode {
-		file.Close()
+		discardFile(file)
 		return nil, fmt.Errorf("process %d here is another one than the engine's", process)
 	}
 	return file, nil

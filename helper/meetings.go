@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -54,14 +56,14 @@ func NewMeetings(dir string) (*Meetings, error) {
 	return m, nil
 }
 
-// Meets says whether a gateway still listens on a socket that NewMeetings made.
-func Meets(path string) bool {
+// IsDeserted says whether nobody listens any more on a socket that NewMeetings
+// made.
+func IsDeserted(path string) bool {
 	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Net: "unixpacket", Name: path})
-	if err != nil {
-		return false
+	if err == nil {
+		conn.Close()
 	}
-	conn.Close()
-	return true
+	return errors.Is(err, unix.ECONNREFUSED)
 }
 
 // Name is the socket's, in its directory.
@@ -84,16 +86,16 @@ func (m *Meetings) accept() {
 		case m.callers <- struct{}{}:
 			go m.receive(conn)
 		default:
-			conn.Close()
+			(&socket{conn: conn}).Close()
 		}
 	}
 }
 
 // receive hands a caller to whoever expects it.
 func (m *Meetings) receive(conn *net.UnixConn) {
-	defer func() { <-m.callers }()
 	control := &socket{conn: conn, buf: make([]byte, maxReply)}
 	hello, err := control.receiveHello()
+	<-m.callers
 	if err != nil {
 		control.Close()
 		return

@@ -10,7 +10,7 @@ import (
 )
 
 // Version is of the messages below; both sides must speak the same.
-const Version = 2
+const Version = 3
 
 // Types of messages. A reply carries the id of what it replies to.
 const (

@@ -33,11 +33,17 @@ func Run(gatewaySocket string, removeSelf bool) error {
 	if err != nil {
 		return err
 	}
-	met, err := meet(in, os.Stdout, gatewaySocket)
+	out, err := session.Pollable(os.Stdout, "stdout")
+	if err != nil {
+		return err
+	}
+	met, err := meet(in, out, gatewaySocket)
 	if err != nil {
 		return err
 	}
 	if met.control != nil {
+		in.Close()
+		out.Close()
 		if err := leaveStreams(); err != nil {
 			return err
 		}
@@ -157,7 +163,7 @@ func (m met) answer(machine session.Machine) {
 }
 
 // meet is the helper's side of the meeting; see the package comment.
-func meet(stdin io.ReadCloser, out io.Writer, gatewaySocket string) (met, error) {
+func meet(stdin io.ReadCloser, out io.WriteCloser, gatewaySocket string) (met, error) {
 	in := bufio.NewReader(stdin)
 	nonce, err := in.ReadString('\n')
 	if err != nil {
@@ -168,7 +174,11 @@ func meet(stdin io.ReadCloser, out io.Writer, gatewaySocket string) (met, error)
 		_, err := fmt.Fprintf(out, "%s %s\n", announcement, came)
 		return met{control: control}, err
 	}
-	return announce(streams{in, out, func() { stdin.Close() }}, hello)
+	closeBoth := func() {
+		stdin.Close()
+		out.Close()
+	}
+	return announce(streams{in, out, closeBoth}, hello)
 }
 
 // come goes to the gateway's socket. Where nobody says welcome, as when others

@@ -18,6 +18,7 @@ type server struct {
 	mu        sync.Mutex
 	processes map[uint32]*session.Process
 	listeners map[uint32]net.Listener
+	released  map[uint32]bool
 	closed    bool
 }
 
@@ -34,6 +35,7 @@ func serve(file *os.File, machine session.Machine) {
 		machine:   machine,
 		processes: map[uint32]*session.Process{},
 		listeners: map[uint32]net.Listener{},
+		released:  map[uint32]bool{},
 	}
 	defer s.close()
 	for {
@@ -161,7 +163,9 @@ func (s *server) release(id uint32) {
 	if listener := s.listeners[id]; listener != nil {
 		delete(s.listeners, id)
 		listener.Close()
+		return
 	}
+	s.released[id] = true // before it is there
 }
 
 func (s *server) fail(id uint32, err error) {
@@ -178,7 +182,8 @@ func (s *server) keepProcess(id uint32, process *session.Process) {
 func (s *server) keepListener(id uint32, listener net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || s.released[id] {
+		delete(s.released, id)
 		return false
 	}
 	s.listeners[id] = listener

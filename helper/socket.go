@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,6 +19,10 @@ const (
 
 	// maxReply is the largest message from a helper.
 	maxReply = 8 << 10
+
+	// sendTimeout is how long a message may wait for the other side to take
+	// those before it.
+	sendTimeout = 10 * time.Second
 
 	// maxFiles is how many descriptors one message may carry.
 	maxFiles = 3
@@ -38,7 +43,7 @@ type packet struct {
 
 func (p packet) close() {
 	for _, file := range p.files {
-		file.Close()
+		discardFile(file)
 	}
 }
 
@@ -72,9 +77,16 @@ func newSocket(file *os.File, maxReceived int) (*socket, error) {
 	return &socket{conn: unixConn, buf: make([]byte, maxReceived)}, nil
 }
 
-func (s *socket) Close() error { return s.conn.Close() }
+func (s *socket) Close() error {
+	withFD(s.conn, func(fd int) error {
+		calm(fd)
+		return nil
+	})
+	return s.conn.Close()
+}
 
-// send sends one message with descriptors, which stay the caller's.
+// send sends one message with descriptors, which stay the caller's. A side that
+// takes none for a while is given up.
 func (s *socket) send(kind byte, message any, fds ...int) error {
 	body := marshal(kind, message)
 	if len(body) > maxRequest {
@@ -84,44 +96,33 @@ func (s *socket) send(kind byte, message any, fds ...int) error {
 	if len(fds) > 0 {
 		rights = unix.UnixRights(fds...)
 	}
+	s.conn.SetWriteDeadline(time.Now().Add(sendTimeout))
 	_, _, err := s.conn.WriteMsgUnix(body, rights, nil)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		s.Close()
+	}
 	return err
 }
 
 // receive reads one message. Its descriptors are the caller's, and close on exec.
 func (s *socket) receive() (packet, error) {
-	rights := make([]byte, unix.CmsgSpace(maxFiles*4))
+	rights := make([]byte, unix.CmsgSpace(maxRights*4))
 	n, nRights, flags, _, err := s.conn.ReadMsgUnix(s.buf, rights)
 	if err != nil {
 		return packet{}, err
 	}
-	p := packet{files: files(rights[:nRights])}
+	p := packet{}
+	for _, fd := range descriptors(rights[:nRights]) {
+		p.files = append(p.files, os.NewFile(uintptr(fd), "received"))
+	}
 	if n == 0 {
 		p.close()
 		return packet{}, io.EOF
 	}
-	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 || len(p.files) > maxFiles {
 		p.close()
 		return packet{}, errors.New("a message too large")
 	}
 	p.kind, p.body = s.buf[0], s.buf[1:n]
 	return p, nil
-}
-
-func files(rights []byte) []*os.File {
-	messages, err := unix.ParseSocketControlMessage(rights)
-	if err != nil {
-		return nil
-	}
-	var files []*os.File
-	for _, message := range messages {
-		fds, err := unix.ParseUnixRights(&message)
-		if err != nil {
-			continue
-		}
-		for _, fd := range fds {
-			files = append(files, os.NewFile(uintptr(fd), "received"))
-		}
-	}
-	return files
 }

@@ -57,7 +57,7 @@ func (d *Directory) RemoveOldHelpers() error {
 	}
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
-		if path == d.self.path || entry.Type() == fs.ModeSocket && helper.Meets(path) {
+		if path == d.self.path || entry.Type() == fs.ModeSocket && !helper.IsDeserted(path) {
 			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -75,7 +75,23 @@ func (d *Directory) startHelper(ctx context.Context, found container.InspectResp
 	if err != nil {
 		return nil, err
 	}
-	return d.execHelper(ctx, found, account, written, "helper", "run", "--remove-self")
+	started, err := d.execHelper(ctx, found, account, written, "helper", "run", "--remove-self")
+	if err != nil {
+		d.removeWritten(ctx, found, account, written)
+	}
+	return started, err
+}
+
+// removeWritten removes what a helper that did not start could not remove.
+func (d *Directory) removeWritten(ctx context.Context, in container.InspectResponse, account, written string) {
+	dir := path.Dir(written)
+	if !strings.HasPrefix(path.Base(dir), ".berth-") {
+		return
+	}
+	if exec, err := d.exec(ctx, in, account, "rm", "-rf", dir); err == nil {
+		io.Copy(io.Discard, exec.out) // until it has ended
+		exec.close()
+	}
 }
 
 func mounted(mounts []container.MountPoint) bool {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"berth/helper"
@@ -75,7 +76,7 @@ func (h *helpers) tryOpen(ctx context.Context, key helperKey, env []string, star
 	if opened.Machine != nil {
 		opened.Machine = &usedMachine{opened.Machine, unuse}
 	} else {
-		opened.Server = &usedServer{opened.Server, unuse}
+		opened.Server = &usedServer{Conn: opened.Server, unuse: unuse}
 	}
 	return opened, nil
 }
@@ -92,14 +93,25 @@ func (m *usedMachine) Close() error {
 	return err
 }
 
-// usedServer keeps its helper from leaving.
+// usedServer keeps its helper from leaving. Its Close ends a Read, too, which a
+// stream's own leaves to the other end.
 type usedServer struct {
 	net.Conn
-	unuse func()
+	unuse  func()
+	closed atomic.Bool
+}
+
+func (s *usedServer) Read(p []byte) (int, error) {
+	if s.closed.Load() {
+		return 0, net.ErrClosed
+	}
+	return s.Conn.Read(p)
 }
 
 func (s *usedServer) Close() error {
+	s.closed.Store(true)
 	err := s.Conn.Close()
+	s.Conn.SetReadDeadline(time.Now())
 	s.unuse()
 	return err
 }

@@ -25,11 +25,10 @@ func (c *children) startProcess(path string, argv []string, attr *os.ProcAttr) (
 	go func() {
 		defer close(exit)
 		awaitExit(pidfd)
-		status, ok := child.reap()
-		c.reaped(started.Pid)
-		if ok {
+		if status, ok := child.reap(); ok {
 			exit <- exitOf(status)
 		}
+		c.reaped(started.Pid) // may wait for a start
 	}()
 	return &Process{Exit: exit, Signal: child.signal}, nil
 }

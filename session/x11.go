@@ -49,13 +49,14 @@ func (s *session) requestX11(payload []byte) bool {
 	return true
 }
 
-// env is what tells programs of the display.
+// env is what tells programs of the display. It says no name, which could mean
+// ::1 as well, where somebody else may listen.
 func (x *x11) env() []string {
 	if x == nil {
 		return nil
 	}
 	display, authority, _ := strings.Cut(x.listener.Addr().String(), " ")
-	return []string{fmt.Sprintf("DISPLAY=localhost:%s.%d", display, x.screen), "XAUTHORITY=" + authority}
+	return []string{fmt.Sprintf("DISPLAY=127.0.0.1:%s.%d", display, x.screen), "XAUTHORITY=" + authority}
 }
 
 func (x *x11) close() {

@@ -67,12 +67,13 @@ func serve(ctx context.Context, config Config, drain time.Duration, log *slog.Lo
 	if err != nil {
 		return err
 	}
+	listener, err := net.Listen("tcp", config.Listen)
+	if err != nil { // another gateway may be there, whose helpers are to stay
+		directory.Close()
+		return fmt.Errorf("cannot listen on %s: %w", config.Listen, cause(err))
+	}
 	if err := directory.RemoveOldHelpers(); err != nil {
 		log.Warn("old helpers not removed", "err", err)
-	}
-	listener, err := net.Listen("tcp", config.Listen)
-	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w", config.Listen, cause(err))
 	}
 	server := &gateway.Server{
 		HostKey: st.HostKey(),
