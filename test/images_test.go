@@ -43,7 +43,7 @@ func imageCases() []imageCase {
 			script: withAgent + `ssh -A h 'test -S $SSH_AUTH_SOCK && echo socket'`, want: result{stdout: "socket\n"}},
 		{name: "read-only, X11", run: []string{"--read-only"}, mounted: true, account: "root",
 			script: `DISPLAY=:77 ssh -Y h 'echo $DISPLAY; stat -c %a $XAUTHORITY; [ -s $XAUTHORITY ] && echo filled'`,
-			want:   result{stdout: "localhost:10.0\n600\nfilled\n"}},
+			want:   result{stdout: "127.0.0.1:10.0\n600\nfilled\n"}},
 		{name: "read-only and no mount", run: []string{"--read-only"}, account: "root", script: `ssh h true`,
 			want: refused("cannot be entered as root: no directory to put an executable file in")},
 		{name: "noexec tmp", run: []string{"--tmpfs", "/tmp:noexec"}, account: "4321", script: `ssh h 'id -u'`, want: result{stdout: "4321\n"}},
