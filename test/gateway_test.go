@@ -52,6 +52,9 @@ func startGatewayBy(t *testing.T, dir, config string, by runner) *gateway {
 	if g.address == "" {
 		t.Fatalf("the gateway did not start:\n%s", g.log(t))
 	}
+	_, port, _ := net.SplitHostPort(g.address)
+	hostKey := publicKey(t, filepath.Join(stateOf(dir), "ssh_host_ed25519_key"))
+	write(t, g.knownHosts(), 0o600, fmt.Sprintf("[127.0.0.1]:%s %s\n", port, hostKey))
 	return g
 }
 
@@ -60,17 +63,10 @@ func stateOf(dir string) string { return filepath.Join(dir, "state") }
 // target is a door of this gateway.
 func (g *gateway) target(t *testing.T, name, login, key string) target {
 	t.Helper()
-	return newTarget(t, g.dir, name, door{g.address, login, key, g.knownHosts(t)})
+	return newTarget(t, g.dir, name, door{g.address, login, key, g.knownHosts()})
 }
 
-func (g *gateway) knownHosts(t *testing.T) string {
-	t.Helper()
-	_, port, _ := net.SplitHostPort(g.address)
-	path := filepath.Join(g.dir, "gateway.known_hosts")
-	hostKey := publicKey(t, filepath.Join(stateOf(g.dir), "ssh_host_ed25519_key"))
-	write(t, path, 0o600, fmt.Sprintf("[127.0.0.1]:%s %s\n", port, hostKey))
-	return path
-}
+func (g *gateway) knownHosts() string { return filepath.Join(g.dir, "gateway.known_hosts") }
 
 func (g *gateway) log(t *testing.T) string {
 	t.Helper()

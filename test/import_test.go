@@ -71,7 +71,7 @@ func (g *gateway) byPassword(t *testing.T, login, password, command string) *exe
 	host, port, _ := strings.Cut(g.address, ":")
 	asked := filepath.Join(t.TempDir(), "askpass")
 	write(t, asked, 0o700, "#!/bin/sh\necho '"+password+"'\n")
-	ssh := exec.Command("ssh", "-F", "none", "-p", port, "-l", login, "-o", "UserKnownHostsFile="+g.knownHosts(t),
+	ssh := exec.Command("ssh", "-F", "none", "-p", port, "-l", login, "-o", "UserKnownHostsFile="+g.knownHosts(),
 		"-o", "PreferredAuthentications=password", "-o", "NumberOfPasswordPrompts=1", host, command)
 	ssh.Env = append(os.Environ(), "SSH_ASKPASS="+asked, "SSH_ASKPASS_REQUIRE=force", "DISPLAY=none")
 	return ssh

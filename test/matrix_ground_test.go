@@ -39,8 +39,8 @@ func startMatrix(t *testing.T) matrix {
 	}
 	g := startGateway(t, c.dir, c.matrixConfig(t, public))
 	targets := []matrixTarget{
-		newMatrixTarget(t, c.dir, "relay", door{g.address, "dev+" + c.host, c.key, g.knownHosts(t)}),
-		newMatrixTarget(t, c.dir, "exec", door{g.address, "dev+lab", c.key, g.knownHosts(t)}),
+		newMatrixTarget(t, c.dir, "relay", door{g.address, "dev+" + c.host, c.key, g.knownHosts()}),
+		newMatrixTarget(t, c.dir, "exec", door{g.address, "dev+lab", c.key, g.knownHosts()}),
 	}
 	if everything() { // what the gateway's doors are held to
 		targets = append(targets, newMatrixTarget(t, c.dir, "sshd", c.openSshd(t, public)))
