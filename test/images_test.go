@@ -166,7 +166,11 @@ func (g imagesGround) start(t *testing.T, host, image string, mounted bool, args
 func (g imagesGround) try(t *testing.T, i int, c imageCase) {
 	host := caseHost(fmt.Sprint(i))
 	name, to := g.start(t, host, c.image, c.mounted, c.run...)
-	got := to.run(t, c.script, "CONTAINER="+name, "ECHO="+g.echo)
+	var got result
+	await(t, "the engine to tell the gateway of the container", func() bool {
+		got = to.run(t, c.script, "CONTAINER="+name, "ECHO="+g.echo)
+		return !strings.Contains(got.stderr, "no container carries its label")
+	})
 	got.stderr = strings.NewReplacer(host, "HOST", name, "CONTAINER").Replace(got.stderr)
 	check(t, c.script, got, c.want)
 }
