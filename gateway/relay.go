@@ -34,7 +34,7 @@ type end struct {
 type joined struct {
 	client, host end
 	tasks        *session.Tasks
-	channels     sync.WaitGroup
+	channels     session.Count
 	open         atomic.Int32  // channels; what each holds is bounded, so that what all hold is
 	person       string        // whom the host's sessions are told they run for
 	lost         string        // what to tell a session when the host is gone
@@ -81,7 +81,7 @@ func relay(client, host end, tasks *session.Tasks, person, lost string) {
 func (j *joined) start(channel ssh.NewChannel, serve func(ssh.NewChannel)) {
 	j.channels.Add(1)
 	j.tasks.Go(func() {
-		defer j.channels.Done()
+		defer j.channels.Add(-1)
 		defer j.open.Add(-1)
 		if j.open.Add(1) > session.MaxChannels {
 			channel.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d channels", session.MaxChannels))

@@ -289,7 +289,7 @@ func (d *Directory) Lookup(ctx context.Context, name string) (Host, error) {
 	case len(claims) == 0 && d.wasLeft(name):
 		return Host{}, soon(unreachable(name, "is gone: its container was removed a moment ago", nil), comingBack)
 	case len(claims) == 0:
-		return Host{}, unreachable(name, "does not exist: no container carries its label", nil)
+		return Host{}, soon(unreachable(name, "does not exist: no container carries its label", nil), justMade)
 	case len(claims) > 1 && claims[1].running:
 		names := fmt.Sprintf("%s and %s", claims[0].name, claims[1].name)
 		return Host{}, unreachable(name, "is ambiguous: containers "+names+" both carry its label", nil)

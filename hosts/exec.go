@@ -42,11 +42,13 @@ func (d *Directory) openExec(ctx context.Context, host Host, account string, env
 	case err == nil:
 		return Route{Sshd: &Sshd{Conn: opened.Server, Host: host.Name, HostKeys: []ssh.PublicKey{opened.HostKey}, IsOpen: true, Patience: brief}}, nil
 	}
-	if _, gone := d.running(ctx, host); gone != nil { // meanwhile
+	now, gone := d.running(ctx, host)
+	switch {
+	case gone != nil: // meanwhile
 		return Route{}, gone
-	}
-	if errors.Is(err, errSilent) { // the engine may not have noticed yet
-		return Route{}, soon(unreachable(host.Name, "ends whatever is started in it: see docker logs "+found.Name[1:], err), patience(found))
+	case errors.Is(err, errSilent) || now.RestartCount > 0 && isRecent(now.State.StartedAt): // or about to
+		why := fmt.Sprintf("cannot be entered%s, as it ends or restarts: %v; see docker logs %s", as(account), err, now.Name[1:])
+		return Route{}, soon(unreachable(host.Name, why, err), patience(now))
 	}
 	return Route{}, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
 }

@@ -37,6 +37,9 @@ const comingBack = 20 * time.Second
 // A host that runs may still be about to stop or to start over.
 const brief = 3 * time.Second
 
+// Of a container that was made just now the engine may still be about to tell.
+const justMade = time.Second / 2
+
 // soon marks an error as worth trying again for so long.
 func soon(err error, patience time.Duration) error {
 	var u *Unreachable

@@ -65,4 +65,9 @@ set --
 if /usr/sbin/sshd -t -o PerSourcePenalties=no 2>/dev/null; then
     set -- -o PerSourcePenalties=no
 fi
+# Engines give containers no IPv6 unless asked to, and then sshd finds no port
+# for X11: it wants one of each family that it listens on.
+if [ "$(cat /proc/sys/net/ipv6/conf/lo/disable_ipv6 2>/dev/null)" != 0 ]; then
+    set -- "$@" -o AddressFamily=inet
+fi
 exec /usr/sbin/sshd -D -e "$@"

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
@@ -52,7 +51,7 @@ func Serve(ctx context.Context, conn Conn, machine Machine, options Options) {
 	for channel := range conn.Channels {
 		s.serving.Add(1)
 		s.tasks.Go(func() {
-			defer s.serving.Done()
+			defer s.serving.Add(-1)
 			s.open(channel)
 		})
 	}
@@ -71,7 +70,7 @@ type server struct {
 	forwards *forwards
 	agent    agent
 
-	serving  sync.WaitGroup // channels
+	serving  Count // channels
 	channels atomic.Int32
 	sessions atomic.Int32
 }

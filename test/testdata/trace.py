@@ -80,7 +80,7 @@ def pipelined(transport):
     request(channel, "env", "LC_OTHER", "y")
     for _ in range(5):
         request(channel, winadj)
-    request(channel, "exec", "cat; echo $LC_BERTH$LC_OTHER")
+    request(channel, "exec", "cat; echo $LC_BERTH$LC_OTHER; sleep 1")
     request(channel, winadj)
     request(channel, "exec", "echo a second command")
     channel.sendall(b"early ")
