@@ -1,7 +1,6 @@
 package session
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -123,7 +122,11 @@ func (s *session) start(kind, line string) bool {
 	if kind == Subsystem {
 		return false
 	}
-	fmt.Fprintf(s.channel.Stderr(), "%v%s", err, s.newline())
+	why := s.lost()
+	if why == "" {
+		why = err.Error() + s.newline()
+	}
+	io.WriteString(s.channel.Stderr(), why)
 	s.process = neverStarted()
 	return true
 }
