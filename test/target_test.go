@@ -87,8 +87,11 @@ func (to target) runIn(t *testing.T, dir, script string, env ...string) result {
 	command.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
 	timeout := time.AfterFunc(scriptLimit(), func() { syscall.Kill(-command.Process.Pid, syscall.SIGKILL) })
-	err := command.Run()
+	err := command.Wait()
 	if exited := (*exec.ExitError)(nil); !timeout.Stop() || err != nil && !errors.As(err, &exited) {
 		t.Fatalf("%v\nscript: %s\nstdout: %s\nstderr: %s", err, script, brief(stdout.String()), brief(stderr.String()))
 	}

@@ -95,11 +95,12 @@ def forwarded(transport):
         record_before(transport, name)
     for _ in range(10):
         channel = transport.open_session()
-        request(channel, "exec", "exec bash -c 'for i in {1..2000}; do (exec 3<>/dev/tcp/127.0.0.1/%s) && break; done 2>/dev/null'" % env["FAR_PORT"], reply=False)
+        request(channel, "exec", "exec timeout 20 bash -c 'until (exec 3<>/dev/tcp/127.0.0.1/%s); do :; done 2>/dev/null'" % env["FAR_PORT"], reply=False)
         transport.global_request("tcpip-forward", ("127.0.0.1", int(env["FAR_PORT"])))
         closed.wait(30)
         closed.clear()
-        while "open" not in trace: # it may come after the end of who connects
+        deadline = time.time() + 20
+        while "open" not in trace and time.time() < deadline: # it may come after the end of who connects
             time.sleep(0.01)
         transport.global_request("cancel-tcpip-forward", ("127.0.0.1", int(env["FAR_PORT"])))
         print(" ".join(word for word in trace if word in ("yes", "no", "open")))
