@@ -104,6 +104,6 @@ func (c conn) CloseWrite() error {
 }
 
 func (c conn) Close() error {
-	c.raw.Control(func(fd uintptr) { calm(int(fd)) })
+	calmHolder(c.Conn)
 	return c.Conn.Close()
 }

@@ -47,11 +47,16 @@ func discardAll(fds []int) {
 }
 
 func discardFile(file *os.File) {
-	withFD(file, func(fd int) error {
+	calmHolder(file)
+	file.Close()
+}
+
+// calmHolder is calm for a file or a connection.
+func calmHolder(holder any) {
+	withFD(holder, func(fd int) error {
 		calm(fd)
 		return nil
 	})
-	file.Close()
 }
 
 // descriptors are those of a message.

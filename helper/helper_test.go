@@ -311,6 +311,16 @@ func TestClosingAMachineRemovesItsSockets(t *testing.T) {
 	})
 }
 
+// A helper that was paused reads a listen and its release at once, and may
+// come to the release first.
+func TestAListenerThatIsReleasedBeforeItIsThereIsNotKept(t *testing.T) {
+	s := &server{listeners: map[uint32]net.Listener{}, released: map[uint32]bool{}}
+	s.release(7)
+	if s.keepListener(7, nil) || !s.keepListener(8, nil) {
+		t.Error("the wrong one was kept")
+	}
+}
+
 func TestAHelperThatEndedIsNoticed(t *testing.T) {
 	ours, theirs, err := newPair(maxReply)
 	if err != nil {

@@ -78,10 +78,7 @@ func newSocket(file *os.File, maxReceived int) (*socket, error) {
 }
 
 func (s *socket) Close() error {
-	withFD(s.conn, func(fd int) error {
-		calm(fd)
-		return nil
-	})
+	calmHolder(s.conn)
 	return s.conn.Close()
 }
 

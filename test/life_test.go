@@ -38,6 +38,10 @@ func TestLife(t *testing.T) {
 		m := startMachine(t)
 		m.gateway.takesItsFiles(t, m.local, exists)
 	})
+	t.Run("second_gateway_leaves_the_first_its_helper", func(t *testing.T) {
+		m := startMachine(t)
+		m.gateway.outlivesASecond(t)
+	})
 	t.Run("killed_gateway_leaves_nothing_behind", func(t *testing.T) {
 		m := startMachine(t)
 		m.gateway.diesWithItsSessions(t, m.local, func() []int { return helpers(t, program("gateway")) })
@@ -49,6 +53,28 @@ func TestLife(t *testing.T) {
 		m := startMachine(t)
 		m.gateway.leavesNothing(t, m.doors(), least, program("gateway"))
 	})
+}
+
+// outlivesASecond starts another version of the gateway at the same address: it
+// must go, and leave what containers run of the first.
+func (g *gateway) outlivesASecond(t *testing.T) {
+	another := filepath.Join(t.TempDir(), "gateway")
+	must(t, exec.Command("sh", "-c", `cp "$0" "$1" && echo >>"$1"`, program("gateway"), another))
+	config := filepath.Join(t.TempDir(), "gateway.yaml")
+	own := read(t, filepath.Join(g.dir, "gateway.yaml"))
+	write(t, config, 0o600, strings.Replace(own, "listen: 127.0.0.1:0", "listen: "+g.address, 1))
+	out, err := exec.Command(another, "serve", "--config", config).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "cannot listen on "+g.address) {
+		t.Fatalf("%v: %s", err, out)
+	}
+	sockets, err := filepath.Glob(filepath.Join(stateOf(g.dir), "helper", "gateway-*.sock"))
+	if err != nil || len(sockets) != 1 {
+		t.Errorf("sockets %q, %v: want the first gateway's", sockets, err)
+	}
+	hash := strings.Fields(must(t, exec.Command("sha256sum", program("gateway"))))[0]
+	if !exists(filepath.Join(stateOf(g.dir), "helper", hash)) {
+		t.Error("the first gateway's helper is gone")
+	}
 }
 
 // finishes tells the gateway to stop while a command runs, which must go on to
