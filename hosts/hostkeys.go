@@ -1,7 +1,6 @@
 package hosts
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,7 +8,7 @@ import (
 
 	"berth/state"
 
-	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 	"golang.org/x/crypto/ssh"
 )
@@ -20,12 +19,12 @@ const maxHostKeys = 64 << 10
 // hostKeys are the keys pinned to a container, read from the container itself
 // through the engine when it is first entered. What the network answers is
 // never believed.
-func (d *Directory) hostKeys(ctx context.Context, host Host) ([]ssh.PublicKey, error) {
+func (d *Directory) hostKeys(ctx context.Context, host Host, in container.InspectResponse) ([]ssh.PublicKey, error) {
 	pinned, err := d.state.PinnedHostKeys(host.Container)
 	if err != nil || len(pinned) > 0 {
 		return pinned, wrapPin(host, err)
 	}
-	text, err := d.output(ctx, host.Container, "sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")
+	text, err := d.output(ctx, in, "sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")
 	if err != nil {
 		return nil, unreachable(host.Name, "keeps its ssh host keys to itself: /etc/ssh/ssh_host_*_key.pub cannot be read in it", err)
 	}
@@ -51,27 +50,20 @@ func wrapPin(host Host, err error) error {
 }
 
 // output runs a fixed command as the container's root and returns what it prints.
-func (d *Directory) output(ctx context.Context, id string, command ...string) ([]byte, error) {
+func (d *Directory) output(ctx context.Context, in container.InspectResponse, command ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	created, err := d.engine.ExecCreate(ctx, id, client.ExecCreateOptions{
-		User: "0", Cmd: command, AttachStdout: true, AttachStderr: true, WorkingDir: "/",
-	})
+	exec, err := d.exec(ctx, in, "0", command...)
 	if err != nil {
 		return nil, err
 	}
-	attached, err := d.engine.ExecAttach(ctx, created.ID, client.ExecAttachOptions{})
+	defer exec.close()
+	exec.closeIn()
+	out, err := io.ReadAll(io.LimitReader(exec.out, maxHostKeys))
 	if err != nil {
 		return nil, err
 	}
-	defer attached.Close()
-	stop := context.AfterFunc(ctx, attached.Close)
-	defer stop()
-	var out bytes.Buffer
-	if _, err := stdcopy.StdCopy(&out, io.Discard, io.LimitReader(attached.Reader, maxHostKeys)); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), d.exitZero(ctx, created.ID)
+	return out, d.exitZero(ctx, exec.id)
 }
 
 // exitZero waits for the engine to know that an exec has ended, which it may

@@ -79,7 +79,7 @@ func (d *Directory) openContainerSshd(ctx context.Context, host Host) (*Sshd, er
 	if !ok {
 		return nil, unreachable(host.Name, "has no address on a network of this machine: route exec would need none", nil)
 	}
-	keys, err := d.hostKeys(ctx, host)
+	keys, err := d.hostKeys(ctx, host, found)
 	if err != nil {
 		return nil, soon(err, patience(found))
 	}
