@@ -14,13 +14,16 @@ import (
 var arrows = map[string][]string{
 	"berth":               nil,
 	"berth/auth":          nil,
-	"berth/cmd/gateway":   {"berth/auth", "berth/configs", "berth/gateway", "berth/helper", "berth/hosts", "berth/session", "berth/state"},
-	"berth/cmd/provision": {"berth/auth", "berth/configs", "berth/hosts", "berth/image", "berth/state"},
+	"berth/box":           nil,
+	"berth/cmd/gateway":   {"berth/auth", "berth/configs", "berth/docker", "berth/gateway", "berth/helper", "berth/hosts", "berth/labels", "berth/session", "berth/state"},
+	"berth/cmd/provision": {"berth/auth", "berth/box", "berth/configs", "berth/docker", "berth/hosts", "berth/image", "berth/labels", "berth/state"},
 	"berth/configs":       nil,
-	"berth/gateway":       {"berth/auth", "berth/hosts", "berth/session", "berth/wire"},
+	"berth/docker":        nil,
+	"berth/gateway":       {"berth/auth", "berth/hosts", "berth/labels", "berth/session", "berth/wire"},
 	"berth/helper":        {"berth/session", "berth/wire"},
-	"berth/hosts":         {"berth/helper", "berth/session", "berth/state"},
+	"berth/hosts":         {"berth/docker", "berth/helper", "berth/labels", "berth/session", "berth/state"},
 	"berth/image":         nil,
+	"berth/labels":        nil,
 	"berth/session":       nil,
 	"berth/state":         nil,
 	"berth/test":          nil,
@@ -29,7 +32,7 @@ var arrows = map[string][]string{
 
 // dockerClients may import the Docker client: the side of the gateway that
 // does not parse the network, and provision, which is about Docker's objects.
-var dockerClients = []string{"berth/hosts", "berth/cmd/provision"}
+var dockerClients = []string{"berth/docker", "berth/hosts", "berth/cmd/provision"}
 
 type goPackage struct {
 	ImportPath string

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"berth/hosts"
+	"berth/labels"
 	"berth/session"
 	"berth/wire"
 
@@ -101,7 +101,7 @@ func (c *conn) be(ctx context.Context, client session.Conn, machine session.Mach
 
 // environment is what sshd says about a connection, and whose it is.
 func (c *conn) environment(person string) []string {
-	user := hosts.EnvUser + "=" + person
+	user := labels.EnvUser + "=" + person
 	remote, remotePort, err := net.SplitHostPort(c.wire.RemoteAddr().String())
 	if err != nil {
 		return []string{user}

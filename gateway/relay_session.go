@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"berth/hosts"
+	"berth/labels"
 	"berth/session"
 
 	"golang.org/x/crypto/ssh"
@@ -15,7 +15,7 @@ import (
 // the one closing order (see session.Output).
 func (j *joined) session(outer, inner channel) {
 	// Before any of the client's own.
-	inner.SendRequest("env", false, ssh.Marshal(session.EnvRequest{Name: hosts.EnvUser, Value: j.person}))
+	inner.SendRequest("env", false, ssh.Marshal(session.EnvRequest{Name: labels.EnvUser, Value: j.person}))
 	started, inputEnded := make(chan struct{}), make(chan struct{})
 	var newline atomic.Value
 	newline.Store("\n")
@@ -72,7 +72,7 @@ func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newli
 // setsUser: whom a session is for is the gateway's to say.
 func setsUser(request *ssh.Request) bool {
 	var env session.EnvRequest
-	return request.Type == "env" && ssh.Unmarshal(request.Payload, &env) == nil && env.Name == hosts.EnvUser
+	return request.Type == "env" && ssh.Unmarshal(request.Payload, &env) == nil && env.Name == labels.EnvUser
 }
 
 // lostText is what to say of a session whose end nobody told: that the host is

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"berth/helper"
+	"berth/labels"
 )
 
 // helperBinary is this program, which is the helper in another role, under a
@@ -26,7 +27,7 @@ const selfPath = "/proc/self/exe"
 // deliverToMounts puts this program into the directory that provision mounts
 // read-only into the containers it makes.
 func deliverToMounts(stateDir string) (helperBinary, error) {
-	dir := filepath.Join(stateDir, HelperDir)
+	dir := filepath.Join(stateDir, labels.HelperDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return helperBinary{}, fmt.Errorf("helper directory: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"berth/helper"
+	"berth/labels"
 	"berth/state"
 
 	"github.com/containerd/errdefs"
@@ -139,7 +140,7 @@ var errResync = errors.New("time to ask again")
 func (d *Directory) follow(ctx context.Context, answered func()) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, resyncEvery, errResync)
 	defer cancel()
-	filters := make(client.Filters).Add("type", "container").Add("label", LabelHost)
+	filters := make(client.Filters).Add("type", "container").Add("label", labels.Host)
 	stream := d.engine.Events(ctx, client.EventsListOptions{Filters: filters})
 	if err := d.sync(ctx); err != nil {
 		return err
@@ -164,7 +165,7 @@ func (d *Directory) sync(ctx context.Context) error {
 	defer cancel()
 	list, err := d.engine.ContainerList(ctx, client.ContainerListOptions{
 		All:     true,
-		Filters: make(client.Filters).Add("label", LabelHost),
+		Filters: make(client.Filters).Add("label", labels.Host),
 	})
 	if err != nil {
 		return err
@@ -183,17 +184,17 @@ func (d *Directory) sync(ctx context.Context) error {
 	return nil
 }
 
-func newLabelled(id, name string, labels map[string]string, running bool) labelled {
+func newLabelled(id, name string, on map[string]string, running bool) labelled {
 	l := labelled{
 		id:      id,
 		name:    strings.TrimPrefix(name, "/"),
-		host:    labels[LabelHost],
-		route:   labels[LabelRoute],
-		account: labels[LabelAccount],
+		host:    on[labels.Host],
+		route:   on[labels.Route],
+		account: on[labels.Account],
 		running: running,
 	}
 	if l.route == "" {
-		l.route = RouteExec
+		l.route = labels.RouteExec
 	}
 	return l
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"berth/docker"
+	"berth/labels"
 	"berth/state"
 
 	"go.uber.org/goleak"
@@ -121,7 +123,7 @@ func newTestDirectory(t *testing.T, socket string, entries ...Entry) *Directory 
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := Connect("unix://" + socket)
+	engine, err := docker.Connect("unix://" + socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,30 +167,30 @@ func followed(t *testing.T, engine *fakeEngine, entries ...Entry) *Directory {
 	return newTestDirectory(t, socket, entries...)
 }
 
-func labels(host, route string) map[string]string {
-	return map[string]string{LabelHost: host, LabelRoute: route, LabelAccount: "developer"}
+func labelling(host, route string) map[string]string {
+	return map[string]string{labels.Host: host, labels.Route: route, labels.Account: "developer"}
 }
 
 func TestLabelsMakeAHost(t *testing.T) {
 	engine := newFakeEngine()
-	engine.set("id1", fakeContainer{"lab-master-1", "running", labels("master", RouteSshd)})
-	engine.set("id2", fakeContainer{"other", "running", map[string]string{LabelHost: "any"}})
+	engine.set("id1", fakeContainer{"lab-master-1", "running", labelling("master", labels.RouteSshd)})
+	engine.set("id2", fakeContainer{"other", "running", map[string]string{labels.Host: "any"}})
 	d := followed(t, engine)
 	host, err := d.Lookup(t.Context(), "master")
-	if want := (Host{Name: "master", Route: RouteSshd, Account: "developer", Container: "id1"}); err != nil || host != want {
+	if want := (Host{Name: "master", Route: labels.RouteSshd, Account: "developer", Container: "id1"}); err != nil || host != want {
 		t.Errorf("got %+v, %v, want %+v", host, err, want)
 	}
-	if host, err := d.Lookup(t.Context(), "any"); err != nil || host.Route != RouteExec {
+	if host, err := d.Lookup(t.Context(), "any"); err != nil || host.Route != labels.RouteExec {
 		t.Errorf("without a route: %+v, %v", host, err)
 	}
 }
 
 func TestAnEntryGoesBeforeALabel(t *testing.T) {
 	engine := newFakeEngine()
-	engine.set("id1", fakeContainer{"one", "running", labels("lab", RouteSshd)})
+	engine.set("id1", fakeContainer{"one", "running", labelling("lab", labels.RouteSshd)})
 	engine.set("id2", fakeContainer{"two", "running", nil})
-	d := followed(t, engine, Entry{Name: "lab", Route: RouteExec, Container: "two"}, Entry{Name: "gone", Route: RouteExec, Container: "three"})
-	if host, err := d.Lookup(t.Context(), "lab"); err != nil || host.Container != "id2" || host.Route != RouteExec {
+	d := followed(t, engine, Entry{Name: "lab", Route: labels.RouteExec, Container: "two"}, Entry{Name: "gone", Route: labels.RouteExec, Container: "three"})
+	if host, err := d.Lookup(t.Context(), "lab"); err != nil || host.Container != "id2" || host.Route != labels.RouteExec {
 		t.Errorf("got %+v, %v", host, err)
 	}
 	refusedWith(t, d, "gone", "there is no container three")
@@ -199,7 +201,7 @@ func TestEventsAreFollowedWithoutListing(t *testing.T) {
 	d := followed(t, engine)
 	refusedWith(t, d, "master", "does not exist")
 
-	engine.set("id1", fakeContainer{"master", "running", labels("master", RouteExec)})
+	engine.set("id1", fakeContainer{"master", "running", labelling("master", labels.RouteExec)})
 	engine.events <- `{"Type":"container","Action":"start","Actor":{"ID":"id1"}}`
 	eventually(t, "the host is there", func() bool {
 		_, err := d.Lookup(t.Context(), "master")
@@ -219,16 +221,16 @@ func TestEventsAreFollowedWithoutListing(t *testing.T) {
 // Two containers under one name: whom a person reaches must not be chance.
 func TestAnAmbiguousNameIsRefused(t *testing.T) {
 	engine := newFakeEngine()
-	engine.set("id1", fakeContainer{"one", "running", labels("master", RouteExec)})
-	engine.set("id2", fakeContainer{"two", "running", labels("master", RouteExec)})
+	engine.set("id1", fakeContainer{"one", "running", labelling("master", labels.RouteExec)})
+	engine.set("id2", fakeContainer{"two", "running", labelling("master", labels.RouteExec)})
 	d := followed(t, engine)
 	refusedWith(t, d, "master", "containers one and two both carry its label")
 }
 
 func TestARunningContainerGoesBeforeAStoppedOne(t *testing.T) {
 	engine := newFakeEngine()
-	engine.set("id1", fakeContainer{"a-old", "exited", labels("master", RouteExec)})
-	engine.set("id2", fakeContainer{"b-new", "running", labels("master", RouteExec)})
+	engine.set("id1", fakeContainer{"a-old", "exited", labelling("master", labels.RouteExec)})
+	engine.set("id2", fakeContainer{"b-new", "running", labelling("master", labels.RouteExec)})
 	d := followed(t, engine)
 	if host, err := d.Lookup(t.Context(), "master"); err != nil || host.Container != "id2" {
 		t.Errorf("got %+v, %v", host, err)
@@ -238,9 +240,9 @@ func TestARunningContainerGoesBeforeAStoppedOne(t *testing.T) {
 func TestAContainerThatCannotBeEnteredSaysWhy(t *testing.T) {
 	engine := newFakeEngine()
 	for _, status := range []string{"paused", "restarting", "exited"} {
-		engine.set("id-"+status, fakeContainer{status, status, labels(status, RouteExec)})
+		engine.set("id-"+status, fakeContainer{status, status, labelling(status, labels.RouteExec)})
 	}
-	engine.set("id-odd", fakeContainer{"odd", "running", labels("odd", "telnet")})
+	engine.set("id-odd", fakeContainer{"odd", "running", labelling("odd", "telnet")})
 	d := followed(t, engine)
 	for name, want := range map[string]string{
 		"paused":     "docker unpause paused",
@@ -260,13 +262,13 @@ func TestAContainerThatCannotBeEnteredSaysWhy(t *testing.T) {
 
 func TestAnEngineThatComesLaterIsFound(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "engine")
-	d := newTestDirectory(t, socket, Entry{Name: "box", Route: RouteLocal})
+	d := newTestDirectory(t, socket, Entry{Name: "box", Route: labels.RouteLocal})
 	if _, err := d.Lookup(t.Context(), "box"); err != nil {
 		t.Errorf("a host that needs no engine: %v", err)
 	}
 	refusedWith(t, d, "master", "the engine does not answer")
 	engine := newFakeEngine()
-	engine.set("id1", fakeContainer{"master", "running", labels("master", RouteExec)})
+	engine.set("id1", fakeContainer{"master", "running", labelling("master", labels.RouteExec)})
 	listen(t, socket, engine)
 	eventually(t, "the host is there", func() bool {
 		_, err := d.Lookup(t.Context(), "master")
@@ -275,7 +277,7 @@ func TestAnEngineThatComesLaterIsFound(t *testing.T) {
 }
 
 func TestAddressesThatDoNotAnswerAreRefusedReadably(t *testing.T) {
-	d := followed(t, newFakeEngine(), Entry{Name: "old", Route: RouteSshd, Address: "127.0.0.1:1"})
+	d := followed(t, newFakeEngine(), Entry{Name: "old", Route: labels.RouteSshd, Address: "127.0.0.1:1"})
 	host, err := d.Lookup(t.Context(), "old")
 	if err != nil {
 		t.Fatal(err)

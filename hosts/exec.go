@@ -12,7 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"berth/docker"
 	"berth/helper"
+	"berth/labels"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
@@ -64,9 +66,9 @@ func as(account string) string {
 // made, or else from a file that is written through an exec and removes itself.
 func (d *Directory) startHelper(ctx context.Context, found container.InspectResponse, account string) (*helper.Client, error) {
 	if mounted(found.Mounts) {
-		command := []string{path.Join(HelperMount, d.self.name), "helper", "run"}
+		command := []string{path.Join(labels.HelperMount, d.self.name), "helper", "run"}
 		if d.meetings != nil {
-			command = append(command, "--socket", path.Join(HelperMount, d.meetings.Name()))
+			command = append(command, "--socket", path.Join(labels.HelperMount, d.meetings.Name()))
 		}
 		started, err := d.execHelper(ctx, found, account, command...)
 		if err == nil || !errors.Is(err, errNoSuchFile) {
@@ -98,7 +100,7 @@ func (d *Directory) removeWritten(ctx context.Context, in container.InspectRespo
 
 func mounted(mounts []container.MountPoint) bool {
 	return slices.ContainsFunc(mounts, func(m container.MountPoint) bool {
-		return m.Destination == HelperMount && !m.RW
+		return m.Destination == labels.HelperMount && !m.RW
 	})
 }
 
@@ -111,7 +113,7 @@ const (
 // ExecBy is how a container by route exec is entered by a gateway that runs
 // where this process does, as the same user.
 func ExecBy(engine *client.Client, mounts []container.MountPoint) string {
-	if IsLocal(engine) && (mounted(mounts) || os.Geteuid() == 0) {
+	if docker.IsLocal(engine) && (mounted(mounts) || os.Geteuid() == 0) {
 		return ByDescriptors
 	}
 	return ByStreams
@@ -124,7 +126,7 @@ func (d *Directory) execHelper(ctx context.Context, in container.InspectResponse
 		return nil, err
 	}
 	started := helper.Started{In: exec.in, Out: exec.out, Close: exec.close}
-	if IsLocal(d.engine) {
+	if docker.IsLocal(d.engine) {
 		started.PID = func() (int, error) { return d.pidOf(ctx, exec.id) }
 	}
 	met, err := d.meetings.Meet(started)

@@ -9,7 +9,7 @@ import (
 // Host is a name that was looked up: what it meant at that moment.
 type Host struct {
 	Name      string
-	Route     string // RouteSshd, RouteExec or RouteLocal
+	Route     string // labels.RouteSshd, labels.RouteExec or labels.RouteLocal
 	Account   string // the host's own account, for grants that name none; may be empty
 	Container string // full id; empty where the host is none
 

@@ -6,6 +6,8 @@ import (
 	"net"
 	"time"
 
+	"berth/docker"
+	"berth/labels"
 	"berth/session"
 
 	"github.com/containerd/errdefs"
@@ -38,11 +40,11 @@ type Sshd struct {
 // *[Unreachable].
 func (d *Directory) Open(ctx context.Context, host Host, account string, env []string) (Route, error) {
 	switch host.Route {
-	case RouteLocal:
+	case labels.RouteLocal:
 		return d.openLocal(ctx, host, account)
-	case RouteExec:
+	case labels.RouteExec:
 		return d.openExec(ctx, host, account, env)
-	case RouteSshd:
+	case labels.RouteSshd:
 		if account == "" {
 			return Route{}, unreachable(host.Name, "says no account to log in as: grant one in gateway.yaml (host: account)", nil)
 		}
@@ -72,7 +74,7 @@ func (d *Directory) openContainerSshd(ctx context.Context, host Host) (*Sshd, er
 	if err != nil {
 		return nil, err
 	}
-	if !IsLocal(d.engine) {
+	if !docker.IsLocal(d.engine) {
 		return nil, unreachable(host.Name, "is on another machine than the gateway, whose networks are not reached from here: route exec would be", nil)
 	}
 	address, ok := addressOf(found)

@@ -4,6 +4,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"berth/hosts"
+	"berth/labels"
 )
 
 func (d *document) host(name, value *yaml.Node) hosts.Entry {
@@ -20,17 +21,17 @@ func (d *document) host(name, value *yaml.Node) hosts.Entry {
 	}
 	r := routeCheck{d, given, route, name.Line}
 	switch route {
-	case hosts.RouteSshd:
+	case labels.RouteSshd:
 		r.sshd()
-	case hosts.RouteExec:
+	case labels.RouteExec:
 		r.needs("container", "write the name or id that docker ps shows")
 		r.refuses("address", "key_file", "host_key")
-	case hosts.RouteLocal:
+	case labels.RouteLocal:
 		r.refuses("address", "container", "key_file", "host_key")
 	case "":
 		d.wrong(name.Line, "host %.64q has no route; write route: sshd, exec or local", name.Value)
 	default:
-		known := []string{hosts.RouteSshd, hosts.RouteExec, hosts.RouteLocal}
+		known := []string{labels.RouteSshd, labels.RouteExec, labels.RouteLocal}
 		d.wrong(given["route"].Line, "unknown route %.64q; %s", route, suggest(route, known))
 	}
 	return entry

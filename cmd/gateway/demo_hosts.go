@@ -11,7 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"berth/hosts"
+	"berth/docker"
+	"berth/labels"
 )
 
 // demoHost is a host of the demo, and what must be found there.
@@ -63,7 +64,7 @@ func (d *demo) canProvision(ctx context.Context, base string) (provision string,
 	if _, err := os.Stat(provision); err != nil {
 		return "", fmt.Errorf("there is no provision beside %s", self)
 	}
-	engine, err := hosts.Connect("")
+	engine, err := docker.Connect("")
 	if err != nil {
 		return "", err
 	}
@@ -113,10 +114,10 @@ func containerHosts(project string) []demoHost {
 	entry := "{ route: %s, container: " + project + "-%s-1 }"
 	master := demoHost{name: "master", account: imageAccount, hostname: "master", dir: "/tmp",
 		about: "route sshd: our image, joined to its own sshd",
-		entry: fmt.Sprintf(entry, hosts.RouteSshd, "master")}
+		entry: fmt.Sprintf(entry, labels.RouteSshd, "master")}
 	worker := demoHost{name: "worker", account: "root", hostname: "worker", dir: "/tmp",
 		about: "route exec: a plain image with rsync, and no sshd in it",
-		entry: fmt.Sprintf(entry, hosts.RouteExec, "worker")}
+		entry: fmt.Sprintf(entry, labels.RouteExec, "worker")}
 	return []demoHost{master, worker}
 }
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"berth/hosts"
+	"berth/labels"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -139,7 +139,7 @@ func checkSignals(_ context.Context, v *visit) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !ok && v.gateway.host.Route == hosts.RouteSshd {
+	if !ok && v.gateway.host.Route == labels.RouteSshd {
 		return "", skipped("this sshd passes no signals on: none does to root, nor before OpenSSH 7.9")
 	}
 	var none bytes.Buffer

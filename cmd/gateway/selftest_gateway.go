@@ -10,6 +10,7 @@ import (
 	"net"
 
 	"berth/auth"
+	"berth/docker"
 	"berth/gateway"
 	"berth/hosts"
 	"berth/state"
@@ -50,7 +51,7 @@ func startSelftestGateway(ctx context.Context, config Config, host, account stri
 	if err != nil {
 		return nil, err
 	}
-	engine, err := hosts.Connect(config.Docker)
+	engine, err := docker.Connect(config.Docker)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"berth/docker"
 	"berth/gateway"
 	"berth/hosts"
 	"berth/state"
@@ -58,7 +59,7 @@ func serve(ctx context.Context, config Config, drain time.Duration, log *slog.Lo
 	if err != nil {
 		return err
 	}
-	engine, err := hosts.Connect(config.Docker)
+	engine, err := docker.Connect(config.Docker)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
-	"berth/hosts"
+	"berth/labels"
 )
 
 // engine carries steps out: a call each.
@@ -75,8 +75,8 @@ func (e *engine) createContainer(ctx context.Context, s wantedService) error {
 	}
 	config := s.config
 	config.Labels = maps.Clone(s.config.Labels)
-	config.Labels[labelImage] = image.ID
-	config.Labels[hosts.LabelAccount] = account(config.Labels[hosts.LabelAccount], user)
+	config.Labels[labels.Image] = image.ID
+	config.Labels[labels.Account] = account(config.Labels[labels.Account], user)
 	options := client.ContainerCreateOptions{Name: s.container, Config: &config, HostConfig: &s.hostConfig}
 	if len(s.networks) > 0 { // engines before API 1.44 take one
 		first := s.networks[0]

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/hosts"
+	"berth/docker"
 )
 
 // What the classic builder refuses is built, and what it builds too.
@@ -49,7 +49,7 @@ func TestBuildsUseBuildKit(t *testing.T) {
 // Docker Hub and others want a token of whoever pulls, who may be nobody.
 func TestABuildPullsFromARegistryThatWantsToKnowWho(t *testing.T) {
 	l := newLab(t)
-	if !hosts.IsLocal(l.api) {
+	if !docker.IsLocal(l.api) {
 		t.Skip("the engine is elsewhere, and does not reach this test's registry")
 	}
 	registry := httptest.NewServer(new(registryOfOne))

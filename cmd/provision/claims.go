@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/moby/moby/api/types/container"
+
+	"berth/labels"
 )
 
 // claim is what a container holds of the machine, from when it is created
@@ -31,11 +33,11 @@ type gpuClaim struct {
 // engine and the NVIDIA runtime will give it.
 func (m machine) claimOf(e existing, config *container.Config, host *container.HostConfig) claim {
 	c := claim{holder: e.holder(), memory: host.MemoryReservation}
-	c.nanoCPUs, _ = strconv.ParseInt(e.labels[labelCPUs], 10, 64)
-	if e.labels[labelPinned] != "" {
+	c.nanoCPUs, _ = strconv.ParseInt(e.labels[labels.CPUs], 10, 64)
+	if e.labels[labels.Pinned] != "" {
 		c.pinned = parseCPUs(host.CpusetCpus)
 	}
-	budget, _ := strconv.ParseInt(e.labels[labelGPUMemory], 10, 64)
+	budget, _ := strconv.ParseInt(e.labels[labels.GPUMemory], 10, 64)
 	for _, d := range m.visible(config, host) {
 		c.gpus = append(c.gpus, gpuClaim{d.uuid, budget})
 	}

@@ -6,15 +6,15 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 
-	"berth/hosts"
+	"berth/box"
 )
 
 // A card whose device node has another number than its index, a partitioned
 // one, and a third.
 func mixedMachine() machine {
-	return machine{gpus: hosts.Inventory{GPUs: []hosts.GPU{
+	return machine{gpus: box.Inventory{GPUs: []box.GPU{
 		{UUID: "GPU-aaaa-1", Minor: 2},
-		{UUID: "GPU-bbbb-1", Minor: 1, MIG: true, Instances: []hosts.MIGInstance{{UUID: "MIG-b0", Profile: "1g.10gb"}, {UUID: "MIG-b1", Profile: "1g.10gb"}}},
+		{UUID: "GPU-bbbb-1", Minor: 1, MIG: true, Instances: []box.MIGInstance{{UUID: "MIG-b0", Profile: "1g.10gb"}, {UUID: "MIG-b1", Profile: "1g.10gb"}}},
 		{UUID: "GPU-cccc-1", Minor: 0},
 	}}}
 }
@@ -65,7 +65,7 @@ func TestWhatAContainerSees(t *testing.T) {
 }
 
 func TestWhoIsOnAContainer(t *testing.T) {
-	m := machine{gpus: hosts.Inventory{GPUs: []hosts.GPU{{UUID: "GPU-1", Processes: []hosts.GPUProcess{{PID: 30, Name: "/opt/conda/bin/python"}, {PID: 99, Name: "other"}}}}}}
+	m := machine{gpus: box.Inventory{GPUs: []box.GPU{{UUID: "GPU-1", Processes: []box.GPUProcess{{PID: 30, Name: "/opt/conda/bin/python"}, {PID: 99, Name: "other"}}}}}}
 	processes := processesOf([][]string{
 		{"10", "1", "sshd: /usr/sbin/sshd -D -e [listener] 0 of 100-200 startups"},
 		{"11", "10", "sshd: developer [priv]"},

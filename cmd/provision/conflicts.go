@@ -6,7 +6,7 @@ import (
 
 	"github.com/moby/moby/api/types/mount"
 
-	"berth/hosts"
+	"berth/labels"
 )
 
 // conflicts are what stands in the way of a project: a line each.
@@ -36,12 +36,12 @@ func conflicts(want desired, have observed) []string {
 func adopted(want desired, have observed) []string {
 	var lines []string
 	for _, n := range want.networks {
-		if labels, ok := have.networks[n.name]; ok && !n.external && labels[labelProject] == "" {
+		if on, ok := have.networks[n.name]; ok && !n.external && on[labels.Project] == "" {
 			lines = append(lines, fmt.Sprintf("network %s was not made by provision; it is used as it is", n.name))
 		}
 	}
 	for _, v := range want.volumes {
-		if labels, ok := have.volumes[v.options.Name]; ok && !v.external && labels[labelProject] == "" {
+		if on, ok := have.volumes[v.options.Name]; ok && !v.external && on[labels.Project] == "" {
 			lines = append(lines, fmt.Sprintf("volume %s was not made by provision; it is used with the data it has", v.options.Name))
 		}
 	}
@@ -61,7 +61,7 @@ func strangers(want desired, have observed) []string {
 			lines = append(lines, fmt.Sprintf("container %s stays, though the files have no service %s for it; docker rm -f %s removes it", c.name, service, c.name))
 		}
 		for _, s := range want.services {
-			if c.labels[hosts.LabelHost] == s.host {
+			if c.labels[labels.Host] == s.host {
 				lines = append(lines, fmt.Sprintf("%s: host %s is also container %s; give one of them another name with %s.host", s.name, s.host, c.name, extension))
 			}
 		}

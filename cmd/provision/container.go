@@ -56,7 +56,7 @@ func (b *builder) environment() []string {
 		env = append(env, envVisible+"=void")
 	}
 	if b.service.image.isHost() {
-		env = append(env, image.EnvUserCA+"="+b.box.userCA)
+		env = append(env, image.EnvUserCA+"="+b.site.userCA)
 	}
 	return env
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+
+	"berth/labels"
 )
 
 // desired is what ought to be, in the engine's terms. It follows from the
@@ -77,15 +79,15 @@ func (d desired) imageRefs() []string {
 	return slices.Compact(refs)
 }
 
-// box is what the machine adds to the compose files.
-type box struct {
+// site is what the machine adds to the compose files.
+type site struct {
 	base      string // of host images, where a service names none
 	userCA    string // public half of the gateway's
 	helperDir string // mounted into every container; "" where the engine is elsewhere
 }
 
 // want says what the project needs.
-func (p *project) want(b box) (desired, error) {
+func (p *project) want(b site) (desired, error) {
 	unsupported, err := p.unsupported()
 	if err != nil {
 		return desired{}, err
@@ -155,7 +157,7 @@ func (p *project) wantNetworks() ([]wantedNetwork, error) {
 			Internal:   n.Internal,
 			Attachable: n.Attachable,
 			Options:    n.DriverOpts,
-			Labels:     withLabel(n.Labels, labelProject, p.Name),
+			Labels:     withLabel(n.Labels, labels.Project, p.Name),
 		}})
 	}
 	return all, nil
@@ -169,7 +171,7 @@ func (p *project) wantVolumes() []wantedVolume {
 			Name:       v.Name,
 			Driver:     cmp.Or(v.Driver, "local"),
 			DriverOpts: v.DriverOpts,
-			Labels:     withLabel(v.Labels, labelProject, p.Name),
+			Labels:     withLabel(v.Labels, labels.Project, p.Name),
 		}})
 	}
 	return all

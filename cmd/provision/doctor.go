@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"berth/hosts"
+	"berth/docker"
 )
 
 func doctorCommand(o *options) *cobra.Command {
@@ -31,7 +31,7 @@ func doctorCommand(o *options) *cobra.Command {
 
 func doctor(cmd *cobra.Command, o options) error {
 	ctx := cmd.Context()
-	api, err := dial(ctx)
+	api, err := docker.Dial(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func examine(ctx context.Context, api *client.Client) (*checkup, error) {
 	if c.machine, err = observeMachine(ctx, api); err != nil {
 		return nil, err
 	}
-	if !hosts.IsLocal(api) {
+	if !docker.IsLocal(api) {
 		return c, nil
 	}
 	c.staleCDI = staleCDI(c.machine.gpus.Driver, "/etc/cdi", "/var/run/cdi")
@@ -129,7 +129,7 @@ func (c *checkup) examineContainers(ctx context.Context, api *client.Client) {
 			continue
 		}
 		inspected, err := api.ContainerInspect(ctx, e.id, client.ContainerInspectOptions{})
-		if err == nil && hosts.IsLocal(api) {
+		if err == nil && docker.IsLocal(api) {
 			c.openFiles[e.id] = softOpenFiles(inspected.Container.State.Pid)
 		}
 		if len(e.claim.gpus) > 0 && !e.host.Privileged {

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"berth/docker"
 )
 
 func downCommand(o *options) *cobra.Command {
@@ -38,7 +40,7 @@ func down(cmd *cobra.Command, o options, volumes bool) error {
 	if name == "" {
 		return fmt.Errorf("%w, or a project with -p", errNoFile)
 	}
-	api, err := dial(ctx)
+	api, err := docker.Dial(ctx, "")
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/moby/moby/client"
 	"golang.org/x/crypto/ssh"
 
+	"berth/docker"
 	"berth/state"
 )
 
@@ -37,7 +38,7 @@ func newLab(t *testing.T) lab {
 	if os.Getenv("BERTH_BASE_IMAGE") == "" {
 		missing(t, "BERTH_BASE_IMAGE names no image to make hosts from")
 	}
-	api, err := dial(t.Context())
+	api, err := docker.Dial(t.Context(), "")
 	if err != nil {
 		missing(t, err.Error())
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"berth/labels"
 )
 
 // fate is what becomes of a service's container.
@@ -45,13 +47,13 @@ func outdated(f *fate, have observed) string {
 	if is.project() == "" {
 		return "docker compose made it; its volumes are kept"
 	}
-	if changes := readFacts(s.config.Labels[labelConfig]).changes(readFacts(is.labels[labelConfig])); len(changes) > 0 {
+	if changes := readFacts(s.config.Labels[labels.Config]).changes(readFacts(is.labels[labels.Config])); len(changes) > 0 {
 		return causeOf(append(changes, f.updates.changes...))
 	}
 	if f.updates.obstacle != "" {
 		return causeOf(f.updates.changes) + "; " + f.updates.obstacle
 	}
-	if ref := have.images[s.image.ref]; ref == "" || is.labels[labelImage] != ref {
+	if ref := have.images[s.image.ref]; ref == "" || is.labels[labels.Image] != ref {
 		return "its image changed"
 	}
 	return have.machine.lostGPU(is)

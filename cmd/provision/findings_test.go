@@ -10,7 +10,8 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
-	"berth/hosts"
+	"berth/box"
+	"berth/labels"
 )
 
 // healthy is a machine with nothing wrong, and a host on it.
@@ -18,11 +19,11 @@ func healthy() *checkup {
 	return &checkup{
 		engine: "29.1.0", cgroupDriver: "systemd", diskFree: 50, diskSize: 100, dataRoot: "/var/lib/docker",
 		machine: machine{
-			gpus:    hosts.Inventory{GPUs: []hosts.GPU{{UUID: "GPU-1", Model: "NVIDIA H200"}}},
+			gpus:    box.Inventory{GPUs: []box.GPU{{UUID: "GPU-1", Model: "NVIDIA H200"}}},
 			toolkit: "1.20.1", cdi: []string{"nvidia.com/gpu=GPU-1"},
 		},
 		containers: []existing{{
-			id: "m", name: "lab-master-1", running: true, labels: map[string]string{labelProject: "lab", hosts.LabelHost: "master"},
+			id: "m", name: "lab-master-1", running: true, labels: map[string]string{labels.Project: "lab", labels.Host: "master"},
 			claim: claim{gpus: []gpuClaim{{"GPU-1", 0}}}, host: container.HostConfig{ShmSize: 8 << 30},
 		}},
 		openFiles: map[string]int{"m": 1 << 20}, nvmlFails: map[string]bool{},

@@ -14,6 +14,8 @@ import (
 
 	"github.com/moby/moby/client"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"berth/labels"
 )
 
 // gpuBox is an engine of the test's own that hands out GPUs without having
@@ -234,7 +236,7 @@ func (b *gpuBox) holders(project string) map[string][]string {
 	by := map[string][]string{}
 	for _, c := range list.Items {
 		result, err := b.api.ContainerInspect(b.Context(), c.ID, client.ContainerInspectOptions{})
-		if err != nil || !strings.HasPrefix(c.Labels[labelProject], project) {
+		if err != nil || !strings.HasPrefix(c.Labels[labels.Project], project) {
 			continue
 		}
 		for _, request := range result.Container.HostConfig.DeviceRequests {

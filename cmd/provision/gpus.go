@@ -15,7 +15,8 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
-	"berth/hosts"
+	"berth/box"
+	"berth/docker"
 )
 
 const watchPeriod = 2 * time.Second
@@ -55,7 +56,7 @@ func watchGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
 }
 
 func showGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
-	api, err := dial(ctx)
+	api, err := docker.Dial(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -122,7 +123,7 @@ type gpuProcess struct {
 	Foreign   bool   `json:"foreign"`           // of nobody who holds the GPU
 }
 
-func gpuStates(gpus []hosts.GPU, containers []existing, table processTable) []gpuState {
+func gpuStates(gpus []box.GPU, containers []existing, table processTable) []gpuState {
 	states := []gpuState{}
 	for i, gpu := range gpus {
 		for k, d := range devicesOf(gpu) {

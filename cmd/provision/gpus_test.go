@@ -12,7 +12,8 @@ import (
 
 	"github.com/moby/moby/client"
 
-	"berth/hosts"
+	"berth/box"
+	"berth/labels"
 )
 
 func TestGPUTableSaysWhoHoldsAndWhoIsOn(t *testing.T) {
@@ -30,19 +31,19 @@ func TestGPUTableSaysWhoHoldsAndWhoIsOn(t *testing.T) {
 	process(15, "1", "python\x00own.py\x00", "0::/user.slice\n", "")
 	process(16, "1", "python\x00entry.py\x00", in, "")
 
-	gpus := []hosts.GPU{
+	gpus := []box.GPU{
 		{UUID: "GPU-1", Model: "NVIDIA H200", Memory: 140 << 30, MemoryUsed: 70 << 30, Utilisation: 98, Temperature: 61,
-			Processes: []hosts.GPUProcess{
+			Processes: []box.GPUProcess{
 				{PID: 12, Name: "/usr/bin/pyt\x1bhon"}, {PID: 13, Name: "python"}, {PID: 14, Name: "python"}, {PID: 15, Name: "python"}, {PID: 16, Name: "python"}}},
 		{UUID: "GPU-3", Model: "NVIDIA L40S", Memory: 45 << 30, Utilisation: -1, Temperature: -1, Recovery: "Reset"},
-		{UUID: "GPU-2", Model: "NVIDIA H100", MIG: true, Temperature: -1, Instances: []hosts.MIGInstance{{UUID: "MIG-1", Profile: "1g.10gb", Memory: 10 << 30}, {UUID: "MIG-2", Profile: "1g.10gb", Memory: 10 << 30}},
-			Processes: []hosts.GPUProcess{{PID: 16, Name: "python", Instance: "MIG-2"}}},
+		{UUID: "GPU-2", Model: "NVIDIA H100", MIG: true, Temperature: -1, Instances: []box.MIGInstance{{UUID: "MIG-1", Profile: "1g.10gb", Memory: 10 << 30}, {UUID: "MIG-2", Profile: "1g.10gb", Memory: 10 << 30}},
+			Processes: []box.GPUProcess{{PID: 16, Name: "python", Instance: "MIG-2"}}},
 	}
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	created := now.Add(-3 * time.Hour).Format(time.RFC3339Nano)
 	containers := []existing{
 		{id: id, name: "lab-master-1", running: true, created: created, claim: claim{gpus: []gpuClaim{{"GPU-1", 0}, {"MIG-2", 0}}},
-			labels: map[string]string{labelProject: "lab", hosts.LabelHost: "master"}},
+			labels: map[string]string{labels.Project: "lab", labels.Host: "master"}},
 		{id: "f", name: "trainer", running: true, created: created, claim: claim{gpus: []gpuClaim{{"MIG-1", 0}}}},
 	}
 	got := gpuTable(gpuStates(gpus, containers, table), now, true)

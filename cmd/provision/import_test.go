@@ -63,7 +63,7 @@ next: provision up -f compose.berth.yaml, and gateway serve --config gateway.yam
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanted, err := project.want(box{base: "debian:12"})
+	wanted, err := project.want(site{base: "debian:12"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+
+	"berth/labels"
 )
 
 func TestGPUsAreHandedOutOnce(t *testing.T) {
@@ -155,7 +157,7 @@ volumes: {data: }
 	if ids := c.HostConfig.DeviceRequests[0].DeviceIDs; len(ids) != 1 || !strings.HasPrefix(ids[0], "GPU-00000001") {
 		t.Errorf("beside a trainer on the first GPU it got %v", ids)
 	}
-	if len(c.Mounts) != 2 || c.Config.Labels[labelProject] != "lab" || !slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return m.Name == "lab_data" }) {
+	if len(c.Mounts) != 2 || c.Config.Labels[labels.Project] != "lab" || !slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return m.Name == "lab_data" }) {
 		t.Errorf("its volume: %+v", c.Mounts)
 	}
 }

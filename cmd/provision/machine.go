@@ -12,14 +12,15 @@ import (
 	"github.com/moby/moby/api/types/system"
 	"github.com/moby/moby/client"
 
-	"berth/hosts"
+	"berth/box"
+	"berth/docker"
 )
 
 // machine is what there is to reserve from.
 type machine struct {
 	nanoCPUs int64
 	memory   int64
-	gpus     hosts.Inventory
+	gpus     box.Inventory
 	noGPUs   string // why the GPUs cannot be counted; "" where they were
 	cores    []core
 	noCores  string   // why they are not known
@@ -56,7 +57,7 @@ func (m machine) devices() []device {
 	return all
 }
 
-func devicesOf(gpu hosts.GPU) []device {
+func devicesOf(gpu box.GPU) []device {
 	if !gpu.MIG {
 		return []device{{uuid: gpu.UUID, card: gpu.UUID, model: gpu.Model, memory: gpu.Memory, broken: gpu.Recovery}}
 	}
@@ -138,12 +139,12 @@ func observeMachine(ctx context.Context, api *client.Client) (machine, error) {
 		nanoCPUs: int64(info.NCPU) * 1e9, memory: info.MemTotal,
 		cdi: cdiNames(info.DiscoveredDevices), runtime: info.DefaultRuntime, cgroupV2: info.CgroupVersion == "2",
 	}
-	if !hosts.IsLocal(api) {
+	if !docker.IsLocal(api) {
 		m.noGPUs = "the engine is on another machine, whose driver cannot be asked from here: run provision there"
 		m.noCores = "the engine is on another machine: run provision there"
 		return m, nil
 	}
-	if m.gpus, err = hosts.ReadInventory(ctx); err != nil {
+	if m.gpus, err = box.ReadInventory(ctx); err != nil {
 		m.noGPUs = err.Error()
 	}
 	if m.cores, err = readCores("/sys"); err != nil {

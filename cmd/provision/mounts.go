@@ -11,8 +11,8 @@ import (
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
 
-	"berth/hosts"
 	"berth/image"
+	"berth/labels"
 )
 
 // mounts are the volumes of a service, less the Docker socket, and the
@@ -33,8 +33,8 @@ func (b *builder) mounts() {
 		b.addMount(mount.Mount{Type: mount.TypeVolume, Source: volume.options.Name, Target: image.HostKeys})
 		b.service.volumes = append(b.service.volumes, volume)
 	}
-	if b.box.helperDir != "" {
-		b.addMount(mount.Mount{Type: mount.TypeBind, Source: b.box.helperDir, Target: hosts.HelperMount, ReadOnly: true})
+	if b.site.helperDir != "" {
+		b.addMount(mount.Mount{Type: mount.TypeBind, Source: b.site.helperDir, Target: labels.HelperMount, ReadOnly: true})
 	}
 }
 
@@ -44,7 +44,7 @@ func (b *builder) hostKeysVolume() wantedVolume {
 	return wantedVolume{options: client.VolumeCreateOptions{
 		Name:   b.Name + "_" + b.service.name + "_host_keys",
 		Driver: "local",
-		Labels: map[string]string{labelProject: b.Name},
+		Labels: map[string]string{labels.Project: b.Name},
 	}}
 }
 

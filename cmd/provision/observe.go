@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -12,8 +11,8 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
-	"berth/hosts"
 	"berth/image"
+	"berth/labels"
 )
 
 // observed is what is there.
@@ -59,24 +58,24 @@ func (o observed) standsFor(project string, s wantedService) (existing, bool) {
 		return c, true
 	}
 	for _, c := range o.containers {
-		if c.project() == "" && c.composeProject() == project && c.labels[labelComposeService] == s.name {
+		if c.project() == "" && c.composeProject() == project && c.labels[labels.ComposeService] == s.name {
 			return c, true
 		}
 	}
 	return existing{}, false
 }
 
-func (e existing) project() string { return e.labels[labelProject] }
+func (e existing) project() string { return e.labels[labels.Project] }
 
-func (e existing) composeProject() string { return e.labels[labelComposeProject] }
+func (e existing) composeProject() string { return e.labels[labels.ComposeProject] }
 
 func (e existing) service() string {
-	return cmp.Or(e.labels[labelService], e.labels[labelComposeService])
+	return cmp.Or(e.labels[labels.Service], e.labels[labels.ComposeService])
 }
 
 // hostName is what people call it: one that is no host yet by its service, or its name.
 func (e existing) hostName() string {
-	return cmp.Or(e.labels[hosts.LabelHost], e.service(), e.name)
+	return cmp.Or(e.labels[labels.Host], e.service(), e.name)
 }
 
 // observe looks at the engine. images are the ones to look for; of containers
@@ -203,20 +202,4 @@ func since(c container.InspectResponse) time.Time {
 	}
 	at, _ := time.Parse(time.RFC3339Nano, text)
 	return at
-}
-
-// dial connects to the engine that DOCKER_HOST names, or to the one here.
-func dial(ctx context.Context) (*client.Client, error) {
-	api, err := client.New(client.FromEnv)
-	if err != nil {
-		return nil, err
-	}
-	_, err = api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
-	if err != nil && strings.Contains(err.Error(), "permission denied") { // the client hides the cause's type
-		return nil, fmt.Errorf("no permission for the Docker engine at %s: be root, or in the group docker", api.DaemonHost())
-	}
-	if client.IsErrConnectionFailed(err) {
-		return nil, fmt.Errorf("no Docker engine answers at %s: is it running?", api.DaemonHost())
-	}
-	return api, err
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"berth/labels"
 )
 
 // plan is the way from what is to what ought to be. Making one touches
@@ -238,8 +240,8 @@ func (p plan) loss() string {
 // labelled are the names of what carries the project's label.
 func labelled(things map[string]map[string]string, project string) []string {
 	var names []string
-	for name, labels := range things {
-		if labels[labelProject] == project {
+	for name, on := range things {
+		if on[labels.Project] == project {
 			names = append(names, name)
 		}
 	}

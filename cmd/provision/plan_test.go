@@ -18,7 +18,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"go.yaml.in/yaml/v4"
 
-	"berth/hosts"
+	"berth/box"
+	"berth/labels"
 )
 
 var update = flag.Bool("update", false, "write the plans in testdata anew")
@@ -135,7 +136,7 @@ func planText(t *testing.T, archive *txtar.Archive) (text, containers string) {
 	if err != nil {
 		return errorText(err), ""
 	}
-	want, err := project.want(box{base: o.base, userCA: "ssh-ed25519 CA", helperDir: "/var/lib/berth/helper"})
+	want, err := project.want(site{base: o.base, userCA: "ssh-ed25519 CA", helperDir: "/var/lib/berth/helper"})
 	if err != nil {
 		return errorText(err), ""
 	}
@@ -192,9 +193,9 @@ func (g given) machine() machine {
 		m.cores = append(m.cores, c)
 	}
 	for i, gpu := range g.GPUs {
-		card := hosts.GPU{UUID: fmt.Sprintf("GPU-%d", 1000+i), Model: gpu.Model, Memory: inRAM(gpu.Memory), Minor: i, MIG: gpu.MIG != nil, Recovery: gpu.Broken}
+		card := box.GPU{UUID: fmt.Sprintf("GPU-%d", 1000+i), Model: gpu.Model, Memory: inRAM(gpu.Memory), Minor: i, MIG: gpu.MIG != nil, Recovery: gpu.Broken}
 		for k, profile := range gpu.MIG {
-			instance := hosts.MIGInstance{UUID: fmt.Sprintf("MIG-%d%d", 1000+i, k), Profile: profile, Memory: 10 << 30}
+			instance := box.MIGInstance{UUID: fmt.Sprintf("MIG-%d%d", 1000+i, k), Profile: profile, Memory: 10 << 30}
 			card.Instances = append(card.Instances, instance)
 		}
 		m.gpus.GPUs = append(m.gpus.GPUs, card)
@@ -223,7 +224,7 @@ func labelledWith(projects map[string]string) map[string]map[string]string {
 	for name, project := range projects {
 		all[name] = map[string]string{}
 		if project != "" {
-			all[name][labelProject] = project
+			all[name][labels.Project] = project
 		}
 	}
 	return all
@@ -235,10 +236,10 @@ func (c givenContainer) existing(want desired, m machine) existing {
 		e.state = "running"
 	}
 	if c.Project != "" {
-		e.labels[labelProject], e.labels[labelService] = c.Project, c.Name
+		e.labels[labels.Project], e.labels[labels.Service] = c.Project, c.Name
 	}
 	if c.Host != "" {
-		e.labels[hosts.LabelHost] = c.Host
+		e.labels[labels.Host] = c.Host
 	}
 	for _, s := range want.services {
 		if s.name == c.Service {
@@ -259,17 +260,17 @@ func (c givenContainer) existing(want desired, m machine) existing {
 
 func (c givenContainer) likeService(e *existing, s wantedService, project string) {
 	e.name, e.labels, e.host = s.container, maps.Clone(s.config.Labels), s.hostConfig
-	e.labels[labelImage] = "sha256:" + s.image.ref
+	e.labels[labels.Image] = "sha256:" + s.image.ref
 	for _, n := range s.networks {
 		if !slices.Contains(c.Gone, n.Network) {
 			e.networks = append(e.networks, n.Network)
 		}
 	}
-	f := readFacts(e.labels[labelConfig])
+	f := readFacts(e.labels[labels.Config])
 	for key, value := range c.Was {
 		switch key {
 		case "image":
-			e.labels[labelImage] = value
+			e.labels[labels.Image] = value
 		case "limits.memory":
 			e.host.Memory = inRAM(value)
 		case "limits.cpus":
@@ -283,9 +284,9 @@ func (c givenContainer) likeService(e *existing, s wantedService, project string
 			}
 		}
 	}
-	e.labels[labelConfig] = f.label()
+	e.labels[labels.Config] = f.label()
 	if c.Compose {
-		e.labels = map[string]string{labelComposeProject: project, labelComposeService: s.name}
+		e.labels = map[string]string{labels.ComposeProject: project, labels.ComposeService: s.name}
 	}
 }
 
@@ -298,7 +299,7 @@ func containerText(t *testing.T, want desired, have observed) string {
 	for _, f := range fates {
 		s := f.service
 		s.config.Labels = maps.Clone(s.config.Labels)
-		s.config.Labels[labelConfig] = "FACTS"
+		s.config.Labels[labels.Config] = "FACTS"
 		all[s.container] = map[string]any{"Config": s.config, "HostConfig": s.hostConfig, "Networks": s.networks}
 	}
 	text, err := json.Marshal(all) // as it goes to the engine

@@ -12,7 +12,9 @@ import (
 	"github.com/moby/moby/client"
 
 	"berth/auth"
-	"berth/hosts"
+	"berth/box"
+	"berth/docker"
+	"berth/labels"
 )
 
 // processTable is /proc of this machine; "" is none, and knows nothing.
@@ -20,7 +22,7 @@ type processTable struct{ dir string }
 
 // processesHere are those of the engine's machine, where that is this one.
 func processesHere(api *client.Client) processTable {
-	if !hosts.IsLocal(api) {
+	if !docker.IsLocal(api) {
 		return processTable{}
 	}
 	return processTable{"/proc"}
@@ -28,7 +30,7 @@ func processesHere(api *client.Client) processTable {
 
 // whose says to which container a process on a GPU belongs, to which host that
 // is, and who logged in for it.
-func (t processTable) whose(p hosts.GPUProcess, holders []gpuHolder, containers []existing) gpuProcess {
+func (t processTable) whose(p box.GPUProcess, holders []gpuHolder, containers []existing) gpuProcess {
 	found := gpuProcess{PID: p.PID, Name: p.Name, Memory: p.Memory, Foreign: true}
 	id := t.container(p.PID)
 	for _, c := range containers {
@@ -74,7 +76,7 @@ func (t processTable) login(pid int) (user, account string) {
 // its own account may read.
 func (t processTable) user(pid int) string {
 	for variable := range strings.SplitSeq(t.read(pid, "environ"), "\x00") {
-		name, is := strings.CutPrefix(variable, hosts.EnvUser+"=")
+		name, is := strings.CutPrefix(variable, labels.EnvUser+"=")
 		if is && auth.CheckName(name) == nil { // a container may say anything
 			return name
 		}

@@ -11,7 +11,9 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
+	"berth/docker"
 	"berth/hosts"
+	"berth/labels"
 )
 
 func psCommand(o *options) *cobra.Command {
@@ -29,7 +31,7 @@ func ps(cmd *cobra.Command, o options) error {
 	if err != nil {
 		return err
 	}
-	api, err := dial(ctx)
+	api, err := docker.Dial(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -62,14 +64,14 @@ func stateTable(api *client.Client, containers []existing, now time.Time) string
 
 // enteredBy is how route exec enters the container, if that is its route.
 func enteredBy(api *client.Client, c existing) string {
-	if c.labels[hosts.LabelRoute] != hosts.RouteExec {
+	if c.labels[labels.Route] != labels.RouteExec {
 		return "-"
 	}
 	return hosts.ExecBy(api, c.mounts)
 }
 
 func hostRow(c existing) []string {
-	return []string{c.labels[hosts.LabelHost], c.labels[hosts.LabelRoute], c.labels[hosts.LabelAccount], c.name}
+	return []string{c.labels[labels.Host], c.labels[labels.Route], c.labels[labels.Account], c.name}
 }
 
 func byHost(containers []existing) []existing {

@@ -9,12 +9,14 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 
+	"berth/docker"
 	"berth/hosts"
+	"berth/labels"
 )
 
 func TestPsTellsHowHostsAreEntered(t *testing.T) {
-	exec := map[string]string{hosts.LabelHost: "lab", hosts.LabelRoute: hosts.RouteExec}
-	mount := []container.MountPoint{{Destination: hosts.HelperMount}}
+	exec := map[string]string{labels.Host: "lab", labels.Route: labels.RouteExec}
+	mount := []container.MountPoint{{Destination: labels.HelperMount}}
 	unmounted := hosts.ByStreams
 	if os.Geteuid() == 0 {
 		unmounted = hosts.ByDescriptors
@@ -28,9 +30,9 @@ func TestPsTellsHowHostsAreEntered(t *testing.T) {
 		{"unix:///var/run/docker.sock", exec, mount, hosts.ByDescriptors},
 		{"unix:///var/run/docker.sock", exec, nil, unmounted},
 		{"tcp://engine:2376", exec, mount, hosts.ByStreams},
-		{"unix:///var/run/docker.sock", map[string]string{hosts.LabelRoute: hosts.RouteSshd}, mount, "-"},
+		{"unix:///var/run/docker.sock", map[string]string{labels.Route: labels.RouteSshd}, mount, "-"},
 	} {
-		api, err := hosts.Connect(c.engine)
+		api, err := docker.Connect(c.engine)
 		if err != nil {
 			t.Fatal(err)
 		}

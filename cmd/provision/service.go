@@ -12,8 +12,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/container"
 
-	"berth/hosts"
 	"berth/image"
+	"berth/labels"
 )
 
 // builder turns one compose service into the container that it means. What it
@@ -22,7 +22,7 @@ type builder struct {
 	*project
 	compose  types.ServiceConfig
 	settings settings
-	box      box
+	site     site
 
 	service  wantedService
 	warnings []string
@@ -35,12 +35,12 @@ func (b *builder) warn(format string, args ...any) {
 
 // wantService builds the container of a service. Where compose says nothing,
 // the defaults are those of a machine that people work on.
-func (p *project) wantService(compose types.ServiceConfig, box box) (wantedService, []string, error) {
+func (p *project) wantService(compose types.ServiceConfig, at site) (wantedService, []string, error) {
 	settings, err := settingsOf(compose, p.sources)
 	if err != nil {
 		return wantedService{}, nil, err
 	}
-	b := &builder{project: p, compose: compose, settings: settings, box: box}
+	b := &builder{project: p, compose: compose, settings: settings, site: at}
 	b.service = wantedService{
 		name:      compose.Name,
 		host:      cmp.Or(settings.host, compose.Name),
@@ -49,7 +49,7 @@ func (p *project) wantService(compose types.ServiceConfig, box box) (wantedServi
 		reserved:  reservationsOf(compose),
 	}
 	if b.service.gpus, err = wishOf(compose, settings.gpu); err == nil {
-		b.service.image, err = p.wantImage(compose, cmp.Or(settings.base, box.base), settings.dockerCLI)
+		b.service.image, err = p.wantImage(compose, cmp.Or(settings.base, at.base), settings.dockerCLI)
 	}
 	if settings.pinned {
 		err = errors.Join(err, b.pin())
@@ -87,27 +87,27 @@ func (p *project) containerName(service string) string {
 // labels make the container a host, and tell the next run what it was made of.
 func (b *builder) labels() {
 	s := &b.service
-	route, account := hosts.RouteExec, b.compose.User
+	route, account := labels.RouteExec, b.compose.User
 	if s.image.isHost() {
-		route, account = hosts.RouteSshd, image.Account
+		route, account = labels.RouteSshd, image.Account
 	}
 	s.config.Labels = map[string]string{}
 	maps.Copy(s.config.Labels, b.compose.Labels)
 	maps.Copy(s.config.Labels, map[string]string{
-		hosts.LabelHost:    s.host,
-		hosts.LabelRoute:   cmp.Or(b.settings.route, route),
-		hosts.LabelAccount: cmp.Or(b.settings.account, account),
-		labelProject:       b.Name,
-		labelService:       s.name,
-		labelCPUs:          strconv.FormatInt(s.reserved.nanoCPUs, 10),
+		labels.Host:    s.host,
+		labels.Route:   cmp.Or(b.settings.route, route),
+		labels.Account: cmp.Or(b.settings.account, account),
+		labels.Project: b.Name,
+		labels.Service: s.name,
+		labels.CPUs:    strconv.FormatInt(s.reserved.nanoCPUs, 10),
 	})
 	if s.pinned {
-		s.config.Labels[labelPinned] = "exclusive"
+		s.config.Labels[labels.Pinned] = "exclusive"
 	}
 	if budget := s.gpus.budget(); budget > 0 {
-		s.config.Labels[labelGPUMemory] = strconv.FormatInt(budget, 10)
+		s.config.Labels[labels.GPUMemory] = strconv.FormatInt(budget, 10)
 	}
-	s.config.Labels[labelConfig] = s.facts(b.compose.ShmSize == 0).label()
+	s.config.Labels[labels.Config] = s.facts(b.compose.ShmSize == 0).label()
 }
 
 // habits are things that a compose file may well say and a shared machine had

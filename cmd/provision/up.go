@@ -11,7 +11,8 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
-	"berth/hosts"
+	"berth/docker"
+	"berth/labels"
 	"berth/state"
 )
 
@@ -104,15 +105,15 @@ func newJob(ctx context.Context, o options) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	api, err := dial(ctx)
+	api, err := docker.Dial(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	box, err := openBox(o, hosts.IsLocal(api))
+	at, err := openSite(o, docker.IsLocal(api))
 	if err != nil {
 		return nil, err
 	}
-	want, err := project.want(box)
+	want, err := project.want(at)
 	return &job{options: o, api: api, want: want}, err
 }
 
@@ -161,19 +162,19 @@ func (j *job) showHosts(cmd *cobra.Command) error {
 	return nil
 }
 
-// openBox makes the state directory if need be: containers are made with the
+// openSite makes the state directory if need be: containers are made with the
 // user CA in them.
-func openBox(o options, local bool) (box, error) {
+func openSite(o options, local bool) (site, error) {
 	st, err := state.Open(o.state)
 	if err != nil {
-		return box{}, err
+		return site{}, err
 	}
-	b := box{base: o.base, userCA: st.UserCAPublic()}
+	b := site{base: o.base, userCA: st.UserCAPublic()}
 	if !local {
 		return b, nil // that machine has no helper directory of ours to mount
 	}
-	if b.helperDir, err = filepath.Abs(filepath.Join(st.Dir(), hosts.HelperDir)); err != nil {
-		return box{}, err
+	if b.helperDir, err = filepath.Abs(filepath.Join(st.Dir(), labels.HelperDir)); err != nil {
+		return site{}, err
 	}
 	return b, os.MkdirAll(b.helperDir, 0o755)
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
+
+	"berth/docker"
 )
 
 // lifeCommands do one thing to each host: those that are named, or all of the
@@ -181,7 +183,7 @@ func findHosts(ctx context.Context, o options, names []string) (*client.Client, 
 	if err != nil {
 		return nil, nil, err
 	}
-	api, err := dial(ctx)
+	api, err := docker.Dial(ctx, "")
 	if err != nil {
 		return nil, nil, err
 	}

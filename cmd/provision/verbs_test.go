@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/moby/moby/client"
+
+	"berth/labels"
 )
 
 func TestVerbsForOneHostAndForAll(t *testing.T) {
@@ -20,7 +22,7 @@ func TestVerbsForOneHostAndForAll(t *testing.T) {
 		}
 		var all []string
 		for _, c := range list.Items {
-			all = append(all, c.Labels[labelService]+" "+string(c.State))
+			all = append(all, c.Labels[labels.Service]+" "+string(c.State))
 		}
 		slices.Sort(all)
 		return strings.Join(all, ", ")

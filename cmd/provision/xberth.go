@@ -9,7 +9,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"berth/hosts"
+	"berth/labels"
 )
 
 // extension is the key of a compose service that is ours; docker compose
@@ -97,8 +97,8 @@ func (s *settings) set(key string, value any) (wrong string) {
 	switch {
 	case !isText || text == "":
 		return "is a text; quote it if it looks like a number"
-	case key == "route" && text != hosts.RouteSshd && text != hosts.RouteExec:
-		return fmt.Sprintf("is %s or %s, not %q", hosts.RouteSshd, hosts.RouteExec, text)
+	case key == "route" && text != labels.RouteSshd && text != labels.RouteExec:
+		return fmt.Sprintf("is %s or %s, not %q", labels.RouteSshd, labels.RouteExec, text)
 	case (key == "host" || key == "account") && !hostName.MatchString(text):
 		return fmt.Sprintf("is letters, digits, _ . and -, and begins with a letter, digit or _; not %q", text)
 	case key == "base" && strings.ContainsAny(text, " \t\n"):

@@ -1,4 +1,6 @@
-package hosts
+// Package box is what a machine with GPUs has: today its NVIDIA cards, as the
+// driver tells of them.
+package box
 
 import (
 	"bytes"

@@ -1,7 +1,10 @@
-package hosts
+// Package docker connects to a Docker engine, wherever docker itself would: at a
+// socket, by TCP and TLS, or by ssh.
+package docker
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -32,6 +35,24 @@ func Connect(address string) (*client.Client, error) {
 		return nil, fmt.Errorf("docker: %w", err)
 	}
 	return engine, nil
+}
+
+// Dial is [Connect] to an engine that has answered. Its errors say what to do.
+func Dial(ctx context.Context, address string) (*client.Client, error) {
+	engine, err := Connect(address)
+	if err != nil {
+		return nil, err
+	}
+	_, err = engine.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+	switch {
+	case err == nil:
+		return engine, nil
+	case strings.Contains(err.Error(), "permission denied"): // the client hides the cause's type
+		return nil, fmt.Errorf("no permission for the Docker engine at %s: be root, or in the group docker", engine.DaemonHost())
+	case client.IsErrConnectionFailed(err):
+		return nil, fmt.Errorf("no Docker engine answers at %s: is it running?", engine.DaemonHost())
+	}
+	return nil, err
 }
 
 // IsLocal says whether the engine's processes and networks are this machine's.

@@ -1,0 +1,52 @@
+// Package labels holds the names that the gateway and provision share: labels
+// on containers, the variable that carries a person's name, and the paths that
+// both know. Containers made by older versions carry them, so a name here is
+// never changed, only added.
+package labels
+
+// Labels that make a container a host. provision sets them; anyone who may
+// create containers can.
+const (
+	Host    = "berth.host"    // the host's name
+	Route   = "berth.route"   // RouteSshd or RouteExec; RouteExec where it is missing
+	Account = "berth.account" // the Unix account inside, for grants that name none
+)
+
+// Values of Route, and of route in gateway.yaml.
+const (
+	RouteSshd  = "sshd"
+	RouteExec  = "exec"
+	RouteLocal = "local" // in gateway.yaml only
+)
+
+// Labels on what provision makes. They are its only memory: there is no state
+// file beside the engine.
+const (
+	Project   = "berth.project"
+	Service   = "berth.service"
+	Config    = "berth.config"         // what the container was made from, as facts
+	Image     = "berth.image"          // id of the image it was made from
+	CPUs      = "berth.reserve.cpus"   // in nano CPUs; the engine keeps no CPU reservation
+	GPUMemory = "berth.reserve.gpu"    // bytes on each of its GPUs, where it shares them
+	Pinned    = "berth.reserve.cpuset" // present where the container's cpuset is its own
+)
+
+// Labels by which docker compose knows what it made.
+const (
+	ComposeProject = "com.docker.compose.project"
+	ComposeService = "com.docker.compose.service"
+)
+
+// EnvUser is the variable that tells what runs in a session which of the
+// gateway's users it runs for.
+const EnvUser = "BERTH_USER"
+
+const (
+	// HelperMount is where provision mounts the gateway's helper directory,
+	// read-only, into the containers it makes.
+	HelperMount = "/usr/lib/berth"
+
+	// HelperDir is the directory below the state directory that holds the
+	// helper for that mount.
+	HelperDir = "helper"
+)
