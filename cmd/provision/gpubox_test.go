@@ -92,7 +92,7 @@ func (b *gpuBox) driver(cards int, pids ...int) {
 // driverOf is a stub nvidia-smi that says what was seen on another machine.
 func (b *gpuBox) driverOf(sample string) {
 	b.Helper()
-	archive, err := txtar.ParseFile(filepath.Join("../../hosts/testdata/nvidia-smi", sample+".txtar"))
+	archive, err := txtar.ParseFile(filepath.Join("../../box/testdata/nvidia-smi", sample+".txtar"))
 	if err != nil {
 		b.Fatal(err)
 	}
