@@ -48,7 +48,7 @@ func TestGPUTableSaysWhoHoldsAndWhoIsOn(t *testing.T) {
 	}
 	got := gpuTable(gpuStates(gpus, containers, table), now, true)
 	want := `GPU  UUID   MODEL                       MEMORY           BUSY  TEMP  HOLDER                     SINCE    ON IT
-<0    GPU-1  NVIDIA H200                 70GiB of 140GiB  98%   61°C  master (lab)               3 hours  python 12 anna+developer@master, python 13 bert+master, python 14 developer@master, python 15 (in no container), python 16 master>
+<0    GPU-1  NVIDIA H200                 70GiB of 140GiB  98%   61°C  master (lab)               3 hours  pyt?hon 12 anna+developer@master, python 13 bert+master, python 14 developer@master, python 15 (in no container), python 16 master>
 1    GPU-3  NVIDIA L40S, needs a reset  0B of 45GiB      -     -     -                          -        -
 <2:0  MIG-1  MIG 1g.10gb                 10GiB            -     -     trainer (not provision's)  3 hours  ->
 2:1  MIG-2  MIG 1g.10gb                 10GiB            -     -     master (lab)               3 hours  python 16 master

@@ -9,6 +9,8 @@ import (
 	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/jsonstream"
 	"golang.org/x/term"
+
+	"berth/printable"
 )
 
 // progress shows on a terminal what is being done, in one line that changes,
@@ -38,7 +40,7 @@ func (p *progress) say(line string) {
 	if err != nil || width < 2 {
 		width = 80
 	}
-	text := []rune(p.task + "  " + strings.Map(printable, line))
+	text := []rune(p.task + "  " + printable.Line(line, width))
 	fmt.Fprintf(p.out, "\r\x1b[K%s", string(text[:min(len(text), width-1)]))
 }
 
@@ -50,14 +52,6 @@ func (p *progress) end(done bool) {
 	if done {
 		fmt.Fprintf(p.out, "%s  %.1fs\n", p.task, time.Since(p.began).Seconds())
 	}
-}
-
-// printable keeps what a build writes from moving the terminal's cursor.
-func printable(r rune) rune {
-	if r < ' ' || r == 0x7f {
-		return -1
-	}
-	return r
 }
 
 func pullLine(m jsonstream.Message) string {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+
+	"berth/printable"
 )
 
 // process is a line of ps, with its id on this machine.
@@ -98,10 +100,13 @@ func childrenOf(parent process, processes []process) []process {
 	return children
 }
 
+// maxProgram is how much of a program's name is shown, in runes.
+const maxProgram = 64
+
 // program is a command's, which a container may have named as it likes.
 func program(command string) string {
 	first, _, _ := strings.Cut(command, " ")
-	return strings.Map(printable, path.Base(first))
+	return printable.Line(path.Base(first), maxProgram)
 }
 
 // onGPUs are the processes among these that have memory on a GPU.

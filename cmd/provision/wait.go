@@ -13,11 +13,13 @@ import (
 	"github.com/moby/moby/client"
 
 	"berth/image"
+	"berth/printable"
 )
 
 const (
 	readyTimeout = time.Minute
 	readyPoll    = 200 * time.Millisecond
+	maxLastWords = 16 << 10    // bytes
 	settleTime   = time.Second // a command that ends at once has ended by then
 )
 
@@ -91,12 +93,13 @@ func (e *engine) lastWords(ctx context.Context, c container.InspectResponse) str
 	}
 	defer logs.Close()
 	var text strings.Builder
+	some := io.LimitReader(logs, maxLastWords) // a line has no limit of its own
 	if c.Config.Tty {
-		_, err = io.Copy(&text, logs)
+		_, err = io.Copy(&text, some)
 	} else {
-		_, err = stdcopy.StdCopy(&text, &text, logs)
+		_, err = stdcopy.StdCopy(&text, &text, some)
 	}
-	line := strings.TrimSpace(text.String())
+	line := printable.Line(text.String(), maxLastWords)
 	if err != nil || line == "" {
 		return ""
 	}
