@@ -12,14 +12,16 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
+	"berth/box"
 	"berth/labels"
+	"berth/ledger"
 )
 
 // engine carries steps out: a call each.
 type engine struct {
 	api      *client.Client
 	progress *progress
-	machine  machine
+	box      box.Box
 	ignored  []string // containers whose claims do not count
 }
 
@@ -85,7 +87,7 @@ func (e *engine) createContainer(ctx context.Context, s wantedService) error {
 		}
 	}
 	created, err := e.api.ContainerCreate(ctx, options)
-	if err != nil || s.gpus.none() {
+	if err != nil || s.gpus.None() {
 		return err
 	}
 	return e.ensureClaim(ctx, created.ID)
@@ -95,24 +97,25 @@ func (e *engine) createContainer(ctx context.Context, s wantedService) error {
 // claim: the lock holds off other runs on this machine, but not docker run, nor
 // a provision elsewhere. Of two that create at once at least one sees the other.
 func (e *engine) ensureClaim(ctx context.Context, id string) error {
-	all, err := observeContainers(ctx, e.api, e.machine)
+	all, err := observeContainers(ctx, e.api, e.box)
 	if err != nil {
 		return err
 	}
-	books := ledger{machine: e.machine}
-	var mine claim
+	var mine ledger.Claim
+	var others []ledger.Claim
 	for _, c := range all {
 		switch {
 		case c.id == id:
 			mine = c.claim
 		case c.counts() && !slices.Contains(e.ignored, c.name):
-			books.claims = append(books.claims, c.claim)
+			others = append(others, c.claim)
 		}
 	}
-	for _, g := range mine.gpus {
-		if d, ok := e.machine.device(g.uuid); ok && !books.isFree(d, g.budget) {
+	books := ledger.New(e.box, others...)
+	for _, h := range mine.GPUs {
+		if d, ok := e.box.Device(h.UUID); ok && !books.IsFree(d, h.Budget) {
 			return errors.Join(
-				fmt.Errorf("its GPU was taken in this moment, so it is not made; run up again%s", books.onDevices([]device{d})),
+				fmt.Errorf("its GPU was taken in this moment, so it is not made; run up again%s", books.HoldersOf(d)),
 				e.remove(ctx, id))
 		}
 	}

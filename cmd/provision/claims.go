@@ -9,59 +9,45 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 
+	"berth/box"
 	"berth/labels"
+	"berth/ledger"
 )
 
-// claim is what a container holds of the machine, from when it is created
-// until it is removed.
-type claim struct {
-	holder   string
-	nanoCPUs int64
-	memory   int64
-	gpus     []gpuClaim
-	pinned   []int // cpus
-}
-
-// gpuClaim is a device, or part of its memory.
-type gpuClaim struct {
-	uuid   string
-	budget int64 // 0: the whole device
-}
-
-// claimOf reads a container's claim. It is the ledger: nothing else is written
-// down anywhere. Of a container that provision did not make it is what the
-// engine and the NVIDIA runtime will give it.
-func (m machine) claimOf(e existing, config *container.Config, host *container.HostConfig) claim {
-	c := claim{holder: e.holder(), memory: host.MemoryReservation}
-	c.nanoCPUs, _ = strconv.ParseInt(e.labels[labels.CPUs], 10, 64)
+// claimOf reads a container's claim on the box. The containers are the books:
+// nothing else is written down anywhere. Of a container that provision did not
+// make it is what the engine and the NVIDIA runtime will give it.
+func claimOf(b box.Box, e existing, config *container.Config, host *container.HostConfig) ledger.Claim {
+	c := ledger.Claim{Holder: e.holder(), Amounts: ledger.Amounts{Memory: host.MemoryReservation}}
+	c.NanoCPUs, _ = strconv.ParseInt(e.labels[labels.CPUs], 10, 64)
 	if e.labels[labels.Pinned] != "" {
-		c.pinned = parseCPUs(host.CpusetCpus)
+		c.Pinned = box.ParseCPUs(host.CpusetCpus)
 	}
 	budget, _ := strconv.ParseInt(e.labels[labels.GPUMemory], 10, 64)
-	for _, d := range m.visible(config, host) {
-		c.gpus = append(c.gpus, gpuClaim{d.uuid, budget})
+	for _, d := range visible(b, config, host) {
+		c.GPUs = append(c.GPUs, box.Hold{UUID: d.UUID, Budget: budget})
 	}
 	return c
 }
 
 // visible are the devices that a container sees.
-func (m machine) visible(config *container.Config, host *container.HostConfig) []device {
+func visible(b box.Box, config *container.Config, host *container.HostConfig) []box.Device {
 	if host.Privileged {
-		return m.devices()
+		return b.Devices()
 	}
-	var seen []device
+	var seen []box.Device
 	for _, r := range host.DeviceRequests {
-		seen = append(seen, m.requested(r)...)
+		seen = append(seen, requested(b, r)...)
 	}
 	for _, d := range host.Devices {
-		seen = append(seen, m.mapped(d.PathOnHost)...)
+		seen = append(seen, mapped(b, d.PathOnHost)...)
 	}
-	if runtime := host.Runtime; runtime == "nvidia" || runtime == "" && m.runtime == "nvidia" {
+	if runtime := host.Runtime; runtime == "nvidia" || runtime == "" && b.Runtime == "nvidia" {
 		for _, name := range visibleDevices(config.Env) {
-			seen = append(seen, m.resolve(name)...)
+			seen = append(seen, b.Resolve(name)...)
 		}
 	}
-	var unique []device
+	var unique []box.Device
 	for _, d := range seen {
 		if !slices.Contains(unique, d) {
 			unique = append(unique, d)
@@ -70,35 +56,33 @@ func (m machine) visible(config *container.Config, host *container.HostConfig) [
 	return unique
 }
 
-// requested: a count always means the first ones; the engine keeps no books.
-func (m machine) requested(r container.DeviceRequest) []device {
+// requested are the devices that a request means to the engine. A number means
+// the first ones: it keeps no books.
+func requested(b box.Box, r container.DeviceRequest) []box.Device {
 	if !isGPU(r) {
 		return nil
 	}
-	if r.Count == allGPUs {
-		return m.devices()
+	if r.Count == ledger.Every {
+		return b.Devices()
 	}
-	var seen []device
-	for i := range r.Count {
-		seen = append(seen, m.byIndex(i, "", false)...)
-	}
+	seen := b.First(r.Count)
 	for _, id := range r.DeviceIDs {
-		seen = append(seen, m.resolve(id)...)
+		seen = append(seen, b.Resolve(id)...)
 	}
 	return seen
 }
 
 // mapped is the GPU of a device node; nvidiactl, nvidia-uvm and their like are none.
-func (m machine) mapped(path string) []device {
+func mapped(b box.Box, path string) []box.Device {
 	if path == "/dev" {
-		return m.devices()
+		return b.Devices()
 	}
 	match := regexp.MustCompile(`^/dev/nvidia(\d+)$`).FindStringSubmatch(path)
 	if match == nil {
 		return nil
 	}
 	minor, _ := strconv.Atoi(match[1])
-	return m.byMinor(minor)
+	return b.ByMinor(minor)
 }
 
 // visibleDevices is what NVIDIA_VISIBLE_DEVICES names.

@@ -11,8 +11,8 @@ import (
 
 // A card whose device node has another number than its index, a partitioned
 // one, and a third.
-func mixedMachine() machine {
-	return machine{gpus: box.Inventory{GPUs: []box.GPU{
+func mixedBox() box.Box {
+	return box.Box{Inventory: box.Inventory{GPUs: []box.GPU{
 		{UUID: "GPU-aaaa-1", Minor: 2},
 		{UUID: "GPU-bbbb-1", Minor: 1, MIG: true, Instances: []box.MIGInstance{{UUID: "MIG-b0", Profile: "1g.10gb"}, {UUID: "MIG-b1", Profile: "1g.10gb"}}},
 		{UUID: "GPU-cccc-1", Minor: 0},
@@ -54,8 +54,8 @@ func TestWhatAContainerSees(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, d := range mixedMachine().visible(&container.Config{Env: []string{c.env}}, &c.host) {
-				got = append(got, d.uuid)
+			for _, d := range visible(mixedBox(), &container.Config{Env: []string{c.env}}, &c.host) {
+				got = append(got, d.UUID)
 			}
 			if !slices.Equal(got, c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
@@ -65,7 +65,7 @@ func TestWhatAContainerSees(t *testing.T) {
 }
 
 func TestWhoIsOnAContainer(t *testing.T) {
-	m := machine{gpus: box.Inventory{GPUs: []box.GPU{{UUID: "GPU-1", Processes: []box.GPUProcess{{PID: 30, Name: "/opt/conda/bin/python"}, {PID: 99, Name: "other"}}}}}}
+	b := box.Box{Inventory: box.Inventory{GPUs: []box.GPU{{UUID: "GPU-1", Processes: []box.GPUProcess{{PID: 30, Name: "/opt/conda/bin/python"}, {PID: 99, Name: "other"}}}}}}
 	processes := processesOf([][]string{
 		{"10", "1", "sshd: /usr/sbin/sshd -D -e [listener] 0 of 100-200 startups"},
 		{"11", "10", "sshd: developer [priv]"},
@@ -80,7 +80,7 @@ func TestWhoIsOnAContainer(t *testing.T) {
 	here := processTable{t.TempDir()}
 	here.put(t, 14, map[string]string{"environ": "BERTH_USER=anna\x00"})
 	here.put(t, 21, map[string]string{"environ": "BERTH_USER=bert\x00"})
-	got := slices.Concat(sessions(processes, here), m.onGPUs(processes))
+	got := slices.Concat(sessions(processes, here), onGPUs(b, processes))
 	want := []string{"developer@pts/0 by ssh", "anna (developer@notty by ssh)", "bert (-zsh, of a session)", "python (process 30) on GPU-1"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

@@ -52,7 +52,7 @@ func (b *builder) environment() []string {
 	}
 	// CUDA images ask for every GPU, and where nvidia is the engine's default
 	// runtime they get them, reserved or not.
-	if b.service.gpus.none() {
+	if b.service.gpus.None() {
 		env = append(env, envVisible+"=void")
 	}
 	if b.service.image.isHost() {

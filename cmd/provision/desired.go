@@ -12,6 +12,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"berth/labels"
+	"berth/ledger"
 )
 
 // desired is what ought to be, in the engine's terms. It follows from the
@@ -46,9 +47,9 @@ type wantedService struct {
 	config     container.Config
 	hostConfig container.HostConfig
 	networks   []attachment // joined in this order, the first one when the container is created
-	limits     resources
-	reserved   resources
-	gpus       gpuWish
+	limits     ledger.Amounts
+	reserved   ledger.Amounts
+	gpus       wantedGPUs
 	pinned     bool           // its cpus are pinned to it
 	volumes    []wantedVolume // of its own, which the files do not know
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"berth/box"
 	"berth/docker"
 )
 
@@ -39,7 +40,7 @@ func doctor(cmd *cobra.Command, o options) error {
 	if err != nil {
 		return err
 	}
-	if c.containers, err = observeContainers(ctx, api, c.machine); err != nil {
+	if c.containers, err = observeContainers(ctx, api, c.box); err != nil {
 		return err
 	}
 	c.examineContainers(ctx, api)
@@ -73,7 +74,7 @@ type checkup struct {
 	diskFree       int64 // where the engine keeps its data
 	diskSize       int64 // 0 where it cannot be seen
 	unsynchronised bool  // the clock, with no other
-	machine        machine
+	box            box.Box
 	staleCDI       string // file that was made for another driver
 	containers     []existing
 	openFiles      map[string]int  // soft limit by container
@@ -90,13 +91,13 @@ func examine(ctx context.Context, api *client.Client) (*checkup, error) {
 		engine: info.ServerVersion, cgroupDriver: info.CgroupDriver, dataRoot: info.DockerRootDir,
 		openFiles: map[string]int{}, nvmlFails: map[string]bool{},
 	}
-	if c.machine, err = observeMachine(ctx, api); err != nil {
+	if c.box, err = observeBox(ctx, api); err != nil {
 		return nil, err
 	}
 	if !docker.IsLocal(api) {
 		return c, nil
 	}
-	c.staleCDI = staleCDI(c.machine.gpus.Driver, "/etc/cdi", "/var/run/cdi")
+	c.staleCDI = staleCDI(c.box.Driver, "/etc/cdi", "/var/run/cdi")
 	var disk unix.Statfs_t
 	if unix.Statfs(c.dataRoot, &disk) == nil {
 		c.diskFree, c.diskSize = int64(disk.Bavail)*disk.Bsize, int64(disk.Blocks)*disk.Bsize
@@ -132,7 +133,7 @@ func (c *checkup) examineContainers(ctx context.Context, api *client.Client) {
 		if err == nil && docker.IsLocal(api) {
 			c.openFiles[e.id] = softOpenFiles(inspected.Container.State.Pid)
 		}
-		if len(e.claim.gpus) > 0 && !e.host.Privileged {
+		if len(e.claim.GPUs) > 0 && !e.host.Privileged {
 			c.nvmlFails[e.id] = strings.Contains(outputIn(ctx, api, e.id, "nvidia-smi", "-L"), "Failed to initialize NVML")
 		}
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
+
+	"berth/box"
 )
 
 // facts are what a container is made of, by the names that compose has for it.
@@ -46,8 +48,8 @@ func (s *wantedService) facts(defaultShm bool) facts {
 	if defaultShm {
 		host.ShmSize = 0
 	}
-	f := facts{"reservations.cpus": inCPUs(s.reserved.nanoCPUs)}
-	if !s.gpus.none() {
+	f := facts{"reservations.cpus": box.CPUs(s.reserved.NanoCPUs)}
+	if !s.gpus.None() {
 		f["gpus"] = s.gpus.String()
 	}
 	f.addFields(config)

@@ -6,7 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	"berth/box"
 	"berth/labels"
+	"berth/ledger"
 )
 
 // fate is what becomes of a service's container.
@@ -17,7 +19,7 @@ type fate struct {
 	anew    string  // why it is made, or made anew; "" where it stays
 	inUse   bool    // somebody is on it, so it stays nevertheless
 	updates updates // of one that stays
-	given   grant
+	given   ledger.Allocation
 }
 
 func fatesOf(want desired, have observed, force bool) []*fate {
@@ -36,8 +38,9 @@ func fatesOf(want desired, have observed, force bool) []*fate {
 
 func (f *fate) isNew() bool { return !f.there }
 
-// settles: the ledger has to say whether there is room for it.
-func (f *fate) settles() bool {
+// needsAllocation reports whether the service's container is created, replaced
+// or resized, so that the ledger has to say whether there is room for it.
+func (f *fate) needsAllocation() bool {
 	return f.isNew() || f.anew != "" && !f.inUse || f.anew == "" && len(f.updates.changes) > 0
 }
 
@@ -56,17 +59,18 @@ func outdated(f *fate, have observed) string {
 	if ref := have.images[s.image.ref]; ref == "" || is.labels[labels.Image] != ref {
 		return "its image changed"
 	}
-	return have.machine.lostGPU(is)
+	return lostGPU(have.box, is)
 }
 
-// lostGPU: a container that was given a device which is no more would not start.
-func (m machine) lostGPU(is existing) string {
-	if len(m.devices()) == 0 {
+// lostGPU names a GPU that the container was given and that the box has no more,
+// so that it would not start; or it is "".
+func lostGPU(b box.Box, is existing) string {
+	if len(b.Devices()) == 0 {
 		return ""
 	}
 	for _, r := range is.host.DeviceRequests {
 		for _, id := range r.DeviceIDs {
-			if isGPU(r) && len(m.resolve(id)) == 0 {
+			if isGPU(r) && len(b.Resolve(id)) == 0 {
 				return fmt.Sprintf("the machine has its GPU %s no more", id)
 			}
 		}
@@ -74,116 +78,66 @@ func (m machine) lostGPU(is existing) string {
 	return ""
 }
 
-// books are the ledger without the containers whose place is to be settled anew.
-func (o observed) books(fates []*fate) *ledger {
-	l := &ledger{machine: o.machine}
+// books are the ledger without the containers whose place is decided again.
+func (o observed) books(fates []*fate) *ledger.Ledger {
+	var held []ledger.Claim
 	for _, c := range o.containers {
-		replaced := slices.ContainsFunc(fates, func(f *fate) bool { return f.settles() && f.there && f.is.id == c.id })
+		replaced := slices.ContainsFunc(fates, func(f *fate) bool { return f.needsAllocation() && f.there && f.is.id == c.id })
 		if c.counts() && !replaced && !slices.Contains(o.ignored, c.name) {
-			l.claims = append(l.claims, c.claim)
+			held = append(held, c.claim)
 		}
 	}
-	return l
+	return ledger.New(o.box, held...)
 }
 
-// settle finds room for what is made, anew or for the first time: first for
-// those that are there, which keep their devices if they can.
-func (l *ledger) settle(fates []*fate) (refusals []string) {
+// settle asks the ledger for each service that needs an allocation, and writes
+// it into the service. Those that are there come first: they keep their devices
+// if they can. It returns a line for each refusal.
+func settle(fates []*fate, books *ledger.Ledger, b box.Box) (refusals []string) {
 	for _, there := range []bool{true, false} {
 		for _, f := range fates {
-			if !f.settles() || f.there != there {
+			if !f.needsAllocation() || f.there != there {
 				continue
 			}
-			given, lines := l.admit(f.service, f.is.claim)
+			given, lines := books.Allocate(askOf(f.service, b, f.is.claim))
 			for _, line := range lines {
 				refusals = append(refusals, f.service.name+": "+line)
 			}
 			f.given = given
-			f.service = f.service.with(l.machine, given)
+			f.service = f.service.with(b, given)
 		}
 	}
 	return refusals
 }
 
-func (c claim) uuids() []string {
-	var uuids []string
-	for _, g := range c.gpus {
-		uuids = append(uuids, g.uuid)
-	}
-	return uuids
-}
-
 // with is the service with what the ledger gave it.
-func (s wantedService) with(m machine, g grant) wantedService {
-	if len(g.cpus) > 0 {
-		s.hostConfig.CpusetCpus = formatCPUs(g.cpus)
+func (s wantedService) with(b box.Box, given ledger.Allocation) wantedService {
+	if len(given.CPUs) > 0 {
+		s.hostConfig.CpusetCpus = box.FormatCPUs(given.CPUs)
 	}
-	given := g.devices
-	if len(given) == 0 || s.gpus.none() {
+	if len(given.Devices) == 0 || s.gpus.None() {
 		return s
 	}
 	var uuids []string
-	for _, d := range given {
-		uuids = append(uuids, d.uuid)
+	for _, d := range given.Devices {
+		uuids = append(uuids, d.UUID)
 	}
-	s.hostConfig.DeviceRequests = append(slices.Clone(s.hostConfig.DeviceRequests), m.request(s.gpus, given))
+	s.hostConfig.DeviceRequests = append(slices.Clone(s.hostConfig.DeviceRequests), requestFor(b, s.gpus, given.Devices))
 	s.config.Env = append(slices.Clone(s.config.Env), envVisible+"="+strings.Join(uuids, ","))
-	if s.gpus.share && m.whyUnenforced(given) == "" {
-		s.config.Env = append(s.config.Env, "NVIDIA_GPU_MEMORY_LIMIT="+strconv.FormatInt(s.gpus.memory>>20, 10))
+	if s.gpus.Share && b.Unlimited(given.Devices) == "" {
+		s.config.Env = append(s.config.Env, "NVIDIA_GPU_MEMORY_LIMIT="+strconv.FormatInt(s.gpus.Memory>>20, 10))
 	}
 	return s
 }
 
-// unenforced says where a budget is only a promise.
-func (m machine) unenforced(fates []*fate) []string {
+// unlimited says where a budget is only a promise.
+func unlimited(fates []*fate, b box.Box) []string {
 	var lines []string
 	for _, f := range fates {
-		if why := m.whyUnenforced(f.given.devices); f.service.gpus.share && len(f.given.devices) > 0 && why != "" {
+		if why := b.Unlimited(f.given.Devices); f.service.gpus.Share && len(f.given.Devices) > 0 && why != "" {
 			lines = append(lines, fmt.Sprintf("%s: its %s of GPU memory are counted, but nothing keeps it from taking more: %s",
-				f.service.name, inBytes(f.service.gpus.memory), why))
+				f.service.name, box.Bytes(f.service.gpus.Memory), why))
 		}
 	}
 	return lines
-}
-
-// whyUnenforced: the toolkit limits GPU memory since 1.20.1, by a CDI hook, with
-// drivers of CUDA 13.4 and later; where one of these is missing the container
-// would not start.
-func (m machine) whyUnenforced(given []device) string {
-	for _, d := range given {
-		switch {
-		case d.profile != "":
-			return "the driver limits no MIG instance"
-		case !m.knowsCDI(d.uuid):
-			return "the engine knows the GPU by no CDI name"
-		}
-	}
-	switch {
-	case !m.cgroupV2:
-		return "it takes cgroup v2"
-	case !atLeast(m.gpus.CUDA, "13.4"):
-		return "it takes a driver for CUDA 13.4"
-	case !atLeast(m.toolkit, "1.20.1"):
-		return "it takes the NVIDIA container toolkit 1.20.1"
-	}
-	return ""
-}
-
-// atLeast compares versions of numbers and dots; one that is none is less.
-func atLeast(version, least string) bool {
-	have, want := strings.Split(version, "."), strings.Split(least, ".")
-	for i := range want {
-		if i >= len(have) {
-			return false
-		}
-		is, err := strconv.Atoi(have[i])
-		ought, _ := strconv.Atoi(want[i])
-		if err != nil || is < ought {
-			return false
-		}
-		if is > ought {
-			return true
-		}
-	}
-	return true
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/moby/moby/api/types/network"
+
+	"berth/box"
 )
 
 // finding is something wrong, and what mends it.
@@ -35,12 +37,12 @@ func (c *checkup) findings() []finding {
 
 func (c *checkup) engineFindings() []finding {
 	var all []finding
-	if !atLeast(c.engine, leastEngine) {
+	if !box.AtLeast(c.engine, leastEngine) {
 		all = append(all, finding{"the Docker engine is " + c.engine, "install " + leastEngine + " or later"})
 	}
 	if c.diskSize > 0 && c.diskFree*100/c.diskSize < leastDisk {
 		all = append(all, finding{
-			fmt.Sprintf("%s of %s are free in %s", inBytes(c.diskFree), inBytes(c.diskSize), c.dataRoot),
+			fmt.Sprintf("%s of %s are free in %s", box.Bytes(c.diskFree), box.Bytes(c.diskSize), c.dataRoot),
 			"docker image prune removes what no container uses; docker system df says what takes the room",
 		})
 	}
@@ -51,21 +53,21 @@ func (c *checkup) engineFindings() []finding {
 }
 
 func (c *checkup) gpuFindings() []finding {
-	m := c.machine
-	if m.noGPUs != "" {
-		return []finding{{"the GPUs cannot be counted: " + m.noGPUs, "until then no GPU reservation is granted"}}
+	b := c.box
+	if b.NoGPUs != "" {
+		return []finding{{"the GPUs cannot be counted: " + b.NoGPUs, "until then no GPU reservation is granted"}}
 	}
-	if len(m.devices()) == 0 {
+	if len(b.Devices()) == 0 {
 		return nil
 	}
 	var all []finding
 	switch {
-	case m.toolkit == "":
+	case b.Toolkit == "":
 		all = append(all, finding{"there is no NVIDIA container toolkit (nvidia-ctk)", "without it no container gets a GPU: install nvidia-container-toolkit, and restart dockerd"})
-	case !atLeast(m.toolkit, safeToolkit):
-		all = append(all, finding{"the NVIDIA container toolkit is " + m.toolkit, "before " + safeToolkit + " a container can break out of it (CVE-2025-23266): upgrade it"})
+	case !box.AtLeast(b.Toolkit, safeToolkit):
+		all = append(all, finding{"the NVIDIA container toolkit is " + b.Toolkit, "before " + safeToolkit + " a container can break out of it (CVE-2025-23266): upgrade it"})
 	}
-	for _, gpu := range m.gpus.GPUs {
+	for _, gpu := range b.GPUs {
 		if gpu.Recovery != "" {
 			all = append(all, finding{
 				"GPU " + gpu.UUID + " does not work: its driver asks for a " + strings.ToLower(gpu.Recovery),
@@ -74,11 +76,11 @@ func (c *checkup) gpuFindings() []finding {
 		}
 	}
 	if c.staleCDI != "" {
-		all = append(all, finding{c.staleCDI + " is of another driver than the " + m.gpus.Driver + " that runs", "containers would miss its libraries: " + generateCDI})
+		all = append(all, finding{c.staleCDI + " is of another driver than the " + b.Driver + " that runs", "containers would miss its libraries: " + generateCDI})
 	}
-	missing := slices.DeleteFunc(m.devices(), func(d device) bool { return m.knowsCDI(d.uuid) })
+	missing := slices.DeleteFunc(b.Devices(), func(d box.Device) bool { return b.KnowsCDI(d.UUID) })
 	switch {
-	case len(m.cdi) > 0 && len(missing) > 0:
+	case len(b.CDI) > 0 && len(missing) > 0:
 		all = append(all, finding{"the CDI specification knows no " + missing[0].String(), "it is older than the GPUs: " + generateCDI})
 	case len(missing) > 0 && c.cgroupDriver == "systemd":
 		all = append(all, finding{
@@ -111,7 +113,7 @@ func (c *checkup) containerFindings(e existing) []finding {
 	if files := c.openFiles[e.id]; files > 0 && files < leastFiles && !e.isHostImage() {
 		add(fmt.Sprintf("may have %d files open", files), "data loaders want more: ulimits: {nofile: 524288}")
 	}
-	if len(e.claim.gpus) > 0 && e.host.ShmSize == dockersShm && !e.host.IpcMode.IsHost() {
+	if len(e.claim.GPUs) > 0 && e.host.ShmSize == dockersShm && !e.host.IpcMode.IsHost() {
 		add("has a GPU and 64 MiB of /dev/shm", "data loaders of PyTorch die of it: shm_size: 8g")
 	}
 	return all

@@ -12,19 +12,21 @@ import (
 
 	"berth/box"
 	"berth/labels"
+	"berth/ledger"
 )
 
 // healthy is a machine with nothing wrong, and a host on it.
 func healthy() *checkup {
 	return &checkup{
 		engine: "29.1.0", cgroupDriver: "systemd", diskFree: 50, diskSize: 100, dataRoot: "/var/lib/docker",
-		machine: machine{
-			gpus:    box.Inventory{GPUs: []box.GPU{{UUID: "GPU-1", Model: "NVIDIA H200"}}},
-			toolkit: "1.20.1", cdi: []string{"nvidia.com/gpu=GPU-1"},
+		box: box.Box{
+			Engine:    box.Engine{CDI: []string{"nvidia.com/gpu=GPU-1"}},
+			Inventory: box.Inventory{GPUs: []box.GPU{{UUID: "GPU-1", Model: "NVIDIA H200"}}},
+			Toolkit:   "1.20.1",
 		},
 		containers: []existing{{
 			id: "m", name: "lab-master-1", running: true, labels: map[string]string{labels.Project: "lab", labels.Host: "master"},
-			claim: claim{gpus: []gpuClaim{{"GPU-1", 0}}}, host: container.HostConfig{ShmSize: 8 << 30},
+			claim: ledger.Claim{GPUs: []box.Hold{{UUID: "GPU-1"}}}, host: container.HostConfig{ShmSize: 8 << 30},
 		}},
 		openFiles: map[string]int{"m": 1 << 20}, nvmlFails: map[string]bool{},
 	}
@@ -35,17 +37,17 @@ func TestDoctorFindsEachPlantedFault(t *testing.T) {
 		"the Docker engine is 19.03.9":           func(c *checkup, _ *existing) { c.engine = "19.03.9" },
 		"5B of 100B are free in /var/lib/docker": func(c *checkup, _ *existing) { c.diskFree = 5 },
 		"the clock is not synchronised":          func(c *checkup, _ *existing) { c.unsynchronised = true },
-		"the GPUs cannot be counted: it hangs":   func(c *checkup, _ *existing) { c.machine.noGPUs = "it hangs" },
+		"the GPUs cannot be counted: it hangs":   func(c *checkup, _ *existing) { c.box.NoGPUs = "it hangs" },
 		"GPU GPU-1 does not work: its driver asks for a drain and reset": func(c *checkup, _ *existing) {
-			c.machine.gpus.GPUs[0].Recovery = "Drain and Reset"
+			c.box.GPUs[0].Recovery = "Drain and Reset"
 		},
-		"there is no NVIDIA container toolkit (nvidia-ctk)":  func(c *checkup, _ *existing) { c.machine.toolkit = "" },
-		"the NVIDIA container toolkit is 1.17.4":             func(c *checkup, _ *existing) { c.machine.toolkit = "1.17.4" },
-		"the CDI specification knows no GPU-1 (NVIDIA H200)": func(c *checkup, _ *existing) { c.machine.cdi = []string{"nvidia.com/gpu=GPU-0"} },
+		"there is no NVIDIA container toolkit (nvidia-ctk)":  func(c *checkup, _ *existing) { c.box.Toolkit = "" },
+		"the NVIDIA container toolkit is 1.17.4":             func(c *checkup, _ *existing) { c.box.Toolkit = "1.17.4" },
+		"the CDI specification knows no GPU-1 (NVIDIA H200)": func(c *checkup, _ *existing) { c.box.CDI = []string{"nvidia.com/gpu=GPU-0"} },
 		"/etc/cdi/nvidia.yaml is of another driver than the 550.127.08 that runs": func(c *checkup, _ *existing) {
-			c.staleCDI, c.machine.gpus.Driver = "/etc/cdi/nvidia.yaml", "550.127.08"
+			c.staleCDI, c.box.Driver = "/etc/cdi/nvidia.yaml", "550.127.08"
 		},
-		"GPUs come by NVIDIA's hook, and the cgroup driver is systemd": func(c *checkup, _ *existing) { c.machine.cdi = nil },
+		"GPUs come by NVIDIA's hook, and the cgroup driver is systemd": func(c *checkup, _ *existing) { c.box.CDI = nil },
 		"container lab-master-1 publishes its ssh as port 4432": func(_ *checkup, e *existing) {
 			e.host.PortBindings = network.PortMap{network.MustParsePort("22/tcp"): {{HostPort: "4432"}}}
 		},

@@ -60,18 +60,18 @@ func showGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	m, err := observeMachine(ctx, api)
+	b, err := observeBox(ctx, api)
 	if err != nil {
 		return err
 	}
-	if m.noGPUs != "" {
-		return errors.New(m.noGPUs)
+	if b.NoGPUs != "" {
+		return errors.New(b.NoGPUs)
 	}
-	containers, err := observeContainers(ctx, api, m)
+	containers, err := observeContainers(ctx, api, b)
 	if err != nil {
 		return err
 	}
-	states := gpuStates(m.gpus.GPUs, containers, processesHere(api))
+	states := gpuStates(b.GPUs, containers, processesHere(api))
 	if asJSON {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
@@ -126,18 +126,18 @@ type gpuProcess struct {
 func gpuStates(gpus []box.GPU, containers []existing, table processTable) []gpuState {
 	states := []gpuState{}
 	for i, gpu := range gpus {
-		for k, d := range devicesOf(gpu) {
+		for k, d := range gpu.Devices() {
 			s := gpuState{
-				Index: strconv.Itoa(i), UUID: d.uuid, Model: d.model, MIG: d.profile, Recovery: d.broken, Memory: d.memory,
+				Index: strconv.Itoa(i), UUID: d.UUID, Model: d.Model, MIG: d.Profile, Recovery: d.Broken, Memory: d.Memory,
 				MemoryUsed: gpu.MemoryUsed, Utilisation: gpu.Utilisation, Temperature: gpu.Temperature,
 				Holders: holdersOf(d, containers), Processes: []gpuProcess{},
 			}
-			if d.profile != "" { // the driver says these of the card only
+			if d.Profile != "" { // the driver says these of the card only
 				s.Index += ":" + strconv.Itoa(k)
 				s.MemoryUsed, s.Utilisation = -1, -1
 			}
 			for _, p := range gpu.Processes {
-				if p.Instance != "" && p.Instance != d.uuid {
+				if p.Instance != "" && p.Instance != d.UUID {
 					continue
 				}
 				s.Processes = append(s.Processes, table.whose(p, s.Holders, containers))
@@ -148,14 +148,14 @@ func gpuStates(gpus []box.GPU, containers []existing, table processTable) []gpuS
 	return states
 }
 
-func holdersOf(d device, containers []existing) []gpuHolder {
+func holdersOf(d box.Device, containers []existing) []gpuHolder {
 	holders := []gpuHolder{}
 	for _, c := range containers {
-		i := slices.IndexFunc(c.claim.gpus, func(g gpuClaim) bool { return g.uuid == d.uuid })
+		i := slices.IndexFunc(c.claim.GPUs, func(h box.Hold) bool { return h.UUID == d.UUID })
 		if i < 0 || !c.counts() {
 			continue
 		}
-		h := gpuHolder{Project: c.project(), Container: c.name, Budget: c.claim.gpus[i].budget, State: c.state, Since: c.createdAt(), id: c.id}
+		h := gpuHolder{Project: c.project(), Container: c.name, Budget: c.claim.GPUs[i].Budget, State: c.state, Since: c.createdAt(), id: c.id}
 		if h.Project != "" {
 			h.Host = c.hostName()
 		}
@@ -212,7 +212,7 @@ func (h gpuHolder) String() string {
 		text = h.Host + " (" + h.Project + ")"
 	}
 	if h.Budget > 0 {
-		text += " " + inBytes(h.Budget)
+		text += " " + box.Bytes(h.Budget)
 	}
 	return text
 }
@@ -245,9 +245,9 @@ func (p gpuProcess) login() string {
 
 func memoryText(s gpuState) string {
 	if s.MemoryUsed < 0 {
-		return inBytes(s.Memory)
+		return box.Bytes(s.Memory)
 	}
-	return inBytes(s.MemoryUsed) + " of " + inBytes(s.Memory)
+	return box.Bytes(s.MemoryUsed) + " of " + box.Bytes(s.Memory)
 }
 
 func unit(n int, unit string) string {

@@ -14,6 +14,7 @@ import (
 
 	"berth/box"
 	"berth/labels"
+	"berth/ledger"
 )
 
 func TestGPUTableSaysWhoHoldsAndWhoIsOn(t *testing.T) {
@@ -42,9 +43,9 @@ func TestGPUTableSaysWhoHoldsAndWhoIsOn(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	created := now.Add(-3 * time.Hour).Format(time.RFC3339Nano)
 	containers := []existing{
-		{id: id, name: "lab-master-1", running: true, created: created, claim: claim{gpus: []gpuClaim{{"GPU-1", 0}, {"MIG-2", 0}}},
+		{id: id, name: "lab-master-1", running: true, created: created, claim: ledger.Claim{GPUs: []box.Hold{{UUID: "GPU-1"}, {UUID: "MIG-2"}}},
 			labels: map[string]string{labels.Project: "lab", labels.Host: "master"}},
-		{id: "f", name: "trainer", running: true, created: created, claim: claim{gpus: []gpuClaim{{"MIG-1", 0}}}},
+		{id: "f", name: "trainer", running: true, created: created, claim: ledger.Claim{GPUs: []box.Hold{{UUID: "MIG-1"}}}},
 	}
 	got := gpuTable(gpuStates(gpus, containers, table), now, true)
 	want := `GPU  UUID   MODEL                       MEMORY           BUSY  TEMP  HOLDER                     SINCE    ON IT

@@ -33,7 +33,7 @@ func (b *builder) hostConfig() {
 		RestartPolicy:  restartPolicy(c),
 		Runtime:        c.Runtime,
 		SecurityOpt:    c.SecurityOpt,
-		ShmSize:        shmSize(c, b.service.limits.memory),
+		ShmSize:        shmSize(c, b.service.limits.Memory),
 		StorageOpt:     c.StorageOpt,
 		Sysctls:        c.Sysctls,
 		Tmpfs:          tmpfs(c.Tmpfs),

@@ -71,7 +71,7 @@ next: provision up -f compose.berth.yaml, and gateway serve --config gateway.yam
 		t.Errorf("the new compose file: project %s, %q", wanted.project, wanted.warnings)
 	}
 	for _, s := range wanted.services {
-		if s.gpus.count != 1 || s.reserved.nanoCPUs != 4e9 || s.hostConfig.Mounts[0].Source != "seed_"+s.name {
+		if s.gpus.Count != 1 || s.reserved.NanoCPUs != 4e9 || s.hostConfig.Mounts[0].Source != "seed_"+s.name {
 			t.Errorf("%s lost a reservation or its volume: %+v", s.name, s)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"berth/box"
 	"berth/labels"
 )
 
@@ -184,20 +185,20 @@ func TestCPUsArePinnedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pinned := parseCPUs(result.Container.HostConfig.CpusetCpus)
+	pinned := box.ParseCPUs(result.Container.HostConfig.CpusetCpus)
 	if len(pinned) == 0 {
 		t.Error("a is pinned to no cpu")
 	}
 	if out := b.mustRun("up", "-f", file, "-p", "lab"); !strings.Contains(out, "nothing to do") {
 		t.Errorf("a second up:\n%s", out)
 	}
-	cores, err := readCores("/sys")
+	cores, err := box.ReadCores("/sys")
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := b.compose("all", fmt.Sprintf("b: %s", strings.Replace(exclusive, "'1'", fmt.Sprintf("'%d'", cpusOf(cores)), 1)))
+	all := b.compose("all", fmt.Sprintf("b: %s", strings.Replace(exclusive, "'1'", fmt.Sprintf("'%d'", box.CountCPUs(cores)), 1)))
 	out, err := b.run("up", "-f", all, "-p", "all")
-	if err == nil || !strings.Contains(out, "host a of project lab holds "+formatCPUs(pinned)) {
+	if err == nil || !strings.Contains(out, "host a of project lab holds "+box.FormatCPUs(pinned)) {
 		t.Errorf("all cpus, one of them a's: %v\n%s", err, out)
 	}
 }

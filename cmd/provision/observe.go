@@ -11,13 +11,16 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"berth/box"
+	"berth/docker"
 	"berth/image"
 	"berth/labels"
+	"berth/ledger"
 )
 
 // observed is what is there.
 type observed struct {
-	machine    machine
+	box        box.Box
 	images     map[string]string            // ids by reference
 	networks   map[string]map[string]string // labels by name
 	volumes    map[string]map[string]string
@@ -38,7 +41,7 @@ type existing struct {
 	state    string    // the engine's word
 	since    time.Time // of that state
 	created  string
-	claim    claim
+	claim    ledger.Claim
 	users    []string // who is on it; only known of those that are asked for
 }
 
@@ -83,7 +86,7 @@ func (e existing) hostName() string {
 func observe(ctx context.Context, api *client.Client, images []string, projects ...string) (observed, error) {
 	var o observed
 	var err error
-	if o.machine, err = observeMachine(ctx, api); err != nil {
+	if o.box, err = observeBox(ctx, api); err != nil {
 		return o, err
 	}
 	if o.images, err = observeImages(ctx, api, images); err != nil {
@@ -95,17 +98,36 @@ func observe(ctx context.Context, api *client.Client, images []string, projects 
 	if o.volumes, err = observeVolumes(ctx, api); err != nil {
 		return o, err
 	}
-	if o.containers, err = observeContainers(ctx, api, o.machine); err != nil {
+	if o.containers, err = observeContainers(ctx, api, o.box); err != nil {
 		return o, err
 	}
 	for i, c := range o.containers {
 		if c.running && (slices.Contains(projects, c.project()) || slices.Contains(projects, c.composeProject())) {
-			if o.containers[i].users, err = usersOf(ctx, api, c, o.machine); err != nil {
+			if o.containers[i].users, err = usersOf(ctx, api, c, o.box); err != nil {
 				return o, err
 			}
 		}
 	}
 	return o, nil
+}
+
+// observeBox reads what the engine's box has.
+func observeBox(ctx context.Context, api *client.Client) (box.Box, error) {
+	result, err := api.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return box.Box{}, err
+	}
+	info := result.Info
+	engine := box.Engine{
+		NanoCPUs: int64(info.NCPU) * 1e9, Memory: info.MemTotal,
+		Runtime: info.DefaultRuntime, CgroupV2: info.CgroupVersion == "2", Elsewhere: !docker.IsLocal(api),
+	}
+	for _, d := range info.DiscoveredDevices {
+		if d.Source == "cdi" {
+			engine.CDI = append(engine.CDI, d.ID)
+		}
+	}
+	return box.Read(ctx, engine), nil
 }
 
 func observeImages(ctx context.Context, api *client.Client, refs []string) (map[string]string, error) {
@@ -140,7 +162,7 @@ func observeVolumes(ctx context.Context, api *client.Client) (map[string]map[str
 	return found, err
 }
 
-func observeContainers(ctx context.Context, api *client.Client, m machine) ([]existing, error) {
+func observeContainers(ctx context.Context, api *client.Client, b box.Box) ([]existing, error) {
 	list, err := api.ContainerList(ctx, client.ContainerListOptions{All: true})
 	if err != nil {
 		return nil, err
@@ -154,13 +176,13 @@ func observeContainers(ctx context.Context, api *client.Client, m machine) ([]ex
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, existingOf(inspected.Container, m))
+		found = append(found, existingOf(inspected.Container, b))
 	}
 	slices.SortFunc(found, func(one, two existing) int { return strings.Compare(one.name, two.name) })
 	return found, nil
 }
 
-func existingOf(c container.InspectResponse, m machine) existing {
+func existingOf(c container.InspectResponse, b box.Box) existing {
 	policy := c.HostConfig.RestartPolicy.Name
 	e := existing{
 		id:       c.ID,
@@ -174,7 +196,7 @@ func existingOf(c container.InspectResponse, m machine) existing {
 		since:    since(c),
 		created:  c.Created,
 	}
-	e.claim = m.claimOf(e, c.Config, c.HostConfig)
+	e.claim = claimOf(b, e, c.Config, c.HostConfig)
 	for name := range c.NetworkSettings.Networks {
 		e.networks = append(e.networks, name)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"berth/box"
 	"berth/labels"
 )
 
@@ -61,7 +62,7 @@ func planUp(want desired, have observed, force bool) (plan, error) {
 	fates := fatesOf(want, have, force)
 	lines := conflicts(want, have)
 	books := have.books(fates)
-	lines = append(lines, books.settle(fates)...)
+	lines = append(lines, settle(fates, books, have.box)...)
 	if len(lines) > 0 {
 		return p, errors.New(strings.Join(lines, "\n"))
 	}
@@ -81,8 +82,8 @@ func planUp(want desired, have observed, force bool) (plan, error) {
 	for _, f := range fates {
 		p.container(f, want)
 	}
-	p.warnings = append(p.warnings, books.collisions()...)
-	p.warnings = append(p.warnings, have.machine.unenforced(fates)...)
+	p.warnings = append(p.warnings, books.Collisions()...)
+	p.warnings = append(p.warnings, unlimited(fates, have.box)...)
 	return p, nil
 }
 
@@ -164,11 +165,11 @@ func (p *plan) container(f *fate, want desired) {
 
 func (p *plan) create(f *fate) {
 	s, cause := f.service, f.anew
-	for _, d := range f.given.devices {
+	for _, d := range f.given.Devices {
 		cause += "; gets " + d.String()
 	}
-	if len(f.given.cpus) > 0 {
-		cause += "; pinned to cpus " + formatCPUs(f.given.cpus)
+	if len(f.given.CPUs) > 0 {
+		cause += "; pinned to cpus " + box.FormatCPUs(f.given.CPUs)
 	}
 	p.add("create", "container "+s.container, cause, func(ctx context.Context, e *engine) error { return e.createContainer(ctx, s) })
 	for _, n := range s.networks[min(1, len(s.networks)):] {

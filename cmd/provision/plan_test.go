@@ -20,6 +20,7 @@ import (
 
 	"berth/box"
 	"berth/labels"
+	"berth/ledger"
 )
 
 var update = flag.Bool("update", false, "write the plans in testdata anew")
@@ -166,7 +167,7 @@ func readGiven(t *testing.T) given {
 
 func (g given) observed(want desired) observed {
 	have := observed{
-		machine:  g.machine(),
+		box:      g.box(),
 		images:   map[string]string{},
 		networks: labelledWith(g.Networks),
 		volumes:  labelledWith(g.Volumes),
@@ -177,20 +178,20 @@ func (g given) observed(want desired) observed {
 		}
 	}
 	for _, c := range g.Containers {
-		have.containers = append(have.containers, c.existing(want, have.machine))
+		have.containers = append(have.containers, c.existing(want, have.box))
 	}
 	return have
 }
 
-func (g given) machine() machine {
-	m := machine{nanoCPUs: int64(g.CPUs) * 1e9, memory: inRAM(g.Memory), toolkit: g.Toolkit, cgroupV2: true}
-	m.gpus.CUDA = g.CUDA
+func (g given) box() box.Box {
+	b := box.Box{Engine: box.Engine{NanoCPUs: int64(g.CPUs) * 1e9, Memory: inRAM(g.Memory), CgroupV2: true}, Toolkit: g.Toolkit}
+	b.CUDA = g.CUDA
 	for cpu := 0; g.Threads > 0 && cpu < g.CPUs; cpu += g.Threads {
-		c := core{node: 2 * cpu / g.CPUs}
+		c := box.Core{Node: 2 * cpu / g.CPUs}
 		for thread := range g.Threads {
-			c.cpus = append(c.cpus, cpu+thread)
+			c.CPUs = append(c.CPUs, cpu+thread)
 		}
-		m.cores = append(m.cores, c)
+		b.Cores = append(b.Cores, c)
 	}
 	for i, gpu := range g.GPUs {
 		card := box.GPU{UUID: fmt.Sprintf("GPU-%d", 1000+i), Model: gpu.Model, Memory: inRAM(gpu.Memory), Minor: i, MIG: gpu.MIG != nil, Recovery: gpu.Broken}
@@ -198,14 +199,14 @@ func (g given) machine() machine {
 			instance := box.MIGInstance{UUID: fmt.Sprintf("MIG-%d%d", 1000+i, k), Profile: profile, Memory: 10 << 30}
 			card.Instances = append(card.Instances, instance)
 		}
-		m.gpus.GPUs = append(m.gpus.GPUs, card)
+		b.GPUs = append(b.GPUs, card)
 	}
-	for _, d := range m.devices() {
+	for _, d := range b.Devices() {
 		if g.CDI {
-			m.cdi = append(m.cdi, cdiPrefix+d.uuid)
+			b.CDI = append(b.CDI, box.CDIPrefix+d.UUID)
 		}
 	}
-	return m
+	return b
 }
 
 func inRAM(text string) int64 {
@@ -230,7 +231,7 @@ func labelledWith(projects map[string]string) map[string]map[string]string {
 	return all
 }
 
-func (c givenContainer) existing(want desired, m machine) existing {
+func (c givenContainer) existing(want desired, b box.Box) existing {
 	e := existing{id: c.Name + c.Service, name: c.Name, state: c.State, running: c.State == "", restarts: c.Restarts, users: c.Users, labels: map[string]string{}}
 	if e.running {
 		e.state = "running"
@@ -246,14 +247,14 @@ func (c givenContainer) existing(want desired, m machine) existing {
 			c.likeService(&e, s, want.project)
 		}
 	}
-	e.claim = claim{holder: e.holder(), nanoCPUs: int64(c.CPUs) * 1e9, memory: inRAM(c.Memory), pinned: c.Pinned}
+	e.claim = ledger.Claim{Holder: e.holder(), Amounts: ledger.Amounts{NanoCPUs: int64(c.CPUs) * 1e9, Memory: inRAM(c.Memory)}, Pinned: c.Pinned}
 	for _, i := range c.GPUs {
 		uuid := "GPU-of-old"
-		if i < len(m.devices()) {
-			uuid = m.devices()[i].uuid
+		if i < len(b.Devices()) {
+			uuid = b.Devices()[i].UUID
 		}
-		e.claim.gpus = append(e.claim.gpus, gpuClaim{uuid, inRAM(c.Budget)})
-		e.host.DeviceRequests = append(e.host.DeviceRequests, m.request(gpuWish{}, []device{{uuid: uuid}}))
+		e.claim.GPUs = append(e.claim.GPUs, box.Hold{UUID: uuid, Budget: inRAM(c.Budget)})
+		e.host.DeviceRequests = append(e.host.DeviceRequests, requestFor(b, wantedGPUs{}, []box.Device{{UUID: uuid}}))
 	}
 	return e
 }
@@ -295,7 +296,7 @@ func containerText(t *testing.T, want desired, have observed) string {
 	t.Helper()
 	all := map[string]any{}
 	fates := fatesOf(want, have, false)
-	have.books(fates).settle(fates)
+	settle(fates, have.books(fates), have.box)
 	for _, f := range fates {
 		s := f.service
 		s.config.Labels = maps.Clone(s.config.Labels)

@@ -11,6 +11,7 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
+	"berth/box"
 	"berth/docker"
 	"berth/hosts"
 	"berth/labels"
@@ -35,7 +36,7 @@ func ps(cmd *cobra.Command, o options) error {
 	if err != nil {
 		return err
 	}
-	have, err := observeContainers(ctx, api, machine{})
+	have, err := observeContainers(ctx, api, box.Box{})
 	if err != nil {
 		return err
 	}

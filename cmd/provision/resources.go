@@ -8,10 +8,10 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/container"
-)
 
-// allGPUs is the count of a request for every GPU there is.
-const allGPUs = -1
+	"berth/box"
+	"berth/ledger"
+)
 
 const (
 	// Enough for every worker's every thread, and an end to a fork bomb.
@@ -21,26 +21,20 @@ const (
 	defaultShm = 8 << 30
 )
 
-// resources are an amount of what a machine has.
-type resources struct {
-	nanoCPUs int64
-	memory   int64
-}
-
-func limitsOf(c types.ServiceConfig) resources {
-	limits := resources{nanoCPUs: nanoCPUs(c.CPUS), memory: int64(c.MemLimit)}
+func limitsOf(c types.ServiceConfig) ledger.Amounts {
+	limits := ledger.Amounts{NanoCPUs: nanoCPUs(c.CPUS), Memory: int64(c.MemLimit)}
 	if deploy := deployed(c).Limits; deploy != nil {
-		limits.nanoCPUs = max(limits.nanoCPUs, nanoCPUs(deploy.NanoCPUs.Value()))
-		limits.memory = max(limits.memory, int64(deploy.MemoryBytes))
+		limits.NanoCPUs = max(limits.NanoCPUs, nanoCPUs(deploy.NanoCPUs.Value()))
+		limits.Memory = max(limits.Memory, int64(deploy.MemoryBytes))
 	}
 	return limits
 }
 
-func reservationsOf(c types.ServiceConfig) resources {
-	reserved := resources{memory: int64(c.MemReservation)}
+func reservationsOf(c types.ServiceConfig) ledger.Amounts {
+	reserved := ledger.Amounts{Memory: int64(c.MemReservation)}
 	if deploy := deployed(c).Reservations; deploy != nil {
-		reserved.nanoCPUs = nanoCPUs(deploy.NanoCPUs.Value())
-		reserved.memory = max(reserved.memory, int64(deploy.MemoryBytes))
+		reserved.NanoCPUs = nanoCPUs(deploy.NanoCPUs.Value())
+		reserved.Memory = max(reserved.Memory, int64(deploy.MemoryBytes))
 	}
 	return reserved
 }
@@ -60,15 +54,15 @@ func nanoCPUs(cpus float32) int64 {
 func (b *builder) resources() container.Resources {
 	c, reserved, limits := b.compose, b.service.reserved, b.service.limits
 	return container.Resources{
-		NanoCPUs:          limits.nanoCPUs,
-		Memory:            limits.memory,
-		MemoryReservation: reserved.memory,
+		NanoCPUs:          limits.NanoCPUs,
+		Memory:            limits.Memory,
+		MemoryReservation: reserved.Memory,
 		MemorySwap:        int64(c.MemSwapLimit),
 		MemorySwappiness:  pointer(int64(c.MemSwappiness)),
 		OomKillDisable:    pointer(c.OomKillDisable),
 		PidsLimit:         pidsLimit(c),
 		Ulimits:           ulimits(c.Ulimits),
-		CPUShares:         cpuShares(c, reserved.nanoCPUs),
+		CPUShares:         cpuShares(c, reserved.NanoCPUs),
 		CPUPeriod:         c.CPUPeriod,
 		CPUQuota:          c.CPUQuota,
 		CpusetCpus:        c.CPUSet,
@@ -177,7 +171,7 @@ func isGPU(r container.DeviceRequest) bool {
 			return true
 		}
 	}
-	return r.Driver == "nvidia" || slices.ContainsFunc(r.DeviceIDs, func(id string) bool { return strings.HasPrefix(id, cdiPrefix) })
+	return r.Driver == "nvidia" || slices.ContainsFunc(r.DeviceIDs, func(id string) bool { return strings.HasPrefix(id, box.CDIPrefix) })
 }
 
 // pointer is nil for the zero value, which means: the engine's default.

@@ -12,6 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/container"
 
+	"berth/box"
 	"berth/image"
 	"berth/labels"
 )
@@ -48,7 +49,7 @@ func (p *project) wantService(compose types.ServiceConfig, at site) (wantedServi
 		limits:    limitsOf(compose),
 		reserved:  reservationsOf(compose),
 	}
-	if b.service.gpus, err = wishOf(compose, settings.gpu); err == nil {
+	if b.service.gpus, err = wantGPUs(compose, settings.gpu); err == nil {
 		b.service.image, err = p.wantImage(compose, cmp.Or(settings.base, at.base), settings.dockerCLI)
 	}
 	if settings.pinned {
@@ -71,9 +72,9 @@ func (p *project) wantService(compose types.ServiceConfig, at site) (wantedServi
 // pin: cores are whole, and which ones is the ledger's to say.
 func (b *builder) pin() error {
 	b.service.pinned = true
-	switch n := b.service.reserved.nanoCPUs; {
+	switch n := b.service.reserved.NanoCPUs; {
 	case n == 0 || n%1e9 != 0:
-		return fmt.Errorf("%s.cpus: exclusive takes a whole number of cpus in deploy.resources.reservations.cpus, not %s", extension, inCPUs(n))
+		return fmt.Errorf("%s.cpus: exclusive takes a whole number of cpus in deploy.resources.reservations.cpus, not %s", extension, box.CPUs(n))
 	case b.compose.CPUSet != "":
 		return fmt.Errorf("%s.cpus: exclusive finds the cpus itself; take cpuset out", extension)
 	}
@@ -99,12 +100,12 @@ func (b *builder) labels() {
 		labels.Account: cmp.Or(b.settings.account, account),
 		labels.Project: b.Name,
 		labels.Service: s.name,
-		labels.CPUs:    strconv.FormatInt(s.reserved.nanoCPUs, 10),
+		labels.CPUs:    strconv.FormatInt(s.reserved.NanoCPUs, 10),
 	})
 	if s.pinned {
 		s.config.Labels[labels.Pinned] = "exclusive"
 	}
-	if budget := s.gpus.budget(); budget > 0 {
+	if budget := s.gpus.Budget(); budget > 0 {
 		s.config.Labels[labels.GPUMemory] = strconv.FormatInt(budget, 10)
 	}
 	s.config.Labels[labels.Config] = s.facts(b.compose.ShmSize == 0).label()

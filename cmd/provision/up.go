@@ -11,6 +11,7 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
+	"berth/box"
 	"berth/docker"
 	"berth/labels"
 	"berth/state"
@@ -73,7 +74,7 @@ func up(cmd *cobra.Command, o options) error {
 	if err := confirm(cmd, p, o.yes); err != nil {
 		return err
 	}
-	e := &engine{api: j.api, progress: newProgress(os.Stderr), machine: j.machine, ignored: o.ignored}
+	e := &engine{api: j.api, progress: newProgress(os.Stderr), box: j.box, ignored: o.ignored}
 	if err := e.apply(ctx, p.images()); err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ type job struct {
 	options options
 	api     *client.Client
 	want    desired
-	machine machine // as it was last seen
+	box     box.Box // as it was last seen
 }
 
 func newJob(ctx context.Context, o options) (*job, error) {
@@ -123,7 +124,7 @@ func (j *job) plan(ctx context.Context) (plan, error) {
 		return plan{}, err
 	}
 	have.ignored = j.options.ignored
-	j.machine = have.machine
+	j.box = have.box
 	return planUp(j.want, have, j.options.force)
 }
 
@@ -153,7 +154,7 @@ func (j *job) carryOut(cmd *cobra.Command, e *engine, shown plan) error {
 }
 
 func (j *job) showHosts(cmd *cobra.Command) error {
-	have, err := observeContainers(cmd.Context(), j.api, machine{})
+	have, err := observeContainers(cmd.Context(), j.api, box.Box{})
 	if err != nil {
 		return err
 	}

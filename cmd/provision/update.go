@@ -9,6 +9,8 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+
+	"berth/box"
 )
 
 // updates is what can be changed on a container as it is.
@@ -28,13 +30,13 @@ func withoutUpdatable(r container.Resources) container.Resources {
 func (e existing) updatesTo(s wantedService) updates {
 	want, is := s.hostConfig, e.host
 	var u updates
-	u.amount("limits.cpus", is.NanoCPUs, want.NanoCPUs, inCPUs)
-	u.amount("limits.memory", is.Memory, want.Memory, inBytes)
-	u.amount("reservations.memory", is.MemoryReservation, want.MemoryReservation, inBytes)
+	u.amount("limits.cpus", is.NanoCPUs, want.NanoCPUs, box.CPUs)
+	u.amount("limits.memory", is.Memory, want.Memory, box.Bytes)
+	u.amount("reservations.memory", is.MemoryReservation, want.MemoryReservation, box.Bytes)
 	u.amount("cpu_shares", is.CPUShares, want.CPUShares, func(n int64) string { return strconv.FormatInt(n, 10) })
 	u.amount("pids_limit", valueOf(is.PidsLimit), valueOf(want.PidsLimit), func(n int64) string { return strconv.FormatInt(n, 10) })
 	if want.MemorySwap != 0 {
-		u.amount("memswap_limit", is.MemorySwap, want.MemorySwap, inBytes)
+		u.amount("memswap_limit", is.MemorySwap, want.MemorySwap, box.Bytes)
 	}
 	if was, will := policyText(is.RestartPolicy), policyText(want.RestartPolicy); was != will {
 		u.changes = append(u.changes, fmt.Sprintf("restart: %s → %s", was, will))

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 
+	"berth/box"
 	"berth/printable"
 )
 
@@ -22,7 +23,7 @@ type process struct {
 
 // usersOf is who is on a container: ssh sessions by account and terminal,
 // sessions of the gateway's helper, and processes on its GPUs.
-func usersOf(ctx context.Context, api *client.Client, c existing, m machine) ([]string, error) {
+func usersOf(ctx context.Context, api *client.Client, c existing, b box.Box) ([]string, error) {
 	top, err := api.ContainerTop(ctx, c.id, client.ContainerTopOptions{Arguments: []string{"-eo", "pid,ppid,args"}})
 	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
 		return nil, nil // it ended meanwhile
@@ -31,7 +32,7 @@ func usersOf(ctx context.Context, api *client.Client, c existing, m machine) ([]
 		return nil, err
 	}
 	processes := processesOf(top.Processes)
-	return slices.Concat(sessions(processes, processesHere(api)), m.onGPUs(processes)), nil
+	return slices.Concat(sessions(processes, processesHere(api)), onGPUs(b, processes)), nil
 }
 
 func processesOf(rows [][]string) []process {
@@ -110,9 +111,9 @@ func program(command string) string {
 }
 
 // onGPUs are the processes among these that have memory on a GPU.
-func (m machine) onGPUs(processes []process) []string {
+func onGPUs(b box.Box, processes []process) []string {
 	var users []string
-	for _, gpu := range m.gpus.GPUs {
+	for _, gpu := range b.GPUs {
 		for _, on := range gpu.Processes {
 			if slices.ContainsFunc(processes, func(p process) bool { return p.pid == on.PID }) {
 				users = append(users, program(on.Name)+" (process "+strconv.Itoa(on.PID)+") on "+gpu.UUID)

@@ -14,6 +14,7 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
+	"berth/box"
 	"berth/docker"
 )
 
@@ -187,7 +188,7 @@ func findHosts(ctx context.Context, o options, names []string) (*client.Client, 
 	if err != nil {
 		return nil, nil, err
 	}
-	all, err := observeContainers(ctx, api, machine{})
+	all, err := observeContainers(ctx, api, box.Box{})
 	if err != nil {
 		return nil, nil, err
 	}

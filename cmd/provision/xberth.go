@@ -10,6 +10,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"berth/labels"
+	"berth/ledger"
 )
 
 // extension is the key of a compose service that is ours; docker compose
@@ -24,7 +25,7 @@ type settings struct {
 	base         string
 	dockerCLI    bool
 	dockerSocket bool
-	gpu          gpuWish
+	gpu          ledger.GPUAsk
 	pinned       bool // cpus: exclusive
 }
 
@@ -82,7 +83,7 @@ func (s *settings) set(key string, value any) (wrong string) {
 		}
 		return ""
 	case "gpu":
-		return s.gpu.set(value)
+		return setGPU(&s.gpu, value)
 	case "host":
 		s.host = text
 	case "route":

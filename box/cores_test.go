@@ -1,4 +1,4 @@
-package main
+package box
 
 import (
 	"os"
@@ -29,30 +29,30 @@ func TestReadCores(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := readCores(sys)
-	want := []core{{0, []int{0, 2}}, {0, []int{1, 3}}, {1, []int{6, 7}}}
+	got, err := ReadCores(sys)
+	want := []Core{{0, []int{0, 2}}, {0, []int{1, 3}}, {1, []int{6, 7}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
-	if _, err := readCores(t.TempDir()); err == nil {
+	if _, err := ReadCores(t.TempDir()); err == nil {
 		t.Error("a machine without cpus is no error")
 	}
 }
 
 func TestReadCoresOfThisMachine(t *testing.T) {
-	cores, err := readCores("/sys")
-	if err != nil || cpusOf(cores) == 0 {
+	cores, err := ReadCores("/sys")
+	if err != nil || CountCPUs(cores) == 0 {
 		t.Errorf("got %v, %v", cores, err)
 	}
 }
 
 func TestCPULists(t *testing.T) {
 	for list, want := range map[string][]int{"": nil, "0": {0}, "0-2,7": {0, 1, 2, 7}, "x,4": {4}} {
-		if got := parseCPUs(list); !slices.Equal(got, want) {
+		if got := ParseCPUs(list); !slices.Equal(got, want) {
 			t.Errorf("%q: got %v, want %v", list, got, want)
 		}
 	}
-	if got := formatCPUs([]int{8, 1, 0, 2, 10}); got != "0-2,8,10" {
+	if got := FormatCPUs([]int{8, 1, 0, 2, 10}); got != "0-2,8,10" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"berth/box"
+	"berth/ledger"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/go-units"
+	"github.com/moby/moby/api/types/container"
+)
+
+// wantedGPUs is what a service asks for; which devices it gets is the ledger's to
+// say.
+type wantedGPUs struct {
+	ledger.GPUAsk
+	capabilities []string // of the driver, which the container sees
+	options      map[string]string
+}
+
+// wantGPUs is what compose and x-berth ask for together: the one says how many,
+// the other which.
+func wantGPUs(c types.ServiceConfig, asked ledger.GPUAsk) (wantedGPUs, error) {
+	w := wantedGPUs{GPUAsk: asked}
+	for _, r := range deviceRequests(c) {
+		if !isGPU(r) {
+			continue
+		}
+		w.options = r.Options
+		w.capabilities = slices.Concat(r.Capabilities...)
+		w.IDs = append(w.IDs, r.DeviceIDs...)
+		if w.Count = w.Count + int64(r.Count); r.Count == ledger.Every {
+			w.Count = ledger.Every
+		}
+	}
+	if value := c.Environment[envVisible]; w.None() && value != nil {
+		w.IDs = visibleDevices([]string{envVisible + "=" + *value})
+	}
+	if slices.Contains(w.IDs, "all") {
+		w.Count, w.IDs = ledger.Every, nil
+	}
+	if w.None() && saysWhich(asked) {
+		w.Count = 1
+	}
+	if len(w.IDs) > 0 && (w.Count != 0 || w.Model != "" || w.MIG != "") {
+		return w, fmt.Errorf("names its GPUs (%s), so it can not ask for a number, model or MIG profile too", strings.Join(w.IDs, ", "))
+	}
+	return w, nil
+}
+
+// saysWhich reports whether x-berth.gpu says something.
+func saysWhich(a ledger.GPUAsk) bool { return a.Model != "" || a.Memory > 0 || a.Share || a.MIG != "" }
+
+const knownGPUSettings = "memory, mig, model, share"
+
+// setGPU reads x-berth.gpu; it returns what is wrong with it, or nothing.
+func setGPU(a *ledger.GPUAsk, value any) (wrong string) {
+	keys, isMap := value.(map[string]any)
+	if !isMap || len(keys) == 0 {
+		return "holds keys (" + knownGPUSettings + "), such as {share: true, memory: 8G}"
+	}
+	for key, value := range keys {
+		if wrong := setGPUKey(a, key, value); wrong != "" {
+			return wrong
+		}
+	}
+	if a.Share && a.Memory == 0 {
+		return "shares a GPU, so it says how much of its memory: {share: true, memory: 8G}"
+	}
+	return ""
+}
+
+func setGPUKey(a *ledger.GPUAsk, key string, value any) (wrong string) {
+	text := fmt.Sprint(value)
+	switch key {
+	case "share":
+		on, isBool := value.(bool)
+		if a.Share = on; !isBool {
+			return "has share: true or false"
+		}
+	case "memory":
+		amount, err := units.RAMInBytes(text)
+		if a.Memory = amount; err != nil || amount <= 0 {
+			return fmt.Sprintf("has an amount as memory, such as 8G, not %q", text)
+		}
+	case "model":
+		a.Model = text
+	case "mig":
+		a.MIG = text
+	default:
+		return fmt.Sprintf("has no key %s; it knows %s", key, knownGPUSettings)
+	}
+	return ""
+}
+
+// askOf is what the ledger is asked for a service. had is what its container
+// holds today.
+func askOf(s wantedService, b box.Box, had ledger.Claim) ledger.Ask {
+	ask := ledger.Ask{Host: s.host, Reserved: s.reserved, Limit: s.limits, GPUs: s.gpus.GPUAsk, Pin: s.pinned, Had: had}
+	if s.hostConfig.Privileged && s.gpus.None() && len(b.Devices()) > 0 { // it sees every GPU, asked for or not
+		ask.GPUs = ledger.GPUAsk{Count: ledger.Every}
+	}
+	return ask
+}
+
+// requestFor is how the engine is told to hand the devices out: by CDI name where
+// it knows them, which survives updates and systemd; else by the hook.
+func requestFor(b box.Box, w wantedGPUs, given []box.Device) container.DeviceRequest {
+	var uuids, names []string
+	for _, d := range given {
+		uuids, names = append(uuids, d.UUID), append(names, box.CDIPrefix+d.UUID)
+	}
+	if !slices.ContainsFunc(uuids, func(uuid string) bool { return !b.KnowsCDI(uuid) }) {
+		return container.DeviceRequest{Driver: "cdi", DeviceIDs: names}
+	}
+	capabilities := []string{"gpu", "compute", "utility"}
+	for _, c := range w.capabilities {
+		if c != "" && !slices.Contains(capabilities, c) {
+			capabilities = append(capabilities, c)
+		}
+	}
+	return container.DeviceRequest{Driver: "nvidia", DeviceIDs: uuids, Capabilities: [][]string{capabilities}, Options: w.options}
+}

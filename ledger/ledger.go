@@ -1,0 +1,70 @@
+// Package ledger decides who gets what of a box: it is asked with an [Ask], and
+// answers with an [Allocation] or with the reasons why there is none.
+//
+// It is pure: the claims are handed to it by whoever has looked at the
+// containers, which are the books.
+package ledger
+
+import (
+	"math"
+	"slices"
+
+	"berth/box"
+)
+
+// Ledger is a box, and who holds what of it. Its claims grow with each
+// allocation. It is for one goroutine.
+type Ledger struct {
+	box    box.Box
+	claims []Claim
+}
+
+// Claim is what a container holds of the box, from when it is created until it
+// is removed.
+type Claim struct {
+	Holder string // as refusals name it
+	Amounts
+	GPUs   []box.Hold
+	Pinned []int // cpus
+}
+
+// Allocation is what of the box an ask is given by name.
+type Allocation struct {
+	Devices []box.Device
+	CPUs    []int
+}
+
+// New is the ledger of a box on which these claims are held.
+func New(b box.Box, claims ...Claim) *Ledger {
+	return &Ledger{box: b, claims: slices.Clone(claims)}
+}
+
+// Allocate gives an ask what it wants, and writes the claim down; or it returns
+// the refusals, a line for each thing that stands in the way, and writes nothing
+// down, so that its answers to later asks stay true.
+func (l *Ledger) Allocate(a Ask) (given Allocation, refusals []string) {
+	refusals = slices.Concat(
+		checkLimit(cpus, a.Limit, a.Reserved, l.box.NanoCPUs),
+		checkLimit(memory, a.Limit, a.Reserved, math.MaxInt64), // the engine takes any
+		l.checkReservation(cpus, a.Reserved, l.box.NanoCPUs),
+		l.checkReservation(memory, a.Reserved, l.box.Memory),
+	)
+	var line string
+	if given.Devices, line = l.devicesFor(a.GPUs, a.Had); line != "" {
+		refusals = append(refusals, line)
+	}
+	if a.Pin {
+		if given.CPUs, line = l.pin(int(a.Reserved.NanoCPUs/1e9), a.Had.Pinned); line != "" {
+			refusals = append(refusals, line)
+		}
+	}
+	if len(refusals) > 0 {
+		return Allocation{}, refusals
+	}
+	c := Claim{Holder: "host " + a.Host, Amounts: a.Reserved, Pinned: given.CPUs}
+	for _, d := range given.Devices {
+		c.GPUs = append(c.GPUs, box.Hold{UUID: d.UUID, Budget: a.GPUs.Budget()})
+	}
+	l.claims = append(l.claims, c)
+	return given, nil
+}
