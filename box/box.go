@@ -1,3 +1,7 @@
+// Package box knows the box: the computer that has the GPUs and runs the
+// containers. It reads what there is (processors, memory, NVIDIA cards and their
+// parts), says which device a name means, and finds who is on a GPU. Who holds
+// what is the ledger's to say.
 package box
 
 import (

@@ -1,5 +1,3 @@
-// Package box is what a machine with GPUs has: today its NVIDIA cards, as the
-// driver tells of them.
 package box
 
 import (
@@ -18,7 +16,7 @@ import (
 	"time"
 )
 
-// Inventory is what the NVIDIA driver shows on this machine.
+// Inventory is what the NVIDIA driver shows on this box.
 type Inventory struct {
 	Driver string // version; "" where there is none
 	CUDA   string // the newest version that the driver runs
@@ -48,7 +46,7 @@ type MIGInstance struct {
 	Memory  int64
 }
 
-// GPUProcess is a process with memory on a GPU, by its id on this machine.
+// GPUProcess is a process with memory on a GPU, by its id on this box.
 type GPUProcess struct {
 	PID    int
 	Name   string

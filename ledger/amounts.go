@@ -47,7 +47,7 @@ func checkLimit(k kind, limits, reserved Amounts, most int64) []string {
 	limit := k.of(limits)
 	switch {
 	case limit > most:
-		return []string{fmt.Sprintf("is limited to %s, but the machine has %s", k.phrase(limit), k.text(most))}
+		return []string{fmt.Sprintf("is limited to %s, but the box has %s", k.phrase(limit), k.text(most))}
 	case limit > 0 && k.of(reserved) > limit:
 		return []string{fmt.Sprintf("reserves %s, but is limited to %s", k.phrase(k.of(reserved)), k.text(limit))}
 	}
@@ -63,9 +63,9 @@ func (l *Ledger) checkReservation(k kind, reserved Amounts, most int64) []string
 	free = max(0, free)
 	switch {
 	case wanted > most:
-		return []string{fmt.Sprintf("reserves %s, but the machine has %s", k.phrase(wanted), k.text(most))}
+		return []string{fmt.Sprintf("reserves %s, but the box has %s", k.phrase(wanted), k.text(most))}
 	case wanted > free:
-		return []string{fmt.Sprintf("reserves %s, but %s of the machine's %s are left%s",
+		return []string{fmt.Sprintf("reserves %s, but %s of the box's %s are left%s",
 			k.phrase(wanted), k.text(free), k.text(most), l.holdersOf(k))}
 	}
 	return nil

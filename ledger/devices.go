@@ -17,7 +17,7 @@ func (l *Ledger) devicesFor(a GPUAsk, had Claim) (given []box.Device, refusal st
 		return nil, ""
 	}
 	if l.box.NoGPUs != "" {
-		return nil, fmt.Sprintf("reserves %s, but nobody knows which there are: %s", a, l.box.NoGPUs)
+		return nil, fmt.Sprintf("reserves %s, but the GPUs cannot be counted: %s", a, l.box.NoGPUs)
 	}
 	if len(a.IDs) > 0 {
 		return l.named(a)
@@ -28,11 +28,11 @@ func (l *Ledger) devicesFor(a GPUAsk, had Claim) (given []box.Device, refusal st
 		count = max(1, len(suited))
 	}
 	if len(suited) < count {
-		return nil, fmt.Sprintf("reserves %s, but the machine has %s", a, l.inventory())
+		return nil, fmt.Sprintf("reserves %s, but the box has %s", a, l.inventory())
 	}
 	free := slices.DeleteFunc(slices.Clone(suited), func(d box.Device) bool { return !l.IsFree(d, a.Budget()) })
 	if len(free) < count {
-		return nil, fmt.Sprintf("reserves %s, but %s of the machine's %d are left%s", a, orNone(len(free)), len(suited), l.HoldersOf(suited...))
+		return nil, fmt.Sprintf("reserves %s, but %s of the box's %d are left%s", a, orNone(len(free)), len(suited), l.HoldersOf(suited...))
 	}
 	l.prefer(free, a, had)
 	return free[:count], ""
@@ -50,7 +50,7 @@ func (l *Ledger) named(a GPUAsk) (given []box.Device, refusal string) {
 	for _, id := range a.IDs {
 		meant := l.box.Resolve(id)
 		if len(meant) == 0 {
-			return nil, fmt.Sprintf("names GPU %s, but the machine has %s", id, l.inventory())
+			return nil, fmt.Sprintf("names GPU %s, but the box has %s", id, l.inventory())
 		}
 		for _, d := range meant {
 			if !l.IsFree(d, a.Budget()) {

@@ -12,7 +12,7 @@ import (
 // else of one node, of the one with the fewest left that suffice.
 func (l *Ledger) pin(wanted int, had []int) (given []int, refusal string) {
 	if l.box.NoCores != "" {
-		return nil, fmt.Sprintf("pins %d cpus, but nobody knows which there are: %s", wanted, l.box.NoCores)
+		return nil, fmt.Sprintf("pins %d cpus, but the cores of the box are not known: %s", wanted, l.box.NoCores)
 	}
 	pinned := map[int]bool{}
 	var holders []string
@@ -28,7 +28,7 @@ func (l *Ledger) pin(wanted int, had []int) (given []int, refusal string) {
 		return slices.ContainsFunc(c.CPUs, func(cpu int) bool { return pinned[cpu] })
 	})
 	if box.CountCPUs(free) < wanted {
-		return nil, fmt.Sprintf("pins %d cpus, but %d of the machine's %d are on cores that nobody pins%s",
+		return nil, fmt.Sprintf("pins %d cpus, but %d of the box's %d are on cores without a pinned host%s",
 			wanted, box.CountCPUs(free), box.CountCPUs(l.box.Cores), afterColon(holders))
 	}
 	left := map[int]int{} // cpus of each node

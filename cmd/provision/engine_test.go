@@ -369,7 +369,7 @@ services:
   small: {deploy: {resources: {reservations: {cpus: "0.1"}}}}
   huge: {deploy: {resources: {reservations: {cpus: "100000"}}}}
 `))
-	if err == nil || !strings.HasPrefix(err.Error(), "huge: reserves 100000 cpus, but the machine has ") {
+	if err == nil || !strings.HasPrefix(err.Error(), "huge: reserves 100000 cpus, but the box has ") {
 		t.Errorf("got %v", err)
 	}
 	have, err := observe(t.Context(), l.api, nil)

@@ -71,7 +71,7 @@ func lostGPU(b box.Box, is existing) string {
 	for _, r := range is.host.DeviceRequests {
 		for _, id := range r.DeviceIDs {
 			if isGPU(r) && len(b.Resolve(id)) == 0 {
-				return fmt.Sprintf("the machine has its GPU %s no more", id)
+				return fmt.Sprintf("the box has its GPU %s no more", id)
 			}
 		}
 	}

@@ -44,7 +44,7 @@ func TestGPUsAreHandedOutOnce(t *testing.T) {
 
 	third := b.compose("third", "third: "+one)
 	out, err := b.run("up", "-f", third, "-p", "third")
-	if err == nil || !strings.Contains(out, "third: reserves 1 gpu, but none of the machine's 2 are left: host master of project pair holds GPU-") {
+	if err == nil || !strings.Contains(out, "third: reserves 1 gpu, but none of the box's 2 are left: host master of project pair holds GPU-") {
 		t.Errorf("a third host: %v\n%s", err, out)
 	}
 	b.mustRun("down", "-p", "pair")
@@ -69,7 +69,7 @@ func TestManyUpsAtOnceNeverHandOutAGPUTwice(t *testing.T) {
 			out, err := b.run("up", "-f", file, "-p", project)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil && !strings.Contains(out, "reserves 1 gpu, but none of the machine's 8 are left") {
+			if err != nil && !strings.Contains(out, "reserves 1 gpu, but none of the box's 8 are left") {
 				t.Errorf("%s: %v\n%s", project, err, out)
 			}
 			if err != nil {
@@ -101,7 +101,7 @@ func TestMIGInstancesAreHandedOutOnce(t *testing.T) {
 		}
 	}
 	out, err := b.run("up", "-f", b.compose("third", "c: "+part), "-p", "third")
-	if err == nil || len(held) != 2 || !strings.Contains(out, "c: reserves 1 MIG 1g.10gb, but none of the machine's 2 are left") {
+	if err == nil || len(held) != 2 || !strings.Contains(out, "c: reserves 1 MIG 1g.10gb, but none of the box's 2 are left") {
 		t.Errorf("%v, %v\n%s", held, err, out)
 	}
 }
