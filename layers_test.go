@@ -14,7 +14,7 @@ import (
 var arrows = map[string][]string{
 	"berth":               nil,
 	"berth/auth":          nil,
-	"berth/box":           nil,
+	"berth/box":           {"berth/auth", "berth/labels", "berth/printable"},
 	"berth/cmd/gateway":   {"berth/auth", "berth/configs", "berth/docker", "berth/gateway", "berth/helper", "berth/hosts", "berth/labels", "berth/session", "berth/state"},
 	"berth/cmd/provision": {"berth/auth", "berth/box", "berth/configs", "berth/docker", "berth/hosts", "berth/image", "berth/labels", "berth/ledger", "berth/printable", "berth/state"},
 	"berth/configs":       nil,

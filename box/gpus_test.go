@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-var updateInventory = flag.Bool("update-inventory", false, "write the inventories in testdata/nvidia-smi anew")
+var update = flag.Bool("update", false, "write the golden files in testdata again")
 
 func TestParseInventory(t *testing.T) {
 	samples, err := filepath.Glob("testdata/nvidia-smi/*.txtar")
@@ -31,7 +31,7 @@ func TestParseInventory(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := &archive.Files[2]
-			if *updateInventory {
+			if *update {
 				want.Data = append(got, '\n')
 				if err := os.WriteFile(path, txtar.Format(archive), 0o644); err != nil {
 					t.Fatal(err)

@@ -63,26 +63,3 @@ func TestWhatAContainerSees(t *testing.T) {
 		})
 	}
 }
-
-func TestWhoIsOnAContainer(t *testing.T) {
-	b := box.Box{Inventory: box.Inventory{GPUs: []box.GPU{{UUID: "GPU-1", Processes: []box.GPUProcess{{PID: 30, Name: "/opt/conda/bin/python"}, {PID: 99, Name: "other"}}}}}}
-	processes := processesOf([][]string{
-		{"10", "1", "sshd: /usr/sbin/sshd -D -e [listener] 0 of 100-200 startups"},
-		{"11", "10", "sshd: developer [priv]"},
-		{"12", "11", "sshd: developer@pts/0"},
-		{"13", "10", "sshd-session: developer@notty"},
-		{"14", "13", "bash"},
-		{"20", "1", "/usr/lib/berth/gateway-1 helper run"},
-		{"21", "20", "-zsh"},
-		{"30", "21", "python train.py"},
-		{"not", "a", "process"},
-	})
-	here := processTable{t.TempDir()}
-	here.put(t, 14, map[string]string{"environ": "BERTH_USER=anna\x00"})
-	here.put(t, 21, map[string]string{"environ": "BERTH_USER=bert\x00"})
-	got := slices.Concat(sessions(processes, here), onGPUs(b, processes))
-	want := []string{"developer@pts/0 by ssh", "anna (developer@notty by ssh)", "bert (-zsh, of a session)", "python (process 30) on GPU-1"}
-	if !slices.Equal(got, want) {
-		t.Errorf("got  %q\nwant %q", got, want)
-	}
-}

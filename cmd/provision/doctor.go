@@ -8,8 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -131,22 +129,12 @@ func (c *checkup) examineContainers(ctx context.Context, api *client.Client) {
 		}
 		inspected, err := api.ContainerInspect(ctx, e.id, client.ContainerInspectOptions{})
 		if err == nil && docker.IsLocal(api) {
-			c.openFiles[e.id] = softOpenFiles(inspected.Container.State.Pid)
+			c.openFiles[e.id] = procsOf(api).SoftOpenFiles(inspected.Container.State.Pid)
 		}
 		if len(e.claim.GPUs) > 0 && !e.host.Privileged {
 			c.nvmlFails[e.id] = strings.Contains(outputIn(ctx, api, e.id, "nvidia-smi", "-L"), "Failed to initialize NVML")
 		}
 	}
-}
-
-// softOpenFiles is how many files a process may have open at first; 0 unknown.
-func softOpenFiles(pid int) int {
-	m := regexp.MustCompile(`Max open files +(\d+)`).FindStringSubmatch(processTable{"/proc"}.read(pid, "limits"))
-	if m == nil {
-		return 0
-	}
-	n, _ := strconv.Atoi(m[1])
-	return n
 }
 
 // outputIn is what a command in a container says; "" where it has no such command.

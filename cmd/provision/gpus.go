@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/docker/go-units"
+	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
 	"berth/box"
@@ -25,7 +25,7 @@ func gpusCommand() *cobra.Command {
 	var asJSON, watch bool
 	command := &cobra.Command{
 		Use:   "gpus",
-		Short: "List the GPUs: who holds each, and who is on it now",
+		Short: "List the GPUs: who holds each, and whose processes are on it now",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !watch {
@@ -55,131 +55,94 @@ func watchGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
 	}
 }
 
+// showGPUs lists the GPUs. Where this box's engine does not answer it shows them
+// without their holders, and ends with an error that says so.
 func showGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
-	api, err := docker.Dial(ctx, "")
-	if err != nil {
-		return err
+	api, unanswered := docker.Dial(ctx, "")
+	if unanswered != nil && !engineIsHere() {
+		return unanswered
 	}
-	b, err := observeBox(ctx, api)
-	if err != nil {
-		return err
+	b, containers, procs := box.Read(ctx, box.Engine{}), []box.Container(nil), box.Procs("/proc")
+	if unanswered == nil {
+		var err error
+		if b, containers, err = observeHolders(ctx, api); err != nil {
+			return err
+		}
+		procs = procsOf(api)
 	}
 	if b.NoGPUs != "" {
 		return errors.New(b.NoGPUs)
 	}
-	containers, err := observeContainers(ctx, api, b)
-	if err != nil {
+	if err := writeGPUs(out, b.States(containers, procs), asJSON); err != nil || unanswered == nil {
 		return err
 	}
-	states := gpuStates(b.GPUs, containers, processesHere(api))
+	return fmt.Errorf("%w (so the holders of the GPUs are not known)", unanswered)
+}
+
+// engineIsHere reports whether the engine, which need not run, is this box's.
+func engineIsHere() bool {
+	api, err := docker.Connect("")
+	return err == nil && docker.IsLocal(api)
+}
+
+func observeHolders(ctx context.Context, api *client.Client) (box.Box, []box.Container, error) {
+	b, err := observeBox(ctx, api)
+	if err != nil {
+		return b, nil, err
+	}
+	all, err := observeContainers(ctx, api, b)
+	if err != nil {
+		return b, nil, err
+	}
+	containers := []box.Container{} // none is not the same as not known
+	for _, c := range all {
+		containers = append(containers, c.asHolder())
+	}
+	return b, containers, nil
+}
+
+// asHolder is a container as far as GPUs go.
+func (e existing) asHolder() box.Container {
+	c := box.Container{ID: e.id, Name: e.name, Project: e.project(), State: e.state, Created: e.createdAt()}
+	if c.Project != "" {
+		c.Host = e.hostName()
+	}
+	if e.counts() {
+		c.Holds = e.claim.GPUs
+	}
+	return c
+}
+
+func writeGPUs(out io.Writer, states []box.DeviceState, asJSON bool) error {
 	if asJSON {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(states)
 	}
-	if len(states) == 0 {
-		fmt.Fprintln(out, "no NVIDIA GPU here")
-		return nil
+	text := "no NVIDIA GPU here\n"
+	if len(states) > 0 {
+		text = gpuTable(states, time.Now(), isTerminal(os.Stdout))
 	}
-	fmt.Fprint(out, gpuTable(states, time.Now(), isTerminal(os.Stdout)))
-	return nil
-}
-
-// gpuState is a device, its holders, and who is on it. Numbers that the driver
-// does not know are -1.
-type gpuState struct {
-	Index       string       `json:"index"` // of today; index:index of an instance
-	UUID        string       `json:"uuid"`
-	Model       string       `json:"model"`
-	MIG         string       `json:"mig,omitempty"`      // profile
-	Recovery    string       `json:"recovery,omitempty"` // what its driver asks for
-	Memory      int64        `json:"memory"`
-	MemoryUsed  int64        `json:"memory_used"`
-	Utilisation int          `json:"utilisation"`
-	Temperature int          `json:"temperature"`
-	Holders     []gpuHolder  `json:"holders"`
-	Processes   []gpuProcess `json:"processes"` // of the whole card, where the driver does not say which instance
-}
-
-type gpuHolder struct {
-	Host      string    `json:"host,omitempty"`
-	Project   string    `json:"project,omitempty"` // "": provision did not make it
-	Container string    `json:"container"`
-	Budget    int64     `json:"budget,omitempty"` // where it shares the device
-	State     string    `json:"state"`
-	Since     time.Time `json:"since"`
-
-	id string
-}
-
-type gpuProcess struct {
-	PID       int    `json:"pid"`
-	Name      string `json:"name"`
-	Memory    int64  `json:"memory"`
-	Container string `json:"container,omitempty"` // "": a process of the machine itself
-	Host      string `json:"host,omitempty"`
-	User      string `json:"user,omitempty"`    // of the gateway
-	Account   string `json:"account,omitempty"` // of the ssh session
-	Foreign   bool   `json:"foreign"`           // of nobody who holds the GPU
-}
-
-func gpuStates(gpus []box.GPU, containers []existing, table processTable) []gpuState {
-	states := []gpuState{}
-	for i, gpu := range gpus {
-		for k, d := range gpu.Devices() {
-			s := gpuState{
-				Index: strconv.Itoa(i), UUID: d.UUID, Model: d.Model, MIG: d.Profile, Recovery: d.Broken, Memory: d.Memory,
-				MemoryUsed: gpu.MemoryUsed, Utilisation: gpu.Utilisation, Temperature: gpu.Temperature,
-				Holders: holdersOf(d, containers), Processes: []gpuProcess{},
-			}
-			if d.Profile != "" { // the driver says these of the card only
-				s.Index += ":" + strconv.Itoa(k)
-				s.MemoryUsed, s.Utilisation = -1, -1
-			}
-			for _, p := range gpu.Processes {
-				if p.Instance != "" && p.Instance != d.UUID {
-					continue
-				}
-				s.Processes = append(s.Processes, table.whose(p, s.Holders, containers))
-			}
-			states = append(states, s)
-		}
-	}
-	return states
-}
-
-func holdersOf(d box.Device, containers []existing) []gpuHolder {
-	holders := []gpuHolder{}
-	for _, c := range containers {
-		i := slices.IndexFunc(c.claim.GPUs, func(h box.Hold) bool { return h.UUID == d.UUID })
-		if i < 0 || !c.counts() {
-			continue
-		}
-		h := gpuHolder{Project: c.project(), Container: c.name, Budget: c.claim.GPUs[i].Budget, State: c.state, Since: c.createdAt(), id: c.id}
-		if h.Project != "" {
-			h.Host = c.hostName()
-		}
-		holders = append(holders, h)
-	}
-	return holders
+	_, err := io.WriteString(out, text)
+	return err
 }
 
 // gpuTable is a line for each device, red where others than its holder use it.
-func gpuTable(states []gpuState, now time.Time, colours bool) string {
-	rows := [][]string{{"GPU", "UUID", "MODEL", "MEMORY", "BUSY", "TEMP", "HOLDER", "SINCE", "ON IT"}}
+func gpuTable(states []box.DeviceState, now time.Time, colours bool) string {
+	rows := [][]string{{"GPU", "UUID", "MODEL", "MEMORY", "BUSY", "TEMP", "HOLDER", "SINCE", "PROCESSES"}}
 	for _, s := range states {
-		rows = append(rows, s.row(now))
+		rows = append(rows, gpuRow(s, now))
 	}
 	lines := strings.SplitAfter(table(rows), "\n")
 	for i, s := range states {
-		if colours && s.isForeign() {
+		if colours && s.IsForeign() {
 			lines[i+1] = "\x1b[31m" + strings.TrimSuffix(lines[i+1], "\n") + "\x1b[0m\n"
 		}
 	}
 	return strings.Join(lines, "")
 }
 
-func (s gpuState) row(now time.Time) []string {
+func gpuRow(s box.DeviceState, now time.Time) []string {
 	model := s.Model
 	if s.MIG != "" {
 		model = "MIG " + s.MIG
@@ -187,26 +150,24 @@ func (s gpuState) row(now time.Time) []string {
 	if s.Recovery != "" {
 		model += ", needs a " + strings.ToLower(s.Recovery)
 	}
-	var holders, since, on []string
+	var holders, since, processes []string
+	if s.Holders == nil {
+		holders = []string{"not known"}
+	}
 	for _, h := range s.Holders {
-		holders = append(holders, h.String())
+		holders = append(holders, holderText(h))
 		since = append(since, units.HumanDuration(now.Sub(h.Since)))
 	}
 	for _, p := range s.Processes {
-		on = append(on, p.String())
+		processes = append(processes, processText(p))
 	}
 	return []string{
 		s.Index, s.UUID, model, memoryText(s), unit(s.Utilisation, "%"), unit(s.Temperature, "°C"),
-		listed(holders), listed(since), listed(on),
+		listed(holders), listed(since), listed(processes),
 	}
 }
 
-func (s gpuState) isForeign() bool {
-	return slices.ContainsFunc(s.Holders, func(h gpuHolder) bool { return h.Project == "" }) ||
-		slices.ContainsFunc(s.Processes, func(p gpuProcess) bool { return p.Foreign })
-}
-
-func (h gpuHolder) String() string {
+func holderText(h box.DeviceHolder) string {
 	text := h.Container + " (not provision's)"
 	if h.Project != "" {
 		text = h.Host + " (" + h.Project + ")"
@@ -217,9 +178,9 @@ func (h gpuHolder) String() string {
 	return text
 }
 
-func (p gpuProcess) String() string {
-	text := fmt.Sprintf("%s %d", program(p.Name), p.PID)
-	if login := p.login(); login != "" {
+func processText(p box.DeviceProcess) string {
+	text := fmt.Sprintf("%s %d", box.Program(p.Name), p.PID)
+	if login := loginText(p); login != "" {
 		text += " " + login
 	}
 	switch {
@@ -231,8 +192,8 @@ func (p gpuProcess) String() string {
 	return text
 }
 
-// login is what is known of user+account@host, as the gateway's logins are written.
-func (p gpuProcess) login() string {
+// loginText is what is known of user+account@host, as the gateway's logins are written.
+func loginText(p box.DeviceProcess) string {
 	text := strings.Trim(p.User+"+"+p.Account, "+")
 	switch {
 	case p.Host == "" || text == "":
@@ -243,7 +204,7 @@ func (p gpuProcess) login() string {
 	return text + "@" + p.Host
 }
 
-func memoryText(s gpuState) string {
+func memoryText(s box.DeviceState) string {
 	if s.MemoryUsed < 0 {
 		return box.Bytes(s.Memory)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,50 +12,65 @@ import (
 	"github.com/moby/moby/client"
 
 	"berth/box"
-	"berth/labels"
-	"berth/ledger"
 )
 
 func TestGPUTableSaysWhoHoldsAndWhoIsOn(t *testing.T) {
-	id := strings.Repeat("ab", 32)
-	in := "0::/docker/" + id + "\n"
-	table := processTable{t.TempDir()}
-	process := func(pid int, parent, command, cgroup, environ string) {
-		table.put(t, pid, map[string]string{"status": "Name:\tx\nPPid:\t" + parent + "\n", "cmdline": command, "cgroup": cgroup, "environ": environ})
-	}
-	process(10, "1", "sshd: developer@pts/0", in, "")
-	process(11, "10", "-zsh\x00", in, "A=b\x00BERTH_USER=anna\x00")
-	process(12, "11", "python\x00train.py\x00", in, "BERTH_USER=somebody-else\x00") // who says so himself
-	process(13, "1", "python\x00detached.py\x00", in, "BERTH_USER=bert\x00")
-	process(14, "10", "python\x00before.py\x00", in, "BERTH_USER=\x1b[2J\x00")
-	process(15, "1", "python\x00own.py\x00", "0::/user.slice\n", "")
-	process(16, "1", "python\x00entry.py\x00", in, "")
-
-	gpus := []box.GPU{
-		{UUID: "GPU-1", Model: "NVIDIA H200", Memory: 140 << 30, MemoryUsed: 70 << 30, Utilisation: 98, Temperature: 61,
-			Processes: []box.GPUProcess{
-				{PID: 12, Name: "/usr/bin/pyt\x1bhon"}, {PID: 13, Name: "python"}, {PID: 14, Name: "python"}, {PID: 15, Name: "python"}, {PID: 16, Name: "python"}}},
-		{UUID: "GPU-3", Model: "NVIDIA L40S", Memory: 45 << 30, Utilisation: -1, Temperature: -1, Recovery: "Reset"},
-		{UUID: "GPU-2", Model: "NVIDIA H100", MIG: true, Temperature: -1, Instances: []box.MIGInstance{{UUID: "MIG-1", Profile: "1g.10gb", Memory: 10 << 30}, {UUID: "MIG-2", Profile: "1g.10gb", Memory: 10 << 30}},
-			Processes: []box.GPUProcess{{PID: 16, Name: "python", Instance: "MIG-2"}}},
-	}
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	created := now.Add(-3 * time.Hour).Format(time.RFC3339Nano)
-	containers := []existing{
-		{id: id, name: "lab-master-1", running: true, created: created, claim: ledger.Claim{GPUs: []box.Hold{{UUID: "GPU-1"}, {UUID: "MIG-2"}}},
-			labels: map[string]string{labels.Project: "lab", labels.Host: "master"}},
-		{id: "f", name: "trainer", running: true, created: created, claim: ledger.Claim{GPUs: []box.Hold{{UUID: "MIG-1"}}}},
+	since := now.Add(-3 * time.Hour)
+	master := []box.DeviceHolder{{Host: "master", Project: "lab", Container: "lab-master-1", Since: since}}
+	states := []box.DeviceState{
+		{Index: "0", UUID: "GPU-1", Model: "NVIDIA H200", Memory: 140 << 30, MemoryUsed: 70 << 30, Utilisation: 98, Temperature: 61, Holders: master,
+			Processes: []box.DeviceProcess{
+				{PID: 12, Name: "/usr/bin/pyt\x1bhon", Container: "lab-master-1", Host: "master", User: "anna", Account: "developer"},
+				{PID: 13, Name: "python", Container: "lab-master-1", Host: "master", User: "bert"},
+				{PID: 14, Name: "python", Container: "lab-master-1", Host: "master", Account: "developer"},
+				{PID: 15, Name: "python", Foreign: true},
+				{PID: 16, Name: "python", Container: "lab-master-1", Host: "master"},
+				{PID: 17, Name: "python", Container: "cdcdcdcdcdcd", Foreign: true},
+			}},
+		{Index: "1", UUID: "GPU-3", Model: "NVIDIA L40S", Memory: 45 << 30, Utilisation: -1, Temperature: -1, Recovery: "Reset", Holders: []box.DeviceHolder{}},
+		{Index: "2:0", UUID: "MIG-1", Model: "NVIDIA H100", MIG: "1g.10gb", Memory: 10 << 30, MemoryUsed: -1, Utilisation: -1, Temperature: -1,
+			Holders: []box.DeviceHolder{{Container: "trainer", Budget: 1 << 30, Since: since}}},
+		{Index: "2:1", UUID: "MIG-2", Model: "NVIDIA H100", MIG: "1g.10gb", Memory: 10 << 30, MemoryUsed: -1, Utilisation: -1, Temperature: -1},
 	}
-	got := gpuTable(gpuStates(gpus, containers, table), now, true)
-	want := `GPU  UUID   MODEL                       MEMORY           BUSY  TEMP  HOLDER                     SINCE    ON IT
-<0    GPU-1  NVIDIA H200                 70GiB of 140GiB  98%   61°C  master (lab)               3 hours  pyt?hon 12 anna+developer@master, python 13 bert+master, python 14 developer@master, python 15 (in no container), python 16 master>
-1    GPU-3  NVIDIA L40S, needs a reset  0B of 45GiB      -     -     -                          -        -
-<2:0  MIG-1  MIG 1g.10gb                 10GiB            -     -     trainer (not provision's)  3 hours  ->
-2:1  MIG-2  MIG 1g.10gb                 10GiB            -     -     master (lab)               3 hours  python 16 master
+	got := gpuTable(states, now, true)
+	want := `GPU  UUID   MODEL                       MEMORY           BUSY  TEMP  HOLDER                          SINCE    PROCESSES
+<0    GPU-1  NVIDIA H200                 70GiB of 140GiB  98%   61°C  master (lab)                    3 hours  pyt?hon 12 anna+developer@master, python 13 bert+master, python 14 developer@master, python 15 (in no container), python 16 master, python 17 in cdcdcdcdcdcd>
+1    GPU-3  NVIDIA L40S, needs a reset  0B of 45GiB      -     -     -                               -        -
+<2:0  MIG-1  MIG 1g.10gb                 10GiB            -     -     trainer (not provision's) 1GiB  3 hours  ->
+2:1  MIG-2  MIG 1g.10gb                 10GiB            -     -     not known                       -        -
 `
 	want = strings.NewReplacer("<", "\x1b[31m", ">", "\x1b[0m").Replace(want)
 	if got != want {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
+}
+
+// Where no engine answers, the cards are shown all the same.
+func TestGPUsWithoutAnEngine(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("DOCKER_HOST", "unix://"+filepath.Join(dir, "docker.sock"))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	smi := "#!/bin/sh\n[ $1 = -L ] || echo '<nvidia_smi_log><gpu><product_name>NVIDIA H200</product_name><uuid>GPU-1</uuid></gpu></nvidia_smi_log>'\n"
+	if err := os.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte(smi), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	err := showGPUs(t.Context(), &out, false)
+	if err == nil || !strings.Contains(err.Error(), "no Docker engine answers at unix://") || !strings.Contains(err.Error(), "holders of the GPUs are not known") {
+		t.Errorf("got %v", err)
+	}
+	if text := out.String(); !strings.Contains(text, "GPU-1  NVIDIA H200") || !strings.Contains(text, "not known") {
+		t.Errorf("got\n%s", text)
+	}
+	out.Reset()
+	if err := showGPUs(t.Context(), &out, true); err == nil || !strings.Contains(out.String(), `"holders": null`) {
+		t.Errorf("as JSON: %v\n%s", err, out.String())
+	}
+	t.Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+	out.Reset()
+	if err := showGPUs(t.Context(), &out, false); err == nil || out.String() != "" {
+		t.Errorf("an engine elsewhere does not answer: %v, and of this box's cards\n%s", err, out.String())
 	}
 }
 
@@ -105,7 +119,7 @@ func (b *gpuBox) watches(times int) {
 		b.Fatal(err)
 	}
 	for said := json.NewDecoder(out); times > 0; times-- {
-		var states []gpuState
+		var states []box.DeviceState
 		if err := said.Decode(&states); err != nil || len(states) != 1 {
 			b.Fatalf("%d more: %+v, %v", times, states, err)
 		}
@@ -113,19 +127,5 @@ func (b *gpuBox) watches(times int) {
 	watch.Process.Signal(os.Interrupt)
 	if err := watch.Wait(); err != nil {
 		b.Errorf("interrupted: %v", err)
-	}
-}
-
-// put makes a process of a table of the test's own.
-func (t processTable) put(test *testing.T, pid int, files map[string]string) {
-	test.Helper()
-	dir := filepath.Join(t.dir, strconv.Itoa(pid))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		test.Fatal(err)
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			test.Fatal(err)
-		}
 	}
 }

@@ -1,0 +1,84 @@
+package box
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"berth/auth"
+	"berth/labels"
+)
+
+// Procs is a directory as /proc is. Where it is "", the processes are of another
+// box, and nothing is known of them.
+type Procs string
+
+// Container returns the id in the process's cgroup, or "" where it is in none.
+func (p Procs) Container(pid int) string {
+	return regexp.MustCompile(`[0-9a-f]{64}`).FindString(p.read(pid, "cgroup"))
+}
+
+// Login returns for whom a process runs: the gateway's user, and the account of
+// the ssh session that it comes from, "" where they are not known. A session's
+// processes inherit what it was told, so it is known of what outlives the session
+// too. The outermost process counts: those within can change it for their own.
+func (p Procs) Login(pid int) (user, account string) {
+	for range 64 { // a table that changes while it is read could have a circle
+		if pid <= 1 {
+			break
+		}
+		user = cmp.Or(p.User(pid), user)
+		command := strings.ReplaceAll(p.read(pid, "cmdline"), "\x00", " ")
+		if login := sshLogin(command); login != "" {
+			account, _, _ = strings.Cut(login, "@")
+			break
+		}
+		pid = p.parent(pid)
+	}
+	return user, account
+}
+
+// User returns the gateway's user in a process's environment, which only root
+// and its own account may read. What is no user's name is left out: a container
+// may say anything.
+func (p Procs) User(pid int) string {
+	for variable := range strings.SplitSeq(p.read(pid, "environ"), "\x00") {
+		name, is := strings.CutPrefix(variable, labels.EnvUser+"=")
+		if is && auth.CheckName(name) == nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// SoftOpenFiles returns how many files a process may have open at first; 0 where
+// that is not known.
+func (p Procs) SoftOpenFiles(pid int) int {
+	m := regexp.MustCompile(`Max open files +(\d+)`).FindStringSubmatch(p.read(pid, "limits"))
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(m[1])
+	return n
+}
+
+func (p Procs) parent(pid int) int {
+	m := regexp.MustCompile(`(?m)^PPid:\s+(\d+)`).FindStringSubmatch(p.read(pid, "status"))
+	if m == nil {
+		return 0
+	}
+	parent, _ := strconv.Atoi(m[1])
+	return parent
+}
+
+// read is "" for a process that has ended.
+func (p Procs) read(pid int, file string) string {
+	if p == "" {
+		return ""
+	}
+	text, _ := os.ReadFile(filepath.Join(string(p), strconv.Itoa(pid), file))
+	return string(text)
+}
