@@ -22,54 +22,46 @@ import (
 func doctorCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what is wrong with the engine, the GPUs and the containers, and how to mend it",
+		Short: "Say what is wrong with the engine, the GPUs and the containers, and what cures it",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return doctor(cmd, *o) },
 	}
 }
 
 func doctor(cmd *cobra.Command, o options) error {
-	ctx := cmd.Context()
-	api, err := docker.Dial(ctx, "")
+	c, err := examineAll(cmd.Context())
 	if err != nil {
 		return err
 	}
-	c, err := examine(ctx, api)
-	if err != nil {
-		return err
-	}
-	if c.containers, err = observeContainers(ctx, api, c.box); err != nil {
-		return err
-	}
-	c.examineContainers(ctx, api)
-	project, err := loadProject(ctx, o)
+	project, err := loadProject(cmd.Context(), o)
 	if err != nil && !errors.Is(err, errNoFile) {
 		return err
 	}
-	findings := c.findings()
+	problems := c.problems()
 	if project != nil {
-		findings = append(findings, project.secrets()...)
+		problems = append(problems, project.secrets()...)
 	}
-	for _, f := range findings {
-		fmt.Fprintf(cmd.OutOrStdout(), "%s\n  %s\n", f.what, f.fix)
+	for _, p := range problems {
+		fmt.Fprintf(cmd.OutOrStdout(), "%s\n  %s\n", p.what, p.cure)
 	}
-	switch len(findings) {
+	switch len(problems) {
 	case 0:
 	case 1:
-		return errors.New("1 thing to mend")
+		return errors.New("1 problem")
 	default:
-		return fmt.Errorf("%d things to mend", len(findings))
+		return fmt.Errorf("%d problems", len(problems))
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), "nothing is wrong")
 	return nil
 }
 
-// checkup is what a look at the engine, the machine and the containers shows.
+// checkup is what a look at the engine, the box and the containers shows.
 type checkup struct {
+	silent         string // why the engine does not answer; then nothing is known of it and its containers
 	engine         string // version
 	cgroupDriver   string
 	dataRoot       string
-	diskFree       int64 // where the engine keeps its data
+	diskFree       int64 // bytes, where the engine keeps its data
 	diskSize       int64 // 0 where it cannot be seen
 	unsynchronised bool  // the clock, with no other
 	box            box.Box
@@ -79,35 +71,60 @@ type checkup struct {
 	nvmlFails      map[string]bool // by container
 }
 
-func examine(ctx context.Context, api *client.Client) (*checkup, error) {
+// examineAll looks at the engine, its box and the containers. An engine of this
+// box that does not answer is a problem; one elsewhere is an error.
+func examineAll(ctx context.Context) (*checkup, error) {
+	api, unanswered := docker.Dial(ctx, "")
+	switch {
+	case unanswered != nil && engineIsHere():
+		c := &checkup{silent: unanswered.Error(), box: box.Read(ctx, box.Engine{})}
+		c.examineHere()
+		return c, nil
+	case unanswered != nil:
+		return nil, unanswered
+	}
+	c, err := examineBox(ctx, api)
+	if err != nil {
+		return nil, err
+	}
+	if c.containers, err = observeContainers(ctx, api, c.box); err != nil {
+		return nil, err
+	}
+	c.examineContainers(ctx, api)
+	return c, nil
+}
+
+// examineBox looks at the engine and its box, which is quick.
+func examineBox(ctx context.Context, api *client.Client) (*checkup, error) {
 	result, err := api.Info(ctx, client.InfoOptions{})
 	if err != nil {
 		return nil, err
 	}
 	info := result.Info
-	c := &checkup{
-		engine: info.ServerVersion, cgroupDriver: info.CgroupDriver, dataRoot: info.DockerRootDir,
-		openFiles: map[string]int{}, nvmlFails: map[string]bool{},
-	}
+	c := &checkup{engine: info.ServerVersion, cgroupDriver: info.CgroupDriver, dataRoot: info.DockerRootDir}
 	if c.box, err = observeBox(ctx, api); err != nil {
 		return nil, err
 	}
-	if !docker.IsLocal(api) {
-		return c, nil
+	if docker.IsLocal(api) {
+		c.examineHere()
 	}
+	return c, nil
+}
+
+// examineHere looks at what only a process on the box can see.
+func (c *checkup) examineHere() {
 	c.staleCDI = staleCDI(c.box.Driver, "/etc/cdi", "/var/run/cdi")
 	var disk unix.Statfs_t
-	if unix.Statfs(c.dataRoot, &disk) == nil {
+	if c.dataRoot != "" && unix.Statfs(c.dataRoot, &disk) == nil {
 		c.diskFree, c.diskSize = int64(disk.Bavail)*disk.Bsize, int64(disk.Blocks)*disk.Bsize
 	}
 	const timeError = 5 // adjtimex(2): TIME_ERROR
 	state, err := unix.Adjtimex(&unix.Timex{})
 	c.unsynchronised = err == nil && state == timeError
-	return c, nil
 }
 
 // staleCDI is a specification of NVIDIA's devices in these directories that
-// names another driver's libraries, which are no more.
+// names the libraries of another driver, which are not there any more.
 func staleCDI(driver string, dirs ...string) string {
 	for _, dir := range dirs {
 		files, _ := filepath.Glob(filepath.Join(dir, "*"))
@@ -121,8 +138,9 @@ func staleCDI(driver string, dirs ...string) string {
 	return ""
 }
 
-// examineContainers asks those that run; one that ends meanwhile is well.
+// examineContainers asks those that run. One that ends meanwhile has no problem.
 func (c *checkup) examineContainers(ctx context.Context, api *client.Client) {
+	c.openFiles, c.nvmlFails = map[string]int{}, map[string]bool{}
 	for _, e := range c.containers {
 		if !e.running {
 			continue
@@ -157,14 +175,14 @@ func outputIn(ctx context.Context, api *client.Client, id string, command ...str
 	return out.String()
 }
 
-// warnOfMachine is what up says before it acts.
-func warnOfMachine(ctx context.Context, api *client.Client) error {
-	c, err := examine(ctx, api)
+// warnOfBox is what up says before it acts.
+func warnOfBox(ctx context.Context, api *client.Client) error {
+	c, err := examineBox(ctx, api)
 	if err != nil {
 		return err
 	}
-	for _, f := range c.findings() {
-		fmt.Fprintf(os.Stderr, "doctor: %s: %s\n", f.what, f.fix)
+	for _, p := range c.problems() {
+		fmt.Fprintf(os.Stderr, "doctor: %s: %s\n", p.what, p.cure)
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func up(cmd *cobra.Command, o options) error {
 	if err != nil {
 		return err
 	}
-	if err := warnOfMachine(ctx, j.api); err != nil {
+	if err := warnOfBox(ctx, j.api); err != nil {
 		return err
 	}
 	p, err := j.plan(ctx)

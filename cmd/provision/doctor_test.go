@@ -34,6 +34,7 @@ func healthy() *checkup {
 
 func TestDoctorFindsEachPlantedFault(t *testing.T) {
 	for what, plant := range map[string]func(*checkup, *existing){
+		"no engine":                              func(c *checkup, _ *existing) { c.silent = "no engine" },
 		"the Docker engine is 19.03.9":           func(c *checkup, _ *existing) { c.engine = "19.03.9" },
 		"5B of 100B are free in /var/lib/docker": func(c *checkup, _ *existing) { c.diskFree = 5 },
 		"the clock is not synchronised":          func(c *checkup, _ *existing) { c.unsynchronised = true },
@@ -61,13 +62,13 @@ func TestDoctorFindsEachPlantedFault(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			c := healthy()
 			plant(c, &c.containers[0])
-			found := c.findings()
-			if len(found) != 1 || found[0].what != what || found[0].fix == "" {
+			found := c.problems()
+			if len(found) != 1 || found[0].what != what || found[0].cure == "" {
 				t.Errorf("got %+v", found)
 			}
 		})
 	}
-	if found := healthy().findings(); len(found) > 0 {
+	if found := healthy().problems(); len(found) > 0 {
 		t.Errorf("nothing is wrong, but it found %+v", found)
 	}
 }
@@ -143,5 +144,20 @@ int main(void) { puts("Failed to initialize NVML: Unknown Error"); return 255; }
 		if strings.Contains(out, what) != present {
 			t.Errorf("%s: %v, want %v, in\n%s", what, !present, present, out)
 		}
+	}
+}
+
+func TestDoctorWithoutAnEngine(t *testing.T) {
+	t.Setenv("DOCKER_HOST", "unix://"+filepath.Join(t.TempDir(), "docker.sock"))
+	c, err := examineAll(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := c.problems(); len(found) == 0 || !strings.Contains(found[0].what, "no Docker engine answers at unix://") {
+		t.Errorf("got %+v", found)
+	}
+	t.Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+	if _, err := examineAll(t.Context()); err == nil || !strings.Contains(err.Error(), "no Docker engine answers at tcp://") {
+		t.Errorf("an engine elsewhere: got %v", err)
 	}
 }
