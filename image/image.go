@@ -46,7 +46,9 @@ func (v Variant) Args() map[string]*string {
 }
 
 // Context is the build context: a tar of the Dockerfile and what it copies.
-func Context() io.Reader {
+func Context() io.Reader { return contextOf(files) }
+
+func contextOf(files fs.FS) io.Reader {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	// Neither the embedded files nor the buffer can fail.
@@ -54,7 +56,7 @@ func Context() io.Reader {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		return add(w, name)
+		return add(w, files, name)
 	})
 	if err != nil {
 		panic(err)
@@ -65,15 +67,19 @@ func Context() io.Reader {
 
 // Tag is the image's name: the same for the same files and arguments, so that
 // an image with this name need not be built again.
-func (v Variant) Tag() string {
+func (v Variant) Tag() string { return v.tagWith(files) }
+
+// tagWith hashes the files and the arguments. How the arguments are written is
+// kept between versions: hosts are recreated when their image gets another tag.
+func (v Variant) tagWith(files fs.FS) string {
 	hash := sha256.New()
-	io.Copy(hash, Context())
-	fmt.Fprintf(hash, "%+v", v)
+	io.Copy(hash, contextOf(files))
+	fmt.Fprintf(hash, "{Base:%s DockerCLI:%t}", v.Base, v.DockerCLI)
 	return "berth/host:" + hex.EncodeToString(hash.Sum(nil))[:12]
 }
 
-func add(w *tar.Writer, name string) error {
-	content, err := files.ReadFile(name)
+func add(w *tar.Writer, files fs.FS, name string) error {
+	content, err := fs.ReadFile(files, name)
 	if err != nil {
 		return err
 	}

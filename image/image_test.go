@@ -101,3 +101,17 @@ func missing(t *testing.T, why string) {
 	}
 	t.Skip(why)
 }
+
+// The tags that commit eb9364a gave to its files: an upgrade of provision alone
+// recreates no host.
+func TestTagsOfTheSameFilesAndArgumentsStay(t *testing.T) {
+	then := os.DirFS("testdata/eb9364a")
+	for variant, want := range map[Variant]string{
+		{Base: "debian:12"}:                  "berth/host:c3de4256ac2c",
+		{Base: "debian:12", DockerCLI: true}: "berth/host:44cd1dc250d8",
+	} {
+		if got := variant.tagWith(then); got != want {
+			t.Errorf("%+v: got %s, want %s", variant, got, want)
+		}
+	}
+}

@@ -11,15 +11,14 @@ import (
 
 	"github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/api/types/jsonstream"
+	"github.com/moby/moby/client"
 )
 
 func (e *engine) buildImage(ctx context.Context, i wantedImage) error {
 	context, w := io.Pipe()
 	defer context.Close()
 	go func() { w.CloseWithError(i.make.context(w)) }()
-	options := i.make.options
-	options.Tags = append([]string{i.ref}, options.Tags...)
-	options.Remove, options.ForceRemove = true, true
+	options := buildOptions(i)
 	session, err := openSession(ctx, e.api)
 	if err != nil {
 		return err
@@ -34,6 +33,24 @@ func (e *engine) buildImage(ctx context.Context, i wantedImage) error {
 	}
 	defer result.Body.Close()
 	return e.progress.followBuild(result.Body)
+}
+
+func buildOptions(i wantedImage) client.ImageBuildOptions {
+	r := i.make
+	return client.ImageBuildOptions{
+		Tags:        append([]string{i.ref}, r.tags...),
+		Dockerfile:  r.dockerfile,
+		BuildArgs:   r.args,
+		Target:      r.target,
+		Labels:      r.labels,
+		ExtraHosts:  r.extraHosts,
+		NetworkMode: r.network,
+		ShmSize:     r.shmSize,
+		NoCache:     r.noCache,
+		PullParent:  r.pullParent,
+		Remove:      true,
+		ForceRemove: true,
+	}
 }
 
 // followBuild shows a build's output until it ends. The error of a build that

@@ -8,148 +8,68 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/api/types/mount"
-
-	"berth/box"
 )
 
-// facts are what a container is made of, by the names that compose has for it.
-// They are written on it as a label, so that the next run can say what changed,
-// from what to what. Values of variables may be secrets: of them only a hash.
+// facts are what a container was made of: texts by keys, most of them compose's.
+// They are kept on the container, as a JSON object in the label berth.config, and
+// compared on the next run; a fact that differs recreates the container. So their
+// keys and values are a form of our own, which never follows the names or the
+// JSON of the engine's library: facts_v1.go lists them one by one.
+//
+// The form has a version. Version 1 has no key that says so; a later one writes
+// its number under "version", and has to read all before it. Values of variables
+// may be secrets: the facts hold only a hash of them.
 type facts map[string]string
 
-func (f facts) label() string {
-	text, err := json.Marshal(f)
-	if err != nil {
-		panic(err) // texts can be marshalled
-	}
-	return string(text)
-}
+// versionKey is where a label says which version its facts are of, from 2 on.
+const versionKey = "version"
 
+// label returns the facts as the label's value.
+func (f facts) label() string { return inJSON(f) }
+
+// readFacts reads a label's value. It returns nil where these are no facts of
+// version 1.
 func readFacts(label string) facts {
 	var f facts
-	if json.Unmarshal([]byte(label), &f) != nil {
-		return nil // not provision's: then every fact is new
+	if json.Unmarshal([]byte(label), &f) != nil || f[versionKey] != "" {
+		return nil
 	}
 	return f
 }
 
-// facts of a service: but for its image, which has a label of its own, and for
-// what an existing container can be changed to. A default for /dev/shm follows
-// the memory limit, and is no reason to make a container anew.
+// facts returns what the service's container is made of. The image is not
+// among them, as it has a label of its own, nor is what an existing container can
+// be changed to. A default for /dev/shm (defaultShm) follows the memory limit,
+// which can be changed, so it is no fact either.
 func (s *wantedService) facts(defaultShm bool) facts {
-	config, host := s.config, s.hostConfig
-	config.Env, config.Labels, config.Image = nil, nil, ""
-	host.Binds, host.Mounts = nil, nil
-	host.Resources = withoutUpdatable(host.Resources)
-	host.RestartPolicy = container.RestartPolicy{}
-	if defaultShm {
-		host.ShmSize = 0
-	}
-	f := facts{"reservations.cpus": box.CPUs(s.reserved.NanoCPUs)}
+	f := facts{"reservations.cpus": cpusFact(s.reserved.NanoCPUs)}
 	if !s.gpus.None() {
-		f["gpus"] = s.gpus.String()
+		f["gpus"] = gpusFact(s.gpus.GPUAsk)
 	}
-	f.addFields(config)
-	f.addFields(host)
-	for _, entry := range s.config.Env {
+	f.addConfig(s.config)
+	f.addHostConfig(s.hostConfig)
+	if defaultShm {
+		delete(f, "shm_size")
+	}
+	for _, n := range s.networks {
+		f["networks."+n.Network] = endpointFact(n.Settings)
+	}
+	return f
+}
+
+func (f facts) addEnvironment(env []string) {
+	for _, entry := range env {
 		name, value, _ := strings.Cut(entry, "=")
 		f["environment."+name] = hashOf(value)
 	}
-	for name, value := range s.config.Labels {
-		if !strings.HasPrefix(name, "berth.reserve.") { // a fact already
+}
+
+func (f facts) addLabels(on map[string]string) {
+	for name, value := range on {
+		if !strings.HasPrefix(name, "berth.reserve.") { // these follow from other facts
 			f["labels."+name] = value
 		}
 	}
-	for _, bind := range s.hostConfig.Binds {
-		source, rest, _ := strings.Cut(bind, ":")
-		target, options, _ := strings.Cut(rest, ":")
-		f["volumes."+target] = strings.TrimSuffix(source+":"+options, ":")
-	}
-	for _, m := range s.hostConfig.Mounts {
-		f["volumes."+m.Target] = mountFact(m)
-	}
-	for _, n := range s.networks {
-		f["networks."+n.Network] = inJSON(n.Settings)
-	}
-	return f
-}
-
-// addFields takes the fields of an engine's structure that say something.
-func (f facts) addFields(structure any) {
-	var fields map[string]any
-	if err := json.Unmarshal([]byte(inJSON(structure)), &fields); err != nil {
-		panic(err) // it was made a moment ago
-	}
-	for name, value := range fields {
-		if value = filled(value); value != nil && name != "ConsoleSize" {
-			f[composeKey(name)] = strings.Trim(inJSON(value), `"`)
-		}
-	}
-}
-
-// filled is a JSON value without what is empty in it; nil where nothing is left.
-func filled(value any) any {
-	switch v := value.(type) {
-	case map[string]any:
-		for key, below := range v {
-			if v[key] = filled(below); v[key] == nil {
-				delete(v, key)
-			}
-		}
-		if len(v) == 0 {
-			return nil
-		}
-	case []any:
-		for i := range v {
-			if _, isMap := v[i].(map[string]any); isMap {
-				v[i] = filled(v[i])
-			}
-		}
-		if len(v) == 0 {
-			return nil
-		}
-	case string, bool, float64:
-		if v == "" || v == false || v == 0.0 {
-			return nil
-		}
-	}
-	return value
-}
-
-func mountFact(m mount.Mount) string {
-	text := string(m.Type)
-	if m.Source != "" {
-		text = m.Source
-	}
-	if m.ReadOnly {
-		text += ":ro"
-	}
-	if options := filledJSON(m.VolumeOptions, m.TmpfsOptions, m.BindOptions); options != "" {
-		text += " " + options
-	}
-	return text
-}
-
-func filledJSON(values ...any) string {
-	text := ""
-	for _, value := range values {
-		var read any
-		if json.Unmarshal([]byte(inJSON(value)), &read) == nil && filled(read) != nil {
-			text += inJSON(filled(read))
-		}
-	}
-	return text
-}
-
-func inJSON(value any) string {
-	text, err := json.Marshal(value)
-	if err != nil {
-		panic(err) // the engine's types are made to be marshalled
-	}
-	return string(text)
 }
 
 func hashOf(value string) string {
@@ -157,44 +77,10 @@ func hashOf(value string) string {
 	return hex.EncodeToString(sum[:])[:12]
 }
 
-// composeKey is compose's name for a field of the engine's; for most it is the
-// same in another spelling.
-func composeKey(field string) string {
-	switch field {
-	case "Cmd":
-		return "command"
-	case "OpenStdin":
-		return "stdin_open"
-	case "ExposedPorts":
-		return "expose"
-	case "StopTimeout":
-		return "stop_grace_period"
-	case "PortBindings":
-		return "ports"
-	case "ReadonlyRootfs":
-		return "read_only"
-	case "LogConfig":
-		return "logging"
-	case "IpcMode", "PidMode", "UTSMode", "UsernsMode", "CgroupnsMode":
-		return strings.ToLower(strings.TrimSuffix(field, "Mode"))
-	}
-	var key strings.Builder
-	for i, r := range field {
-		if r >= 'A' && r <= 'Z' {
-			if i > 0 && field[i-1] >= 'a' {
-				key.WriteByte('_')
-			}
-			r += 'a' - 'A'
-		}
-		key.WriteRune(r)
-	}
-	return key.String()
-}
-
-// changes are what differs, key by key, in the keys' order.
+// changes returns what differs, a line for each key, in the keys' order.
 func (f facts) changes(before facts) []string {
 	if before == nil {
-		return []string{"made by an older or another program"}
+		return []string{"made by another version of provision, or by another program"}
 	}
 	all := maps.Clone(before)
 	maps.Copy(all, f)

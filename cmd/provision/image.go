@@ -3,14 +3,12 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/distribution/reference"
-	"github.com/moby/moby/client"
 
 	"berth/image"
 )
@@ -23,9 +21,19 @@ type wantedImage struct {
 	make *recipe // nil: it is pulled
 }
 
+// recipe is how an image is built.
 type recipe struct {
-	context func(io.Writer) error // writes the tar
-	options client.ImageBuildOptions
+	context    func(io.Writer) error // writes the tar
+	dockerfile string                // its name in the context
+	args       map[string]*string
+	target     string
+	labels     map[string]string
+	extraHosts []string
+	network    string
+	shmSize    int64
+	noCache    bool
+	pullParent bool
+	tags       []string // besides the one that it is known by
 }
 
 func (i wantedImage) isHost() bool { return i.base != "" }
@@ -55,7 +63,7 @@ func hostImage(v image.Variant) (wantedImage, error) {
 	return wantedImage{
 		ref:  v.Tag(),
 		base: reference.FamiliarString(reference.TagNameOnly(named)),
-		make: &recipe{writeHostContext, client.ImageBuildOptions{BuildArgs: v.Args()}},
+		make: &recipe{context: writeHostContext, args: v.Args()},
 	}, nil
 }
 
@@ -75,30 +83,48 @@ func (p *project) builtImage(c types.ServiceConfig) (wantedImage, error) {
 	if err != nil {
 		return wantedImage{}, err
 	}
-	options := client.ImageBuildOptions{
-		Dockerfile:  df.name,
-		BuildArgs:   b.Args,
-		Target:      b.Target,
-		Labels:      b.Labels,
-		ExtraHosts:  b.ExtraHosts.AsList(":"),
-		NetworkMode: b.Network,
-		ShmSize:     int64(b.ShmSize),
-		NoCache:     b.NoCache,
-		PullParent:  b.Pull,
+	r := &recipe{
+		context:    func(w io.Writer) error { return writeContext(w, b.Context, df) },
+		dockerfile: df.name,
+		args:       b.Args,
+		target:     b.Target,
+		labels:     b.Labels,
+		extraHosts: b.ExtraHosts.AsList(":"),
+		network:    b.Network,
+		shmSize:    int64(b.ShmSize),
+		noCache:    b.NoCache,
+		pullParent: b.Pull,
 	}
 	if c.Image != "" {
-		options.Tags = []string{c.Image}
+		r.tags = []string{c.Image}
 	}
-	context := func(w io.Writer) error { return writeContext(w, b.Context, df) }
-	hash := sha256.New()
-	if err := json.NewEncoder(hash).Encode(options); err != nil {
-		return wantedImage{}, err
-	}
-	if err := context(hash); err != nil {
+	tag, err := r.tag()
+	if err != nil {
 		return wantedImage{}, fmt.Errorf("build context: %w", err)
 	}
-	return wantedImage{
-		ref:  p.Name + "-" + c.Name + ":" + hex.EncodeToString(hash.Sum(nil))[:12],
-		make: &recipe{context, options},
-	}, nil
+	return wantedImage{ref: p.Name + "-" + c.Name + ":" + tag, make: r}, nil
+}
+
+// tag returns the hash of all that goes into the image: its settings, in the form
+// of settingsText, and its context.
+func (r *recipe) tag() (string, error) {
+	hash := sha256.New()
+	io.WriteString(hash, r.settingsText())
+	if err := r.context(hash); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:12], nil
+}
+
+// settingsText returns the settings as they go into the tag, version 1: a line of
+// JSON with these keys in this order. What has no value here is not ours to
+// set; it stays, as every image would be built again, and every host recreated,
+// if a byte of this changed.
+func (r *recipe) settingsText() string {
+	return fmt.Sprintf(`{"Tags":%s,"SuppressOutput":false,"RemoteContext":"","NoCache":%t,"Remove":false,"ForceRemove":false,"PullParent":%t,`+
+		`"Isolation":"","CPUSetCPUs":"","CPUSetMems":"","CPUShares":0,"CPUQuota":0,"CPUPeriod":0,"Memory":0,"MemorySwap":0,"CgroupParent":"",`+
+		`"NetworkMode":%s,"ShmSize":%d,"Dockerfile":%s,"Ulimits":null,"BuildArgs":%s,"AuthConfigs":null,"Context":null,"Labels":%s,`+
+		`"Squash":false,"CacheFrom":null,"SecurityOpt":null,"ExtraHosts":%s,"Target":%s,"SessionID":"","Platforms":null,"Version":"","BuildID":"","Outputs":null}`+"\n",
+		inJSON(r.tags), r.noCache, r.pullParent, inJSON(r.network), r.shmSize, inJSON(r.dockerfile),
+		inJSON(r.args), inJSON(r.labels), inJSON(r.extraHosts), inJSON(r.target))
 }

@@ -106,7 +106,7 @@ func (p *plan) image(i wantedImage, have observed) {
 
 func buildCause(i wantedImage) string {
 	switch {
-	case i.isHost() && i.make.options.BuildArgs["DOCKER_CLI"] != nil:
+	case i.isHost() && i.make.args["DOCKER_CLI"] != nil:
 		return "no host image of " + i.base + " with a docker command yet"
 	case i.isHost():
 		return "no host image of " + i.base + " yet"

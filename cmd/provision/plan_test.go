@@ -131,13 +131,7 @@ func unpack(t *testing.T, archive *txtar.Archive) {
 
 func planText(t *testing.T, archive *txtar.Archive) (text, containers string) {
 	g := readGiven(t)
-	o := options{base: g.Base, project: g.Project}
-	o.files = strings.Fields(strings.SplitN(string(archive.Comment), "\n", 2)[0])
-	project, err := loadProject(context.Background(), o)
-	if err != nil {
-		return errorText(err), ""
-	}
-	want, err := project.want(site{base: o.base, userCA: "ssh-ed25519 CA", helperDir: "/var/lib/berth/helper"})
+	project, want, err := wantedIn(t, archive)
 	if err != nil {
 		return errorText(err), ""
 	}
@@ -147,6 +141,19 @@ func planText(t *testing.T, archive *txtar.Archive) (text, containers string) {
 		return errorText(err), ""
 	}
 	return stable(p.String()), stable(strings.ReplaceAll(containerText(t, want, have), project.WorkingDir, "DIR"))
+}
+
+// wantedIn loads the files of a case that was unpacked here.
+func wantedIn(t *testing.T, archive *txtar.Archive) (*project, desired, error) {
+	g := readGiven(t)
+	o := options{base: g.Base, project: g.Project}
+	o.files = strings.Fields(strings.SplitN(string(archive.Comment), "\n", 2)[0])
+	project, err := loadProject(context.Background(), o)
+	if err != nil {
+		return nil, desired{}, err
+	}
+	want, err := project.want(site{base: o.base, userCA: "ssh-ed25519 CA", helperDir: "/var/lib/berth/helper"})
+	return project, want, err
 }
 
 func readGiven(t *testing.T) given {
@@ -316,6 +323,35 @@ func containerText(t *testing.T, want desired, have observed) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// filled is a JSON value without what is empty in it; nil where nothing is left.
+func filled(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, below := range v {
+			if v[key] = filled(below); v[key] == nil {
+				delete(v, key)
+			}
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	case []any:
+		for i := range v {
+			if _, isMap := v[i].(map[string]any); isMap {
+				v[i] = filled(v[i])
+			}
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	case string, bool, float64:
+		if v == "" || v == false || v == 0.0 {
+			return nil
+		}
+	}
+	return value
 }
 
 func errorText(err error) string { return err.Error() + "\n" }

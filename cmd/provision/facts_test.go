@@ -1,0 +1,295 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"io/fs"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"berth/box"
+	"berth/labels"
+)
+
+// made is a project that an older version made, as the engine tells of it.
+type made struct {
+	Project    string
+	UserCA     string
+	Containers []container.InspectResponse
+	Networks   map[string]map[string]string // labels by name
+	Volumes    map[string]map[string]string
+}
+
+// Whoever upgrades provision keeps every host, with all that was written in it.
+func TestHostsOfAnOlderVersionAreUnchanged(t *testing.T) {
+	cases, err := filepath.Glob("testdata/eb9364a/*.txtar")
+	if err != nil || len(cases) == 0 {
+		t.Fatal("no cases")
+	}
+	for _, path := range cases {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			archive, err := txtar.ParseFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unpack(t, archive)
+			inTheModesOfThen(t)
+			var m made
+			readJSON(t, "made.json", &m)
+			want := m.wanted(t, strings.Fields(strings.SplitN(string(archive.Comment), "\n", 2)[0]))
+			p, err := planUp(want, m.observed(want), false)
+			if err != nil || len(p.steps)+len(p.kept) > 0 {
+				t.Errorf("%v; the plan:\n%s", err, p)
+			}
+		})
+	}
+}
+
+func (m made) wanted(t *testing.T, files []string) desired {
+	t.Helper()
+	project, err := loadProject(t.Context(), options{files: files, project: m.Project, base: "berth-base:bookworm"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := project.want(site{base: "berth-base:bookworm", userCA: m.UserCA, helperDir: "/var/lib/berth/helper"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return want
+}
+
+// observed is the engine with what was made, on a machine with room. The host
+// image is there by its tag of today: that image's files change is another reason.
+func (m made) observed(want desired) observed {
+	have := observed{
+		box: box.Box{Engine: box.Engine{NanoCPUs: 8e9, Memory: 64 << 30}}, images: map[string]string{}, networks: m.Networks, volumes: m.Volumes,
+	}
+	for _, c := range m.Containers {
+		have.containers = append(have.containers, existingOf(c, have.box))
+		have.images[c.Config.Image] = c.Image
+		for _, s := range want.services {
+			if s.image.isHost() && strings.HasPrefix(c.Config.Image, "berth/host:") {
+				have.images[s.image.ref] = c.Image
+			}
+		}
+	}
+	return have
+}
+
+// inTheModesOfThen: the modes of a build's files are part of its tag.
+func inTheModesOfThen(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return os.Chmod(path, 0o755)
+		}
+		return os.Chmod(path, 0o644)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readJSON(t *testing.T, path string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// Key by key what commit eb9364a wrote for the cases of TestPlan.
+func TestFactsAndTagsAreThoseOfVersion1(t *testing.T) {
+	var recorded map[string]map[string]struct {
+		Facts facts
+		Image string
+	}
+	readJSON(t, "testdata/eb9364a/facts.json", &recorded)
+	for name, services := range recorded {
+		archive, err := txtar.ParseFile("testdata/plan/" + name + ".txtar")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) {
+			unpack(t, archive)
+			inTheModesOfThen(t)
+			project, want, err := wantedIn(t, archive)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range want.services {
+				then := services[s.name]
+				now := readFacts(strings.ReplaceAll(s.config.Labels[labels.Config], project.WorkingDir, "DIR"))
+				for _, change := range now.changes(then.Facts) {
+					t.Errorf("%s: %s", s.name, change)
+				}
+				if !s.image.isHost() && s.image.ref != then.Image {
+					t.Errorf("%s: image %s, then %s", s.name, s.image.ref, then.Image)
+				}
+			}
+		})
+	}
+}
+
+func TestFactsOfALaterVersionAreNotGuessedAt(t *testing.T) {
+	now := facts{"hostname": "a"}
+	if before := readFacts(`{"version":"2","hostname":"a"}`); before != nil {
+		t.Errorf("read as %v", before)
+	}
+	if got := now.changes(nil); len(got) != 1 || !strings.Contains(got[0], "another version of provision") {
+		t.Errorf("got %q", got)
+	}
+	if got := now.changes(readFacts(now.label())); got != nil {
+		t.Errorf("its own label: %q", got)
+	}
+}
+
+// Each field of the engine's structures, and the facts that it writes when it
+// alone is set. A field that is not in the file is new in the engine's library:
+// it writes nothing, and no host is recreated. Decide whether provision shall set it; if it
+// does, it needs a line in facts_v1.go. Then run with -update.
+func TestEveryFieldOfTheEnginesIsDecided(t *testing.T) {
+	const golden = "testdata/facts/fields.golden"
+	var lines []string
+	for _, structure := range []reflect.Type{
+		reflect.TypeFor[container.Config](), reflect.TypeFor[container.HostConfig](), reflect.TypeFor[network.EndpointSettings](),
+	} {
+		for _, path := range leaves(structure, nil) {
+			names := []string{structure.Name()}
+			value := reflect.New(structure)
+			setLeaf(value.Elem(), path, &names)
+			wrote := slices.Sorted(maps.Keys(factsOf(value.Interface())))
+			lines = append(lines, strings.Join(names, ".")+": "+cmp.Or(strings.Join(wrote, " "), "-")+"\n")
+		}
+	}
+	got := strings.Join(lines, "")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(text) {
+		was := strings.SplitAfter(string(text), "\n")
+		for _, line := range lines {
+			if !slices.Contains(was, line) {
+				t.Errorf("not decided, or changed: %s", line)
+			}
+		}
+		for _, line := range was {
+			if line != "" && !slices.Contains(lines, line) {
+				t.Errorf("gone, or changed: %s", line)
+			}
+		}
+	}
+}
+
+// factsOf are those that differ from an empty structure's.
+func factsOf(structure any) facts {
+	with := func(structure any) facts {
+		s := &wantedService{}
+		switch v := structure.(type) {
+		case *container.Config:
+			s.config = *v
+		case *container.HostConfig:
+			s.hostConfig = *v
+		case *network.EndpointSettings:
+			s.networks = []attachment{{Network: "n", Settings: v}}
+		}
+		return s.facts(false)
+	}
+	all, empty := with(structure), with(reflect.New(reflect.TypeOf(structure).Elem()).Interface())
+	maps.DeleteFunc(all, func(key, value string) bool {
+		before, there := empty[key]
+		return there && before == value
+	})
+	return all
+}
+
+// leaves are the paths of field numbers to what holds no more fields.
+func leaves(t reflect.Type, path []int) [][]int {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map && t.Elem().Kind() != reflect.String {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || t == reflect.TypeFor[netip.Addr]() || t.NumField() == 0 {
+		return [][]int{path}
+	}
+	var all [][]int
+	for i := range t.NumField() {
+		all = append(all, leaves(t.Field(i).Type, append(slices.Clone(path), i))...)
+	}
+	return all
+}
+
+// setLeaf sets one field, and makes what it is in.
+func setLeaf(v reflect.Value, path []int, names *[]string) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		setLeaf(v.Elem(), path, names)
+	case reflect.Slice:
+		if v.Type() == reflect.TypeFor[network.HardwareAddr]() {
+			v.Set(reflect.ValueOf(network.HardwareAddr(net.HardwareAddr{2, 0, 0, 0, 0, 1})))
+			return
+		}
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		setLeaf(v.Index(0), path, names)
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		setLeaf(key, nil, names)
+		setLeaf(value, path, names)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
+	case reflect.Struct:
+		if len(path) > 0 {
+			*names = append(*names, v.Type().Field(path[0]).Name)
+			setLeaf(v.Field(path[0]), path[1:], names)
+		} else {
+			setWhole(v)
+		}
+	default:
+		setWhole(v)
+	}
+}
+
+func setWhole(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("x")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(1)
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.SetUint(1)
+	case reflect.Array:
+		v.Index(0).SetUint(1)
+	case reflect.Struct:
+		switch v.Type() {
+		case reflect.TypeFor[netip.Addr]():
+			v.Set(reflect.ValueOf(netip.MustParseAddr("10.0.0.1")))
+		case reflect.TypeFor[network.Port]():
+			v.Set(reflect.ValueOf(network.MustParsePort("80/tcp")))
+		}
+	}
+}

@@ -1,0 +1,73 @@
+#!/bin/sh
+# Starts the sshd of a Berth host. What is made here is made once per container.
+set -eu
+
+if [ -z "${BERTH_USER_CA:-}" ]; then
+    echo "BERTH_USER_CA is not set: it is the public half of the gateway's user CA, and without it nobody could log in" >&2
+    exit 1
+fi
+printf '%s\n' "$BERTH_USER_CA" > /etc/ssh/berth_user_ca.pub
+
+# At the first start only, so that what passwd changes survives a restart. An
+# account without a password is locked, and sshd refuses a locked account.
+set_password() { # account, password or nothing for a random one
+    printf '%s:%s\n' "$1" "${2:-$(head -c 24 /dev/urandom | base64)}" | chpasswd
+}
+if [ ! -e /etc/ssh/berth_passwords_set ]; then
+    set_password root "${ROOT_PASSWORD:-}"
+    set_password developer "${DEVELOPER_PASSWORD:-}"
+    : > /etc/ssh/berth_passwords_set
+fi
+
+# Host keys outlive the container in a volume, so that a host made anew is the
+# same host. By renaming, so that none is ever there by half.
+keys=/var/lib/berth/host_keys
+mkdir -p -m 0700 "$keys"
+for key in "$keys"/ssh_host_*; do
+    [ ! -e "$key" ] || cp -p "$key" /etc/ssh/
+done
+ssh-keygen -A >/dev/null
+for key in /etc/ssh/ssh_host_*; do
+    cp -p "$key" "$keys/.new" && mv "$keys/.new" "$keys/${key##*/}"
+done
+
+# sshd starts every session with an empty environment, and without the image's
+# there is no nvcc and no LD_LIBRARY_PATH. One line, for sshd reads only the
+# first SetEnv; a value that its syntax cannot hold is left out.
+awk 'BEGIN {
+    for (name in ENVIRON) {
+        if (name !~ /^[A-Za-z_][A-Za-z0-9_]*$/ || ENVIRON[name] ~ /[\n\r"\\]/) continue
+        if (name ~ /PASSWORD|^BERTH_|^SSH_/) continue
+        if (name ~ /^(HOME|HOSTNAME|LOGNAME|MAIL|OLDPWD|PWD|SHELL|SHLVL|TERM|USER|_)$/) continue
+        line = line " \"" name "=" ENVIRON[name] "\""
+    }
+    if (line != "") print "SetEnv" line
+}' > /etc/ssh/berth_environment
+
+# /etc/profile of Debian sets PATH anew in a login shell.
+case $PATH in
+    *\'*) ;;
+    *) printf "export PATH='%s'\n" "$PATH" > /etc/profile.d/berth.sh ;;
+esac
+
+# The libraries are for the person's programs; sshd itself runs on the system's.
+unset ROOT_PASSWORD DEVELOPER_PASSWORD LD_LIBRARY_PATH LD_PRELOAD
+
+# Newer engines give 1024 open files at first, few for a data loader.
+ulimit -S -n 524288 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"
+
+mkdir -p /run/sshd
+rm -f /run/sshd.pid
+
+# Since OpenSSH 9.8 one person's failed logins would shut the door for all, as
+# all come from the gateway; older ones do not know the option.
+set --
+if /usr/sbin/sshd -t -o PerSourcePenalties=no 2>/dev/null; then
+    set -- -o PerSourcePenalties=no
+fi
+# Engines give containers no IPv6 unless asked to, and then sshd finds no port
+# for X11: it wants one of each family that it listens on.
+if [ "$(cat /proc/sys/net/ipv6/conf/lo/disable_ipv6 2>/dev/null)" != 0 ]; then
+    set -- "$@" -o AddressFamily=inet
+fi
+exec /usr/sbin/sshd -D -e "$@"
