@@ -17,7 +17,7 @@ import (
 	"berth/ledger"
 )
 
-// engine carries steps out: a call each.
+// engine carries steps out.
 type engine struct {
 	api      *client.Client
 	progress *progress
@@ -29,14 +29,75 @@ type engine struct {
 // done stays, and the next run goes on from there.
 func (e *engine) apply(ctx context.Context, p plan) error {
 	for _, s := range p.steps {
-		e.progress.begin(s.op + " " + s.resource)
-		err := s.do(ctx, e)
-		e.progress.end(err == nil)
-		if err != nil {
-			return fmt.Errorf("%s %s: %s", s.op, s.resource, engineText(err))
+		if err := e.carryOut(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s.task(), err)
 		}
 	}
 	return nil
+}
+
+// carryOut carries one step out, and shows that it does. Its error is the engine's
+// text alone.
+func (e *engine) carryOut(ctx context.Context, s step) error {
+	e.progress.begin(s.task())
+	err := e.do(ctx, s)
+	e.progress.end(err == nil)
+	if err != nil {
+		return errors.New(engineText(err))
+	}
+	return nil
+}
+
+func (e *engine) do(ctx context.Context, s step) error {
+	switch s.op {
+	case opPull:
+		return e.pullImage(ctx, s.name)
+	case opBuild:
+		return e.buildImage(ctx, s.image)
+	case opCreate:
+		return e.create(ctx, s)
+	case opConnect:
+		return e.connect(ctx, s.name, s.joins)
+	case opUpdate:
+		return e.update(ctx, s.id, s.limits)
+	case opStart:
+		return e.start(ctx, s.name)
+	case opRestart:
+		_, err := e.api.ContainerRestart(ctx, s.id, client.ContainerRestartOptions{})
+		return err
+	case opStop:
+		_, err := e.api.ContainerStop(ctx, s.id, client.ContainerStopOptions{})
+		return err
+	case opRemove:
+		return e.remove(ctx, s)
+	}
+	return fmt.Errorf("there is no operation %s", s.op)
+}
+
+func (e *engine) create(ctx context.Context, s step) error {
+	switch s.kind {
+	case kindNetwork:
+		return e.createNetwork(ctx, s.network)
+	case kindVolume:
+		return e.createVolume(ctx, s.volume)
+	case kindContainer:
+		return e.createContainer(ctx, s.service)
+	}
+	return fmt.Errorf("nothing creates an %s", s.kind)
+}
+
+func (e *engine) remove(ctx context.Context, s step) error {
+	switch s.kind {
+	case kindNetwork:
+		_, err := e.api.NetworkRemove(ctx, s.name, client.NetworkRemoveOptions{})
+		return err
+	case kindVolume:
+		_, err := e.api.VolumeRemove(ctx, s.name, client.VolumeRemoveOptions{})
+		return err
+	case kindContainer:
+		return e.removeContainer(ctx, s.id)
+	}
+	return fmt.Errorf("nothing removes an %s", s.kind)
 }
 
 // engineText is what the engine says, without the client's way of saying so.
@@ -45,22 +106,15 @@ func engineText(err error) string {
 }
 
 func (e *engine) createNetwork(ctx context.Context, n wantedNetwork) error {
-	_, err := e.api.NetworkCreate(ctx, n.name, n.options)
-	return err
-}
-
-func (e *engine) removeNetwork(ctx context.Context, name string) error {
-	_, err := e.api.NetworkRemove(ctx, name, client.NetworkRemoveOptions{})
-	return err
-}
-
-func (e *engine) removeVolume(ctx context.Context, name string) error {
-	_, err := e.api.VolumeRemove(ctx, name, client.VolumeRemoveOptions{})
+	_, err := e.api.NetworkCreate(ctx, n.name, client.NetworkCreateOptions{
+		Driver: n.driver, EnableIPv6: n.ipv6, IPAM: n.ipam, Internal: n.internal, Attachable: n.attachable,
+		Options: n.options, Labels: n.labels,
+	})
 	return err
 }
 
 func (e *engine) createVolume(ctx context.Context, v wantedVolume) error {
-	_, err := e.api.VolumeCreate(ctx, v.options)
+	_, err := e.api.VolumeCreate(ctx, client.VolumeCreateOptions{Name: v.name, Driver: v.driver, DriverOpts: v.options, Labels: v.labels})
 	return err
 }
 
@@ -116,7 +170,7 @@ func (e *engine) ensureClaim(ctx context.Context, id string) error {
 		if d, ok := e.box.Device(h.UUID); ok && !books.IsFree(d, h.Budget) {
 			return errors.Join(
 				fmt.Errorf("its GPU was taken in this moment, so it is not made; run up again%s", books.HoldersOf(d)),
-				e.remove(ctx, id))
+				e.removeContainer(ctx, id))
 		}
 	}
 	return nil
@@ -141,13 +195,14 @@ func (e *engine) start(ctx context.Context, name string) error {
 	return err
 }
 
-func (e *engine) stop(ctx context.Context, id string) error {
-	_, err := e.api.ContainerStop(ctx, id, client.ContainerStopOptions{})
+func (e *engine) removeContainer(ctx context.Context, id string) error {
+	_, err := e.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{})
 	return err
 }
 
-func (e *engine) remove(ctx context.Context, id string) error {
-	_, err := e.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{})
+// update changes a container's limits as it is.
+func (e *engine) update(ctx context.Context, id string, l limits) error {
+	_, err := e.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &l.resources, RestartPolicy: &l.restart})
 	return err
 }
 

@@ -18,8 +18,8 @@ func conflicts(want desired, have observed) []string {
 		}
 	}
 	for _, v := range want.volumes {
-		if _, ok := have.volumes[v.options.Name]; v.external && !ok {
-			lines = append(lines, fmt.Sprintf("volume %s is external and does not exist; docker volume create %s makes it", v.options.Name, v.options.Name))
+		if _, ok := have.volumes[v.name]; v.external && !ok {
+			lines = append(lines, fmt.Sprintf("volume %s is external and does not exist; docker volume create %s makes it", v.name, v.name))
 		}
 	}
 	for _, s := range want.services {
@@ -41,8 +41,8 @@ func adopted(want desired, have observed) []string {
 		}
 	}
 	for _, v := range want.volumes {
-		if on, ok := have.volumes[v.options.Name]; ok && !v.external && on[labels.Project] == "" {
-			lines = append(lines, fmt.Sprintf("volume %s was not made by provision; it is used with the data it has", v.options.Name))
+		if on, ok := have.volumes[v.name]; ok && !v.external && on[labels.Project] == "" {
+			lines = append(lines, fmt.Sprintf("volume %s was not made by provision; it is used with the data it has", v.name))
 		}
 	}
 	return lines
@@ -82,7 +82,7 @@ func (d desired) standsFor(c existing) bool {
 func (e existing) nameless(want desired) []string {
 	var lines []string
 	for _, m := range e.mounts {
-		named := slices.ContainsFunc(want.volumes, func(v wantedVolume) bool { return v.options.Name == m.Name })
+		named := slices.ContainsFunc(want.volumes, func(v wantedVolume) bool { return v.name == m.Name })
 		if m.Type == mount.TypeVolume && !named {
 			lines = append(lines, fmt.Sprintf("volume %s at %s of %s has no name in the files: it stays, but the new container gets another", m.Name, m.Destination, e.name))
 		}

@@ -9,7 +9,6 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
-	"github.com/moby/moby/client"
 
 	"berth/labels"
 	"berth/ledger"
@@ -27,14 +26,23 @@ type desired struct {
 }
 
 type wantedNetwork struct {
-	name     string
-	external bool
-	options  client.NetworkCreateOptions
+	name       string
+	external   bool // somebody else makes it
+	driver     string
+	ipv6       *bool // nil: as the engine has it
+	ipam       *network.IPAM
+	internal   bool
+	attachable bool
+	options    map[string]string
+	labels     map[string]string
 }
 
 type wantedVolume struct {
-	external bool
-	options  client.VolumeCreateOptions
+	name     string
+	external bool // somebody else makes it
+	driver   string
+	options  map[string]string
+	labels   map[string]string
 }
 
 // wantedService is a service, and so one container, and so one host.
@@ -151,15 +159,17 @@ func (p *project) wantNetworks() ([]wantedNetwork, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%snetwork %s: %w", p.sources.where("networks", key, "ipam"), key, err)
 		}
-		all = append(all, wantedNetwork{n.Name, bool(n.External), client.NetworkCreateOptions{
-			Driver:     cmp.Or(n.Driver, "bridge"),
-			EnableIPv6: n.EnableIPv6,
-			IPAM:       ipam,
-			Internal:   n.Internal,
-			Attachable: n.Attachable,
-			Options:    n.DriverOpts,
-			Labels:     withLabel(n.Labels, labels.Project, p.Name),
-		}})
+		all = append(all, wantedNetwork{
+			name:       n.Name,
+			external:   bool(n.External),
+			driver:     cmp.Or(n.Driver, "bridge"),
+			ipv6:       n.EnableIPv6,
+			ipam:       ipam,
+			internal:   n.Internal,
+			attachable: n.Attachable,
+			options:    n.DriverOpts,
+			labels:     withLabel(n.Labels, labels.Project, p.Name),
+		})
 	}
 	return all, nil
 }
@@ -168,12 +178,13 @@ func (p *project) wantVolumes() []wantedVolume {
 	var all []wantedVolume
 	for _, key := range p.VolumeNames() {
 		v := p.Volumes[key]
-		all = append(all, wantedVolume{bool(v.External), client.VolumeCreateOptions{
-			Name:       v.Name,
-			Driver:     cmp.Or(v.Driver, "local"),
-			DriverOpts: v.DriverOpts,
-			Labels:     withLabel(v.Labels, labels.Project, p.Name),
-		}})
+		all = append(all, wantedVolume{
+			name:     v.Name,
+			external: bool(v.External),
+			driver:   cmp.Or(v.Driver, "local"),
+			options:  v.DriverOpts,
+			labels:   withLabel(v.Labels, labels.Project, p.Name),
+		})
 	}
 	return all
 }

@@ -63,10 +63,7 @@ func downHosts(cmd *cobra.Command, o options, names []string) error {
 	if err != nil {
 		return err
 	}
-	var p plan
-	for _, c := range found {
-		p.remove(c, "down")
-	}
+	p := planRemove(found)
 	showPlan(cmd, p)
 	if err := confirm(cmd, p, o.yes); err != nil {
 		return err

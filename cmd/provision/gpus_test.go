@@ -98,7 +98,7 @@ func TestWhoIsOnAGPUIsNamedAndNotThrownOut(t *testing.T) {
 	b.watches(2)
 
 	b.compose("lab", "one: , gpus: [{count: 1}], environment: {A: b}")
-	want = fmt.Sprintf("container lab-one-1, though environment.A added: wait (process %d) on GPU-00000000-0000-0000-0000-000000000000; --force makes it anew", started.PID)
+	want = fmt.Sprintf("container lab-one-1, though environment.A added: wait (process %d) on GPU-00000000-0000-0000-0000-000000000000; --force recreates it", started.PID)
 	if out, err := b.run("up", "-f", file, "-p", "lab"); err == nil || !strings.Contains(out, want) {
 		t.Errorf("got %v\n%s\nwant %s", err, out, want)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/mount"
-	"github.com/moby/moby/client"
 
 	"berth/image"
 	"berth/labels"
@@ -30,7 +29,7 @@ func (b *builder) mounts() {
 	}
 	if b.service.image.isHost() && !b.isMounted(image.HostKeys) {
 		volume := b.hostKeysVolume()
-		b.addMount(mount.Mount{Type: mount.TypeVolume, Source: volume.options.Name, Target: image.HostKeys})
+		b.addMount(mount.Mount{Type: mount.TypeVolume, Source: volume.name, Target: image.HostKeys})
 		b.service.volumes = append(b.service.volumes, volume)
 	}
 	if b.site.helperDir != "" {
@@ -41,11 +40,11 @@ func (b *builder) mounts() {
 // hostKeysVolume outlives the container, so that a host made anew is the same
 // to those who know its keys.
 func (b *builder) hostKeysVolume() wantedVolume {
-	return wantedVolume{options: client.VolumeCreateOptions{
-		Name:   b.Name + "_" + b.service.name + "_host_keys",
-		Driver: "local",
-		Labels: map[string]string{labels.Project: b.Name},
-	}}
+	return wantedVolume{
+		name:   b.Name + "_" + b.service.name + "_host_keys",
+		driver: "local",
+		labels: map[string]string{labels.Project: b.Name},
+	}
 }
 
 func (b *builder) isMounted(target string) bool {

@@ -1,62 +1,16 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
-	"berth/box"
 	"berth/labels"
 )
 
-// plan is the way from what is to what ought to be. Making one touches
-// nothing, and its text is what it will do.
-type plan struct {
-	steps    []step
-	lost     []string // hosts whose containers go, with what was written in them
-	volumes  []string // that go, with their data
-	kept     []string // containers that somebody is on, and what they would be made anew for
-	warnings []string
-	notes    []string
-}
-
-// step is one call of the engine, and why.
-type step struct {
-	op       string // pull, build, create, connect, start, update, stop, remove
-	resource string
-	cause    string
-	do       func(context.Context, *engine) error
-}
-
-// String is the plan for people, a line a step.
-func (p plan) String() string {
-	var text strings.Builder
-	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	for _, s := range p.steps {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", s.op, s.resource, s.cause)
-	}
-	w.Flush()
-	for _, line := range p.kept {
-		fmt.Fprintf(&text, "kept as it is: %s\n", line)
-	}
-	for _, warning := range p.warnings {
-		fmt.Fprintf(&text, "warning: %s\n", warning)
-	}
-	for _, note := range p.notes {
-		fmt.Fprintln(&text, note)
-	}
-	return text.String()
-}
-
-func (p *plan) add(op, resource, cause string, do func(context.Context, *engine) error) {
-	p.steps = append(p.steps, step{op, resource, cause, do})
-}
-
-// planUp compares what ought to be with what is. It refuses what cannot be
-// made whole. Containers that people are on are made anew only by force.
+// planUp compares what ought to be with what is, and returns the steps between
+// them. Its error says what is in the way, a line for each thing. Containers that
+// people are on are recreated only by force.
 func planUp(want desired, have observed, force bool) (plan, error) {
 	p := plan{warnings: slices.Concat(want.warnings, adopted(want, have), strangers(want, have))}
 	fates := fatesOf(want, have, force)
@@ -67,16 +21,16 @@ func planUp(want desired, have observed, force bool) (plan, error) {
 		return p, errors.New(strings.Join(lines, "\n"))
 	}
 	for _, f := range fates {
-		p.image(f.service.image, have)
+		p.image(f.service.image, have.images)
 	}
 	for _, n := range want.networks {
 		if _, ok := have.networks[n.name]; !ok {
-			p.add("create", "network "+n.name, absent, func(ctx context.Context, e *engine) error { return e.createNetwork(ctx, n) })
+			p.add(step{op: opCreate, kind: kindNetwork, name: n.name, cause: absent, network: n})
 		}
 	}
 	for _, v := range want.volumes {
-		if _, ok := have.volumes[v.options.Name]; !ok {
-			p.add("create", "volume "+v.options.Name, absent, func(ctx context.Context, e *engine) error { return e.createVolume(ctx, v) })
+		if _, ok := have.volumes[v.name]; !ok {
+			p.add(step{op: opCreate, kind: kindVolume, name: v.name, cause: absent, volume: v})
 		}
 	}
 	for _, f := range fates {
@@ -89,19 +43,29 @@ func planUp(want desired, have observed, force bool) (plan, error) {
 
 const absent = "does not exist"
 
+// planImages returns the steps that bring the services' images, of which those
+// in have (ids by reference) are there.
+func planImages(want desired, have map[string]string) plan {
+	var p plan
+	for _, s := range want.services {
+		p.image(s.image, have)
+	}
+	return p
+}
+
 // image makes sure of an image; services may share one.
-func (p *plan) image(i wantedImage, have observed) {
-	if have.images[i.ref] != "" || p.has("image "+i.ref) {
+func (p *plan) image(i wantedImage, have map[string]string) {
+	if have[i.ref] != "" || p.has(kindImage, i.ref) {
 		return
 	}
 	if i.make == nil {
-		p.pull(i.ref, "not on this machine")
+		p.add(step{op: opPull, kind: kindImage, name: i.ref, cause: "not on this machine"})
 		return
 	}
-	if i.isHost() && have.images[i.base] == "" && !p.has("image "+i.base) {
-		p.pull(i.base, "base of the host image, not on this machine")
+	if i.isHost() && have[i.base] == "" && !p.has(kindImage, i.base) {
+		p.add(step{op: opPull, kind: kindImage, name: i.base, cause: "base of the host image, not on this machine"})
 	}
-	p.add("build", "image "+i.ref, buildCause(i), func(ctx context.Context, e *engine) error { return e.buildImage(ctx, i) })
+	p.add(step{op: opBuild, kind: kindImage, name: i.ref, cause: buildCause(i), image: i})
 }
 
 func buildCause(i wantedImage) string {
@@ -114,26 +78,6 @@ func buildCause(i wantedImage) string {
 	return "no image of this Dockerfile and context yet"
 }
 
-func (p *plan) pull(ref, cause string) {
-	p.add("pull", "image "+ref, cause, func(ctx context.Context, e *engine) error { return e.pullImage(ctx, ref) })
-}
-
-// images is the part of the plan that takes nothing from anybody.
-func (p plan) images() plan {
-	return plan{steps: slices.DeleteFunc(slices.Clone(p.steps), func(s step) bool { return !isImage(s) })}
-}
-
-func (p plan) withoutImages() plan {
-	p.steps = slices.DeleteFunc(slices.Clone(p.steps), isImage)
-	return p
-}
-
-func isImage(s step) bool { return strings.HasPrefix(s.resource, "image ") }
-
-func (p *plan) has(resource string) bool {
-	return slices.ContainsFunc(p.steps, func(s step) bool { return s.resource == resource })
-}
-
 // container makes sure of a service's container: that it is there, made of
 // what it ought to be, on its networks, and runs.
 func (p *plan) container(f *fate, want desired) {
@@ -143,15 +87,14 @@ func (p *plan) container(f *fate, want desired) {
 		p.create(f)
 		return
 	case f.anew != "" && f.inUse:
-		p.kept = append(p.kept, fmt.Sprintf("container %s, though %s: %s; --force makes it anew", is.name, f.anew, strings.Join(is.users, ", ")))
+		p.kept = append(p.kept, kept{is.name, f.anew, is.users})
 	case f.anew != "":
 		p.warnings = append(p.warnings, is.nameless(want)...)
 		p.remove(is, f.anew)
 		p.create(f)
 		return
 	case len(f.updates.changes) > 0:
-		p.add("update", "container "+is.name, causeOf(f.updates.changes),
-			func(ctx context.Context, e *engine) error { return e.update(ctx, is.id, f.updates) })
+		p.add(step{op: opUpdate, kind: kindContainer, name: is.name, id: is.id, cause: causeOf(f.updates.changes), limits: f.updates.limits})
 	}
 	for _, n := range s.networks {
 		if !slices.Contains(is.networks, n.Network) {
@@ -164,14 +107,8 @@ func (p *plan) container(f *fate, want desired) {
 }
 
 func (p *plan) create(f *fate) {
-	s, cause := f.service, f.anew
-	for _, d := range f.given.Devices {
-		cause += "; gets " + d.String()
-	}
-	if len(f.given.CPUs) > 0 {
-		cause += "; pinned to cpus " + box.FormatCPUs(f.given.CPUs)
-	}
-	p.add("create", "container "+s.container, cause, func(ctx context.Context, e *engine) error { return e.createContainer(ctx, s) })
+	s := f.service
+	p.add(step{op: opCreate, kind: kindContainer, name: s.container, cause: f.anew, service: s, given: f.given})
 	for _, n := range s.networks[min(1, len(s.networks)):] {
 		p.connect(s.container, n, "one more network of "+s.name)
 	}
@@ -179,12 +116,11 @@ func (p *plan) create(f *fate) {
 }
 
 func (p *plan) connect(container string, n attachment, cause string) {
-	p.add("connect", fmt.Sprintf("container %s to %s", container, n.Network), cause,
-		func(ctx context.Context, e *engine) error { return e.connect(ctx, container, n) })
+	p.add(step{op: opConnect, kind: kindContainer, name: container, cause: cause, joins: n})
 }
 
 func (p *plan) start(container, cause string) {
-	p.add("start", "container "+container, cause, func(ctx context.Context, e *engine) error { return e.start(ctx, container) })
+	p.add(step{op: opStart, kind: kindContainer, name: container, cause: cause})
 }
 
 func (p *plan) remove(is existing, cause string) {
@@ -192,53 +128,41 @@ func (p *plan) remove(is existing, cause string) {
 		p.lost = append(p.lost, is.hostName())
 	}
 	if is.state != "exited" && is.state != "created" {
-		p.add("stop", "container "+is.name, cause, func(ctx context.Context, e *engine) error { return e.stop(ctx, is.id) })
+		p.add(step{op: opStop, kind: kindContainer, name: is.name, id: is.id, cause: cause})
 	}
-	p.add("remove", "container "+is.name, cause, func(ctx context.Context, e *engine) error { return e.remove(ctx, is.id) })
+	p.add(step{op: opRemove, kind: kindContainer, name: is.name, id: is.id, cause: cause})
 }
 
-// planDown takes a project's containers and networks away. Volumes are data:
-// they stay.
+// planDown returns the steps that take a project's containers and networks away.
+// Volumes are data: they stay, unless withVolumes.
 func planDown(project string, have observed, withVolumes bool) plan {
-	var p plan
-	for _, c := range have.containers {
-		if c.project() == project {
-			p.remove(c, "down")
-		}
-	}
+	p := planRemove(slices.DeleteFunc(slices.Clone(have.containers), func(c existing) bool { return c.project() != project }))
 	for _, name := range labelled(have.networks, project) {
-		p.add("remove", "network "+name, "down", func(ctx context.Context, e *engine) error { return e.removeNetwork(ctx, name) })
+		p.add(step{op: opRemove, kind: kindNetwork, name: name, cause: "down"})
 	}
 	volumes := labelled(have.volumes, project)
 	switch {
 	case withVolumes:
-		p.removeVolumes(volumes)
+		p.volumes = volumes
+		for _, name := range volumes {
+			p.add(step{op: opRemove, kind: kindVolume, name: name, cause: "down"})
+		}
 	case len(volumes) > 0 && len(p.steps) > 0:
 		p.notes = append(p.notes, "volumes stay, with their data: "+strings.Join(volumes, " "))
 	}
 	return p
 }
 
-func (p *plan) removeVolumes(names []string) {
-	p.volumes = names
-	for _, name := range names {
-		p.add("remove", "volume "+name, "down", func(ctx context.Context, e *engine) error { return e.removeVolume(ctx, name) })
+// planRemove returns the steps that take these containers away.
+func planRemove(containers []existing) plan {
+	var p plan
+	for _, c := range containers {
+		p.remove(c, "down")
 	}
+	return p
 }
 
-// loss is what is gone when the plan is carried out; "" for nothing.
-func (p plan) loss() string {
-	var losses []string
-	if len(p.lost) > 0 {
-		losses = append(losses, "what was written in "+strings.Join(p.lost, ", ")+" outside its volumes")
-	}
-	if len(p.volumes) > 0 {
-		losses = append(losses, "with their data the volumes "+strings.Join(p.volumes, ", "))
-	}
-	return strings.Join(losses, ", and ")
-}
-
-// labelled are the names of what carries the project's label.
+// labelled returns the names of what carries the project's label.
 func labelled(things map[string]map[string]string, project string) []string {
 	var names []string
 	for name, on := range things {

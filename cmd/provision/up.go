@@ -88,7 +88,11 @@ func up(cmd *cobra.Command, o options) error {
 		return err
 	}
 	if len(p.kept) > 0 {
-		return fmt.Errorf("not everything is as the files have it: %s", strings.Join(p.kept, "; "))
+		var texts []string
+		for _, k := range p.kept {
+			texts = append(texts, k.String())
+		}
+		return fmt.Errorf("not everything is as the files have it: %s", strings.Join(texts, "; "))
 	}
 	return nil
 }
@@ -146,7 +150,7 @@ func (j *job) carryOut(cmd *cobra.Command, e *engine, shown plan) error {
 			return fmt.Errorf("%s changed since the plan was made; nothing more was done: run up again", host)
 		}
 	}
-	if p.String() != shown.withoutImages().String() {
+	if !p.sameAs(shown.withoutImages()) {
 		fmt.Fprintln(cmd.OutOrStdout(), "meanwhile something changed; this is done:")
 		showPlan(cmd, p)
 	}

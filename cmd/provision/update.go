@@ -2,13 +2,11 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/client"
 
 	"berth/box"
 )
@@ -17,13 +15,13 @@ import (
 type updates struct {
 	changes  []string // key by key, from what to what
 	obstacle string   // why it cannot be done in place; "" where it can
-	options  client.ContainerUpdateOptions
+	limits   limits
 }
 
-// withoutUpdatable leaves what a container keeps for life.
-func withoutUpdatable(r container.Resources) container.Resources {
-	r.NanoCPUs, r.Memory, r.MemoryReservation, r.CPUShares, r.PidsLimit, r.MemorySwap = 0, 0, 0, 0, nil, 0
-	return r
+// limits are what an update writes: all of them, changed or not.
+type limits struct {
+	resources container.Resources
+	restart   container.RestartPolicy
 }
 
 // updatesTo compares what a container is allowed with what it ought to be.
@@ -45,13 +43,13 @@ func (e existing) updatesTo(s wantedService) updates {
 		u.obstacle = "an update in place would take its GPU away"
 	}
 	resources := want.Resources // without a cpuset: what is pinned stays so
-	u.options = client.ContainerUpdateOptions{
-		Resources: &container.Resources{
+	u.limits = limits{
+		resources: container.Resources{
 			NanoCPUs: resources.NanoCPUs, Memory: resources.Memory, MemoryReservation: resources.MemoryReservation,
 			CPUShares: resources.CPUShares, PidsLimit: resources.PidsLimit,
 			MemorySwap: cmp.Or(resources.MemorySwap, 2*resources.Memory), // the engine's default, which it does not apply again
 		},
-		RestartPolicy: &want.RestartPolicy,
+		restart: want.RestartPolicy,
 	}
 	return u
 }
@@ -95,11 +93,6 @@ func policyText(p container.RestartPolicy) string {
 		text += ":" + strconv.Itoa(p.MaximumRetryCount)
 	}
 	return text
-}
-
-func (e *engine) update(ctx context.Context, id string, u updates) error {
-	_, err := e.api.ContainerUpdate(ctx, id, u.options)
-	return err
 }
 
 func causeOf(changes []string) string { return strings.Join(changes, ", ") }

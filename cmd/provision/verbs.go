@@ -22,29 +22,15 @@ import (
 // project.
 func lifeCommands(o *options) []*cobra.Command {
 	return []*cobra.Command{
-		hostsCommand(o, "start", "start hosts; without a name, all of the project", startHost),
-		hostsCommand(o, "stop", "stop hosts; they keep what they hold", stopHost),
-		hostsCommand(o, "restart", "restart hosts", restartHost),
+		hostsCommand(o, opStart, "start hosts; without a name, all of the project"),
+		hostsCommand(o, opStop, "stop hosts; they keep what they hold"),
+		hostsCommand(o, opRestart, "restart hosts"),
 	}
 }
 
-func startHost(ctx context.Context, e *engine, c existing) error {
-	if c.running {
-		return nil
-	}
-	return e.start(ctx, c.id)
-}
-
-func stopHost(ctx context.Context, e *engine, c existing) error { return e.stop(ctx, c.id) }
-
-func restartHost(ctx context.Context, e *engine, c existing) error {
-	_, err := e.api.ContainerRestart(ctx, c.id, client.ContainerRestartOptions{})
-	return err
-}
-
-func hostsCommand(o *options, verb, short string, do func(context.Context, *engine, existing) error) *cobra.Command {
+func hostsCommand(o *options, verb op, short string) *cobra.Command {
 	return &cobra.Command{
-		Use:               verb + " [HOST…]",
+		Use:               string(verb) + " [HOST…]",
 		Short:             short,
 		ValidArgsFunction: completeHosts(o),
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -59,11 +45,11 @@ func hostsCommand(o *options, verb, short string, do func(context.Context, *engi
 			e := &engine{api: api, progress: newProgress(os.Stderr)}
 			var errs []error
 			for _, c := range found {
-				e.progress.begin(verb + " " + c.hostName())
-				err := do(ctx, e, c)
-				e.progress.end(err == nil)
-				if err != nil {
-					errs = append(errs, fmt.Errorf("%s: %s", c.hostName(), engineText(err)))
+				if verb == opStart && c.running {
+					continue
+				}
+				if err := e.carryOut(ctx, step{op: verb, kind: kindContainer, name: c.name, id: c.id}); err != nil {
+					errs = append(errs, fmt.Errorf("%s: %w", c.hostName(), err))
 				}
 			}
 			return errors.Join(errs...)
@@ -264,10 +250,7 @@ func buildCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var p plan
-			for _, s := range j.want.services {
-				p.image(s.image, observed{images: images})
-			}
+			p := planImages(j.want, images)
 			showPlan(cmd, p)
 			e := &engine{api: j.api, progress: newProgress(os.Stderr)}
 			return e.apply(ctx, p)
