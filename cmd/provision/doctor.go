@@ -33,7 +33,7 @@ func doctor(cmd *cobra.Command, o options) error {
 	if err != nil {
 		return err
 	}
-	project, err := loadProject(cmd.Context(), o)
+	project, err := loadProject(cmd.Context(), o.load)
 	if err != nil && !errors.Is(err, errNoFile) {
 		return err
 	}

@@ -91,7 +91,7 @@ func TestACDISpecificationOfAnotherDriverIsStale(t *testing.T) {
 }
 
 func TestDoctorFindsSecretsInTheFiles(t *testing.T) {
-	project, err := loadProject(t.Context(), options{files: []string{"testdata/seed/docker-compose.yml"}})
+	project, err := loadProject(t.Context(), loadOptions{files: []string{"testdata/seed/docker-compose.yml"}})
 	if err != nil {
 		t.Fatal(err)
 	}

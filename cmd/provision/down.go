@@ -33,7 +33,7 @@ func downCommand(o *options) *cobra.Command {
 
 func down(cmd *cobra.Command, o options, volumes bool) error {
 	ctx := cmd.Context()
-	name, err := projectName(ctx, o)
+	name, err := projectName(ctx, o.load)
 	if err != nil {
 		return err
 	}

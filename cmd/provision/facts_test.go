@@ -58,7 +58,7 @@ func TestHostsOfAnOlderVersionAreUnchanged(t *testing.T) {
 
 func (m made) wanted(t *testing.T, files []string) desired {
 	t.Helper()
-	project, err := loadProject(t.Context(), options{files: files, project: m.Project, base: "berth-base:bookworm"})
+	project, err := loadProject(t.Context(), loadOptions{files: files, project: m.Project, base: "berth-base:bookworm"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func importCommand(o *options) *cobra.Command {
 		Short: "Make " + importedCompose + " and " + importedGateway + " of a compose file with ssh ports and passwords",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			i, err := newImport(cmd.Context(), *o)
+			i, err := newImport(cmd.Context(), o.load)
 			if err != nil {
 				return err
 			}
@@ -61,7 +61,7 @@ type login struct {
 	user                    string // the gateway's, from now on
 }
 
-func newImport(ctx context.Context, o options) (*imported, error) {
+func newImport(ctx context.Context, o loadOptions) (*imported, error) {
 	project, err := loadProject(ctx, o)
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ func imports(t *testing.T, compose string) (dir string, i *imported, err error) 
 		}
 	}
 	t.Chdir(dir)
-	if i, err = newImport(t.Context(), options{files: []string{file}}); err == nil {
+	if i, err = newImport(t.Context(), loadOptions{files: []string{file}}); err == nil {
 		err = i.write()
 	}
 	return dir, i, err
@@ -59,7 +59,7 @@ next: provision up -f compose.berth.yaml, and gateway serve --config gateway.yam
 	opens(t, "developer-master+master", "brodpik")
 	opens(t, "root-worker+worker", "jomanlungma")
 
-	project, err := loadProject(t.Context(), options{files: []string{importedCompose}, base: "debian:12"})
+	project, err := loadProject(t.Context(), loadOptions{files: []string{importedCompose}, base: "debian:12"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ next: provision up -f compose.berth.yaml, and gateway serve --config gateway.yam
 			t.Errorf("%s lost a reservation or its volume: %+v", s.name, s)
 		}
 	}
-	if _, err := newImport(t.Context(), options{files: []string{importedCompose}}); err == nil {
+	if _, err := newImport(t.Context(), loadOptions{files: []string{importedCompose}}); err == nil {
 		t.Error("a second import found something")
 	}
 	if err := i.write(); err == nil || !strings.Contains(err.Error(), "is there already") {

@@ -16,6 +16,16 @@ import (
 // errNoFile: no compose file was named, and none is here.
 var errNoFile = errors.New("no compose.yaml or docker-compose.yml here or above; name one with -f")
 
+// loadOptions say which compose files are meant, and how they are read: as the
+// flags of docker compose do.
+type loadOptions struct {
+	files    []string // the later override the earlier; none: the usual name here or above
+	project  string   // its name; "": as compose has it
+	profiles []string
+	envFiles []string // of variables; none: .env
+	base     string   // of host images, for services that have none
+}
+
 // project is the compose files, read and merged.
 type project struct {
 	*types.Project
@@ -26,7 +36,7 @@ type project struct {
 // loadProject reads the compose files as docker compose does: merged, with
 // .env, variables and profiles. A service may have neither image nor build,
 // which compose refuses: it gets the host image.
-func loadProject(ctx context.Context, o options) (*project, error) {
+func loadProject(ctx context.Context, o loadOptions) (*project, error) {
 	warnings := listenToCompose()
 	config, err := cli.NewProjectOptions(o.files,
 		cli.WithName(o.project), cli.WithOsEnv, cli.WithEnvFiles(o.envFiles...), cli.WithDotEnv,
@@ -92,7 +102,7 @@ func baseOf(service types.ServiceConfig, base string) string {
 
 // projectName is the project that the options mean, by compose's own rule; ""
 // where nothing names one.
-func projectName(ctx context.Context, o options) (string, error) {
+func projectName(ctx context.Context, o loadOptions) (string, error) {
 	if o.project != "" {
 		return o.project, nil
 	}

@@ -146,7 +146,7 @@ func planText(t *testing.T, archive *txtar.Archive) (text, containers string) {
 // wantedIn loads the files of a case that was unpacked here.
 func wantedIn(t *testing.T, archive *txtar.Archive) (*project, desired, error) {
 	g := readGiven(t)
-	o := options{base: g.Base, project: g.Project}
+	o := loadOptions{base: g.Base, project: g.Project}
 	o.files = strings.Fields(strings.SplitN(string(archive.Comment), "\n", 2)[0])
 	project, err := loadProject(context.Background(), o)
 	if err != nil {

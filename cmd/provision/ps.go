@@ -28,7 +28,7 @@ func psCommand(o *options) *cobra.Command {
 
 func ps(cmd *cobra.Command, o options) error {
 	ctx := cmd.Context()
-	name, err := projectName(ctx, o)
+	name, err := projectName(ctx, o.load)
 	if err != nil {
 		return err
 	}

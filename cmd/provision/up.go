@@ -106,7 +106,7 @@ type job struct {
 }
 
 func newJob(ctx context.Context, o options) (*job, error) {
-	project, err := loadProject(ctx, o)
+	project, err := loadProject(ctx, o.load)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +174,7 @@ func openSite(o options, local bool) (site, error) {
 	if err != nil {
 		return site{}, err
 	}
-	b := site{base: o.base, userCA: st.UserCAPublic()}
+	b := site{base: o.load.base, userCA: st.UserCAPublic()}
 	if !local {
 		return b, nil // that machine has no helper directory of ours to mount
 	}

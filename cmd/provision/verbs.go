@@ -166,7 +166,7 @@ func (e exitCode) Error() string { return fmt.Sprintf("the command ended with co
 // findHosts are the project's containers that are meant: by the host's name or
 // the service's, or all of them.
 func findHosts(ctx context.Context, o options, names []string) (*client.Client, []existing, error) {
-	project, err := projectName(ctx, o)
+	project, err := projectName(ctx, o.load)
 	if err != nil {
 		return nil, nil, err
 	}
