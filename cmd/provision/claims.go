@@ -1,11 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/moby/moby/api/types/container"
 
@@ -83,40 +81,4 @@ func mapped(b box.Box, path string) []box.Device {
 	}
 	minor, _ := strconv.Atoi(match[1])
 	return b.ByMinor(minor)
-}
-
-// visibleDevices is what NVIDIA_VISIBLE_DEVICES names.
-func visibleDevices(env []string) []string {
-	value := ""
-	for _, entry := range env {
-		if text, ok := strings.CutPrefix(entry, envVisible+"="); ok {
-			value = text
-		}
-	}
-	switch value {
-	case "", "void", "none":
-		return nil
-	}
-	return strings.Split(value, ",")
-}
-
-// envVisible is how the NVIDIA runtime is told which GPUs a container sees.
-const envVisible = "NVIDIA_VISIBLE_DEVICES"
-
-// holder is how refusals name a container.
-func (e existing) holder() string {
-	name := "container " + e.name + " (not provision's)"
-	if project := e.project(); project != "" {
-		name = fmt.Sprintf("host %s of project %s", e.hostName(), project)
-	}
-	if !e.running && e.state != "created" && e.state != "restarting" {
-		name += " (" + e.state + ")"
-	}
-	return name
-}
-
-// counts: provision's own hold what they were given until they are removed, so
-// that starting one again never fails; another's may come back at boot.
-func (e existing) counts() bool {
-	return e.project() != "" || e.running || e.restarts || e.state == "paused" || e.state == "restarting"
 }

@@ -53,7 +53,7 @@ func adopted(want desired, have observed) []string {
 func strangers(want desired, have observed) []string {
 	var lines []string
 	for _, c := range have.containers {
-		if want.standsFor(c) {
+		if isMeant(c, want) {
 			continue
 		}
 		service := c.service()
@@ -69,10 +69,10 @@ func strangers(want desired, have observed) []string {
 	return lines
 }
 
-// standsFor: the container is one that the files speak of.
-func (d desired) standsFor(c existing) bool {
-	return slices.ContainsFunc(d.services, func(s wantedService) bool {
-		is, there := observed{containers: []existing{c}}.standsFor(d.project, s)
+// isMeant reports whether the files speak of a container.
+func isMeant(c existing, want desired) bool {
+	return slices.ContainsFunc(want.services, func(s wantedService) bool {
+		is, there := observed{containers: []existing{c}}.standsFor(want.project, s)
 		return there && is.id == c.id
 	})
 }

@@ -59,6 +59,7 @@ type wantedService struct {
 	reserved   ledger.Amounts
 	gpus       wantedGPUs
 	pinned     bool           // its cpus are pinned to it
+	ownShm     bool           // the files say how large /dev/shm is; else it follows the memory limit
 	volumes    []wantedVolume // of its own, which the files do not know
 }
 

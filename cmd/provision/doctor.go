@@ -39,7 +39,7 @@ func doctor(cmd *cobra.Command, o options) error {
 	}
 	problems := c.problems()
 	if project != nil {
-		problems = append(problems, project.secrets()...)
+		problems = append(problems, secretsIn(project)...)
 	}
 	for _, p := range problems {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s\n  %s\n", p.what, p.cure)

@@ -96,7 +96,7 @@ func TestDoctorFindsSecretsInTheFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	var found []string
-	for _, f := range project.secrets() {
+	for _, f := range secretsIn(project) {
 		found = append(found, f.what)
 	}
 	if len(found) != 4 || !strings.HasSuffix(found[0], ": master: DEVELOPER_PASSWORD is a secret in its environment") {

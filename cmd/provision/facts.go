@@ -37,18 +37,18 @@ func readFacts(label string) facts {
 	return f
 }
 
-// facts returns what the service's container is made of. The image is not
+// factsOf returns what a service's container is made of. The image is not
 // among them, as it has a label of its own, nor is what an existing container can
-// be changed to. A default for /dev/shm (defaultShm) follows the memory limit,
-// which can be changed, so it is no fact either.
-func (s *wantedService) facts(defaultShm bool) facts {
+// be changed to. A default for /dev/shm follows the memory limit, which can be
+// changed, so it is no fact either.
+func factsOf(s wantedService) facts {
 	f := facts{"reservations.cpus": cpusFact(s.reserved.NanoCPUs)}
 	if !s.gpus.None() {
 		f["gpus"] = gpusFact(s.gpus.GPUAsk)
 	}
 	f.addConfig(s.config)
 	f.addHostConfig(s.hostConfig)
-	if defaultShm {
+	if !s.ownShm {
 		delete(f, "shm_size")
 	}
 	for _, n := range s.networks {

@@ -19,7 +19,6 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"berth/box"
-	"berth/labels"
 )
 
 // made is a project that an older version made, as the engine tells of it.
@@ -136,7 +135,7 @@ func TestFactsAndTagsAreThoseOfVersion1(t *testing.T) {
 			}
 			for _, s := range want.services {
 				then := services[s.name]
-				now := readFacts(strings.ReplaceAll(s.config.Labels[labels.Config], project.WorkingDir, "DIR"))
+				now := readFacts(strings.ReplaceAll(factsOf(s).label(), project.WorkingDir, "DIR"))
 				for _, change := range now.changes(then.Facts) {
 					t.Errorf("%s: %s", s.name, change)
 				}
@@ -175,7 +174,7 @@ func TestEveryFieldOfTheEnginesIsDecided(t *testing.T) {
 			names := []string{structure.Name()}
 			value := reflect.New(structure)
 			setLeaf(value.Elem(), path, &names)
-			wrote := slices.Sorted(maps.Keys(factsOf(value.Interface())))
+			wrote := slices.Sorted(maps.Keys(factsAlone(value.Interface())))
 			lines = append(lines, strings.Join(names, ".")+": "+cmp.Or(strings.Join(wrote, " "), "-")+"\n")
 		}
 	}
@@ -204,10 +203,10 @@ func TestEveryFieldOfTheEnginesIsDecided(t *testing.T) {
 	}
 }
 
-// factsOf are those that differ from an empty structure's.
-func factsOf(structure any) facts {
+// factsAlone are the facts that differ from an empty structure's.
+func factsAlone(structure any) facts {
 	with := func(structure any) facts {
-		s := &wantedService{}
+		s := wantedService{ownShm: true}
 		switch v := structure.(type) {
 		case *container.Config:
 			s.config = *v
@@ -216,7 +215,7 @@ func factsOf(structure any) facts {
 		case *network.EndpointSettings:
 			s.networks = []attachment{{Network: "n", Settings: v}}
 		}
-		return s.facts(false)
+		return factsOf(s)
 	}
 	all, empty := with(structure), with(reflect.New(reflect.TypeOf(structure).Elem()).Interface())
 	maps.DeleteFunc(all, func(key, value string) bool {

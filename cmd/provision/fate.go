@@ -14,6 +14,7 @@ import (
 // fate is what becomes of a service's container.
 type fate struct {
 	service wantedService
+	facts   facts // that it is made of
 	is      existing
 	there   bool
 	anew    string  // why it is made, or made anew; "" where it stays
@@ -25,7 +26,7 @@ type fate struct {
 func fatesOf(want desired, have observed, force bool) []*fate {
 	var all []*fate
 	for _, s := range want.services {
-		f := &fate{service: s, anew: absent}
+		f := &fate{service: s, facts: factsOf(s), anew: absent}
 		if f.is, f.there = have.standsFor(want.project, s); f.there {
 			f.updates = f.is.updatesTo(s)
 			f.anew = outdated(f, have)
@@ -50,7 +51,7 @@ func outdated(f *fate, have observed) string {
 	if is.project() == "" {
 		return "docker compose made it; its volumes are kept"
 	}
-	if changes := readFacts(s.config.Labels[labels.Config]).changes(readFacts(is.labels[labels.Config])); len(changes) > 0 {
+	if changes := f.facts.changes(readFacts(is.labels[labels.Config])); len(changes) > 0 {
 		return causeOf(append(changes, f.updates.changes...))
 	}
 	if f.updates.obstacle != "" {
@@ -104,14 +105,14 @@ func settle(fates []*fate, books *ledger.Ledger, b box.Box) (refusals []string) 
 				refusals = append(refusals, f.service.name+": "+line)
 			}
 			f.given = given
-			f.service = f.service.with(b, given)
+			f.service = withAllocation(f.service, b, given)
 		}
 	}
 	return refusals
 }
 
-// with is the service with what the ledger gave it.
-func (s wantedService) with(b box.Box, given ledger.Allocation) wantedService {
+// withAllocation returns the service with what the ledger gave it.
+func withAllocation(s wantedService, b box.Box, given ledger.Allocation) wantedService {
 	if len(given.CPUs) > 0 {
 		s.hostConfig.CpusetCpus = box.FormatCPUs(given.CPUs)
 	}

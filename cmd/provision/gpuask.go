@@ -1,15 +1,14 @@
 package main
 
 import (
-	"berth/box"
-	"berth/ledger"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/docker/go-units"
-	"github.com/moby/moby/api/types/container"
+
+	"berth/ledger"
 )
 
 // wantedGPUs is what a service asks for; which devices it gets is the ledger's to
@@ -95,31 +94,20 @@ func setGPUKey(a *ledger.GPUAsk, key string, value any) (wrong string) {
 	return ""
 }
 
-// askOf is what the ledger is asked for a service. had is what its container
-// holds today.
-func askOf(s wantedService, b box.Box, had ledger.Claim) ledger.Ask {
-	ask := ledger.Ask{Host: s.host, Reserved: s.reserved, Limit: s.limits, GPUs: s.gpus.GPUAsk, Pin: s.pinned, Had: had}
-	if s.hostConfig.Privileged && s.gpus.None() && len(b.Devices()) > 0 { // it sees every GPU, asked for or not
-		ask.GPUs = ledger.GPUAsk{Count: ledger.Every}
-	}
-	return ask
-}
-
-// requestFor is how the engine is told to hand the devices out: by CDI name where
-// it knows them, which survives updates and systemd; else by the hook.
-func requestFor(b box.Box, w wantedGPUs, given []box.Device) container.DeviceRequest {
-	var uuids, names []string
-	for _, d := range given {
-		uuids, names = append(uuids, d.UUID), append(names, box.CDIPrefix+d.UUID)
-	}
-	if !slices.ContainsFunc(uuids, func(uuid string) bool { return !b.KnowsCDI(uuid) }) {
-		return container.DeviceRequest{Driver: "cdi", DeviceIDs: names}
-	}
-	capabilities := []string{"gpu", "compute", "utility"}
-	for _, c := range w.capabilities {
-		if c != "" && !slices.Contains(capabilities, c) {
-			capabilities = append(capabilities, c)
+// visibleDevices is what NVIDIA_VISIBLE_DEVICES names.
+func visibleDevices(env []string) []string {
+	value := ""
+	for _, entry := range env {
+		if text, ok := strings.CutPrefix(entry, envVisible+"="); ok {
+			value = text
 		}
 	}
-	return container.DeviceRequest{Driver: "nvidia", DeviceIDs: uuids, Capabilities: [][]string{capabilities}, Options: w.options}
+	switch value {
+	case "", "void", "none":
+		return nil
+	}
+	return strings.Split(value, ",")
 }
+
+// envVisible is how the NVIDIA runtime is told which GPUs a container sees.
+const envVisible = "NVIDIA_VISIBLE_DEVICES"

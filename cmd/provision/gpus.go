@@ -96,13 +96,13 @@ func observeHolders(ctx context.Context, api *client.Client) (box.Box, []box.Con
 	}
 	containers := []box.Container{} // none is not the same as not known
 	for _, c := range all {
-		containers = append(containers, c.asHolder())
+		containers = append(containers, asHolder(c))
 	}
 	return b, containers, nil
 }
 
 // asHolder is a container as far as GPUs go.
-func (e existing) asHolder() box.Container {
+func asHolder(e existing) box.Container {
 	c := box.Container{ID: e.id, Name: e.name, Project: e.project(), State: e.state, Created: e.createdAt()}
 	if c.Project != "" {
 		c.Host = e.hostName()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -13,73 +12,7 @@ import (
 
 	"berth/box"
 	"berth/docker"
-	"berth/image"
-	"berth/labels"
-	"berth/ledger"
 )
-
-// observed is what is there.
-type observed struct {
-	box        box.Box
-	images     map[string]string            // ids by reference
-	networks   map[string]map[string]string // labels by name
-	volumes    map[string]map[string]string
-	containers []existing // every one on the engine: each may hold something
-	ignored    []string   // names of those that hold nothing
-}
-
-// existing is a container as it is now.
-type existing struct {
-	id       string
-	name     string
-	labels   map[string]string
-	networks []string
-	mounts   []container.MountPoint
-	host     container.HostConfig
-	running  bool
-	restarts bool      // the engine starts it again
-	state    string    // the engine's word
-	since    time.Time // of that state
-	created  string
-	claim    ledger.Claim
-	users    []string // who is on it; only known of those that are asked for
-}
-
-func (o observed) container(name string) (existing, bool) {
-	for _, c := range o.containers {
-		if c.name == name {
-			return c, true
-		}
-	}
-	return existing{}, false
-}
-
-// standsFor is a service's container: provision's, or the one that docker
-// compose made for the same project.
-func (o observed) standsFor(project string, s wantedService) (existing, bool) {
-	if c, ok := o.container(s.container); ok && c.project() == project {
-		return c, true
-	}
-	for _, c := range o.containers {
-		if c.project() == "" && c.composeProject() == project && c.labels[labels.ComposeService] == s.name {
-			return c, true
-		}
-	}
-	return existing{}, false
-}
-
-func (e existing) project() string { return e.labels[labels.Project] }
-
-func (e existing) composeProject() string { return e.labels[labels.ComposeProject] }
-
-func (e existing) service() string {
-	return cmp.Or(e.labels[labels.Service], e.labels[labels.ComposeService])
-}
-
-// hostName is what people call it: one that is no host yet by its service, or its name.
-func (e existing) hostName() string {
-	return cmp.Or(e.labels[labels.Host], e.service(), e.name)
-}
 
 // observe looks at the engine. images are the ones to look for; of containers
 // in these projects it is asked who is on them.
@@ -201,16 +134,6 @@ func existingOf(c container.InspectResponse, b box.Box) existing {
 		e.networks = append(e.networks, name)
 	}
 	return e
-}
-
-// isHostImage: its entrypoint sees to its own limits.
-func (e existing) isHostImage() bool {
-	return slices.ContainsFunc(e.mounts, func(m container.MountPoint) bool { return m.Destination == image.HostKeys })
-}
-
-func (e existing) createdAt() time.Time {
-	at, _ := time.Parse(time.RFC3339Nano, e.created)
-	return at
 }
 
 // since when the container is in its state.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -108,6 +109,8 @@ func (p *plan) container(f *fate, want desired) {
 
 func (p *plan) create(f *fate) {
 	s := f.service
+	s.config.Labels = maps.Clone(s.config.Labels)
+	s.config.Labels[labels.Config] = f.facts.label()
 	p.add(step{op: opCreate, kind: kindContainer, name: s.container, cause: f.anew, service: s, given: f.given})
 	for _, n := range s.networks[min(1, len(s.networks)):] {
 		p.connect(s.container, n, "one more network of "+s.name)

@@ -274,7 +274,7 @@ func (c givenContainer) likeService(e *existing, s wantedService, project string
 			e.networks = append(e.networks, n.Network)
 		}
 	}
-	f := readFacts(e.labels[labels.Config])
+	f := factsOf(s)
 	for key, value := range c.Was {
 		switch key {
 		case "image":

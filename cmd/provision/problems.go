@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 
 	"berth/box"
+	"berth/image"
 )
 
 // problem is something wrong, and what to do about it.
@@ -113,7 +115,7 @@ func (c *checkup) containerProblems(e existing) []problem {
 	if c.nvmlFails[e.id] {
 		add(`says "Failed to initialize NVML"`, "it has lost its GPU: provision restart "+e.hostName()+"; "+fixedByHooks)
 	}
-	if files := c.openFiles[e.id]; files > 0 && files < leastFiles && !e.isHostImage() {
+	if files := c.openFiles[e.id]; files > 0 && files < leastFiles && !isHostImage(e) {
 		add(fmt.Sprintf("may have %d files open", files), "data loaders want more: ulimits: {nofile: 524288}")
 	}
 	if len(e.claim.GPUs) > 0 && e.host.ShmSize == dockersShm && !e.host.IpcMode.IsHost() {
@@ -122,9 +124,9 @@ func (c *checkup) containerProblems(e existing) []problem {
 	return all
 }
 
-// secrets are values in the files that ought not to be there. Those from
+// secretsIn are values in the files that ought not to be there. Those from
 // variables are not in the files.
-func (p *project) secrets() []problem {
+func secretsIn(p *project) []problem {
 	var all []problem
 	name := regexp.MustCompile(`(?i)(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)$`)
 	for _, service := range slices.Sorted(maps.Keys(p.Services)) {
@@ -139,4 +141,10 @@ func (p *project) secrets() []problem {
 		}
 	}
 	return all
+}
+
+// isHostImage reports whether it runs the host image, whose entrypoint sees to its
+// own limits.
+func isHostImage(e existing) bool {
+	return slices.ContainsFunc(e.mounts, func(m container.MountPoint) bool { return m.Destination == image.HostKeys })
 }

@@ -48,6 +48,7 @@ func (p *project) wantService(compose types.ServiceConfig, at site) (wantedServi
 		container: p.containerName(compose.Name),
 		limits:    limitsOf(compose),
 		reserved:  reservationsOf(compose),
+		ownShm:    compose.ShmSize != 0,
 	}
 	if b.service.gpus, err = wantGPUs(compose, settings.gpu); err == nil {
 		b.service.image, err = p.wantImage(compose, cmp.Or(settings.base, at.base), settings.dockerCLI)
@@ -85,7 +86,7 @@ func (p *project) containerName(service string) string {
 	return cmp.Or(p.AllServices()[service].ContainerName, p.Name+"-"+service+"-1")
 }
 
-// labels make the container a host, and tell the next run what it was made of.
+// labels make the container a host, and say what it reserves.
 func (b *builder) labels() {
 	s := &b.service
 	route, account := labels.RouteExec, b.compose.User
@@ -108,7 +109,6 @@ func (b *builder) labels() {
 	if budget := s.gpus.Budget(); budget > 0 {
 		s.config.Labels[labels.GPUMemory] = strconv.FormatInt(budget, 10)
 	}
-	s.config.Labels[labels.Config] = s.facts(b.compose.ShmSize == 0).label()
 }
 
 // habits are things that a compose file may well say and a shared machine had

@@ -144,3 +144,18 @@ func shortPath(path string) string {
 	}
 	return short
 }
+
+// child is the key and value at a path of a document or mapping; nil where
+// there is none.
+func child(node *yaml.Node, path ...string) (key, value *yaml.Node) {
+	value = node
+	if value.Kind == yaml.DocumentNode {
+		value = value.Content[0]
+	}
+	for _, name := range path {
+		if key, value = entry(value, name); value == nil {
+			return nil, nil
+		}
+	}
+	return key, value
+}

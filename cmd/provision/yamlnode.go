@@ -8,21 +8,6 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// child is the key and value at a path of a document or mapping; nil where
-// there is none.
-func child(node *yaml.Node, path ...string) (key, value *yaml.Node) {
-	value = node
-	if value.Kind == yaml.DocumentNode {
-		value = value.Content[0]
-	}
-	for _, name := range path {
-		if key, value = entry(value, name); value == nil {
-			return nil, nil
-		}
-	}
-	return key, value
-}
-
 // drop takes the entries that match out of a list or mapping, and the key too
 // where nothing is left.
 func drop(service *yaml.Node, key string, matches func(key, value *yaml.Node) bool) {
