@@ -15,6 +15,7 @@ import (
 	"berth/box"
 	"berth/labels"
 	"berth/ledger"
+	"berth/provision/compose"
 )
 
 // engine carries steps out.
@@ -105,23 +106,23 @@ func engineText(err error) string {
 	return strings.TrimSpace(strings.ReplaceAll(err.Error(), "Error response from daemon: ", ""))
 }
 
-func (e *engine) createNetwork(ctx context.Context, n wantedNetwork) error {
-	_, err := e.api.NetworkCreate(ctx, n.name, client.NetworkCreateOptions{
-		Driver: n.driver, EnableIPv6: n.ipv6, IPAM: n.ipam, Internal: n.internal, Attachable: n.attachable,
-		Options: n.options, Labels: n.labels,
+func (e *engine) createNetwork(ctx context.Context, n compose.Network) error {
+	_, err := e.api.NetworkCreate(ctx, n.Name, client.NetworkCreateOptions{
+		Driver: n.Driver, EnableIPv6: n.IPv6, IPAM: n.IPAM, Internal: n.Internal, Attachable: n.Attachable,
+		Options: n.Options, Labels: n.Labels,
 	})
 	return err
 }
 
-func (e *engine) createVolume(ctx context.Context, v wantedVolume) error {
-	_, err := e.api.VolumeCreate(ctx, client.VolumeCreateOptions{Name: v.name, Driver: v.driver, DriverOpts: v.options, Labels: v.labels})
+func (e *engine) createVolume(ctx context.Context, v compose.Volume) error {
+	_, err := e.api.VolumeCreate(ctx, client.VolumeCreateOptions{Name: v.Name, Driver: v.Driver, DriverOpts: v.Options, Labels: v.Labels})
 	return err
 }
 
 // createContainer adds what only the image knows: which one it is, and whose
 // account it runs as where nobody said.
-func (e *engine) createContainer(ctx context.Context, s wantedService) error {
-	image, err := e.api.ImageInspect(ctx, s.image.ref)
+func (e *engine) createContainer(ctx context.Context, s compose.Service) error {
+	image, err := e.api.ImageInspect(ctx, s.Image.Ref)
 	if err != nil {
 		return err
 	}
@@ -129,19 +130,19 @@ func (e *engine) createContainer(ctx context.Context, s wantedService) error {
 	if image.Config != nil {
 		user = image.Config.User
 	}
-	config := s.config
-	config.Labels = maps.Clone(s.config.Labels)
+	config := s.Config
+	config.Labels = maps.Clone(s.Config.Labels)
 	config.Labels[labels.Image] = image.ID
 	config.Labels[labels.Account] = account(config.Labels[labels.Account], user)
-	options := client.ContainerCreateOptions{Name: s.container, Config: &config, HostConfig: &s.hostConfig}
-	if len(s.networks) > 0 { // engines before API 1.44 take one
-		first := s.networks[0]
+	options := client.ContainerCreateOptions{Name: s.Container, Config: &config, HostConfig: &s.HostConfig}
+	if len(s.Networks) > 0 { // engines before API 1.44 take one
+		first := s.Networks[0]
 		options.NetworkingConfig = &network.NetworkingConfig{
 			EndpointsConfig: map[string]*network.EndpointSettings{first.Network: first.Settings},
 		}
 	}
 	created, err := e.api.ContainerCreate(ctx, options)
-	if err != nil || s.gpus.None() {
+	if err != nil || s.GPUs.None() {
 		return err
 	}
 	return e.ensureClaim(ctx, created.ID)
@@ -182,7 +183,7 @@ func account(wanted, ofImage string) string {
 	return cmp.Or(name, "root")
 }
 
-func (e *engine) connect(ctx context.Context, name string, n attachment) error {
+func (e *engine) connect(ctx context.Context, name string, n compose.Attachment) error {
 	_, err := e.api.NetworkConnect(ctx, n.Network, client.NetworkConnectOptions{Container: name, EndpointConfig: n.Settings})
 	return err
 }

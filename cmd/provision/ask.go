@@ -7,13 +7,14 @@ import (
 
 	"berth/box"
 	"berth/ledger"
+	"berth/provision/compose"
 )
 
 // askOf is what the ledger is asked for a service. had is what its container
 // holds today.
-func askOf(s wantedService, b box.Box, had ledger.Claim) ledger.Ask {
-	ask := ledger.Ask{Host: s.host, Reserved: s.reserved, Limit: s.limits, GPUs: s.gpus.GPUAsk, Pin: s.pinned, Had: had}
-	if s.hostConfig.Privileged && s.gpus.None() && len(b.Devices()) > 0 { // it sees every GPU, asked for or not
+func askOf(s compose.Service, b box.Box, had ledger.Claim) ledger.Ask {
+	ask := ledger.Ask{Host: s.Host, Reserved: s.Reserved, Limit: s.Limits, GPUs: s.GPUs.GPUAsk, Pin: s.Pinned, Had: had}
+	if s.HostConfig.Privileged && s.GPUs.None() && len(b.Devices()) > 0 { // it sees every GPU, asked for or not
 		ask.GPUs = ledger.GPUAsk{Count: ledger.Every}
 	}
 	return ask
@@ -21,7 +22,7 @@ func askOf(s wantedService, b box.Box, had ledger.Claim) ledger.Ask {
 
 // requestFor is how the engine is told to hand the devices out: by CDI name where
 // it knows them, which survives updates and systemd; else by the hook.
-func requestFor(b box.Box, w wantedGPUs, given []box.Device) container.DeviceRequest {
+func requestFor(b box.Box, w compose.GPUs, given []box.Device) container.DeviceRequest {
 	var uuids, names []string
 	for _, d := range given {
 		uuids, names = append(uuids, d.UUID), append(names, box.CDIPrefix+d.UUID)
@@ -30,10 +31,10 @@ func requestFor(b box.Box, w wantedGPUs, given []box.Device) container.DeviceReq
 		return container.DeviceRequest{Driver: "cdi", DeviceIDs: names}
 	}
 	capabilities := []string{"gpu", "compute", "utility"}
-	for _, c := range w.capabilities {
+	for _, c := range w.Capabilities {
 		if c != "" && !slices.Contains(capabilities, c) {
 			capabilities = append(capabilities, c)
 		}
 	}
-	return container.DeviceRequest{Driver: "nvidia", DeviceIDs: uuids, Capabilities: [][]string{capabilities}, Options: w.options}
+	return container.DeviceRequest{Driver: "nvidia", DeviceIDs: uuids, Capabilities: [][]string{capabilities}, Options: w.Options}
 }

@@ -12,12 +12,14 @@ import (
 	"github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/client"
+
+	"berth/provision/compose"
 )
 
-func (e *engine) buildImage(ctx context.Context, i wantedImage) error {
+func (e *engine) buildImage(ctx context.Context, i compose.Image) error {
 	context, w := io.Pipe()
 	defer context.Close()
-	go func() { w.CloseWithError(i.make.context(w)) }()
+	go func() { w.CloseWithError(i.Recipe.Context(w)) }()
 	options := buildOptions(i)
 	session, err := openSession(ctx, e.api)
 	if err != nil {
@@ -35,19 +37,19 @@ func (e *engine) buildImage(ctx context.Context, i wantedImage) error {
 	return e.progress.followBuild(result.Body)
 }
 
-func buildOptions(i wantedImage) client.ImageBuildOptions {
-	r := i.make
+func buildOptions(i compose.Image) client.ImageBuildOptions {
+	r := i.Recipe
 	return client.ImageBuildOptions{
-		Tags:        append([]string{i.ref}, r.tags...),
-		Dockerfile:  r.dockerfile,
-		BuildArgs:   r.args,
-		Target:      r.target,
-		Labels:      r.labels,
-		ExtraHosts:  r.extraHosts,
-		NetworkMode: r.network,
-		ShmSize:     r.shmSize,
-		NoCache:     r.noCache,
-		PullParent:  r.pullParent,
+		Tags:        append([]string{i.Ref}, r.Tags...),
+		Dockerfile:  r.Dockerfile,
+		BuildArgs:   r.Args,
+		Target:      r.Target,
+		Labels:      r.Labels,
+		ExtraHosts:  r.ExtraHosts,
+		NetworkMode: r.Network,
+		ShmSize:     r.ShmSize,
+		NoCache:     r.NoCache,
+		PullParent:  r.PullParent,
 		Remove:      true,
 		ForceRemove: true,
 	}

@@ -10,6 +10,7 @@ import (
 	"berth/box"
 	"berth/labels"
 	"berth/ledger"
+	"berth/provision/compose"
 )
 
 // claimOf reads a container's claim on the box. The containers are the books:
@@ -41,7 +42,7 @@ func visible(b box.Box, config *container.Config, host *container.HostConfig) []
 		seen = append(seen, mapped(b, d.PathOnHost)...)
 	}
 	if runtime := host.Runtime; runtime == "nvidia" || runtime == "" && b.Runtime == "nvidia" {
-		for _, name := range visibleDevices(config.Env) {
+		for _, name := range compose.VisibleDevices(config.Env) {
 			seen = append(seen, b.Resolve(name)...)
 		}
 	}
@@ -57,7 +58,7 @@ func visible(b box.Box, config *container.Config, host *container.HostConfig) []
 // requested are the devices that a request means to the engine. A number means
 // the first ones: it keeps no books.
 func requested(b box.Box, r container.DeviceRequest) []box.Device {
-	if !isGPU(r) {
+	if !compose.IsGPU(r) {
 		return nil
 	}
 	if r.Count == ledger.Every {

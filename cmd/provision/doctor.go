@@ -17,6 +17,7 @@ import (
 
 	"berth/box"
 	"berth/docker"
+	"berth/provision/compose"
 )
 
 func doctorCommand(o *options) *cobra.Command {
@@ -33,8 +34,8 @@ func doctor(cmd *cobra.Command, o options) error {
 	if err != nil {
 		return err
 	}
-	project, err := loadProject(cmd.Context(), o.load)
-	if err != nil && !errors.Is(err, errNoFile) {
+	project, err := compose.Load(cmd.Context(), o.load)
+	if err != nil && !errors.Is(err, compose.ErrNoFile) {
 		return err
 	}
 	problems := c.problems()

@@ -13,6 +13,7 @@ import (
 	"berth/box"
 	"berth/labels"
 	"berth/ledger"
+	"berth/provision/compose"
 )
 
 // healthy is a machine with nothing wrong, and a host on it.
@@ -91,7 +92,7 @@ func TestACDISpecificationOfAnotherDriverIsStale(t *testing.T) {
 }
 
 func TestDoctorFindsSecretsInTheFiles(t *testing.T) {
-	project, err := loadProject(t.Context(), loadOptions{files: []string{"testdata/seed/docker-compose.yml"}})
+	project, err := compose.Load(t.Context(), compose.Options{Files: []string{"testdata/seed/docker-compose.yml"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"berth/docker"
+	"berth/provision/compose"
 )
 
 func downCommand(o *options) *cobra.Command {
@@ -33,12 +34,12 @@ func downCommand(o *options) *cobra.Command {
 
 func down(cmd *cobra.Command, o options, volumes bool) error {
 	ctx := cmd.Context()
-	name, err := projectName(ctx, o.load)
+	name, err := compose.ProjectName(ctx, o.load)
 	if err != nil {
 		return err
 	}
 	if name == "" {
-		return fmt.Errorf("%w, or a project with -p", errNoFile)
+		return fmt.Errorf("%w, or a project with -p", compose.ErrNoFile)
 	}
 	api, err := docker.Dial(ctx, "")
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"berth/provision/compose"
 )
 
 // facts are what a container was made of: texts by keys, most of them compose's.
@@ -41,17 +43,17 @@ func readFacts(label string) facts {
 // among them, as it has a label of its own, nor is what an existing container can
 // be changed to. A default for /dev/shm follows the memory limit, which can be
 // changed, so it is no fact either.
-func factsOf(s wantedService) facts {
-	f := facts{"reservations.cpus": cpusFact(s.reserved.NanoCPUs)}
-	if !s.gpus.None() {
-		f["gpus"] = gpusFact(s.gpus.GPUAsk)
+func factsOf(s compose.Service) facts {
+	f := facts{"reservations.cpus": cpusFact(s.Reserved.NanoCPUs)}
+	if !s.GPUs.None() {
+		f["gpus"] = gpusFact(s.GPUs.GPUAsk)
 	}
-	f.addConfig(s.config)
-	f.addHostConfig(s.hostConfig)
-	if !s.ownShm {
+	f.addConfig(s.Config)
+	f.addHostConfig(s.HostConfig)
+	if !s.OwnShm {
 		delete(f, "shm_size")
 	}
-	for _, n := range s.networks {
+	for _, n := range s.Networks {
 		f["networks."+n.Network] = endpointFact(n.Settings)
 	}
 	return f

@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"berth/box"
+	"berth/provision/compose"
 )
 
 // made is a project that an older version made, as the engine tells of it.
@@ -55,13 +56,13 @@ func TestHostsOfAnOlderVersionAreUnchanged(t *testing.T) {
 	}
 }
 
-func (m made) wanted(t *testing.T, files []string) desired {
+func (m made) wanted(t *testing.T, files []string) compose.Wanted {
 	t.Helper()
-	project, err := loadProject(t.Context(), loadOptions{files: files, project: m.Project, base: "berth-base:bookworm"})
+	project, err := compose.Load(t.Context(), compose.Options{Files: files, Project: m.Project, Base: "berth-base:bookworm"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := project.want(site{base: "berth-base:bookworm", userCA: m.UserCA, helperDir: "/var/lib/berth/helper"})
+	want, err := project.Want(compose.Site{Base: "berth-base:bookworm", UserCA: m.UserCA, HelperDir: "/var/lib/berth/helper"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,16 +71,16 @@ func (m made) wanted(t *testing.T, files []string) desired {
 
 // observed is the engine with what was made, on a machine with room. The host
 // image is there by its tag of today: that image's files change is another reason.
-func (m made) observed(want desired) observed {
+func (m made) observed(want compose.Wanted) observed {
 	have := observed{
 		box: box.Box{Engine: box.Engine{NanoCPUs: 8e9, Memory: 64 << 30}}, images: map[string]string{}, networks: m.Networks, volumes: m.Volumes,
 	}
 	for _, c := range m.Containers {
 		have.containers = append(have.containers, existingOf(c, have.box))
 		have.images[c.Config.Image] = c.Image
-		for _, s := range want.services {
-			if s.image.isHost() && strings.HasPrefix(c.Config.Image, "berth/host:") {
-				have.images[s.image.ref] = c.Image
+		for _, s := range want.Services {
+			if s.Image.IsHost() && strings.HasPrefix(c.Config.Image, "berth/host:") {
+				have.images[s.Image.Ref] = c.Image
 			}
 		}
 	}
@@ -133,14 +134,14 @@ func TestFactsAndTagsAreThoseOfVersion1(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, s := range want.services {
-				then := services[s.name]
+			for _, s := range want.Services {
+				then := services[s.Name]
 				now := readFacts(strings.ReplaceAll(factsOf(s).label(), project.WorkingDir, "DIR"))
 				for _, change := range now.changes(then.Facts) {
-					t.Errorf("%s: %s", s.name, change)
+					t.Errorf("%s: %s", s.Name, change)
 				}
-				if !s.image.isHost() && s.image.ref != then.Image {
-					t.Errorf("%s: image %s, then %s", s.name, s.image.ref, then.Image)
+				if !s.Image.IsHost() && s.Image.Ref != then.Image {
+					t.Errorf("%s: image %s, then %s", s.Name, s.Image.Ref, then.Image)
 				}
 			}
 		})
@@ -206,14 +207,14 @@ func TestEveryFieldOfTheEnginesIsDecided(t *testing.T) {
 // factsAlone are the facts that differ from an empty structure's.
 func factsAlone(structure any) facts {
 	with := func(structure any) facts {
-		s := wantedService{ownShm: true}
+		s := compose.Service{OwnShm: true}
 		switch v := structure.(type) {
 		case *container.Config:
-			s.config = *v
+			s.Config = *v
 		case *container.HostConfig:
-			s.hostConfig = *v
+			s.HostConfig = *v
 		case *network.EndpointSettings:
-			s.networks = []attachment{{Network: "n", Settings: v}}
+			s.Networks = []compose.Attachment{{Network: "n", Settings: v}}
 		}
 		return factsOf(s)
 	}

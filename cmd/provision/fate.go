@@ -9,11 +9,12 @@ import (
 	"berth/box"
 	"berth/labels"
 	"berth/ledger"
+	"berth/provision/compose"
 )
 
 // fate is what becomes of a service's container.
 type fate struct {
-	service wantedService
+	service compose.Service
 	facts   facts // that it is made of
 	is      existing
 	there   bool
@@ -23,11 +24,11 @@ type fate struct {
 	given   ledger.Allocation
 }
 
-func fatesOf(want desired, have observed, force bool) []*fate {
+func fatesOf(want compose.Wanted, have observed, force bool) []*fate {
 	var all []*fate
-	for _, s := range want.services {
+	for _, s := range want.Services {
 		f := &fate{service: s, facts: factsOf(s), anew: absent}
-		if f.is, f.there = have.standsFor(want.project, s); f.there {
+		if f.is, f.there = have.standsFor(want.Project, s); f.there {
 			f.updates = f.is.updatesTo(s)
 			f.anew = outdated(f, have)
 			f.inUse = len(f.is.users) > 0 && !force
@@ -57,7 +58,7 @@ func outdated(f *fate, have observed) string {
 	if f.updates.obstacle != "" {
 		return causeOf(f.updates.changes) + "; " + f.updates.obstacle
 	}
-	if ref := have.images[s.image.ref]; ref == "" || is.labels[labels.Image] != ref {
+	if ref := have.images[s.Image.Ref]; ref == "" || is.labels[labels.Image] != ref {
 		return "its image changed"
 	}
 	return lostGPU(have.box, is)
@@ -71,7 +72,7 @@ func lostGPU(b box.Box, is existing) string {
 	}
 	for _, r := range is.host.DeviceRequests {
 		for _, id := range r.DeviceIDs {
-			if isGPU(r) && len(b.Resolve(id)) == 0 {
+			if compose.IsGPU(r) && len(b.Resolve(id)) == 0 {
 				return fmt.Sprintf("the box has its GPU %s no more", id)
 			}
 		}
@@ -102,7 +103,7 @@ func settle(fates []*fate, books *ledger.Ledger, b box.Box) (refusals []string) 
 			}
 			given, lines := books.Allocate(askOf(f.service, b, f.is.claim))
 			for _, line := range lines {
-				refusals = append(refusals, f.service.name+": "+line)
+				refusals = append(refusals, f.service.Name+": "+line)
 			}
 			f.given = given
 			f.service = withAllocation(f.service, b, given)
@@ -112,21 +113,21 @@ func settle(fates []*fate, books *ledger.Ledger, b box.Box) (refusals []string) 
 }
 
 // withAllocation returns the service with what the ledger gave it.
-func withAllocation(s wantedService, b box.Box, given ledger.Allocation) wantedService {
+func withAllocation(s compose.Service, b box.Box, given ledger.Allocation) compose.Service {
 	if len(given.CPUs) > 0 {
-		s.hostConfig.CpusetCpus = box.FormatCPUs(given.CPUs)
+		s.HostConfig.CpusetCpus = box.FormatCPUs(given.CPUs)
 	}
-	if len(given.Devices) == 0 || s.gpus.None() {
+	if len(given.Devices) == 0 || s.GPUs.None() {
 		return s
 	}
 	var uuids []string
 	for _, d := range given.Devices {
 		uuids = append(uuids, d.UUID)
 	}
-	s.hostConfig.DeviceRequests = append(slices.Clone(s.hostConfig.DeviceRequests), requestFor(b, s.gpus, given.Devices))
-	s.config.Env = append(slices.Clone(s.config.Env), envVisible+"="+strings.Join(uuids, ","))
-	if s.gpus.Share && b.Unlimited(given.Devices) == "" {
-		s.config.Env = append(s.config.Env, "NVIDIA_GPU_MEMORY_LIMIT="+strconv.FormatInt(s.gpus.Memory>>20, 10))
+	s.HostConfig.DeviceRequests = append(slices.Clone(s.HostConfig.DeviceRequests), requestFor(b, s.GPUs, given.Devices))
+	s.Config.Env = append(slices.Clone(s.Config.Env), compose.EnvVisible+"="+strings.Join(uuids, ","))
+	if s.GPUs.Share && b.Unlimited(given.Devices) == "" {
+		s.Config.Env = append(s.Config.Env, "NVIDIA_GPU_MEMORY_LIMIT="+strconv.FormatInt(s.GPUs.Memory>>20, 10))
 	}
 	return s
 }
@@ -135,9 +136,9 @@ func withAllocation(s wantedService, b box.Box, given ledger.Allocation) wantedS
 func unlimited(fates []*fate, b box.Box) []string {
 	var lines []string
 	for _, f := range fates {
-		if why := b.Unlimited(f.given.Devices); f.service.gpus.Share && len(f.given.Devices) > 0 && why != "" {
+		if why := b.Unlimited(f.given.Devices); f.service.GPUs.Share && len(f.given.Devices) > 0 && why != "" {
 			lines = append(lines, fmt.Sprintf("%s: its %s of GPU memory are counted, but nothing keeps it from taking more: %s",
-				f.service.name, box.Bytes(f.service.gpus.Memory), why))
+				f.service.Name, box.Bytes(f.service.GPUs.Memory), why))
 		}
 	}
 	return lines

@@ -18,6 +18,7 @@ import (
 
 	"berth/auth"
 	"berth/image"
+	"berth/provision/compose"
 )
 
 // What import writes, beside the file that it reads: there the project keeps
@@ -61,15 +62,15 @@ type login struct {
 	user                    string // the gateway's, from now on
 }
 
-func newImport(ctx context.Context, o loadOptions) (*imported, error) {
-	project, err := loadProject(ctx, o)
+func newImport(ctx context.Context, o compose.Options) (*imported, error) {
+	project, err := compose.Load(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	if len(project.sources) != 1 {
+	if len(project.Sources) != 1 {
 		return nil, errors.New("import reads one compose file; merge them first with docker compose config")
 	}
-	i := &imported{dir: project.WorkingDir, file: project.sources[0].root}
+	i := &imported{dir: project.WorkingDir, file: project.Sources[0].Root}
 	for _, name := range project.ServiceNames() {
 		if err := i.service(project, project.Services[name]); err != nil {
 			return nil, err
@@ -83,16 +84,16 @@ func newImport(ctx context.Context, o loadOptions) (*imported, error) {
 }
 
 // service takes out of a service what the gateway does from now on.
-func (i *imported) service(p *project, c types.ServiceConfig) error {
-	settings, err := settingsOf(c, p.sources)
+func (i *imported) service(p *compose.Project, c types.ServiceConfig) error {
+	settings, err := compose.SettingsOf(c, p.Sources)
 	if err != nil {
 		return err
 	}
-	_, node := child(i.file, "services", c.Name)
+	_, node := compose.Child(i.file, "services", c.Name)
 	if node == nil {
 		return fmt.Errorf("%s: it comes from another file by include or extends; merge them first with docker compose config", c.Name)
 	}
-	host, port := cmp.Or(settings.host, c.Name), sshPortOf(c)
+	host, port := cmp.Or(settings.Host, c.Name), sshPortOf(c)
 	for _, account := range []string{"developer", "root"} {
 		password := c.Environment[strings.ToUpper(account)+"_PASSWORD"]
 		switch {
@@ -106,7 +107,7 @@ func (i *imported) service(p *project, c types.ServiceConfig) error {
 	drop(node, "ports", isSSHPort)
 	drop(node, "environment", isPassword)
 	drop(node, "volumes", isDockerSocket)
-	if c.Build != nil && len(passwordsIn(c.Environment)) > 0 {
+	if c.Build != nil && len(compose.PasswordsIn(c.Environment)) > 0 {
 		return i.ownImage(c, settings, node)
 	}
 	return nil
@@ -114,18 +115,18 @@ func (i *imported) service(p *project, c types.ServiceConfig) error {
 
 // ownImage: an image made for ssh and passwords gives way to the host image on
 // the same base.
-func (i *imported) ownImage(c types.ServiceConfig, s settings, node *yaml.Node) error {
-	df, err := dockerfileOf(c.Build)
+func (i *imported) ownImage(c types.ServiceConfig, s compose.Settings, node *yaml.Node) error {
+	df, err := compose.DockerfileOf(c.Build)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}
-	base := cmp.Or(s.base, baseIn(string(df.text)))
+	base := cmp.Or(s.Base, baseIn(string(df.Text)))
 	if base == "" {
-		return fmt.Errorf("%s: its Dockerfile names no base image; say which with %s.base", c.Name, extension)
+		return fmt.Errorf("%s: its Dockerfile names no base image; say which with %s.base", c.Name, compose.Extension)
 	}
 	remove(node, "build")
-	if s.base == "" && base != image.DefaultBase {
-		set(node, extension, "base", base)
+	if s.Base == "" && base != image.DefaultBase {
+		set(node, compose.Extension, "base", base)
 	}
 	i.note("%s: its build gives way to Berth's host image on %s; what else the Dockerfile installs is not in it", c.Name, base)
 	return nil
@@ -166,7 +167,7 @@ func (i *imported) nameUsers() {
 
 func sshPortOf(c types.ServiceConfig) string {
 	for _, p := range c.Ports {
-		if p.Target == sshPort {
+		if p.Target == compose.SSHPort {
 			return p.Published
 		}
 	}
@@ -178,18 +179,18 @@ func (i *imported) write() error {
 	if err != nil {
 		return err
 	}
-	var compose bytes.Buffer
-	encoder := yaml.NewEncoder(&compose)
+	var file bytes.Buffer
+	encoder := yaml.NewEncoder(&file)
 	encoder.SetIndent(2)
 	if err := encoder.Encode(i.file); err != nil {
 		return err
 	}
 	for _, l := range i.logins { // by an alias, say, or in a comment
-		if strings.Contains(compose.String(), l.password) {
+		if strings.Contains(file.String(), l.password) {
 			return fmt.Errorf("the password of %s on %s stands in another place of the file too; take it out there first", l.account, l.host)
 		}
 	}
-	if err := writeOnce(filepath.Join(i.dir, importedCompose), compose.Bytes(), 0o644); err != nil {
+	if err := writeOnce(filepath.Join(i.dir, importedCompose), file.Bytes(), 0o644); err != nil {
 		return err
 	}
 	return writeOnce(filepath.Join(i.dir, importedGateway), gateway, 0o600)
@@ -198,7 +199,7 @@ func (i *imported) write() error {
 func writeOnce(path string, text []byte, mode fs.FileMode) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already, and not overwritten; move it away", shortPath(path))
+		return fmt.Errorf("%s is there already, and not overwritten; move it away", compose.ShortPath(path))
 	}
 	if err != nil {
 		return err
@@ -249,6 +250,6 @@ func (i *imported) table() string {
 	for _, note := range i.notes {
 		text += note + "\n"
 	}
-	here := func(name string) string { return shortPath(filepath.Join(i.dir, name)) }
+	here := func(name string) string { return compose.ShortPath(filepath.Join(i.dir, name)) }
 	return text + fmt.Sprintf("next: provision up -f %s, and gateway serve --config %s\n", here(importedCompose), here(importedGateway))
 }

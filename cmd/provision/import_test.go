@@ -10,23 +10,24 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"berth/auth"
+	"berth/provision/compose"
 )
 
 // imports is what import makes of a file in a directory of that name.
-func imports(t *testing.T, compose string) (dir string, i *imported, err error) {
+func imports(t *testing.T, text string) (dir string, i *imported, err error) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "seed")
 	if err := os.CopyFS(dir, os.DirFS("testdata/seed")); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "docker-compose.yml")
-	if compose != "" {
-		if err := os.WriteFile(file, []byte(compose), 0o644); err != nil {
+	if text != "" {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Chdir(dir)
-	if i, err = newImport(t.Context(), loadOptions{files: []string{file}}); err == nil {
+	if i, err = newImport(t.Context(), compose.Options{Files: []string{file}}); err == nil {
 		err = i.write()
 	}
 	return dir, i, err
@@ -59,23 +60,23 @@ next: provision up -f compose.berth.yaml, and gateway serve --config gateway.yam
 	opens(t, "developer-master+master", "brodpik")
 	opens(t, "root-worker+worker", "jomanlungma")
 
-	project, err := loadProject(t.Context(), loadOptions{files: []string{importedCompose}, base: "debian:12"})
+	project, err := compose.Load(t.Context(), compose.Options{Files: []string{importedCompose}, Base: "debian:12"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanted, err := project.want(site{base: "debian:12"})
+	wanted, err := project.Want(compose.Site{Base: "debian:12"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(wanted.warnings) > 0 || wanted.project != "seed" || !wanted.services[0].image.isHost() {
-		t.Errorf("the new compose file: project %s, %q", wanted.project, wanted.warnings)
+	if len(wanted.Warnings) > 0 || wanted.Project != "seed" || !wanted.Services[0].Image.IsHost() {
+		t.Errorf("the new compose file: project %s, %q", wanted.Project, wanted.Warnings)
 	}
-	for _, s := range wanted.services {
-		if s.gpus.Count != 1 || s.reserved.NanoCPUs != 4e9 || s.hostConfig.Mounts[0].Source != "seed_"+s.name {
-			t.Errorf("%s lost a reservation or its volume: %+v", s.name, s)
+	for _, s := range wanted.Services {
+		if s.GPUs.Count != 1 || s.Reserved.NanoCPUs != 4e9 || s.HostConfig.Mounts[0].Source != "seed_"+s.Name {
+			t.Errorf("%s lost a reservation or its volume: %+v", s.Name, s)
 		}
 	}
-	if _, err := newImport(t.Context(), loadOptions{files: []string{importedCompose}}); err == nil {
+	if _, err := newImport(t.Context(), compose.Options{Files: []string{importedCompose}}); err == nil {
 		t.Error("a second import found something")
 	}
 	if err := i.write(); err == nil || !strings.Contains(err.Error(), "is there already") {

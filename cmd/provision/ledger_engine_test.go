@@ -109,7 +109,7 @@ func TestMIGInstancesAreHandedOutOnce(t *testing.T) {
 // Beside a container of somebody else's, a project that docker compose made is
 // taken over: off the GPU that both were given, and with its volume.
 func TestComposesContainersAreTakenOver(t *testing.T) {
-	program := compose(t)
+	program := dockerCompose(t)
 	b := newGPUBox(t, 2)
 	_, err := b.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{
 		Name:   "trainer",
@@ -163,9 +163,9 @@ volumes: {data: }
 	}
 }
 
-// compose is docker compose, as the plugin that it is today or the program that
+// dockerCompose is docker compose, as the plugin that it is today or the program that
 // it was.
-func compose(t *testing.T) []string {
+func dockerCompose(t *testing.T) []string {
 	t.Helper()
 	if exec.Command("docker", "compose", "version").Run() == nil {
 		return []string{"docker", "compose"}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/term"
 
 	"berth/image"
+	"berth/provision/compose"
 	"berth/state"
 )
 
@@ -30,7 +31,7 @@ var (
 
 // options are the flags that every verb takes.
 type options struct {
-	load    loadOptions
+	load    compose.Options
 	state   string
 	yes     bool
 	force   bool
@@ -63,12 +64,12 @@ func command() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	flags := root.PersistentFlags()
-	flags.StringArrayVarP(&o.load.files, "file", "f", nil, "compose file; more of them override the first (default compose.yaml or docker-compose.yml)")
-	flags.StringVarP(&o.load.project, "project-name", "p", "", "project name (default as docker compose has it: the directory's)")
-	flags.StringArrayVar(&o.load.profiles, "profile", nil, "compose profile to make too")
-	flags.StringArrayVar(&o.load.envFiles, "env-file", nil, "file of variables for the compose files (default .env)")
+	flags.StringArrayVarP(&o.load.Files, "file", "f", nil, "compose file; more of them override the first (default compose.yaml or docker-compose.yml)")
+	flags.StringVarP(&o.load.Project, "project-name", "p", "", "project name (default as docker compose has it: the directory's)")
+	flags.StringArrayVar(&o.load.Profiles, "profile", nil, "compose profile to make too")
+	flags.StringArrayVar(&o.load.EnvFiles, "env-file", nil, "file of variables for the compose files (default .env)")
 	flags.StringVar(&o.state, "state", state.DefaultDir, "the gateway's state directory")
-	flags.StringVar(&o.load.base, "base", cmp.Or(os.Getenv("BERTH_BASE_IMAGE"), image.DefaultBase), "image that host images are made from; also BERTH_BASE_IMAGE")
+	flags.StringVar(&o.load.Base, "base", cmp.Or(os.Getenv("BERTH_BASE_IMAGE"), image.DefaultBase), "image that host images are made from; also BERTH_BASE_IMAGE")
 	flags.BoolVar(&o.yes, "yes", false, "do not ask before containers are removed or made anew")
 	root.AddCommand(planCommand(&o), upCommand(&o), downCommand(&o), psCommand(&o), gpusCommand(), doctorCommand(&o), importCommand(&o),
 		logsCommand(&o), execCommand(&o), buildCommand(&o))

@@ -10,6 +10,7 @@ import (
 	"berth/box"
 	"berth/labels"
 	"berth/ledger"
+	"berth/provision/compose"
 )
 
 // observed is what is there.
@@ -50,12 +51,12 @@ func (o observed) container(name string) (existing, bool) {
 
 // standsFor is a service's container: provision's, or the one that docker
 // compose made for the same project.
-func (o observed) standsFor(project string, s wantedService) (existing, bool) {
-	if c, ok := o.container(s.container); ok && c.project() == project {
+func (o observed) standsFor(project string, s compose.Service) (existing, bool) {
+	if c, ok := o.container(s.Container); ok && c.project() == project {
 		return c, true
 	}
 	for _, c := range o.containers {
-		if c.project() == "" && c.composeProject() == project && c.labels[labels.ComposeService] == s.name {
+		if c.project() == "" && c.composeProject() == project && c.labels[labels.ComposeService] == s.Name {
 			return c, true
 		}
 	}

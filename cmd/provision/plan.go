@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"berth/labels"
+	"berth/provision/compose"
 )
 
 // planUp compares what ought to be with what is, and returns the steps between
 // them. Its error says what is in the way, a line for each thing. Containers that
 // people are on are recreated only by force.
-func planUp(want desired, have observed, force bool) (plan, error) {
-	p := plan{warnings: slices.Concat(want.warnings, adopted(want, have), strangers(want, have))}
+func planUp(want compose.Wanted, have observed, force bool) (plan, error) {
+	p := plan{warnings: slices.Concat(want.Warnings, adopted(want, have), strangers(want, have))}
 	fates := fatesOf(want, have, force)
 	lines := conflicts(want, have)
 	books := have.books(fates)
@@ -22,16 +23,16 @@ func planUp(want desired, have observed, force bool) (plan, error) {
 		return p, errors.New(strings.Join(lines, "\n"))
 	}
 	for _, f := range fates {
-		p.image(f.service.image, have.images)
+		p.image(f.service.Image, have.images)
 	}
-	for _, n := range want.networks {
-		if _, ok := have.networks[n.name]; !ok {
-			p.add(step{op: opCreate, kind: kindNetwork, name: n.name, cause: absent, network: n})
+	for _, n := range want.Networks {
+		if _, ok := have.networks[n.Name]; !ok {
+			p.add(step{op: opCreate, kind: kindNetwork, name: n.Name, cause: absent, network: n})
 		}
 	}
-	for _, v := range want.volumes {
-		if _, ok := have.volumes[v.name]; !ok {
-			p.add(step{op: opCreate, kind: kindVolume, name: v.name, cause: absent, volume: v})
+	for _, v := range want.Volumes {
+		if _, ok := have.volumes[v.Name]; !ok {
+			p.add(step{op: opCreate, kind: kindVolume, name: v.Name, cause: absent, volume: v})
 		}
 	}
 	for _, f := range fates {
@@ -46,42 +47,42 @@ const absent = "does not exist"
 
 // planImages returns the steps that bring the services' images, of which those
 // in have (ids by reference) are there.
-func planImages(want desired, have map[string]string) plan {
+func planImages(want compose.Wanted, have map[string]string) plan {
 	var p plan
-	for _, s := range want.services {
-		p.image(s.image, have)
+	for _, s := range want.Services {
+		p.image(s.Image, have)
 	}
 	return p
 }
 
 // image makes sure of an image; services may share one.
-func (p *plan) image(i wantedImage, have map[string]string) {
-	if have[i.ref] != "" || p.has(kindImage, i.ref) {
+func (p *plan) image(i compose.Image, have map[string]string) {
+	if have[i.Ref] != "" || p.has(kindImage, i.Ref) {
 		return
 	}
-	if i.make == nil {
-		p.add(step{op: opPull, kind: kindImage, name: i.ref, cause: "not on this machine"})
+	if i.Recipe == nil {
+		p.add(step{op: opPull, kind: kindImage, name: i.Ref, cause: "not on this machine"})
 		return
 	}
-	if i.isHost() && have[i.base] == "" && !p.has(kindImage, i.base) {
-		p.add(step{op: opPull, kind: kindImage, name: i.base, cause: "base of the host image, not on this machine"})
+	if i.IsHost() && have[i.Base] == "" && !p.has(kindImage, i.Base) {
+		p.add(step{op: opPull, kind: kindImage, name: i.Base, cause: "base of the host image, not on this machine"})
 	}
-	p.add(step{op: opBuild, kind: kindImage, name: i.ref, cause: buildCause(i), image: i})
+	p.add(step{op: opBuild, kind: kindImage, name: i.Ref, cause: buildCause(i), image: i})
 }
 
-func buildCause(i wantedImage) string {
+func buildCause(i compose.Image) string {
 	switch {
-	case i.isHost() && i.make.args["DOCKER_CLI"] != nil:
-		return "no host image of " + i.base + " with a docker command yet"
-	case i.isHost():
-		return "no host image of " + i.base + " yet"
+	case i.IsHost() && i.Recipe.Args["DOCKER_CLI"] != nil:
+		return "no host image of " + i.Base + " with a docker command yet"
+	case i.IsHost():
+		return "no host image of " + i.Base + " yet"
 	}
 	return "no image of this Dockerfile and context yet"
 }
 
 // container makes sure of a service's container: that it is there, made of
 // what it ought to be, on its networks, and runs.
-func (p *plan) container(f *fate, want desired) {
+func (p *plan) container(f *fate, want compose.Wanted) {
 	s, is := f.service, f.is
 	switch {
 	case f.isNew():
@@ -97,7 +98,7 @@ func (p *plan) container(f *fate, want desired) {
 	case len(f.updates.changes) > 0:
 		p.add(step{op: opUpdate, kind: kindContainer, name: is.name, id: is.id, cause: causeOf(f.updates.changes), limits: f.updates.limits})
 	}
-	for _, n := range s.networks {
+	for _, n := range s.Networks {
 		if !slices.Contains(is.networks, n.Network) {
 			p.connect(is.name, n, "not connected")
 		}
@@ -109,16 +110,16 @@ func (p *plan) container(f *fate, want desired) {
 
 func (p *plan) create(f *fate) {
 	s := f.service
-	s.config.Labels = maps.Clone(s.config.Labels)
-	s.config.Labels[labels.Config] = f.facts.label()
-	p.add(step{op: opCreate, kind: kindContainer, name: s.container, cause: f.anew, service: s, given: f.given})
-	for _, n := range s.networks[min(1, len(s.networks)):] {
-		p.connect(s.container, n, "one more network of "+s.name)
+	s.Config.Labels = maps.Clone(s.Config.Labels)
+	s.Config.Labels[labels.Config] = f.facts.label()
+	p.add(step{op: opCreate, kind: kindContainer, name: s.Container, cause: f.anew, service: s, given: f.given})
+	for _, n := range s.Networks[min(1, len(s.Networks)):] {
+		p.connect(s.Container, n, "one more network of "+s.Name)
 	}
-	p.start(s.container, "new")
+	p.start(s.Container, "new")
 }
 
-func (p *plan) connect(container string, n attachment, cause string) {
+func (p *plan) connect(container string, n compose.Attachment, cause string) {
 	p.add(step{op: opConnect, kind: kindContainer, name: container, cause: cause, joins: n})
 }
 

@@ -21,6 +21,7 @@ import (
 	"berth/box"
 	"berth/labels"
 	"berth/ledger"
+	"berth/provision/compose"
 )
 
 var update = flag.Bool("update", false, "write the plans in testdata anew")
@@ -144,15 +145,15 @@ func planText(t *testing.T, archive *txtar.Archive) (text, containers string) {
 }
 
 // wantedIn loads the files of a case that was unpacked here.
-func wantedIn(t *testing.T, archive *txtar.Archive) (*project, desired, error) {
+func wantedIn(t *testing.T, archive *txtar.Archive) (*compose.Project, compose.Wanted, error) {
 	g := readGiven(t)
-	o := loadOptions{base: g.Base, project: g.Project}
-	o.files = strings.Fields(strings.SplitN(string(archive.Comment), "\n", 2)[0])
-	project, err := loadProject(context.Background(), o)
+	o := compose.Options{Base: g.Base, Project: g.Project}
+	o.Files = strings.Fields(strings.SplitN(string(archive.Comment), "\n", 2)[0])
+	project, err := compose.Load(context.Background(), o)
 	if err != nil {
-		return nil, desired{}, err
+		return nil, compose.Wanted{}, err
 	}
-	want, err := project.want(site{base: o.base, userCA: "ssh-ed25519 CA", helperDir: "/var/lib/berth/helper"})
+	want, err := project.Want(compose.Site{Base: o.Base, UserCA: "ssh-ed25519 CA", HelperDir: "/var/lib/berth/helper"})
 	return project, want, err
 }
 
@@ -172,14 +173,14 @@ func readGiven(t *testing.T) given {
 	return g
 }
 
-func (g given) observed(want desired) observed {
+func (g given) observed(want compose.Wanted) observed {
 	have := observed{
 		box:      g.box(),
 		images:   map[string]string{},
 		networks: labelledWith(g.Networks),
 		volumes:  labelledWith(g.Volumes),
 	}
-	for _, ref := range want.imageRefs() {
+	for _, ref := range want.ImageRefs() {
 		if g.Images {
 			have.images[ref] = "sha256:" + ref
 		}
@@ -238,7 +239,7 @@ func labelledWith(projects map[string]string) map[string]map[string]string {
 	return all
 }
 
-func (c givenContainer) existing(want desired, b box.Box) existing {
+func (c givenContainer) existing(want compose.Wanted, b box.Box) existing {
 	e := existing{id: c.Name + c.Service, name: c.Name, state: c.State, running: c.State == "", restarts: c.Restarts, users: c.Users, labels: map[string]string{}}
 	if e.running {
 		e.state = "running"
@@ -249,9 +250,9 @@ func (c givenContainer) existing(want desired, b box.Box) existing {
 	if c.Host != "" {
 		e.labels[labels.Host] = c.Host
 	}
-	for _, s := range want.services {
-		if s.name == c.Service {
-			c.likeService(&e, s, want.project)
+	for _, s := range want.Services {
+		if s.Name == c.Service {
+			c.likeService(&e, s, want.Project)
 		}
 	}
 	e.claim = ledger.Claim{Holder: e.holder(), Amounts: ledger.Amounts{NanoCPUs: int64(c.CPUs) * 1e9, Memory: inRAM(c.Memory)}, Pinned: c.Pinned}
@@ -261,15 +262,15 @@ func (c givenContainer) existing(want desired, b box.Box) existing {
 			uuid = b.Devices()[i].UUID
 		}
 		e.claim.GPUs = append(e.claim.GPUs, box.Hold{UUID: uuid, Budget: inRAM(c.Budget)})
-		e.host.DeviceRequests = append(e.host.DeviceRequests, requestFor(b, wantedGPUs{}, []box.Device{{UUID: uuid}}))
+		e.host.DeviceRequests = append(e.host.DeviceRequests, requestFor(b, compose.GPUs{}, []box.Device{{UUID: uuid}}))
 	}
 	return e
 }
 
-func (c givenContainer) likeService(e *existing, s wantedService, project string) {
-	e.name, e.labels, e.host = s.container, maps.Clone(s.config.Labels), s.hostConfig
-	e.labels[labels.Image] = "sha256:" + s.image.ref
-	for _, n := range s.networks {
+func (c givenContainer) likeService(e *existing, s compose.Service, project string) {
+	e.name, e.labels, e.host = s.Container, maps.Clone(s.Config.Labels), s.HostConfig
+	e.labels[labels.Image] = "sha256:" + s.Image.Ref
+	for _, n := range s.Networks {
 		if !slices.Contains(c.Gone, n.Network) {
 			e.networks = append(e.networks, n.Network)
 		}
@@ -294,21 +295,21 @@ func (c givenContainer) likeService(e *existing, s wantedService, project string
 	}
 	e.labels[labels.Config] = f.label()
 	if c.Compose {
-		e.labels = map[string]string{labels.ComposeProject: project, labels.ComposeService: s.name}
+		e.labels = map[string]string{labels.ComposeProject: project, labels.ComposeService: s.Name}
 	}
 }
 
 // containerText is what the engine is told to create, less what is empty.
-func containerText(t *testing.T, want desired, have observed) string {
+func containerText(t *testing.T, want compose.Wanted, have observed) string {
 	t.Helper()
 	all := map[string]any{}
 	fates := fatesOf(want, have, false)
 	settle(fates, have.books(fates), have.box)
 	for _, f := range fates {
 		s := f.service
-		s.config.Labels = maps.Clone(s.config.Labels)
-		s.config.Labels[labels.Config] = "FACTS"
-		all[s.container] = map[string]any{"Config": s.config, "HostConfig": s.hostConfig, "Networks": s.networks}
+		s.Config.Labels = maps.Clone(s.Config.Labels)
+		s.Config.Labels[labels.Config] = "FACTS"
+		all[s.Container] = map[string]any{"Config": s.Config, "HostConfig": s.HostConfig, "Networks": s.Networks}
 	}
 	text, err := json.Marshal(all) // as it goes to the engine
 	if err != nil {

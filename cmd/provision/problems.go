@@ -12,6 +12,7 @@ import (
 
 	"berth/box"
 	"berth/image"
+	"berth/provision/compose"
 )
 
 // problem is something wrong, and what to do about it.
@@ -108,7 +109,7 @@ func (c *checkup) containerProblems(e existing) []problem {
 		}
 	}
 	for _, m := range e.mounts {
-		if m.Source != "" && leadsToDockerSocket(m.Source) {
+		if m.Source != "" && compose.LeadsToDockerSocket(m.Source) {
 			add("has the Docker socket, by "+m.Source, "who enters it is root on this machine: take it out of volumes")
 		}
 	}
@@ -126,7 +127,7 @@ func (c *checkup) containerProblems(e existing) []problem {
 
 // secretsIn are values in the files that ought not to be there. Those from
 // variables are not in the files.
-func secretsIn(p *project) []problem {
+func secretsIn(p *compose.Project) []problem {
 	var all []problem
 	name := regexp.MustCompile(`(?i)(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)$`)
 	for _, service := range slices.Sorted(maps.Keys(p.Services)) {
@@ -134,7 +135,7 @@ func secretsIn(p *project) []problem {
 		for _, variable := range slices.Sorted(maps.Keys(environment)) {
 			if value := environment[variable]; name.MatchString(variable) && value != nil && *value != "" {
 				all = append(all, problem{
-					fmt.Sprintf("%s%s: %s is a secret in its environment", p.sources.where("services", service, "environment"), service, variable),
+					fmt.Sprintf("%s%s: %s is a secret in its environment", p.Sources.Where("services", service, "environment"), service, variable),
 					"docker inspect shows it to everyone who may use Docker; passwords belong into gateway.yaml, as hashes: provision import",
 				})
 			}

@@ -15,6 +15,7 @@ import (
 	"berth/docker"
 	"berth/hosts"
 	"berth/labels"
+	"berth/provision/compose"
 )
 
 func psCommand(o *options) *cobra.Command {
@@ -28,7 +29,7 @@ func psCommand(o *options) *cobra.Command {
 
 func ps(cmd *cobra.Command, o options) error {
 	ctx := cmd.Context()
-	name, err := projectName(ctx, o.load)
+	name, err := compose.ProjectName(ctx, o.load)
 	if err != nil {
 		return err
 	}

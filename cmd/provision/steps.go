@@ -8,6 +8,7 @@ import (
 
 	"berth/box"
 	"berth/ledger"
+	"berth/provision/compose"
 )
 
 // op is what a step does.
@@ -45,13 +46,13 @@ type step struct {
 	cause string
 
 	// What the operation takes, by op and kind; the others are empty.
-	image   wantedImage       // build
-	network wantedNetwork     // create a network
-	volume  wantedVolume      // create a volume
-	service wantedService     // create a container
-	given   ledger.Allocation // create a container: what of the box it gets by name
-	joins   attachment        // connect: the network
-	limits  limits            // update
+	image   compose.Image      // build
+	network compose.Network    // create a network
+	volume  compose.Volume     // create a volume
+	service compose.Service    // create a container
+	given   ledger.Allocation  // create a container: what of the box it gets by name
+	joins   compose.Attachment // connect: the network
+	limits  limits             // update
 }
 
 // task names the step without its cause: create network lab_default.

@@ -14,6 +14,7 @@ import (
 	"berth/box"
 	"berth/docker"
 	"berth/labels"
+	"berth/provision/compose"
 	"berth/state"
 )
 
@@ -81,7 +82,7 @@ func up(cmd *cobra.Command, o options) error {
 	if err := j.carryOut(cmd, e, p); err != nil {
 		return err
 	}
-	if err := e.waitReady(ctx, j.want.services); err != nil {
+	if err := e.waitReady(ctx, j.want.Services); err != nil {
 		return err
 	}
 	if err := j.showHosts(cmd); err != nil {
@@ -101,12 +102,12 @@ func up(cmd *cobra.Command, o options) error {
 type job struct {
 	options options
 	api     *client.Client
-	want    desired
+	want    compose.Wanted
 	box     box.Box // as it was last seen
 }
 
 func newJob(ctx context.Context, o options) (*job, error) {
-	project, err := loadProject(ctx, o.load)
+	project, err := compose.Load(ctx, o.load)
 	if err != nil {
 		return nil, err
 	}
@@ -118,12 +119,12 @@ func newJob(ctx context.Context, o options) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, err := project.want(at)
+	want, err := project.Want(at)
 	return &job{options: o, api: api, want: want}, err
 }
 
 func (j *job) plan(ctx context.Context) (plan, error) {
-	have, err := observe(ctx, j.api, j.want.imageRefs(), j.want.project)
+	have, err := observe(ctx, j.api, j.want.ImageRefs(), j.want.Project)
 	if err != nil {
 		return plan{}, err
 	}
@@ -162,26 +163,26 @@ func (j *job) showHosts(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	have = slices.DeleteFunc(have, func(c existing) bool { return !slices.Contains(j.want.containerNames(), c.name) })
+	have = slices.DeleteFunc(have, func(c existing) bool { return !slices.Contains(j.want.ContainerNames(), c.name) })
 	fmt.Fprint(cmd.OutOrStdout(), "\n", hostTable(have))
 	return nil
 }
 
 // openSite makes the state directory if need be: containers are made with the
 // user CA in them.
-func openSite(o options, local bool) (site, error) {
+func openSite(o options, local bool) (compose.Site, error) {
 	st, err := state.Open(o.state)
 	if err != nil {
-		return site{}, err
+		return compose.Site{}, err
 	}
-	b := site{base: o.load.base, userCA: st.UserCAPublic()}
+	b := compose.Site{Base: o.load.Base, UserCA: st.UserCAPublic()}
 	if !local {
 		return b, nil // that machine has no helper directory of ours to mount
 	}
-	if b.helperDir, err = filepath.Abs(filepath.Join(st.Dir(), labels.HelperDir)); err != nil {
-		return site{}, err
+	if b.HelperDir, err = filepath.Abs(filepath.Join(st.Dir(), labels.HelperDir)); err != nil {
+		return compose.Site{}, err
 	}
-	return b, os.MkdirAll(b.helperDir, 0o755)
+	return b, os.MkdirAll(b.HelperDir, 0o755)
 }
 
 func showPlan(cmd *cobra.Command, p plan) {

@@ -9,6 +9,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"berth/box"
+	"berth/provision/compose"
 )
 
 // updates is what can be changed on a container as it is.
@@ -25,8 +26,8 @@ type limits struct {
 }
 
 // updatesTo compares what a container is allowed with what it ought to be.
-func (e existing) updatesTo(s wantedService) updates {
-	want, is := s.hostConfig, e.host
+func (e existing) updatesTo(s compose.Service) updates {
+	want, is := s.HostConfig, e.host
 	var u updates
 	u.amount("limits.cpus", is.NanoCPUs, want.NanoCPUs, box.CPUs)
 	u.amount("limits.memory", is.Memory, want.Memory, box.Bytes)
@@ -73,7 +74,7 @@ func (u *updates) amount(key string, is, want int64, text func(int64) string) {
 // initialize NVML" is what people then see.
 func hookedGPU(host container.HostConfig) bool {
 	for _, r := range host.DeviceRequests {
-		if isGPU(r) && r.Driver != "cdi" {
+		if compose.IsGPU(r) && r.Driver != "cdi" {
 			return true
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"berth/box"
 	"berth/docker"
+	"berth/provision/compose"
 )
 
 // lifeCommands do one thing to each host: those that are named, or all of the
@@ -166,7 +167,7 @@ func (e exitCode) Error() string { return fmt.Sprintf("the command ended with co
 // findHosts are the project's containers that are meant: by the host's name or
 // the service's, or all of them.
 func findHosts(ctx context.Context, o options, names []string) (*client.Client, []existing, error) {
-	project, err := projectName(ctx, o.load)
+	project, err := compose.ProjectName(ctx, o.load)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -181,7 +182,7 @@ func findHosts(ctx context.Context, o options, names []string) (*client.Client, 
 	all = slices.DeleteFunc(all, func(c existing) bool { return c.project() == "" || project != "" && c.project() != project })
 	if len(names) == 0 {
 		if project == "" {
-			return nil, nil, fmt.Errorf("%w, or a project with -p, or hosts", errNoFile)
+			return nil, nil, fmt.Errorf("%w, or a project with -p, or hosts", compose.ErrNoFile)
 		}
 		return api, all, nil
 	}
@@ -246,7 +247,7 @@ func buildCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			images, err := observeImages(ctx, j.api, j.want.imageRefs())
+			images, err := observeImages(ctx, j.api, j.want.ImageRefs())
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 
 	"berth/image"
 	"berth/printable"
+	"berth/provision/compose"
 )
 
 const (
@@ -25,13 +26,13 @@ const (
 
 // waitReady waits until every host can be entered: its container runs, and the
 // host image's sshd listens.
-func (e *engine) waitReady(ctx context.Context, services []wantedService) error {
+func (e *engine) waitReady(ctx context.Context, services []compose.Service) error {
 	limit, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	var errs []error
 	began := time.Now()
 	for _, s := range services {
-		e.progress.begin("wait for " + s.host)
+		e.progress.begin("wait for " + s.Host)
 		err := e.waitFor(ctx, limit, began, s)
 		e.progress.end(err == nil)
 		errs = append(errs, err)
@@ -39,12 +40,12 @@ func (e *engine) waitReady(ctx context.Context, services []wantedService) error 
 	return errors.Join(errs...)
 }
 
-func (e *engine) waitFor(ctx, limit context.Context, began time.Time, s wantedService) error {
+func (e *engine) waitFor(ctx, limit context.Context, began time.Time, s compose.Service) error {
 	restarts := -1
 	for {
-		result, err := e.api.ContainerInspect(ctx, s.container, client.ContainerInspectOptions{})
+		result, err := e.api.ContainerInspect(ctx, s.Container, client.ContainerInspectOptions{})
 		if err != nil {
-			return fmt.Errorf("%s: %s", s.name, engineText(err))
+			return fmt.Errorf("%s: %s", s.Name, engineText(err))
 		}
 		c := result.Container
 		if restarts < 0 {
@@ -52,15 +53,15 @@ func (e *engine) waitFor(ctx, limit context.Context, began time.Time, s wantedSe
 		}
 		switch {
 		case c.State.Running && !c.State.Restarting && c.RestartCount > restarts: // its code is gone
-			return fmt.Errorf("%s: its command ended, and was started again%s", s.name, e.lastWords(ctx, c))
+			return fmt.Errorf("%s: its command ended, and was started again%s", s.Name, e.lastWords(ctx, c))
 		case !c.State.Running || c.State.Restarting:
-			return fmt.Errorf("%s: its command ended with code %d%s", s.name, c.State.ExitCode, e.lastWords(ctx, c))
-		case s.image.isHost() && e.listens(ctx, c.ID), !s.image.isHost() && time.Since(began) > settleTime:
+			return fmt.Errorf("%s: its command ended with code %d%s", s.Name, c.State.ExitCode, e.lastWords(ctx, c))
+		case s.Image.IsHost() && e.listens(ctx, c.ID), !s.Image.IsHost() && time.Since(began) > settleTime:
 			return nil
 		}
 		select {
 		case <-limit.Done():
-			return fmt.Errorf("%s: it runs, but its sshd does not listen after %s%s", s.name, readyTimeout, e.lastWords(ctx, c))
+			return fmt.Errorf("%s: it runs, but its sshd does not listen after %s%s", s.Name, readyTimeout, e.lastWords(ctx, c))
 		case <-time.After(readyPoll):
 		}
 	}

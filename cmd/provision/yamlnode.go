@@ -6,12 +6,14 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"berth/provision/compose"
 )
 
 // drop takes the entries that match out of a list or mapping, and the key too
 // where nothing is left.
 func drop(service *yaml.Node, key string, matches func(key, value *yaml.Node) bool) {
-	_, list := child(service, key)
+	_, list := compose.Child(service, key)
 	if list == nil {
 		return
 	}
@@ -48,7 +50,7 @@ func remove(mapping *yaml.Node, key string) {
 
 // set writes a text below a key, which is made if need be.
 func set(mapping *yaml.Node, key, below, value string) {
-	_, inner := child(mapping, key)
+	_, inner := compose.Child(mapping, key)
 	if inner == nil {
 		inner = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 		mapping.Content = append(mapping.Content, scalar(key), inner)
@@ -62,7 +64,7 @@ func scalar(text string) *yaml.Node {
 
 func isSSHPort(_, item *yaml.Node) bool {
 	if item.Kind == yaml.MappingNode {
-		_, target := child(item, "target")
+		_, target := compose.Child(item, "target")
 		return target != nil && target.Value == "22"
 	}
 	return regexp.MustCompile(`(^|:)22(/tcp)?$`).MatchString(item.Value)
@@ -79,9 +81,9 @@ func isPassword(key, item *yaml.Node) bool {
 func isDockerSocket(_, item *yaml.Node) bool {
 	source, _, _ := strings.Cut(item.Value, ":")
 	if item.Kind == yaml.MappingNode {
-		if _, node := child(item, "source"); node != nil {
+		if _, node := compose.Child(item, "source"); node != nil {
 			source = node.Value
 		}
 	}
-	return strings.HasPrefix(source, "/") && leadsToDockerSocket(source)
+	return strings.HasPrefix(source, "/") && compose.LeadsToDockerSocket(source)
 }

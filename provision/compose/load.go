@@ -1,4 +1,4 @@
-package main
+package compose
 
 import (
 	"context"
@@ -13,50 +13,50 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// errNoFile: no compose file was named, and none is here.
-var errNoFile = errors.New("no compose.yaml or docker-compose.yml here or above; name one with -f")
+// ErrNoFile: no compose file was named, and none is here.
+var ErrNoFile = errors.New("no compose.yaml or docker-compose.yml here or above; name one with -f")
 
-// loadOptions say which compose files are meant, and how they are read: as the
+// Options say which compose files are meant, and how they are read: as the
 // flags of docker compose do.
-type loadOptions struct {
-	files    []string // the later override the earlier; none: the usual name here or above
-	project  string   // its name; "": as compose has it
-	profiles []string
-	envFiles []string // of variables; none: .env
-	base     string   // of host images, for services that have none
+type Options struct {
+	Files    []string // the later override the earlier; none: the usual name here or above
+	Project  string   // its name; "": as compose has it
+	Profiles []string
+	EnvFiles []string // of variables; none: .env
+	Base     string   // of host images, for services that have none
 }
 
-// project is the compose files, read and merged.
-type project struct {
+// Project is the compose files, read and merged.
+type Project struct {
 	*types.Project
-	sources  sources
+	Sources  Sources
 	warnings []string
 }
 
-// loadProject reads the compose files as docker compose does: merged, with
+// Load reads the compose files as docker compose does: merged, with
 // .env, variables and profiles. A service may have neither image nor build,
 // which compose refuses: it gets the host image.
-func loadProject(ctx context.Context, o loadOptions) (*project, error) {
+func Load(ctx context.Context, o Options) (*Project, error) {
 	warnings := listenToCompose()
-	config, err := cli.NewProjectOptions(o.files,
-		cli.WithName(o.project), cli.WithOsEnv, cli.WithEnvFiles(o.envFiles...), cli.WithDotEnv,
-		cli.WithConfigFileEnv, cli.WithDefaultConfigPath, cli.WithDefaultProfiles(o.profiles...),
+	config, err := cli.NewProjectOptions(o.Files,
+		cli.WithName(o.Project), cli.WithOsEnv, cli.WithEnvFiles(o.EnvFiles...), cli.WithDotEnv,
+		cli.WithConfigFileEnv, cli.WithDefaultConfigPath, cli.WithDefaultProfiles(o.Profiles...),
 		cli.WithConsistency(false)) // see loadWithHostImage
 	if err != nil {
 		return nil, err
 	}
 	if len(config.ConfigPaths) == 0 {
-		return nil, errNoFile
+		return nil, ErrNoFile
 	}
 	sources, err := readSources(config.ConfigPaths)
 	if err != nil {
 		return nil, err
 	}
-	loaded, err := loadWithHostImage(ctx, config, o.base)
+	loaded, err := loadWithHostImage(ctx, config, o.Base)
 	if err != nil {
 		return nil, sources.explain(err)
 	}
-	return &project{loaded.WithoutUnnecessaryResources(), sources, warnings.unique()}, nil
+	return &Project{loaded.WithoutUnnecessaryResources(), sources, warnings.unique()}, nil
 }
 
 // loadWithHostImage loads twice: once to learn which services have no image,
@@ -92,7 +92,7 @@ func loadWithHostImage(ctx context.Context, config *cli.ProjectOptions, base str
 // baseOf is what the host image of a service is made from. x-berth is checked
 // later; until then a base that is no text is none.
 func baseOf(service types.ServiceConfig, base string) string {
-	if keys, ok := service.Extensions[extension].(map[string]any); ok {
+	if keys, ok := service.Extensions[Extension].(map[string]any); ok {
 		if own, ok := keys["base"].(string); ok && own != "" {
 			return own
 		}
@@ -100,14 +100,14 @@ func baseOf(service types.ServiceConfig, base string) string {
 	return base
 }
 
-// projectName is the project that the options mean, by compose's own rule; ""
+// ProjectName is the project that the options mean, by compose's own rule; ""
 // where nothing names one.
-func projectName(ctx context.Context, o loadOptions) (string, error) {
-	if o.project != "" {
-		return o.project, nil
+func ProjectName(ctx context.Context, o Options) (string, error) {
+	if o.Project != "" {
+		return o.Project, nil
 	}
-	project, err := loadProject(ctx, o)
-	if errors.Is(err, errNoFile) {
+	project, err := Load(ctx, o)
+	if errors.Is(err, ErrNoFile) {
 		return "", nil
 	}
 	if err != nil {

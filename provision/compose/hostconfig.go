@@ -1,4 +1,4 @@
-package main
+package compose
 
 import (
 	"strconv"
@@ -11,7 +11,7 @@ import (
 // hostConfig is the part of a container that ties it to this machine.
 func (b *builder) hostConfig() {
 	c := b.compose
-	b.service.hostConfig = container.HostConfig{
+	b.service.HostConfig = container.HostConfig{
 		Annotations:    c.Annotations,
 		CapAdd:         c.CapAdd,
 		CapDrop:        c.CapDrop,
@@ -33,7 +33,7 @@ func (b *builder) hostConfig() {
 		RestartPolicy:  restartPolicy(c),
 		Runtime:        c.Runtime,
 		SecurityOpt:    c.SecurityOpt,
-		ShmSize:        shmSize(c, b.service.limits.Memory),
+		ShmSize:        shmSize(c, b.service.Limits.Memory),
 		StorageOpt:     c.StorageOpt,
 		Sysctls:        c.Sysctls,
 		Tmpfs:          tmpfs(c.Tmpfs),

@@ -1,4 +1,4 @@
-package main
+package compose
 
 import (
 	"archive/tar"
@@ -15,17 +15,20 @@ import (
 	"github.com/moby/patternmatcher/ignorefile"
 )
 
-// dockerfile goes into the context by itself, as it may come from the compose
-// file, from outside the directory, or be named in .dockerignore.
-type dockerfile struct {
-	name string // in the context
-	text []byte
+// Dockerfile is what an image is built by. It goes into the context by itself, as
+// it may come from the compose file, from outside the directory, or be named in
+// .dockerignore.
+type Dockerfile struct {
+	Name string // in the context
+	Text []byte
 }
 
-func dockerfileOf(b *types.BuildConfig) (dockerfile, error) {
+// DockerfileOf reads the Dockerfile of a build section. Its error says which file
+// is not there.
+func DockerfileOf(b *types.BuildConfig) (Dockerfile, error) {
 	const elsewhere = ".berth.Dockerfile"
 	if b.DockerfileInline != "" {
-		return dockerfile{elsewhere, []byte(b.DockerfileInline)}, nil
+		return Dockerfile{elsewhere, []byte(b.DockerfileInline)}, nil
 	}
 	path := cmp.Or(b.Dockerfile, "Dockerfile")
 	if !filepath.IsAbs(path) {
@@ -33,19 +36,19 @@ func dockerfileOf(b *types.BuildConfig) (dockerfile, error) {
 	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return dockerfile{}, fmt.Errorf("there is no %s to build from", shortPath(path))
+		return Dockerfile{}, fmt.Errorf("there is no %s to build from", ShortPath(path))
 	}
 	name, outside := filepath.Rel(b.Context, path)
 	if outside != nil || !filepath.IsLocal(name) {
 		name = elsewhere
 	}
-	return dockerfile{filepath.ToSlash(name), text}, err
+	return Dockerfile{filepath.ToSlash(name), text}, err
 }
 
 // writeContext writes a directory, less what .dockerignore names, as a tar
 // that is the same byte for byte as long as the files are: without times and
 // owners, which no build depends on.
-func writeContext(out io.Writer, dir string, df dockerfile) error {
+func writeContext(out io.Writer, dir string, df Dockerfile) error {
 	ignored, err := dockerignore(dir)
 	if err != nil {
 		return err
@@ -65,7 +68,7 @@ func writeContext(out io.Writer, dir string, df dockerfile) error {
 			return err
 		case skip && entry.IsDir() && !ignored.Exclusions():
 			return fs.SkipDir
-		case skip || filepath.ToSlash(name) == df.name || entry.Type()&(fs.ModeSocket|fs.ModeNamedPipe|fs.ModeDevice) != 0:
+		case skip || filepath.ToSlash(name) == df.Name || entry.Type()&(fs.ModeSocket|fs.ModeNamedPipe|fs.ModeDevice) != 0:
 			return nil
 		}
 		return addFile(w, path, name, entry)
@@ -73,10 +76,10 @@ func writeContext(out io.Writer, dir string, df dockerfile) error {
 	if err != nil {
 		return err
 	}
-	if err := w.WriteHeader(&tar.Header{Name: df.name, Mode: 0o644, Size: int64(len(df.text))}); err != nil {
+	if err := w.WriteHeader(&tar.Header{Name: df.Name, Mode: 0o644, Size: int64(len(df.Text))}); err != nil {
 		return err
 	}
-	if _, err := w.Write(df.text); err != nil {
+	if _, err := w.Write(df.Text); err != nil {
 		return err
 	}
 	return w.Close()
@@ -93,7 +96,7 @@ func dockerignore(dir string) (*patternmatcher.PatternMatcher, error) {
 	defer file.Close()
 	patterns, err := ignorefile.ReadAll(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", shortPath(file.Name()), err)
+		return nil, fmt.Errorf("%s: %w", ShortPath(file.Name()), err)
 	}
 	return patternmatcher.New(patterns)
 }

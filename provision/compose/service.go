@@ -1,4 +1,4 @@
-package main
+package compose
 
 import (
 	"cmp"
@@ -20,12 +20,12 @@ import (
 // builder turns one compose service into the container that it means. What it
 // leaves out, or has to say, it collects.
 type builder struct {
-	*project
+	*Project
 	compose  types.ServiceConfig
-	settings settings
-	site     site
+	settings Settings
+	site     Site
 
-	service  wantedService
+	service  Service
 	warnings []string
 	addresses
 }
@@ -36,22 +36,22 @@ func (b *builder) warn(format string, args ...any) {
 
 // wantService builds the container of a service. Where compose says nothing,
 // the defaults are those of a machine that people work on.
-func (p *project) wantService(compose types.ServiceConfig, at site) (wantedService, []string, error) {
-	settings, err := settingsOf(compose, p.sources)
+func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []string, error) {
+	settings, err := SettingsOf(compose, p.Sources)
 	if err != nil {
-		return wantedService{}, nil, err
+		return Service{}, nil, err
 	}
-	b := &builder{project: p, compose: compose, settings: settings, site: at}
-	b.service = wantedService{
-		name:      compose.Name,
-		host:      cmp.Or(settings.host, compose.Name),
-		container: p.containerName(compose.Name),
-		limits:    limitsOf(compose),
-		reserved:  reservationsOf(compose),
-		ownShm:    compose.ShmSize != 0,
+	b := &builder{Project: p, compose: compose, settings: settings, site: at}
+	b.service = Service{
+		Name:      compose.Name,
+		Host:      cmp.Or(settings.Host, compose.Name),
+		Container: p.containerName(compose.Name),
+		Limits:    limitsOf(compose),
+		Reserved:  reservationsOf(compose),
+		OwnShm:    compose.ShmSize != 0,
 	}
-	if b.service.gpus, err = wantGPUs(compose, settings.gpu); err == nil {
-		b.service.image, err = p.wantImage(compose, cmp.Or(settings.base, at.base), settings.dockerCLI)
+	if b.service.GPUs, err = wantGPUs(compose, settings.gpu); err == nil {
+		b.service.Image, err = p.wantImage(compose, cmp.Or(settings.Base, at.Base), settings.dockerCLI)
 	}
 	if settings.pinned {
 		err = errors.Join(err, b.pin())
@@ -65,24 +65,24 @@ func (p *project) wantService(compose types.ServiceConfig, at site) (wantedServi
 		err = b.err()
 	}
 	if err != nil {
-		return wantedService{}, nil, fmt.Errorf("%s%s: %w", p.sources.where("services", compose.Name), compose.Name, err)
+		return Service{}, nil, fmt.Errorf("%s%s: %w", p.Sources.Where("services", compose.Name), compose.Name, err)
 	}
 	return b.service, b.warnings, nil
 }
 
 // pin: cores are whole, and which ones is the ledger's to say.
 func (b *builder) pin() error {
-	b.service.pinned = true
-	switch n := b.service.reserved.NanoCPUs; {
+	b.service.Pinned = true
+	switch n := b.service.Reserved.NanoCPUs; {
 	case n == 0 || n%1e9 != 0:
-		return fmt.Errorf("%s.cpus: exclusive takes a whole number of cpus in deploy.resources.reservations.cpus, not %s", extension, box.CPUs(n))
+		return fmt.Errorf("%s.cpus: exclusive takes a whole number of cpus in deploy.resources.reservations.cpus, not %s", Extension, box.CPUs(n))
 	case b.compose.CPUSet != "":
-		return fmt.Errorf("%s.cpus: exclusive finds the cpus itself; take cpuset out", extension)
+		return fmt.Errorf("%s.cpus: exclusive finds the cpus itself; take cpuset out", Extension)
 	}
 	return nil
 }
 
-func (p *project) containerName(service string) string {
+func (p *Project) containerName(service string) string {
 	return cmp.Or(p.AllServices()[service].ContainerName, p.Name+"-"+service+"-1")
 }
 
@@ -90,24 +90,24 @@ func (p *project) containerName(service string) string {
 func (b *builder) labels() {
 	s := &b.service
 	route, account := labels.RouteExec, b.compose.User
-	if s.image.isHost() {
+	if s.Image.IsHost() {
 		route, account = labels.RouteSshd, image.Account
 	}
-	s.config.Labels = map[string]string{}
-	maps.Copy(s.config.Labels, b.compose.Labels)
-	maps.Copy(s.config.Labels, map[string]string{
-		labels.Host:    s.host,
+	s.Config.Labels = map[string]string{}
+	maps.Copy(s.Config.Labels, b.compose.Labels)
+	maps.Copy(s.Config.Labels, map[string]string{
+		labels.Host:    s.Host,
 		labels.Route:   cmp.Or(b.settings.route, route),
 		labels.Account: cmp.Or(b.settings.account, account),
 		labels.Project: b.Name,
-		labels.Service: s.name,
-		labels.CPUs:    strconv.FormatInt(s.reserved.NanoCPUs, 10),
+		labels.Service: s.Name,
+		labels.CPUs:    strconv.FormatInt(s.Reserved.NanoCPUs, 10),
 	})
-	if s.pinned {
-		s.config.Labels[labels.Pinned] = "exclusive"
+	if s.Pinned {
+		s.Config.Labels[labels.Pinned] = "exclusive"
 	}
-	if budget := s.gpus.Budget(); budget > 0 {
-		s.config.Labels[labels.GPUMemory] = strconv.FormatInt(budget, 10)
+	if budget := s.GPUs.Budget(); budget > 0 {
+		s.Config.Labels[labels.GPUMemory] = strconv.FormatInt(budget, 10)
 	}
 }
 
@@ -115,7 +115,7 @@ func (b *builder) labels() {
 // better not hear.
 func (b *builder) habits() {
 	c := b.compose
-	if passwords := passwordsIn(c.Environment); len(passwords) > 0 {
+	if passwords := PasswordsIn(c.Environment); len(passwords) > 0 {
 		b.warn("docker inspect shows %s to everyone who may use Docker; logins through the gateway need none", strings.Join(passwords, " and "))
 	}
 	if c.Privileged {
@@ -134,14 +134,16 @@ func (b *builder) habits() {
 			b.warn("depends_on %s: started after it, but not %s", name, condition)
 		}
 	}
-	if b.service.image.isHost() {
+	if b.service.Image.IsHost() {
 		b.hostImageHabits()
 	} else if b.settings.dockerCLI {
-		b.warn("%s.docker_cli is for the host image; this one is made elsewhere", extension)
+		b.warn("%s.docker_cli is for the host image; this one is made elsewhere", Extension)
 	}
 }
 
-func passwordsIn(environment types.MappingWithEquals) []string {
+// PasswordsIn returns the variables that images with an sshd of their own take
+// passwords from.
+func PasswordsIn(environment types.MappingWithEquals) []string {
 	return slices.DeleteFunc([]string{"ROOT_PASSWORD", "DEVELOPER_PASSWORD"}, func(name string) bool {
 		return environment[name] == nil
 	})

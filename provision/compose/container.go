@@ -1,4 +1,4 @@
-package main
+package compose
 
 import (
 	"cmp"
@@ -16,7 +16,7 @@ import (
 // config is the part of a container that could run on any machine.
 func (b *builder) config() {
 	c := b.compose
-	b.service.config = container.Config{
+	b.service.Config = container.Config{
 		Hostname:     b.hostname(),
 		Domainname:   c.DomainName,
 		User:         c.User,
@@ -26,7 +26,7 @@ func (b *builder) config() {
 		Env:          b.environment(),
 		Cmd:          []string(c.Command),
 		Healthcheck:  healthcheck(c.HealthCheck),
-		Image:        b.service.image.ref,
+		Image:        b.service.Image.Ref,
 		WorkingDir:   c.WorkingDir,
 		Entrypoint:   entrypoint(c.Entrypoint),
 		StopSignal:   c.StopSignal,
@@ -40,23 +40,23 @@ func (b *builder) hostname() string {
 	if mode.IsHost() || mode.IsContainer() || strings.HasPrefix(string(mode), types.ServicePrefix) {
 		return b.compose.Hostname // the engine refuses another one
 	}
-	return cmp.Or(b.compose.Hostname, b.service.host)
+	return cmp.Or(b.compose.Hostname, b.service.Host)
 }
 
 func (b *builder) environment() []string {
 	var env []string
 	for _, name := range slices.Sorted(maps.Keys(b.compose.Environment)) {
-		if value := b.compose.Environment[name]; value != nil && name != envVisible {
+		if value := b.compose.Environment[name]; value != nil && name != EnvVisible {
 			env = append(env, name+"="+*value)
 		}
 	}
 	// CUDA images ask for every GPU, and where nvidia is the engine's default
 	// runtime they get them, reserved or not.
-	if b.service.gpus.None() {
-		env = append(env, envVisible+"=void")
+	if b.service.GPUs.None() {
+		env = append(env, EnvVisible+"=void")
 	}
-	if b.service.image.isHost() {
-		env = append(env, image.EnvUserCA+"="+b.site.userCA)
+	if b.service.Image.IsHost() {
+		env = append(env, image.EnvUserCA+"="+b.site.UserCA)
 	}
 	return env
 }

@@ -1,4 +1,4 @@
-package main
+package compose
 
 import (
 	"errors"
@@ -11,18 +11,19 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// sources are the compose files as text, which still know their lines: in the
+// Sources are the compose files as text, which still know their lines: in the
 // loaded project every file, override and variable has become one.
-type sources []source
+type Sources []Source
 
-type source struct {
-	path string
-	root *yaml.Node
+// Source is one compose file.
+type Source struct {
+	Path string
+	Root *yaml.Node
 }
 
 // readSources reads the files and refuses what is not YAML, with file and line.
-func readSources(paths []string) (sources, error) {
-	var all sources
+func readSources(paths []string) (Sources, error) {
+	var all Sources
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -32,20 +33,20 @@ func readSources(paths []string) (sources, error) {
 		if err := yaml.Unmarshal(text, &root); err != nil {
 			return nil, syntaxError(path, string(text), err)
 		}
-		all = append(all, source{shortPath(path), &root})
+		all = append(all, Source{ShortPath(path), &root})
 	}
 	return all, nil
 }
 
 func syntaxError(path, text string, err error) error {
 	if line := tabIndent(text); line > 0 {
-		return fmt.Errorf("%s:%d: a tab in the indentation; YAML wants spaces", shortPath(path), line)
+		return fmt.Errorf("%s:%d: a tab in the indentation; YAML wants spaces", ShortPath(path), line)
 	}
 	var load *yaml.LoadError
 	if errors.As(err, &load) {
-		return fmt.Errorf("%s:%d: %s", shortPath(path), load.Mark.Line, load.Message)
+		return fmt.Errorf("%s:%d: %s", ShortPath(path), load.Mark.Line, load.Message)
 	}
-	return fmt.Errorf("%s: %s", shortPath(path), err)
+	return fmt.Errorf("%s: %s", ShortPath(path), err)
 }
 
 // tabIndent is the first line whose indentation has a tab; 0 where none has.
@@ -59,13 +60,13 @@ func tabIndent(text string) int {
 	return 0
 }
 
-// where is "file:line: " of the last file that has this key, and of the
+// Where is "file:line: " of the last file that has this key, and of the
 // innermost part of the path that it has; "" where none has any of it.
-func (s sources) where(path ...string) string {
+func (s Sources) Where(path ...string) string {
 	place, deepest := "", 0
 	for _, src := range s {
-		if line, depth := find(src.root, path); depth > 0 && depth >= deepest {
-			place, deepest = fmt.Sprintf("%s:%d: ", src.path, line), depth
+		if line, depth := find(src.Root, path); depth > 0 && depth >= deepest {
+			place, deepest = fmt.Sprintf("%s:%d: ", src.Path, line), depth
 		}
 	}
 	return place
@@ -99,10 +100,10 @@ func entry(node *yaml.Node, name string) (key, value *yaml.Node) {
 
 // explain makes one line for people of what compose-go says: with file and
 // line where the message names the place in its own way.
-func (s sources) explain(err error) error {
+func (s Sources) explain(err error) error {
 	text := err.Error()
 	if m := regexp.MustCompile(`^failed to parse (\S+): .*line (\d+): (.*)`).FindStringSubmatch(text); m != nil {
-		return fmt.Errorf("%s:%s: %s", shortPath(m[1]), m[2], m[3])
+		return fmt.Errorf("%s:%s: %s", ShortPath(m[1]), m[2], m[3])
 	}
 	text = strings.TrimSuffix(text, ": invalid compose project")
 	text = strings.TrimPrefix(text, "decoding failed due to the following error(s):")
@@ -111,9 +112,9 @@ func (s sources) explain(err error) error {
 	text = regexp.MustCompile(`'(\w+)\[([\w.-]+)\]([\w.-]*)'`).ReplaceAllString(text, "$1.$2$3:")
 	text = strings.Join(strings.Fields(text), " ")
 	text = regexp.MustCompile(`^additional properties '([^']+)'.* not allowed$`).ReplaceAllString(text, "$1: compose knows no such key")
-	place := s.where(placeNamed(text)...)
+	place := s.Where(placeNamed(text)...)
 	if place == "" && len(s) == 1 {
-		place = s[0].path + ": "
+		place = s[0].Path + ": "
 	}
 	return errors.New(place + text)
 }
@@ -132,8 +133,8 @@ func placeNamed(text string) []string {
 	return nil
 }
 
-// shortPath is how a person would write the path from here.
-func shortPath(path string) string {
+// ShortPath is how a person would write the path from here.
+func ShortPath(path string) string {
 	here, err := os.Getwd()
 	if err != nil {
 		return path
@@ -145,9 +146,9 @@ func shortPath(path string) string {
 	return short
 }
 
-// child is the key and value at a path of a document or mapping; nil where
+// Child is the key and value at a path of a document or mapping; nil where
 // there is none.
-func child(node *yaml.Node, path ...string) (key, value *yaml.Node) {
+func Child(node *yaml.Node, path ...string) (key, value *yaml.Node) {
 	value = node
 	if value.Kind == yaml.DocumentNode {
 		value = value.Content[0]

@@ -1,4 +1,4 @@
-package main
+package compose
 
 import (
 	"maps"
@@ -36,7 +36,7 @@ const (
 
 // unsupported are the keys of the project that provision does not carry out,
 // as warnings.
-func (p *project) unsupported() ([]string, error) {
+func (p *Project) unsupported() ([]string, error) {
 	text, err := p.MarshalYAML()
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (p *project) unsupported() ([]string, error) {
 	}
 	var warnings []string
 	for _, path := range unknownKeys(all, nil, known) {
-		warnings = append(warnings, p.sources.where(path...)+strings.Join(path, ".")+" is not carried out")
+		warnings = append(warnings, p.Sources.Where(path...)+strings.Join(path, ".")+" is not carried out")
 	}
 	return warnings, nil
 }

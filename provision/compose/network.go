@@ -1,4 +1,4 @@
-package main
+package compose
 
 import (
 	"cmp"
@@ -11,8 +11,8 @@ import (
 	"github.com/moby/moby/api/types/network"
 )
 
-// sshPort is where sshd listens in a container; the gateway is the way to it.
-const sshPort = 22
+// SSHPort is where sshd listens in a container; the gateway is the way to it.
+const SSHPort = 22
 
 // networks are joined in the order of compose's priority, then by name.
 func (b *builder) networks() {
@@ -21,7 +21,7 @@ func (b *builder) networks() {
 		return cmp.Or(cmp.Compare(priority(joined[two]), priority(joined[one])), cmp.Compare(one, two))
 	})
 	for _, name := range names {
-		b.service.networks = append(b.service.networks, attachment{b.Networks[name].Name, b.endpoint(joined[name])})
+		b.service.Networks = append(b.service.Networks, Attachment{b.Networks[name].Name, b.endpoint(joined[name])})
 	}
 }
 
@@ -37,7 +37,7 @@ func (b *builder) endpoint(n *types.ServiceNetworkConfig) *network.EndpointSetti
 		n = &types.ServiceNetworkConfig{}
 	}
 	endpoint := &network.EndpointSettings{
-		Aliases:    append([]string{b.service.name}, n.Aliases...),
+		Aliases:    append([]string{b.service.Name}, n.Aliases...),
 		DriverOpts: n.DriverOpts,
 		MacAddress: b.mac(cmp.Or(n.MacAddress, b.compose.MacAddress)),
 	}
@@ -52,8 +52,8 @@ func (b *builder) endpoint(n *types.ServiceNetworkConfig) *network.EndpointSetti
 }
 
 func (b *builder) networkMode() container.NetworkMode {
-	if len(b.service.networks) > 0 {
-		return container.NetworkMode(b.service.networks[0].Network)
+	if len(b.service.Networks) > 0 {
+		return container.NetworkMode(b.service.Networks[0].Network)
 	}
 	return container.NetworkMode(b.ofService(b.compose.NetworkMode))
 }
@@ -65,7 +65,7 @@ func (b *builder) publishedPorts() network.PortMap {
 		switch {
 		case !ok:
 			b.warn("port %d/%s left out: no such protocol", p.Target, p.Protocol)
-		case p.Target == sshPort && port.Proto() == network.TCP:
+		case p.Target == SSHPort && port.Proto() == network.TCP:
 			b.warn("port %s left out: the gateway is the way in", written(p))
 		default:
 			published[port] = append(published[port], network.PortBinding{HostIP: b.ip(p.HostIP), HostPort: p.Published})
@@ -95,7 +95,7 @@ func (b *builder) exposedPorts() network.PortSet {
 		}
 	}
 	for _, p := range b.compose.Ports {
-		if port, ok := network.PortFrom(uint16(p.Target), network.IPProtocol(p.Protocol)); ok && p.Target != sshPort {
+		if port, ok := network.PortFrom(uint16(p.Target), network.IPProtocol(p.Protocol)); ok && p.Target != SSHPort {
 			exposed[port] = struct{}{}
 		}
 	}

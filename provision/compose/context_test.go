@@ -1,4 +1,4 @@
-package main
+package compose
 
 import (
 	"archive/tar"
@@ -58,7 +58,7 @@ func TestContextIsTheSameUntilAFileChanges(t *testing.T) {
 }
 
 func TestMissingDockerfileIsNamed(t *testing.T) {
-	_, err := dockerfileOf(&types.BuildConfig{Context: t.TempDir(), Dockerfile: "Nowhere"})
+	_, err := DockerfileOf(&types.BuildConfig{Context: t.TempDir(), Dockerfile: "Nowhere"})
 	if err == nil || !strings.Contains(err.Error(), "Nowhere to build from") {
 		t.Errorf("got %v", err)
 	}
@@ -81,7 +81,7 @@ func lay(t *testing.T, files map[string]string) string {
 
 func contextOf(t *testing.T, build *types.BuildConfig) []byte {
 	t.Helper()
-	df, err := dockerfileOf(build)
+	df, err := DockerfileOf(build)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package compose
 
 import (
 	"maps"
@@ -52,7 +52,7 @@ func nanoCPUs(cpus float32) int64 {
 }
 
 func (b *builder) resources() container.Resources {
-	c, reserved, limits := b.compose, b.service.reserved, b.service.limits
+	c, reserved, limits := b.compose, b.service.Reserved, b.service.Limits
 	return container.Resources{
 		NanoCPUs:          limits.NanoCPUs,
 		Memory:            limits.Memory,
@@ -69,7 +69,7 @@ func (b *builder) resources() container.Resources {
 		CgroupParent:      c.CgroupParent,
 		DeviceCgroupRules: c.DeviceCgroupRules,
 		Devices:           deviceMappings(c.Devices),
-		DeviceRequests:    slices.DeleteFunc(deviceRequests(c), isGPU), // the ledger says which GPUs
+		DeviceRequests:    slices.DeleteFunc(deviceRequests(c), IsGPU), // the ledger says which GPUs
 	}
 }
 
@@ -165,7 +165,8 @@ func deviceRequest(d types.DeviceRequest) container.DeviceRequest {
 	}
 }
 
-func isGPU(r container.DeviceRequest) bool {
+// IsGPU reports whether the engine would give GPUs for the request.
+func IsGPU(r container.DeviceRequest) bool {
 	for _, all := range r.Capabilities {
 		if slices.Contains(all, "gpu") {
 			return true

@@ -1,4 +1,4 @@
-package main
+package compose
 
 import (
 	"fmt"
@@ -13,16 +13,16 @@ import (
 	"berth/ledger"
 )
 
-// extension is the key of a compose service that is ours; docker compose
+// Extension is the key of a compose service that is ours; docker compose
 // passes over it.
-const extension = "x-berth"
+const Extension = "x-berth"
 
-// settings is what x-berth says about a service. Empty means the default.
-type settings struct {
-	host         string
+// Settings is what x-berth says about a service. Empty means the default.
+type Settings struct {
+	Host         string
 	route        string
 	account      string
-	base         string
+	Base         string
 	dockerCLI    bool
 	dockerSocket bool
 	gpu          ledger.GPUAsk
@@ -34,26 +34,26 @@ const knownSettings = "account, base, cpus, docker_cli, docker_socket, gpu, host
 // hostName is what a gateway login can name.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
 
-// settingsOf reads x-berth of a service. Its errors name the service, and the
+// SettingsOf reads x-berth of a service. Its errors name the service, and the
 // file and line where there is one.
-func settingsOf(service types.ServiceConfig, src sources) (settings, error) {
+func SettingsOf(service types.ServiceConfig, src Sources) (Settings, error) {
 	wrong := func(key, format string, args ...any) error {
-		place := src.where("services", service.Name, extension, key)
+		place := src.Where("services", service.Name, Extension, key)
 		return fmt.Errorf("%s%s: %s", place, service.Name, fmt.Sprintf(format, args...))
 	}
-	var s settings
-	value, given := service.Extensions[extension]
+	var s Settings
+	value, given := service.Extensions[Extension]
 	keys, isMap := value.(map[string]any)
 	if given && value != nil && !isMap {
-		return s, wrong("", "%s holds keys (%s), not a single value", extension, knownSettings)
+		return s, wrong("", "%s holds keys (%s), not a single value", Extension, knownSettings)
 	}
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if want := s.set(key, keys[key]); want != "" {
-			return s, wrong(key, "%s.%s %s", extension, key, want)
+			return s, wrong(key, "%s.%s %s", Extension, key, want)
 		}
 	}
-	if s.host == "" && !hostName.MatchString(service.Name) {
-		return s, wrong("", "a login cannot name this host; give it a name with %s.host", extension)
+	if s.Host == "" && !hostName.MatchString(service.Name) {
+		return s, wrong("", "a login cannot name this host; give it a name with %s.host", Extension)
 	}
 	return s, nil
 }
@@ -66,7 +66,7 @@ func wrongBool(isBool bool) string {
 }
 
 // set takes one key; it returns what is wrong with it, or nothing.
-func (s *settings) set(key string, value any) (wrong string) {
+func (s *Settings) set(key string, value any) (wrong string) {
 	text, isText := value.(string)
 	on, isBool := value.(bool)
 	switch key {
@@ -85,13 +85,13 @@ func (s *settings) set(key string, value any) (wrong string) {
 	case "gpu":
 		return setGPU(&s.gpu, value)
 	case "host":
-		s.host = text
+		s.Host = text
 	case "route":
 		s.route = text
 	case "account":
 		s.account = text
 	case "base":
-		s.base = text
+		s.Base = text
 	default:
 		return "is not a key that provision knows; it knows " + knownSettings
 	}

@@ -1,4 +1,4 @@
-package main
+package compose
 
 import (
 	"fmt"
@@ -11,31 +11,31 @@ import (
 	"berth/ledger"
 )
 
-// wantedGPUs is what a service asks for; which devices it gets is the ledger's to
+// GPUs is what a service asks for; which devices it gets is the ledger's to
 // say.
-type wantedGPUs struct {
+type GPUs struct {
 	ledger.GPUAsk
-	capabilities []string // of the driver, which the container sees
-	options      map[string]string
+	Capabilities []string // of the driver, which the container sees
+	Options      map[string]string
 }
 
 // wantGPUs is what compose and x-berth ask for together: the one says how many,
 // the other which.
-func wantGPUs(c types.ServiceConfig, asked ledger.GPUAsk) (wantedGPUs, error) {
-	w := wantedGPUs{GPUAsk: asked}
+func wantGPUs(c types.ServiceConfig, asked ledger.GPUAsk) (GPUs, error) {
+	w := GPUs{GPUAsk: asked}
 	for _, r := range deviceRequests(c) {
-		if !isGPU(r) {
+		if !IsGPU(r) {
 			continue
 		}
-		w.options = r.Options
-		w.capabilities = slices.Concat(r.Capabilities...)
+		w.Options = r.Options
+		w.Capabilities = slices.Concat(r.Capabilities...)
 		w.IDs = append(w.IDs, r.DeviceIDs...)
 		if w.Count = w.Count + int64(r.Count); r.Count == ledger.Every {
 			w.Count = ledger.Every
 		}
 	}
-	if value := c.Environment[envVisible]; w.None() && value != nil {
-		w.IDs = visibleDevices([]string{envVisible + "=" + *value})
+	if value := c.Environment[EnvVisible]; w.None() && value != nil {
+		w.IDs = VisibleDevices([]string{EnvVisible + "=" + *value})
 	}
 	if slices.Contains(w.IDs, "all") {
 		w.Count, w.IDs = ledger.Every, nil
@@ -94,11 +94,11 @@ func setGPUKey(a *ledger.GPUAsk, key string, value any) (wrong string) {
 	return ""
 }
 
-// visibleDevices is what NVIDIA_VISIBLE_DEVICES names.
-func visibleDevices(env []string) []string {
+// VisibleDevices is what NVIDIA_VISIBLE_DEVICES names.
+func VisibleDevices(env []string) []string {
 	value := ""
 	for _, entry := range env {
-		if text, ok := strings.CutPrefix(entry, envVisible+"="); ok {
+		if text, ok := strings.CutPrefix(entry, EnvVisible+"="); ok {
 			value = text
 		}
 	}
@@ -109,5 +109,5 @@ func visibleDevices(env []string) []string {
 	return strings.Split(value, ",")
 }
 
-// envVisible is how the NVIDIA runtime is told which GPUs a container sees.
-const envVisible = "NVIDIA_VISIBLE_DEVICES"
+// EnvVisible is how the NVIDIA runtime is told which GPUs a container sees.
+const EnvVisible = "NVIDIA_VISIBLE_DEVICES"

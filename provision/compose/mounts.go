@@ -1,4 +1,4 @@
-package main
+package compose
 
 import (
 	"fmt"
@@ -18,32 +18,32 @@ import (
 // gateway's helper.
 func (b *builder) mounts() {
 	for _, v := range b.compose.Volumes {
-		if v.Type == types.VolumeTypeBind && leadsToDockerSocket(v.Source) {
+		if v.Type == types.VolumeTypeBind && LeadsToDockerSocket(v.Source) {
 			if !b.settings.dockerSocket {
-				b.warn("%s left out: with the Docker socket one is root on this machine; %s.docker_socket: true keeps it", v.Source, extension)
+				b.warn("%s left out: with the Docker socket one is root on this machine; %s.docker_socket: true keeps it", v.Source, Extension)
 				continue
 			}
 			b.warn("%s: who enters this host has the Docker socket, and is root on this machine", v.Source)
 		}
 		b.mount(v)
 	}
-	if b.service.image.isHost() && !b.isMounted(image.HostKeys) {
+	if b.service.Image.IsHost() && !b.isMounted(image.HostKeys) {
 		volume := b.hostKeysVolume()
-		b.addMount(mount.Mount{Type: mount.TypeVolume, Source: volume.name, Target: image.HostKeys})
-		b.service.volumes = append(b.service.volumes, volume)
+		b.addMount(mount.Mount{Type: mount.TypeVolume, Source: volume.Name, Target: image.HostKeys})
+		b.service.Volumes = append(b.service.Volumes, volume)
 	}
-	if b.site.helperDir != "" {
-		b.addMount(mount.Mount{Type: mount.TypeBind, Source: b.site.helperDir, Target: labels.HelperMount, ReadOnly: true})
+	if b.site.HelperDir != "" {
+		b.addMount(mount.Mount{Type: mount.TypeBind, Source: b.site.HelperDir, Target: labels.HelperMount, ReadOnly: true})
 	}
 }
 
 // hostKeysVolume outlives the container, so that a host made anew is the same
 // to those who know its keys.
-func (b *builder) hostKeysVolume() wantedVolume {
-	return wantedVolume{
-		name:   b.Name + "_" + b.service.name + "_host_keys",
-		driver: "local",
-		labels: map[string]string{labels.Project: b.Name},
+func (b *builder) hostKeysVolume() Volume {
+	return Volume{
+		Name:   b.Name + "_" + b.service.Name + "_host_keys",
+		Driver: "local",
+		Labels: map[string]string{labels.Project: b.Name},
 	}
 }
 
@@ -51,7 +51,9 @@ func (b *builder) isMounted(target string) bool {
 	return slices.ContainsFunc(b.compose.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == target })
 }
 
-func leadsToDockerSocket(source string) bool {
+// LeadsToDockerSocket reports whether a path of the box is the engine's socket, or
+// a directory that has it.
+func LeadsToDockerSocket(source string) bool {
 	switch source = filepath.Clean(source); source {
 	case "/", "/var", "/var/run", "/run":
 		return true
@@ -111,9 +113,9 @@ func (b *builder) bind(v types.ServiceVolumeConfig) {
 		options = append(options, v.Bind.SELinux)
 	}
 	text := fmt.Sprintf("%s:%s:%s", v.Source, v.Target, strings.Join(options, ","))
-	b.service.hostConfig.Binds = append(b.service.hostConfig.Binds, strings.TrimSuffix(text, ":"))
+	b.service.HostConfig.Binds = append(b.service.HostConfig.Binds, strings.TrimSuffix(text, ":"))
 }
 
 func (b *builder) addMount(m mount.Mount) {
-	b.service.hostConfig.Mounts = append(b.service.hostConfig.Mounts, m)
+	b.service.HostConfig.Mounts = append(b.service.HostConfig.Mounts, m)
 }

@@ -1,0 +1,203 @@
+package compose
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+
+	"berth/labels"
+	"berth/ledger"
+)
+
+// Wanted is what ought to be, in the engine's terms. It follows from the
+// compose files and the site, never from what is there already.
+type Wanted struct {
+	Project  string
+	Networks []Network
+	Volumes  []Volume
+	Services []Service // in the order they start
+	Disabled []string  // services that no active profile asks for
+	Warnings []string
+}
+
+// Network is a network that the project uses.
+type Network struct {
+	Name       string
+	External   bool // somebody else makes it
+	Driver     string
+	IPv6       *bool // nil: as the engine has it
+	IPAM       *network.IPAM
+	Internal   bool
+	Attachable bool
+	Options    map[string]string
+	Labels     map[string]string
+}
+
+// Volume is a named volume that the project uses.
+type Volume struct {
+	Name     string
+	External bool // somebody else makes it
+	Driver   string
+	Options  map[string]string
+	Labels   map[string]string
+}
+
+// Service is a service, and so one container, and so one host.
+type Service struct {
+	Name      string
+	Host      string
+	Container string
+	Image     Image
+
+	Config     container.Config
+	HostConfig container.HostConfig
+	Networks   []Attachment // joined in this order, the first one when the container is created
+	Limits     ledger.Amounts
+	Reserved   ledger.Amounts
+	GPUs       GPUs
+	Pinned     bool     // its cpus are pinned to it
+	OwnShm     bool     // the files say how large /dev/shm is; else it follows the memory limit
+	Volumes    []Volume // of its own, which the files do not know
+}
+
+// Attachment is a service's place on a network.
+type Attachment struct {
+	Network  string
+	Settings *network.EndpointSettings
+}
+
+// ContainerNames are those of the services, in the order they start.
+func (w Wanted) ContainerNames() []string {
+	var names []string
+	for _, s := range w.Services {
+		names = append(names, s.Container)
+	}
+	return names
+}
+
+// ImageRefs are the images that the services run, and the bases of host images.
+func (w Wanted) ImageRefs() []string {
+	var refs []string
+	for _, s := range w.Services {
+		refs = append(refs, s.Image.Ref)
+		if s.Image.IsHost() {
+			refs = append(refs, s.Image.Base)
+		}
+	}
+	slices.Sort(refs)
+	return slices.Compact(refs)
+}
+
+// Site is what the box adds to the compose files.
+type Site struct {
+	Base      string // of host images, where a service names none
+	UserCA    string // public half of the gateway's
+	HelperDir string // mounted into every container; "" where the engine is elsewhere
+}
+
+// Want returns what the project needs at a site. Its error says what is wrong with
+// the files, by file and line where there is one.
+func (p *Project) Want(at Site) (Wanted, error) {
+	unsupported, err := p.unsupported()
+	if err != nil {
+		return Wanted{}, err
+	}
+	d := Wanted{
+		Project:  p.Name,
+		Disabled: p.DisabledServiceNames(),
+		Warnings: append(p.warnings, unsupported...),
+	}
+	if d.Networks, err = p.wantNetworks(); err != nil {
+		return Wanted{}, err
+	}
+	d.Volumes = p.wantVolumes()
+	serviceOf := map[string]string{} // by host
+	for _, name := range p.startOrder() {
+		service, warnings, err := p.wantService(p.Services[name], at)
+		if err != nil {
+			return Wanted{}, err
+		}
+		if other, taken := serviceOf[service.Host]; taken {
+			return Wanted{}, fmt.Errorf("%sservices %s and %s are both host %s; a name is one host's",
+				p.Sources.Where("services", name), other, name, service.Host)
+		}
+		serviceOf[service.Host] = name
+		d.Services = append(d.Services, service)
+		d.Volumes = append(d.Volumes, service.Volumes...)
+		for _, warning := range warnings {
+			d.Warnings = append(d.Warnings, name+": "+warning)
+		}
+	}
+	return d, nil
+}
+
+// startOrder is every service after those it depends on; compose-go has made
+// sure that there is no cycle.
+func (p *Project) startOrder() []string {
+	var order []string
+	var visit func(name string)
+	visit = func(name string) {
+		service, active := p.Services[name]
+		if !active || slices.Contains(order, name) {
+			return
+		}
+		for _, dependency := range slices.Sorted(maps.Keys(service.DependsOn)) {
+			visit(dependency)
+		}
+		order = append(order, name)
+	}
+	for _, name := range p.ServiceNames() {
+		visit(name)
+	}
+	return order
+}
+
+func (p *Project) wantNetworks() ([]Network, error) {
+	var all []Network
+	for _, key := range p.NetworkNames() {
+		n := p.Networks[key]
+		ipam, err := wantIPAM(n.Ipam)
+		if err != nil {
+			return nil, fmt.Errorf("%snetwork %s: %w", p.Sources.Where("networks", key, "ipam"), key, err)
+		}
+		all = append(all, Network{
+			Name:       n.Name,
+			External:   bool(n.External),
+			Driver:     cmp.Or(n.Driver, "bridge"),
+			IPv6:       n.EnableIPv6,
+			IPAM:       ipam,
+			Internal:   n.Internal,
+			Attachable: n.Attachable,
+			Options:    n.DriverOpts,
+			Labels:     withLabel(n.Labels, labels.Project, p.Name),
+		})
+	}
+	return all, nil
+}
+
+func (p *Project) wantVolumes() []Volume {
+	var all []Volume
+	for _, key := range p.VolumeNames() {
+		v := p.Volumes[key]
+		all = append(all, Volume{
+			Name:     v.Name,
+			External: bool(v.External),
+			Driver:   cmp.Or(v.Driver, "local"),
+			Options:  v.DriverOpts,
+			Labels:   withLabel(v.Labels, labels.Project, p.Name),
+		})
+	}
+	return all
+}
+
+func withLabel(labels types.Labels, key, value string) map[string]string {
+	all := map[string]string{}
+	maps.Copy(all, labels)
+	all[key] = value
+	return all
+}
