@@ -16,6 +16,7 @@ import (
 	"berth/labels"
 	"berth/ledger"
 	"berth/provision/compose"
+	"berth/provision/plan"
 )
 
 // engine carries steps out.
@@ -28,10 +29,10 @@ type engine struct {
 
 // apply carries a plan out, up to the first step that does not work. What was
 // done stays, and the next run goes on from there.
-func (e *engine) apply(ctx context.Context, p plan) error {
-	for _, s := range p.steps {
+func (e *engine) apply(ctx context.Context, p plan.Plan) error {
+	for _, s := range p.Steps {
 		if err := e.carryOut(ctx, s); err != nil {
-			return fmt.Errorf("%s: %w", s.task(), err)
+			return fmt.Errorf("%s: %w", s.Task(), err)
 		}
 	}
 	return nil
@@ -39,8 +40,8 @@ func (e *engine) apply(ctx context.Context, p plan) error {
 
 // carryOut carries one step out, and shows that it does. Its error is the engine's
 // text alone.
-func (e *engine) carryOut(ctx context.Context, s step) error {
-	e.progress.begin(s.task())
+func (e *engine) carryOut(ctx context.Context, s plan.Step) error {
+	e.progress.begin(s.Task())
 	err := e.do(ctx, s)
 	e.progress.end(err == nil)
 	if err != nil {
@@ -49,56 +50,56 @@ func (e *engine) carryOut(ctx context.Context, s step) error {
 	return nil
 }
 
-func (e *engine) do(ctx context.Context, s step) error {
-	switch s.op {
-	case opPull:
-		return e.pullImage(ctx, s.name)
-	case opBuild:
-		return e.buildImage(ctx, s.image)
-	case opCreate:
+func (e *engine) do(ctx context.Context, s plan.Step) error {
+	switch s.Op {
+	case plan.OpPull:
+		return e.pullImage(ctx, s.Name)
+	case plan.OpBuild:
+		return e.buildImage(ctx, s.Image)
+	case plan.OpCreate:
 		return e.create(ctx, s)
-	case opConnect:
-		return e.connect(ctx, s.name, s.joins)
-	case opUpdate:
-		return e.update(ctx, s.id, s.limits)
-	case opStart:
-		return e.start(ctx, s.name)
-	case opRestart:
-		_, err := e.api.ContainerRestart(ctx, s.id, client.ContainerRestartOptions{})
+	case plan.OpConnect:
+		return e.connect(ctx, s.Name, s.Joins)
+	case plan.OpUpdate:
+		return e.update(ctx, s.ID, s.Limits)
+	case plan.OpStart:
+		return e.start(ctx, s.Name)
+	case plan.OpRestart:
+		_, err := e.api.ContainerRestart(ctx, s.ID, client.ContainerRestartOptions{})
 		return err
-	case opStop:
-		_, err := e.api.ContainerStop(ctx, s.id, client.ContainerStopOptions{})
+	case plan.OpStop:
+		_, err := e.api.ContainerStop(ctx, s.ID, client.ContainerStopOptions{})
 		return err
-	case opRemove:
+	case plan.OpRemove:
 		return e.remove(ctx, s)
 	}
-	return fmt.Errorf("there is no operation %s", s.op)
+	return fmt.Errorf("there is no operation %s", s.Op)
 }
 
-func (e *engine) create(ctx context.Context, s step) error {
-	switch s.kind {
-	case kindNetwork:
-		return e.createNetwork(ctx, s.network)
-	case kindVolume:
-		return e.createVolume(ctx, s.volume)
-	case kindContainer:
-		return e.createContainer(ctx, s.service)
+func (e *engine) create(ctx context.Context, s plan.Step) error {
+	switch s.Kind {
+	case plan.KindNetwork:
+		return e.createNetwork(ctx, s.Network)
+	case plan.KindVolume:
+		return e.createVolume(ctx, s.Volume)
+	case plan.KindContainer:
+		return e.createContainer(ctx, s.Service)
 	}
-	return fmt.Errorf("nothing creates an %s", s.kind)
+	return fmt.Errorf("nothing creates an %s", s.Kind)
 }
 
-func (e *engine) remove(ctx context.Context, s step) error {
-	switch s.kind {
-	case kindNetwork:
-		_, err := e.api.NetworkRemove(ctx, s.name, client.NetworkRemoveOptions{})
+func (e *engine) remove(ctx context.Context, s plan.Step) error {
+	switch s.Kind {
+	case plan.KindNetwork:
+		_, err := e.api.NetworkRemove(ctx, s.Name, client.NetworkRemoveOptions{})
 		return err
-	case kindVolume:
-		_, err := e.api.VolumeRemove(ctx, s.name, client.VolumeRemoveOptions{})
+	case plan.KindVolume:
+		_, err := e.api.VolumeRemove(ctx, s.Name, client.VolumeRemoveOptions{})
 		return err
-	case kindContainer:
-		return e.removeContainer(ctx, s.id)
+	case plan.KindContainer:
+		return e.removeContainer(ctx, s.ID)
 	}
-	return fmt.Errorf("nothing removes an %s", s.kind)
+	return fmt.Errorf("nothing removes an %s", s.Kind)
 }
 
 // engineText is what the engine says, without the client's way of saying so.
@@ -160,10 +161,10 @@ func (e *engine) ensureClaim(ctx context.Context, id string) error {
 	var others []ledger.Claim
 	for _, c := range all {
 		switch {
-		case c.id == id:
-			mine = c.claim
-		case c.counts() && !slices.Contains(e.ignored, c.name):
-			others = append(others, c.claim)
+		case c.ID == id:
+			mine = c.Claim
+		case c.Counts() && !slices.Contains(e.ignored, c.Name):
+			others = append(others, c.Claim)
 		}
 	}
 	books := ledger.New(e.box, others...)
@@ -202,8 +203,8 @@ func (e *engine) removeContainer(ctx context.Context, id string) error {
 }
 
 // update changes a container's limits as it is.
-func (e *engine) update(ctx context.Context, id string, l limits) error {
-	_, err := e.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &l.resources, RestartPolicy: &l.restart})
+func (e *engine) update(ctx context.Context, id string, l plan.Limits) error {
+	_, err := e.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &l.Resources, RestartPolicy: &l.Restart})
 	return err
 }
 

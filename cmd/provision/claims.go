@@ -11,18 +11,19 @@ import (
 	"berth/labels"
 	"berth/ledger"
 	"berth/provision/compose"
+	"berth/provision/plan"
 )
 
 // claimOf reads a container's claim on the box. The containers are the books:
 // nothing else is written down anywhere. Of a container that provision did not
 // make it is what the engine and the NVIDIA runtime will give it.
-func claimOf(b box.Box, e existing, config *container.Config, host *container.HostConfig) ledger.Claim {
-	c := ledger.Claim{Holder: e.holder(), Amounts: ledger.Amounts{Memory: host.MemoryReservation}}
-	c.NanoCPUs, _ = strconv.ParseInt(e.labels[labels.CPUs], 10, 64)
-	if e.labels[labels.Pinned] != "" {
+func claimOf(b box.Box, e plan.Container, config *container.Config, host *container.HostConfig) ledger.Claim {
+	c := ledger.Claim{Holder: e.Holder(), Amounts: ledger.Amounts{Memory: host.MemoryReservation}}
+	c.NanoCPUs, _ = strconv.ParseInt(e.Labels[labels.CPUs], 10, 64)
+	if e.Labels[labels.Pinned] != "" {
 		c.Pinned = box.ParseCPUs(host.CpusetCpus)
 	}
-	budget, _ := strconv.ParseInt(e.labels[labels.GPUMemory], 10, 64)
+	budget, _ := strconv.ParseInt(e.Labels[labels.GPUMemory], 10, 64)
 	for _, d := range visible(b, config, host) {
 		c.GPUs = append(c.GPUs, box.Hold{UUID: d.UUID, Budget: budget})
 	}

@@ -18,6 +18,7 @@ import (
 	"berth/box"
 	"berth/docker"
 	"berth/provision/compose"
+	"berth/provision/plan"
 )
 
 func doctorCommand(o *options) *cobra.Command {
@@ -67,7 +68,7 @@ type checkup struct {
 	unsynchronised bool  // the clock, with no other
 	box            box.Box
 	staleCDI       string // file that was made for another driver
-	containers     []existing
+	containers     []plan.Container
 	openFiles      map[string]int  // soft limit by container
 	nvmlFails      map[string]bool // by container
 }
@@ -143,15 +144,15 @@ func staleCDI(driver string, dirs ...string) string {
 func (c *checkup) examineContainers(ctx context.Context, api *client.Client) {
 	c.openFiles, c.nvmlFails = map[string]int{}, map[string]bool{}
 	for _, e := range c.containers {
-		if !e.running {
+		if !e.Running {
 			continue
 		}
-		inspected, err := api.ContainerInspect(ctx, e.id, client.ContainerInspectOptions{})
+		inspected, err := api.ContainerInspect(ctx, e.ID, client.ContainerInspectOptions{})
 		if err == nil && docker.IsLocal(api) {
-			c.openFiles[e.id] = procsOf(api).SoftOpenFiles(inspected.Container.State.Pid)
+			c.openFiles[e.ID] = procsOf(api).SoftOpenFiles(inspected.Container.State.Pid)
 		}
-		if len(e.claim.GPUs) > 0 && !e.host.Privileged {
-			c.nvmlFails[e.id] = strings.Contains(outputIn(ctx, api, e.id, "nvidia-smi", "-L"), "Failed to initialize NVML")
+		if len(e.Claim.GPUs) > 0 && !e.HostConfig.Privileged {
+			c.nvmlFails[e.ID] = strings.Contains(outputIn(ctx, api, e.ID, "nvidia-smi", "-L"), "Failed to initialize NVML")
 		}
 	}
 }

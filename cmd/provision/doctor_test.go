@@ -14,6 +14,7 @@ import (
 	"berth/labels"
 	"berth/ledger"
 	"berth/provision/compose"
+	"berth/provision/plan"
 )
 
 // healthy is a machine with nothing wrong, and a host on it.
@@ -25,40 +26,40 @@ func healthy() *checkup {
 			Inventory: box.Inventory{GPUs: []box.GPU{{UUID: "GPU-1", Model: "NVIDIA H200"}}},
 			Toolkit:   "1.20.1",
 		},
-		containers: []existing{{
-			id: "m", name: "lab-master-1", running: true, labels: map[string]string{labels.Project: "lab", labels.Host: "master"},
-			claim: ledger.Claim{GPUs: []box.Hold{{UUID: "GPU-1"}}}, host: container.HostConfig{ShmSize: 8 << 30},
+		containers: []plan.Container{{
+			ID: "m", Name: "lab-master-1", Running: true, Labels: map[string]string{labels.Project: "lab", labels.Host: "master"},
+			Claim: ledger.Claim{GPUs: []box.Hold{{UUID: "GPU-1"}}}, HostConfig: container.HostConfig{ShmSize: 8 << 30},
 		}},
 		openFiles: map[string]int{"m": 1 << 20}, nvmlFails: map[string]bool{},
 	}
 }
 
 func TestDoctorFindsEachPlantedFault(t *testing.T) {
-	for what, plant := range map[string]func(*checkup, *existing){
-		"no engine":                              func(c *checkup, _ *existing) { c.silent = "no engine" },
-		"the Docker engine is 19.03.9":           func(c *checkup, _ *existing) { c.engine = "19.03.9" },
-		"5B of 100B are free in /var/lib/docker": func(c *checkup, _ *existing) { c.diskFree = 5 },
-		"the clock is not synchronised":          func(c *checkup, _ *existing) { c.unsynchronised = true },
-		"the GPUs cannot be counted: it hangs":   func(c *checkup, _ *existing) { c.box.NoGPUs = "it hangs" },
-		"GPU GPU-1 does not work: its driver asks for a drain and reset": func(c *checkup, _ *existing) {
+	for what, plant := range map[string]func(*checkup, *plan.Container){
+		"no engine":                              func(c *checkup, _ *plan.Container) { c.silent = "no engine" },
+		"the Docker engine is 19.03.9":           func(c *checkup, _ *plan.Container) { c.engine = "19.03.9" },
+		"5B of 100B are free in /var/lib/docker": func(c *checkup, _ *plan.Container) { c.diskFree = 5 },
+		"the clock is not synchronised":          func(c *checkup, _ *plan.Container) { c.unsynchronised = true },
+		"the GPUs cannot be counted: it hangs":   func(c *checkup, _ *plan.Container) { c.box.NoGPUs = "it hangs" },
+		"GPU GPU-1 does not work: its driver asks for a drain and reset": func(c *checkup, _ *plan.Container) {
 			c.box.GPUs[0].Recovery = "Drain and Reset"
 		},
-		"there is no NVIDIA container toolkit (nvidia-ctk)":  func(c *checkup, _ *existing) { c.box.Toolkit = "" },
-		"the NVIDIA container toolkit is 1.17.4":             func(c *checkup, _ *existing) { c.box.Toolkit = "1.17.4" },
-		"the CDI specification knows no GPU-1 (NVIDIA H200)": func(c *checkup, _ *existing) { c.box.CDI = []string{"nvidia.com/gpu=GPU-0"} },
-		"/etc/cdi/nvidia.yaml is of another driver than the 550.127.08 that runs": func(c *checkup, _ *existing) {
+		"there is no NVIDIA container toolkit (nvidia-ctk)":  func(c *checkup, _ *plan.Container) { c.box.Toolkit = "" },
+		"the NVIDIA container toolkit is 1.17.4":             func(c *checkup, _ *plan.Container) { c.box.Toolkit = "1.17.4" },
+		"the CDI specification knows no GPU-1 (NVIDIA H200)": func(c *checkup, _ *plan.Container) { c.box.CDI = []string{"nvidia.com/gpu=GPU-0"} },
+		"/etc/cdi/nvidia.yaml is of another driver than the 550.127.08 that runs": func(c *checkup, _ *plan.Container) {
 			c.staleCDI, c.box.Driver = "/etc/cdi/nvidia.yaml", "550.127.08"
 		},
-		"GPUs come by NVIDIA's hook, and the cgroup driver is systemd": func(c *checkup, _ *existing) { c.box.CDI = nil },
-		"container lab-master-1 publishes its ssh as port 4432": func(_ *checkup, e *existing) {
-			e.host.PortBindings = network.PortMap{network.MustParsePort("22/tcp"): {{HostPort: "4432"}}}
+		"GPUs come by NVIDIA's hook, and the cgroup driver is systemd": func(c *checkup, _ *plan.Container) { c.box.CDI = nil },
+		"container lab-master-1 publishes its ssh as port 4432": func(_ *checkup, e *plan.Container) {
+			e.HostConfig.PortBindings = network.PortMap{network.MustParsePort("22/tcp"): {{HostPort: "4432"}}}
 		},
-		"container lab-master-1 has the Docker socket, by /var/run/docker.sock": func(_ *checkup, e *existing) {
-			e.mounts = []container.MountPoint{{Type: "bind", Source: "/var/run/docker.sock"}}
+		"container lab-master-1 has the Docker socket, by /var/run/docker.sock": func(_ *checkup, e *plan.Container) {
+			e.Mounts = []container.MountPoint{{Type: "bind", Source: "/var/run/docker.sock"}}
 		},
-		`container lab-master-1 says "Failed to initialize NVML"`: func(c *checkup, _ *existing) { c.nvmlFails["m"] = true },
-		"container lab-master-1 may have 1024 files open":         func(c *checkup, _ *existing) { c.openFiles["m"] = 1024 },
-		"container lab-master-1 has a GPU and 64 MiB of /dev/shm": func(_ *checkup, e *existing) { e.host.ShmSize = dockersShm },
+		`container lab-master-1 says "Failed to initialize NVML"`: func(c *checkup, _ *plan.Container) { c.nvmlFails["m"] = true },
+		"container lab-master-1 may have 1024 files open":         func(c *checkup, _ *plan.Container) { c.openFiles["m"] = 1024 },
+		"container lab-master-1 has a GPU and 64 MiB of /dev/shm": func(_ *checkup, e *plan.Container) { e.HostConfig.ShmSize = dockersShm },
 	} {
 		t.Run(what, func(t *testing.T) {
 			c := healthy()

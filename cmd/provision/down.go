@@ -9,6 +9,7 @@ import (
 
 	"berth/docker"
 	"berth/provision/compose"
+	"berth/provision/plan"
 )
 
 func downCommand(o *options) *cobra.Command {
@@ -49,7 +50,7 @@ func down(cmd *cobra.Command, o options, volumes bool) error {
 	if err != nil {
 		return err
 	}
-	p := planDown(name, have, volumes)
+	p := plan.Down(name, have, volumes)
 	showPlan(cmd, p)
 	if err := confirm(cmd, p, o.yes); err != nil {
 		return err
@@ -64,7 +65,7 @@ func downHosts(cmd *cobra.Command, o options, names []string) error {
 	if err != nil {
 		return err
 	}
-	p := planRemove(found)
+	p := plan.Remove(found)
 	showPlan(cmd, p)
 	if err := confirm(cmd, p, o.yes); err != nil {
 		return err

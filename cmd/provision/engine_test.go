@@ -21,6 +21,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"berth/docker"
+	"berth/provision/plan"
 	"berth/state"
 )
 
@@ -101,7 +102,7 @@ func (l lab) clear() {
 		l.Error(err)
 	}
 	e := &engine{api: l.api, progress: &progress{}}
-	if err := e.apply(ctx, planDown(l.project, have, true)); err != nil {
+	if err := e.apply(ctx, plan.Down(l.project, have, true)); err != nil {
 		l.Error(err)
 	}
 	images, err := l.api.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", l.project+"-*")})
@@ -164,17 +165,17 @@ func TestUpMakesTheSeedsHostsOnASmallMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, there := have.container(l.project + "-master-1"); there || len(labelled(have.networks, l.project)) > 0 {
+	if _, there := have.Container(l.project + "-master-1"); there || len(plan.Labelled(have.Networks, l.project)) > 0 {
 		t.Error("down left a container or a network")
 	}
-	if len(labelled(have.volumes, l.project)) != 4 {
+	if len(plan.Labelled(have.Volumes, l.project)) != 4 {
 		t.Error("down took the volumes")
 	}
 	if out, err := l.run("down", "--volumes"); err == nil || !strings.Contains(err.Error(), "with their data") {
 		t.Errorf("down --volumes without a terminal asked nothing: %v\n%s", err, out)
 	}
 	l.mustRun("down", "--volumes", "--yes")
-	if have, err = observe(t.Context(), l.api, nil); err != nil || len(labelled(have.volumes, l.project)) > 0 {
+	if have, err = observe(t.Context(), l.api, nil); err != nil || len(plan.Labelled(have.Volumes, l.project)) > 0 {
 		t.Errorf("down --volumes left a volume: %v", err)
 	}
 }
@@ -376,7 +377,7 @@ services:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, there := have.container(l.project + "-small-1"); there || len(labelled(have.networks, l.project)) > 0 {
+	if _, there := have.Container(l.project + "-small-1"); there || len(plan.Labelled(have.Networks, l.project)) > 0 {
 		t.Error("something was made")
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"berth/box"
 	"berth/docker"
+	"berth/provision/plan"
 )
 
 const watchPeriod = 2 * time.Second
@@ -102,13 +103,13 @@ func observeHolders(ctx context.Context, api *client.Client) (box.Box, []box.Con
 }
 
 // asHolder is a container as far as GPUs go.
-func asHolder(e existing) box.Container {
-	c := box.Container{ID: e.id, Name: e.name, Project: e.project(), State: e.state, Created: e.createdAt()}
+func asHolder(e plan.Container) box.Container {
+	c := box.Container{ID: e.ID, Name: e.Name, Project: e.Project(), State: e.State, Created: e.CreatedAt()}
 	if c.Project != "" {
-		c.Host = e.hostName()
+		c.Host = e.HostName()
 	}
-	if e.counts() {
-		c.Holds = e.claim.GPUs
+	if e.Counts() {
+		c.Holds = e.Claim.GPUs
 	}
 	return c
 }

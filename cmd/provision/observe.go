@@ -12,31 +12,32 @@ import (
 
 	"berth/box"
 	"berth/docker"
+	"berth/provision/plan"
 )
 
 // observe looks at the engine. images are the ones to look for; of containers
 // in these projects it is asked who is on them.
-func observe(ctx context.Context, api *client.Client, images []string, projects ...string) (observed, error) {
-	var o observed
+func observe(ctx context.Context, api *client.Client, images []string, projects ...string) (plan.Observed, error) {
+	var o plan.Observed
 	var err error
-	if o.box, err = observeBox(ctx, api); err != nil {
+	if o.Box, err = observeBox(ctx, api); err != nil {
 		return o, err
 	}
-	if o.images, err = observeImages(ctx, api, images); err != nil {
+	if o.Images, err = observeImages(ctx, api, images); err != nil {
 		return o, err
 	}
-	if o.networks, err = observeNetworks(ctx, api); err != nil {
+	if o.Networks, err = observeNetworks(ctx, api); err != nil {
 		return o, err
 	}
-	if o.volumes, err = observeVolumes(ctx, api); err != nil {
+	if o.Volumes, err = observeVolumes(ctx, api); err != nil {
 		return o, err
 	}
-	if o.containers, err = observeContainers(ctx, api, o.box); err != nil {
+	if o.Containers, err = observeContainers(ctx, api, o.Box); err != nil {
 		return o, err
 	}
-	for i, c := range o.containers {
-		if c.running && (slices.Contains(projects, c.project()) || slices.Contains(projects, c.composeProject())) {
-			if o.containers[i].users, err = usersOf(ctx, api, c, o.box); err != nil {
+	for i, c := range o.Containers {
+		if c.Running && (slices.Contains(projects, c.Project()) || slices.Contains(projects, c.ComposeProject())) {
+			if o.Containers[i].Users, err = usersOf(ctx, api, c, o.Box); err != nil {
 				return o, err
 			}
 		}
@@ -95,12 +96,12 @@ func observeVolumes(ctx context.Context, api *client.Client) (map[string]map[str
 	return found, err
 }
 
-func observeContainers(ctx context.Context, api *client.Client, b box.Box) ([]existing, error) {
+func observeContainers(ctx context.Context, api *client.Client, b box.Box) ([]plan.Container, error) {
 	list, err := api.ContainerList(ctx, client.ContainerListOptions{All: true})
 	if err != nil {
 		return nil, err
 	}
-	var found []existing
+	var found []plan.Container
 	for _, summary := range list.Items {
 		inspected, err := api.ContainerInspect(ctx, summary.ID, client.ContainerInspectOptions{})
 		if errdefs.IsNotFound(err) {
@@ -111,27 +112,27 @@ func observeContainers(ctx context.Context, api *client.Client, b box.Box) ([]ex
 		}
 		found = append(found, existingOf(inspected.Container, b))
 	}
-	slices.SortFunc(found, func(one, two existing) int { return strings.Compare(one.name, two.name) })
+	slices.SortFunc(found, func(one, two plan.Container) int { return strings.Compare(one.Name, two.Name) })
 	return found, nil
 }
 
-func existingOf(c container.InspectResponse, b box.Box) existing {
+func existingOf(c container.InspectResponse, b box.Box) plan.Container {
 	policy := c.HostConfig.RestartPolicy.Name
-	e := existing{
-		id:       c.ID,
-		name:     strings.TrimPrefix(c.Name, "/"),
-		labels:   c.Config.Labels,
-		mounts:   c.Mounts,
-		host:     *c.HostConfig,
-		running:  c.State.Running && !c.State.Restarting,
-		restarts: policy != "" && policy != container.RestartPolicyDisabled,
-		state:    string(c.State.Status),
-		since:    since(c),
-		created:  c.Created,
+	e := plan.Container{
+		ID:         c.ID,
+		Name:       strings.TrimPrefix(c.Name, "/"),
+		Labels:     c.Config.Labels,
+		Mounts:     c.Mounts,
+		HostConfig: *c.HostConfig,
+		Running:    c.State.Running && !c.State.Restarting,
+		Restarts:   policy != "" && policy != container.RestartPolicyDisabled,
+		State:      string(c.State.Status),
+		Since:      since(c),
+		Created:    c.Created,
 	}
-	e.claim = claimOf(b, e, c.Config, c.HostConfig)
+	e.Claim = claimOf(b, e, c.Config, c.HostConfig)
 	for name := range c.NetworkSettings.Networks {
-		e.networks = append(e.networks, name)
+		e.Networks = append(e.Networks, name)
 	}
 	return e
 }

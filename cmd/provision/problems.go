@@ -13,6 +13,7 @@ import (
 	"berth/box"
 	"berth/image"
 	"berth/provision/compose"
+	"berth/provision/plan"
 )
 
 // problem is something wrong, and what to do about it.
@@ -97,29 +98,29 @@ func (c *checkup) gpuProblems() []problem {
 	return all
 }
 
-func (c *checkup) containerProblems(e existing) []problem {
-	if !e.running {
+func (c *checkup) containerProblems(e plan.Container) []problem {
+	if !e.Running {
 		return nil
 	}
 	var all []problem
-	add := func(what, cure string) { all = append(all, problem{"container " + e.name + " " + what, cure}) }
-	for port, bindings := range e.host.PortBindings {
+	add := func(what, cure string) { all = append(all, problem{"container " + e.Name + " " + what, cure}) }
+	for port, bindings := range e.HostConfig.PortBindings {
 		if port == network.MustParsePort("22/tcp") && len(bindings) > 0 {
 			add("publishes its ssh as port "+bindings[0].HostPort, "the gateway is the way in: take it out of ports, and provision up")
 		}
 	}
-	for _, m := range e.mounts {
+	for _, m := range e.Mounts {
 		if m.Source != "" && compose.LeadsToDockerSocket(m.Source) {
 			add("has the Docker socket, by "+m.Source, "who enters it is root on this machine: take it out of volumes")
 		}
 	}
-	if c.nvmlFails[e.id] {
-		add(`says "Failed to initialize NVML"`, "it has lost its GPU: provision restart "+e.hostName()+"; "+fixedByHooks)
+	if c.nvmlFails[e.ID] {
+		add(`says "Failed to initialize NVML"`, "it has lost its GPU: provision restart "+e.HostName()+"; "+fixedByHooks)
 	}
-	if files := c.openFiles[e.id]; files > 0 && files < leastFiles && !isHostImage(e) {
+	if files := c.openFiles[e.ID]; files > 0 && files < leastFiles && !isHostImage(e) {
 		add(fmt.Sprintf("may have %d files open", files), "data loaders want more: ulimits: {nofile: 524288}")
 	}
-	if len(e.claim.GPUs) > 0 && e.host.ShmSize == dockersShm && !e.host.IpcMode.IsHost() {
+	if len(e.Claim.GPUs) > 0 && e.HostConfig.ShmSize == dockersShm && !e.HostConfig.IpcMode.IsHost() {
 		add("has a GPU and 64 MiB of /dev/shm", "data loaders of PyTorch die of it: shm_size: 8g")
 	}
 	return all
@@ -146,6 +147,6 @@ func secretsIn(p *compose.Project) []problem {
 
 // isHostImage reports whether it runs the host image, whose entrypoint sees to its
 // own limits.
-func isHostImage(e existing) bool {
-	return slices.ContainsFunc(e.mounts, func(m container.MountPoint) bool { return m.Destination == image.HostKeys })
+func isHostImage(e plan.Container) bool {
+	return slices.ContainsFunc(e.Mounts, func(m container.MountPoint) bool { return m.Destination == image.HostKeys })
 }

@@ -16,6 +16,7 @@ import (
 	"berth/hosts"
 	"berth/labels"
 	"berth/provision/compose"
+	"berth/provision/plan"
 )
 
 func psCommand(o *options) *cobra.Command {
@@ -41,13 +42,13 @@ func ps(cmd *cobra.Command, o options) error {
 	if err != nil {
 		return err
 	}
-	have = slices.DeleteFunc(have, func(c existing) bool { return c.project() == "" || name != "" && c.project() != name })
+	have = slices.DeleteFunc(have, func(c plan.Container) bool { return c.Project() == "" || name != "" && c.Project() != name })
 	fmt.Fprint(cmd.OutOrStdout(), stateTable(api, have, time.Now()))
 	return nil
 }
 
 // hostTable is how to get in: what a login names, and where it leads.
-func hostTable(containers []existing) string {
+func hostTable(containers []plan.Container) string {
 	rows := [][]string{{"HOST", "ROUTE", "ACCOUNT", "CONTAINER"}}
 	for _, c := range byHost(containers) {
 		rows = append(rows, hostRow(c))
@@ -55,29 +56,29 @@ func hostTable(containers []existing) string {
 	return table(rows)
 }
 
-func stateTable(api *client.Client, containers []existing, now time.Time) string {
+func stateTable(api *client.Client, containers []plan.Container, now time.Time) string {
 	rows := [][]string{{"HOST", "ROUTE", "BY", "ACCOUNT", "CONTAINER", "STATE", "SINCE"}}
 	for _, c := range byHost(containers) {
-		row := append(hostRow(c), c.state, units.HumanDuration(now.Sub(c.since)))
+		row := append(hostRow(c), c.State, units.HumanDuration(now.Sub(c.Since)))
 		rows = append(rows, slices.Insert(row, 2, enteredBy(api, c)))
 	}
 	return table(rows)
 }
 
 // enteredBy is how route exec enters the container, if that is its route.
-func enteredBy(api *client.Client, c existing) string {
-	if c.labels[labels.Route] != labels.RouteExec {
+func enteredBy(api *client.Client, c plan.Container) string {
+	if c.Labels[labels.Route] != labels.RouteExec {
 		return "-"
 	}
-	return hosts.ExecBy(api, c.mounts)
+	return hosts.ExecBy(api, c.Mounts)
 }
 
-func hostRow(c existing) []string {
-	return []string{c.labels[labels.Host], c.labels[labels.Route], c.labels[labels.Account], c.name}
+func hostRow(c plan.Container) []string {
+	return []string{c.Labels[labels.Host], c.Labels[labels.Route], c.Labels[labels.Account], c.Name}
 }
 
-func byHost(containers []existing) []existing {
-	return slices.SortedFunc(slices.Values(containers), func(one, two existing) int {
+func byHost(containers []plan.Container) []plan.Container {
+	return slices.SortedFunc(slices.Values(containers), func(one, two plan.Container) int {
 		return slices.Compare(hostRow(one), hostRow(two))
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"berth/docker"
 	"berth/hosts"
 	"berth/labels"
+	"berth/provision/plan"
 )
 
 func TestPsTellsHowHostsAreEntered(t *testing.T) {
@@ -36,7 +37,7 @@ func TestPsTellsHowHostsAreEntered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := stateTable(api, []existing{{labels: c.labels, mounts: c.mounts, state: "running"}}, time.Now())
+		got := stateTable(api, []plan.Container{{Labels: c.labels, Mounts: c.mounts, State: "running"}}, time.Now())
 		if row := strings.Fields(strings.SplitAfter(got, "\n")[1]); !strings.Contains(got, "BY") || !slices.Contains(row, c.want) {
 			t.Errorf("%s, %v: want %s in\n%s", c.engine, c.labels, c.want, got)
 		}

@@ -15,6 +15,7 @@ import (
 	"berth/docker"
 	"berth/labels"
 	"berth/provision/compose"
+	"berth/provision/plan"
 	"berth/state"
 )
 
@@ -76,7 +77,7 @@ func up(cmd *cobra.Command, o options) error {
 		return err
 	}
 	e := &engine{api: j.api, progress: newProgress(os.Stderr), box: j.box, ignored: o.ignored}
-	if err := e.apply(ctx, p.images()); err != nil {
+	if err := e.apply(ctx, p.Images()); err != nil {
 		return err
 	}
 	if err := j.carryOut(cmd, e, p); err != nil {
@@ -88,9 +89,9 @@ func up(cmd *cobra.Command, o options) error {
 	if err := j.showHosts(cmd); err != nil {
 		return err
 	}
-	if len(p.kept) > 0 {
+	if len(p.Kept) > 0 {
 		var texts []string
-		for _, k := range p.kept {
+		for _, k := range p.Kept {
 			texts = append(texts, k.String())
 		}
 		return fmt.Errorf("not everything is as the files have it: %s", strings.Join(texts, "; "))
@@ -123,19 +124,19 @@ func newJob(ctx context.Context, o options) (*job, error) {
 	return &job{options: o, api: api, want: want}, err
 }
 
-func (j *job) plan(ctx context.Context) (plan, error) {
+func (j *job) plan(ctx context.Context) (plan.Plan, error) {
 	have, err := observe(ctx, j.api, j.want.ImageRefs(), j.want.Project)
 	if err != nil {
-		return plan{}, err
+		return plan.Plan{}, err
 	}
-	have.ignored = j.options.ignored
-	j.box = have.box
-	return planUp(j.want, have, j.options.force)
+	have.Ignored = j.options.ignored
+	j.box = have.Box
+	return plan.Up(j.want, have, j.options.force)
 }
 
 // carryOut plans once more, now that nobody else hands out anything, and does
 // it. Nothing is lost that was not asked for.
-func (j *job) carryOut(cmd *cobra.Command, e *engine, shown plan) error {
+func (j *job) carryOut(cmd *cobra.Command, e *engine, shown plan.Plan) error {
 	ctx := cmd.Context()
 	unlock, err := lock(ctx, j.options.state)
 	if err != nil {
@@ -146,12 +147,12 @@ func (j *job) carryOut(cmd *cobra.Command, e *engine, shown plan) error {
 	if err != nil {
 		return err
 	}
-	for _, host := range p.lost {
-		if !slices.Contains(shown.lost, host) {
+	for _, host := range p.Lost {
+		if !slices.Contains(shown.Lost, host) {
 			return fmt.Errorf("%s changed since the plan was made; nothing more was done: run up again", host)
 		}
 	}
-	if !p.sameAs(shown.withoutImages()) {
+	if !p.SameAs(shown.WithoutImages()) {
 		fmt.Fprintln(cmd.OutOrStdout(), "meanwhile something changed; this is done:")
 		showPlan(cmd, p)
 	}
@@ -163,7 +164,7 @@ func (j *job) showHosts(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	have = slices.DeleteFunc(have, func(c existing) bool { return !slices.Contains(j.want.ContainerNames(), c.name) })
+	have = slices.DeleteFunc(have, func(c plan.Container) bool { return !slices.Contains(j.want.ContainerNames(), c.Name) })
 	fmt.Fprint(cmd.OutOrStdout(), "\n", hostTable(have))
 	return nil
 }
@@ -185,17 +186,17 @@ func openSite(o options, local bool) (compose.Site, error) {
 	return b, os.MkdirAll(b.HelperDir, 0o755)
 }
 
-func showPlan(cmd *cobra.Command, p plan) {
+func showPlan(cmd *cobra.Command, p plan.Plan) {
 	fmt.Fprint(cmd.OutOrStdout(), p)
-	if len(p.steps)+len(p.kept) == 0 {
+	if len(p.Steps)+len(p.Kept) == 0 {
 		fmt.Fprintln(cmd.OutOrStdout(), "nothing to do")
 	}
 }
 
 // confirm asks before a container goes: what was installed or written in it,
 // outside its volumes, goes with it.
-func confirm(cmd *cobra.Command, p plan, yes bool) error {
-	loss := p.loss()
+func confirm(cmd *cobra.Command, p plan.Plan, yes bool) error {
+	loss := p.Loss()
 	if yes || loss == "" {
 		return nil
 	}

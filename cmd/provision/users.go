@@ -9,12 +9,13 @@ import (
 
 	"berth/box"
 	"berth/docker"
+	"berth/provision/plan"
 )
 
 // usersOf is who is on a container: ssh sessions by account and terminal,
 // sessions of the gateway's helper, and processes on its GPUs.
-func usersOf(ctx context.Context, api *client.Client, c existing, b box.Box) ([]string, error) {
-	top, err := api.ContainerTop(ctx, c.id, client.ContainerTopOptions{Arguments: []string{"-eo", "pid,ppid,args"}})
+func usersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Box) ([]string, error) {
+	top, err := api.ContainerTop(ctx, c.ID, client.ContainerTopOptions{Arguments: []string{"-eo", "pid,ppid,args"}})
 	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
 		return nil, nil // it ended meanwhile
 	}

@@ -17,19 +17,20 @@ import (
 	"berth/box"
 	"berth/docker"
 	"berth/provision/compose"
+	"berth/provision/plan"
 )
 
 // lifeCommands do one thing to each host: those that are named, or all of the
 // project.
 func lifeCommands(o *options) []*cobra.Command {
 	return []*cobra.Command{
-		hostsCommand(o, opStart, "start hosts; without a name, all of the project"),
-		hostsCommand(o, opStop, "stop hosts; they keep what they hold"),
-		hostsCommand(o, opRestart, "restart hosts"),
+		hostsCommand(o, plan.OpStart, "start hosts; without a name, all of the project"),
+		hostsCommand(o, plan.OpStop, "stop hosts; they keep what they hold"),
+		hostsCommand(o, plan.OpRestart, "restart hosts"),
 	}
 }
 
-func hostsCommand(o *options, verb op, short string) *cobra.Command {
+func hostsCommand(o *options, verb plan.Op, short string) *cobra.Command {
 	return &cobra.Command{
 		Use:               string(verb) + " [HOST…]",
 		Short:             short,
@@ -46,11 +47,11 @@ func hostsCommand(o *options, verb op, short string) *cobra.Command {
 			e := &engine{api: api, progress: newProgress(os.Stderr)}
 			var errs []error
 			for _, c := range found {
-				if verb == opStart && c.running {
+				if verb == plan.OpStart && c.Running {
 					continue
 				}
-				if err := e.carryOut(ctx, step{op: verb, kind: kindContainer, name: c.name, id: c.id}); err != nil {
-					errs = append(errs, fmt.Errorf("%s: %w", c.hostName(), err))
+				if err := e.carryOut(ctx, plan.Step{Op: verb, Kind: plan.KindContainer, Name: c.Name, ID: c.ID}); err != nil {
+					errs = append(errs, fmt.Errorf("%s: %w", c.HostName(), err))
 				}
 			}
 			return errors.Join(errs...)
@@ -79,13 +80,13 @@ func logsCommand(o *options) *cobra.Command {
 	return command
 }
 
-func copyLogs(cmd *cobra.Command, api *client.Client, c existing, options client.ContainerLogsOptions) error {
+func copyLogs(cmd *cobra.Command, api *client.Client, c plan.Container, options client.ContainerLogsOptions) error {
 	ctx := cmd.Context()
-	inspected, err := api.ContainerInspect(ctx, c.id, client.ContainerInspectOptions{})
+	inspected, err := api.ContainerInspect(ctx, c.ID, client.ContainerInspectOptions{})
 	if err != nil {
 		return err
 	}
-	logs, err := api.ContainerLogs(ctx, c.id, options)
+	logs, err := api.ContainerLogs(ctx, c.ID, options)
 	if err != nil {
 		return err
 	}
@@ -113,8 +114,8 @@ func execCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !found[0].running {
-				return fmt.Errorf("%s does not run: provision start %s", found[0].hostName(), found[0].hostName())
+			if !found[0].Running {
+				return fmt.Errorf("%s does not run: provision start %s", found[0].HostName(), found[0].HostName())
 			}
 			docker := exec.Command("docker", dockerExec(found[0], args[1:], isTerminal(os.Stdin))...)
 			docker.Stdin, docker.Stdout, docker.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -148,7 +149,7 @@ func oneHost(cmd *cobra.Command, args []string) error {
 	return hostFirst(cmd, args)
 }
 
-func dockerExec(c existing, command []string, terminal bool) []string {
+func dockerExec(c plan.Container, command []string, terminal bool) []string {
 	args := []string{"exec", "-i"}
 	if terminal {
 		args = append(args, "-t")
@@ -156,7 +157,7 @@ func dockerExec(c existing, command []string, terminal bool) []string {
 	if len(command) == 0 {
 		command = []string{"sh", "-c", "exec bash || exec sh"}
 	}
-	return append(append(args, c.id), command...)
+	return append(append(args, c.ID), command...)
 }
 
 // exitCode is the end of a command that was run for somebody.
@@ -166,7 +167,7 @@ func (e exitCode) Error() string { return fmt.Sprintf("the command ended with co
 
 // findHosts are the project's containers that are meant: by the host's name or
 // the service's, or all of them.
-func findHosts(ctx context.Context, o options, names []string) (*client.Client, []existing, error) {
+func findHosts(ctx context.Context, o options, names []string) (*client.Client, []plan.Container, error) {
 	project, err := compose.ProjectName(ctx, o.load)
 	if err != nil {
 		return nil, nil, err
@@ -179,14 +180,14 @@ func findHosts(ctx context.Context, o options, names []string) (*client.Client, 
 	if err != nil {
 		return nil, nil, err
 	}
-	all = slices.DeleteFunc(all, func(c existing) bool { return c.project() == "" || project != "" && c.project() != project })
+	all = slices.DeleteFunc(all, func(c plan.Container) bool { return c.Project() == "" || project != "" && c.Project() != project })
 	if len(names) == 0 {
 		if project == "" {
 			return nil, nil, fmt.Errorf("%w, or a project with -p, or hosts", compose.ErrNoFile)
 		}
 		return api, all, nil
 	}
-	var found []existing
+	var found []plan.Container
 	for _, name := range names {
 		c, err := hostNamed(name, all)
 		if err != nil {
@@ -197,12 +198,12 @@ func findHosts(ctx context.Context, o options, names []string) (*client.Client, 
 	return api, found, nil
 }
 
-func hostNamed(name string, all []existing) (existing, error) {
+func hostNamed(name string, all []plan.Container) (plan.Container, error) {
 	var known []string
-	var found []existing
+	var found []plan.Container
 	for _, c := range all {
-		known = append(known, c.hostName())
-		if c.hostName() == name {
+		known = append(known, c.HostName())
+		if c.HostName() == name {
 			found = append(found, c)
 		}
 	}
@@ -210,11 +211,11 @@ func hostNamed(name string, all []existing) (existing, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return existing{}, fmt.Errorf("%s is a host of several projects; say which with -p", name)
+		return plan.Container{}, fmt.Errorf("%s is a host of several projects; say which with -p", name)
 	case len(known) == 0:
-		return existing{}, fmt.Errorf("there is no host %s: provision made none here", name)
+		return plan.Container{}, fmt.Errorf("there is no host %s: provision made none here", name)
 	}
-	return existing{}, fmt.Errorf("there is no host %s; there are %s", name, strings.Join(known, ", "))
+	return plan.Container{}, fmt.Errorf("there is no host %s; there are %s", name, strings.Join(known, ", "))
 }
 
 func completeHosts(o *options) cobra.CompletionFunc {
@@ -228,8 +229,8 @@ func completeHosts(o *options) cobra.CompletionFunc {
 		}
 		var names []string
 		for _, c := range all {
-			if !slices.Contains(already, c.hostName()) {
-				names = append(names, c.hostName())
+			if !slices.Contains(already, c.HostName()) {
+				names = append(names, c.HostName())
 			}
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
@@ -251,7 +252,7 @@ func buildCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p := planImages(j.want, images)
+			p := plan.Images(j.want, images)
 			showPlan(cmd, p)
 			e := &engine{api: j.api, progress: newProgress(os.Stderr)}
 			return e.apply(ctx, p)

@@ -1,4 +1,4 @@
-package main
+package plan
 
 import (
 	"cmp"
@@ -48,8 +48,8 @@ func TestHostsOfAnOlderVersionAreUnchanged(t *testing.T) {
 			var m made
 			readJSON(t, "made.json", &m)
 			want := m.wanted(t, strings.Fields(strings.SplitN(string(archive.Comment), "\n", 2)[0]))
-			p, err := planUp(want, m.observed(want), false)
-			if err != nil || len(p.steps)+len(p.kept) > 0 {
+			p, err := Up(want, m.observed(want), false)
+			if err != nil || len(p.Steps)+len(p.Kept) > 0 {
 				t.Errorf("%v; the plan:\n%s", err, p)
 			}
 		})
@@ -71,16 +71,20 @@ func (m made) wanted(t *testing.T, files []string) compose.Wanted {
 
 // observed is the engine with what was made, on a machine with room. The host
 // image is there by its tag of today: that image's files change is another reason.
-func (m made) observed(want compose.Wanted) observed {
-	have := observed{
-		box: box.Box{Engine: box.Engine{NanoCPUs: 8e9, Memory: 64 << 30}}, images: map[string]string{}, networks: m.Networks, volumes: m.Volumes,
+func (m made) observed(want compose.Wanted) Observed {
+	have := Observed{
+		Box: box.Box{Engine: box.Engine{NanoCPUs: 8e9, Memory: 64 << 30}}, Images: map[string]string{}, Networks: m.Networks, Volumes: m.Volumes,
 	}
 	for _, c := range m.Containers {
-		have.containers = append(have.containers, existingOf(c, have.box))
-		have.images[c.Config.Image] = c.Image
+		is := Container{ID: c.ID, Name: strings.TrimPrefix(c.Name, "/"), Labels: c.Config.Labels, Mounts: c.Mounts, HostConfig: *c.HostConfig, Running: true, State: "running"}
+		for name := range c.NetworkSettings.Networks {
+			is.Networks = append(is.Networks, name)
+		}
+		have.Containers = append(have.Containers, is)
+		have.Images[c.Config.Image] = c.Image
 		for _, s := range want.Services {
 			if s.Image.IsHost() && strings.HasPrefix(c.Config.Image, "berth/host:") {
-				have.images[s.Image.Ref] = c.Image
+				have.Images[s.Image.Ref] = c.Image
 			}
 		}
 	}

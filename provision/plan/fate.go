@@ -1,4 +1,4 @@
-package main
+package plan
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ import (
 type fate struct {
 	service compose.Service
 	facts   facts // that it is made of
-	is      existing
+	is      Container
 	there   bool
 	anew    string  // why it is made, or made anew; "" where it stays
 	inUse   bool    // somebody is on it, so it stays nevertheless
@@ -24,14 +24,14 @@ type fate struct {
 	given   ledger.Allocation
 }
 
-func fatesOf(want compose.Wanted, have observed, force bool) []*fate {
+func fatesOf(want compose.Wanted, have Observed, force bool) []*fate {
 	var all []*fate
 	for _, s := range want.Services {
 		f := &fate{service: s, facts: factsOf(s), anew: absent}
 		if f.is, f.there = have.standsFor(want.Project, s); f.there {
 			f.updates = f.is.updatesTo(s)
 			f.anew = outdated(f, have)
-			f.inUse = len(f.is.users) > 0 && !force
+			f.inUse = len(f.is.Users) > 0 && !force
 		}
 		all = append(all, f)
 	}
@@ -47,30 +47,30 @@ func (f *fate) needsAllocation() bool {
 }
 
 // outdated is why a container is not the one that the service wants, or "".
-func outdated(f *fate, have observed) string {
+func outdated(f *fate, have Observed) string {
 	s, is := f.service, f.is
-	if is.project() == "" {
+	if is.Project() == "" {
 		return "docker compose made it; its volumes are kept"
 	}
-	if changes := f.facts.changes(readFacts(is.labels[labels.Config])); len(changes) > 0 {
+	if changes := f.facts.changes(readFacts(is.Labels[labels.Config])); len(changes) > 0 {
 		return causeOf(append(changes, f.updates.changes...))
 	}
 	if f.updates.obstacle != "" {
 		return causeOf(f.updates.changes) + "; " + f.updates.obstacle
 	}
-	if ref := have.images[s.Image.Ref]; ref == "" || is.labels[labels.Image] != ref {
+	if ref := have.Images[s.Image.Ref]; ref == "" || is.Labels[labels.Image] != ref {
 		return "its image changed"
 	}
-	return lostGPU(have.box, is)
+	return lostGPU(have.Box, is)
 }
 
 // lostGPU names a GPU that the container was given and that the box has no more,
 // so that it would not start; or it is "".
-func lostGPU(b box.Box, is existing) string {
+func lostGPU(b box.Box, is Container) string {
 	if len(b.Devices()) == 0 {
 		return ""
 	}
-	for _, r := range is.host.DeviceRequests {
+	for _, r := range is.HostConfig.DeviceRequests {
 		for _, id := range r.DeviceIDs {
 			if compose.IsGPU(r) && len(b.Resolve(id)) == 0 {
 				return fmt.Sprintf("the box has its GPU %s no more", id)
@@ -81,15 +81,15 @@ func lostGPU(b box.Box, is existing) string {
 }
 
 // books are the ledger without the containers whose place is decided again.
-func (o observed) books(fates []*fate) *ledger.Ledger {
+func (o Observed) books(fates []*fate) *ledger.Ledger {
 	var held []ledger.Claim
-	for _, c := range o.containers {
-		replaced := slices.ContainsFunc(fates, func(f *fate) bool { return f.needsAllocation() && f.there && f.is.id == c.id })
-		if c.counts() && !replaced && !slices.Contains(o.ignored, c.name) {
-			held = append(held, c.claim)
+	for _, c := range o.Containers {
+		replaced := slices.ContainsFunc(fates, func(f *fate) bool { return f.needsAllocation() && f.there && f.is.ID == c.ID })
+		if c.Counts() && !replaced && !slices.Contains(o.Ignored, c.Name) {
+			held = append(held, c.Claim)
 		}
 	}
-	return ledger.New(o.box, held...)
+	return ledger.New(o.Box, held...)
 }
 
 // settle asks the ledger for each service that needs an allocation, and writes
@@ -101,7 +101,7 @@ func settle(fates []*fate, books *ledger.Ledger, b box.Box) (refusals []string) 
 			if !f.needsAllocation() || f.there != there {
 				continue
 			}
-			given, lines := books.Allocate(askOf(f.service, b, f.is.claim))
+			given, lines := books.Allocate(askOf(f.service, b, f.is.Claim))
 			for _, line := range lines {
 				refusals = append(refusals, f.service.Name+": "+line)
 			}

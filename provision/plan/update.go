@@ -1,4 +1,4 @@
-package main
+package plan
 
 import (
 	"cmp"
@@ -16,18 +16,18 @@ import (
 type updates struct {
 	changes  []string // key by key, from what to what
 	obstacle string   // why it cannot be done in place; "" where it can
-	limits   limits
+	limits   Limits
 }
 
-// limits are what an update writes: all of them, changed or not.
-type limits struct {
-	resources container.Resources
-	restart   container.RestartPolicy
+// Limits are what an update writes: all of them, changed or not.
+type Limits struct {
+	Resources container.Resources
+	Restart   container.RestartPolicy
 }
 
 // updatesTo compares what a container is allowed with what it ought to be.
-func (e existing) updatesTo(s compose.Service) updates {
-	want, is := s.HostConfig, e.host
+func (e Container) updatesTo(s compose.Service) updates {
+	want, is := s.HostConfig, e.HostConfig
 	var u updates
 	u.amount("limits.cpus", is.NanoCPUs, want.NanoCPUs, box.CPUs)
 	u.amount("limits.memory", is.Memory, want.Memory, box.Bytes)
@@ -44,13 +44,13 @@ func (e existing) updatesTo(s compose.Service) updates {
 		u.obstacle = "an update in place would take its GPU away"
 	}
 	resources := want.Resources // without a cpuset: what is pinned stays so
-	u.limits = limits{
-		resources: container.Resources{
+	u.limits = Limits{
+		Resources: container.Resources{
 			NanoCPUs: resources.NanoCPUs, Memory: resources.Memory, MemoryReservation: resources.MemoryReservation,
 			CPUShares: resources.CPUShares, PidsLimit: resources.PidsLimit,
 			MemorySwap: cmp.Or(resources.MemorySwap, 2*resources.Memory), // the engine's default, which it does not apply again
 		},
-		restart: want.RestartPolicy,
+		Restart: want.RestartPolicy,
 	}
 	return u
 }

@@ -1,4 +1,4 @@
-package main
+package plan
 
 import (
 	"fmt"
@@ -11,20 +11,20 @@ import (
 )
 
 // conflicts are what stands in the way of a project: a line each.
-func conflicts(want compose.Wanted, have observed) []string {
+func conflicts(want compose.Wanted, have Observed) []string {
 	var lines []string
 	for _, n := range want.Networks {
-		if _, ok := have.networks[n.Name]; n.External && !ok {
+		if _, ok := have.Networks[n.Name]; n.External && !ok {
 			lines = append(lines, fmt.Sprintf("network %s is external and does not exist; docker network create %s makes it", n.Name, n.Name))
 		}
 	}
 	for _, v := range want.Volumes {
-		if _, ok := have.volumes[v.Name]; v.External && !ok {
+		if _, ok := have.Volumes[v.Name]; v.External && !ok {
 			lines = append(lines, fmt.Sprintf("volume %s is external and does not exist; docker volume create %s makes it", v.Name, v.Name))
 		}
 	}
 	for _, s := range want.Services {
-		if is, there := have.container(s.Container); there && is.project() != want.Project && is.composeProject() != want.Project {
+		if is, there := have.Container(s.Container); there && is.Project() != want.Project && is.ComposeProject() != want.Project {
 			lines = append(lines, fmt.Sprintf("%s: a container %s is there already, and not of this project; remove it (its volumes stay), or take another project name with -p",
 				s.Name, s.Container))
 		}
@@ -34,15 +34,15 @@ func conflicts(want compose.Wanted, have observed) []string {
 
 // adopted names the networks and volumes that somebody else made under the
 // names that this project uses, as docker compose does for the same files.
-func adopted(want compose.Wanted, have observed) []string {
+func adopted(want compose.Wanted, have Observed) []string {
 	var lines []string
 	for _, n := range want.Networks {
-		if on, ok := have.networks[n.Name]; ok && !n.External && on[labels.Project] == "" {
+		if on, ok := have.Networks[n.Name]; ok && !n.External && on[labels.Project] == "" {
 			lines = append(lines, fmt.Sprintf("network %s was not made by provision; it is used as it is", n.Name))
 		}
 	}
 	for _, v := range want.Volumes {
-		if on, ok := have.volumes[v.Name]; ok && !v.External && on[labels.Project] == "" {
+		if on, ok := have.Volumes[v.Name]; ok && !v.External && on[labels.Project] == "" {
 			lines = append(lines, fmt.Sprintf("volume %s was not made by provision; it is used with the data it has", v.Name))
 		}
 	}
@@ -51,19 +51,19 @@ func adopted(want compose.Wanted, have observed) []string {
 
 // strangers are containers that the files do not speak of and that yet matter:
 // what is left of a service, and hosts of the same name.
-func strangers(want compose.Wanted, have observed) []string {
+func strangers(want compose.Wanted, have Observed) []string {
 	var lines []string
-	for _, c := range have.containers {
+	for _, c := range have.Containers {
 		if isMeant(c, want) {
 			continue
 		}
-		service := c.service()
-		if (c.project() == want.Project || c.composeProject() == want.Project) && !slices.Contains(want.Disabled, service) {
-			lines = append(lines, fmt.Sprintf("container %s stays, though the files have no service %s for it; docker rm -f %s removes it", c.name, service, c.name))
+		service := c.Service()
+		if (c.Project() == want.Project || c.ComposeProject() == want.Project) && !slices.Contains(want.Disabled, service) {
+			lines = append(lines, fmt.Sprintf("container %s stays, though the files have no service %s for it; docker rm -f %s removes it", c.Name, service, c.Name))
 		}
 		for _, s := range want.Services {
-			if c.labels[labels.Host] == s.Host {
-				lines = append(lines, fmt.Sprintf("%s: host %s is also container %s; give one of them another name with %s.host", s.Name, s.Host, c.name, compose.Extension))
+			if c.Labels[labels.Host] == s.Host {
+				lines = append(lines, fmt.Sprintf("%s: host %s is also container %s; give one of them another name with %s.host", s.Name, s.Host, c.Name, compose.Extension))
 			}
 		}
 	}
@@ -71,21 +71,21 @@ func strangers(want compose.Wanted, have observed) []string {
 }
 
 // isMeant reports whether the files speak of a container.
-func isMeant(c existing, want compose.Wanted) bool {
+func isMeant(c Container, want compose.Wanted) bool {
 	return slices.ContainsFunc(want.Services, func(s compose.Service) bool {
-		is, there := observed{containers: []existing{c}}.standsFor(want.Project, s)
-		return there && is.id == c.id
+		is, there := Observed{Containers: []Container{c}}.standsFor(want.Project, s)
+		return there && is.ID == c.ID
 	})
 }
 
 // nameless are volumes that only the container knew, so that one made in its
 // place starts with empty ones.
-func (e existing) nameless(want compose.Wanted) []string {
+func (e Container) nameless(want compose.Wanted) []string {
 	var lines []string
-	for _, m := range e.mounts {
+	for _, m := range e.Mounts {
 		named := slices.ContainsFunc(want.Volumes, func(v compose.Volume) bool { return v.Name == m.Name })
 		if m.Type == mount.TypeVolume && !named {
-			lines = append(lines, fmt.Sprintf("volume %s at %s of %s has no name in the files: it stays, but the new container gets another", m.Name, m.Destination, e.name))
+			lines = append(lines, fmt.Sprintf("volume %s at %s of %s has no name in the files: it stays, but the new container gets another", m.Name, m.Destination, e.Name))
 		}
 	}
 	return lines

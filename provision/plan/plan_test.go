@@ -1,4 +1,4 @@
-package main
+package plan
 
 import (
 	"context"
@@ -119,7 +119,7 @@ func testPlan(t *testing.T, path string) {
 func unpack(t *testing.T, archive *txtar.Archive) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "lab")
-	for name, from := range map[string]string{"seed": "testdata/seed", "configs": "../../configs"} {
+	for name, from := range map[string]string{"seed": "../../cmd/provision/testdata/seed", "configs": "../../configs"} {
 		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(from)); err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +137,7 @@ func planText(t *testing.T, archive *txtar.Archive) (text, containers string) {
 		return errorText(err), ""
 	}
 	have := g.observed(want)
-	p, err := planUp(want, have, g.Force)
+	p, err := Up(want, have, g.Force)
 	if err != nil {
 		return errorText(err), ""
 	}
@@ -173,20 +173,20 @@ func readGiven(t *testing.T) given {
 	return g
 }
 
-func (g given) observed(want compose.Wanted) observed {
-	have := observed{
-		box:      g.box(),
-		images:   map[string]string{},
-		networks: labelledWith(g.Networks),
-		volumes:  labelledWith(g.Volumes),
+func (g given) observed(want compose.Wanted) Observed {
+	have := Observed{
+		Box:      g.box(),
+		Images:   map[string]string{},
+		Networks: labelledWith(g.Networks),
+		Volumes:  labelledWith(g.Volumes),
 	}
 	for _, ref := range want.ImageRefs() {
 		if g.Images {
-			have.images[ref] = "sha256:" + ref
+			have.Images[ref] = "sha256:" + ref
 		}
 	}
 	for _, c := range g.Containers {
-		have.containers = append(have.containers, c.existing(want, have.box))
+		have.Containers = append(have.Containers, c.existing(want, have.Box))
 	}
 	return have
 }
@@ -239,53 +239,53 @@ func labelledWith(projects map[string]string) map[string]map[string]string {
 	return all
 }
 
-func (c givenContainer) existing(want compose.Wanted, b box.Box) existing {
-	e := existing{id: c.Name + c.Service, name: c.Name, state: c.State, running: c.State == "", restarts: c.Restarts, users: c.Users, labels: map[string]string{}}
-	if e.running {
-		e.state = "running"
+func (c givenContainer) existing(want compose.Wanted, b box.Box) Container {
+	e := Container{ID: c.Name + c.Service, Name: c.Name, State: c.State, Running: c.State == "", Restarts: c.Restarts, Users: c.Users, Labels: map[string]string{}}
+	if e.Running {
+		e.State = "running"
 	}
 	if c.Project != "" {
-		e.labels[labels.Project], e.labels[labels.Service] = c.Project, c.Name
+		e.Labels[labels.Project], e.Labels[labels.Service] = c.Project, c.Name
 	}
 	if c.Host != "" {
-		e.labels[labels.Host] = c.Host
+		e.Labels[labels.Host] = c.Host
 	}
 	for _, s := range want.Services {
 		if s.Name == c.Service {
 			c.likeService(&e, s, want.Project)
 		}
 	}
-	e.claim = ledger.Claim{Holder: e.holder(), Amounts: ledger.Amounts{NanoCPUs: int64(c.CPUs) * 1e9, Memory: inRAM(c.Memory)}, Pinned: c.Pinned}
+	e.Claim = ledger.Claim{Holder: e.Holder(), Amounts: ledger.Amounts{NanoCPUs: int64(c.CPUs) * 1e9, Memory: inRAM(c.Memory)}, Pinned: c.Pinned}
 	for _, i := range c.GPUs {
 		uuid := "GPU-of-old"
 		if i < len(b.Devices()) {
 			uuid = b.Devices()[i].UUID
 		}
-		e.claim.GPUs = append(e.claim.GPUs, box.Hold{UUID: uuid, Budget: inRAM(c.Budget)})
-		e.host.DeviceRequests = append(e.host.DeviceRequests, requestFor(b, compose.GPUs{}, []box.Device{{UUID: uuid}}))
+		e.Claim.GPUs = append(e.Claim.GPUs, box.Hold{UUID: uuid, Budget: inRAM(c.Budget)})
+		e.HostConfig.DeviceRequests = append(e.HostConfig.DeviceRequests, requestFor(b, compose.GPUs{}, []box.Device{{UUID: uuid}}))
 	}
 	return e
 }
 
-func (c givenContainer) likeService(e *existing, s compose.Service, project string) {
-	e.name, e.labels, e.host = s.Container, maps.Clone(s.Config.Labels), s.HostConfig
-	e.labels[labels.Image] = "sha256:" + s.Image.Ref
+func (c givenContainer) likeService(e *Container, s compose.Service, project string) {
+	e.Name, e.Labels, e.HostConfig = s.Container, maps.Clone(s.Config.Labels), s.HostConfig
+	e.Labels[labels.Image] = "sha256:" + s.Image.Ref
 	for _, n := range s.Networks {
 		if !slices.Contains(c.Gone, n.Network) {
-			e.networks = append(e.networks, n.Network)
+			e.Networks = append(e.Networks, n.Network)
 		}
 	}
 	f := factsOf(s)
 	for key, value := range c.Was {
 		switch key {
 		case "image":
-			e.labels[labels.Image] = value
+			e.Labels[labels.Image] = value
 		case "limits.memory":
-			e.host.Memory = inRAM(value)
+			e.HostConfig.Memory = inRAM(value)
 		case "limits.cpus":
-			e.host.NanoCPUs = int64(value[0]-'0') * 1e9
+			e.HostConfig.NanoCPUs = int64(value[0]-'0') * 1e9
 		case "restart":
-			e.host.RestartPolicy.Name = container.RestartPolicyMode(value)
+			e.HostConfig.RestartPolicy.Name = container.RestartPolicyMode(value)
 		default:
 			f[key] = value
 			if value == "" {
@@ -293,18 +293,18 @@ func (c givenContainer) likeService(e *existing, s compose.Service, project stri
 			}
 		}
 	}
-	e.labels[labels.Config] = f.label()
+	e.Labels[labels.Config] = f.label()
 	if c.Compose {
-		e.labels = map[string]string{labels.ComposeProject: project, labels.ComposeService: s.Name}
+		e.Labels = map[string]string{labels.ComposeProject: project, labels.ComposeService: s.Name}
 	}
 }
 
 // containerText is what the engine is told to create, less what is empty.
-func containerText(t *testing.T, want compose.Wanted, have observed) string {
+func containerText(t *testing.T, want compose.Wanted, have Observed) string {
 	t.Helper()
 	all := map[string]any{}
 	fates := fatesOf(want, have, false)
-	settle(fates, have.books(fates), have.box)
+	settle(fates, have.books(fates), have.Box)
 	for _, f := range fates {
 		s := f.service
 		s.Config.Labels = maps.Clone(s.Config.Labels)

@@ -1,0 +1,105 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+
+	"berth/box"
+	"berth/labels"
+	"berth/ledger"
+	"berth/provision/compose"
+)
+
+// Observed is what is there.
+type Observed struct {
+	Box        box.Box
+	Images     map[string]string            // ids by reference
+	Networks   map[string]map[string]string // labels by name
+	Volumes    map[string]map[string]string
+	Containers []Container // every one on the engine: each may hold something
+	Ignored    []string    // names of those that hold nothing
+}
+
+// Container is a container as it is now.
+type Container struct {
+	ID         string
+	Name       string
+	Labels     map[string]string
+	Networks   []string
+	Mounts     []container.MountPoint
+	HostConfig container.HostConfig
+	Running    bool
+	Restarts   bool      // the engine starts it again
+	State      string    // the engine's word
+	Since      time.Time // of that state
+	Created    string
+	Claim      ledger.Claim
+	Users      []string // who is on it; only known of those that are asked for
+}
+
+// Container returns the container of this name.
+func (o Observed) Container(name string) (Container, bool) {
+	for _, c := range o.Containers {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Container{}, false
+}
+
+// standsFor is a service's container: provision's, or the one that docker
+// compose made for the same project.
+func (o Observed) standsFor(project string, s compose.Service) (Container, bool) {
+	if c, ok := o.Container(s.Container); ok && c.Project() == project {
+		return c, true
+	}
+	for _, c := range o.Containers {
+		if c.Project() == "" && c.ComposeProject() == project && c.Labels[labels.ComposeService] == s.Name {
+			return c, true
+		}
+	}
+	return Container{}, false
+}
+
+// Project returns the project that provision made it for, or "".
+func (e Container) Project() string { return e.Labels[labels.Project] }
+
+// ComposeProject returns the project that docker compose made it for, or "".
+func (e Container) ComposeProject() string { return e.Labels[labels.ComposeProject] }
+
+// Service returns the service that either made it for, or "".
+func (e Container) Service() string {
+	return cmp.Or(e.Labels[labels.Service], e.Labels[labels.ComposeService])
+}
+
+// HostName is what people call it: one that is no host yet by its service, or its name.
+func (e Container) HostName() string {
+	return cmp.Or(e.Labels[labels.Host], e.Service(), e.Name)
+}
+
+// Holder is how refusals name a container.
+func (e Container) Holder() string {
+	name := "container " + e.Name + " (not provision's)"
+	if project := e.Project(); project != "" {
+		name = fmt.Sprintf("host %s of project %s", e.HostName(), project)
+	}
+	if !e.Running && e.State != "created" && e.State != "restarting" {
+		name += " (" + e.State + ")"
+	}
+	return name
+}
+
+// Counts: provision's own hold what they were given until they are removed, so
+// that starting one again never fails; another's may come back at boot.
+func (e Container) Counts() bool {
+	return e.Project() != "" || e.Running || e.Restarts || e.State == "paused" || e.State == "restarting"
+}
+
+// CreatedAt returns when it was created; the zero time where the engine says none.
+func (e Container) CreatedAt() time.Time {
+	at, _ := time.Parse(time.RFC3339Nano, e.Created)
+	return at
+}

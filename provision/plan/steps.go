@@ -1,0 +1,170 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"berth/box"
+	"berth/ledger"
+	"berth/provision/compose"
+)
+
+// Op is what a step does.
+type Op string
+
+const (
+	OpPull    Op = "pull"
+	OpBuild   Op = "build"
+	OpCreate  Op = "create"
+	OpConnect Op = "connect" // a container to one more network
+	OpUpdate  Op = "update"
+	OpStart   Op = "start"
+	OpRestart Op = "restart"
+	OpStop    Op = "stop"
+	OpRemove  Op = "remove"
+)
+
+// Kind is what a step does it to.
+type Kind string
+
+const (
+	KindImage     Kind = "image"
+	KindNetwork   Kind = "network"
+	KindVolume    Kind = "volume"
+	KindContainer Kind = "container"
+)
+
+// Step is one operation on one resource of the engine: what to do, to what, and
+// why. The executor carries it out; the step itself does nothing.
+type Step struct {
+	Op    Op
+	Kind  Kind
+	Name  string // of the resource
+	ID    string // of a container that was there when the plan was made; "" of a new one
+	Cause string
+
+	// What the operation takes, by op and kind; the others are empty.
+	Image   compose.Image      // build
+	Network compose.Network    // create a network
+	Volume  compose.Volume     // create a volume
+	Service compose.Service    // create a container
+	Given   ledger.Allocation  // create a container: what of the box it gets by name
+	Joins   compose.Attachment // connect: the network
+	Limits  Limits             // update
+}
+
+// Task names the step without its cause: create network lab_default.
+func (s Step) Task() string {
+	return fmt.Sprintf("%s %s", s.Op, s.resource())
+}
+
+func (s Step) resource() string {
+	text := fmt.Sprintf("%s %s", s.Kind, s.Name)
+	if s.Op == OpConnect {
+		text += " to " + s.Joins.Network
+	}
+	return text
+}
+
+// why is the cause, and what a new container gets.
+func (s Step) why() string {
+	text := s.Cause
+	for _, d := range s.Given.Devices {
+		text += "; gets " + d.String()
+	}
+	if len(s.Given.CPUs) > 0 {
+		text += "; pinned to cpus " + box.FormatCPUs(s.Given.CPUs)
+	}
+	return text
+}
+
+// sameAs reports whether two plans' steps do the same for the same cause.
+func (s Step) sameAs(other Step) bool {
+	return s.Op == other.Op && s.Kind == other.Kind && s.Name == other.Name && s.ID == other.ID && s.Cause == other.Cause &&
+		s.Joins.Network == other.Joins.Network &&
+		slices.Equal(s.Given.Devices, other.Given.Devices) && slices.Equal(s.Given.CPUs, other.Given.CPUs)
+}
+
+// Kept is a container that ought to be recreated, and is not: somebody is on it.
+type Kept struct {
+	Container string
+	Cause     string   // why it ought to be recreated
+	Users     []string // who is on it
+}
+
+func (k Kept) String() string {
+	return fmt.Sprintf("container %s, though %s: %s; --force recreates it", k.Container, k.Cause, strings.Join(k.Users, ", "))
+}
+
+func (k Kept) sameAs(other Kept) bool {
+	return k.Container == other.Container && k.Cause == other.Cause && slices.Equal(k.Users, other.Users)
+}
+
+// Plan is the way from what is to what ought to be. Making one touches
+// nothing, and its text is what it will do.
+type Plan struct {
+	Steps    []Step
+	Lost     []string // hosts whose containers go, with what was written in them
+	Volumes  []string // that go, with their data
+	Kept     []Kept
+	Warnings []string
+	Notes    []string
+}
+
+// String returns the plan for people, a line a step.
+func (p Plan) String() string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, s := range p.Steps {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", s.Op, s.resource(), s.why())
+	}
+	w.Flush()
+	for _, k := range p.Kept {
+		fmt.Fprintf(&text, "kept as it is: %s\n", k)
+	}
+	for _, warning := range p.Warnings {
+		fmt.Fprintf(&text, "warning: %s\n", warning)
+	}
+	for _, note := range p.Notes {
+		fmt.Fprintln(&text, note)
+	}
+	return text.String()
+}
+
+// SameAs reports whether two plans do, keep and warn of the same.
+func (p Plan) SameAs(other Plan) bool {
+	return slices.EqualFunc(p.Steps, other.Steps, Step.sameAs) &&
+		slices.EqualFunc(p.Kept, other.Kept, Kept.sameAs) &&
+		slices.Equal(p.Warnings, other.Warnings)
+}
+
+// Images returns the part of the plan that takes nothing from anybody.
+func (p Plan) Images() Plan {
+	return Plan{Steps: slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Kind != KindImage })}
+}
+
+// WithoutImages returns the rest of it.
+func (p Plan) WithoutImages() Plan {
+	p.Steps = slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Kind == KindImage })
+	return p
+}
+
+// Loss returns what is gone when the plan is carried out; "" for nothing.
+func (p Plan) Loss() string {
+	var losses []string
+	if len(p.Lost) > 0 {
+		losses = append(losses, "what was written in "+strings.Join(p.Lost, ", ")+" outside its volumes")
+	}
+	if len(p.Volumes) > 0 {
+		losses = append(losses, "with their data the volumes "+strings.Join(p.Volumes, ", "))
+	}
+	return strings.Join(losses, ", and ")
+}
+
+func (p *Plan) add(s Step) { p.Steps = append(p.Steps, s) }
+
+func (p *Plan) has(k Kind, name string) bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Kind == k && s.Name == name })
+}
