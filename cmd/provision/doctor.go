@@ -17,6 +17,7 @@ import (
 
 	"berth/box"
 	"berth/docker"
+	"berth/provision/apply"
 	"berth/provision/compose"
 	"berth/provision/plan"
 )
@@ -89,7 +90,7 @@ func examineAll(ctx context.Context) (*checkup, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.containers, err = observeContainers(ctx, api, c.box); err != nil {
+	if c.containers, err = apply.ObserveContainers(ctx, api, c.box); err != nil {
 		return nil, err
 	}
 	c.examineContainers(ctx, api)
@@ -104,7 +105,7 @@ func examineBox(ctx context.Context, api *client.Client) (*checkup, error) {
 	}
 	info := result.Info
 	c := &checkup{engine: info.ServerVersion, cgroupDriver: info.CgroupDriver, dataRoot: info.DockerRootDir}
-	if c.box, err = observeBox(ctx, api); err != nil {
+	if c.box, err = apply.ObserveBox(ctx, api); err != nil {
 		return nil, err
 	}
 	if docker.IsLocal(api) {
@@ -149,7 +150,7 @@ func (c *checkup) examineContainers(ctx context.Context, api *client.Client) {
 		}
 		inspected, err := api.ContainerInspect(ctx, e.ID, client.ContainerInspectOptions{})
 		if err == nil && docker.IsLocal(api) {
-			c.openFiles[e.ID] = procsOf(api).SoftOpenFiles(inspected.Container.State.Pid)
+			c.openFiles[e.ID] = apply.ProcsOf(api).SoftOpenFiles(inspected.Container.State.Pid)
 		}
 		if len(e.Claim.GPUs) > 0 && !e.HostConfig.Privileged {
 			c.nvmlFails[e.ID] = strings.Contains(outputIn(ctx, api, e.ID, "nvidia-smi", "-L"), "Failed to initialize NVML")

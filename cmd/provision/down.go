@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"berth/docker"
+	"berth/provision/apply"
 	"berth/provision/compose"
 	"berth/provision/plan"
 )
@@ -46,7 +47,7 @@ func down(cmd *cobra.Command, o options, volumes bool) error {
 	if err != nil {
 		return err
 	}
-	have, err := observe(ctx, api, nil)
+	have, err := apply.Observe(ctx, api, nil)
 	if err != nil {
 		return err
 	}
@@ -55,8 +56,8 @@ func down(cmd *cobra.Command, o options, volumes bool) error {
 	if err := confirm(cmd, p, o.yes); err != nil {
 		return err
 	}
-	e := &engine{api: api, progress: newProgress(os.Stderr)}
-	return e.apply(ctx, p)
+	e := &apply.Executor{API: api, Progress: apply.NewProgress(os.Stderr)}
+	return e.Apply(ctx, p)
 }
 
 // downHosts removes hosts alone: their networks are others' too.
@@ -70,6 +71,6 @@ func downHosts(cmd *cobra.Command, o options, names []string) error {
 	if err := confirm(cmd, p, o.yes); err != nil {
 		return err
 	}
-	e := &engine{api: api, progress: newProgress(os.Stderr)}
-	return e.apply(cmd.Context(), p)
+	e := &apply.Executor{API: api, Progress: apply.NewProgress(os.Stderr)}
+	return e.Apply(cmd.Context(), p)
 }

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"berth/docker"
+	"berth/provision/apply"
 	"berth/provision/plan"
 	"berth/state"
 )
@@ -97,12 +98,12 @@ func (l lab) inspect(service string) container.InspectResponse {
 
 func (l lab) clear() {
 	ctx := context.Background() // the test's own has ended
-	have, err := observe(ctx, l.api, nil)
+	have, err := apply.Observe(ctx, l.api, nil)
 	if err != nil {
 		l.Error(err)
 	}
-	e := &engine{api: l.api, progress: &progress{}}
-	if err := e.apply(ctx, plan.Down(l.project, have, true)); err != nil {
+	e := &apply.Executor{API: l.api, Progress: &apply.Progress{}}
+	if err := e.Apply(ctx, plan.Down(l.project, have, true)); err != nil {
 		l.Error(err)
 	}
 	images, err := l.api.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", l.project+"-*")})
@@ -161,7 +162,7 @@ func TestUpMakesTheSeedsHostsOnASmallMachine(t *testing.T) {
 		t.Errorf("down without a terminal asked nothing: %v\n%s", err, out)
 	}
 	l.mustRun("down", "--yes")
-	have, err := observe(t.Context(), l.api, nil)
+	have, err := apply.Observe(t.Context(), l.api, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func TestUpMakesTheSeedsHostsOnASmallMachine(t *testing.T) {
 		t.Errorf("down --volumes without a terminal asked nothing: %v\n%s", err, out)
 	}
 	l.mustRun("down", "--volumes", "--yes")
-	if have, err = observe(t.Context(), l.api, nil); err != nil || len(plan.Labelled(have.Volumes, l.project)) > 0 {
+	if have, err = apply.Observe(t.Context(), l.api, nil); err != nil || len(plan.Labelled(have.Volumes, l.project)) > 0 {
 		t.Errorf("down --volumes left a volume: %v", err)
 	}
 }
@@ -373,7 +374,7 @@ services:
 	if err == nil || !strings.HasPrefix(err.Error(), "huge: reserves 100000 cpus, but the box has ") {
 		t.Errorf("got %v", err)
 	}
-	have, err := observe(t.Context(), l.api, nil)
+	have, err := apply.Observe(t.Context(), l.api, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"berth/box"
 	"berth/docker"
+	"berth/provision/apply"
 	"berth/provision/plan"
 )
 
@@ -69,7 +70,7 @@ func showGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
 		if b, containers, err = observeHolders(ctx, api); err != nil {
 			return err
 		}
-		procs = procsOf(api)
+		procs = apply.ProcsOf(api)
 	}
 	if b.NoGPUs != "" {
 		return errors.New(b.NoGPUs)
@@ -87,11 +88,11 @@ func engineIsHere() bool {
 }
 
 func observeHolders(ctx context.Context, api *client.Client) (box.Box, []box.Container, error) {
-	b, err := observeBox(ctx, api)
+	b, err := apply.ObserveBox(ctx, api)
 	if err != nil {
 		return b, nil, err
 	}
-	all, err := observeContainers(ctx, api, b)
+	all, err := apply.ObserveContainers(ctx, api, b)
 	if err != nil {
 		return b, nil, err
 	}
@@ -104,7 +105,7 @@ func observeHolders(ctx context.Context, api *client.Client) (box.Box, []box.Con
 
 // asHolder is a container as far as GPUs go.
 func asHolder(e plan.Container) box.Container {
-	c := box.Container{ID: e.ID, Name: e.Name, Project: e.Project(), State: e.State, Created: e.CreatedAt()}
+	c := box.Container{ID: e.ID, Name: e.Name, Project: e.Project(), State: e.State, Created: e.Created}
 	if c.Project != "" {
 		c.Host = e.HostName()
 	}

@@ -15,6 +15,7 @@ import (
 	"berth/docker"
 	"berth/hosts"
 	"berth/labels"
+	"berth/provision/apply"
 	"berth/provision/compose"
 	"berth/provision/plan"
 )
@@ -38,7 +39,7 @@ func ps(cmd *cobra.Command, o options) error {
 	if err != nil {
 		return err
 	}
-	have, err := observeContainers(ctx, api, box.Box{})
+	have, err := apply.ObserveContainers(ctx, api, box.Box{})
 	if err != nil {
 		return err
 	}

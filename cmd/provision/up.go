@@ -14,6 +14,7 @@ import (
 	"berth/box"
 	"berth/docker"
 	"berth/labels"
+	"berth/provision/apply"
 	"berth/provision/compose"
 	"berth/provision/plan"
 	"berth/state"
@@ -76,14 +77,14 @@ func up(cmd *cobra.Command, o options) error {
 	if err := confirm(cmd, p, o.yes); err != nil {
 		return err
 	}
-	e := &engine{api: j.api, progress: newProgress(os.Stderr), box: j.box, ignored: o.ignored}
-	if err := e.apply(ctx, p.Images()); err != nil {
+	e := &apply.Executor{API: j.api, Progress: apply.NewProgress(os.Stderr), Box: j.box, Ignored: o.ignored}
+	if err := e.Apply(ctx, p.Images()); err != nil {
 		return err
 	}
 	if err := j.carryOut(cmd, e, p); err != nil {
 		return err
 	}
-	if err := e.waitReady(ctx, j.want.Services); err != nil {
+	if err := e.WaitReady(ctx, j.want.Services); err != nil {
 		return err
 	}
 	if err := j.showHosts(cmd); err != nil {
@@ -125,7 +126,7 @@ func newJob(ctx context.Context, o options) (*job, error) {
 }
 
 func (j *job) plan(ctx context.Context) (plan.Plan, error) {
-	have, err := observe(ctx, j.api, j.want.ImageRefs(), j.want.Project)
+	have, err := apply.Observe(ctx, j.api, j.want.ImageRefs(), j.want.Project)
 	if err != nil {
 		return plan.Plan{}, err
 	}
@@ -136,9 +137,9 @@ func (j *job) plan(ctx context.Context) (plan.Plan, error) {
 
 // carryOut plans once more, now that nobody else hands out anything, and does
 // it. Nothing is lost that was not asked for.
-func (j *job) carryOut(cmd *cobra.Command, e *engine, shown plan.Plan) error {
+func (j *job) carryOut(cmd *cobra.Command, e *apply.Executor, shown plan.Plan) error {
 	ctx := cmd.Context()
-	unlock, err := lock(ctx, j.options.state)
+	unlock, err := apply.Lock(ctx, j.options.state)
 	if err != nil {
 		return err
 	}
@@ -156,11 +157,11 @@ func (j *job) carryOut(cmd *cobra.Command, e *engine, shown plan.Plan) error {
 		fmt.Fprintln(cmd.OutOrStdout(), "meanwhile something changed; this is done:")
 		showPlan(cmd, p)
 	}
-	return e.apply(ctx, p)
+	return e.Apply(ctx, p)
 }
 
 func (j *job) showHosts(cmd *cobra.Command) error {
-	have, err := observeContainers(cmd.Context(), j.api, box.Box{})
+	have, err := apply.ObserveContainers(cmd.Context(), j.api, box.Box{})
 	if err != nil {
 		return err
 	}

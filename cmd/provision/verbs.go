@@ -16,6 +16,7 @@ import (
 
 	"berth/box"
 	"berth/docker"
+	"berth/provision/apply"
 	"berth/provision/compose"
 	"berth/provision/plan"
 )
@@ -44,13 +45,13 @@ func hostsCommand(o *options, verb plan.Op, short string) *cobra.Command {
 			if len(found) == 0 {
 				fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: the project has no hosts")
 			}
-			e := &engine{api: api, progress: newProgress(os.Stderr)}
+			e := &apply.Executor{API: api, Progress: apply.NewProgress(os.Stderr)}
 			var errs []error
 			for _, c := range found {
 				if verb == plan.OpStart && c.Running {
 					continue
 				}
-				if err := e.carryOut(ctx, plan.Step{Op: verb, Kind: plan.KindContainer, Name: c.Name, ID: c.ID}); err != nil {
+				if err := e.CarryOut(ctx, plan.Step{Op: verb, Kind: plan.KindContainer, Name: c.Name, ID: c.ID}); err != nil {
 					errs = append(errs, fmt.Errorf("%s: %w", c.HostName(), err))
 				}
 			}
@@ -176,7 +177,7 @@ func findHosts(ctx context.Context, o options, names []string) (*client.Client, 
 	if err != nil {
 		return nil, nil, err
 	}
-	all, err := observeContainers(ctx, api, box.Box{})
+	all, err := apply.ObserveContainers(ctx, api, box.Box{})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -248,14 +249,14 @@ func buildCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			images, err := observeImages(ctx, j.api, j.want.ImageRefs())
+			images, err := apply.ObserveImages(ctx, j.api, j.want.ImageRefs())
 			if err != nil {
 				return err
 			}
 			p := plan.Images(j.want, images)
 			showPlan(cmd, p)
-			e := &engine{api: j.api, progress: newProgress(os.Stderr)}
-			return e.apply(ctx, p)
+			e := &apply.Executor{API: j.api, Progress: apply.NewProgress(os.Stderr)}
+			return e.Apply(ctx, p)
 		},
 	}
 	return command

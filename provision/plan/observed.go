@@ -35,7 +35,7 @@ type Container struct {
 	Restarts   bool      // the engine starts it again
 	State      string    // the engine's word
 	Since      time.Time // of that state
-	Created    string
+	Created    time.Time
 	Claim      ledger.Claim
 	Users      []string // who is on it; only known of those that are asked for
 }
@@ -96,10 +96,4 @@ func (e Container) Holder() string {
 // that starting one again never fails; another's may come back at boot.
 func (e Container) Counts() bool {
 	return e.Project() != "" || e.Running || e.Restarts || e.State == "paused" || e.State == "restarting"
-}
-
-// CreatedAt returns when it was created; the zero time where the engine says none.
-func (e Container) CreatedAt() time.Time {
-	at, _ := time.Parse(time.RFC3339Nano, e.Created)
-	return at
 }

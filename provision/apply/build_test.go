@@ -1,4 +1,4 @@
-package main
+package apply
 
 import (
 	"encoding/json"
@@ -23,7 +23,7 @@ func TestBuildErrorNamesTheStepAndEndsWithItsLastLines(t *testing.T) {
 {"stream":"Removing intermediate container 0a1b\n"}
 {"errorDetail":{"code":2,"message":"The command '/bin/sh -c make' returned a non-zero code: 2"},"error":"same"}
 `
-	err := (&progress{}).followBuild(strings.NewReader(output))
+	err := (&Progress{}).followBuild(strings.NewReader(output))
 	want := "Step 2/2 : RUN make: The command '/bin/sh -c make' returned a non-zero code: 2\n" +
 		"  | gcc main.c\n  | main.c:1: no such header"
 	if err == nil || err.Error() != want {
@@ -32,7 +32,7 @@ func TestBuildErrorNamesTheStepAndEndsWithItsLastLines(t *testing.T) {
 }
 
 func TestBuildThatEndsIsNoError(t *testing.T) {
-	if err := (&progress{}).followBuild(strings.NewReader(`{"stream":"Successfully built"}`)); err != nil {
+	if err := (&Progress{}).followBuild(strings.NewReader(`{"stream":"Successfully built"}`)); err != nil {
 		t.Error(err)
 	}
 }
@@ -102,12 +102,12 @@ func TestBuildKitsErrorNamesTheStepThatFailed(t *testing.T) {
 		step("sha256:b", "[docs 2/2] RUN man", "context canceled") +
 		step("sha256:a", "[build 2/3] RUN make", `process "/bin/sh -c make" did not complete successfully: exit code: 2`) +
 		`{"errorDetail":{"message":"failed to solve: process \"/bin/sh -c make\" did not complete successfully: exit code: 2"}}`
-	err := (&progress{}).followBuild(strings.NewReader(output))
+	err := (&Progress{}).followBuild(strings.NewReader(output))
 	if want := "[build 2/3] RUN make: exit code: 2\n  | gcc main.c\n  | main.c:1: no header"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 	for _, broken := range []string{`{"id":"moby.buildkit.trace","aux":"CgUK/w=="}`, `{"id":"moby.buildkit.trace","aux":7}`, `{"id":"moby.buildkit.trace"}`} {
-		if err := (&progress{}).followBuild(strings.NewReader(broken)); err != nil {
+		if err := (&Progress{}).followBuild(strings.NewReader(broken)); err != nil {
 			t.Errorf("%s: %v", broken, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package apply
 
 import (
 	"context"
@@ -15,15 +15,15 @@ import (
 	"berth/provision/plan"
 )
 
-// observe looks at the engine. images are the ones to look for; of containers
+// Observe looks at the engine. images are the ones to look for; of containers
 // in these projects it is asked who is on them.
-func observe(ctx context.Context, api *client.Client, images []string, projects ...string) (plan.Observed, error) {
+func Observe(ctx context.Context, api *client.Client, images []string, projects ...string) (plan.Observed, error) {
 	var o plan.Observed
 	var err error
-	if o.Box, err = observeBox(ctx, api); err != nil {
+	if o.Box, err = ObserveBox(ctx, api); err != nil {
 		return o, err
 	}
-	if o.Images, err = observeImages(ctx, api, images); err != nil {
+	if o.Images, err = ObserveImages(ctx, api, images); err != nil {
 		return o, err
 	}
 	if o.Networks, err = observeNetworks(ctx, api); err != nil {
@@ -32,7 +32,7 @@ func observe(ctx context.Context, api *client.Client, images []string, projects 
 	if o.Volumes, err = observeVolumes(ctx, api); err != nil {
 		return o, err
 	}
-	if o.Containers, err = observeContainers(ctx, api, o.Box); err != nil {
+	if o.Containers, err = ObserveContainers(ctx, api, o.Box); err != nil {
 		return o, err
 	}
 	for i, c := range o.Containers {
@@ -45,8 +45,8 @@ func observe(ctx context.Context, api *client.Client, images []string, projects 
 	return o, nil
 }
 
-// observeBox reads what the engine's box has.
-func observeBox(ctx context.Context, api *client.Client) (box.Box, error) {
+// ObserveBox reads what the engine's box has.
+func ObserveBox(ctx context.Context, api *client.Client) (box.Box, error) {
 	result, err := api.Info(ctx, client.InfoOptions{})
 	if err != nil {
 		return box.Box{}, err
@@ -64,7 +64,8 @@ func observeBox(ctx context.Context, api *client.Client) (box.Box, error) {
 	return box.Read(ctx, engine), nil
 }
 
-func observeImages(ctx context.Context, api *client.Client, refs []string) (map[string]string, error) {
+// ObserveImages returns the ids of those images that are there, by reference.
+func ObserveImages(ctx context.Context, api *client.Client, refs []string) (map[string]string, error) {
 	ids := map[string]string{}
 	for _, ref := range refs {
 		found, err := api.ImageInspect(ctx, ref)
@@ -96,7 +97,9 @@ func observeVolumes(ctx context.Context, api *client.Client) (map[string]map[str
 	return found, err
 }
 
-func observeContainers(ctx context.Context, api *client.Client, b box.Box) ([]plan.Container, error) {
+// ObserveContainers returns every container on the engine, with its claim on the
+// box, in the order of their names. It is not asked who is on them.
+func ObserveContainers(ctx context.Context, api *client.Client, b box.Box) ([]plan.Container, error) {
 	list, err := api.ContainerList(ctx, client.ContainerListOptions{All: true})
 	if err != nil {
 		return nil, err
@@ -128,7 +131,7 @@ func existingOf(c container.InspectResponse, b box.Box) plan.Container {
 		Restarts:   policy != "" && policy != container.RestartPolicyDisabled,
 		State:      string(c.State.Status),
 		Since:      since(c),
-		Created:    c.Created,
+		Created:    timeOf(c.Created),
 	}
 	e.Claim = claimOf(b, e, c.Config, c.HostConfig)
 	for name := range c.NetworkSettings.Networks {
@@ -137,15 +140,42 @@ func existingOf(c container.InspectResponse, b box.Box) plan.Container {
 	return e
 }
 
-// since when the container is in its state.
+// since returns from when on the container is in its state; the zero time where
+// the engine does not say.
 func since(c container.InspectResponse) time.Time {
-	text := c.State.FinishedAt
 	switch {
 	case c.State.Running:
-		text = c.State.StartedAt
+		return timeOf(c.State.StartedAt)
 	case c.State.Status == container.StateCreated:
-		text = c.Created
+		return timeOf(c.Created)
 	}
+	return timeOf(c.State.FinishedAt)
+}
+
+// timeOf reads a time as the engine writes it.
+func timeOf(text string) time.Time {
 	at, _ := time.Parse(time.RFC3339Nano, text)
 	return at
+}
+
+// usersOf returns who is on a container: ssh sessions by account and terminal,
+// sessions of the gateway's helper, and processes on its GPUs.
+func usersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Box) ([]string, error) {
+	top, err := api.ContainerTop(ctx, c.ID, client.ContainerTopOptions{Arguments: []string{"-eo", "pid,ppid,args"}})
+	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
+		return nil, nil // it ended meanwhile
+	}
+	if err != nil {
+		return nil, err
+	}
+	processes := box.ParseProcesses(top.Processes)
+	return slices.Concat(ProcsOf(api).Sessions(processes), b.OnGPUs(processes)), nil
+}
+
+// ProcsOf returns where to read the processes of the engine's box, where that is this one.
+func ProcsOf(api *client.Client) box.Procs {
+	if !docker.IsLocal(api) {
+		return ""
+	}
+	return "/proc"
 }

@@ -1,4 +1,4 @@
-package main
+package apply
 
 import (
 	"fmt"
@@ -13,26 +13,27 @@ import (
 	"berth/printable"
 )
 
-// progress shows on a terminal what is being done, in one line that changes,
+// Progress shows on a terminal what is being done, in one line that changes,
 // and a line for all that took time. Into a pipe it writes nothing.
-type progress struct {
+type Progress struct {
 	out   *os.File
 	live  bool
 	task  string
 	began time.Time
 }
 
-func newProgress(out *os.File) *progress {
-	return &progress{out: out, live: term.IsTerminal(int(out.Fd()))}
+// NewProgress shows what is done on this file, where it is a terminal.
+func NewProgress(out *os.File) *Progress {
+	return &Progress{out: out, live: term.IsTerminal(int(out.Fd()))}
 }
 
-func (p *progress) begin(task string) {
+func (p *Progress) begin(task string) {
 	p.task, p.began = task, time.Now()
 	p.say("")
 }
 
 // say shows the latest line of the task.
-func (p *progress) say(line string) {
+func (p *Progress) say(line string) {
 	if !p.live {
 		return
 	}
@@ -44,7 +45,7 @@ func (p *progress) say(line string) {
 	fmt.Fprintf(p.out, "\r\x1b[K%s", string(text[:min(len(text), width-1)]))
 }
 
-func (p *progress) end(done bool) {
+func (p *Progress) end(done bool) {
 	if !p.live {
 		return
 	}

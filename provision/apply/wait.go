@@ -1,4 +1,4 @@
-package main
+package apply
 
 import (
 	"context"
@@ -24,26 +24,26 @@ const (
 	settleTime   = time.Second // a command that ends at once has ended by then
 )
 
-// waitReady waits until every host can be entered: its container runs, and the
+// WaitReady waits until every host can be entered: its container runs, and the
 // host image's sshd listens.
-func (e *engine) waitReady(ctx context.Context, services []compose.Service) error {
+func (e *Executor) WaitReady(ctx context.Context, services []compose.Service) error {
 	limit, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	var errs []error
 	began := time.Now()
 	for _, s := range services {
-		e.progress.begin("wait for " + s.Host)
+		e.Progress.begin("wait for " + s.Host)
 		err := e.waitFor(ctx, limit, began, s)
-		e.progress.end(err == nil)
+		e.Progress.end(err == nil)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-func (e *engine) waitFor(ctx, limit context.Context, began time.Time, s compose.Service) error {
+func (e *Executor) waitFor(ctx, limit context.Context, began time.Time, s compose.Service) error {
 	restarts := -1
 	for {
-		result, err := e.api.ContainerInspect(ctx, s.Container, client.ContainerInspectOptions{})
+		result, err := e.API.ContainerInspect(ctx, s.Container, client.ContainerInspectOptions{})
 		if err != nil {
 			return fmt.Errorf("%s: %s", s.Name, engineText(err))
 		}
@@ -69,12 +69,12 @@ func (e *engine) waitFor(ctx, limit context.Context, began time.Time, s compose.
 
 // listens asks inside the container: a connection from outside would be one
 // more client to its sshd, and from another machine there is no way in.
-func (e *engine) listens(ctx context.Context, id string) bool {
-	created, err := e.api.ExecCreate(ctx, id, client.ExecCreateOptions{Cmd: []string{"test", "-s", image.PidFile}, AttachStdout: true})
+func (e *Executor) listens(ctx context.Context, id string) bool {
+	created, err := e.API.ExecCreate(ctx, id, client.ExecCreateOptions{Cmd: []string{"test", "-s", image.PidFile}, AttachStdout: true})
 	if err != nil {
 		return false
 	}
-	attached, err := e.api.ExecAttach(ctx, created.ID, client.ExecAttachOptions{})
+	attached, err := e.API.ExecAttach(ctx, created.ID, client.ExecAttachOptions{})
 	if err != nil {
 		return false
 	}
@@ -82,13 +82,13 @@ func (e *engine) listens(ctx context.Context, id string) bool {
 	if _, err := io.Copy(io.Discard, attached.Reader); err != nil { // until it ends
 		return false
 	}
-	result, err := e.api.ExecInspect(ctx, created.ID, client.ExecInspectOptions{})
+	result, err := e.API.ExecInspect(ctx, created.ID, client.ExecInspectOptions{})
 	return err == nil && !result.Running && result.ExitCode == 0
 }
 
 // lastWords are the last line that a container wrote, to go behind an error.
-func (e *engine) lastWords(ctx context.Context, c container.InspectResponse) string {
-	logs, err := e.api.ContainerLogs(ctx, c.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "1"})
+func (e *Executor) lastWords(ctx context.Context, c container.InspectResponse) string {
+	logs, err := e.API.ContainerLogs(ctx, c.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "1"})
 	if err != nil {
 		return ""
 	}

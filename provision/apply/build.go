@@ -1,4 +1,4 @@
-package main
+package apply
 
 import (
 	"context"
@@ -16,12 +16,12 @@ import (
 	"berth/provision/compose"
 )
 
-func (e *engine) buildImage(ctx context.Context, i compose.Image) error {
+func (e *Executor) buildImage(ctx context.Context, i compose.Image) error {
 	context, w := io.Pipe()
 	defer context.Close()
 	go func() { w.CloseWithError(i.Recipe.Context(w)) }()
 	options := buildOptions(i)
-	session, err := openSession(ctx, e.api)
+	session, err := openSession(ctx, e.API)
 	if err != nil {
 		return err
 	}
@@ -29,12 +29,12 @@ func (e *engine) buildImage(ctx context.Context, i compose.Image) error {
 		defer session.close()
 		options.Version, options.SessionID = build.BuilderBuildKit, session.id
 	}
-	result, err := e.api.ImageBuild(ctx, context, options)
+	result, err := e.API.ImageBuild(ctx, context, options)
 	if err != nil {
 		return err
 	}
 	defer result.Body.Close()
-	return e.progress.followBuild(result.Body)
+	return e.Progress.followBuild(result.Body)
 }
 
 func buildOptions(i compose.Image) client.ImageBuildOptions {
@@ -57,7 +57,7 @@ func buildOptions(i compose.Image) client.ImageBuildOptions {
 
 // followBuild shows a build's output until it ends. The error of a build that
 // fails names the step and ends with its last lines.
-func (p *progress) followBuild(output io.Reader) error {
+func (p *Progress) followBuild(output io.Reader) error {
 	b := buildLog{say: p.say}
 	for messages := json.NewDecoder(output); ; {
 		var m jsonstream.Message

@@ -1,4 +1,4 @@
-package main
+package apply
 
 import (
 	"cmp"
@@ -19,38 +19,38 @@ import (
 	"berth/provision/plan"
 )
 
-// engine carries steps out.
-type engine struct {
-	api      *client.Client
-	progress *progress
-	box      box.Box
-	ignored  []string // containers whose claims do not count
+// Executor carries steps out.
+type Executor struct {
+	API      *client.Client
+	Progress *Progress
+	Box      box.Box
+	Ignored  []string // containers whose claims do not count
 }
 
-// apply carries a plan out, up to the first step that does not work. What was
+// Apply carries a plan out, up to the first step that does not work. What was
 // done stays, and the next run goes on from there.
-func (e *engine) apply(ctx context.Context, p plan.Plan) error {
+func (e *Executor) Apply(ctx context.Context, p plan.Plan) error {
 	for _, s := range p.Steps {
-		if err := e.carryOut(ctx, s); err != nil {
+		if err := e.CarryOut(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s.Task(), err)
 		}
 	}
 	return nil
 }
 
-// carryOut carries one step out, and shows that it does. Its error is the engine's
+// CarryOut carries one step out, and shows that it does. Its error is the engine's
 // text alone.
-func (e *engine) carryOut(ctx context.Context, s plan.Step) error {
-	e.progress.begin(s.Task())
+func (e *Executor) CarryOut(ctx context.Context, s plan.Step) error {
+	e.Progress.begin(s.Task())
 	err := e.do(ctx, s)
-	e.progress.end(err == nil)
+	e.Progress.end(err == nil)
 	if err != nil {
 		return errors.New(engineText(err))
 	}
 	return nil
 }
 
-func (e *engine) do(ctx context.Context, s plan.Step) error {
+func (e *Executor) do(ctx context.Context, s plan.Step) error {
 	switch s.Op {
 	case plan.OpPull:
 		return e.pullImage(ctx, s.Name)
@@ -65,10 +65,10 @@ func (e *engine) do(ctx context.Context, s plan.Step) error {
 	case plan.OpStart:
 		return e.start(ctx, s.Name)
 	case plan.OpRestart:
-		_, err := e.api.ContainerRestart(ctx, s.ID, client.ContainerRestartOptions{})
+		_, err := e.API.ContainerRestart(ctx, s.ID, client.ContainerRestartOptions{})
 		return err
 	case plan.OpStop:
-		_, err := e.api.ContainerStop(ctx, s.ID, client.ContainerStopOptions{})
+		_, err := e.API.ContainerStop(ctx, s.ID, client.ContainerStopOptions{})
 		return err
 	case plan.OpRemove:
 		return e.remove(ctx, s)
@@ -76,7 +76,7 @@ func (e *engine) do(ctx context.Context, s plan.Step) error {
 	return fmt.Errorf("there is no operation %s", s.Op)
 }
 
-func (e *engine) create(ctx context.Context, s plan.Step) error {
+func (e *Executor) create(ctx context.Context, s plan.Step) error {
 	switch s.Kind {
 	case plan.KindNetwork:
 		return e.createNetwork(ctx, s.Network)
@@ -88,13 +88,13 @@ func (e *engine) create(ctx context.Context, s plan.Step) error {
 	return fmt.Errorf("nothing creates an %s", s.Kind)
 }
 
-func (e *engine) remove(ctx context.Context, s plan.Step) error {
+func (e *Executor) remove(ctx context.Context, s plan.Step) error {
 	switch s.Kind {
 	case plan.KindNetwork:
-		_, err := e.api.NetworkRemove(ctx, s.Name, client.NetworkRemoveOptions{})
+		_, err := e.API.NetworkRemove(ctx, s.Name, client.NetworkRemoveOptions{})
 		return err
 	case plan.KindVolume:
-		_, err := e.api.VolumeRemove(ctx, s.Name, client.VolumeRemoveOptions{})
+		_, err := e.API.VolumeRemove(ctx, s.Name, client.VolumeRemoveOptions{})
 		return err
 	case plan.KindContainer:
 		return e.removeContainer(ctx, s.ID)
@@ -107,23 +107,23 @@ func engineText(err error) string {
 	return strings.TrimSpace(strings.ReplaceAll(err.Error(), "Error response from daemon: ", ""))
 }
 
-func (e *engine) createNetwork(ctx context.Context, n compose.Network) error {
-	_, err := e.api.NetworkCreate(ctx, n.Name, client.NetworkCreateOptions{
+func (e *Executor) createNetwork(ctx context.Context, n compose.Network) error {
+	_, err := e.API.NetworkCreate(ctx, n.Name, client.NetworkCreateOptions{
 		Driver: n.Driver, EnableIPv6: n.IPv6, IPAM: n.IPAM, Internal: n.Internal, Attachable: n.Attachable,
 		Options: n.Options, Labels: n.Labels,
 	})
 	return err
 }
 
-func (e *engine) createVolume(ctx context.Context, v compose.Volume) error {
-	_, err := e.api.VolumeCreate(ctx, client.VolumeCreateOptions{Name: v.Name, Driver: v.Driver, DriverOpts: v.Options, Labels: v.Labels})
+func (e *Executor) createVolume(ctx context.Context, v compose.Volume) error {
+	_, err := e.API.VolumeCreate(ctx, client.VolumeCreateOptions{Name: v.Name, Driver: v.Driver, DriverOpts: v.Options, Labels: v.Labels})
 	return err
 }
 
 // createContainer adds what only the image knows: which one it is, and whose
 // account it runs as where nobody said.
-func (e *engine) createContainer(ctx context.Context, s compose.Service) error {
-	image, err := e.api.ImageInspect(ctx, s.Image.Ref)
+func (e *Executor) createContainer(ctx context.Context, s compose.Service) error {
+	image, err := e.API.ImageInspect(ctx, s.Image.Ref)
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (e *engine) createContainer(ctx context.Context, s compose.Service) error {
 			EndpointsConfig: map[string]*network.EndpointSettings{first.Network: first.Settings},
 		}
 	}
-	created, err := e.api.ContainerCreate(ctx, options)
+	created, err := e.API.ContainerCreate(ctx, options)
 	if err != nil || s.GPUs.None() {
 		return err
 	}
@@ -152,8 +152,8 @@ func (e *engine) createContainer(ctx context.Context, s compose.Service) error {
 // ensureClaim looks once more, now that everyone sees the new container's
 // claim: the lock holds off other runs on this machine, but not docker run, nor
 // a provision elsewhere. Of two that create at once at least one sees the other.
-func (e *engine) ensureClaim(ctx context.Context, id string) error {
-	all, err := observeContainers(ctx, e.api, e.box)
+func (e *Executor) ensureClaim(ctx context.Context, id string) error {
+	all, err := ObserveContainers(ctx, e.API, e.Box)
 	if err != nil {
 		return err
 	}
@@ -163,13 +163,13 @@ func (e *engine) ensureClaim(ctx context.Context, id string) error {
 		switch {
 		case c.ID == id:
 			mine = c.Claim
-		case c.Counts() && !slices.Contains(e.ignored, c.Name):
+		case c.Counts() && !slices.Contains(e.Ignored, c.Name):
 			others = append(others, c.Claim)
 		}
 	}
-	books := ledger.New(e.box, others...)
+	books := ledger.New(e.Box, others...)
 	for _, h := range mine.GPUs {
-		if d, ok := e.box.Device(h.UUID); ok && !books.IsFree(d, h.Budget) {
+		if d, ok := e.Box.Device(h.UUID); ok && !books.IsFree(d, h.Budget) {
 			return errors.Join(
 				fmt.Errorf("its GPU was taken in this moment, so it is not made; run up again%s", books.HoldersOf(d)),
 				e.removeContainer(ctx, id))
@@ -184,39 +184,39 @@ func account(wanted, ofImage string) string {
 	return cmp.Or(name, "root")
 }
 
-func (e *engine) connect(ctx context.Context, name string, n compose.Attachment) error {
-	_, err := e.api.NetworkConnect(ctx, n.Network, client.NetworkConnectOptions{Container: name, EndpointConfig: n.Settings})
+func (e *Executor) connect(ctx context.Context, name string, n compose.Attachment) error {
+	_, err := e.API.NetworkConnect(ctx, n.Network, client.NetworkConnectOptions{Container: name, EndpointConfig: n.Settings})
 	return err
 }
 
-func (e *engine) start(ctx context.Context, name string) error {
-	_, err := e.api.ContainerStart(ctx, name, client.ContainerStartOptions{})
+func (e *Executor) start(ctx context.Context, name string) error {
+	_, err := e.API.ContainerStart(ctx, name, client.ContainerStartOptions{})
 	if err != nil && strings.Contains(err.Error(), "could not select device driver") {
 		return errors.New("the engine gives no GPUs: install the NVIDIA container toolkit, and restart dockerd")
 	}
 	return err
 }
 
-func (e *engine) removeContainer(ctx context.Context, id string) error {
-	_, err := e.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{})
+func (e *Executor) removeContainer(ctx context.Context, id string) error {
+	_, err := e.API.ContainerRemove(ctx, id, client.ContainerRemoveOptions{})
 	return err
 }
 
 // update changes a container's limits as it is.
-func (e *engine) update(ctx context.Context, id string, l plan.Limits) error {
-	_, err := e.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &l.Resources, RestartPolicy: &l.Restart})
+func (e *Executor) update(ctx context.Context, id string, l plan.Limits) error {
+	_, err := e.API.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &l.Resources, RestartPolicy: &l.Restart})
 	return err
 }
 
-func (e *engine) pullImage(ctx context.Context, ref string) error {
+func (e *Executor) pullImage(ctx context.Context, ref string) error {
 	if err := e.pull(ctx, ref); err != nil {
 		return fmt.Errorf("its registry does not give it (%s); docker load brings it too, or name another image", engineText(err))
 	}
 	return nil
 }
 
-func (e *engine) pull(ctx context.Context, ref string) error {
-	pull, err := e.api.ImagePull(ctx, ref, client.ImagePullOptions{})
+func (e *Executor) pull(ctx context.Context, ref string) error {
+	pull, err := e.API.ImagePull(ctx, ref, client.ImagePullOptions{})
 	if err != nil {
 		return err
 	}
@@ -228,7 +228,7 @@ func (e *engine) pull(ctx context.Context, ref string) error {
 		if message.Error != nil {
 			return message.Error
 		}
-		e.progress.say(pullLine(message))
+		e.Progress.say(pullLine(message))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package apply
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ func TestAttackByAContainersLastWords(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := (&engine{api: api}).lastWords(t.Context(), container.InspectResponse{ID: "a", Config: &container.Config{Tty: c.tty}})
+			got := (&Executor{API: api}).lastWords(t.Context(), container.InspectResponse{ID: "a", Config: &container.Config{Tty: c.tty}})
 			if !strings.HasPrefix(got, ": ?[2J?]0;root?all is well provision: done? xxx") || len(got) > maxLastWords+len(": ") {
 				t.Errorf("got %d bytes, %.100q", len(got), got)
 			}

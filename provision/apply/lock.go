@@ -1,4 +1,4 @@
-package main
+package apply
 
 import (
 	"context"
@@ -13,9 +13,9 @@ import (
 
 const lockPoll = 50 * time.Millisecond
 
-// lock lets one provision at a time hand out what the machine has. The kernel
+// Lock lets one provision at a time hand out what the machine has. The kernel
 // takes it back from one that dies.
-func lock(ctx context.Context, state string) (unlock func(), err error) {
+func Lock(ctx context.Context, state string) (unlock func(), err error) {
 	file, err := os.OpenFile(filepath.Join(state, "provision.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
