@@ -2,8 +2,11 @@
 // file, with the limits and reservations that it states, no published ssh port
 // and no Docker socket.
 //
-// It observes what is there, plans the way to what ought to be, says so, and
-// does it a step at a time. Run again, it finds nothing to do.
+// It reads what the files want (provision/compose), observes what is there,
+// plans the steps between them (provision/plan), says so, and carries them out one
+// after the other (provision/apply). Run again, it finds nothing to do.
+//
+// Here are its verbs, a file each: flags, questions and tables.
 package main
 
 import (

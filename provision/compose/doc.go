@@ -5,4 +5,7 @@
 // [Load] reads the files as docker compose does, [Project.Want] turns them into
 // a [Wanted]. Everything that a file says and that is not carried out becomes a
 // warning. Errors name the file and the line.
+//
+// It is larger than other rooms: what each of a service's hundred keys means is
+// one subject, with a file for each group of keys.
 package compose
