@@ -35,11 +35,11 @@ func TestReadCores(t *testing.T) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 	if _, err := ReadCores(t.TempDir()); err == nil {
-		t.Error("a machine without cpus is no error")
+		t.Error("a box without cpus is no error")
 	}
 }
 
-func TestReadCoresOfThisMachine(t *testing.T) {
+func TestReadCoresOfThisBox(t *testing.T) {
 	cores, err := ReadCores("/sys")
 	if err != nil || CountCPUs(cores) == 0 {
 		t.Errorf("got %v, %v", cores, err)

@@ -54,21 +54,6 @@ func readSample(t testing.TB, path string) (archive *txtar.Archive, report, list
 	return archive, archive.Files[0].Data, archive.Files[1].Data
 }
 
-func TestReadInventoryOfThisMachine(t *testing.T) {
-	inventory, err := ReadInventory(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(inventory.GPUs) == 0 {
-		t.Skip("no GPU here")
-	}
-	for _, gpu := range inventory.GPUs {
-		if gpu.Memory == 0 || gpu.Model == "" || gpu.Temperature < 0 {
-			t.Errorf("%+v", gpu)
-		}
-	}
-}
-
 func TestADriverThatComplainsIsAnError(t *testing.T) {
 	smi(t, "#!/bin/sh\necho NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.; exit 9\n")
 	_, err := ReadInventory(t.Context())

@@ -78,7 +78,7 @@ func showGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
 	if err := writeGPUs(out, b.States(containers, procs), asJSON); err != nil || unanswered == nil {
 		return err
 	}
-	return fmt.Errorf("%w (so the holders of the GPUs are not known)", unanswered)
+	return fmt.Errorf("who holds the GPUs is not known: %w", unanswered)
 }
 
 // engineIsHere reports whether the engine, which need not run, is this box's.
@@ -186,9 +186,9 @@ func processText(p box.DeviceProcess) string {
 		text += " " + login
 	}
 	switch {
-	case p.Container == "":
+	case p.Container == "" && p.Foreign:
 		text += " (in no container)"
-	case p.Host == "":
+	case p.Host == "" && p.Container != "":
 		text += " in " + p.Container
 	}
 	return text

@@ -31,14 +31,15 @@ func TestGPUTableSaysWhoHoldsAndWhoIsOn(t *testing.T) {
 		{Index: "1", UUID: "GPU-3", Model: "NVIDIA L40S", Memory: 45 << 30, Utilisation: -1, Temperature: -1, Recovery: "Reset", Holders: []box.DeviceHolder{}},
 		{Index: "2:0", UUID: "MIG-1", Model: "NVIDIA H100", MIG: "1g.10gb", Memory: 10 << 30, MemoryUsed: -1, Utilisation: -1, Temperature: -1,
 			Holders: []box.DeviceHolder{{Container: "trainer", Budget: 1 << 30, Since: since}}},
-		{Index: "2:1", UUID: "MIG-2", Model: "NVIDIA H100", MIG: "1g.10gb", Memory: 10 << 30, MemoryUsed: -1, Utilisation: -1, Temperature: -1},
+		{Index: "2:1", UUID: "MIG-2", Model: "NVIDIA H100", MIG: "1g.10gb", Memory: 10 << 30, MemoryUsed: -1, Utilisation: -1, Temperature: -1,
+			Processes: []box.DeviceProcess{{PID: 18, Name: "python"}}},
 	}
 	got := gpuTable(states, now, true)
 	want := `GPU  UUID   MODEL                       MEMORY           BUSY  TEMP  HOLDER                          SINCE    PROCESSES
 <0    GPU-1  NVIDIA H200                 70GiB of 140GiB  98%   61°C  master (lab)                    3 hours  pyt?hon 12 anna+developer@master, python 13 bert+master, python 14 developer@master, python 15 (in no container), python 16 master, python 17 in cdcdcdcdcdcd>
 1    GPU-3  NVIDIA L40S, needs a reset  0B of 45GiB      -     -     -                               -        -
 <2:0  MIG-1  MIG 1g.10gb                 10GiB            -     -     trainer (not provision's) 1GiB  3 hours  ->
-2:1  MIG-2  MIG 1g.10gb                 10GiB            -     -     not known                       -        -
+2:1  MIG-2  MIG 1g.10gb                 10GiB            -     -     not known                       -        python 18
 `
 	want = strings.NewReplacer("<", "\x1b[31m", ">", "\x1b[0m").Replace(want)
 	if got != want {
@@ -57,7 +58,7 @@ func TestGPUsWithoutAnEngine(t *testing.T) {
 	}
 	var out strings.Builder
 	err := showGPUs(t.Context(), &out, false)
-	if err == nil || !strings.Contains(err.Error(), "no Docker engine answers at unix://") || !strings.Contains(err.Error(), "holders of the GPUs are not known") {
+	if err == nil || !strings.Contains(err.Error(), "no Docker engine answers at unix://") || !strings.Contains(err.Error(), "who holds the GPUs is not known") {
 		t.Errorf("got %v", err)
 	}
 	if text := out.String(); !strings.Contains(text, "GPU-1  NVIDIA H200") || !strings.Contains(text, "not known") {
