@@ -16,7 +16,7 @@ var arrows = map[string][]string{
 	"berth/auth":              nil,
 	"berth/box":               {"berth/auth", "berth/labels", "berth/printable"},
 	"berth/cmd/gateway":       {"berth/auth", "berth/configs", "berth/docker", "berth/gateway", "berth/helper", "berth/hosts", "berth/labels", "berth/session", "berth/state"},
-	"berth/cmd/provision":     {"berth/auth", "berth/box", "berth/configs", "berth/docker", "berth/hosts", "berth/image", "berth/labels", "berth/ledger", "berth/printable", "berth/provision/apply", "berth/provision/compose", "berth/provision/plan", "berth/state"},
+	"berth/cmd/provision":     {"berth/auth", "berth/box", "berth/configs", "berth/docker", "berth/hosts", "berth/image", "berth/labels", "berth/ledger", "berth/printable", "berth/provision/apply", "berth/provision/compose", "berth/provision/doctor", "berth/provision/plan", "berth/state"},
 	"berth/configs":           nil,
 	"berth/docker":            nil,
 	"berth/gateway":           {"berth/auth", "berth/hosts", "berth/labels", "berth/session", "berth/wire"},
@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"berth/printable":         nil,
 	"berth/provision/apply":   {"berth/box", "berth/docker", "berth/image", "berth/labels", "berth/ledger", "berth/printable", "berth/provision/compose", "berth/provision/plan"},
 	"berth/provision/compose": {"berth/box", "berth/image", "berth/labels", "berth/ledger"},
+	"berth/provision/doctor":  {"berth/box", "berth/docker", "berth/image", "berth/provision/apply", "berth/provision/compose", "berth/provision/plan"},
 	"berth/provision/plan":    {"berth/box", "berth/labels", "berth/ledger", "berth/provision/compose"},
 	"berth/session":           nil,
 	"berth/state":             nil,
@@ -37,7 +38,7 @@ var arrows = map[string][]string{
 
 // dockerClients may import the Docker client: the side of the gateway that
 // does not parse the network, and provision, which is about Docker's objects.
-var dockerClients = []string{"berth/docker", "berth/hosts", "berth/provision/apply", "berth/cmd/provision"}
+var dockerClients = []string{"berth/docker", "berth/hosts", "berth/provision/apply", "berth/provision/doctor", "berth/cmd/provision"}
 
 // dockerTypes may import the types of the engine's API, but not the client, and
 // so can ask the engine nothing. They say what a container is to be, and what is
