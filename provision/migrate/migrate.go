@@ -1,0 +1,229 @@
+// Package migrate makes of a compose file of old, whose containers each publish
+// an ssh port and take passwords, a compose file for provision and the users of
+// a gateway.
+package migrate
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"go.yaml.in/yaml/v4"
+
+	"berth/auth"
+	"berth/image"
+	"berth/provision/compose"
+)
+
+// What is written, beside the file that is read: there the project keeps its
+// name, and so its volumes.
+const (
+	ComposeFile = "compose.berth.yaml"
+	GatewayFile = "gateway.yaml"
+)
+
+// Migration is what becomes of a compose file.
+type Migration struct {
+	Dir    string // of the file
+	Logins []Login
+	Notes  []string // what people should know, a line each
+
+	file *yaml.Node
+}
+
+// Login is a way in of old, an account with a password on a host's own port, and
+// the gateway's user in its place.
+type Login struct {
+	Host, Account string
+	Port          string // "" where none was published
+	User          string // the gateway's, from now on
+
+	password string
+}
+
+// Read reads one compose file, and works out what becomes of it. It writes
+// nothing. A file without such passwords is an error: provision up reads it as it
+// is.
+func Read(ctx context.Context, o compose.Options) (*Migration, error) {
+	project, err := compose.Load(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if len(project.Sources) != 1 {
+		return nil, errors.New("import reads one compose file; merge them first with docker compose config")
+	}
+	m := &Migration{Dir: project.WorkingDir, file: project.Sources[0].Root}
+	for _, name := range project.ServiceNames() {
+		if err := m.service(project, project.Services[name]); err != nil {
+			return nil, err
+		}
+	}
+	m.nameUsers()
+	if len(m.Logins) == 0 {
+		return nil, errors.New("there is nothing to import: no service has ROOT_PASSWORD or DEVELOPER_PASSWORD; provision up reads the file as it is")
+	}
+	return m, nil
+}
+
+// service takes out of a service what the gateway does from now on.
+func (m *Migration) service(p *compose.Project, c types.ServiceConfig) error {
+	settings, err := compose.SettingsOf(c, p.Sources)
+	if err != nil {
+		return err
+	}
+	_, node := compose.Child(m.file, "services", c.Name)
+	if node == nil {
+		return fmt.Errorf("%s: it comes from another file by include or extends; merge them first with docker compose config", c.Name)
+	}
+	host, port := cmp.Or(settings.Host, c.Name), sshPortOf(c)
+	for _, account := range []string{"developer", "root"} {
+		password := c.Environment[strings.ToUpper(account)+"_PASSWORD"]
+		switch {
+		case password == nil:
+		case *password == "":
+			m.note("%s: %s has an empty password, and becomes no user", c.Name, account)
+		default:
+			m.Logins = append(m.Logins, Login{Host: host, Account: account, Port: port, password: *password})
+		}
+	}
+	drop(node, "ports", isSSHPort)
+	drop(node, "environment", isPassword)
+	drop(node, "volumes", isDockerSocket)
+	if c.Build != nil && len(compose.PasswordsIn(c.Environment)) > 0 {
+		return m.ownImage(c, settings, node)
+	}
+	return nil
+}
+
+// ownImage: an image made for ssh and passwords gives way to the host image on
+// the same base.
+func (m *Migration) ownImage(c types.ServiceConfig, s compose.Settings, node *yaml.Node) error {
+	df, err := compose.DockerfileOf(c.Build)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Name, err)
+	}
+	base := cmp.Or(s.Base, baseIn(string(df.Text)))
+	if base == "" {
+		return fmt.Errorf("%s: its Dockerfile names no base image; say which with %s.base", c.Name, compose.Extension)
+	}
+	remove(node, "build")
+	if s.Base == "" && base != image.DefaultBase {
+		set(node, compose.Extension, "base", base)
+	}
+	m.note("%s: its build gives way to Berth's host image on %s; what else the Dockerfile installs is not in it", c.Name, base)
+	return nil
+}
+
+// baseIn is what the last stage of a Dockerfile starts from, where it is no
+// variable and no other stage.
+func baseIn(dockerfile string) string {
+	base := ""
+	for line := range strings.Lines(dockerfile) {
+		if words := strings.Fields(line); len(words) > 1 && strings.EqualFold(words[0], "FROM") {
+			base = words[1]
+		}
+	}
+	if strings.Contains(base, "$") {
+		return ""
+	}
+	return base
+}
+
+func (m *Migration) note(format string, args ...any) {
+	m.Notes = append(m.Notes, fmt.Sprintf(format, args...))
+}
+
+// nameUsers: an account with one password everywhere is one user; with several
+// it is one for each host.
+func (m *Migration) nameUsers() {
+	for k, l := range m.Logins {
+		differs := slices.ContainsFunc(m.Logins, func(other Login) bool {
+			return other.Account == l.Account && other.password != l.password
+		})
+		m.Logins[k].User = l.Account
+		if differs {
+			m.Logins[k].User = l.Account + "-" + l.Host
+		}
+	}
+}
+
+func sshPortOf(c types.ServiceConfig) string {
+	for _, p := range c.Ports {
+		if p.Target == compose.SSHPort {
+			return p.Published
+		}
+	}
+	return ""
+}
+
+// Write writes both files, and overwrites none. It refuses to write a compose
+// file that still has a password in it.
+func (m *Migration) Write() error {
+	gateway, err := m.gateway()
+	if err != nil {
+		return err
+	}
+	var file bytes.Buffer
+	encoder := yaml.NewEncoder(&file)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(m.file); err != nil {
+		return err
+	}
+	for _, l := range m.Logins { // by an alias, say, or in a comment
+		if strings.Contains(file.String(), l.password) {
+			return fmt.Errorf("the password of %s on %s stands in another place of the file too; take it out there first", l.Account, l.Host)
+		}
+	}
+	if err := writeOnce(filepath.Join(m.Dir, ComposeFile), file.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return writeOnce(filepath.Join(m.Dir, GatewayFile), gateway, 0o600)
+}
+
+func writeOnce(path string, text []byte, mode fs.FileMode) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already, and not overwritten; move it away", compose.ShortPath(path))
+	}
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	return errors.Join(err, file.Close())
+}
+
+// gateway is gateway.yaml. Names in it are a login's, which YAML needs no
+// quotes for.
+func (m *Migration) gateway() ([]byte, error) {
+	var text bytes.Buffer
+	fmt.Fprintln(&text, "# The logins of a compose file, as provision import found them. It belongs at\n# /etc/berth/gateway.yaml. Better than passwords: keys.\nusers:")
+	written := map[string]bool{}
+	for _, l := range m.Logins {
+		if written[l.User] {
+			continue
+		}
+		written[l.User] = true
+		if err := errors.Join(auth.CheckName(l.User), auth.CheckName(l.Host)); err != nil {
+			return nil, fmt.Errorf("%s on %s: %w", l.Account, l.Host, err)
+		}
+		hash, err := auth.HashPassword([]byte(l.password))
+		if err != nil {
+			return nil, fmt.Errorf("%s on %s: %w", l.Account, l.Host, err)
+		}
+		fmt.Fprintf(&text, "  %s:\n    password: %s\n    hosts:\n", l.User, hash)
+		for _, other := range m.Logins {
+			if other.User == l.User {
+				fmt.Fprintf(&text, "      %q: %s\n", other.Host, other.Account)
+			}
+		}
+	}
+	return text.Bytes(), nil
+}
