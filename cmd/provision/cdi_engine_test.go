@@ -50,6 +50,6 @@ func TestGPUsAreGivenByTheirCDINames(t *testing.T) {
 	b.compose("lab", one+", mem_limit: 64m")
 	b.mustRun("up", "-f", file, "-p", "lab")
 	if after := inspect().Container; after.ID != c.ID || after.HostConfig.Memory != 64<<20 {
-		t.Errorf("made anew: %v; %d bytes", after.ID != c.ID, after.HostConfig.Memory)
+		t.Errorf("recreated: %v; %d bytes", after.ID != c.ID, after.HostConfig.Memory)
 	}
 }

@@ -152,7 +152,7 @@ func TestUpMakesTheSeedsHostsOnASmallMachine(t *testing.T) {
 	keys := l.hostKeys("master")
 	l.mustRun(append([]string{"up", "--yes", "--force", "-f", l.file("services: {master: {environment: {A: new}}}")}, seed...)...)
 	if again := l.hostKeys("master"); again != keys || l.inspect("master").ID == c.ID {
-		t.Errorf("host keys of master made anew: %s, before %s", again, keys)
+		t.Errorf("host keys of master changed: %s, before %s", again, keys)
 	}
 	if out := l.mustRun("ps"); strings.Count(out, "running") != 2 {
 		t.Errorf("ps:\n%s", out)
@@ -258,11 +258,11 @@ networks: {near: , far: }
 	}
 	first := l.inspect("own").ID
 	if _, err := l.run("up", "-f", compose("goodbye")); err == nil || !strings.Contains(err.Error(), "own") || l.inspect("own").ID != first {
-		t.Errorf("made anew unasked: %v", err)
+		t.Errorf("recreated unasked: %v", err)
 	}
 	l.mustRun("up", "--yes", "-f", compose("goodbye"))
 	if l.inspect("own").ID == first {
-		t.Error("not made anew")
+		t.Error("not recreated")
 	}
 }
 
@@ -304,7 +304,7 @@ func TestLimitsAreChangedInPlace(t *testing.T) {
 	}
 	c := l.inspect("own")
 	if h := c.HostConfig; c.ID != first || h.Memory != 96<<20 || h.MemoryReservation != 32<<20 || *h.PidsLimit != 90 || h.NanoCPUs != 5e8 || h.RestartPolicy.Name != "always" {
-		t.Errorf("made anew: %v; %+v", c.ID != first, h.Resources)
+		t.Errorf("recreated: %v; %+v", c.ID != first, h.Resources)
 	}
 	if got := own(memory); got != "100663296" {
 		t.Errorf("the kernel allows %s bytes", got)

@@ -58,7 +58,7 @@ func hostTable(containers []plan.Container) string {
 }
 
 func stateTable(api *client.Client, containers []plan.Container, now time.Time) string {
-	rows := [][]string{{"HOST", "ROUTE", "BY", "ACCOUNT", "CONTAINER", "STATE", "SINCE"}}
+	rows := [][]string{{"HOST", "ROUTE", "VIA", "ACCOUNT", "CONTAINER", "STATE", "SINCE"}}
 	for _, c := range byHost(containers) {
 		row := append(hostRow(c), c.State, units.HumanDuration(now.Sub(c.Since)))
 		rows = append(rows, slices.Insert(row, 2, enteredBy(api, c)))

@@ -38,7 +38,7 @@ func TestPsTellsHowHostsAreEntered(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := stateTable(api, []plan.Container{{Labels: c.labels, Mounts: c.mounts, State: "running"}}, time.Now())
-		if row := strings.Fields(strings.SplitAfter(got, "\n")[1]); !strings.Contains(got, "BY") || !slices.Contains(row, c.want) {
+		if row := strings.Fields(strings.SplitAfter(got, "\n")[1]); !strings.Contains(got, "VIA") || !slices.Contains(row, c.want) {
 			t.Errorf("%s, %v: want %s in\n%s", c.engine, c.labels, c.want, got)
 		}
 	}

@@ -54,7 +54,7 @@ func upCommand(o *options) *cobra.Command {
 }
 
 func planFlags(command *cobra.Command, o *options) {
-	command.Flags().BoolVar(&o.force, "force", false, "make containers anew also while somebody is on them")
+	command.Flags().BoolVar(&o.force, "force", false, "recreate containers also while somebody is on them")
 	command.Flags().StringArrayVar(&o.ignored, "ignore", nil, "container that may see GPUs, but holds none (a monitor, say)")
 }
 
@@ -179,7 +179,7 @@ func openSite(o options, local bool) (compose.Site, error) {
 	}
 	b := compose.Site{Base: o.load.Base, UserCA: st.UserCAPublic()}
 	if !local {
-		return b, nil // that machine has no helper directory of ours to mount
+		return b, nil // that box has no helper directory of ours to mount
 	}
 	if b.HelperDir, err = filepath.Abs(filepath.Join(st.Dir(), labels.HelperDir)); err != nil {
 		return compose.Site{}, err

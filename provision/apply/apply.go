@@ -150,7 +150,7 @@ func (e *Executor) createContainer(ctx context.Context, s compose.Service) error
 }
 
 // ensureClaim looks once more, now that everyone sees the new container's
-// claim: the lock holds off other runs on this machine, but not docker run, nor
+// claim: the lock holds off other runs on this box, but not docker run, nor
 // a provision elsewhere. Of two that create at once at least one sees the other.
 func (e *Executor) ensureClaim(ctx context.Context, id string) error {
 	all, err := ObserveContainers(ctx, e.API, e.Box)

@@ -13,7 +13,7 @@ import (
 
 const lockPoll = 50 * time.Millisecond
 
-// Lock lets one provision at a time hand out what the machine has. The kernel
+// Lock lets one provision at a time hand out what the box has. The kernel
 // takes it back from one that dies.
 func Lock(ctx context.Context, state string) (unlock func(), err error) {
 	file, err := os.OpenFile(filepath.Join(state, "provision.lock"), os.O_RDWR|os.O_CREATE, 0o600)

@@ -68,7 +68,7 @@ func (e *Executor) waitFor(ctx, limit context.Context, began time.Time, s compos
 }
 
 // listens asks inside the container: a connection from outside would be one
-// more client to its sshd, and from another machine there is no way in.
+// more client to its sshd, and from another box there is no way in.
 func (e *Executor) listens(ctx context.Context, id string) bool {
 	created, err := e.API.ExecCreate(ctx, id, client.ExecCreateOptions{Cmd: []string{"test", "-s", image.PidFile}, AttachStdout: true})
 	if err != nil {

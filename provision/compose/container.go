@@ -13,7 +13,7 @@ import (
 	"berth/image"
 )
 
-// config is the part of a container that could run on any machine.
+// config is the part of a container that could run on any box.
 func (b *builder) config() {
 	c := b.compose
 	b.service.Config = container.Config{

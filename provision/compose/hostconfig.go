@@ -8,7 +8,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 )
 
-// hostConfig is the part of a container that ties it to this machine.
+// hostConfig is the part of a container that ties it to this box.
 func (b *builder) hostConfig() {
 	c := b.compose
 	b.service.HostConfig = container.HostConfig{

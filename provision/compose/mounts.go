@@ -20,10 +20,10 @@ func (b *builder) mounts() {
 	for _, v := range b.compose.Volumes {
 		if v.Type == types.VolumeTypeBind && LeadsToDockerSocket(v.Source) {
 			if !b.settings.dockerSocket {
-				b.warn("%s left out: with the Docker socket one is root on this machine; %s.docker_socket: true keeps it", v.Source, Extension)
+				b.warn("%s left out: with the Docker socket one is root on this box; %s.docker_socket: true keeps it", v.Source, Extension)
 				continue
 			}
-			b.warn("%s: who enters this host has the Docker socket, and is root on this machine", v.Source)
+			b.warn("%s: who enters this host has the Docker socket, and is root on this box", v.Source)
 		}
 		b.mount(v)
 	}
@@ -37,7 +37,7 @@ func (b *builder) mounts() {
 	}
 }
 
-// hostKeysVolume outlives the container, so that a host made anew is the same
+// hostKeysVolume outlives the container, so that a recreated host is the same
 // to those who know its keys.
 func (b *builder) hostKeysVolume() Volume {
 	return Volume{

@@ -94,7 +94,7 @@ func pidsLimit(c types.ServiceConfig) *int64 {
 	return &limit
 }
 
-// shmSize is half of the memory by default, as on a machine of that size.
+// shmSize is half of the memory by default, as on a computer of that size.
 func shmSize(c types.ServiceConfig, memory int64) int64 {
 	switch {
 	case c.ShmSize != 0:

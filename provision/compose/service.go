@@ -111,7 +111,7 @@ func (b *builder) labels() {
 	}
 }
 
-// habits are things that a compose file may well say and a shared machine had
+// habits are things that a compose file may well say and a shared box had
 // better not hear.
 func (b *builder) habits() {
 	c := b.compose
@@ -119,7 +119,7 @@ func (b *builder) habits() {
 		b.warn("docker inspect shows %s to everyone who may use Docker; logins through the gateway need none", strings.Join(passwords, " and "))
 	}
 	if c.Privileged {
-		b.warn("privileged: whoever is root in it is root on this machine")
+		b.warn("privileged: whoever is root in it is root on this box")
 	}
 	if c.GetScale() != 1 {
 		b.warn("one container is made, not %d: a host is one container", c.GetScale())
@@ -127,7 +127,7 @@ func (b *builder) habits() {
 	switch c.PullPolicy {
 	case "", types.PullPolicyMissing, types.PullPolicyIfNotPresent:
 	default:
-		b.warn("pull_policy %s: an image that is on this machine is used", c.PullPolicy)
+		b.warn("pull_policy %s: an image that is on this box is used", c.PullPolicy)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.DependsOn)) {
 		if condition := c.DependsOn[name].Condition; condition != types.ServiceConditionStarted {
@@ -154,6 +154,6 @@ func (b *builder) hostImageHabits() {
 		b.warn("command is not run: the host image runs sshd")
 	}
 	if container.NetworkMode(b.compose.NetworkMode).IsHost() {
-		b.warn("network_mode host: its sshd takes port 22 of this machine")
+		b.warn("network_mode host: its sshd takes port 22 of this box")
 	}
 }

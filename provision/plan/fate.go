@@ -18,7 +18,7 @@ type fate struct {
 	facts   facts // that it is made of
 	is      Container
 	there   bool
-	anew    string  // why it is made, or made anew; "" where it stays
+	cause   string  // why it is created, or recreated; "" where it stays
 	inUse   bool    // somebody is on it, so it stays nevertheless
 	updates updates // of one that stays
 	given   ledger.Allocation
@@ -27,10 +27,10 @@ type fate struct {
 func fatesOf(want compose.Wanted, have Observed, force bool) []*fate {
 	var all []*fate
 	for _, s := range want.Services {
-		f := &fate{service: s, facts: factsOf(s), anew: absent}
+		f := &fate{service: s, facts: factsOf(s), cause: absent}
 		if f.is, f.there = have.standsFor(want.Project, s); f.there {
 			f.updates = f.is.updatesTo(s)
-			f.anew = outdated(f, have)
+			f.cause = outdated(f, have)
 			f.inUse = len(f.is.Users) > 0 && !force
 		}
 		all = append(all, f)
@@ -43,7 +43,7 @@ func (f *fate) isNew() bool { return !f.there }
 // needsAllocation reports whether the service's container is created, replaced
 // or resized, so that the ledger has to say whether there is room for it.
 func (f *fate) needsAllocation() bool {
-	return f.isNew() || f.anew != "" && !f.inUse || f.anew == "" && len(f.updates.changes) > 0
+	return f.isNew() || f.cause != "" && !f.inUse || f.cause == "" && len(f.updates.changes) > 0
 }
 
 // outdated is why a container is not the one that the service wants, or "".

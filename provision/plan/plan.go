@@ -61,11 +61,11 @@ func (p *Plan) image(i compose.Image, have map[string]string) {
 		return
 	}
 	if i.Recipe == nil {
-		p.add(Step{Op: OpPull, Kind: KindImage, Name: i.Ref, Cause: "not on this machine"})
+		p.add(Step{Op: OpPull, Kind: KindImage, Name: i.Ref, Cause: "not on this box"})
 		return
 	}
 	if i.IsHost() && have[i.Base] == "" && !p.has(KindImage, i.Base) {
-		p.add(Step{Op: OpPull, Kind: KindImage, Name: i.Base, Cause: "base of the host image, not on this machine"})
+		p.add(Step{Op: OpPull, Kind: KindImage, Name: i.Base, Cause: "base of the host image, not on this box"})
 	}
 	p.add(Step{Op: OpBuild, Kind: KindImage, Name: i.Ref, Cause: buildCause(i), Image: i})
 }
@@ -88,11 +88,11 @@ func (p *Plan) container(f *fate, want compose.Wanted) {
 	case f.isNew():
 		p.create(f)
 		return
-	case f.anew != "" && f.inUse:
-		p.Kept = append(p.Kept, Kept{is.Name, f.anew, is.Users})
-	case f.anew != "":
+	case f.cause != "" && f.inUse:
+		p.Kept = append(p.Kept, Kept{is.Name, f.cause, is.Users})
+	case f.cause != "":
 		p.Warnings = append(p.Warnings, is.nameless(want)...)
-		p.remove(is, f.anew)
+		p.remove(is, f.cause)
 		p.create(f)
 		return
 	case len(f.updates.changes) > 0:
@@ -112,7 +112,7 @@ func (p *Plan) create(f *fate) {
 	s := f.service
 	s.Config.Labels = maps.Clone(s.Config.Labels)
 	s.Config.Labels[labels.Config] = f.facts.label()
-	p.add(Step{Op: OpCreate, Kind: KindContainer, Name: s.Container, Cause: f.anew, Service: s, Given: f.given})
+	p.add(Step{Op: OpCreate, Kind: KindContainer, Name: s.Container, Cause: f.cause, Service: s, Given: f.given})
 	for _, n := range s.Networks[min(1, len(s.Networks)):] {
 		p.connect(s.Container, n, "one more network of "+s.Name)
 	}

@@ -24,7 +24,7 @@ import (
 	"berth/provision/compose"
 )
 
-var update = flag.Bool("update", false, "write the plans in testdata anew")
+var update = flag.Bool("update", false, "write the plans in testdata again")
 
 // given is what a golden case says is there; the zero value is an empty
 // engine on a machine with 8 cpus, 64 GiB and no GPU.
