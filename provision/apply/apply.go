@@ -19,7 +19,7 @@ import (
 	"berth/provision/plan"
 )
 
-// Executor carries steps out.
+// Executor carries steps out on an engine. It is for one goroutine.
 type Executor struct {
 	API      *client.Client
 	Progress *Progress
@@ -27,8 +27,9 @@ type Executor struct {
 	Ignored  []string // containers whose claims do not count
 }
 
-// Apply carries a plan out, up to the first step that does not work. What was
-// done stays, and the next run goes on from there.
+// Apply carries a plan's steps out in order, up to the first one that fails. Its
+// error names that step and has the engine's text. What was done stays, and the
+// next run goes on from there.
 func (e *Executor) Apply(ctx context.Context, p plan.Plan) error {
 	for _, s := range p.Steps {
 		if err := e.CarryOut(ctx, s); err != nil {
@@ -102,7 +103,7 @@ func (e *Executor) remove(ctx context.Context, s plan.Step) error {
 	return fmt.Errorf("nothing removes an %s", s.Kind)
 }
 
-// engineText is what the engine says, without the client's way of saying so.
+// engineText returns what the engine says, without what the client puts before it.
 func engineText(err error) string {
 	return strings.TrimSpace(strings.ReplaceAll(err.Error(), "Error response from daemon: ", ""))
 }
@@ -120,8 +121,9 @@ func (e *Executor) createVolume(ctx context.Context, v compose.Volume) error {
 	return err
 }
 
-// createContainer adds what only the image knows: which one it is, and whose
-// account it runs as where nobody said.
+// createContainer creates a service's container, and adds the labels that only the
+// image tells: its id, and the account it runs as where the files name none. Where
+// the container has GPUs, it removes it again if somebody else took one meanwhile.
 func (e *Executor) createContainer(ctx context.Context, s compose.Service) error {
 	image, err := e.API.ImageInspect(ctx, s.Image.Ref)
 	if err != nil {
@@ -149,9 +151,10 @@ func (e *Executor) createContainer(ctx context.Context, s compose.Service) error
 	return e.ensureClaim(ctx, created.ID)
 }
 
-// ensureClaim looks once more, now that everyone sees the new container's
-// claim: the lock holds off other runs on this box, but not docker run, nor
-// a provision elsewhere. Of two that create at once at least one sees the other.
+// ensureClaim removes a new container, with an error, if one of its GPUs is
+// another's. It looks after the creation, when everyone sees the container's claim:
+// the lock holds off other runs on this box, but not docker run, nor a provision
+// elsewhere. Of two that create at once at least one sees the other.
 func (e *Executor) ensureClaim(ctx context.Context, id string) error {
 	all, err := ObserveContainers(ctx, e.API, e.Box)
 	if err != nil {
@@ -178,7 +181,8 @@ func (e *Executor) ensureClaim(ctx context.Context, id string) error {
 	return nil
 }
 
-// account is the name in user or user:group; an image that names none runs as root.
+// account returns the name in user or user:group, of the files or else of the image;
+// root where neither names one.
 func account(wanted, ofImage string) string {
 	name, _, _ := strings.Cut(cmp.Or(wanted, ofImage), ":")
 	return cmp.Or(name, "root")
@@ -202,7 +206,7 @@ func (e *Executor) removeContainer(ctx context.Context, id string) error {
 	return err
 }
 
-// update changes a container's limits as it is.
+// update changes the limits of a container that stays.
 func (e *Executor) update(ctx context.Context, id string, l plan.Limits) error {
 	_, err := e.API.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &l.Resources, RestartPolicy: &l.Restart})
 	return err

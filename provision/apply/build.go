@@ -55,7 +55,7 @@ func buildOptions(i compose.Image) client.ImageBuildOptions {
 	}
 }
 
-// followBuild shows a build's output until it ends. The error of a build that
+// followBuild shows a build's output, and returns when the build ends. The error of a build that
 // fails names the step and ends with its last lines.
 func (p *Progress) followBuild(output io.Reader) error {
 	b := buildLog{say: p.say}
@@ -119,13 +119,14 @@ func (b *buildLog) stream(text string) {
 	}
 }
 
-// isBookkeeping: the builder's own lines between those of the commands it runs.
+// isBookkeeping reports whether a line is the builder's own, and not of a command
+// that it runs.
 func isBookkeeping(line string) bool {
 	line = strings.TrimSpace(line)
 	return line == "" || strings.HasPrefix(line, "---> ") || strings.HasPrefix(line, "Removing intermediate container ")
 }
 
-// failure is the error of a build that ended with this message.
+// failure returns the error of a build that ended with this message.
 func (b *buildLog) failure(message string) error {
 	s := b.failed(message)
 	if s == nil {

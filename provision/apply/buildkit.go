@@ -28,7 +28,8 @@ func (b *buildLog) trace(text json.RawMessage) {
 	}
 }
 
-// vertex is said again whenever something about a step changes.
+// vertex reads what BuildKit says of a step, which it does again whenever something
+// about it changes.
 func (b *buildLog) vertex(message []byte) {
 	const digest, name, started, failure = 1, 3, 5, 7
 	said := maps.Collect(fields(message))
@@ -54,8 +55,8 @@ func (b *buildLog) step(digest string) *buildStep {
 	return b.steps[i]
 }
 
-// failed is the step that the end of a build speaks of; nil where it is none.
-// The classic builder was at its last.
+// failed returns the step that a build's last message is about; nil where it is
+// about none. Of the classic builder that is its last step.
 func (b *buildLog) failed(message string) *buildStep {
 	for _, s := range slices.Backward(b.steps) {
 		if s.digest == "" || s.err != "" && strings.Contains(message, s.err) {
@@ -65,7 +66,7 @@ func (b *buildLog) failed(message string) *buildStep {
 	return nil
 }
 
-// fields are those of a protobuf message that hold bytes, by their numbers.
+// fields returns the fields of a protobuf message that hold bytes, by their numbers.
 func fields(message []byte) iter.Seq2[protowire.Number, []byte] {
 	return func(yield func(protowire.Number, []byte) bool) {
 		for len(message) > 0 {

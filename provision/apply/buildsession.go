@@ -22,8 +22,8 @@ type buildSession struct {
 	conn net.Conn
 }
 
-// openSession is nil where the classic builder is to build: BuildKit does where
-// the engine has it, unless somebody said no.
+// openSession opens a session for a build by BuildKit. It returns nil where the
+// classic builder builds: the engine has no BuildKit, or somebody wants it so.
 func openSession(ctx context.Context, api *client.Client) (*buildSession, error) {
 	wanted, err := wantsBuildKit(ctx, api)
 	if err != nil || !wanted {
@@ -45,7 +45,8 @@ func openSession(ctx context.Context, api *client.Client) (*buildSession, error)
 
 func (s *buildSession) close() { s.conn.Close() }
 
-// wantsBuildKit: DOCKER_BUILDKIT decides, then the engine's configuration.
+// wantsBuildKit reports whether BuildKit shall build: as DOCKER_BUILDKIT says, or
+// else the engine's configuration.
 func wantsBuildKit(ctx context.Context, api *client.Client) (bool, error) {
 	if text := os.Getenv("DOCKER_BUILDKIT"); text != "" {
 		wanted, err := strconv.ParseBool(text)
@@ -60,7 +61,7 @@ func wantsBuildKit(ctx context.Context, api *client.Client) (bool, error) {
 
 const healthCheck = "/grpc.health.v1.Health/Check"
 
-// answer is a gRPC server that is well and can nothing else.
+// answer is a gRPC server that says it is healthy, and refuses everything else.
 func answer(w http.ResponseWriter, r *http.Request) {
 	const ok, unimplemented = "0", "12"
 	io.Copy(io.Discard, r.Body)
@@ -73,7 +74,7 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(http.TrailerPrefix+"Grpc-Status", ok)
 }
 
-// oneConn is a listener whose one connection is there already.
+// oneConn is a listener that accepts one connection, which is there already.
 type oneConn struct{ conn net.Conn }
 
 func (l *oneConn) Accept() (net.Conn, error) {

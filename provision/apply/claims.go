@@ -14,9 +14,9 @@ import (
 	"berth/provision/plan"
 )
 
-// claimOf reads a container's claim on the box. The containers are the books:
-// nothing else is written down anywhere. Of a container that provision did not
-// make it is what the engine and the NVIDIA runtime will give it.
+// claimOf returns what a container holds of the box. The containers are the books:
+// nothing else is written down anywhere. A container that provision did not make
+// holds what the engine and the NVIDIA runtime will give it.
 func claimOf(b box.Box, e plan.Container, config *container.Config, host *container.HostConfig) ledger.Claim {
 	c := ledger.Claim{Holder: e.Holder(), Amounts: ledger.Amounts{Memory: host.MemoryReservation}}
 	c.NanoCPUs, _ = strconv.ParseInt(e.Labels[labels.CPUs], 10, 64)
@@ -30,7 +30,7 @@ func claimOf(b box.Box, e plan.Container, config *container.Config, host *contai
 	return c
 }
 
-// visible are the devices that a container sees.
+// visible returns the devices that a container sees.
 func visible(b box.Box, config *container.Config, host *container.HostConfig) []box.Device {
 	if host.Privileged {
 		return b.Devices()
@@ -56,8 +56,8 @@ func visible(b box.Box, config *container.Config, host *container.HostConfig) []
 	return unique
 }
 
-// requested are the devices that a request means to the engine. A number means
-// the first ones: it keeps no books.
+// requested returns the devices that a request means to the engine. A number means
+// the first ones, as the engine keeps no books.
 func requested(b box.Box, r container.DeviceRequest) []box.Device {
 	if !compose.IsGPU(r) {
 		return nil
@@ -72,7 +72,7 @@ func requested(b box.Box, r container.DeviceRequest) []box.Device {
 	return seen
 }
 
-// mapped is the GPU of a device node; nvidiactl, nvidia-uvm and their like are none.
+// mapped returns the GPU of a device node; nvidiactl, nvidia-uvm and the like are none.
 func mapped(b box.Box, path string) []box.Device {
 	if path == "/dev" {
 		return b.Devices()

@@ -13,8 +13,9 @@ import (
 
 const lockPoll = 50 * time.Millisecond
 
-// Lock lets one provision at a time hand out what the box has. The kernel
-// takes it back from one that dies.
+// Lock waits until no other run on this box hands out what the box has, and holds
+// them off until unlock. A run that dies loses the lock. The state directory is
+// where runs meet.
 func Lock(ctx context.Context, state string) (unlock func(), err error) {
 	file, err := os.OpenFile(filepath.Join(state, "provision.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -24,8 +24,9 @@ const (
 	settleTime   = time.Second // a command that ends at once has ended by then
 )
 
-// WaitReady waits until every host can be entered: its container runs, and the
-// host image's sshd listens.
+// WaitReady returns when every host can be entered (its container runs, and the
+// host image's sshd listens), after a minute at most. Its error has a line for each
+// host that cannot, with the last line that its container wrote.
 func (e *Executor) WaitReady(ctx context.Context, services []compose.Service) error {
 	limit, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -67,8 +68,9 @@ func (e *Executor) waitFor(ctx, limit context.Context, began time.Time, s compos
 	}
 }
 
-// listens asks inside the container: a connection from outside would be one
-// more client to its sshd, and from another box there is no way in.
+// listens reports whether the host image's sshd listens. It asks inside the
+// container: a connection from outside would be one more client to its sshd, and
+// from another box there is no way in.
 func (e *Executor) listens(ctx context.Context, id string) bool {
 	created, err := e.API.ExecCreate(ctx, id, client.ExecCreateOptions{Cmd: []string{"test", "-s", image.PidFile}, AttachStdout: true})
 	if err != nil {
@@ -86,7 +88,7 @@ func (e *Executor) listens(ctx context.Context, id string) bool {
 	return err == nil && !result.Running && result.ExitCode == 0
 }
 
-// lastWords are the last line that a container wrote, to go behind an error.
+// lastWords returns the last line that a container wrote, to go behind an error.
 func (e *Executor) lastWords(ctx context.Context, c container.InspectResponse) string {
 	logs, err := e.API.ContainerLogs(ctx, c.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "1"})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"berth/image"
 )
 
-// config is the part of a container that could run on any box.
+// config sets the part of the container that would be the same on any box.
 func (b *builder) config() {
 	c := b.compose
 	b.service.Config = container.Config{
@@ -34,7 +34,8 @@ func (b *builder) config() {
 	}
 }
 
-// hostname is what the prompt shows, so by default the name people log in to.
+// hostname returns the container's host name, which the prompt shows: by default the
+// name that people log in to.
 func (b *builder) hostname() string {
 	mode := container.NetworkMode(b.compose.NetworkMode)
 	if mode.IsHost() || mode.IsContainer() || strings.HasPrefix(string(mode), types.ServicePrefix) {

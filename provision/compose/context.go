@@ -45,9 +45,9 @@ func DockerfileOf(b *types.BuildConfig) (Dockerfile, error) {
 	return Dockerfile{filepath.ToSlash(name), text}, err
 }
 
-// writeContext writes a directory, less what .dockerignore names, as a tar
-// that is the same byte for byte as long as the files are: without times and
-// owners, which no build depends on.
+// writeContext writes a directory, less what .dockerignore names, as a tar. It is
+// the same byte for byte as long as the files are: it has no times and no owners,
+// which no build depends on.
 func writeContext(out io.Writer, dir string, df Dockerfile) error {
 	ignored, err := dockerignore(dir)
 	if err != nil {

@@ -11,16 +11,15 @@ import (
 	"berth/ledger"
 )
 
-// GPUs is what a service asks for; which devices it gets is the ledger's to
-// say.
+// GPUs is what a service asks for. Which devices it gets, the ledger decides.
 type GPUs struct {
 	ledger.GPUAsk
 	Capabilities []string // of the driver, which the container sees
 	Options      map[string]string
 }
 
-// wantGPUs is what compose and x-berth ask for together: the one says how many,
-// the other which.
+// wantGPUs returns what a service asks for in compose's words, which say how many,
+// and in x-berth, which says of which kind.
 func wantGPUs(c types.ServiceConfig, asked ledger.GPUAsk) (GPUs, error) {
 	w := GPUs{GPUAsk: asked}
 	for _, r := range deviceRequests(c) {
@@ -49,12 +48,12 @@ func wantGPUs(c types.ServiceConfig, asked ledger.GPUAsk) (GPUs, error) {
 	return w, nil
 }
 
-// saysWhich reports whether x-berth.gpu says something.
+// saysWhich reports whether x-berth.gpu asks for anything.
 func saysWhich(a ledger.GPUAsk) bool { return a.Model != "" || a.Memory > 0 || a.Share || a.MIG != "" }
 
 const knownGPUSettings = "memory, mig, model, share"
 
-// setGPU reads x-berth.gpu; it returns what is wrong with it, or nothing.
+// setGPU reads x-berth.gpu. It returns what is wrong with it, or "".
 func setGPU(a *ledger.GPUAsk, value any) (wrong string) {
 	keys, isMap := value.(map[string]any)
 	if !isMap || len(keys) == 0 {
@@ -94,7 +93,7 @@ func setGPUKey(a *ledger.GPUAsk, key string, value any) (wrong string) {
 	return ""
 }
 
-// VisibleDevices is what NVIDIA_VISIBLE_DEVICES names.
+// VisibleDevices returns the names in NVIDIA_VISIBLE_DEVICES of an environment.
 func VisibleDevices(env []string) []string {
 	value := ""
 	for _, entry := range env {
@@ -109,5 +108,6 @@ func VisibleDevices(env []string) []string {
 	return strings.Split(value, ",")
 }
 
-// EnvVisible is how the NVIDIA runtime is told which GPUs a container sees.
+// EnvVisible is the variable that tells the NVIDIA runtime which GPUs a container
+// sees.
 const EnvVisible = "NVIDIA_VISIBLE_DEVICES"

@@ -8,7 +8,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 )
 
-// hostConfig is the part of a container that ties it to this box.
+// hostConfig sets the part of the container that ties it to this box.
 func (b *builder) hostConfig() {
 	c := b.compose
 	b.service.HostConfig = container.HostConfig{
@@ -44,7 +44,8 @@ func (b *builder) hostConfig() {
 	b.mounts()
 }
 
-// initProcess reaps what closed sessions leave behind, unless compose says no.
+// initProcess reports whether an init process runs in the container. By default one
+// does, as it reaps what closed sessions leave behind.
 func initProcess(c types.ServiceConfig) *bool {
 	if c.Init != nil {
 		return c.Init
@@ -53,8 +54,8 @@ func initProcess(c types.ServiceConfig) *bool {
 	return &yes
 }
 
-// ofService turns service:name, as compose has it, into the engine's
-// container:name.
+// ofService returns the engine's container:name for compose's service:name, and
+// another mode as it is.
 func (b *builder) ofService(mode string) string {
 	if service, ok := strings.CutPrefix(mode, types.ServicePrefix); ok {
 		return types.ContainerPrefix + b.containerName(service)
@@ -78,7 +79,7 @@ func tmpfs(entries []string) map[string]string {
 	return all
 }
 
-// restartPolicy: deploy.restart_policy goes before restart, as in compose.
+// restartPolicy reads deploy.restart_policy, or else restart, as compose does.
 func restartPolicy(c types.ServiceConfig) container.RestartPolicy {
 	if c.Deploy != nil && c.Deploy.RestartPolicy != nil {
 		return deployPolicy(*c.Deploy.RestartPolicy)

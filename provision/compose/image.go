@@ -74,7 +74,7 @@ func writeHostContext(w io.Writer) error {
 	return err
 }
 
-// builtImage is an image of compose's build section. Its tag is the hash of
+// builtImage returns the image of a service's build section. Its tag is the hash of
 // all that goes into it, so a changed Dockerfile or context is another image.
 func (p *Project) builtImage(c types.ServiceConfig) (Image, error) {
 	b := c.Build

@@ -13,7 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// ErrNoFile: no compose file was named, and none is here.
+// ErrNoFile says that no compose file was named, and that none is here.
 var ErrNoFile = errors.New("no compose.yaml or docker-compose.yml here or above; name one with -f")
 
 // Options say which compose files are meant, and how they are read: as the
@@ -26,16 +26,16 @@ type Options struct {
 	Base     string   // of host images, for services that have none
 }
 
-// Project is the compose files, read and merged.
+// Project is what the compose files say together.
 type Project struct {
 	*types.Project
 	Sources  Sources
 	warnings []string
 }
 
-// Load reads the compose files as docker compose does: merged, with
-// .env, variables and profiles. A service may have neither image nor build,
-// which compose refuses: it gets the host image.
+// Load reads the compose files as docker compose does: merged, with .env, variables
+// and profiles. A service that has neither image nor build, which compose refuses,
+// gets the host image. Its error is [ErrNoFile], or names the file and line.
 func Load(ctx context.Context, o Options) (*Project, error) {
 	warnings := listenToCompose()
 	config, err := cli.NewProjectOptions(o.Files,
@@ -89,8 +89,8 @@ func loadWithHostImage(ctx context.Context, config *cli.ProjectOptions, base str
 	})
 }
 
-// baseOf is what the host image of a service is made from. x-berth is checked
-// later; until then a base that is no text is none.
+// baseOf returns what a service's host image is made from. x-berth is checked
+// later; until then a base that is no text counts as none.
 func baseOf(service types.ServiceConfig, base string) string {
 	if keys, ok := service.Extensions[Extension].(map[string]any); ok {
 		if own, ok := keys["base"].(string); ok && own != "" {
@@ -100,7 +100,7 @@ func baseOf(service types.ServiceConfig, base string) string {
 	return base
 }
 
-// ProjectName is the project that the options mean, by compose's own rule; ""
+// ProjectName returns the project that the options mean, by compose's own rule; ""
 // where nothing names one.
 func ProjectName(ctx context.Context, o Options) (string, error) {
 	if o.Project != "" {

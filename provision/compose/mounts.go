@@ -14,8 +14,8 @@ import (
 	"berth/labels"
 )
 
-// mounts are the volumes of a service, less the Docker socket, and the
-// gateway's helper.
+// mounts sets what is mounted: the service's volumes, less the Docker socket, and
+// the gateway's helper.
 func (b *builder) mounts() {
 	for _, v := range b.compose.Volumes {
 		if v.Type == types.VolumeTypeBind && LeadsToDockerSocket(v.Source) {
@@ -37,8 +37,8 @@ func (b *builder) mounts() {
 	}
 }
 
-// hostKeysVolume outlives the container, so that a recreated host is the same
-// to those who know its keys.
+// hostKeysVolume returns the volume for the host's keys. It outlives the container,
+// so that a recreated host is the same to those who know its keys.
 func (b *builder) hostKeysVolume() Volume {
 	return Volume{
 		Name:   b.Name + "_" + b.service.Name + "_host_keys",
@@ -99,8 +99,8 @@ func (b *builder) volume(m *mount.Mount, v types.ServiceVolumeConfig) {
 	}
 }
 
-// bind is a mount in the engine's older form, which makes a missing directory,
-// as compose has it, and knows SELinux; the newer form, at API 1.41, does not.
+// bind adds a mount in the engine's older form, which makes a missing directory, as
+// compose has it, and knows SELinux. The newer form, at API 1.41, does not.
 func (b *builder) bind(v types.ServiceVolumeConfig) {
 	var options []string
 	if v.ReadOnly {

@@ -73,8 +73,8 @@ func (b *builder) resources() container.Resources {
 	}
 }
 
-// cpuShares make a CPU reservation true: when everyone wants the processor, it
-// is divided by these weights.
+// cpuShares returns the weight that makes a CPU reservation true: when everyone
+// wants the processor, the kernel divides it by these weights.
 func cpuShares(c types.ServiceConfig, reserved int64) int64 {
 	const perCPU, least = 1024, 2
 	if c.CPUShares != 0 || reserved == 0 {
@@ -94,7 +94,8 @@ func pidsLimit(c types.ServiceConfig) *int64 {
 	return &limit
 }
 
-// shmSize is half of the memory by default, as on a computer of that size.
+// shmSize returns the size of /dev/shm in bytes: by default half of the memory
+// limit, as on a computer of that size.
 func shmSize(c types.ServiceConfig, memory int64) int64 {
 	switch {
 	case c.ShmSize != 0:
@@ -130,8 +131,8 @@ func deviceMappings(devices []types.DeviceMapping) []container.DeviceMapping {
 	return all
 }
 
-// isCDI: a device by its name in the Container Device Interface, such as
-// nvidia.com/gpu=0, and not by its path.
+// isCDI reports whether a device is named as in the Container Device Interface,
+// such as nvidia.com/gpu=0, and not by its path.
 func isCDI(d types.DeviceMapping) bool {
 	return !strings.HasPrefix(d.Source, "/") && strings.Contains(d.Source, "=")
 }
@@ -175,7 +176,7 @@ func IsGPU(r container.DeviceRequest) bool {
 	return r.Driver == "nvidia" || slices.ContainsFunc(r.DeviceIDs, func(id string) bool { return strings.HasPrefix(id, box.CDIPrefix) })
 }
 
-// pointer is nil for the zero value, which means: the engine's default.
+// pointer returns nil for the zero value, which means the engine's default.
 func pointer[T comparable](value T) *T {
 	var zero T
 	if value == zero {

@@ -17,8 +17,8 @@ import (
 	"berth/labels"
 )
 
-// builder turns one compose service into the container that it means. What it
-// leaves out, or has to say, it collects.
+// builder turns one compose service into the container that it means, and collects
+// warnings, such as for what it leaves out.
 type builder struct {
 	*Project
 	compose  types.ServiceConfig
@@ -34,8 +34,9 @@ func (b *builder) warn(format string, args ...any) {
 	b.warnings = append(b.warnings, fmt.Sprintf(format, args...))
 }
 
-// wantService builds the container of a service. Where compose says nothing,
-// the defaults are those of a machine that people work on.
+// wantService returns the container that a service means, and warnings about it.
+// Where the files say nothing, the defaults are those of a computer that people
+// work on.
 func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []string, error) {
 	settings, err := SettingsOf(compose, p.Sources)
 	if err != nil {
@@ -70,7 +71,8 @@ func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []
 	return b.service, b.warnings, nil
 }
 
-// pin: cores are whole, and which ones is the ledger's to say.
+// pin notes that the service has cores of its own, which the ledger chooses. Its
+// error says why the service can have none.
 func (b *builder) pin() error {
 	b.service.Pinned = true
 	switch n := b.service.Reserved.NanoCPUs; {
@@ -86,7 +88,7 @@ func (p *Project) containerName(service string) string {
 	return cmp.Or(p.AllServices()[service].ContainerName, p.Name+"-"+service+"-1")
 }
 
-// labels make the container a host, and say what it reserves.
+// labels sets the labels that make the container a host and say what it reserves.
 func (b *builder) labels() {
 	s := &b.service
 	route, account := labels.RouteExec, b.compose.User
@@ -111,8 +113,8 @@ func (b *builder) labels() {
 	}
 }
 
-// habits are things that a compose file may well say and a shared box had
-// better not hear.
+// habits warns of what is usual in compose files, and unwise or without effect on a
+// box that people share.
 func (b *builder) habits() {
 	c := b.compose
 	if passwords := PasswordsIn(c.Environment); len(passwords) > 0 {

@@ -11,8 +11,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Sources are the compose files as text, which still know their lines: in the
-// loaded project every file, override and variable has become one.
+// Sources are the compose files as they were written. They know the lines, which
+// the loaded project does not: in it all files have become one.
 type Sources []Source
 
 // Source is one compose file.
@@ -21,7 +21,7 @@ type Source struct {
 	Root *yaml.Node
 }
 
-// readSources reads the files and refuses what is not YAML, with file and line.
+// readSources reads the files. Its error says what is no YAML, by file and line.
 func readSources(paths []string) (Sources, error) {
 	var all Sources
 	for _, path := range paths {
@@ -49,7 +49,7 @@ func syntaxError(path, text string, err error) error {
 	return fmt.Errorf("%s: %s", ShortPath(path), err)
 }
 
-// tabIndent is the first line whose indentation has a tab; 0 where none has.
+// tabIndent returns the first line whose indentation has a tab; 0 where none has.
 func tabIndent(text string) int {
 	for i, line := range strings.Split(text, "\n") {
 		content := strings.TrimLeft(line, " \t")
@@ -60,8 +60,8 @@ func tabIndent(text string) int {
 	return 0
 }
 
-// Where is "file:line: " of the last file that has this key, and of the
-// innermost part of the path that it has; "" where none has any of it.
+// Where returns "file:line: " of a path of keys: of the last file that has it, or
+// else of the innermost part of it; "" where no file has any of it.
 func (s Sources) Where(path ...string) string {
 	place, deepest := "", 0
 	for _, src := range s {
@@ -98,8 +98,8 @@ func entry(node *yaml.Node, name string) (key, value *yaml.Node) {
 	return nil, nil
 }
 
-// explain makes one line for people of what compose-go says: with file and
-// line where the message names the place in its own way.
+// explain returns one line for people for an error of compose-go, with file and
+// line where the error names the place in its own way.
 func (s Sources) explain(err error) error {
 	text := err.Error()
 	if m := regexp.MustCompile(`^failed to parse (\S+): .*line (\d+): (.*)`).FindStringSubmatch(text); m != nil {
@@ -119,7 +119,7 @@ func (s Sources) explain(err error) error {
 	return errors.New(place + text)
 }
 
-// placeNamed is the key that a message of compose-go is about.
+// placeNamed returns the path of the key that a message of compose-go is about.
 func placeNamed(text string) []string {
 	if m := regexp.MustCompile(`\b(?:services|networks|volumes)(?:\.[\w-]+)+`).FindString(text); m != "" {
 		return strings.Split(m, ".")
@@ -133,7 +133,7 @@ func placeNamed(text string) []string {
 	return nil
 }
 
-// ShortPath is how a person would write the path from here.
+// ShortPath returns a path as a person would write it from here.
 func ShortPath(path string) string {
 	here, err := os.Getwd()
 	if err != nil {
@@ -146,7 +146,7 @@ func ShortPath(path string) string {
 	return short
 }
 
-// Child is the key and value at a path of a document or mapping; nil where
+// Child returns the key and value at a path of a document or mapping; nil where
 // there is none.
 func Child(node *yaml.Node, path ...string) (key, value *yaml.Node) {
 	value = node

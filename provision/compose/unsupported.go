@@ -34,8 +34,8 @@ const (
 	volumeKeys = `driver driver_opts external labels name`
 )
 
-// unsupported are the keys of the project that provision does not carry out,
-// as warnings.
+// unsupported returns a warning for each key of the project that provision does
+// not carry out.
 func (p *Project) unsupported() ([]string, error) {
 	text, err := p.MarshalYAML()
 	if err != nil {
@@ -74,7 +74,7 @@ func unknownKeys(node map[string]any, at, known []string) (unknown [][]string) {
 	return unknown
 }
 
-// match says whether a known key is this path, or is below it.
+// match reports whether a known key is this path, and whether one is below it.
 func match(path, known []string) (exact, leadsOn bool) {
 	for _, pattern := range known {
 		keys := strings.Split(pattern, ".")

@@ -71,7 +71,8 @@ type Attachment struct {
 	Settings *network.EndpointSettings
 }
 
-// ContainerNames are those of the services, in the order they start.
+// ContainerNames returns the names of the services' containers, in the order they
+// start.
 func (w Wanted) ContainerNames() []string {
 	var names []string
 	for _, s := range w.Services {
@@ -80,7 +81,7 @@ func (w Wanted) ContainerNames() []string {
 	return names
 }
 
-// ImageRefs are the images that the services run, and the bases of host images.
+// ImageRefs returns the images that the services run, and the bases of host images.
 func (w Wanted) ImageRefs() []string {
 	var refs []string
 	for _, s := range w.Services {
@@ -136,7 +137,7 @@ func (p *Project) Want(at Site) (Wanted, error) {
 	return d, nil
 }
 
-// startOrder is every service after those it depends on; compose-go has made
+// startOrder returns every service after those it depends on; compose-go has made
 // sure that there is no cycle.
 func (p *Project) startOrder() []string {
 	var order []string

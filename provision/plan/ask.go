@@ -10,7 +10,7 @@ import (
 	"berth/provision/compose"
 )
 
-// askOf is what the ledger is asked for a service. had is what its container
+// askOf returns what the ledger is asked for a service. had is what its container
 // holds today.
 func askOf(s compose.Service, b box.Box, had ledger.Claim) ledger.Ask {
 	ask := ledger.Ask{Host: s.Host, Reserved: s.Reserved, Limit: s.Limits, GPUs: s.GPUs.GPUAsk, Pin: s.Pinned, Had: had}
@@ -20,8 +20,8 @@ func askOf(s compose.Service, b box.Box, had ledger.Claim) ledger.Ask {
 	return ask
 }
 
-// requestFor is how the engine is told to hand the devices out: by CDI name where
-// it knows them, which survives updates and systemd; else by the hook.
+// requestFor returns how the engine is asked for the devices: by their CDI names
+// where it knows them, which survives updates and systemd; else by NVIDIA's hook.
 func requestFor(b box.Box, w compose.GPUs, given []box.Device) container.DeviceRequest {
 	var uuids, names []string
 	for _, d := range given {

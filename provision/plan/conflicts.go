@@ -10,7 +10,7 @@ import (
 	"berth/provision/compose"
 )
 
-// conflicts are what stands in the way of a project: a line each.
+// conflicts returns a line for each thing that stands in the way of the project.
 func conflicts(want compose.Wanted, have Observed) []string {
 	var lines []string
 	for _, n := range want.Networks {
@@ -32,8 +32,8 @@ func conflicts(want compose.Wanted, have Observed) []string {
 	return lines
 }
 
-// adopted names the networks and volumes that somebody else made under the
-// names that this project uses, as docker compose does for the same files.
+// adopted returns a warning for each network and volume of the project that
+// somebody else made, as docker compose does for the same files.
 func adopted(want compose.Wanted, have Observed) []string {
 	var lines []string
 	for _, n := range want.Networks {
@@ -49,8 +49,8 @@ func adopted(want compose.Wanted, have Observed) []string {
 	return lines
 }
 
-// strangers are containers that the files do not speak of and that yet matter:
-// what is left of a service, and hosts of the same name.
+// strangers returns a warning for each container that no file means and that
+// matters all the same: what is left of a service, and a host of the same name.
 func strangers(want compose.Wanted, have Observed) []string {
 	var lines []string
 	for _, c := range have.Containers {
@@ -70,7 +70,7 @@ func strangers(want compose.Wanted, have Observed) []string {
 	return lines
 }
 
-// isMeant reports whether the files speak of a container.
+// isMeant reports whether a container is one of the project's services.
 func isMeant(c Container, want compose.Wanted) bool {
 	return slices.ContainsFunc(want.Services, func(s compose.Service) bool {
 		is, there := Observed{Containers: []Container{c}}.standsFor(want.Project, s)
@@ -78,8 +78,8 @@ func isMeant(c Container, want compose.Wanted) bool {
 	})
 }
 
-// nameless are volumes that only the container knew, so that one made in its
-// place starts with empty ones.
+// nameless returns a warning for each volume without a name in the files: the
+// container's successor starts with an empty one.
 func (e Container) nameless(want compose.Wanted) []string {
 	var lines []string
 	for _, m := range e.Mounts {

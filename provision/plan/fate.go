@@ -15,8 +15,8 @@ import (
 // fate is what becomes of a service's container.
 type fate struct {
 	service compose.Service
-	facts   facts // that it is made of
-	is      Container
+	facts   facts     // that it is made of
+	is      Container // where one is there
 	there   bool
 	cause   string  // why it is created, or recreated; "" where it stays
 	inUse   bool    // somebody is on it, so it stays nevertheless
@@ -24,6 +24,8 @@ type fate struct {
 	given   ledger.Allocation
 }
 
+// fatesOf returns what becomes of each service, in the order they start. With force,
+// people on a container are no reason to keep it.
 func fatesOf(want compose.Wanted, have Observed, force bool) []*fate {
 	var all []*fate
 	for _, s := range want.Services {
@@ -46,7 +48,8 @@ func (f *fate) needsAllocation() bool {
 	return f.isNew() || f.cause != "" && !f.inUse || f.cause == "" && len(f.updates.changes) > 0
 }
 
-// outdated is why a container is not the one that the service wants, or "".
+// outdated returns why a container has to be recreated to be what the service wants;
+// "" where it need not be.
 func outdated(f *fate, have Observed) string {
 	s, is := f.service, f.is
 	if is.Project() == "" {
@@ -64,8 +67,8 @@ func outdated(f *fate, have Observed) string {
 	return lostGPU(have.Box, is)
 }
 
-// lostGPU names a GPU that the container was given and that the box has no more,
-// so that it would not start; or it is "".
+// lostGPU returns a cause where the container was given a GPU that the box no longer
+// has, so that it would not start; else "".
 func lostGPU(b box.Box, is Container) string {
 	if len(b.Devices()) == 0 {
 		return ""
@@ -73,14 +76,15 @@ func lostGPU(b box.Box, is Container) string {
 	for _, r := range is.HostConfig.DeviceRequests {
 		for _, id := range r.DeviceIDs {
 			if compose.IsGPU(r) && len(b.Resolve(id)) == 0 {
-				return fmt.Sprintf("the box has its GPU %s no more", id)
+				return fmt.Sprintf("the box no longer has its GPU %s", id)
 			}
 		}
 	}
 	return ""
 }
 
-// books are the ledger without the containers whose place is decided again.
+// books returns the ledger, without the claims of containers whose place is decided
+// again.
 func (o Observed) books(fates []*fate) *ledger.Ledger {
 	var held []ledger.Claim
 	for _, c := range o.Containers {
@@ -132,7 +136,8 @@ func withAllocation(s compose.Service, b box.Box, given ledger.Allocation) compo
 	return s
 }
 
-// unlimited says where a budget is only a promise.
+// unlimited returns a warning for each service whose budget of GPU memory nothing
+// enforces.
 func unlimited(fates []*fate, b box.Box) []string {
 	var lines []string
 	for _, f := range fates {

@@ -50,8 +50,8 @@ func (o Observed) Container(name string) (Container, bool) {
 	return Container{}, false
 }
 
-// standsFor is a service's container: provision's, or the one that docker
-// compose made for the same project.
+// standsFor returns a service's container: the one that provision made, or else the
+// one that docker compose made for the same project.
 func (o Observed) standsFor(project string, s compose.Service) (Container, bool) {
 	if c, ok := o.Container(s.Container); ok && c.Project() == project {
 		return c, true
@@ -75,12 +75,13 @@ func (e Container) Service() string {
 	return cmp.Or(e.Labels[labels.Service], e.Labels[labels.ComposeService])
 }
 
-// HostName is what people call it: one that is no host yet by its service, or its name.
+// HostName returns what people call it: its host, or else its service, or else its
+// name.
 func (e Container) HostName() string {
 	return cmp.Or(e.Labels[labels.Host], e.Service(), e.Name)
 }
 
-// Holder is how refusals name a container.
+// Holder returns how refusals name the container.
 func (e Container) Holder() string {
 	name := "container " + e.Name + " (not provision's)"
 	if project := e.Project(); project != "" {
@@ -92,8 +93,9 @@ func (e Container) Holder() string {
 	return name
 }
 
-// Counts: provision's own hold what they were given until they are removed, so
-// that starting one again never fails; another's may come back at boot.
+// Counts reports whether the container's claim counts. Provision's own hold what they
+// were given until they are removed, so that one that was stopped can always start
+// again; those of others hold it while they run, or may come back at boot.
 func (e Container) Counts() bool {
 	return e.Project() != "" || e.Running || e.Restarts || e.State == "paused" || e.State == "restarting"
 }

@@ -25,7 +25,7 @@ type Limits struct {
 	Restart   container.RestartPolicy
 }
 
-// updatesTo compares what a container is allowed with what it ought to be.
+// updatesTo returns what has to change of a container's limits for the service.
 func (e Container) updatesTo(s compose.Service) updates {
 	want, is := s.HostConfig, e.HostConfig
 	var u updates
@@ -69,9 +69,9 @@ func (u *updates) amount(key string, is, want int64, text func(int64) string) {
 	}
 }
 
-// hookedGPU: the NVIDIA hook lets the GPU in behind the engine's back, and an
-// update, which writes the engine's own rules again, shuts it out. "Failed to
-// initialize NVML" is what people then see.
+// hookedGPU reports whether the container got a GPU by NVIDIA's hook. The engine does
+// not know of it, so an update, which writes the engine's own rules again, takes it
+// away: people then see "Failed to initialize NVML".
 func hookedGPU(host container.HostConfig) bool {
 	for _, r := range host.DeviceRequests {
 		if compose.IsGPU(r) && r.Driver != "cdi" {
