@@ -1,0 +1,34 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"berth/provision/apply"
+	"berth/provision/plan"
+)
+
+func buildCommand(o *options) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "build",
+		Short: "Build and pull the images of the compose files, and make nothing of them yet",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			j, err := newJob(ctx, *o)
+			if err != nil {
+				return err
+			}
+			images, err := apply.ObserveImages(ctx, j.api, j.want.ImageRefs())
+			if err != nil {
+				return err
+			}
+			p := plan.Images(j.want, images)
+			showPlan(cmd, p)
+			e := &apply.Executor{API: j.api, Progress: apply.NewProgress(os.Stderr)}
+			return e.Apply(ctx, p)
+		},
+	}
+	return command
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/spf13/cobra"
+
+	"berth/provision/plan"
+)
+
+// execCommand leaves the terminal to the docker command, which knows how.
+func execCommand(o *options) *cobra.Command {
+	command := &cobra.Command{
+		Use:               "exec HOST [COMMAND…]",
+		Short:             "Run a command in a host, by docker exec; a shell where none is given",
+		Args:              hostFirst,
+		ValidArgsFunction: completeHosts(o),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, found, err := findHosts(cmd.Context(), *o, args[:1])
+			if err != nil {
+				return err
+			}
+			if !found[0].Running {
+				return fmt.Errorf("%s does not run: provision start %s", found[0].HostName(), found[0].HostName())
+			}
+			docker := exec.Command("docker", dockerExec(found[0], args[1:], isTerminal(os.Stdin))...)
+			docker.Stdin, docker.Stdout, docker.Stderr = os.Stdin, os.Stdout, os.Stderr
+			err = docker.Run()
+			var ended *exec.ExitError
+			switch {
+			case errors.As(err, &ended):
+				return exitCode(ended.ExitCode())
+			case errors.Is(err, exec.ErrNotFound):
+				return errors.New("there is no docker command here, which exec takes its terminal from; ssh through the gateway needs none")
+			}
+			return err
+		},
+	}
+	command.Flags().SetInterspersed(false) // what follows the host is the command's
+	return command
+}
+
+func dockerExec(c plan.Container, command []string, terminal bool) []string {
+	args := []string{"exec", "-i"}
+	if terminal {
+		args = append(args, "-t")
+	}
+	if len(command) == 0 {
+		command = []string{"sh", "-c", "exec bash || exec sh"}
+	}
+	return append(append(args, c.ID), command...)
+}
+
+// exitCode is the end of a command that was run for somebody.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("the command ended with code %d", int(e)) }

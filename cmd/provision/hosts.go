@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/moby/moby/client"
+	"github.com/spf13/cobra"
+
+	"berth/box"
+	"berth/docker"
+	"berth/provision/apply"
+	"berth/provision/compose"
+	"berth/provision/plan"
+)
+
+// findHosts returns the project's hosts of these names, or without names all of
+// them. Its error says which hosts there are.
+func findHosts(ctx context.Context, o options, names []string) (*client.Client, []plan.Container, error) {
+	project, err := compose.ProjectName(ctx, o.load)
+	if err != nil {
+		return nil, nil, err
+	}
+	api, err := docker.Dial(ctx, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := apply.ObserveContainers(ctx, api, box.Box{})
+	if err != nil {
+		return nil, nil, err
+	}
+	all = slices.DeleteFunc(all, func(c plan.Container) bool { return c.Project() == "" || project != "" && c.Project() != project })
+	if len(names) == 0 {
+		if project == "" {
+			return nil, nil, fmt.Errorf("%w, or a project with -p, or hosts", compose.ErrNoFile)
+		}
+		return api, all, nil
+	}
+	var found []plan.Container
+	for _, name := range names {
+		c, err := hostNamed(name, all)
+		if err != nil {
+			return nil, nil, err
+		}
+		found = append(found, c)
+	}
+	return api, found, nil
+}
+
+func hostNamed(name string, all []plan.Container) (plan.Container, error) {
+	var known []string
+	var found []plan.Container
+	for _, c := range all {
+		known = append(known, c.HostName())
+		if c.HostName() == name {
+			found = append(found, c)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return plan.Container{}, fmt.Errorf("%s is a host of several projects; say which with -p", name)
+	case len(known) == 0:
+		return plan.Container{}, fmt.Errorf("there is no host %s: provision made none here", name)
+	}
+	return plan.Container{}, fmt.Errorf("there is no host %s; there are %s", name, strings.Join(known, ", "))
+}
+
+func completeHosts(o *options) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, already []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if cmd.Name() == "exec" && len(already) > 0 {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		_, all, err := findHosts(cmd.Context(), *o, nil)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []string
+		for _, c := range all {
+			if !slices.Contains(already, c.HostName()) {
+				names = append(names, c.HostName())
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// hostFirst checks the arguments of a verb that begin with a host.
+func hostFirst(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("which host? provision %s; provision ps lists them", cmd.Use)
+	}
+	return nil
+}
+
+func oneHost(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return fmt.Errorf("one host at a time: provision %s", cmd.Use)
+	}
+	return hostFirst(cmd, args)
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/moby/moby/client"
+	"github.com/spf13/cobra"
+
+	"berth/box"
+	"berth/docker"
+	"berth/labels"
+	"berth/provision/apply"
+	"berth/provision/compose"
+	"berth/provision/plan"
+	"berth/state"
+)
+
+// job is one run: what the files want, on which engine.
+type job struct {
+	options options
+	api     *client.Client
+	want    compose.Wanted
+	box     box.Box // as it was last seen
+}
+
+func newJob(ctx context.Context, o options) (*job, error) {
+	project, err := compose.Load(ctx, o.load)
+	if err != nil {
+		return nil, err
+	}
+	api, err := docker.Dial(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	at, err := openSite(o, docker.IsLocal(api))
+	if err != nil {
+		return nil, err
+	}
+	want, err := project.Want(at)
+	return &job{options: o, api: api, want: want}, err
+}
+
+func (j *job) plan(ctx context.Context) (plan.Plan, error) {
+	have, err := apply.Observe(ctx, j.api, j.want.ImageRefs(), j.want.Project)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	have.Ignored = j.options.ignored
+	j.box = have.Box
+	return plan.Up(j.want, have, j.options.force)
+}
+
+// carryOut makes the plan once more, under the lock, and carries it out. Where it is
+// not the one that was shown it is shown again; where it would lose what nobody was
+// asked about, nothing is done and the error says so.
+func (j *job) carryOut(cmd *cobra.Command, e *apply.Executor, shown plan.Plan) error {
+	ctx := cmd.Context()
+	unlock, err := apply.Lock(ctx, j.options.state)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	p, err := j.plan(ctx)
+	if err != nil {
+		return err
+	}
+	for _, host := range p.Lost {
+		if !slices.Contains(shown.Lost, host) {
+			return fmt.Errorf("%s changed since the plan was made; nothing more was done: run up again", host)
+		}
+	}
+	if !p.SameAs(shown.WithoutImages()) {
+		fmt.Fprintln(cmd.OutOrStdout(), "meanwhile something changed; this is done:")
+		showPlan(cmd, p)
+	}
+	return e.Apply(ctx, p)
+}
+
+func (j *job) showHosts(cmd *cobra.Command) error {
+	have, err := apply.ObserveContainers(cmd.Context(), j.api, box.Box{})
+	if err != nil {
+		return err
+	}
+	have = slices.DeleteFunc(have, func(c plan.Container) bool { return !slices.Contains(j.want.ContainerNames(), c.Name) })
+	fmt.Fprint(cmd.OutOrStdout(), "\n", hostTable(have))
+	return nil
+}
+
+// openSite returns what the box adds to the files. It makes the state directory
+// where there is none: containers are created with the user CA in them.
+func openSite(o options, local bool) (compose.Site, error) {
+	st, err := state.Open(o.state)
+	if err != nil {
+		return compose.Site{}, err
+	}
+	b := compose.Site{Base: o.load.Base, UserCA: st.UserCAPublic()}
+	if !local {
+		return b, nil // that box has no helper directory of ours to mount
+	}
+	if b.HelperDir, err = filepath.Abs(filepath.Join(st.Dir(), labels.HelperDir)); err != nil {
+		return compose.Site{}, err
+	}
+	return b, os.MkdirAll(b.HelperDir, 0o755)
+}

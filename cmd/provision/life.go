@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"berth/provision/apply"
+	"berth/provision/plan"
+)
+
+// lifeCommands are the verbs that do one thing to each host that is named, or to
+// all of the project.
+func lifeCommands(o *options) []*cobra.Command {
+	return []*cobra.Command{
+		hostsCommand(o, plan.OpStart, "start hosts; without a name, all of the project"),
+		hostsCommand(o, plan.OpStop, "stop hosts; they keep what they hold"),
+		hostsCommand(o, plan.OpRestart, "restart hosts"),
+	}
+}
+
+func hostsCommand(o *options, verb plan.Op, short string) *cobra.Command {
+	return &cobra.Command{
+		Use:               string(verb) + " [HOST…]",
+		Short:             short,
+		ValidArgsFunction: completeHosts(o),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			ctx := cmd.Context()
+			api, found, err := findHosts(ctx, *o, names)
+			if err != nil {
+				return err
+			}
+			if len(found) == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: the project has no hosts")
+			}
+			e := &apply.Executor{API: api, Progress: apply.NewProgress(os.Stderr)}
+			var errs []error
+			for _, c := range found {
+				if verb == plan.OpStart && c.Running {
+					continue
+				}
+				if err := e.CarryOut(ctx, plan.Step{Op: verb, Kind: plan.KindContainer, Name: c.Name, ID: c.ID}); err != nil {
+					errs = append(errs, fmt.Errorf("%s: %w", c.HostName(), err))
+				}
+			}
+			return errors.Join(errs...)
+		},
+	}
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"berth/provision/plan"
+)
+
+func planCommand(o *options) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "plan",
+		Short: "Say what up would do, and why",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			j, err := newJob(cmd.Context(), *o)
+			if err != nil {
+				return err
+			}
+			p, err := j.plan(cmd.Context())
+			if err != nil {
+				return err
+			}
+			showPlan(cmd, p)
+			return nil
+		},
+	}
+	planFlags(command, o)
+	return command
+}
+
+func planFlags(command *cobra.Command, o *options) {
+	command.Flags().BoolVar(&o.force, "force", false, "recreate containers also while somebody is on them")
+	command.Flags().StringArrayVar(&o.ignored, "ignore", nil, "container that may see GPUs, but holds none (a monitor, say)")
+}
+
+func showPlan(cmd *cobra.Command, p plan.Plan) {
+	fmt.Fprint(cmd.OutOrStdout(), p)
+	if len(p.Steps)+len(p.Kept) == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), "nothing to do")
+	}
+}
+
+// confirm asks before a container is removed: what was installed or written in it,
+// outside its volumes, goes with it. Its error says that the answer was no, or that
+// there is nobody to ask.
+func confirm(cmd *cobra.Command, p plan.Plan, yes bool) error {
+	loss := p.Loss()
+	if yes || loss == "" {
+		return nil
+	}
+	if !isTerminal(os.Stdin) {
+		return fmt.Errorf("this removes %s; there is no terminal to ask at: say --yes", loss)
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "This removes %s. Go on? [y/N] ", loss)
+	answered := make(chan string, 1)
+	go func() {
+		var answer string
+		fmt.Fscanln(os.Stdin, &answer) // no answer is a no
+		answered <- answer
+	}()
+	select {
+	case <-cmd.Context().Done():
+		return cmd.Context().Err()
+	case answer := <-answered:
+		if strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes") {
+			return nil
+		}
+		return errNothingDone
+	}
+}

@@ -1,0 +1,130 @@
+package apply
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"berth/labels"
+	"berth/provision/compose"
+	"berth/provision/plan"
+)
+
+// fakeEngine answers every call, and keeps what was asked of it.
+type fakeEngine struct {
+	calls  []string
+	bodies []string
+	fails  string // the call that it refuses
+}
+
+func (f *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	call := r.Method + " " + regexp.MustCompile(`^/v[0-9.]+`).ReplaceAllString(r.URL.Path, "")
+	var body strings.Builder
+	var read json.RawMessage
+	if json.NewDecoder(r.Body).Decode(&read) == nil {
+		body.Write(read)
+	}
+	f.calls, f.bodies = append(f.calls, call), append(f.bodies, body.String())
+	w.Header().Set("Content-Type", "application/json")
+	if call == f.fails {
+		w.WriteHeader(http.StatusConflict)
+		fmt.Fprint(w, `{"message":"it is in use"}`)
+		return
+	}
+	fmt.Fprint(w, `{"Id":"sha256:made","Config":{"User":"ada:staff"}}`)
+}
+
+func executorOn(t *testing.T, f *fakeEngine) *Executor {
+	t.Helper()
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	api, err := client.New(client.WithHost(strings.Replace(server.URL, "http", "tcp", 1)), client.WithAPIVersion("1.41"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Executor{API: api, Progress: &Progress{}}
+}
+
+func TestEachStepIsCarriedOut(t *testing.T) {
+	service := compose.Service{Container: "c", Image: compose.Image{Ref: "i"}, Config: container.Config{Image: "i", Labels: map[string]string{}}}
+	for _, c := range []struct {
+		step plan.Step
+		want []string
+	}{
+		{plan.Step{Op: plan.OpPull, Kind: plan.KindImage, Name: "i"}, []string{"POST /images/create"}},
+		{plan.Step{Op: plan.OpCreate, Kind: plan.KindNetwork, Name: "n", Network: compose.Network{Name: "n"}}, []string{"POST /networks/create"}},
+		{plan.Step{Op: plan.OpCreate, Kind: plan.KindVolume, Name: "v", Volume: compose.Volume{Name: "v"}}, []string{"POST /volumes/create"}},
+		{plan.Step{Op: plan.OpCreate, Kind: plan.KindContainer, Name: "c", Service: service}, []string{"GET /images/i/json", "POST /containers/create"}},
+		{plan.Step{Op: plan.OpConnect, Kind: plan.KindContainer, Name: "c", Joins: compose.Attachment{Network: "n"}}, []string{"POST /networks/n/connect"}},
+		{plan.Step{Op: plan.OpUpdate, Kind: plan.KindContainer, Name: "c", ID: "id"}, []string{"POST /containers/id/update"}},
+		{plan.Step{Op: plan.OpStart, Kind: plan.KindContainer, Name: "c"}, []string{"POST /containers/c/start"}},
+		{plan.Step{Op: plan.OpRestart, Kind: plan.KindContainer, Name: "c", ID: "id"}, []string{"POST /containers/id/restart"}},
+		{plan.Step{Op: plan.OpStop, Kind: plan.KindContainer, Name: "c", ID: "id"}, []string{"POST /containers/id/stop"}},
+		{plan.Step{Op: plan.OpRemove, Kind: plan.KindContainer, Name: "c", ID: "id"}, []string{"DELETE /containers/id"}},
+		{plan.Step{Op: plan.OpRemove, Kind: plan.KindNetwork, Name: "n"}, []string{"DELETE /networks/n"}},
+		{plan.Step{Op: plan.OpRemove, Kind: plan.KindVolume, Name: "v"}, []string{"DELETE /volumes/v"}},
+	} {
+		t.Run(c.step.Task(), func(t *testing.T) {
+			var engine fakeEngine
+			if err := executorOn(t, &engine).CarryOut(t.Context(), c.step); err != nil {
+				t.Error(err)
+			}
+			if !slices.Equal(engine.calls, c.want) {
+				t.Errorf("asked %q, want %q", engine.calls, c.want)
+			}
+		})
+	}
+}
+
+// What the plan cannot know of a container stands in its labels after all.
+func TestAContainerIsLabelledWithItsImage(t *testing.T) {
+	var engine fakeEngine
+	service := compose.Service{Container: "c", Image: compose.Image{Ref: "i"}, Config: container.Config{Image: "i", Labels: map[string]string{labels.Account: ""}}}
+	step := plan.Step{Op: plan.OpCreate, Kind: plan.KindContainer, Name: "c", Service: service}
+	if err := executorOn(t, &engine).CarryOut(t.Context(), step); err != nil {
+		t.Fatal(err)
+	}
+	var sent struct{ Labels map[string]string }
+	if err := json.Unmarshal([]byte(engine.bodies[1]), &sent); err != nil {
+		t.Fatal(err)
+	}
+	if sent.Labels[labels.Image] != "sha256:made" || sent.Labels[labels.Account] != "ada" {
+		t.Errorf("labels %v", sent.Labels)
+	}
+	if service.Config.Labels[labels.Image] != "" {
+		t.Error("the plan's own labels were changed")
+	}
+}
+
+func TestAPlanEndsAtTheFirstStepThatFails(t *testing.T) {
+	engine := fakeEngine{fails: "DELETE /networks/b"}
+	var steps []plan.Step
+	for _, name := range []string{"a", "b", "c"} {
+		steps = append(steps, plan.Step{Op: plan.OpRemove, Kind: plan.KindNetwork, Name: name})
+	}
+	err := executorOn(t, &engine).Apply(t.Context(), plan.Plan{Steps: steps})
+	if want := "remove network b: it is in use"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if len(engine.calls) != 2 {
+		t.Errorf("asked %q", engine.calls)
+	}
+}
+
+// A step that nobody can carry out is an error, and no silence.
+func TestAnUnknownStepIsRefused(t *testing.T) {
+	for _, s := range []plan.Step{{Op: "mend"}, {Op: plan.OpCreate, Kind: plan.KindImage}, {Op: plan.OpRemove, Kind: plan.KindImage}} {
+		var engine fakeEngine
+		if err := executorOn(t, &engine).CarryOut(t.Context(), s); err == nil || len(engine.calls) > 0 {
+			t.Errorf("%s: %v, asked %q", s.Task(), err, engine.calls)
+		}
+	}
+}

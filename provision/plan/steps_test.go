@@ -1,0 +1,42 @@
+package plan
+
+import (
+	"testing"
+
+	"berth/box"
+	"berth/ledger"
+)
+
+// What was shown before the question is what is done after it, or it is shown again.
+func TestPlansAreTheSameWhereTheyDoTheSame(t *testing.T) {
+	one := func() Plan {
+		return Plan{
+			Steps: []Step{
+				{Op: OpRemove, Kind: KindContainer, Name: "c", ID: "1", Cause: "its image changed"},
+				{Op: OpCreate, Kind: KindContainer, Name: "c", Cause: "its image changed", Given: ledger.Allocation{Devices: []box.Device{{UUID: "GPU-1"}}, CPUs: []int{0}}},
+			},
+			Kept:     []Kept{{"d", "hostname gone", []string{"ada"}}},
+			Warnings: []string{"a"},
+		}
+	}
+	if !one().SameAs(one()) {
+		t.Error("a plan is not the same as itself")
+	}
+	for what, change := range map[string]func(*Plan){
+		"a step less":       func(p *Plan) { p.Steps = p.Steps[:1] },
+		"another operation": func(p *Plan) { p.Steps[0].Op = OpStop },
+		"another container": func(p *Plan) { p.Steps[0].ID = "2" },
+		"another cause":     func(p *Plan) { p.Steps[1].Cause = "hostname gone" },
+		"another GPU":       func(p *Plan) { p.Steps[1].Given.Devices[0].UUID = "GPU-2" },
+		"other cpus":        func(p *Plan) { p.Steps[1].Given.CPUs[0] = 1 },
+		"nothing kept":      func(p *Plan) { p.Kept = nil },
+		"somebody else":     func(p *Plan) { p.Kept[0].Users[0] = "bob" },
+		"another warning":   func(p *Plan) { p.Warnings[0] = "b" },
+	} {
+		other := one()
+		change(&other)
+		if one().SameAs(other) {
+			t.Errorf("%s, and still the same", what)
+		}
+	}
+}
