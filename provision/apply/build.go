@@ -13,6 +13,7 @@ import (
 	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/client"
 
+	"berth/printable"
 	"berth/provision/compose"
 )
 
@@ -126,11 +127,27 @@ func isBookkeeping(line string) bool {
 	return line == "" || strings.HasPrefix(line, "---> ") || strings.HasPrefix(line, "Removing intermediate container ")
 }
 
+// maxBuildLine is how much of a line of a build's output an error shows, in runes.
+const maxBuildLine = 1000
+
+// printableLines are the lines that say something. A build runs what it
+// downloaded, which must not write on the terminal of whoever builds.
+func printableLines(lines []string) []string {
+	var shown []string
+	for _, line := range lines {
+		if line = printable.Line(line, maxBuildLine); line != "" {
+			shown = append(shown, line)
+		}
+	}
+	return shown
+}
+
 // failure returns the error of a build that ended with this message.
 func (b *buildLog) failure(message string) error {
 	s := b.failed(message)
 	if s == nil {
-		return errors.New(regexp.MustCompile(`^(failed to (solve( with frontend \S+)?|create LLB definition): )+`).ReplaceAllString(message, ""))
+		message = regexp.MustCompile(`^(failed to (solve( with frontend \S+)?|create LLB definition): )+`).ReplaceAllString(message, "")
+		return errors.New(strings.Join(printableLines(strings.Split(message, "\n")), "\n"))
 	}
 	if s.err != "" {
 		message = s.err
@@ -139,10 +156,5 @@ func (b *buildLog) failure(message string) error {
 	message = command.ReplaceAllString(message, "") // the step has it already
 	name := []rune(s.name)
 	lines := []string{fmt.Sprintf("%s: %s", string(name[:min(len(name), 80)]), message)}
-	for _, line := range s.tail {
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	return errors.New(strings.Join(lines, "\n  | "))
+	return errors.New(strings.Join(printableLines(append(lines, s.tail...)), "\n  | "))
 }

@@ -113,6 +113,20 @@ func TestBuildKitsErrorNamesTheStepThatFailed(t *testing.T) {
 	}
 }
 
+// A build's output is whatever the program that it runs writes: the error that
+// ends with it must not clear root's terminal, or hide what it says.
+func TestAttackByABuildsOutput(t *testing.T) {
+	for name, output := range map[string]string{
+		"of a step": `{"stream":"Step 1/1 : RUN make"}{"stream":"\u001b[2J\u202eno\r\u001b]0;x\u0007"}{"errorDetail":{"message":"code \u009b2J2"}}`,
+		"of none":   `{"errorDetail":{"message":"failed to solve: \u001b[2J\u202eno"}}`,
+	} {
+		err := (&Progress{}).followBuild(strings.NewReader(output))
+		if err == nil || strings.ContainsAny(err.Error(), "\x1b\u202e\u009b\a\r") || !strings.Contains(err.Error(), "?[2J?no") {
+			t.Errorf("%s: got %q", name, err)
+		}
+	}
+}
+
 // trace is a message of BuildKit's with one part of this kind.
 func trace(kind protowire.Number, fields map[protowire.Number]string) string {
 	var part []byte
