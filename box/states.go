@@ -1,6 +1,7 @@
 package box
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -58,11 +59,15 @@ type Container struct {
 	Holds   []Hold
 }
 
-// States returns the state of each device. containers are all of the box's; nil
-// says that they are not known, as without an engine.
-func (i Inventory) States(containers []Container, procs Procs) []DeviceState {
+// DeviceStates returns the state of each device. containers are all of the box's;
+// nil says that they are not known, as without an engine. It fails where the GPUs
+// cannot be counted.
+func (b Box) DeviceStates(containers []Container, procs Procs) ([]DeviceState, error) {
+	if b.NoGPUs != "" {
+		return nil, errors.New(b.NoGPUs)
+	}
 	states := []DeviceState{}
-	for k, gpu := range i.GPUs {
+	for k, gpu := range b.GPUs {
 		for part, d := range gpu.Devices() {
 			s := DeviceState{
 				Index: strconv.Itoa(k), UUID: d.UUID, Model: d.Model, MIG: d.Profile, Recovery: d.Broken, Memory: d.Memory,
@@ -81,7 +86,7 @@ func (i Inventory) States(containers []Container, procs Procs) []DeviceState {
 			states = append(states, s)
 		}
 	}
-	return states
+	return states, nil
 }
 
 // IsForeign reports whether somebody uses the device who was not given it: a

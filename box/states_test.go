@@ -45,19 +45,22 @@ func TestStatesSayWhoHoldsAndWhoIsOn(t *testing.T) {
 
 	on := func(pid int) GPUProcess { return GPUProcess{PID: pid, Name: "python", Memory: int64(pid) << 20} }
 	part := func(uuid string) MIGInstance { return MIGInstance{UUID: uuid, Profile: "1g.10gb", Memory: 10 << 30} }
-	inventory := Inventory{GPUs: []GPU{
+	b := Box{Inventory: Inventory{GPUs: []GPU{
 		{UUID: "GPU-1", Model: "NVIDIA H200", Memory: 140 << 30, MemoryUsed: 70 << 30, Utilisation: 98, Temperature: 61,
 			Processes: []GPUProcess{on(12), on(13), on(14), on(15), on(16), on(17)}},
 		{UUID: "GPU-3", Model: "NVIDIA L40S", Memory: 45 << 30, Utilisation: -1, Temperature: -1, Recovery: "Reset"},
 		{UUID: "GPU-2", Model: "NVIDIA H100", MIG: true, Temperature: -1, Instances: []MIGInstance{part("MIG-1"), part("MIG-2")},
 			Processes: []GPUProcess{{PID: 16, Name: "python", Instance: "MIG-2"}}},
-	}}
+	}}}
 	containers := []Container{
 		{ID: master, Name: "lab-master-1", Host: "master", Project: "lab", State: "running", Created: aDay, Holds: []Hold{{UUID: "GPU-1"}, {UUID: "MIG-2"}}},
 		{ID: "f", Name: "trainer", State: "exited", Created: aDay, Holds: []Hold{{UUID: "MIG-1", Budget: 1 << 30}}},
 	}
 	t.Run("beside an engine", func(t *testing.T) {
-		states := inventory.States(containers, procs)
+		states, err := b.DeviceStates(containers, procs)
+		if err != nil {
+			t.Fatal(err)
+		}
 		isGolden(t, "testdata/states.json", states)
 		var foreign []string
 		for _, s := range states {
@@ -70,10 +73,19 @@ func TestStatesSayWhoHoldsAndWhoIsOn(t *testing.T) {
 		}
 	})
 	t.Run("without an engine", func(t *testing.T) {
-		for _, s := range inventory.States(nil, procs) {
+		states, err := b.DeviceStates(nil, procs)
+		if err != nil || len(states) != 4 {
+			t.Errorf("%d devices, %v", len(states), err)
+		}
+		for _, s := range states {
 			if s.Holders != nil || s.IsForeign() {
 				t.Errorf("it cannot know of holders, but says %+v", s)
 			}
+		}
+	})
+	t.Run("that cannot be counted", func(t *testing.T) {
+		if _, err := (Box{NoGPUs: "the driver hangs"}).DeviceStates(nil, ""); err == nil || err.Error() != "the driver hangs" {
+			t.Errorf("got %v", err)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,13 +11,11 @@ import (
 	"time"
 
 	"github.com/docker/go-units"
-	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
 	"berth/box"
 	"berth/docker"
 	"berth/provision/apply"
-	"berth/provision/plan"
 )
 
 const watchPeriod = 2 * time.Second
@@ -61,21 +58,20 @@ func watchGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
 // without their holders, and ends with an error that says so.
 func showGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
 	api, unanswered := docker.Dial(ctx, "")
-	if unanswered != nil && !engineIsHere() {
+	var states []box.DeviceState
+	var err error
+	switch {
+	case unanswered == nil:
+		states, err = apply.ObserveDevices(ctx, api)
+	case engineIsHere():
+		states, err = box.Read(ctx, box.Engine{}).DeviceStates(nil, "/proc")
+	default:
 		return unanswered
 	}
-	b, containers, procs := box.Read(ctx, box.Engine{}), []box.Container(nil), box.Procs("/proc")
-	if unanswered == nil {
-		var err error
-		if b, containers, err = observeHolders(ctx, api); err != nil {
-			return err
-		}
-		procs = apply.ProcsOf(api)
+	if err != nil {
+		return err
 	}
-	if b.NoGPUs != "" {
-		return errors.New(b.NoGPUs)
-	}
-	if err := writeGPUs(out, b.States(containers, procs), asJSON); err != nil || unanswered == nil {
+	if err := writeGPUs(out, states, asJSON); err != nil || unanswered == nil {
 		return err
 	}
 	return fmt.Errorf("who holds the GPUs is not known: %w", unanswered)
@@ -85,34 +81,6 @@ func showGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
 func engineIsHere() bool {
 	api, err := docker.Connect("")
 	return err == nil && docker.IsLocal(api)
-}
-
-func observeHolders(ctx context.Context, api *client.Client) (box.Box, []box.Container, error) {
-	b, err := apply.ObserveBox(ctx, api)
-	if err != nil {
-		return b, nil, err
-	}
-	all, err := apply.ObserveContainers(ctx, api, b)
-	if err != nil {
-		return b, nil, err
-	}
-	containers := []box.Container{} // none is not the same as not known
-	for _, c := range all {
-		containers = append(containers, asHolder(c))
-	}
-	return b, containers, nil
-}
-
-// asHolder is a container as far as GPUs go.
-func asHolder(e plan.Container) box.Container {
-	c := box.Container{ID: e.ID, Name: e.Name, Project: e.Project(), State: e.State, Created: e.Created}
-	if c.Project != "" {
-		c.Host = e.HostName()
-	}
-	if e.Counts() {
-		c.Holds = e.Claim.GPUs
-	}
-	return c
 }
 
 func writeGPUs(out io.Writer, states []box.DeviceState, asJSON bool) error {

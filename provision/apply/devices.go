@@ -1,0 +1,40 @@
+package apply
+
+import (
+	"context"
+
+	"github.com/moby/moby/client"
+
+	"berth/box"
+	"berth/provision/plan"
+)
+
+// ObserveDevices returns each GPU of the engine's box, who holds it and whose
+// processes are on it. It fails where the GPUs cannot be counted.
+func ObserveDevices(ctx context.Context, api *client.Client) ([]box.DeviceState, error) {
+	b, err := ObserveBox(ctx, api)
+	if err != nil {
+		return nil, err
+	}
+	all, err := ObserveContainers(ctx, api, b)
+	if err != nil {
+		return nil, err
+	}
+	containers := []box.Container{} // that there are none is known
+	for _, c := range all {
+		containers = append(containers, boxContainer(c))
+	}
+	return b.DeviceStates(containers, ProcsOf(api))
+}
+
+// boxContainer returns what the box has to know of a container.
+func boxContainer(c plan.Container) box.Container {
+	known := box.Container{ID: c.ID, Name: c.Name, Project: c.Project(), State: c.State, Created: c.Created}
+	if known.Project != "" {
+		known.Host = c.HostName()
+	}
+	if c.Counts() {
+		known.Holds = c.Claim.GPUs
+	}
+	return known
+}
