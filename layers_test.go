@@ -30,7 +30,7 @@ var arrows = map[string][]string{
 	"berth/provision/compose": {"berth/box", "berth/image", "berth/labels", "berth/ledger"},
 	"berth/provision/doctor":  {"berth/box", "berth/docker", "berth/image", "berth/provision/apply", "berth/provision/compose", "berth/provision/plan"},
 	"berth/provision/migrate": {"berth/auth", "berth/image", "berth/provision/compose"},
-	"berth/provision/plan":    {"berth/box", "berth/labels", "berth/ledger", "berth/provision/compose"},
+	"berth/provision/plan":    {"berth/box", "berth/labels", "berth/ledger", "berth/printable", "berth/provision/compose"},
 	"berth/session":           nil,
 	"berth/state":             nil,
 	"berth/test":              nil,

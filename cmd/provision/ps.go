@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/docker/go-units"
@@ -82,14 +80,4 @@ func byHost(containers []plan.Container) []plan.Container {
 	return slices.SortedFunc(slices.Values(containers), func(one, two plan.Container) int {
 		return slices.Compare(hostRow(one), hostRow(two))
 	})
-}
-
-func table(rows [][]string) string {
-	var text strings.Builder
-	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	for _, row := range rows {
-		fmt.Fprintln(w, strings.Join(row, "\t"))
-	}
-	w.Flush()
-	return text.String()
 }

@@ -10,6 +10,7 @@ import (
 	"berth/box"
 	"berth/labels"
 	"berth/ledger"
+	"berth/printable"
 	"berth/provision/compose"
 )
 
@@ -64,21 +65,28 @@ func (o Observed) standsFor(project string, s compose.Service) (Container, bool)
 	return Container{}, false
 }
 
+// maxLabel is how long a name in a label may be, in runes.
+const maxLabel = 255
+
+// label returns a label's value, fit to be shown. A container has its image's
+// labels too, so the value is whatever the image's author likes.
+func (e Container) label(name string) string { return printable.Line(e.Labels[name], maxLabel) }
+
 // Project returns the project that provision made it for, or "".
-func (e Container) Project() string { return e.Labels[labels.Project] }
+func (e Container) Project() string { return e.label(labels.Project) }
 
 // ComposeProject returns the project that docker compose made it for, or "".
-func (e Container) ComposeProject() string { return e.Labels[labels.ComposeProject] }
+func (e Container) ComposeProject() string { return e.label(labels.ComposeProject) }
 
 // Service returns the service that either made it for, or "".
 func (e Container) Service() string {
-	return cmp.Or(e.Labels[labels.Service], e.Labels[labels.ComposeService])
+	return cmp.Or(e.label(labels.Service), e.label(labels.ComposeService))
 }
 
 // HostName returns what people call it: its host, or else its service, or else its
 // name.
 func (e Container) HostName() string {
-	return cmp.Or(e.Labels[labels.Host], e.Service(), e.Name)
+	return cmp.Or(e.label(labels.Host), e.Service(), e.Name)
 }
 
 // Holder returns how refusals name the container.

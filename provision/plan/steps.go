@@ -2,12 +2,14 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"berth/box"
 	"berth/ledger"
+	"berth/printable"
 	"berth/provision/compose"
 )
 
@@ -118,20 +120,24 @@ func (p Plan) String() string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, s := range p.Steps {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", s.Op, s.resource(), s.why())
+		fmt.Fprintf(w, "%s\t%s\t%s\n", s.Op, shown(s.resource()), shown(s.why()))
 	}
 	w.Flush()
 	for _, k := range p.Kept {
-		fmt.Fprintf(&text, "kept as it is: %s\n", k)
+		fmt.Fprintf(&text, "kept as it is: %s\n", shown(k.String()))
 	}
 	for _, warning := range p.Warnings {
-		fmt.Fprintf(&text, "warning: %s\n", warning)
+		fmt.Fprintf(&text, "warning: %s\n", shown(warning))
 	}
 	for _, note := range p.Notes {
-		fmt.Fprintln(&text, note)
+		fmt.Fprintln(&text, shown(note))
 	}
 	return text.String()
 }
+
+// shown returns a text as it may be written on a terminal: what changed, say, is
+// read from labels, which may hold anything.
+func shown(text string) string { return printable.Line(text, math.MaxInt) }
 
 // SameAs reports whether two plans do, keep and warn of the same.
 func (p Plan) SameAs(other Plan) bool {

@@ -1,9 +1,11 @@
 package plan
 
 import (
+	"strings"
 	"testing"
 
 	"berth/box"
+	"berth/labels"
 	"berth/ledger"
 )
 
@@ -37,6 +39,29 @@ func TestPlansAreTheSameWhereTheyDoTheSame(t *testing.T) {
 		change(&other)
 		if one().SameAs(other) {
 			t.Errorf("%s, and still the same", what)
+		}
+	}
+}
+
+// A container has the labels of its image, which anybody may have made: they must
+// not write on root's terminal, nor forge a line of the plan.
+func TestAttackByAnImagesLabels(t *testing.T) {
+	evil := "x\x1b[2J\nwarning: none\u202e"
+	c := Container{Name: "c", Running: true, Labels: map[string]string{
+		labels.Host: evil, labels.Project: evil, labels.Service: evil, labels.ComposeProject: evil, labels.ComposeService: evil,
+	}}
+	p := Plan{
+		Steps:    []Step{{Op: OpRemove, Kind: KindContainer, Name: evil, Cause: evil}},
+		Kept:     []Kept{{"d", evil, []string{evil}}},
+		Warnings: []string{evil}, Notes: []string{evil},
+	}
+	text := p.String()
+	if lines := strings.Count(text, "\n"); lines != 4 || strings.ContainsAny(text, "\x1b\u202e") {
+		t.Errorf("the plan is of %d lines, want 4:\n%q", lines, text)
+	}
+	for _, got := range []string{c.HostName(), c.Project(), c.Service(), c.ComposeProject(), c.Holder()} {
+		if strings.ContainsAny(got, "\x1b\n\u202e") || !strings.Contains(got, "x?[2J warning: none?") {
+			t.Errorf("got %q", got)
 		}
 	}
 }

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"text/tabwriter"
+
+	"berth/printable"
+)
+
+// table returns rows in columns. Their cells may come from labels and processes,
+// and so from anybody: what is in them cannot write on the terminal.
+func table(rows [][]string) string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		var cells []string
+		for _, cell := range row {
+			cells = append(cells, printable.Line(cell, math.MaxInt))
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	w.Flush()
+	return text.String()
+}
