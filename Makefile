@@ -1,3 +1,5 @@
+# PATCHED goes before a command that builds: with the modules as patches/ edits them.
+PATCHED = GOFLAGS=$$(scripts/goflags) && export GOFLAGS &&
 GOBUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 
 .PHONY: help build demo test clients soak check fuzz
@@ -6,7 +8,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## bin/gateway and bin/provision, static
-	$(GOBUILD) -o bin/ ./cmd/...
+	$(PATCHED) $(GOBUILD) -o bin/ ./cmd/...
 
 demo: build ## try it: two hosts behind one port, removed again (ARGS=--once: only the transcript)
 	@BERTH_BASE_IMAGE=$$(scripts/base-image); export BERTH_BASE_IMAGE; exec bin/gateway demo $(ARGS)
@@ -18,7 +20,7 @@ clients: ## every client and editor of docs/clients.md (about 20 minutes)
 	@BERTH_CLIENTS=all scripts/setup-test scripts/clients
 
 soak: ## what takes long: 8 GiB by one scp, 200 slow readers, a thousand cut and a thousand killed (about 15 minutes)
-	@BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestLoads|TestKilled|TestLife/connections|TestContainer/loads|TestContainer/connections' ./test
+	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestLoads|TestKilled|TestLife/connections|TestContainer/loads|TestContainer/connections|TestSmallPackets' ./test ./patches
 
 check: ## gofmt, vet, staticcheck, known vulnerabilities
 	@scripts/check

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -42,8 +43,12 @@ func build(name string) ([]byte, error) {
 		args = append(args, "-race", "-ldflags", "-linkmode external -extldflags -static")
 		cgo = "CGO_ENABLED=1"
 	}
+	goflags, err := exec.Command("../scripts/goflags").Output()
+	if err != nil {
+		return nil, fmt.Errorf("patching x/crypto: %w", err)
+	}
 	command := exec.Command("go", append(args, "berth/cmd/"+name)...)
-	command.Env = append(os.Environ(), cgo)
+	command.Env = append(os.Environ(), cgo, "GOFLAGS="+strings.TrimSpace(string(goflags)))
 	return command.CombinedOutput()
 }
 

@@ -22,6 +22,7 @@ func newCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "gateway",
 		Short:         "One SSH port in front of every host on a box",
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

@@ -13,6 +13,7 @@ import (
 	"berth/docker"
 	"berth/gateway"
 	"berth/hosts"
+	"berth/patches"
 	"berth/state"
 
 	"github.com/spf13/cobra"
@@ -86,6 +87,9 @@ func serve(ctx context.Context, config Config, drain time.Duration, log *slog.Lo
 
 		Keepalive: config.Keepalive,
 		Wait:      config.Wait,
+	}
+	if !patches.Applied() {
+		log.Warn("built without the patches of x/crypto: clients can make this gateway leak memory; build it with make")
 	}
 	log.Info("serving", "address", listener.Addr().String(), "state", config.State, "engine", config.Docker)
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))

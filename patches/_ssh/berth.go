@@ -1,0 +1,112 @@
+package ssh
+
+import "fmt"
+
+// What Berth's edits of this package call. Which edits there are, and why, is
+// said where they are made: berth/patches.
+
+// EditedByBerth is how a program knows that it was built with the edits.
+func (*ServerConfig) EditedByBerth() {}
+
+// discard reads what has come in and nobody will read, until the connection,
+// which is closed, says so to the reading goroutine.
+func (t *handshakeTransport) discard() {
+	for range t.incoming {
+	}
+}
+
+// serverHandshakeOrAbandon is serverHandshake, and leaves no goroutine behind
+// when it fails.
+func (c *connection) serverHandshakeOrAbandon(config *ServerConfig) (*Permissions, error) {
+	permissions, err := c.serverHandshake(config)
+	if err != nil {
+		c.abandon()
+	}
+	return permissions, err
+}
+
+// clientHandshakeOrAbandon is clientHandshake, and leaves no goroutine behind
+// when it fails.
+func (c *connection) clientHandshakeOrAbandon(address string, config *ClientConfig) error {
+	err := c.clientHandshake(address, config)
+	if err != nil {
+		c.abandon()
+	}
+	return err
+}
+
+// abandon closes the connection and waits for its goroutines.
+func (c *connection) abandon() {
+	if c.transport != nil { // the versions were exchanged
+		c.transport.Close()
+	}
+}
+
+// sayClosed releases the loop of the connection protocol from a send to
+// somebody who serves no more.
+func (c *connection) sayClosed() {
+	if m := c.mux; m != nil {
+		m.closeOnce.Do(func() { close(m.closed) })
+	}
+}
+
+// roomForSmall is what the data of small packets is gathered in, in bytes: at
+// the worst, a window of n bytes holds a little more than 2n.
+const roomForSmall = 1 << 10
+
+// merge puts data behind the last, in the room that is left there. It reports
+// whether that was enough. The caller holds the lock.
+func (b *buffer) merge(data []byte) bool {
+	last := b.tail
+	if len(data) > cap(last.buf)-len(last.buf) {
+		return false
+	}
+	last.buf = append(last.buf, data...)
+	return true
+}
+
+// withRoom returns data, with room for more behind it if it is small.
+func withRoom(data []byte) []byte {
+	if len(data) >= roomForSmall {
+		return data
+	}
+	return append(make([]byte, 0, roomForSmall), data...)
+}
+
+// bytesBeforeLogin is what a server takes in from a client that is not logged
+// in: an agent full of keys needs a tenth of it.
+const bytesBeforeLogin = 256 << 10
+
+// countBeforeLogin counts a packet that a client sent before it was logged in,
+// and fails when there were too many. It is the reading goroutine's.
+func (t *handshakeTransport) countBeforeLogin(packet []byte) error {
+	isServer := len(t.hostKeys) > 0
+	if !isServer || t.loggedIn.Load() {
+		return nil
+	}
+	t.beforeLogin += len(packet)
+	if t.beforeLogin > bytesBeforeLogin {
+		return fmt.Errorf("ssh: the client sent more than %d bytes before it was logged in", bytesBeforeLogin)
+	}
+	return nil
+}
+
+// readAuthRequest reads the next message of the authentication. A client may
+// ask once more for the service before each attempt.
+func (c *connection) readAuthRequest() ([]byte, error) {
+	packet, err := c.transport.readPacket()
+	if err != nil || packet[0] != msgServiceRequest {
+		return packet, err
+	}
+	var request serviceRequestMsg
+	if err := Unmarshal(packet, &request); err != nil {
+		return nil, err
+	}
+	if request.Service != serviceUserAuth {
+		return packet, nil // an error, as ever
+	}
+	if err := c.transport.writePacket(Marshal(&serviceAcceptMsg{Service: serviceUserAuth})); err != nil {
+		return nil, err
+	}
+	return c.transport.readPacket()
+}

@@ -1,0 +1,128 @@
+package patches
+
+// sums are the SHA-256 of the files that are edited, as the edits were written
+// for them. Another version of the module has other sums: read what upstream
+// has changed, drop the edits that it has made itself, and run the tests.
+func sums() map[string]string {
+	return map[string]string{
+		"ssh/buffer.go":     "8a7997c253d676a137735b1d0d9b17b8bca33dc54d351bd86620a1e017ad3520",
+		"ssh/channel.go":    "bc0e4204db6da021709c313cc6a0e4323695164fa1087dc538662f02f0380e78",
+		"ssh/client.go":     "08aa99419e0c6d8d007bd08b07b8d56416c6e5df89d8ffcbcfac5b1bfc1a3819",
+		"ssh/connection.go": "c7c53e292b904ad31acd0fb7325e481a4c15a8e341e2d0769aab77fe82449ae6",
+		"ssh/handshake.go":  "418c6f6fb62c271e6b7c1a51c4bac59cfe08a6c778686cfbd5dd2e3de2f3bb34",
+		"ssh/mux.go":        "ad105cd022db660961fd3b62d0b07e31dd0a2d032e4b55a02681bcfae6d8161e",
+		"ssh/server.go":     "758446779119e406275495b33359a31309d6a108bd00291ae38f733f91e5cc57",
+	}
+}
+
+// patch mends one fault.
+type patch struct {
+	fault string
+	issue string // upstream's
+	test  string // fails without it
+	edits []edit
+}
+
+// all are the faults that are mended.
+func all() []patch {
+	return []patch{unread(), unserved(), smallPackets(), strangers(), serviceAgain()}
+}
+
+// unread: one goroutine reads packets and hands them on through a channel with
+// room for 16. When its reader has given up, for an error before login or after
+// it, that goroutine waits in its send for ever, and others wait for its end.
+func unread() patch {
+	return patch{
+		fault: "a connection that ends with more than 16 packets unread is never freed",
+		issue: "none filed",
+		test:  "TestUnread",
+		edits: []edit{{
+			file: "ssh/handshake.go", in: "handshakeTransport.Close",
+			at: "err := t.conn.Close()", after: "\nt.discard()",
+		}, {
+			file: "ssh/server.go", in: "NewServerConn",
+			at: "s.serverHandshake(", instead: "s.serverHandshakeOrAbandon(",
+		}, {
+			file: "ssh/client.go", in: "NewClientConn",
+			at: "conn.clientHandshake(", instead: "conn.clientHandshakeOrAbandon(",
+		}},
+	}
+}
+
+// unserved: the same, one floor up. The loop of the connection protocol waits
+// in its sends to those who serve channels and requests, and goes on to wait
+// when these have closed the connection and serve no more.
+func unserved() patch {
+	const before, after = "select {\ncase ", ".closed:\nreturn io.EOF\n}"
+	return patch{
+		fault: "a connection that is closed with more than 16 requests or channels unserved is never freed",
+		issue: "none filed",
+		test:  "TestUnserved",
+		edits: []edit{{
+			file: "ssh/mux.go", in: "mux",
+			at: "errCond", before: "closed chan struct{}\ncloseOnce sync.Once\n\n",
+		}, {
+			file: "ssh/mux.go", in: "newMux",
+			at: "go m.loop()", before: "m.closed = make(chan struct{})\n",
+		}, {
+			file: "ssh/mux.go", in: "mux.handleChannelOpen",
+			at: "m.incomingChannels <-", before: before, after: ":\ncase <-m" + after,
+		}, {
+			file: "ssh/mux.go", in: "mux.handleGlobalPacket",
+			at: "m.incomingRequests <-", before: before, after: ":\ncase <-m" + after,
+		}, {
+			file: "ssh/channel.go", in: "channel.handlePacket",
+			at: "ch.incomingRequests <-", before: before, after: ":\ncase <-ch.mux" + after,
+		}, {
+			file: "ssh/connection.go", in: "connection.Close",
+			at: "return", before: "c.sayClosed()\n",
+		}},
+	}
+}
+
+// smallPackets: a window counts bytes of data, but each packet costs an
+// allocation and an element of a list besides: 48 bytes for a packet of one.
+func smallPackets() patch {
+	return patch{
+		fault: "a window of 2 MiB, filled by packets of one byte, holds 100 MiB",
+		issue: "none filed",
+		test:  "TestSmallPackets",
+		edits: []edit{{
+			file: "ssh/buffer.go", in: "buffer.write", at: "e := &element",
+			before: "if b.merge(buf) {\nb.Cond.Signal()\nb.Cond.L.Unlock()\nreturn\n}\nbuf = withRoom(buf)\n",
+		}},
+	}
+}
+
+// strangers: while a password is checked, or waits to be, the client may send
+// on: 16 packets of 256 KiB are kept for whoever has not logged in.
+func strangers() patch {
+	return patch{
+		fault: "a client that is not logged in may fill 4 MiB",
+		issue: "none filed",
+		test:  "TestStrangers",
+		edits: []edit{{
+			file: "ssh/handshake.go", in: "handshakeTransport",
+			at: "userAuthComplete bool", before: "loggedIn atomic.Bool\nbeforeLogin int\n",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.writePacket",
+			at: "t.userAuthComplete = true", after: "\nt.loggedIn.Store(true)",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.readOnePacket",
+			at: "if t.readPacketsLeft > 0", before: "if err := t.countBeforeLogin(p); err != nil {\nreturn nil, err\n}\n",
+		}},
+	}
+}
+
+// serviceAgain: paramiko asks for the service before each attempt to log in.
+func serviceAgain() patch {
+	return patch{
+		fault: "a second request for the service ssh-userauth ends the connection",
+		issue: "https://github.com/golang/go/issues/75268",
+		test:  "TestServiceAgain",
+		edits: []edit{{
+			file: "ssh/server.go", in: "connection.serverAuthenticate",
+			at: "if packet, err := s.transport.readPacket()", instead: "if packet, err := s.readAuthRequest()",
+		}},
+	}
+}

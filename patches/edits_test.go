@@ -1,0 +1,411 @@
+package patches_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/crypto/ssh"
+)
+
+// flood is more packets than x/crypto has room for.
+const flood = 60
+
+// TestUnread: an end that leaves packets unread leaves nothing else behind.
+func TestUnread(t *testing.T) {
+	needPatched(t)
+	t.Run("a stranger asks for nonsense, says much more and is gone", func(t *testing.T) {
+		leavesNothing(t, 3000, func(p *peer) error {
+			for range 1 + flood {
+				p.send(msgServiceRequest, "nonsense")
+			}
+			return p.flush()
+		})
+	})
+	t.Run("a user names a channel that is not there, says much more and is gone", func(t *testing.T) {
+		leavesNothing(t, 1000, func(p *peer) error {
+			if err := p.login(); err != nil {
+				return err
+			}
+			for range 1 + flood {
+				p.send(msgChannelData, unknownChannel, "x")
+			}
+			return p.flush()
+		})
+	})
+	t.Run("a server says much to a client that has given up", strangeServer)
+}
+
+// leavesNothing lets peers attack a server, and sees what is left of them.
+func leavesNothing(t *testing.T, peers int, attack func(*peer) error) {
+	s := startServer(t)
+	repeat(t, s.address, 100, attack) // what the server allocates once
+	before := s.settled(t, 4)
+	repeat(t, s.address, peers, attack)
+	after := s.settled(t, before.goroutines)
+	t.Logf("before: %v; after %d connections: %v", before, peers, after)
+	if after.goroutines > before.goroutines {
+		t.Errorf("%d goroutines are left behind", after.goroutines-before.goroutines)
+	}
+	if grown := after.memory - before.memory; grown > 5<<20 {
+		t.Errorf("%.1f MiB are left behind", mib(grown))
+	}
+}
+
+// repeat attacks several times, eight at once.
+func repeat(t *testing.T, address string, times int, attack func(*peer) error) {
+	t.Helper()
+	var all sync.WaitGroup
+	todo := make(chan struct{})
+	for range 8 {
+		all.Go(func() {
+			for range todo {
+				p, err := dial(address)
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				if err := attack(p); err != nil {
+					t.Error(err)
+				}
+				p.outlast()
+			}
+		})
+	}
+	for range times {
+		todo <- struct{}{}
+	}
+	close(todo)
+	all.Wait()
+}
+
+// strangeServer sends many banners to a client that refuses the first.
+func strangeServer(t *testing.T) {
+	const banners = 1 + 16 + 1 // one is refused, one has no room
+	config, err := serverConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := tcpPair(t)
+	client, server := &counted{Conn: a}, &counted{Conn: b}
+	var said atomic.Int64
+	config.PreAuthConnCallback = func(client ssh.ServerPreAuthConn) {
+		for range banners {
+			client.SendAuthBanner("hello")
+		}
+		said.Store(server.written.Load())
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		ssh.NewServerConn(server, config)
+	}()
+	_, _, _, err = ssh.NewClientConn(client, "", &ssh.ClientConfig{
+		User:            "alice",
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		BannerCallback: func(string) error {
+			await(t, func() bool { return said.Load() != 0 && client.read.Load() >= said.Load() })
+			return errors.New("no banners")
+		},
+	})
+	if err == nil {
+		t.Error("the client has not given up")
+	}
+	<-served
+	goleak.VerifyNone(t)
+}
+
+// counted counts the bytes of a connection.
+type counted struct {
+	net.Conn
+	read, written atomic.Int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.written.Add(int64(n))
+	return n, err
+}
+
+// await waits until something is so.
+func await(t *testing.T, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Error("waited in vain")
+			return
+		}
+	}
+}
+
+// tcpPair is both ends of a connection, closed with the test.
+func tcpPair(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if near, err = net.Dial("tcp", listener.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if far, err = listener.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close(); far.Close() })
+	return near, far
+}
+
+// TestUnserved: who closes a connection need not serve it any more.
+func TestUnserved(t *testing.T) {
+	needPatched(t)
+	for name, fill := range map[string]func(p *peer, channel int){
+		"global requests":  func(p *peer, _ int) { p.send(msgGlobalRequest, "r", false) },
+		"channels":         func(p *peer, _ int) { p.send(msgChannelOpen, "c", 0, 1<<20, 1<<15) },
+		"channel requests": func(p *peer, channel int) { p.send(msgChannelRequest, channel, "r", false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer goleak.VerifyNone(t)
+			closeUnserved(t, fill)
+		})
+	}
+}
+
+// closeUnserved fills a connection that nobody serves, and lets the server
+// close it then.
+func closeUnserved(t *testing.T, fill func(p *peer, channel int)) {
+	ended := make(chan struct{})
+	listener, err := listen(func(client *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+		defer close(ended)
+		_, channelRequests, err := (<-channels).Accept()
+		if err != nil {
+			t.Error(err)
+		}
+		await(t, func() bool { return len(channels) == 16 || len(requests) == 16 || len(channelRequests) == 16 })
+		client.Close()
+		client.Wait()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	p, err := dial(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.login(); err != nil {
+		t.Fatal(err)
+	}
+	channel, _, err := p.openSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range flood {
+		fill(p, channel)
+	}
+	if err := p.flush(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Error("the connection does not end when it is closed")
+	}
+	p.outlast()
+}
+
+// TestSmallPackets: ten channels that nobody reads cost 64 MiB at most, however
+// small the packets are that fill their windows.
+func TestSmallPackets(t *testing.T) {
+	needPatched(t)
+	channels, part := 1, 2 // one, half filled: it takes time
+	if os.Getenv("BERTH_SOAK") != "" {
+		channels, part = 10, 1
+	}
+	s := startServer(t)
+	p, err := dial(s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.conn.Close()
+	if err := p.login(); err != nil {
+		t.Fatal(err)
+	}
+	before := s.held(t)
+	for range channels {
+		if err := p.fillWindow(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := s.held(t)
+	t.Logf("before: %v; %d channels, 1/%d filled: %v", before, channels, part, after)
+	if cost := after.memory - before.memory; cost > 64<<20*channels/part/10 {
+		t.Errorf("they cost %.1f MiB", mib(cost))
+	}
+}
+
+// fillWindow fills a part of a new channel's window, one byte of stdin or stderr
+// at a time, and returns when the server has all of it.
+func (p *peer) fillWindow(part int) error {
+	channel, window, err := p.openSession()
+	if err != nil {
+		return err
+	}
+	for range window / part / 2 {
+		p.send(msgChannelData, channel, "x")
+		p.send(msgChannelExtended, channel, 1, "x")
+		if len(p.queue) < 1<<16 {
+			continue
+		}
+		if err := p.flush(); err != nil {
+			return err
+		}
+	}
+	p.send(msgGlobalRequest, "are you there", true)
+	if err := p.flush(); err != nil {
+		return err
+	}
+	_, err = p.receive()
+	return err
+}
+
+// TestStrangers: clients that are not logged in cost little, however much they
+// send while their password is checked.
+func TestStrangers(t *testing.T) {
+	needPatched(t)
+	const strangers, packets, size = 20, 17, 250_000
+	s := startServer(t)
+	before := s.held(t)
+	for range strangers {
+		p, err := dial(s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.conn.Close()
+		p.send(msgServiceRequest, "ssh-userauth")
+		p.try(slowPassword)
+		for range packets {
+			p.send(msgServiceRequest, string(make([]byte, size)))
+		}
+		p.flush() // or as much as the server takes
+		p.conn.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.Copy(io.Discard, p.conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error("the server takes in all that it is sent")
+			break
+		}
+	}
+	after := s.held(t)
+	t.Logf("before: %v; with %d strangers: %v", before, strangers, after)
+	if cost := (after.memory - before.memory) / strangers; cost > 512<<10 {
+		t.Errorf("a stranger costs %.1f MiB", mib(cost))
+	}
+}
+
+// TestMergedDataIsWhole: what was sent in pieces of any size is read as sent.
+func TestMergedDataIsWhole(t *testing.T) {
+	const pieces = 2000
+	size := func(piece int) int { return 1 + piece*piece*7%1500 }
+	got := make(chan []byte, 1)
+	listener, err := listen(func(client *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+		defer client.Close()
+		go ssh.DiscardRequests(requests)
+		channel, channelRequests, err := (<-channels).Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		go ssh.DiscardRequests(channelRequests)
+		all, _ := io.ReadAll(channel)
+		got <- all
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	conn, err := ssh.Dial("tcp", listener.Addr().String(), &ssh.ClientConfig{
+		User: "alice", Auth: []ssh.AuthMethod{ssh.Password(password)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	channel, requests, err := conn.OpenChannel("session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ssh.DiscardRequests(requests)
+	var want []byte
+	for piece := range pieces {
+		data := make([]byte, size(piece))
+		for i := range data {
+			data[i] = byte(len(want) + i*i)
+		}
+		want = append(want, data...)
+		if _, err := channel.Write(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	channel.CloseWrite()
+	if all := <-got; string(all) != string(want) {
+		t.Errorf("%d bytes were sent, and %d others read", len(want), len(all))
+	}
+}
+
+// TestServiceAgain: a client may ask for ssh-userauth once before each attempt,
+// and for nothing else.
+func TestServiceAgain(t *testing.T) {
+	needPatched(t)
+	listener, err := listen(serveWell)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	for _, c := range []struct {
+		name  string
+		again []string // services asked for before the second attempt
+		want  []byte
+	}{
+		{"as paramiko does", []string{"ssh-userauth"}, []byte{msgServiceAccept, msgUserAuthFailure, msgServiceAccept, msgUserAuthSuccess}},
+		{"twice", []string{"ssh-userauth", "ssh-userauth"}, []byte{msgServiceAccept, msgUserAuthFailure, msgServiceAccept}},
+		{"another", []string{"ssh-connection"}, []byte{msgServiceAccept, msgUserAuthFailure}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := dial(listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.conn.Close()
+			p.send(msgServiceRequest, "ssh-userauth")
+			p.try("wrong")
+			for _, service := range c.again {
+				p.send(msgServiceRequest, service)
+			}
+			p.try(password)
+			if err := p.flush(); err != nil {
+				t.Fatal(err)
+			}
+			for _, number := range c.want {
+				if _, err := p.expect(number); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(c.want) < 4 {
+				if message, err := p.receive(); err == nil {
+					t.Errorf("the connection goes on with message %d", message[0])
+				}
+			}
+		})
+	}
+}
