@@ -117,7 +117,7 @@ func TestHowAContainerLooksToTheDoctor(t *testing.T) {
 			ShmSize: 8 << 30, IpcMode: "host", Privileged: true,
 			PortBindings: network.PortMap{network.MustParsePort("22/tcp"): {{HostPort: "4432"}}, network.MustParsePort("80/tcp"): {{HostPort: "80"}}},
 		},
-		Mounts: []container.MountPoint{{Destination: image.HostKeys}, {Source: "/data"}, {Source: "/run/docker.sock"}},
+		Mounts: []container.MountPoint{{Destination: image.HostKeys}, {Source: "/data"}, {Source: "/run/docker.sock"}, {Source: "/"}},
 	}
 	want := Container{
 		ID: "m", Name: "lab-master-1", Host: "master", SSHPort: "4432", Socket: "/run/docker.sock", HoldsGPU: true, Privileged: true,
