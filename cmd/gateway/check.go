@@ -4,20 +4,22 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"berth/config"
 )
 
 func newCheckCommand() *cobra.Command {
-	path := defaultConfig
+	path := config.DefaultPath
 	command := &cobra.Command{
 		Use:   "check",
 		Short: "Say whether a configuration file is right, and what is wrong with it",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			config, err := loadConfig(path)
+			settings, err := config.Load(path)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(command.OutOrStdout(), "%s: ok, %d users, %d hosts\n", path, len(config.Users), len(config.Hosts))
+			fmt.Fprintf(command.OutOrStdout(), "%s: ok, %d users, %d hosts\n", path, len(settings.Users), len(settings.Hosts))
 			return nil
 		},
 	}

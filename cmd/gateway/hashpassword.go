@@ -35,11 +35,14 @@ func newHashPasswordCommand() *cobra.Command {
 	}
 }
 
+// maxInput is far more than a password may have, in bytes.
+const maxInput = 1 << 20
+
 func readPassword(in io.Reader, prompts io.Writer) ([]byte, error) {
 	if terminal, ok := in.(*os.File); ok && term.IsTerminal(int(terminal.Fd())) {
 		return askPassword(int(terminal.Fd()), prompts)
 	}
-	line, err := io.ReadAll(io.LimitReader(in, maxFile))
+	line, err := io.ReadAll(io.LimitReader(in, maxInput))
 	if err != nil {
 		return nil, err
 	}

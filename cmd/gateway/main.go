@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"berth/config"
 )
 
 func main() {
@@ -34,7 +36,7 @@ func newCommand() *cobra.Command {
 // printError begins with the program's name; the lines about a configuration
 // begin with its path, as those of a compiler do.
 func printError(w io.Writer, err error) {
-	if lines := (configErrors)(nil); errors.As(err, &lines) {
+	if lines := (config.Errors)(nil); errors.As(err, &lines) {
 		fmt.Fprintln(w, lines)
 		return
 	}

@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"berth/auth"
+	"berth/config"
 
 	"github.com/spf13/cobra"
 )
 
 func newSelftestCommand() *cobra.Command {
-	path, account, quick, verbose := defaultConfig, "", false, false
+	path, account, quick, verbose := config.DefaultPath, "", false, false
 	command := &cobra.Command{
 		Use:   "selftest HOST",
 		Short: "Try on a host whatever an SSH client may do, and say what does not work",
@@ -31,7 +32,7 @@ func newSelftestCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(command *cobra.Command, args []string) error {
-			config, err := loadConfig(path)
+			settings, err := config.Load(path)
 			if err != nil {
 				return err
 			}
@@ -42,9 +43,9 @@ func newSelftestCommand() *cobra.Command {
 				log = newLog(true)
 			}
 			if !command.Flags().Changed("account") {
-				account = grantedAccount(config.Users, args[0])
+				account = grantedAccount(settings.Users, args[0])
 			}
-			return runSelftest(ctx, newTable(command.OutOrStdout()), config, args[0], account, bulkSize(quick), log)
+			return runSelftest(ctx, newTable(command.OutOrStdout()), settings, args[0], account, bulkSize(quick), log)
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
@@ -95,8 +96,8 @@ func allChecks() []check {
 
 // runSelftest is the selftest, top to bottom. When it returns, nothing of it
 // is left here nor, if it can still be entered, in the host.
-func runSelftest(ctx context.Context, rows *table, config Config, host, account string, size int64, log *slog.Logger) error {
-	gateway, err := startSelftestGateway(ctx, config, host, account, log)
+func runSelftest(ctx context.Context, rows *table, settings config.Config, host, account string, size int64, log *slog.Logger) error {
+	gateway, err := startSelftestGateway(ctx, settings, host, account, log)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 
 	"berth/auth"
+	"berth/config"
 	"berth/docker"
 	"berth/gateway"
 	"berth/hosts"
@@ -39,7 +40,7 @@ func (g *selftestGateway) String() string {
 }
 
 // startSelftestGateway serves on a port of 127.0.0.1 until it is stopped.
-func startSelftestGateway(ctx context.Context, config Config, host, account string, log *slog.Logger) (*selftestGateway, error) {
+func startSelftestGateway(ctx context.Context, settings config.Config, host, account string, log *slog.Logger) (*selftestGateway, error) {
 	if err := auth.CheckName(host); err != nil {
 		return nil, err
 	}
@@ -47,15 +48,15 @@ func startSelftestGateway(ctx context.Context, config Config, host, account stri
 	if err != nil {
 		return nil, err
 	}
-	st, err := state.Open(config.State)
+	st, err := state.Open(settings.State)
 	if err != nil {
 		return nil, err
 	}
-	engine, err := docker.Connect(config.Docker)
+	engine, err := docker.Connect(settings.Docker)
 	if err != nil {
 		return nil, err
 	}
-	directory, err := hosts.NewDirectory(engine, st, config.Hosts, log)
+	directory, err := hosts.NewDirectory(engine, st, settings.Hosts, log)
 	if err != nil {
 		engine.Close()
 		return nil, err

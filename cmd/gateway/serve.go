@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"berth/config"
 	"berth/docker"
 	"berth/gateway"
 	"berth/hosts"
@@ -24,19 +25,19 @@ import (
 const defaultDrain = 8 * time.Second
 
 func newServeCommand() *cobra.Command {
-	path, drain, verbose := defaultConfig, defaultDrain, false
+	path, drain, verbose := config.DefaultPath, defaultDrain, false
 	command := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve every host on one SSH port",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			config, err := loadConfig(path)
+			settings, err := config.Load(path)
 			if err != nil {
 				return err
 			}
 			ctx, stop := signal.NotifyContext(command.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return serve(ctx, config, drain, newLog(verbose))
+			return serve(ctx, settings, drain, newLog(verbose))
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
@@ -55,24 +56,24 @@ func newLog(verbose bool) *slog.Logger {
 }
 
 // serve runs the gateway until ctx ends.
-func serve(ctx context.Context, config Config, drain time.Duration, log *slog.Logger) error {
-	st, err := state.Open(config.State)
+func serve(ctx context.Context, settings config.Config, drain time.Duration, log *slog.Logger) error {
+	st, err := state.Open(settings.State)
 	if err != nil {
 		return err
 	}
-	engine, err := docker.Connect(config.Docker)
+	engine, err := docker.Connect(settings.Docker)
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
-	directory, err := hosts.NewDirectory(engine, st, config.Hosts, log)
+	directory, err := hosts.NewDirectory(engine, st, settings.Hosts, log)
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", config.Listen)
+	listener, err := net.Listen("tcp", settings.Listen)
 	if err != nil { // another gateway may be there, whose helpers are to stay
 		directory.Close()
-		return fmt.Errorf("cannot listen on %s: %w", config.Listen, cause(err))
+		return fmt.Errorf("cannot listen on %s: %w", settings.Listen, err)
 	}
 	if err := directory.RemoveOldHelpers(); err != nil {
 		log.Warn("old helpers not removed", "err", err)
@@ -80,18 +81,18 @@ func serve(ctx context.Context, config Config, drain time.Duration, log *slog.Lo
 	server := &gateway.Server{
 		HostKey: st.HostKey(),
 		UserCA:  st.UserCA(),
-		Policy:  config.Policy,
+		Policy:  settings.Policy,
 		Hosts:   directory,
 		Log:     log,
 		Drain:   drain,
 
-		Keepalive: config.Keepalive,
-		Wait:      config.Wait,
+		Keepalive: settings.Keepalive,
+		Wait:      settings.Wait,
 	}
 	if !patches.Applied() {
 		log.Warn("built without the patches of x/crypto: clients can make this gateway leak memory; build it with make")
 	}
-	log.Info("serving", "address", listener.Addr().String(), "state", config.State, "engine", config.Docker)
+	log.Info("serving", "address", listener.Addr().String(), "state", settings.State, "engine", settings.Docker)
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
 	followed := make(chan struct{})
 	go func() {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -13,25 +13,25 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// configError is one thing wrong with a configuration file. It says what would
+// Error is one thing wrong with a configuration file. It says what would
 // be right, and never quotes a password, hash or key.
-type configError struct {
+type Error struct {
 	path string
 	line int // 0: the file as such
 	text string
 }
 
-func (e configError) Error() string {
+func (e Error) Error() string {
 	if e.line == 0 {
 		return e.path + ": " + e.text
 	}
 	return fmt.Sprintf("%s:%d: %s", e.path, e.line, e.text)
 }
 
-// configErrors is everything wrong with a file, one a line, in its order.
-type configErrors []configError
+// Errors is everything wrong with a file, one a line, in its order.
+type Errors []Error
 
-func (e configErrors) Error() string {
+func (e Errors) Error() string {
 	lines := make([]string, len(e))
 	for i := range e {
 		lines[i] = e[i].Error()
@@ -47,11 +47,11 @@ func (e configErrors) Error() string {
 type document struct {
 	path   string
 	secret bool // a password was given
-	errs   configErrors
+	errs   Errors
 }
 
 func (d *document) wrong(line int, format string, args ...any) {
-	d.errs = append(d.errs, configError{d.path, line, fmt.Sprintf(format, args...)})
+	d.errs = append(d.errs, Error{d.path, line, fmt.Sprintf(format, args...)})
 }
 
 // err is nil if nothing was wrong. What an alias repeats is wrong only once.
@@ -59,7 +59,7 @@ func (d *document) err() error {
 	if len(d.errs) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(d.errs, func(a, b configError) int { return a.line - b.line })
+	slices.SortStableFunc(d.errs, func(a, b Error) int { return a.line - b.line })
 	d.errs = slices.Compact(d.errs)
 	return d.errs
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "rewrite the expected part of testdata")
 // or everything that is wrong with it. A key and an open-key lie beside it.
 func TestConfig(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "")
-	cases, err := filepath.Glob("testdata/config/*.txtar")
+	cases, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(cases) == 0 {
 		t.Fatalf("no cases: %v", err)
 	}
@@ -54,7 +54,7 @@ func testConfig(t *testing.T, path string) {
 	writeKey(t, "key", 0o600)
 	writeKey(t, "open-key", 0o644)
 
-	config, err := loadConfig("gateway.yaml")
+	config, err := Load("gateway.yaml")
 	got := render(config)
 	if err != nil {
 		got = err.Error() + "\n"
@@ -144,13 +144,13 @@ func TestConfigFile(t *testing.T) {
 				"gateway.yaml:2: unknown key in the file; did you mean listen?"},
 	} {
 		writeFile(t, "gateway.yaml", tt.data, tt.mode)
-		_, err := loadConfig("gateway.yaml")
+		_, err := Load("gateway.yaml")
 		if got := fmt.Sprint(err); got != tt.want && (err != nil || tt.want != "") {
 			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
 		}
 	}
 	for path, want := range map[string]string{"nowhere.yaml": "nowhere.yaml: no such file or directory", ".": ".: not a regular file"} {
-		if _, err := loadConfig(path); err == nil || err.Error() != want {
+		if _, err := Load(path); err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
@@ -198,7 +198,7 @@ func TestDockerHost(t *testing.T) {
 }
 
 func FuzzConfig(f *testing.F) {
-	cases, _ := filepath.Glob("testdata/config/*.txtar")
+	cases, _ := filepath.Glob("testdata/*.txtar")
 	for _, path := range cases {
 		if archive, err := txtar.ParseFile(path); err == nil {
 			f.Add(archive.Files[0].Data)

@@ -1,0 +1,54 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// maxFile is the size, in bytes, that a configuration or key file may have.
+const maxFile = 1 << 20
+
+// readFile reads a small file and says who may write and read it. Its error
+// does not name the path.
+func readFile(path string) ([]byte, fs.FileMode, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, cause(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, errors.New("not a regular file")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, 0, cause(err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err != nil {
+		return nil, 0, cause(err)
+	}
+	if len(data) > maxFile {
+		return nil, 0, fmt.Errorf("larger than %d KiB", maxFile>>10)
+	}
+	return data, info.Mode().Perm(), nil
+}
+
+// cause leaves out the operation and path of a file error.
+func cause(err error) error {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+func (d *document) checkMode(mode fs.FileMode) {
+	if mode&0o022 != 0 {
+		d.wrong(0, "others may write it (mode %04o); run: chmod go-w %s", mode, d.path)
+	}
+	if mode&0o004 != 0 && d.secret {
+		d.wrong(0, "it holds password hashes and everyone may read it (mode %04o); run: chmod o-r %s", mode, d.path)
+	}
+}
