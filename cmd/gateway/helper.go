@@ -3,10 +3,10 @@ package main
 import (
 	"os"
 
+	"github.com/spf13/cobra"
+
 	"berth/helper"
 	"berth/session"
-
-	"github.com/spf13/cobra"
 )
 
 // newHelperCommand is this program in its other role, inside a container. It

@@ -11,10 +11,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"berth/auth"
 	"berth/config"
-
-	"github.com/spf13/cobra"
+	"berth/screen"
 )
 
 func newSelftestCommand() *cobra.Command {
@@ -161,6 +162,6 @@ func (t *selftest) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if v, err := t.enter(ctx); err == nil {
-		v.sh("rm -rf "+quote(t.there), nil)
+		v.sh("rm -rf "+screen.Quote(t.there), nil)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"berth/screen"
 )
 
 func entryChecks() []check {
@@ -57,16 +59,16 @@ func checkSecondConnection(ctx context.Context, v *visit) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := v.output("echo first >" + quote(dir+"/second")); err != nil {
+	if _, err := v.output("echo first >" + screen.Quote(dir+"/second")); err != nil {
 		return "", err
 	}
 	second, err := v.enter(ctx)
 	if err != nil {
 		return "", err
 	}
-	out, err := second.output("cat " + quote(dir+"/second"))
+	out, err := second.output("cat " + screen.Quote(dir+"/second"))
 	if err != nil || out != "first\n" {
-		return "", errors.Join(failed("the first one's file", quote(out), "do several containers answer to this name?"), err)
+		return "", errors.Join(failed("the first one's file", screen.Quote(out), "do several containers answer to this name?"), err)
 	}
 	return "", nil
 }

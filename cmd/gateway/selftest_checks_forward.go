@@ -17,6 +17,8 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/sync/errgroup"
+
+	"berth/screen"
 )
 
 func forwardChecks() []check {
@@ -208,7 +210,7 @@ func startAndRead(session *ssh.Session, script string) (string, error) {
 }
 
 func (v *visit) askByProgram(socket string, key ssh.PublicKey) error {
-	e, err := v.sh("SSH_AUTH_SOCK="+quote(socket)+"; export SSH_AUTH_SOCK; for i in 1 2 3 4 5; do ssh-add -L || exit; done", nil)
+	e, err := v.sh("SSH_AUTH_SOCK="+screen.Quote(socket)+"; export SSH_AUTH_SOCK; for i in 1 2 3 4 5; do ssh-add -L || exit; done", nil)
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"berth/labels"
-
 	"golang.org/x/crypto/ssh"
+
+	"berth/labels"
+	"berth/screen"
 )
 
 func sessionChecks() []check {
@@ -93,13 +94,13 @@ func checkResize(_ context.Context, v *visit) (string, error) {
 		if !v.has("stty") {
 			return "", failed("stty in the image", "none", "on Debian and Ubuntu: apt-get install coreutils")
 		}
-		return "", errors.Join(failed("24 80", quote(oneLine(first)), ""), err)
+		return "", errors.Join(failed("24 80", screen.Quote(screen.OneLine(first)), ""), err)
 	}
 	if err := session.WindowChange(50, 132); err != nil {
 		return "", err
 	}
 	if line, err := lines.ReadString('\n'); err != nil || strings.TrimSpace(line) != "resized" {
-		return "", errors.Join(failed("50 132", quote(oneLine(line)), ""), err)
+		return "", errors.Join(failed("50 132", screen.Quote(screen.OneLine(line)), ""), err)
 	}
 	return "", session.Wait()
 }
@@ -156,7 +157,7 @@ func checkStderr(_ context.Context, v *visit) (string, error) {
 		return "", err
 	}
 	if len(e.stderr) != size || e.stdout != "out\n" || e.status != 3 {
-		got := fmt.Sprintf("%d bytes, %q and exit status %d", len(e.stderr), oneLine(e.stdout), e.status)
+		got := fmt.Sprintf("%d bytes, %q and exit status %d", len(e.stderr), screen.OneLine(e.stdout), e.status)
 		return "", failed(fmt.Sprintf("%d bytes on stderr, \"out\" and exit status 3", size), got, "")
 	}
 	return "", nil
@@ -202,9 +203,9 @@ func checkEnvironment(_ context.Context, v *visit) (string, error) {
 	case strings.Contains(variables, "/nowhere"):
 		return "", failed("LD_PRELOAD to be refused", "a process that has it", "in its sshd_config: AcceptEnv LANG LC_* alone")
 	case !strings.HasPrefix(variables, "set/"):
-		return "", failed("LC_BERTH=set", quote(variables), "in its sshd_config: AcceptEnv LANG LC_*")
+		return "", failed("LC_BERTH=set", screen.Quote(variables), "in its sshd_config: AcceptEnv LANG LC_*")
 	case missing != "" && v.gateway.host.Container != "":
-		return "", failed("the image's PATH", "one without "+oneLine(missing), "do the account's start-up files set another?")
+		return "", failed("the image's PATH", "one without "+screen.OneLine(missing), "do the account's start-up files set another?")
 	}
 	return "", nil
 }
@@ -257,7 +258,7 @@ func checkBackground(ctx context.Context, v *visit) (string, error) {
 	}
 	state, err := second.output("sleep 0.5 2>/dev/null || sleep 1; sed -n 's/^State:[^A-Z]*//p' /proc/" + pid + "/status; kill " + pid)
 	if err != nil || !strings.HasPrefix(state, "S") {
-		return "", failed("a process that lives on", cmp.Or(oneLine(state), "one that is gone"), "an IDE would lose its server with every connection")
+		return "", failed("a process that lives on", cmp.Or(screen.OneLine(state), "one that is gone"), "an IDE would lose its server with every connection")
 	}
 	return "", nil
 }

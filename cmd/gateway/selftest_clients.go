@@ -16,14 +16,24 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"berth/screen"
 )
 
 // clients are the OpenSSH programs of this machine, with a configuration that
 // replaces the person's own.
 type clients struct{ dir string }
 
-// selftestHost is the host's name in that configuration.
-const selftestHost = "berth-selftest"
+const (
+	selftestHost = "berth-selftest" // the host's name in that configuration
+
+	keyFile        = "id_ed25519"
+	knownHostsFile = "known_hosts"
+	sshConfigFile  = "ssh_config"
+	dataFile       = "data"
+
+	dataSize = 4 << 20
+)
 
 func newClients(gateway *selftestGateway) (clients, error) {
 	dir, err := os.MkdirTemp("", "berth-selftest-")
@@ -85,7 +95,7 @@ func (c clients) command(ctx context.Context, program string, args ...string) (*
 	}
 	config := []string{"-F", c.file(sshConfigFile)}
 	if program == "rsync" {
-		config = []string{"-e", "ssh -F " + quote(c.file(sshConfigFile))}
+		config = []string{"-e", "ssh -F " + screen.Quote(c.file(sshConfigFile))}
 	}
 	command := exec.CommandContext(ctx, program, append(config, args...)...)
 	command.Dir = c.dir
@@ -103,7 +113,7 @@ func (c clients) run(ctx context.Context, program string, args ...string) error 
 	if err == nil {
 		return nil
 	}
-	if said := oneLine(string(out)); said != "" {
+	if said := screen.OneLine(string(out)); said != "" {
 		err = fmt.Errorf("%w: %s", err, said)
 	}
 	return fmt.Errorf("%s: %w", program, err)

@@ -9,14 +9,14 @@ import (
 	"log/slog"
 	"net"
 
+	"golang.org/x/crypto/ssh"
+
 	"berth/auth"
 	"berth/config"
 	"berth/docker"
 	"berth/gateway"
 	"berth/hosts"
 	"berth/state"
-
-	"golang.org/x/crypto/ssh"
 )
 
 const selftestUser = "selftest"

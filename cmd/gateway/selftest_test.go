@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -404,4 +405,13 @@ scp                                skipped     3 ms  no: not here
 	if rows.ok != 1 || rows.failed != 1 || rows.skipped != 4 {
 		t.Errorf("%d ok, %d failed, %d skipped", rows.ok, rows.failed, rows.skipped)
 	}
+}
+
+func answers(address string) bool {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }

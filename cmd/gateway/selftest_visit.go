@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
+
+	"berth/screen"
 )
 
 // visit is a connection to the host. It ends with the context it was made with.
@@ -75,10 +77,10 @@ func (e ended) String() string {
 		text = "death by SIG" + e.signal
 	}
 	if e.stdout != "" {
-		text += fmt.Sprintf(", %q", oneLine(e.stdout))
+		text += fmt.Sprintf(", %q", screen.OneLine(e.stdout))
 	}
 	if e.stderr != "" {
-		text += fmt.Sprintf(" and on stderr %q", oneLine(e.stderr))
+		text += fmt.Sprintf(" and on stderr %q", screen.OneLine(e.stderr))
 	}
 	return text
 }
@@ -115,7 +117,7 @@ func (v *visit) has(program string) bool {
 
 // inShell is a command line that means the same to every account's shell, and
 // leaves none of it between sshd and the script.
-func inShell(script string) string { return "exec sh -c " + quote(script) }
+func inShell(script string) string { return "exec sh -c " + screen.Quote(script) }
 
 // endOf reads how a session ended from what waiting for it returned.
 func endOf(err error, stdout, stderr fmt.Stringer) (ended, error) {

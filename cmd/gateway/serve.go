@@ -10,14 +10,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"berth/config"
 	"berth/docker"
 	"berth/gateway"
 	"berth/hosts"
 	"berth/patches"
 	"berth/state"
-
-	"github.com/spf13/cobra"
 )
 
 // defaultDrain leaves time for what is under way to end, and is shorter than

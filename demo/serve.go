@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -47,9 +47,9 @@ func (d *demo) serve(ctx context.Context) (*runningGateway, error) {
 		d.showLog()
 		return nil, err
 	}
-	d.show.text("\n")
-	d.show.comment("the gateway serves both on %s port %s", demoAddress, d.port)
-	d.show.comment("each command below also has -F %s: the demo's key and known_hosts", d.file(sshConfigFile))
+	d.show.Text("\n")
+	d.show.Comment("the gateway serves both on %s port %s", address, d.port)
+	d.show.Comment("each command below also has -F %s: the demo's key and known_hosts", d.file(sshConfigFile))
 	return g, nil
 }
 
@@ -67,7 +67,7 @@ func (d *demo) command(ctx context.Context, name string, args ...string) *exec.C
 func (g *runningGateway) awaitAnswer(ctx context.Context, port string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	for !answers(demoAddress + ":" + port) {
+	for !answers(address + ":" + port) {
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-g.ended:

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"os"
@@ -15,10 +15,7 @@ func TestDemo(t *testing.T) {
 	out, err := demo(os.Getenv("PATH"), "--once")
 	for _, tool := range []string{"ssh", "scp", "rsync"} {
 		if _, lacks := exec.LookPath(tool); lacks != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatal(lacks)
-			}
-			t.Skip(lacks)
+			missing(t, lacks.Error())
 		}
 	}
 	if err != nil || strings.Count(out, "came back the same") != 2 {
@@ -36,8 +33,8 @@ func TestDemoOnAnEngine(t *testing.T) {
 		missing(t, "BERTH_BASE_IMAGE names no image to make hosts from")
 	}
 	dir := t.TempDir()
-	build(t, dir+"/gateway", ".")
-	build(t, dir+"/provision", "../provision")
+	build(t, dir+"/gateway", "../cmd/gateway")
+	build(t, dir+"/provision", "../cmd/provision")
 	out, err := exec.Command(dir+"/gateway", "demo", "--once").CombinedOutput()
 	if err != nil || strings.Count(string(out), "came back the same") != 2 || !strings.Contains(string(out), "route exec") {
 		t.Fatalf("%v\n%s", err, out)
@@ -66,9 +63,7 @@ func TestDemoWithoutTools(t *testing.T) {
 // is left.
 func buildDemo(t *testing.T) func(path string, args ...string) (string, error) {
 	program := filepath.Join(t.TempDir(), "gateway")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	build(t, program, "../cmd/gateway")
 	return func(path string, args ...string) (string, error) {
 		tmp := t.TempDir()
 		command := exec.Command(program, append([]string{"demo"}, args...)...)
@@ -81,17 +76,20 @@ func buildDemo(t *testing.T) func(path string, args ...string) (string, error) {
 	}
 }
 
-func TestQuote(t *testing.T) {
-	for word, want := range map[string]string{
-		"hostname":     "hostname",
-		"dev+a@b:/tmp": "dev+a@b:/tmp",
-		"ssh -p 2222":  "'ssh -p 2222'",
-		"":             "''",
-		"it's":         `'it'\''s'`,
-		"$HOME":        "'$HOME'",
-	} {
-		if got := quote(word); got != want {
-			t.Errorf("%q: %s, want %s", word, got, want)
-		}
+func build(t *testing.T, to, pkg string) {
+	t.Helper()
+	command := exec.Command("go", "build", "-o", to, pkg)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
+}
+
+// missing skips on a laptop and fails in CI.
+func missing(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
 }

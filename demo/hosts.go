@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -15,8 +15,8 @@ import (
 	"berth/labels"
 )
 
-// demoHost is a host of the demo, and what must be found there.
-type demoHost struct {
+// host is a host of the demo, and what must be found there.
+type host struct {
 	name     string
 	account  string
 	hostname string
@@ -25,7 +25,7 @@ type demoHost struct {
 	entry    string // in gateway.yaml
 }
 
-func (h demoHost) login() string { return demoUser + "+" + h.name + "@" + demoAddress }
+func (h host) login() string { return userName + "+" + h.name + "@" + address }
 
 const (
 	engineTimeout = 5 * time.Second
@@ -41,7 +41,7 @@ func (d *demo) makeHosts(ctx context.Context) (remove func() error, err error) {
 	base := os.Getenv("BERTH_BASE_IMAGE")
 	provision, err := d.canProvision(ctx, base)
 	if err != nil {
-		d.show.comment("%v: both hosts are this machine", err)
+		d.show.Comment("%v: both hosts are this machine", err)
 		return nothing, d.useThisMachine()
 	}
 	project := "berth-demo-" + d.port
@@ -49,7 +49,7 @@ func (d *demo) makeHosts(ctx context.Context) (remove func() error, err error) {
 	if err := d.writeCompose(project, base); err != nil {
 		return nothing, err
 	}
-	d.show.comment("make two hosts, the first time in a minute or two; their images stay for the next time")
+	d.show.Comment("make two hosts, the first time in a minute or two; their images stay for the next time")
 	remove = func() error { return d.provisionDown(ctx, provision, project) }
 	return remove, d.provisionUp(ctx, provision, "up", "-p", project, "--state", stateDir, "--base", base, "--yes")
 }
@@ -92,7 +92,7 @@ func (d *demo) useThisMachine() error {
 		return err
 	}
 	for _, name := range []string{"master", "worker"} {
-		host := demoHost{
+		h := host{
 			name:     name,
 			account:  own.Username,
 			hostname: hostname,
@@ -100,28 +100,28 @@ func (d *demo) useThisMachine() error {
 			about:    "route local: this machine itself",
 			entry:    "{ route: local }",
 		}
-		if err := os.Mkdir(host.dir, 0o700); err != nil {
+		if err := os.Mkdir(h.dir, 0o700); err != nil {
 			return err
 		}
-		d.hosts = append(d.hosts, host)
+		d.hosts = append(d.hosts, h)
 	}
 	return nil
 }
 
 // containerHosts are named by container: on this machine another gateway may
 // serve a master, which the demo must neither find nor disturb.
-func containerHosts(project string) []demoHost {
+func containerHosts(project string) []host {
 	entry := "{ route: %s, container: " + project + "-%s-1 }"
-	master := demoHost{name: "master", account: imageAccount, hostname: "master", dir: "/tmp",
+	master := host{name: "master", account: imageAccount, hostname: "master", dir: "/tmp",
 		about: "route sshd: our image, joined to its own sshd",
 		entry: fmt.Sprintf(entry, labels.RouteSshd, "master")}
-	worker := demoHost{name: "worker", account: "root", hostname: "worker", dir: "/tmp",
+	worker := host{name: "worker", account: "root", hostname: "worker", dir: "/tmp",
 		about: "route exec: a plain image with rsync, and no sshd in it",
 		entry: fmt.Sprintf(entry, labels.RouteExec, "worker")}
-	return []demoHost{master, worker}
+	return []host{master, worker}
 }
 
-const demoCompose = `services:
+const composeFile = `services:
   master:
     hostname: master
     init: true
@@ -146,14 +146,14 @@ func (d *demo) writeCompose(project, base string) error {
 	if err := os.Mkdir(d.file("worker"), 0o700); err != nil {
 		return err
 	}
-	text := strings.NewReplacer("PROJECT", project, "BASE", base).Replace(demoCompose)
+	text := strings.NewReplacer("PROJECT", project, "BASE", base).Replace(composeFile)
 	return d.write("compose.yaml", []byte(text), 0o600)
 }
 
 func (d *demo) provisionUp(ctx context.Context, provision string, args ...string) error {
-	d.show.command(append([]string{"provision"}, args...)...)
+	d.show.Command(append([]string{"provision"}, args...)...)
 	command := d.command(ctx, provision, args...)
-	command.Stdout, command.Stderr = d.show.out, os.Stderr
+	command.Stdout, command.Stderr = d.show.Out, os.Stderr
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("the hosts cannot be made: provision: %w", err)
 	}
@@ -163,7 +163,7 @@ func (d *demo) provisionUp(ctx context.Context, provision string, args ...string
 func (d *demo) provisionDown(ctx context.Context, provision, project string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 	defer cancel()
-	d.show.comment("removing the hosts; their images stay for the next time")
+	d.show.Comment("removing the hosts; their images stay for the next time")
 	if out, err := d.command(ctx, provision, "down", "--volumes", "-p", project, "--yes").CombinedOutput(); err != nil {
 		return fmt.Errorf("the hosts are not removed: provision: %w\n%s", err, bytes.TrimSpace(out))
 	}

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"crypto/ed25519"
@@ -17,26 +17,27 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"berth/auth"
+	"berth/screen"
 	"berth/state"
 )
 
 // demo is a gateway with two hosts, all of it in a directory of its own.
 type demo struct {
-	show *screen
+	show *screen.Screen
 	dir  string
 
 	listener net.Listener // holds the port until the gateway takes it
 	port     string
 
 	password string
-	hosts    []demoHost
+	hosts    []host
 }
 
 const (
-	demoUser    = "dev"
-	demoAddress = "127.0.0.1"
-	firstPort   = 2222
-	lastPort    = 2299
+	userName  = "dev"
+	address   = "127.0.0.1"
+	firstPort = 2222
+	lastPort  = 2299
 
 	keyFile        = "id_ed25519"
 	knownHostsFile = "known_hosts"
@@ -52,7 +53,7 @@ const (
 )
 
 // newDemo makes everything but the hosts.
-func newDemo(show *screen) (*demo, error) {
+func newDemo(show *screen.Screen) (*demo, error) {
 	dir, err := os.MkdirTemp("", "berth-demo-")
 	if err != nil {
 		return nil, err
@@ -76,17 +77,17 @@ func (d *demo) file(name string) string { return filepath.Join(d.dir, name) }
 // takePort takes the usual port, or the next one that is free.
 func (d *demo) takePort() error {
 	for port := firstPort; port <= lastPort; port++ {
-		listener, err := net.Listen("tcp", net.JoinHostPort(demoAddress, strconv.Itoa(port)))
+		listener, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 		if err != nil {
 			continue
 		}
 		d.listener, d.port = listener, strconv.Itoa(port)
 		if port != firstPort {
-			d.show.comment("port %d is taken; this is port %d", firstPort, port)
+			d.show.Comment("port %d is taken; this is port %d", firstPort, port)
 		}
 		return nil
 	}
-	return fmt.Errorf("no port from %d to %d is free on %s", firstPort, lastPort, demoAddress)
+	return fmt.Errorf("no port from %d to %d is free on %s", firstPort, lastPort, address)
 }
 
 func (d *demo) writeFiles() error {
@@ -108,11 +109,11 @@ func (d *demo) writeFiles() error {
 	}
 	data := make([]byte, dataSize)
 	rand.Read(data)
-	address := net.JoinHostPort(demoAddress, d.port)
+	known := []string{net.JoinHostPort(address, d.port)}
 	return errors.Join(
 		d.write(keyFile, pem.EncodeToMemory(key), 0o600),
 		d.write(keyFile+".pub", ssh.MarshalAuthorizedKey(public), 0o644),
-		d.write(knownHostsFile, []byte(knownhosts.Line([]string{address}, st.HostKey().PublicKey())+"\n"), 0o600),
+		d.write(knownHostsFile, []byte(knownhosts.Line(known, st.HostKey().PublicKey())+"\n"), 0o600),
 		d.write(sshConfigFile, []byte(d.sshConfig()), 0o600),
 		d.write(passwordFile, []byte(d.password+"\n"), 0o600),
 		d.write(askpassFile, []byte("#!/bin/sh\ncat '"+d.file(passwordFile)+"'\n"), 0o700),
@@ -150,13 +151,13 @@ func (d *demo) writeConfig() error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen: %s:%s\nstate: %s\nusers:\n  %s:\n    password: %s\n    keys:\n      - %s    hosts:\n",
-		demoAddress, d.port, d.file(stateDir), demoUser, hash, public)
-	for _, host := range d.hosts {
-		fmt.Fprintf(&b, "      %s: %s\n", host.name, host.account)
+		address, d.port, d.file(stateDir), userName, hash, public)
+	for _, h := range d.hosts {
+		fmt.Fprintf(&b, "      %s: %s\n", h.name, h.account)
 	}
 	fmt.Fprintln(&b, "hosts:")
-	for _, host := range d.hosts {
-		fmt.Fprintf(&b, "  %s: %s\n", host.name, host.entry)
+	for _, h := range d.hosts {
+		fmt.Fprintf(&b, "  %s: %s\n", h.name, h.entry)
 	}
 	return d.write(configFile, []byte(b.String()), 0o600)
 }

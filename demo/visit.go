@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -8,29 +8,31 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"berth/screen"
 )
 
 // visit logs in to a host by key and by password, and copies a file there and
 // back by scp and by rsync.
-func (d *demo) visit(ctx context.Context, host demoHost) error {
-	d.show.text("\n")
-	d.show.comment("%s, %s", host.name, host.about)
-	there := host.login() + ":" + host.dir + "/"
+func (d *demo) visit(ctx context.Context, h host) error {
+	d.show.Text("\n")
+	d.show.Comment("%s, %s", h.name, h.about)
+	there := h.login() + ":" + h.dir + "/"
 	for _, step := range []func() error{
-		func() error { return d.ssh(ctx, host.hostname, host.login(), "hostname") },
+		func() error { return d.ssh(ctx, h.hostname, h.login(), "hostname") },
 		func() error {
-			return d.ssh(ctx, host.account, "-o", "PreferredAuthentications=password", host.login(), "whoami")
+			return d.ssh(ctx, h.account, "-o", "PreferredAuthentications=password", h.login(), "whoami")
 		},
 		func() error { return d.scp(ctx, dataFile, there+"by-scp") },
-		func() error { return d.rsync(ctx, there+"by-scp", host.name+".1") },
+		func() error { return d.rsync(ctx, there+"by-scp", h.name+".1") },
 		func() error { return d.rsync(ctx, dataFile, there+"by-rsync") },
-		func() error { return d.scp(ctx, there+"by-rsync", host.name+".2") },
+		func() error { return d.scp(ctx, there+"by-rsync", h.name+".2") },
 	} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
-	return d.compare(dataFile, host.name+".1", host.name+".2")
+	return d.compare(dataFile, h.name+".1", h.name+".2")
 }
 
 // ssh runs a command that must print what is wanted.
@@ -56,16 +58,16 @@ func (d *demo) rsync(ctx context.Context, from, to string) error {
 // printed. ssh, without a terminal to ask at, gets the
 // password from askpass.
 func (d *demo) run(ctx context.Context, program, args []string) (string, error) {
-	d.show.command(append(program, args...)...)
+	d.show.Command(append(program, args...)...)
 	words := append(d.withConfig(program), args...)
 	command := d.command(ctx, words[0], words[1:]...)
 	command.Env = append(os.Environ(), "SSH_ASKPASS="+d.file(askpassFile), "SSH_ASKPASS_REQUIRE=force", "DISPLAY=:0")
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()
-	d.show.output(stdout.String())
+	d.show.Output(stdout.String())
 	if err != nil {
-		d.show.output(stderr.String())
+		d.show.Output(stderr.String())
 		return "", fmt.Errorf("%s failed: %w", strings.Join(append(program, args...), " "), err)
 	}
 	return stdout.String(), nil
@@ -74,7 +76,7 @@ func (d *demo) run(ctx context.Context, program, args []string) (string, error) 
 func (d *demo) withConfig(program []string) []string {
 	config := d.file(sshConfigFile)
 	if program[0] == "rsync" {
-		return []string{"rsync", "-e", "ssh -F " + quote(config) + " -p " + d.port}
+		return []string{"rsync", "-e", "ssh -F " + screen.Quote(config) + " -p " + d.port}
 	}
 	return append([]string{program[0], "-F", config}, program[1:]...)
 }
@@ -95,6 +97,6 @@ func (d *demo) compare(names ...string) error {
 			return errors.New("what came back is not what was sent: " + name)
 		}
 	}
-	d.show.comment("%d MiB came back the same, by scp and by rsync: sha256 %x...", dataSize>>20, first[:8])
+	d.show.Comment("%d MiB came back the same, by scp and by rsync: sha256 %x...", dataSize>>20, first[:8])
 	return nil
 }

@@ -1,0 +1,96 @@
+// Package demo shows the gateway at work: two hosts made for it, a gateway of
+// its own in front of them, and the commands of a person who uses them.
+//
+// [Run] is the demo from top to bottom. hosts.go makes the hosts, serve.go runs
+// the gateway, visit.go is what a person does, files.go what lies in the demo's
+// own directory.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"berth/screen"
+)
+
+// Run is the demo, top to bottom: it shows a transcript and, unless once, serves
+// until ctx ends. When it returns, nothing of it is left but images.
+func Run(ctx context.Context, show *screen.Screen, once bool) (err error) {
+	if err := checkTools(); err != nil {
+		return err
+	}
+	d, err := newDemo(show)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.remove()) }()
+
+	remove, err := d.makeHosts(ctx)
+	defer func() { err = errors.Join(err, remove()) }()
+	if err != nil {
+		return err
+	}
+	gateway, err := d.serve(ctx)
+	if err != nil {
+		return err
+	}
+	defer gateway.stop()
+
+	for _, h := range d.hosts {
+		if err := d.visit(ctx, h); err != nil {
+			d.showLog()
+			return err
+		}
+	}
+	if once {
+		return nil
+	}
+	d.invite()
+	select {
+	case <-ctx.Done():
+		show.Text("\n")
+		return nil
+	case <-gateway.ended:
+		d.showLog()
+		return errors.New("the gateway ended by itself")
+	}
+}
+
+func checkTools() error {
+	var missing []string
+	for _, tool := range []string{"ssh", "scp", "rsync"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			missing = append(missing, tool)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("the demo needs %s here; on Debian and Ubuntu: apt-get install openssh-client rsync", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// invite says how to log in from elsewhere.
+func (d *demo) invite() {
+	d.show.Text("\nThe gateway serves until Ctrl-C. Log in from another terminal, with the demo's key:\n\n")
+	for _, h := range d.hosts {
+		d.show.Text("  ssh -F %s -p %s %s\n", d.file(sshConfigFile), d.port, h.login())
+	}
+	d.show.Text("\nor with any client and the password %s\n\n", d.password)
+}
+
+// showLog shows the end of the gateway's log, where something failed.
+func (d *demo) showLog() {
+	text, err := os.ReadFile(d.file(logFile))
+	if err != nil || len(text) == 0 {
+		return
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	d.show.Comment("the gateway's log ends with")
+	for _, line := range lines[max(0, len(lines)-10):] {
+		d.show.Text("  %s\n", line)
+	}
+}
