@@ -1,4 +1,4 @@
-package main
+package checks
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ import (
 type clients struct{ dir string }
 
 const (
-	selftestHost = "berth-selftest" // the host's name in that configuration
+	hostAlias = "berth-selftest" // the host's name in that configuration
 
 	keyFile        = "id_ed25519"
 	knownHostsFile = "known_hosts"
@@ -35,13 +35,13 @@ const (
 	dataSize = 4 << 20
 )
 
-func newClients(gateway *selftestGateway) (clients, error) {
+func newClients(target Target) (clients, error) {
 	dir, err := os.MkdirTemp("", "berth-selftest-")
 	if err != nil {
 		return clients{}, err
 	}
 	c := clients{dir}
-	if err := c.write(gateway); err != nil {
+	if err := c.write(target); err != nil {
 		os.RemoveAll(dir)
 		return clients{}, err
 	}
@@ -50,12 +50,12 @@ func newClients(gateway *selftestGateway) (clients, error) {
 
 func (c clients) file(name string) string { return filepath.Join(c.dir, name) }
 
-func (c clients) write(gateway *selftestGateway) error {
-	key, err := ssh.MarshalPrivateKey(gateway.private, "berth selftest")
+func (c clients) write(target Target) error {
+	key, err := ssh.MarshalPrivateKey(target.Key, "berth selftest")
 	if err != nil {
 		return err
 	}
-	address, port, err := net.SplitHostPort(gateway.address)
+	address, port, err := net.SplitHostPort(target.Address)
 	if err != nil {
 		return err
 	}
@@ -71,8 +71,8 @@ GlobalKnownHostsFile none
 StrictHostKeyChecking yes
 BatchMode yes
 LogLevel ERROR
-`, selftestHost, address, port, selftestUser, c.file(keyFile), c.file(knownHostsFile))
-	known := knownhosts.Line([]string{gateway.address}, gateway.hostKey) + "\n"
+`, hostAlias, address, port, target.User, c.file(keyFile), c.file(knownHostsFile))
+	known := knownhosts.Line([]string{target.Address}, target.HostKey) + "\n"
 	return errors.Join(
 		os.WriteFile(c.file(keyFile), pem.EncodeToMemory(key), 0o600),
 		os.WriteFile(c.file(knownHostsFile), []byte(known), 0o600),
@@ -91,7 +91,7 @@ func randomData(size int) []byte {
 // command is one of the programs with its configuration.
 func (c clients) command(ctx context.Context, program string, args ...string) (*exec.Cmd, error) {
 	if _, err := exec.LookPath(program); err != nil {
-		return nil, skipped("there is no " + program + " on this machine")
+		return nil, Skipped("there is no " + program + " on this machine")
 	}
 	config := []string{"-F", c.file(sshConfigFile)}
 	if program == "rsync" {
@@ -136,4 +136,4 @@ func (c clients) compare(name string) error {
 }
 
 // remote is a path in the host as scp and rsync write it.
-func remote(path string) string { return strings.Join([]string{selftestHost, path}, ":") }
+func remote(path string) string { return strings.Join([]string{hostAlias, path}, ":") }

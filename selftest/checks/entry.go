@@ -1,4 +1,4 @@
-package main
+package checks
 
 import (
 	"context"
@@ -9,12 +9,12 @@ import (
 	"berth/screen"
 )
 
-func entryChecks() []check {
-	return []check{
-		{name: "login", timeout: 40 * time.Second, run: checkLogin, gate: true},
-		{name: "nothing but the command's output", timeout: 30 * time.Second, run: checkQuiet, gate: true},
-		{name: "a directory to write to", timeout: 30 * time.Second, run: checkDirectory},
-		{name: "a second connection, same host", timeout: 30 * time.Second, run: checkSecondConnection},
+func entryChecks() []Check {
+	return []Check{
+		{Name: "login", timeout: 40 * time.Second, run: checkLogin, Gate: true},
+		{Name: "nothing but the command's output", timeout: 30 * time.Second, run: checkQuiet, Gate: true},
+		{Name: "a directory to write to", timeout: 30 * time.Second, run: checkDirectory},
+		{Name: "a second connection, same host", timeout: 30 * time.Second, run: checkSecondConnection},
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package checks
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-func bulkChecks() []check {
-	return []check{{name: "bulk both ways, with rekeys", timeout: 10 * time.Minute, run: checkBulk}}
+func bulkChecks() []Check {
+	return []Check{{Name: "bulk both ways, with rekeys", timeout: 10 * time.Minute, run: checkBulk}}
 }
 
 // rekeys is how often, about, new keys are exchanged under way.
@@ -24,7 +24,7 @@ const rekeys = 16
 // checkBulk sends and gets the same bytes at the same time, under load from
 // both sides in every exchange of keys.
 func checkBulk(ctx context.Context, v *visit) (string, error) {
-	v, err := v.enterWith(ctx, ssh.Config{RekeyThreshold: uint64(v.size / rekeys)})
+	v, err := v.enterWith(ctx, ssh.Config{RekeyThreshold: uint64(v.target.Bulk / rekeys)})
 	if err != nil {
 		return "", err
 	}
@@ -35,19 +35,19 @@ func checkBulk(ctx context.Context, v *visit) (string, error) {
 	defer session.Close()
 	var none bytes.Buffer
 	sent, got := newSummed(), newSummed()
-	session.Stdin = io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{}), v.size), sent)
+	session.Stdin = io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{}), v.target.Bulk), sent)
 	session.Stdout = got
 	began := time.Now()
 	e, err := endOf(session.Run(inShell("cat; exit 9")), &none, &none)
 	if err != nil || e.status != 9 || sent.sum() != got.sum() {
-		return "", errors.Join(failed(fmt.Sprintf("the %d bytes that were sent and exit status 9", v.size),
+		return "", errors.Join(failed(fmt.Sprintf("the %d bytes that were sent and exit status 9", v.target.Bulk),
 			fmt.Sprintf("%d bytes and %v", got.size, e), ""), err)
 	}
 	if exchanges := v.exchanges.Load(); exchanges < rekeys/2 {
 		return "", failed(fmt.Sprintf("new keys %d times", rekeys), exchanges, "")
 	}
-	rate := float64(v.size) / (1 << 20) / time.Since(began).Seconds()
-	return fmt.Sprintf("%d MiB each way, %.0f MiB/s, %d key exchanges", v.size>>20, rate, v.exchanges.Load()), nil
+	rate := float64(v.target.Bulk) / (1 << 20) / time.Since(began).Seconds()
+	return fmt.Sprintf("%d MiB each way, %.0f MiB/s, %d key exchanges", v.target.Bulk>>20, rate, v.exchanges.Load()), nil
 }
 
 // summed counts and hashes what is written to it.

@@ -1,4 +1,4 @@
-package main
+package checks
 
 import (
 	"bufio"
@@ -21,11 +21,11 @@ import (
 	"berth/screen"
 )
 
-func forwardChecks() []check {
-	return []check{
-		{name: "-L and -R with port 0", timeout: 30 * time.Second, run: checkTCP},
-		{name: "unix sockets both ways", timeout: 30 * time.Second, run: checkUnix},
-		{name: "agent, 8 users at once", timeout: 2 * time.Minute, run: checkAgent},
+func forwardChecks() []Check {
+	return []Check{
+		{Name: "-L and -R with port 0", timeout: 30 * time.Second, run: checkTCP},
+		{Name: "unix sockets both ways", timeout: 30 * time.Second, run: checkUnix},
+		{Name: "agent, 8 users at once", timeout: 2 * time.Minute, run: checkAgent},
 	}
 }
 

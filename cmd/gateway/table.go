@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"berth/screen"
+	"berth/selftest"
 )
 
 // table shows the checks, row by row as they end.
@@ -28,25 +28,6 @@ func newTable(out io.Writer) *table {
 	return &table{Screen: screen.New(out), live: live, began: time.Now()}
 }
 
-// skipped is why a check was not made.
-type skipped string
-
-func (s skipped) Error() string { return string(s) }
-
-func isSkipped(err error) bool {
-	why := skipped("")
-	return errors.As(err, &why)
-}
-
-// failed is the line of a failure: what was wanted, what came, what to do.
-func failed(wanted string, got any, todo string) error {
-	line := fmt.Sprintf("wanted %s, got %v", wanted, got)
-	if todo != "" {
-		line += ": " + todo
-	}
-	return errors.New(line)
-}
-
 func (t *table) title(format string, args ...any) {
 	t.Text("%s\n\n", t.Paint(screen.Bold, fmt.Sprintf(format, args...)))
 }
@@ -59,29 +40,23 @@ func (t *table) begin(name string) {
 
 const nameWidth = 34
 
-func (t *table) end(name string, took time.Duration, note string, err error) {
+func (t *table) end(r selftest.Result) {
 	if t.live {
 		t.Text("\r\x1b[K")
 	}
-	result, style := "ok", screen.Green
+	result, style, note := "ok", screen.Green, r.Note
 	switch {
-	case isSkipped(err):
-		result, style, note = "skipped", screen.Dim, err.Error()
-		t.skipped++
-	case err != nil:
-		result, style, note = "failed", screen.Red, screen.OneLine(strings.ReplaceAll(err.Error(), "\n", "; "))
+	case r.Skipped():
+		result, style, note = "skipped", screen.Dim, r.Err.Error()
+		t.skipped += r.Checks
+	case r.Failed():
+		result, style, note = "failed", screen.Red, screen.OneLine(strings.ReplaceAll(r.Err.Error(), "\n", "; "))
 		t.failed++
 	default:
 		t.ok++
 	}
-	row := fmt.Sprintf("%-*s %s %8s  %s", nameWidth, name, t.Paint(style, fmt.Sprintf("%-7s", result)), rounded(took), note)
+	row := fmt.Sprintf("%-*s %s %8s  %s", nameWidth, r.Name, t.Paint(style, fmt.Sprintf("%-7s", result)), rounded(r.Took), note)
 	t.Text("%s\n", strings.TrimRight(row, " "))
-}
-
-// rest is one row for all checks that make no sense any more.
-func (t *table) rest(count int, why string) {
-	t.skipped += count - 1
-	t.end(fmt.Sprintf("%d others", count), 0, "", skipped(why))
 }
 
 func (t *table) total() {

@@ -1,4 +1,4 @@
-package main
+package checks
 
 import (
 	"bytes"
@@ -13,13 +13,13 @@ import (
 	"github.com/pkg/sftp"
 )
 
-func fileChecks() []check {
-	return []check{
-		{name: "scp, old protocol", timeout: 30 * time.Second, run: checkOldScp},
-		{name: "scp, over sftp", timeout: 30 * time.Second, run: checkNewScp},
-		{name: "sftp: put, get, rename, stat", timeout: 30 * time.Second, run: checkSftp},
-		{name: "sftp by OpenSSH", timeout: 30 * time.Second, run: checkSftpClient},
-		{name: "rsync", timeout: 30 * time.Second, run: checkRsync},
+func fileChecks() []Check {
+	return []Check{
+		{Name: "scp, old protocol", timeout: 30 * time.Second, run: checkOldScp},
+		{Name: "scp, over sftp", timeout: 30 * time.Second, run: checkNewScp},
+		{Name: "sftp: put, get, rename, stat", timeout: 30 * time.Second, run: checkSftp},
+		{Name: "sftp by OpenSSH", timeout: 30 * time.Second, run: checkSftpClient},
+		{Name: "rsync", timeout: 30 * time.Second, run: checkRsync},
 	}
 }
 
@@ -32,7 +32,7 @@ const sftpHint = "a foreign sshd needs: Subsystem sftp internal-sftp"
 
 func checkOldScp(ctx context.Context, v *visit) (string, error) {
 	err := v.scp(ctx, "-O")
-	if err != nil && !isSkipped(err) && !v.has("scp") {
+	if err != nil && !IsSkipped(err) && !v.has("scp") {
 		return "", lacks("scp", "openssh-client")
 	}
 	return "", err
@@ -43,7 +43,7 @@ func checkNewScp(ctx context.Context, v *visit) (string, error) {
 }
 
 func overSftp(err error) error {
-	if err == nil || isSkipped(err) {
+	if err == nil || IsSkipped(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %s", err, sftpHint)
@@ -58,7 +58,7 @@ func (v *visit) scp(ctx context.Context, protocol string) error {
 	there, back := remote(path.Join(dir, "scp"+protocol)), "scp"+protocol
 	err = v.clients.run(ctx, "scp", protocol, "-q", dataFile, there)
 	if err != nil && strings.Contains(err.Error(), "option -- ") {
-		return skipped("the scp of this machine has no " + protocol)
+		return Skipped("the scp of this machine has no " + protocol)
 	}
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func checkSftpClient(ctx context.Context, v *visit) (string, error) {
 	if err := os.WriteFile(v.clients.file("batch"), []byte(batch), 0o600); err != nil {
 		return "", err
 	}
-	if err := v.clients.run(ctx, "sftp", "-q", "-b", "batch", selftestHost); err != nil {
+	if err := v.clients.run(ctx, "sftp", "-q", "-b", "batch", hostAlias); err != nil {
 		return "", overSftp(err)
 	}
 	return "", v.clients.compare(back)
@@ -145,7 +145,7 @@ func checkRsync(ctx context.Context, v *visit) (string, error) {
 	there, back := remote(path.Join(dir, "rsync")), "rsync.back"
 	for _, args := range [][]string{{dataFile, there}, {there, back}} {
 		err := v.clients.run(ctx, "rsync", args...)
-		if err != nil && !isSkipped(err) && !v.has("rsync") {
+		if err != nil && !IsSkipped(err) && !v.has("rsync") {
 			return "", lacks("rsync", "rsync")
 		}
 		if err != nil {

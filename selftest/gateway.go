@@ -1,4 +1,4 @@
-package main
+package selftest
 
 import (
 	"cmp"
@@ -19,10 +19,10 @@ import (
 	"berth/state"
 )
 
-const selftestUser = "selftest"
+const userName = "selftest"
 
-// selftestGateway is a gateway in this process, for one user and one host.
-type selftestGateway struct {
+// ownGateway is a gateway in this process, for one user and one host.
+type ownGateway struct {
 	address string
 	hostKey ssh.PublicKey
 	private ed25519.PrivateKey // the user's
@@ -31,7 +31,7 @@ type selftestGateway struct {
 	stop    func()
 }
 
-func (g *selftestGateway) String() string {
+func (g *ownGateway) String() string {
 	account := cmp.Or(g.account, g.host.Account)
 	if account == "" {
 		return fmt.Sprintf("host %s, route %s, as the account it runs as", g.host.Name, g.host.Route)
@@ -39,12 +39,12 @@ func (g *selftestGateway) String() string {
 	return fmt.Sprintf("host %s, route %s, as %s", g.host.Name, g.host.Route, account)
 }
 
-// startSelftestGateway serves on a port of 127.0.0.1 until it is stopped.
-func startSelftestGateway(ctx context.Context, settings config.Config, host, account string, log *slog.Logger) (*selftestGateway, error) {
+// startGateway serves on a port of 127.0.0.1 until it is stopped.
+func startGateway(ctx context.Context, settings config.Config, host, account string, log *slog.Logger) (*ownGateway, error) {
 	if err := auth.CheckName(host); err != nil {
 		return nil, err
 	}
-	g, policy, err := newSelftestUser(host, account)
+	g, policy, err := newUser(host, account)
 	if err != nil {
 		return nil, err
 	}
@@ -92,8 +92,8 @@ func startSelftestGateway(ctx context.Context, settings config.Config, host, acc
 	return g, nil
 }
 
-// newSelftestUser makes a user with a new key, who may enter the host only.
-func newSelftestUser(host, account string) (*selftestGateway, *auth.Policy, error) {
+// newUser makes a user with a new key, who may enter the host only.
+func newUser(host, account string) (*ownGateway, *auth.Policy, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -103,9 +103,9 @@ func newSelftestUser(host, account string) (*selftestGateway, *auth.Policy, erro
 		return nil, nil, err
 	}
 	policy, err := auth.NewPolicy([]auth.User{{
-		Name:  selftestUser,
+		Name:  userName,
 		Keys:  []ssh.PublicKey{key},
 		Hosts: map[string]string{host: account},
 	}})
-	return &selftestGateway{private: private, account: account}, policy, err
+	return &ownGateway{private: private, account: account}, policy, err
 }

@@ -1,4 +1,4 @@
-package main
+package checks
 
 import (
 	"bufio"
@@ -17,17 +17,17 @@ import (
 	"berth/screen"
 )
 
-func sessionChecks() []check {
-	return []check{
-		{name: "shell with a terminal", timeout: 30 * time.Second, run: checkShell},
-		{name: "terminal changes its size", timeout: 30 * time.Second, run: checkResize},
-		{name: "exit codes 0, 7, 255", timeout: 30 * time.Second, run: checkExitCodes},
-		{name: "signals", timeout: 30 * time.Second, run: checkSignals},
-		{name: "stderr apart from stdout, whole", timeout: 30 * time.Second, run: checkStderr},
-		{name: "output after the end of input", timeout: 30 * time.Second, run: checkHalfClose},
-		{name: "environment", timeout: 30 * time.Second, run: checkEnvironment},
-		{name: "60 sessions on one connection", timeout: 2 * time.Minute, run: checkSessions},
-		{name: "background process outlives it", timeout: 30 * time.Second, run: checkBackground},
+func sessionChecks() []Check {
+	return []Check{
+		{Name: "shell with a terminal", timeout: 30 * time.Second, run: checkShell},
+		{Name: "terminal changes its size", timeout: 30 * time.Second, run: checkResize},
+		{Name: "exit codes 0, 7, 255", timeout: 30 * time.Second, run: checkExitCodes},
+		{Name: "signals", timeout: 30 * time.Second, run: checkSignals},
+		{Name: "stderr apart from stdout, whole", timeout: 30 * time.Second, run: checkStderr},
+		{Name: "output after the end of input", timeout: 30 * time.Second, run: checkHalfClose},
+		{Name: "environment", timeout: 30 * time.Second, run: checkEnvironment},
+		{Name: "60 sessions on one connection", timeout: 2 * time.Minute, run: checkSessions},
+		{Name: "background process outlives it", timeout: 30 * time.Second, run: checkBackground},
 	}
 }
 
@@ -140,8 +140,8 @@ func checkSignals(_ context.Context, v *visit) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !ok && v.gateway.host.Route == labels.RouteSshd {
-		return "", skipped("this sshd passes no signals on: none does to root, nor before OpenSSH 7.9")
+	if !ok && v.target.Route == labels.RouteSshd {
+		return "", Skipped("this sshd passes no signals on: none does to root, nor before OpenSSH 7.9")
 	}
 	var none bytes.Buffer
 	if e, err = endOf(session.Wait(), &none, &none); err == nil && e.signal != "TERM" {
@@ -204,7 +204,7 @@ func checkEnvironment(_ context.Context, v *visit) (string, error) {
 		return "", failed("LD_PRELOAD to be refused", "a process that has it", "in its sshd_config: AcceptEnv LANG LC_* alone")
 	case !strings.HasPrefix(variables, "set/"):
 		return "", failed("LC_BERTH=set", screen.Quote(variables), "in its sshd_config: AcceptEnv LANG LC_*")
-	case missing != "" && v.gateway.host.Container != "":
+	case missing != "" && v.target.InContainer:
 		return "", failed("the image's PATH", "one without "+screen.OneLine(missing), "do the account's start-up files set another?")
 	}
 	return "", nil

@@ -1,4 +1,4 @@
-package main
+package checks
 
 import (
 	"bufio"
@@ -17,13 +17,13 @@ import (
 )
 
 // What VS Code's server needs (its cli/src/util/prereqs.rs says so).
-func vscodeChecks() []check {
-	return []check{
-		{name: "VS Code: glibc", timeout: 30 * time.Second, run: checkGlibc},
-		{name: "VS Code: libstdc++", timeout: 30 * time.Second, run: checkLibstdcxx},
-		{name: "VS Code: programs", timeout: 30 * time.Second, run: checkPrograms},
-		{name: "VS Code: home directory", timeout: 30 * time.Second, run: checkHome},
-		{name: "VS Code: its way in", timeout: 30 * time.Second, run: checkWayIn},
+func vscodeChecks() []Check {
+	return []Check{
+		{Name: "VS Code: glibc", timeout: 30 * time.Second, run: checkGlibc},
+		{Name: "VS Code: libstdc++", timeout: 30 * time.Second, run: checkLibstdcxx},
+		{Name: "VS Code: programs", timeout: 30 * time.Second, run: checkPrograms},
+		{Name: "VS Code: home directory", timeout: 30 * time.Second, run: checkHome},
+		{Name: "VS Code: its way in", timeout: 30 * time.Second, run: checkWayIn},
 	}
 }
 
@@ -134,7 +134,7 @@ func checkWayIn(ctx context.Context, v *visit) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	command, err := v.clients.command(ctx, "ssh", "-T", "-D", socks, selftestHost, "sh")
+	command, err := v.clients.command(ctx, "ssh", "-T", "-D", socks, hostAlias, "sh")
 	if err != nil {
 		return "", err
 	}

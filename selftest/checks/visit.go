@@ -1,4 +1,4 @@
-package main
+package checks
 
 import (
 	"bytes"
@@ -16,30 +16,30 @@ import (
 
 // visit is a connection to the host. It ends with the context it was made with.
 type visit struct {
-	*selftest
+	*Run
 	client    *ssh.Client
 	exchanges atomic.Int32 // of keys
 }
 
-func (t *selftest) enter(ctx context.Context) (*visit, error) {
-	return t.enterWith(ctx, ssh.Config{})
+func (r *Run) enter(ctx context.Context) (*visit, error) {
+	return r.enterWith(ctx, ssh.Config{})
 }
 
-func (t *selftest) enterWith(ctx context.Context, config ssh.Config) (*visit, error) {
-	key, err := ssh.NewSignerFromKey(t.gateway.private)
+func (r *Run) enterWith(ctx context.Context, config ssh.Config) (*visit, error) {
+	key, err := ssh.NewSignerFromKey(r.target.Key)
 	if err != nil {
 		return nil, err
 	}
 	var dialer net.Dialer
-	raw, err := dialer.DialContext(ctx, "tcp", t.gateway.address)
+	raw, err := dialer.DialContext(ctx, "tcp", r.target.Address)
 	if err != nil {
 		return nil, err
 	}
 	context.AfterFunc(ctx, func() { raw.Close() })
-	v := &visit{selftest: t}
-	conn, channels, requests, err := ssh.NewClientConn(raw, t.gateway.address, &ssh.ClientConfig{
+	v := &visit{Run: r}
+	conn, channels, requests, err := ssh.NewClientConn(raw, r.target.Address, &ssh.ClientConfig{
 		Config:          config,
-		User:            selftestUser,
+		User:            r.target.User,
 		Auth:            []ssh.AuthMethod{ssh.PublicKeys(key)},
 		HostKeyCallback: v.checkHostKey,
 	})
@@ -53,13 +53,13 @@ func (t *selftest) enterWith(ctx context.Context, config ssh.Config) (*visit, er
 // checkHostKey is called in each exchange of keys.
 func (v *visit) checkHostKey(address string, remote net.Addr, key ssh.PublicKey) error {
 	v.exchanges.Add(1)
-	return ssh.FixedHostKey(v.gateway.hostKey)(address, remote, key)
+	return ssh.FixedHostKey(v.target.HostKey)(address, remote, key)
 }
 
 // directory is where a check may write in the host.
 func (v *visit) directory() (string, error) {
 	if v.there == "" {
-		return "", skipped("there is no directory to write to")
+		return "", Skipped("there is no directory to write to")
 	}
 	return v.there, nil
 }
