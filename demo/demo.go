@@ -2,16 +2,15 @@
 // its own in front of them, and the commands of a person who uses them.
 //
 // [Run] is the demo from top to bottom. hosts.go makes the hosts, serve.go runs
-// the gateway, visit.go is what a person does, files.go what lies in the demo's
-// own directory.
+// the gateway, visit.go is what a person does, by the programs of
+// this machine (tools.go) or by a client of its own (client.go), files.go what
+// lies in the demo's own directory.
 package demo
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 
 	"berth/screen"
@@ -20,15 +19,15 @@ import (
 // Run is the demo, top to bottom: it shows a transcript and, unless once, serves
 // until ctx ends. When it returns, nothing of it is left but images.
 func Run(ctx context.Context, show *screen.Screen, once bool) (err error) {
-	if err := checkTools(); err != nil {
-		return err
-	}
 	d, err := newDemo(show)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.remove()) }()
 
+	if d.tools = d.findTools(ctx); d.tools.lacking() != "" {
+		show.Comment("%s", d.tools.lacking())
+	}
 	remove, err := d.makeHosts(ctx)
 	defer func() { err = errors.Join(err, remove()) }()
 	if err != nil {
@@ -60,24 +59,11 @@ func Run(ctx context.Context, show *screen.Screen, once bool) (err error) {
 	}
 }
 
-func checkTools() error {
-	var missing []string
-	for _, tool := range []string{"ssh", "scp", "rsync"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			missing = append(missing, tool)
-		}
-	}
-	if len(missing) > 0 {
-		return fmt.Errorf("the demo needs %s here; on Debian and Ubuntu: apt-get install openssh-client rsync", strings.Join(missing, ", "))
-	}
-	return nil
-}
-
 // invite says how to log in from elsewhere.
 func (d *demo) invite() {
 	d.show.Text("\nThe gateway serves until Ctrl-C. Log in from another terminal, with the demo's key:\n\n")
 	for _, h := range d.hosts {
-		d.show.Text("  ssh -F %s -p %s %s\n", d.file(sshConfigFile), d.port, h.login())
+		d.show.Text("  ssh -F %s -p %s %s\n", screen.Quote(d.file(sshConfigFile)), d.port, h.login())
 	}
 	d.show.Text("\nor with any client and the password %s\n\n", d.password)
 }

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
@@ -9,9 +10,11 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -30,6 +33,7 @@ type demo struct {
 	port     string
 
 	password string
+	tools    tools
 	hosts    []host
 }
 
@@ -54,7 +58,7 @@ const (
 
 // newDemo makes everything but the hosts.
 func newDemo(show *screen.Screen) (*demo, error) {
-	dir, err := os.MkdirTemp("", "berth-demo-")
+	dir, err := makeDir()
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +67,55 @@ func newDemo(show *screen.Screen) (*demo, error) {
 		return nil, errors.Join(err, d.remove())
 	}
 	return d, nil
+}
+
+// makeDir makes the demo's directory: where TMPDIR says, if that will do.
+func makeDir() (string, error) {
+	parents := []string{os.TempDir(), "/tmp", "/var/tmp"}
+	if self, err := os.Executable(); err == nil { // programs can be run there
+		parents = append(parents, filepath.Dir(self))
+	}
+	var why error
+	for _, parent := range parents {
+		dir, err := tryDir(parent)
+		if err == nil {
+			return dir, nil
+		}
+		why = cmp.Or(why, err)
+	}
+	return "", fmt.Errorf("the demo has no directory to work in: %w; set TMPDIR to another", why)
+}
+
+// tryDir makes a directory in parent, in which programs can be run and whose
+// path is what ssh_config and a shell take.
+func tryDir(parent string) (string, error) {
+	parent, err := filepath.Abs(parent)
+	if err != nil {
+		return "", err
+	}
+	if strings.ContainsFunc(parent, isOdd) {
+		return "", fmt.Errorf("%q has unusual characters in it", parent)
+	}
+	dir, err := os.MkdirTemp(parent, "berth-demo-")
+	if err != nil {
+		return "", err
+	}
+	try := filepath.Join(dir, "try")
+	err = os.WriteFile(try, []byte("#!/bin/sh\n"), 0o700)
+	if err == nil {
+		err = exec.Command(try).Run()
+	}
+	if err != nil {
+		os.RemoveAll(dir)
+		return "", err
+	}
+	return dir, os.Remove(try)
+}
+
+// isOdd reports whether a character means something to ssh_config or a shell
+// even between quotes.
+func isOdd(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._-+,=@~ ", r)
 }
 
 func (d *demo) remove() error {
@@ -116,7 +169,7 @@ func (d *demo) writeFiles() error {
 		d.write(knownHostsFile, []byte(knownhosts.Line(known, st.HostKey().PublicKey())+"\n"), 0o600),
 		d.write(sshConfigFile, []byte(d.sshConfig()), 0o600),
 		d.write(passwordFile, []byte(d.password+"\n"), 0o600),
-		d.write(askpassFile, []byte("#!/bin/sh\ncat '"+d.file(passwordFile)+"'\n"), 0o700),
+		d.write(askpassFile, []byte("#!/bin/sh\nread -r password <"+screen.Quote(d.file(passwordFile))+"\necho \"$password\"\n"), 0o700),
 		d.write(dataFile, data, 0o600),
 	)
 }
@@ -127,12 +180,12 @@ func (d *demo) write(name string, data []byte, mode fs.FileMode) error {
 
 // sshConfig replaces the person's own, which may hold anything.
 func (d *demo) sshConfig() string {
-	return fmt.Sprintf(`IdentityFile %s
+	return fmt.Sprintf(`IdentityFile "%s"
 IdentitiesOnly yes
 IdentityAgent none
 PreferredAuthentications publickey
 NumberOfPasswordPrompts 1
-UserKnownHostsFile %s
+UserKnownHostsFile "%s"
 GlobalKnownHostsFile none
 StrictHostKeyChecking yes
 LogLevel ERROR
@@ -150,7 +203,7 @@ func (d *demo) writeConfig() error {
 		return err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: %s:%s\nstate: %s\nusers:\n  %s:\n    password: %s\n    keys:\n      - %s    hosts:\n",
+	fmt.Fprintf(&b, "listen: %s:%s\nstate: %q\nusers:\n  %s:\n    password: %s\n    keys:\n      - %s    hosts:\n",
 		address, d.port, d.file(stateDir), userName, hash, public)
 	for _, h := range d.hosts {
 		fmt.Fprintf(&b, "      %s: %s\n", h.name, h.account)

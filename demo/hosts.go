@@ -85,7 +85,7 @@ func (d *demo) canProvision(ctx context.Context, base string) (provision string,
 func (d *demo) useThisMachine() error {
 	own, err := user.Current()
 	if err != nil {
-		return err
+		return fmt.Errorf("this machine cannot be a host of the demo: the uid that runs it, %d, has no account in /etc/passwd", os.Getuid())
 	}
 	hostname, err := os.Hostname()
 	if err != nil {

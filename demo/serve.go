@@ -33,6 +33,7 @@ func (d *demo) serve(ctx context.Context) (*runningGateway, error) {
 	defer log.Close()
 	command := d.command(context.Background(), "/proc/self/exe", "serve", "--config", configFile, "--drain", "0s")
 	command.Stderr = log
+	command.Env = append(os.Environ(), "PATH="+hostPath())
 	d.listener.Close()
 	if err := command.Start(); err != nil {
 		return nil, err
@@ -49,8 +50,20 @@ func (d *demo) serve(ctx context.Context) (*runningGateway, error) {
 	}
 	d.show.Text("\n")
 	d.show.Comment("the gateway serves both on %s port %s", address, d.port)
-	d.show.Comment("each command below also has -F %s: the demo's key and known_hosts", d.file(sshConfigFile))
+	if d.tools.ssh {
+		d.show.Comment("each command below also has -F %s: the demo's key and known_hosts", d.file(sshConfigFile))
+	}
 	return g, nil
+}
+
+// hostPath is the PATH of the hosts where they are this machine: they have the
+// usual programs, whatever the PATH of whoever runs the demo.
+func hostPath() string {
+	const usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	if path := os.Getenv("PATH"); path != "" {
+		return path + ":" + usual
+	}
+	return usual
 }
 
 // command is a program in the demo's directory that Ctrl-C at the terminal does
