@@ -27,3 +27,16 @@ check: ## gofmt, vet, staticcheck, known vulnerabilities
 
 fuzz: ## each fuzz target for 10 s
 	@scripts/fuzz
+
+# Go keeps its caches under HOME and works in TMPDIR. Where there is no such
+# directory to write to, both are under bin.
+writable = $(shell [ -d "$$$(1)" ] && [ -w "$$$(1)" ] && echo yes)
+ifneq ($(call writable,HOME),yes)
+export GOCACHE ?= $(CURDIR)/bin/.cache/build
+export GOPATH ?= $(CURDIR)/bin/.cache/go
+endif
+ifneq ($(origin TMPDIR),undefined)
+ifneq ($(call writable,TMPDIR),yes)
+unexport TMPDIR
+endif
+endif
