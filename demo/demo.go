@@ -61,7 +61,16 @@ func Run(ctx context.Context, show *screen.Screen, once bool) (err error) {
 
 // invite says how to log in from elsewhere.
 func (d *demo) invite() {
-	d.show.Text("\nThe gateway serves until Ctrl-C. Log in from another terminal, with the demo's key:\n\n")
+	d.show.Text("\nThe gateway serves until Ctrl-C. ")
+	if !d.tools.ssh {
+		d.show.Text("Log in with any client: %s port %s, password %s\n\n", address, d.port, d.password)
+		for _, h := range d.hosts {
+			d.show.Text("  user %s\n", h.user())
+		}
+		d.show.Text("\n")
+		return
+	}
+	d.show.Text("Log in from another terminal, with the demo's key:\n\n")
 	for _, h := range d.hosts {
 		d.show.Text("  ssh -F %s -p %s %s\n", screen.Quote(d.file(sshConfigFile)), d.port, h.login())
 	}

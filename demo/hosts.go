@@ -25,7 +25,8 @@ type host struct {
 	entry    string // in gateway.yaml
 }
 
-func (h host) login() string { return userName + "+" + h.name + "@" + address }
+func (h host) user() string  { return userName + "+" + h.name }
+func (h host) login() string { return h.user() + "@" + address }
 
 const (
 	engineTimeout = 5 * time.Second
@@ -49,7 +50,7 @@ func (d *demo) makeHosts(ctx context.Context) (remove func() error, err error) {
 	if err := d.writeCompose(project, base); err != nil {
 		return nothing, err
 	}
-	d.show.Comment("make two hosts, the first time in a minute or two; their images stay for the next time")
+	d.show.Comment("making two hosts (a minute or two the first time; their images are kept)")
 	remove = func() error { return d.provisionDown(ctx, provision, project) }
 	return remove, d.provisionUp(ctx, provision, "up", "-p", project, "--state", stateDir, "--base", base, "--yes")
 }
@@ -77,7 +78,7 @@ func (d *demo) canProvision(ctx context.Context, base string) (provision string,
 	}
 	conn.Close()
 	if base == "" {
-		return "", errors.New("there is no base image to make hosts of (BERTH_BASE_IMAGE)")
+		return "", errors.New("BERTH_BASE_IMAGE names no image to make hosts of")
 	}
 	return provision, nil
 }
@@ -163,7 +164,7 @@ func (d *demo) provisionUp(ctx context.Context, provision string, args ...string
 func (d *demo) provisionDown(ctx context.Context, provision, project string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 	defer cancel()
-	d.show.Comment("removing the hosts; their images stay for the next time")
+	d.show.Comment("removing the hosts (their images are kept)")
 	if out, err := d.command(ctx, provision, "down", "--volumes", "-p", project, "--yes").CombinedOutput(); err != nil {
 		return fmt.Errorf("the hosts are not removed: provision: %w\n%s", err, bytes.TrimSpace(out))
 	}
