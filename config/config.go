@@ -1,5 +1,5 @@
-// Package config is gateway.yaml: reading it, and saying in each line of it
-// what is wrong and what would be right.
+// Package config reads gateway.yaml. For each line that is wrong it says what
+// would be right.
 //
 // [Load] reads a file into a [Config], in which every default is filled in and
 // everything is checked. It is strict: an unknown key, a value of the wrong
@@ -84,7 +84,7 @@ func (d *document) config(data []byte) Config {
 		return c
 	}
 	if len(c.Users) == 0 {
-		d.wrong(1, "there are no users; give one under users:")
+		d.wrong(1, "there are no users; add one under users:")
 		return c
 	}
 	policy, err := auth.NewPolicy(c.Users)

@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Error is one thing wrong with a configuration file. It says what would
+// Error is one problem of a configuration file. It says what would
 // be right, and never quotes a password, hash or key.
 type Error struct {
 	path string
@@ -28,7 +28,7 @@ func (e Error) Error() string {
 	return fmt.Sprintf("%s:%d: %s", e.path, e.line, e.text)
 }
 
-// Errors is everything wrong with a file, one a line, in its order.
+// Errors are all problems of a file, one a line, in the order of the file.
 type Errors []Error
 
 func (e Errors) Error() string {
@@ -39,11 +39,11 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// document is a YAML file being read. Reading goes on after an error, so that
-// a person learns of all of them at once.
+// document is a YAML file that is being read. Reading continues after an error,
+// so that a person sees all of them at once.
 //
-// Every single value is taken as the text that stands in the file, so a host
-// may be named no or 1e3. A key without a value is as good as no key.
+// Every single value is the text that is in the file, so a host may have the
+// name no or 1e3. A key without a value counts as no key.
 type document struct {
 	path   string
 	secret bool // a password was given

@@ -12,7 +12,7 @@ func newCheckCommand() *cobra.Command {
 	path := config.DefaultPath
 	command := &cobra.Command{
 		Use:   "check",
-		Short: "Say whether a configuration file is right, and what is wrong with it",
+		Short: "Show the problems of the configuration file, each with its line",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			settings, err := config.Load(path)

@@ -15,11 +15,12 @@ func newDemoCommand() *cobra.Command {
 	once := false
 	command := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the gateway at work, with two hosts made for it",
-		Long: "Show the gateway at work: make two hosts, log in to both by key and by password,\n" +
-			"copy files each way, and serve until Ctrl-C. All that it made is removed then.\n" +
-			"The hosts are made of the image that BERTH_BASE_IMAGE names; without it, or\n" +
-			"without a Docker engine, they are this machine itself.",
+		Short: "Show the gateway at work, with two new hosts",
+		Long: "Show the gateway at work: create two hosts, log in to both with a key and with a\n" +
+			"password, copy files in both directions, and serve until Ctrl-C. Then remove\n" +
+			"everything but the images. The hosts are built on the image that\n" +
+			"BERTH_BASE_IMAGE names. Without it, or without a Docker engine, both hosts are\n" +
+			"this machine. Without ssh, a client of its own is used; rsync is optional.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			// A closed pipe ends the demo as Ctrl-C does: there is something to remove.
@@ -33,6 +34,6 @@ func newDemoCommand() *cobra.Command {
 			return err
 		},
 	}
-	command.Flags().BoolVar(&once, "once", once, "end after the transcript")
+	command.Flags().BoolVar(&once, "once", once, "end after the transcript, do not wait for Ctrl-C")
 	return command
 }

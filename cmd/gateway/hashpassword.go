@@ -16,9 +16,9 @@ import (
 func newHashPasswordCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "hash-password",
-		Short: "Turn a password into what gateway.yaml holds",
-		Long: "Turn a password into what gateway.yaml holds. It is asked for on a terminal;\n" +
-			"otherwise it is the one line on standard input.",
+		Short: "Turn a password into the hash for gateway.yaml",
+		Long: "Turn a password into the hash for gateway.yaml. On a terminal it asks for the\n" +
+			"password twice; otherwise it reads one line from standard input.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			password, err := readPassword(command.InOrStdin(), command.ErrOrStderr())
@@ -48,7 +48,7 @@ func readPassword(in io.Reader, prompts io.Writer) ([]byte, error) {
 	}
 	line = bytes.TrimSuffix(line, []byte("\n"))
 	if bytes.ContainsRune(line, '\n') {
-		return nil, errors.New("standard input has more than one line; a password is one")
+		return nil, errors.New("standard input has more than one line; a password is one line")
 	}
 	return line, nil
 }
@@ -63,7 +63,7 @@ func askPassword(terminal int, prompts io.Writer) ([]byte, error) {
 		return nil, err
 	}
 	if !bytes.Equal(password, again) {
-		return nil, errors.New("the two passwords differ; begin again")
+		return nil, errors.New("the two passwords are different; try again")
 	}
 	return password, nil
 }

@@ -17,10 +17,10 @@ func newSelftestCommand() *cobra.Command {
 	path, account, quick, verbose := config.DefaultPath, "", false, false
 	command := &cobra.Command{
 		Use:   "selftest HOST",
-		Short: "Try on a host whatever an SSH client may do, and say what does not work",
-		Long: "Try on a host whatever an SSH client may do, and say what does not work and why.\n" +
-			"It logs in through a gateway of its own, on a port of 127.0.0.1, with a key made\n" +
-			"for it: a gateway that serves is not disturbed. Run it as the gateway's account.",
+		Short: "Try everything that an SSH client does on a host",
+		Long: "Try everything that an SSH client does on a host, and say what fails and why.\n" +
+			"It logs in with a new key through a gateway of its own, on a port of 127.0.0.1.\n" +
+			"It does not disturb a gateway that is running. Run it as the gateway's account.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("name one host: gateway selftest HOST")
@@ -47,9 +47,9 @@ func newSelftestCommand() *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
-	command.Flags().StringVar(&account, "account", "", "account in the host; else one that is granted there, else the host's own")
-	command.Flags().BoolVar(&quick, "quick", quick, "send 64 MiB, not a GiB")
-	command.Flags().BoolVarP(&verbose, "verbose", "v", verbose, "log what the gateway does")
+	command.Flags().StringVar(&account, "account", "", "`account` in the host (default: that of the first grant for the host, else the host's)")
+	command.Flags().BoolVar(&quick, "quick", quick, "send 64 MiB instead of 1 GiB")
+	command.Flags().BoolVarP(&verbose, "verbose", "v", verbose, "also print the log of its own gateway")
 	return command
 }
 

@@ -20,8 +20,8 @@ import (
 	"berth/state"
 )
 
-// defaultDrain leaves time for what is under way to end, and is shorter than
-// the patience of systemd and docker stop.
+// defaultDrain gives connections time to end. It is shorter than the time after
+// which systemd and docker stop kill the gateway.
 const defaultDrain = 8 * time.Second
 
 func newServeCommand() *cobra.Command {
@@ -41,7 +41,7 @@ func newServeCommand() *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
-	command.Flags().DurationVar(&drain, "drain", drain, "how long connections may go on after SIGTERM")
+	command.Flags().DurationVar(&drain, "drain", drain, "how much `time` connections have to end after SIGTERM")
 	command.Flags().BoolVarP(&verbose, "verbose", "v", verbose, "log more")
 	return command
 }

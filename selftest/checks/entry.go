@@ -68,7 +68,7 @@ func checkSecondConnection(ctx context.Context, v *visit) (string, error) {
 	}
 	out, err := second.output("cat " + screen.Quote(dir+"/second"))
 	if err != nil || out != "first\n" {
-		return "", errors.Join(failed("the first one's file", screen.Quote(out), "do several containers answer to this name?"), err)
+		return "", errors.Join(failed("the first one's file", screen.Quote(out), "do several containers have this name?"), err)
 	}
 	return "", nil
 }
