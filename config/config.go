@@ -44,6 +44,8 @@ type Config struct {
 	Users  []auth.User
 	Policy *auth.Policy // made of Users
 	Hosts  []hosts.Entry
+
+	Warnings Errors // what is allowed, but probably not meant
 }
 
 // Load reads a configuration file. Its error is [Errors]: everything that is
@@ -60,6 +62,7 @@ func Load(path string) (Config, error) {
 	if err := d.err(); err != nil {
 		return Config{}, err
 	}
+	config.Warnings = d.warnings
 	return config, nil
 }
 
@@ -75,7 +78,11 @@ func (d *document) config(data []byte) Config {
 		Wait:      d.duration(given["wait"], "wait", defaultWait),
 	}
 	d.each(given["users"], "users", func(name, value *yaml.Node) {
-		c.Users = append(c.Users, d.user(name, value))
+		user := d.user(name, value)
+		if len(user.Hosts) == 0 {
+			d.warn(name.Line, "user %.64q has no hosts, so nothing can be entered; add them under hosts:", name.Value)
+		}
+		c.Users = append(c.Users, user)
 	})
 	d.each(given["hosts"], "hosts", func(name, value *yaml.Node) {
 		c.Hosts = append(c.Hosts, d.host(name, value))

@@ -48,10 +48,16 @@ type document struct {
 	path   string
 	secret bool // a password was given
 	errs   Errors
+
+	warnings Errors
 }
 
 func (d *document) wrong(line int, format string, args ...any) {
 	d.errs = append(d.errs, Error{d.path, line, fmt.Sprintf(format, args...)})
+}
+
+func (d *document) warn(line int, format string, args ...any) {
+	d.warnings = append(d.warnings, Error{d.path, line, "warning: " + fmt.Sprintf(format, args...)})
 }
 
 // err is nil if nothing was wrong. What an alias repeats is wrong only once.

@@ -121,10 +121,23 @@ func ParsePublicKeys(text []byte) ([]ssh.PublicKey, error) {
 	return keys, nil
 }
 
+// Check returns the error that [Open] would return for the mode of the
+// directory. It creates nothing; a directory that does not exist is right.
+func Check(dir string) error {
+	err := refuseOpenToOthers(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 func refuseOpenToOthers(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return fmt.Errorf("state directory: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("state directory %s is not a directory", dir)
 	}
 	if open := info.Mode().Perm() & 0o077; open != 0 {
 		return fmt.Errorf("state directory %s is open to others (mode %04o): chmod 0700 %s", dir, info.Mode().Perm(), dir)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -13,16 +14,45 @@ func newCheckCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "check",
 		Short: "Show the problems of the configuration file, each with its line",
-		Args:  cobra.NoArgs,
+		Long: "Show the problems of the configuration file, each with its line. Then look at\n" +
+			"this machine: the mode of the state directory, and whether the port is free.\n" +
+			"A warning does not change the exit code.",
+		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			settings, err := config.Load(path)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(command.OutOrStdout(), "%s: ok, %d users, %d hosts\n", path, len(settings.Users), len(settings.Hosts))
+			if err := warn(command.ErrOrStderr(), path, settings); err != nil {
+				return err
+			}
+			fmt.Fprintf(command.OutOrStdout(), "%s: ok, %s, %s\n", path, count(len(settings.Users), "user"), count(len(settings.Hosts), "host"))
 			return nil
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
 	return command
+}
+
+// warn prints what serve would accept, but what is probably not meant. Its error
+// is what serve would stop at.
+func warn(w io.Writer, path string, settings config.Config) error {
+	warnings, err := settings.CheckHere()
+	if err != nil {
+		return err
+	}
+	for _, warning := range settings.Warnings {
+		fmt.Fprintln(w, warning)
+	}
+	for _, warning := range warnings {
+		fmt.Fprintf(w, "%s: warning: %s\n", path, warning)
+	}
+	return nil
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -34,7 +35,9 @@ func runCommand(stdin io.Reader, args ...string) (stdout, stderr string, err err
 
 func TestCheck(t *testing.T) {
 	t.Chdir(t.TempDir())
-	writeFile(t, "good.yaml", configs.Gateway, 0o600)
+	good := bytes.Replace(configs.Gateway, []byte("\nlisten: :2222"), []byte("\nlisten: 127.0.0.1:0"), 1)
+	good = bytes.Replace(good, []byte("\nstate: /var/lib/berth"), []byte("\nstate: /nowhere/berth"), 1)
+	writeFile(t, "good.yaml", good, 0o600)
 	writeFile(t, "bad.yaml", []byte("listen: here\nusers: {}\nhosts: []\n"), 0o600)
 
 	stdout, stderr, err := runCommand(nil, "check", "--config", "good.yaml")
@@ -49,6 +52,43 @@ func TestCheck(t *testing.T) {
 	if _, stderr, err := runCommand(nil, "check", "more"); !strings.HasPrefix(stderr, "gateway: ") || err == nil {
 		t.Errorf("%q, %v", stderr, err)
 	}
+}
+
+// What is wrong with this machine, not with the file.
+func TestCheckLooksAtThisMachine(t *testing.T) {
+	t.Chdir(t.TempDir())
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := t.TempDir()
+	file := fmt.Sprintf("listen: %s\nstate: %s\nusers:\n  dev: {password: %q}\n", taken.Addr(), dir, hash(t))
+	writeFile(t, "gateway.yaml", []byte(file), 0o600)
+	check := func() (stdout, stderr string, err error) { return runCommand(nil, "check", "--config", "gateway.yaml") }
+
+	os.Chmod(dir, 0o700)
+	stdout, stderr, err := check()
+	want := "gateway.yaml:4: warning: user \"dev\" has no hosts, so nothing can be entered; add them under hosts:\n" +
+		"gateway.yaml: warning: cannot listen on " + taken.Addr().String() + ": another program does; this is right if it is the gateway, already running\n"
+	if stdout != "gateway.yaml: ok, 1 user, 0 hosts\n" || stderr != want || err != nil {
+		t.Errorf("%q, %v, %q, want %q", stdout, err, stderr, want)
+	}
+	os.Chmod(dir, 0o755)
+	stdout, stderr, err = check()
+	want = fmt.Sprintf("gateway: state directory %s is open to others (mode 0755): chmod 0700 %[1]s\n", dir)
+	if stdout != "" || stderr != want || err == nil {
+		t.Errorf("%q, %v, %q, want %q", stdout, err, stderr, want)
+	}
+}
+
+func hash(t *testing.T) string {
+	t.Helper()
+	hash, err := auth.HashPassword([]byte("correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash
 }
 
 func TestHashPasswordFromPipe(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
 
 	"berth/config"
 	"berth/docker"
@@ -92,7 +93,8 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 	if !patches.Applied() {
 		log.Warn("built without the patches of x/crypto: clients can make this gateway leak memory; build it with make")
 	}
-	log.Info("serving", "address", listener.Addr().String(), "state", settings.State, "engine", settings.Docker)
+	log.Info("serving", "address", listener.Addr().String(), "state", settings.State, "engine", settings.Docker,
+		"host_key", ssh.FingerprintSHA256(st.HostKey().PublicKey()))
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
 	followed := make(chan struct{})
 	go func() {

@@ -1,0 +1,41 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"berth/state"
+)
+
+// CheckHere compares the configuration with this machine. The error is what
+// serve would stop at. A warning is what may be right as it is: a port that a
+// running gateway has, or one that only root may take. It listens on the port
+// for a moment, and makes no files.
+func (c Config) CheckHere() (warnings []string, err error) {
+	if err := state.Check(c.State); err != nil {
+		return nil, err
+	}
+	if why := cannotListen(c.Listen); why != "" {
+		warnings = append(warnings, fmt.Sprintf("cannot listen on %s: %s", c.Listen, why))
+	}
+	return warnings, nil
+}
+
+// cannotListen says why an address cannot be listened on; "" if it can.
+func cannotListen(address string) string {
+	listener, err := net.Listen("tcp", address)
+	switch {
+	case err == nil:
+		listener.Close()
+		return ""
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "another program does; this is right if it is the gateway, already running"
+	case errors.Is(err, syscall.EACCES):
+		return "not permitted; a port below 1024 needs root or CAP_NET_BIND_SERVICE"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "this machine does not have the address"
+	}
+	return err.Error()
+}
