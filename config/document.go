@@ -60,7 +60,8 @@ func (d *document) warn(line int, format string, args ...any) {
 	d.warnings = append(d.warnings, Error{d.path, line, "warning: " + fmt.Sprintf(format, args...)})
 }
 
-// err is nil if nothing was wrong. What an alias repeats is wrong only once.
+// err returns all errors, sorted by line; nil if there are none. An error in what
+// several aliases repeat is returned once.
 func (d *document) err() error {
 	if len(d.errs) == 0 {
 		return nil
@@ -220,9 +221,9 @@ func (d *document) each(n *yaml.Node, what string, read func(key, value *yaml.No
 	}
 }
 
-// fields returns the values of a mapping whose keys are known, those without a
-// value left out. Other keys it does not quote: where a comma cut a password or
-// hash in two, its second half is a key.
+// fields returns the values of a mapping by key; keys without a value are left
+// out. An unknown key is an error that does not quote the key: if a comma cuts a
+// password or hash in two, the second half becomes a key.
 func (d *document) fields(n *yaml.Node, what string, known ...string) map[string]*yaml.Node {
 	values := make(map[string]*yaml.Node)
 	d.each(n, what, func(key, value *yaml.Node) {

@@ -114,6 +114,20 @@ func TestDemoOnAnEngine(t *testing.T) {
 	}
 }
 
+// On a bare Debian, with nothing installed, no network and no engine.
+func TestDemoOnABareDebian(t *testing.T) {
+	base := os.Getenv("BERTH_BASE_IMAGE")
+	if base == "" {
+		missing(t, "BERTH_BASE_IMAGE names no image to run in")
+	}
+	dir := filepath.Dir(build(t).path)
+	out, err := exec.Command("docker", "run", "--rm", "--network", "none", "-v", dir+":/berth:ro", base,
+		"/berth/gateway", "demo", "--once").CombinedOutput()
+	if err != nil || strings.Count(string(out), "came back the same") != 2 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // program is the gateway, built.
 type program struct {
 	*testing.T

@@ -56,7 +56,8 @@ const (
 	dataSize = 4 << 20
 )
 
-// newDemo makes everything but the hosts.
+// newDemo makes the directory with all files, and takes a port. makeHosts makes
+// the hosts.
 func newDemo(show *screen.Screen) (*demo, error) {
 	dir, err := makeDir()
 	if err != nil {
@@ -178,7 +179,7 @@ func (d *demo) write(name string, data []byte, mode fs.FileMode) error {
 	return os.WriteFile(d.file(name), data, mode)
 }
 
-// sshConfig replaces the person's own, which may hold anything.
+// sshConfig is used in place of ~/.ssh/config, which may contain anything.
 func (d *demo) sshConfig() string {
 	return fmt.Sprintf(`IdentityFile "%s"
 IdentitiesOnly yes

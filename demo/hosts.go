@@ -35,8 +35,8 @@ const (
 	imageAccount = "developer" // of our image
 )
 
-// makeHosts makes two containers, or where that cannot be takes this machine
-// for both. What it returns removes them, and is never nil.
+// makeHosts creates two containers. Where that is not possible it says why, and
+// both hosts are this machine. remove removes the containers; it is never nil.
 func (d *demo) makeHosts(ctx context.Context) (remove func() error, err error) {
 	nothing := func() error { return nil }
 	base := os.Getenv("BERTH_BASE_IMAGE")
@@ -55,7 +55,8 @@ func (d *demo) makeHosts(ctx context.Context) (remove func() error, err error) {
 	return remove, d.provisionUp(ctx, provision, "up", "-p", project, "--state", stateDir, "--base", base, "--yes")
 }
 
-// canProvision finds the provision program and says what else is missing.
+// canProvision returns the path of the provision program. Its error says what is
+// missing for containers: the program, an engine or a base image.
 func (d *demo) canProvision(ctx context.Context, base string) (provision string, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -109,8 +110,9 @@ func (d *demo) useThisMachine() error {
 	return nil
 }
 
-// containerHosts are named by container: on this machine another gateway may
-// serve a master, which the demo must neither find nor disturb.
+// containerHosts returns the hosts of a project. Their entries name containers:
+// another gateway on this box may have a host master, which the demo must not
+// find or disturb.
 func containerHosts(project string) []host {
 	entry := "{ route: %s, container: " + project + "-%s-1 }"
 	master := host{name: "master", account: imageAccount, hostname: "master", dir: "/tmp",
@@ -141,8 +143,8 @@ const composeFile = `services:
         RUN apt-get update && apt-get install -y --no-install-recommends rsync
 `
 
-// writeCompose gives the worker an empty build context: what the demo's own
-// directory holds is nobody's business.
+// writeCompose writes the compose file. The worker's build context is an empty
+// directory, as the demo's own has keys in it.
 func (d *demo) writeCompose(project, base string) error {
 	if err := os.Mkdir(d.file("worker"), 0o700); err != nil {
 		return err

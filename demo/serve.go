@@ -56,8 +56,8 @@ func (d *demo) serve(ctx context.Context) (*runningGateway, error) {
 	return g, nil
 }
 
-// hostPath is the PATH of the hosts where they are this machine: they have the
-// usual programs, whatever the PATH of whoever runs the demo.
+// hostPath returns the gateway's PATH, which is also that of the hosts if they
+// are this machine: the demo's own and the usual directories.
 func hostPath() string {
 	const usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	if path := os.Getenv("PATH"); path != "" {
@@ -66,8 +66,9 @@ func hostPath() string {
 	return usual
 }
 
-// command is a program in the demo's directory that Ctrl-C at the terminal does
-// not reach, as it is for the demo; the end of ctx ends the program.
+// command prepares a program that runs in the demo's directory. Ctrl-C at the
+// terminal reaches the demo only, not the program. When ctx ends, the program
+// gets SIGTERM, and is killed after endTimeout.
 func (d *demo) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, name, args...)
 	command.Dir = d.dir

@@ -33,8 +33,8 @@ func newCommand() *cobra.Command {
 	return root
 }
 
-// printError begins with the program's name; the lines about a configuration
-// begin with its path, as those of a compiler do.
+// printError prints an error after the program's name. Errors of a configuration
+// are printed as they are: each begins with file and line, as a compiler's do.
 func printError(w io.Writer, err error) {
 	if lines := (config.Errors)(nil); errors.As(err, &lines) {
 		fmt.Fprintln(w, lines)

@@ -20,7 +20,7 @@ func entryChecks() []Check {
 
 const hello = "berth-selftest"
 
-// checkLogin passes a refusal on as it is: the gateway says why.
+// checkLogin returns the gateway's own line if the host cannot be entered.
 func checkLogin(_ context.Context, v *visit) (string, error) {
 	e, err := v.sh("echo "+hello, nil)
 	switch {
@@ -34,7 +34,8 @@ func checkLogin(_ context.Context, v *visit) (string, error) {
 	return "", nil
 }
 
-// checkQuiet finds what spoils scp, rsync, every IDE and the other checks.
+// checkQuiet finds start-up files that print something. This breaks scp, rsync,
+// every IDE and the other checks.
 func checkQuiet(_ context.Context, v *visit) (string, error) {
 	e, err := v.sh("echo "+hello, nil)
 	if err == nil && e.stdout+e.stderr != hello+"\n" {
@@ -52,8 +53,8 @@ func checkDirectory(_ context.Context, v *visit) (string, error) {
 	return v.there, nil
 }
 
-// checkSecondConnection is what VS Code needs: its second connection must meet
-// what its first one left.
+// checkSecondConnection reads by a second connection what the first one wrote,
+// which VS Code depends on.
 func checkSecondConnection(ctx context.Context, v *visit) (string, error) {
 	dir, err := v.directory()
 	if err != nil {

@@ -70,7 +70,7 @@ func (v *visit) listenTCP() (net.Listener, error) {
 	return listener, nil
 }
 
-// prohibited adds what to do about a channel that an sshd does not let open.
+// prohibited adds the hint if an sshd does not allow the channel.
 func prohibited(err error, hint string) error {
 	refused := (*ssh.OpenChannelError)(nil)
 	if errors.As(err, &refused) && refused.Reason == ssh.Prohibited {
@@ -133,8 +133,8 @@ func echoAtOnce(dial func() (net.Conn, error)) error {
 	return all.Wait()
 }
 
-// wantEcho ends its side before it has all of the other: what a forward that
-// closes both at once loses.
+// wantEcho closes its side before it has read everything. A forward that then
+// closes both sides loses data.
 func wantEcho(conn net.Conn, data []byte) error {
 	go func() {
 		conn.Write(data)

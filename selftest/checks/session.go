@@ -66,8 +66,8 @@ func checkShell(_ context.Context, v *visit) (string, error) {
 	return "", nil
 }
 
-// checkResize looks at the size again and again: window-change and input are
-// not ordered. Input stays open: an sshd heeds no window-change after its end.
+// checkResize reads the size again and again, as window-change and input have no
+// order. It keeps the input open: after its end, sshd ignores window-change.
 func checkResize(_ context.Context, v *visit) (string, error) {
 	session, err := v.client.NewSession()
 	if err != nil {
@@ -242,8 +242,8 @@ func checkSessions(_ context.Context, v *visit) (string, error) {
 	return "", nil
 }
 
-// checkBackground leaves a process as VS Code leaves its server. Nobody may be
-// there to bury the dead, so a zombie is not taken for alive.
+// checkBackground leaves a process behind, as VS Code leaves its server. The
+// container may have no init that reaps zombies, so a zombie counts as dead.
 func checkBackground(ctx context.Context, v *visit) (string, error) {
 	pid, err := v.output(`trap '' HUP; sleep 60 </dev/null >/dev/null 2>&1 & echo $!`)
 	if err != nil {

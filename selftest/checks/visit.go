@@ -64,7 +64,7 @@ func (v *visit) directory() (string, error) {
 	return v.there, nil
 }
 
-// ended is what a command in the host left.
+// ended is how a command in the host ended.
 type ended struct {
 	stdout, stderr string
 	status         int
@@ -115,8 +115,8 @@ func (v *visit) has(program string) bool {
 	return err == nil && e.status == 0
 }
 
-// inShell is a command line that means the same to every account's shell, and
-// leaves none of it between sshd and the script.
+// inShell returns a command line that has the same meaning in every account's
+// shell. The shell replaces itself by the sh that runs the script.
 func inShell(script string) string { return "exec sh -c " + screen.Quote(script) }
 
 // endOf reads how a session ended from what waiting for it returned.
