@@ -1,6 +1,5 @@
 // Package screen writes what people read: with colour on a terminal and plain
-// in a pipe; commands as one would type them; text that others wrote as one
-// line without control characters.
+// in a pipe, and commands as one would type them.
 package screen
 
 import (
@@ -70,22 +69,4 @@ func Quote(word string) string {
 		return word
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-const maxLine = 300 // bytes
-
-// OneLine returns the text as one line of what can be shown: white space and
-// control characters become single spaces, and what is too long is cut.
-func OneLine(text string) string {
-	shown := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	line := strings.Join(strings.Fields(shown), " ")
-	if len(line) > maxLine {
-		line = strings.ToValidUTF8(line[:maxLine], "") + "..."
-	}
-	return line
 }

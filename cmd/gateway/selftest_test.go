@@ -30,7 +30,7 @@ func TestTable(t *testing.T) {
 	want := `host lab
 
 login                              ok         12 ms  a note
-rsync                              failed     1.5 s  line; one [2Jfile does not exist
+rsync                              failed     1.5 s  line; one?[2Jfile does not exist
 scp                                skipped     3 ms  no: not here
 3 others                           skipped           until this is corrected
 `

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/term"
 
+	"berth/printable"
 	"berth/screen"
 	"berth/selftest"
 )
@@ -38,7 +39,10 @@ func (t *table) begin(name string) {
 	}
 }
 
-const nameWidth = 34
+const (
+	nameWidth = 34
+	maxLine   = 300 // characters of a failure
+)
 
 func (t *table) end(r selftest.Result) {
 	if t.live {
@@ -47,10 +51,10 @@ func (t *table) end(r selftest.Result) {
 	result, style, note := "ok", screen.Green, r.Note
 	switch {
 	case r.Skipped():
-		result, style, note = "skipped", screen.Dim, r.Err.Error()
+		result, style, note = "skipped", screen.Dim, printable.Line(r.Err.Error(), maxLine)
 		t.skipped += r.Checks
 	case r.Failed():
-		result, style, note = "failed", screen.Red, screen.OneLine(strings.ReplaceAll(r.Err.Error(), "\n", "; "))
+		result, style, note = "failed", screen.Red, printable.Line(strings.ReplaceAll(r.Err.Error(), "\n", "; "), maxLine)
 		t.failed++
 	default:
 		t.ok++

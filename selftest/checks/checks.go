@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"berth/printable"
 	"berth/screen"
 )
 
@@ -119,3 +120,6 @@ func failed(wanted string, got any, todo string) error {
 	}
 	return errors.New(line)
 }
+
+// oneLine returns what a host said as one line that can be shown.
+func oneLine(text string) string { return printable.Line(text, 300) }

@@ -113,7 +113,7 @@ func (c clients) run(ctx context.Context, program string, args ...string) error 
 	if err == nil {
 		return nil
 	}
-	if said := screen.OneLine(string(out)); said != "" {
+	if said := oneLine(string(out)); said != "" {
 		err = fmt.Errorf("%w: %s", err, said)
 	}
 	return fmt.Errorf("%s: %w", program, err)

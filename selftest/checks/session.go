@@ -94,13 +94,13 @@ func checkResize(_ context.Context, v *visit) (string, error) {
 		if !v.has("stty") {
 			return "", failed("stty in the image", "none", "on Debian and Ubuntu: apt-get install coreutils")
 		}
-		return "", errors.Join(failed("24 80", screen.Quote(screen.OneLine(first)), ""), err)
+		return "", errors.Join(failed("24 80", screen.Quote(oneLine(first)), ""), err)
 	}
 	if err := session.WindowChange(50, 132); err != nil {
 		return "", err
 	}
 	if line, err := lines.ReadString('\n'); err != nil || strings.TrimSpace(line) != "resized" {
-		return "", errors.Join(failed("50 132", screen.Quote(screen.OneLine(line)), ""), err)
+		return "", errors.Join(failed("50 132", screen.Quote(oneLine(line)), ""), err)
 	}
 	return "", session.Wait()
 }
@@ -157,7 +157,7 @@ func checkStderr(_ context.Context, v *visit) (string, error) {
 		return "", err
 	}
 	if len(e.stderr) != size || e.stdout != "out\n" || e.status != 3 {
-		got := fmt.Sprintf("%d bytes, %q and exit status %d", len(e.stderr), screen.OneLine(e.stdout), e.status)
+		got := fmt.Sprintf("%d bytes, %q and exit status %d", len(e.stderr), oneLine(e.stdout), e.status)
 		return "", failed(fmt.Sprintf("%d bytes on stderr, \"out\" and exit status 3", size), got, "")
 	}
 	return "", nil
@@ -205,7 +205,7 @@ func checkEnvironment(_ context.Context, v *visit) (string, error) {
 	case !strings.HasPrefix(variables, "set/"):
 		return "", failed("LC_BERTH=set", screen.Quote(variables), "in its sshd_config: AcceptEnv LANG LC_*")
 	case missing != "" && v.target.InContainer:
-		return "", failed("the image's PATH", "one without "+screen.OneLine(missing), "do the account's start-up files set another?")
+		return "", failed("the image's PATH", "one without "+oneLine(missing), "do the account's start-up files set another?")
 	}
 	return "", nil
 }
@@ -258,7 +258,7 @@ func checkBackground(ctx context.Context, v *visit) (string, error) {
 	}
 	state, err := second.output("sleep 0.5 2>/dev/null || sleep 1; sed -n 's/^State:[^A-Z]*//p' /proc/" + pid + "/status; kill " + pid)
 	if err != nil || !strings.HasPrefix(state, "S") {
-		return "", failed("a process that lives on", cmp.Or(screen.OneLine(state), "one that is gone"), "an IDE would lose its server with every connection")
+		return "", failed("a process that lives on", cmp.Or(oneLine(state), "one that is gone"), "an IDE would lose its server with every connection")
 	}
 	return "", nil
 }

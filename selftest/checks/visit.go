@@ -77,10 +77,10 @@ func (e ended) String() string {
 		text = "death by SIG" + e.signal
 	}
 	if e.stdout != "" {
-		text += fmt.Sprintf(", %q", screen.OneLine(e.stdout))
+		text += fmt.Sprintf(", %q", oneLine(e.stdout))
 	}
 	if e.stderr != "" {
-		text += fmt.Sprintf(" and on stderr %q", screen.OneLine(e.stderr))
+		text += fmt.Sprintf(" and on stderr %q", oneLine(e.stderr))
 	}
 	return text
 }

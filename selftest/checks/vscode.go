@@ -50,7 +50,7 @@ func glibcVersion(said string) (string, error) {
 	first, _, _ := strings.Cut(said, "\n")
 	found := regexp.MustCompile(`(\d+)\.(\d+)$`).FindStringSubmatch(strings.TrimSpace(first))
 	if found == nil {
-		return "", failed("glibc 2.28", screen.Quote(screen.OneLine(said)), newerImages)
+		return "", failed("glibc 2.28", screen.Quote(oneLine(said)), newerImages)
 	}
 	major, _ := strconv.Atoi(found[1])
 	minor, _ := strconv.Atoi(found[2])
@@ -172,7 +172,7 @@ func startScript(command *exec.Cmd) (io.Writer, error) {
 	if err != nil || line != hello+": start\n" {
 		command.Process.Kill()
 		command.Wait()
-		return nil, errors.Join(failed("the script's first line", screen.Quote(screen.OneLine(line)), ""), err)
+		return nil, errors.Join(failed("the script's first line", screen.Quote(oneLine(line)), ""), err)
 	}
 	return in, nil
 }
