@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -58,15 +59,20 @@ func (d *demo) readKey() (ssh.Signer, error) {
 	return ssh.ParsePrivateKey(text)
 }
 
-// output runs a command and returns what it printed, also where it failed.
+// output runs a command and returns what it printed on stdout. Where the command
+// fails, it returns what is on stderr too.
 func (c client) output(command string) (string, error) {
 	session, err := c.NewSession()
 	if err != nil {
 		return "", err
 	}
 	defer session.Close()
-	out, err := session.CombinedOutput(command)
-	return string(out), err
+	var stdout, stderr bytes.Buffer
+	session.Stdout, session.Stderr = &stdout, &stderr
+	if err := session.Run(command); err != nil {
+		return stdout.String() + stderr.String(), err
+	}
+	return stdout.String(), nil
 }
 
 // send copies a file to a path in the host, as scp does today: over sftp.
