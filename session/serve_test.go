@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
@@ -134,41 +135,71 @@ func TestAMachineWithoutAShellSaysSo(t *testing.T) {
 	}
 }
 
-// Sessions of one connection do not see each other's forwards end, and a
-// listener is there only as long as its connection.
-func TestForwardsEndWithTheirConnection(t *testing.T) {
+// A forwarded socket is the user's alone, is taken once, and goes when the client
+// takes its forward back.
+func TestAForwardIsTakenBack(t *testing.T) {
 	client := dialLocal(t)
 	path := filepath.Join(t.TempDir(), "socket")
-	listener, err := client.ListenUnix(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		conn, err := listener.Accept()
-		if err == nil {
-			io.Copy(conn, conn)
-			conn.Close()
-		}
-	}()
+	listener := listenEcho(t, client, path)
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket has mode %v, %v", info, err)
 	}
-	conn, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn.Write([]byte("ping"))
-	conn.(*net.UnixConn).CloseWrite()
-	if echo, err := io.ReadAll(conn); string(echo) != "ping" {
-		t.Errorf("echoed %q, %v", echo, err)
-	}
-	conn.Close()
+	wantEcho(t, path)
 	if _, err := client.ListenUnix(path); err == nil {
 		t.Error("a path was taken twice")
 	}
 	listener.Close()
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+// A connection's forwards end with it, and those of others do not.
+func TestForwardsEndWithTheirConnection(t *testing.T) {
+	mine, theirs := dialLocal(t), dialLocal(t)
+	dir := t.TempDir()
+	own, other := filepath.Join(dir, "own"), filepath.Join(dir, "other")
+	listenEcho(t, mine, own)
+	listenEcho(t, theirs, other)
+	theirs.Close() // without a word about its forward
+	deadline := time.Now().Add(10 * time.Second)
+	for _, err := os.Stat(other); err == nil; _, err = os.Stat(other) {
+		if time.Now().After(deadline) {
+			t.Fatal("the socket of a connection that has ended is still there")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	wantEcho(t, own)
+}
+
+// listenEcho forwards a path to one echo of what arrives there first.
+func listenEcho(t *testing.T, client *ssh.Client, path string) net.Listener {
+	t.Helper()
+	listener, err := client.ListenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		if conn, err := listener.Accept(); err == nil {
+			io.Copy(conn, conn)
+			conn.Close()
+		}
+	}()
+	return listener
+}
+
+func wantEcho(t *testing.T, path string) {
+	t.Helper()
+	conn, err := net.DialTimeout("unix", path, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.Write([]byte("ping"))
+	conn.(*net.UnixConn).CloseWrite()
+	if echo, err := io.ReadAll(conn); string(echo) != "ping" {
+		t.Errorf("echoed %q, %v", echo, err)
 	}
 }
 
