@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"os"
@@ -101,17 +102,41 @@ func TestAPinStaysInItsDirectory(t *testing.T) {
 	}
 }
 
+// Whatever a file holds, its keys are read whole or it is refused: no key is
+// lost, and the keys come back as they are written.
 func FuzzParsePublicKeys(f *testing.F) {
-	f.Add([]byte("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio comment\n"))
+	const known = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio"
+	f.Add([]byte(known + " comment\n"))
+	f.Add([]byte(known + "\n\n" + known + "\n"))
 	f.Add([]byte("# nothing\n\n"))
+	f.Add([]byte(known + "\nssh-ed25519 AAAA\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		keys, err := ParsePublicKeys(text)
-		for _, key := range keys {
-			if key == nil && err == nil {
-				t.Error("a key that is none")
+		if err != nil {
+			if keys != nil {
+				t.Errorf("%v, and yet %d keys", err, len(keys))
 			}
+			return
+		}
+		again, err := ParsePublicKeys(append(marshalKeys(keys), known...))
+		if err != nil || len(again) != len(keys)+1 {
+			t.Fatalf("%d keys and one more are read back as %d, %v", len(keys), len(again), err)
+		}
+		if !bytes.Equal(marshalKeys(again), append(marshalKeys(keys), known+"\n"...)) {
+			t.Errorf("%s became %s", marshalKeys(keys), marshalKeys(again))
+		}
+		if whole, err := ParsePublicKeys([]byte(string(text) + "\n" + known)); err != nil || len(whole) != len(again) {
+			t.Errorf("with one key more %d are read, %v; want %d", len(whole), err, len(again))
 		}
 	})
+}
+
+func marshalKeys(keys []ssh.PublicKey) []byte {
+	var text []byte
+	for _, key := range keys {
+		text = append(text, ssh.MarshalAuthorizedKey(key)...)
+	}
+	return text
 }
 
 func open(t *testing.T, dir string) *State {
