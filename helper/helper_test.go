@@ -711,30 +711,74 @@ func FuzzMessagesFromAContainer(f *testing.F) {
 	})
 }
 
-// And whatever reaches a helper, it goes on.
+// And whatever reaches a helper, it goes on: the next request is answered.
 func FuzzMessagesToAHelper(f *testing.F) {
 	f.Add(marshal(typeStart, newStart(1, session.Command{Kind: session.Exec, Line: "true", Env: []string{"A=b"}})))
+	f.Add(marshal(typeStart, newStart(1, session.Command{Kind: session.Shell, Pty: &session.Pty{Term: "xterm"}})))
+	f.Add(marshal(typeDial, addressMessage{1, "tcp", "127.0.0.1:1"}))
+	f.Add(marshal(typeListen, addressMessage{1, "unix", ""}))
 	f.Add(marshal(typeSignal, signalMessage{1, "TERM"}))
 	f.Add(marshal(typeRelease, releaseMessage{1}))
+	f.Add(marshal(typeExited, exitedMessage{1, "exit-status", ""}))
+	f.Add([]byte{0})
 	f.Fuzz(func(t *testing.T, message []byte) {
-		if len(message) == 0 {
-			return
+		if len(message) == 0 || len(message) > maxRequest {
+			return // an empty one is the end
 		}
-		var start startMessage
-		p := packet{kind: message[0], body: message[1:]}
-		if unmarshal(p, typeStart, &start) == nil {
-			again := newStart(start.ID, start.command())
-			if start.Pty == again.Pty && start.Line != again.Line {
-				t.Errorf("%+v became %+v", start, again)
+		ours, theirs, err := newPair(maxReply)
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			serve(theirs, nowhere{})
+		}()
+		defer func() {
+			ours.conn.Close()
+			<-served
+		}()
+		ours.conn.SetDeadline(time.Now().Add(10 * time.Second))
+		for _, request := range [][]byte{message, marshal(typeDial, addressMessage{lastID, "tcp", "nowhere:1"})} {
+			if err := ours.send(request[0], rest(request[1:])); err != nil {
+				t.Fatal(err)
 			}
-			return // it would run
 		}
-		s := &server{processes: map[uint32]*session.Process{}, listeners: map[uint32]net.Listener{}, released: map[uint32]bool{}}
-		if p.kind == typeSignal || p.kind == typeRelease {
-			s.answer(p)
+		for {
+			reply, err := ours.receive()
+			if err != nil {
+				t.Fatalf("no answer after %q: %v", message, err)
+			}
+			var failed failedMessage
+			if unmarshal(reply, typeFailed, &failed) == nil && failed.ID == lastID {
+				return
+			}
 		}
 	})
 }
+
+// lastID is of a request that no seed makes.
+const lastID = 0xfffffffe
+
+// restMessage is a body as it is.
+type restMessage struct {
+	Body []byte `ssh:"rest"`
+}
+
+func rest(body []byte) restMessage { return restMessage{body} }
+
+// nowhere is a machine that can do nothing.
+type nowhere struct{}
+
+var errNowhere = errors.New("nowhere")
+
+func (nowhere) Start(session.Command, session.Stdio) (*session.Process, error) {
+	return nil, errNowhere
+}
+func (nowhere) Dial(string, string) (net.Conn, error)       { return nil, errNowhere }
+func (nowhere) Listen(string, string) (net.Listener, error) { return nil, errNowhere }
+func (nowhere) Done() <-chan struct{}                       { return nil }
+func (nowhere) Close() error                                { return nil }
 
 // eventually waits for what another process or goroutine is about to do.
 func eventually(t *testing.T, what string, done func() bool) {
