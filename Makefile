@@ -20,7 +20,7 @@ clients: ## every client and editor of docs/clients.md (about 20 minutes)
 	@BERTH_CLIENTS=all scripts/setup-test scripts/clients
 
 soak: ## what takes long: 8 GiB by one scp, 200 slow readers, a thousand cut and a thousand killed (about 15 minutes)
-	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestLoads|TestKilled|TestLife/connections|TestContainer/loads|TestContainer/connections|TestSmallPackets' ./test ./patches
+	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -p 1 -run 'TestMachine|TestContainer|TestKilled|TestSmallPackets' ./test/load ./test/life ./patches
 
 check: ## gofmt, vet, staticcheck, known vulnerabilities
 	@scripts/check

@@ -1,0 +1,28 @@
+package clients
+
+import (
+	"testing"
+
+	"berth/test/harness"
+)
+
+// TestIDEs does what editors do that work in a host from afar. None of their
+// own servers can be had here, so a stand-in takes their place: all else is as
+// they do it.
+func TestIDEs(t *testing.T) {
+	m := startMatrix(t)
+	for _, to := range m.targets {
+		t.Run("vscode/"+to.Name, func(t *testing.T) { vscode(t, to.Target) })
+		t.Run("jetbrains/"+to.Name, func(t *testing.T) { m.jetbrains(t, to) })
+		t.Run("open-remote-ssh/"+to.Name, func(t *testing.T) { m.openRemote(t, to) })
+	}
+	t.Run("jupyter", m.jupyter)
+}
+
+// onlyWithAll skips what only make clients can afford.
+func onlyWithAll(t *testing.T) {
+	t.Helper()
+	if !harness.EveryClient() {
+		t.Skip("only in make clients, which sets " + harness.EnvClients + "=all")
+	}
+}

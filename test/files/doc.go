@@ -1,0 +1,3 @@
+// Package files tests that files go both ways, at every door, by every client that
+// copies files.
+package files

@@ -1,0 +1,17 @@
+package forwards
+
+import (
+	"testing"
+
+	"berth/test/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+func TestDoors(t *testing.T) {
+	harness.AtEveryDoor(t,
+		harness.Subject{Name: "forwards", Ask: forwards},
+		harness.Subject{Name: "jump", Ask: jump},
+		harness.Subject{Name: "x11", Ask: x11},
+	)
+}

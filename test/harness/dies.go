@@ -1,0 +1,24 @@
+package harness
+
+import (
+	"slices"
+	"syscall"
+	"testing"
+)
+
+// DiesWithItsSessions kills the gateway under a session at one of its doors: the
+// kernel then ends what it held, its helpers, too.
+func DiesWithItsSessions(t *testing.T, g *Gateway, to Target, helpersOf func() []int) {
+	t.Helper()
+	m := Mark()
+	c := to.Start(t, `exec ssh -tt h "sleep `+m+`"`)
+	AwaitMarked(t, m)
+	helpers := helpersOf()
+	if len(helpers) == 0 {
+		t.Fatal("no helper runs: its end would not be noticed")
+	}
+	g.Signal(syscall.SIGKILL)
+	c.Wait(t)
+	AwaitNoneMarked(t, m)
+	Eventually(t, "the helper ends", func() bool { return !slices.ContainsFunc(helpers, IsHelper) })
+}

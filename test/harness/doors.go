@@ -1,0 +1,41 @@
+package harness
+
+import "testing"
+
+// Subject is what is asked at every door.
+type Subject struct {
+	Name string
+	Ask  func(*testing.T, Target)
+}
+
+// AtEveryDoor asks every door that a machine can be entered by: a bare sshd,
+// route sshd and route local lead to this machine; the sshd of a container,
+// route sshd and route exec (by descriptors) lead to that container; and route
+// exec by streams leads to a container whose engine is behind TLS.
+func AtEveryDoor(t *testing.T, subjects ...Subject) {
+	askAll(t, subjects, 0)
+}
+
+// AtGatewaysDoors is AtEveryDoor without the bare sshds: what the gateway
+// promises and sshd does not.
+func AtGatewaysDoors(t *testing.T, subjects ...Subject) {
+	askAll(t, subjects, 1)
+}
+
+// askAll passes over the first doors of each machine.
+func askAll(t *testing.T, subjects []Subject, over int) {
+	t.Run("machine", func(t *testing.T) { ask(t, subjects, StartMachine(t).Targets()[over:]) })
+	c := StartContainer(t)
+	t.Run("container", func(t *testing.T) { ask(t, subjects, c.Targets(t)[over:]) })
+	t.Run("streams", func(t *testing.T) { ask(t, subjects, []Target{StartStreams(t, c).Door}) })
+}
+
+func ask(t *testing.T, subjects []Subject, targets []Target) {
+	for _, to := range targets {
+		t.Run(to.Name, func(t *testing.T) {
+			for _, s := range subjects {
+				t.Run(s.Name, func(t *testing.T) { s.Ask(t, to) })
+			}
+		})
+	}
+}

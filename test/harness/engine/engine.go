@@ -1,0 +1,97 @@
+// Package engine starts Docker engines of a test's own, with or without GPUs,
+// and has projects on an engine that leave nothing behind.
+package engine
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"berth/test/harness"
+)
+
+// Engine is a dockerd of the test's own.
+type Engine struct {
+	API     *client.Client
+	Address string // unix://…
+	command *exec.Cmd
+	ended   chan struct{}
+	log     *bytes.Buffer // to be read when it has ended
+}
+
+// Start starts an engine in dir, whose name must be short, and which may have
+// the containers of one before. It needs nothing of the engine that other tests
+// use, and ends with the test.
+func Start(t *testing.T, dir string, env []string, flags ...string) *Engine {
+	t.Helper()
+	harness.NeedRoot(t)
+	harness.Need(t, "dockerd")
+	path := func(name string) string { return filepath.Join(dir, name) }
+	e := &Engine{Address: "unix://" + path("docker.sock"), ended: make(chan struct{}), log: &bytes.Buffer{}}
+	e.command = exec.Command("dockerd", append(flags, "--host", e.Address, "--data-root", path("data"), "--exec-root", path("exec"),
+		"--pidfile", path("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--storage-driver", "vfs")...)
+	e.command.Env, e.command.Stdout, e.command.Stderr = env, e.log, e.log
+	// In a network of its own: without a bridge to itself, an engine removes docker0.
+	e.command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := e.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(e.ended)
+		e.command.Wait()
+	}()
+	t.Cleanup(func() {
+		e.Stop()
+		exec.Command("sh", "-c", `umount -l "$0"/exec/netns/* "$0"/data`, dir).Run()
+		if t.Failed() {
+			t.Logf("dockerd:\n%s", e.log)
+		}
+	})
+	e.await(t)
+	return e
+}
+
+// await waits until the engine answers.
+func (e *Engine) await(t *testing.T) {
+	t.Helper()
+	api, err := client.New(client.WithHost(e.Address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.API = api
+	harness.Eventually(t, "the engine answers", func() bool {
+		if harness.IsClosed(e.ended) {
+			harness.Missing(t, "a second Docker engine does not start here:\n"+e.log.String())
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+		return err == nil
+	})
+}
+
+// Stop ends the engine, and returns when it has ended.
+func (e *Engine) Stop() {
+	e.command.Process.Signal(syscall.SIGTERM)
+	<-e.ended
+}
+
+// RemoveContainers removes all its containers.
+func (e *Engine) RemoveContainers(t *testing.T) {
+	ctx := context.Background() // the test's own may have ended
+	list, err := e.API.ContainerList(ctx, client.ContainerListOptions{All: true})
+	if err != nil {
+		t.Error(err)
+	}
+	for _, c := range list.Items {
+		if _, err := e.API.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true}); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,49 @@
+package engine_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/moby/moby/client"
+
+	"berth/test/harness"
+	"berth/test/harness/engine"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+// A project leaves nothing behind, and its host is entered as the gateway does.
+func TestProjectLeavesNothingBehind(t *testing.T) {
+	var name string
+	t.Run("project", func(t *testing.T) {
+		p := engine.NewProject(t)
+		name = p.Name
+		harness.Must(t, p.Provision("up", "-f", p.File("services: {master: {}}"), "--yes"))
+		if got := p.SSH("master", "developer", "hostname; id -un"); got != "master\ndeveloper\n" {
+			t.Errorf("over ssh: %q", got)
+		}
+	})
+	api, err := client.New(client.WithHost("unix://" + harness.EngineSocket(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	volumes, err := api.VolumeList(context.Background(), client.VolumeListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range volumes.Items {
+		if strings.HasPrefix(v.Name, name) {
+			t.Errorf("left behind: volume %s", v.Name)
+		}
+	}
+	containers, err := api.ContainerList(context.Background(), client.ContainerListOptions{All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range containers.Items {
+		if c.Labels["berth.project"] == name {
+			t.Errorf("left behind: container %v", c.Names)
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"berth/test/harness"
+)
+
+// Project is a project on the engine that tests use. It leaves nothing behind
+// but the host image, which the next test wants again.
+type Project struct {
+	*testing.T
+	API   *client.Client
+	Name  string
+	State string // directory
+	Base  string // the image that hosts are made from
+}
+
+// NewProject is a project of a name that nobody else has.
+func NewProject(t *testing.T) Project {
+	t.Helper()
+	base := harness.BaseImage(t)
+	api, err := client.New(client.WithHost("unix://" + harness.EngineSocket(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api.Ping(t.Context(), client.PingOptions{NegotiateAPIVersion: true}); err != nil {
+		harness.Missing(t, err.Error())
+	}
+	p := Project{t, api, "pt" + strings.ToLower(rand.Text()[:8]), filepath.Join(t.TempDir(), "state"), base}
+	t.Cleanup(p.clear)
+	return p
+}
+
+// File writes a compose file of the project.
+func (p Project) File(text string) string {
+	p.Helper()
+	path := filepath.Join(p.TempDir(), "compose.yaml")
+	harness.Write(p.T, path, 0o644, text)
+	return path
+}
+
+// Provision is the program under test, for this project.
+func (p Project) Provision(args ...string) *exec.Cmd {
+	return exec.CommandContext(p.Context(), harness.Program("provision"), append(args, "-p", p.Name, "--state", p.State, "--base", p.Base)...)
+}
+
+// Inspect is a service's container as the engine has it.
+func (p Project) Inspect(service string) container.InspectResponse {
+	p.Helper()
+	result, err := p.API.ContainerInspect(p.Context(), p.Name+"-"+service+"-1", client.ContainerInspectOptions{})
+	if err != nil {
+		p.Fatal(err)
+	}
+	return result.Container
+}
+
+// SSH is what a command says that runs in a host by its own sshd, entered as
+// the gateway does: by a certificate that the user CA signs. Its host key is not
+// asked after.
+func (p Project) SSH(service, account, command string) string {
+	p.Helper()
+	key := harness.MakeKey(p.T, p.TempDir(), "signed")
+	harness.Must(p.T, exec.Command("ssh-keygen", "-q", "-s", filepath.Join(p.State, "user_ca"), "-I", "test", "-n", account, "-V", "+1m", key+".pub"))
+	var address string
+	for _, n := range p.Inspect(service).NetworkSettings.Networks {
+		address = n.IPAddress.String()
+	}
+	return harness.Must(p.T, exec.Command("ssh", "-F", "none", "-i", key, "-l", account, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
+		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10", address, command))
+}
+
+// clear removes what the project has at the engine, by its label and, for
+// images, by its name.
+func (p Project) clear() {
+	ctx := context.Background() // the test's own has ended
+	own := make(client.Filters).Add("label", "berth.project="+p.Name)
+	check := func(err error) {
+		if err != nil {
+			p.Error(err)
+		}
+	}
+	containers, err := p.API.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: own})
+	check(err)
+	for _, c := range containers.Items {
+		_, err := p.API.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true})
+		check(err)
+	}
+	networks, err := p.API.NetworkList(ctx, client.NetworkListOptions{Filters: own})
+	check(err)
+	for _, n := range networks.Items {
+		_, err := p.API.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
+		check(err)
+	}
+	volumes, err := p.API.VolumeList(ctx, client.VolumeListOptions{Filters: own})
+	check(err)
+	for _, v := range volumes.Items {
+		_, err := p.API.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{Force: true})
+		check(err)
+	}
+	images, err := p.API.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", p.Name+"-*")})
+	check(err)
+	for _, i := range images.Items {
+		_, err := p.API.ImageRemove(ctx, i.ID, client.ImageRemoveOptions{Force: true, PruneChildren: true})
+		check(err)
+	}
+}

@@ -1,0 +1,41 @@
+package harness
+
+import (
+	"testing"
+	"time"
+)
+
+// Patience is how long anything may take that takes a moment. The machine may
+// be busy with other tests.
+const Patience = 20 * time.Second
+
+// Eventually polls until done, or fails the test with what it waited for.
+func Eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); !done(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", Patience, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// AwaitEnd waits until a channel is closed, as when a process has ended.
+func AwaitEnd(t testing.TB, what string, ended <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-ended:
+	case <-time.After(Patience):
+		t.Fatalf("not within %v: %s", Patience, what)
+	}
+}
+
+// IsClosed reports whether a channel is closed.
+func IsClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

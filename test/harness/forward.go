@@ -1,0 +1,69 @@
+package harness
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Forward starts a client that does nothing but forward, and returns when the
+// server has agreed.
+func (to Target) Forward(t *testing.T, args ...string) *Client {
+	t.Helper()
+	log := filepath.Join(t.TempDir(), "ssh.log")
+	c := to.Start(t, fmt.Sprintf(`exec ssh -v -E %s -o ExitOnForwardFailure=yes -N %s h`, log, strings.Join(args, " ")))
+	c.log = log
+	Eventually(t, "the client to be in", func() bool {
+		return strings.Contains(c.Said(t), "Entering interactive session") || IsClosed(c.Ended)
+	})
+	if args[0] == "-R" {
+		Eventually(t, "the server's consent", func() bool {
+			return strings.Contains(c.Said(t), "forward success for") || IsClosed(c.Ended)
+		})
+	}
+	if IsClosed(c.Ended) {
+		t.Fatalf("ssh %q ended:\n%s", args, c.Said(t))
+	}
+	return c
+}
+
+func (c *Client) Said(t *testing.T) string {
+	t.Helper()
+	if !Exists(c.log) {
+		return ""
+	}
+	return Read(t, c.log)
+}
+
+func (c *Client) AllocatedPort(t *testing.T) string {
+	t.Helper()
+	found := regexp.MustCompile(`Allocated port (\d+) for remote forward`).FindStringSubmatch(c.Said(t))
+	if found == nil {
+		t.Fatalf("no port was allocated:\n%s", c.Said(t))
+	}
+	return found[1]
+}
+
+// FarSocket is a path in the target where a socket can be made.
+func (to Target) FarSocket(t *testing.T) string {
+	t.Helper()
+	got := to.Run(t, `ssh h mktemp -u`)
+	if got.Exit != 0 {
+		t.Fatal(got.Stderr)
+	}
+	return strings.TrimSpace(got.Stdout)
+}
+
+// SocksConnect asks a SOCKS 5 server (RFC 1928) for 127.0.0.1.
+func SocksConnect(t *testing.T, conn net.Conn, port int) {
+	t.Helper()
+	conn.Write([]byte{5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, byte(port >> 8), byte(port)})
+	answer := make([]byte, 12)
+	if _, err := io.ReadFull(conn, answer); err != nil || answer[3] != 0 {
+		t.Fatalf("SOCKS answers %v, %v", answer, err)
+	}
+}

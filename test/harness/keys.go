@@ -1,0 +1,31 @@
+package harness
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// MakeKey makes an ed25519 key pair and returns the private half's path.
+func MakeKey(t *testing.T, dir, name string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	Must(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path))
+	return path
+}
+
+// PublicKey is the type and the key of a private key's file.
+func PublicKey(t *testing.T, path string) string {
+	t.Helper()
+	fields := strings.Fields(Must(t, exec.Command("ssh-keygen", "-y", "-f", path)))
+	return strings.Join(fields[:2], " ")
+}
+
+// HashOf is what gateway.yaml has of a password.
+func HashOf(t *testing.T, password string) string {
+	t.Helper()
+	command := exec.Command(Program("gateway"), "hash-password")
+	command.Stdin = strings.NewReader(password)
+	return strings.TrimSpace(Must(t, command))
+}

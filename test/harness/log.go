@@ -1,0 +1,82 @@
+package harness
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Record is a line of the gateway's log: its message is under msg, and its
+// attributes are under their names.
+type Record map[string]string
+
+// Log is all that the gateway has logged.
+func (g *Gateway) Log(t *testing.T) string {
+	t.Helper()
+	return Read(t, g.logFile)
+}
+
+// Records are the records of the log, in order. What is no record, as a stack,
+// is left out.
+func (g *Gateway) Records(t *testing.T) []Record {
+	t.Helper()
+	var records []Record
+	for line := range strings.Lines(g.Log(t)) {
+		if r := parseRecord(line); r["msg"] != "" {
+			records = append(records, r)
+		}
+	}
+	return records
+}
+
+// parseRecord reads what slog's text handler has written.
+func parseRecord(line string) Record {
+	r := Record{}
+	if !strings.HasSuffix(line, "\n") { // half a line
+		return r
+	}
+	for _, found := range regexp.MustCompile(`(\w+)=("(?:[^"\\]|\\.)*"|\S*)`).FindAllStringSubmatch(line, -1) {
+		value := found[2]
+		if plain, err := strconv.Unquote(value); err == nil {
+			value = plain
+		}
+		if _, there := r[found[1]]; !there {
+			r[found[1]] = value
+		}
+	}
+	return r
+}
+
+// AwaitRecord waits for a record with this message, and returns the first. It
+// is nil where the gateway has ended without one.
+func (g *Gateway) AwaitRecord(t *testing.T, message string) Record {
+	t.Helper()
+	var found Record
+	Eventually(t, "the gateway logs "+message, func() bool {
+		ended := IsClosed(g.Ended)
+		for _, r := range g.Records(t) {
+			if r["msg"] == message {
+				found = r
+				return true
+			}
+		}
+		return ended
+	})
+	return found
+}
+
+// Connections is how many the gateway has.
+func (g *Gateway) Connections(t *testing.T) int {
+	t.Helper()
+	count := 0
+	for _, r := range g.Records(t) {
+		switch r["msg"] {
+		case "logged in", "not logged in":
+			count++
+		case "closed":
+			count--
+		}
+	}
+	return count
+}

@@ -1,0 +1,82 @@
+package harness
+
+import (
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+)
+
+// Enter is a connection of x/crypto's client, which ends with the test, or when
+// it takes too long.
+func (to Target) Enter(t *testing.T) *ssh.Client {
+	t.Helper()
+	raw, err := net.Dial("tcp", to.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.SetDeadline(time.Now().Add(3 * Patience))
+	client, err := to.LogIn(t, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// LogIn logs in on a connection to the target. An error is the connection's.
+func (to Target) LogIn(t *testing.T, conn net.Conn) (*ssh.Client, error) {
+	config, err := to.clientConfig()
+	if err != nil {
+		t.Error(err)
+		return nil, err
+	}
+	connection, channels, requests, err := ssh.NewClientConn(conn, to.Address, config)
+	if err != nil {
+		return nil, err
+	}
+	return ssh.NewClient(connection, channels, requests), nil
+}
+func (to Target) clientConfig() (*ssh.ClientConfig, error) {
+	hostKey, err := knownhosts.New(to.KnownHosts)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := to.signer()
+	if err != nil {
+		return nil, err
+	}
+	return &ssh.ClientConfig{
+		User: to.Login, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: hostKey,
+		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519},
+		ClientVersion:     "SSH-2.0-OpenSSH_test", // so that eow@openssh.com is said, too
+	}, nil
+}
+
+// signer is the door's key, with the certificate beside it if there is one.
+func (to Target) signer() (ssh.Signer, error) {
+	text, err := os.ReadFile(to.Key)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := ssh.ParsePrivateKey(text)
+	if err != nil {
+		return nil, err
+	}
+	text, err = os.ReadFile(to.Key + "-cert.pub")
+	if errors.Is(err, os.ErrNotExist) {
+		return signer, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	certificate, _, _, _, err := ssh.ParseAuthorizedKey(text)
+	if err != nil {
+		return nil, err
+	}
+	return ssh.NewCertSigner(certificate.(*ssh.Certificate), signer)
+}

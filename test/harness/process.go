@@ -1,0 +1,121 @@
+package harness
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Mark is a duration that tells a sleep of this test from all others.
+func Mark() string { return fmt.Sprintf("1000.%09d", rand.IntN(1e9)) }
+
+// Marked are the processes with the mark as an argument. A container's are
+// among them: they run on this machine's kernel.
+func Marked(t *testing.T, mark string) []int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for _, file := range files {
+		line, _ := os.ReadFile(file) // it may have ended
+		if slices.Contains(strings.Split(string(line), "\x00"), mark) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// AwaitMarked waits until a process with the mark is there.
+func AwaitMarked(t *testing.T, mark string) {
+	t.Helper()
+	Eventually(t, "the process to start", func() bool { return len(Marked(t, mark)) > 0 })
+}
+
+// AwaitNoneMarked waits until all processes with the mark have ended.
+func AwaitNoneMarked(t *testing.T, mark string) {
+	t.Helper()
+	Eventually(t, "the process to end", func() bool { return len(Marked(t, mark)) == 0 })
+}
+
+// WantMarked wants the process to live, and ends it, if it may: a container's
+// processes go with it.
+func WantMarked(t *testing.T, mark string) {
+	t.Helper()
+	found := Marked(t, mark)
+	if len(found) == 0 {
+		t.Error("the process has ended")
+	}
+	for _, pid := range found {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// Helpers are the gateway's own processes on this machine that have the
+// helper's role; see HelpersIn for those in a container.
+func (g *Gateway) Helpers(t *testing.T) []int {
+	t.Helper()
+	return slices.DeleteFunc(allHelpers(t), func(pid int) bool { return parentOf(pid) != g.Command.Process.Pid })
+}
+
+func allHelpers(t *testing.T) []int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for _, file := range files {
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if IsHelper(pid) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// IsHelper reports whether a process lives and has the helper's role.
+func IsHelper(pid int) bool {
+	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // it may have ended
+	return strings.Contains(string(line), "\x00helper\x00")
+}
+
+func parentOf(pid int) int {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, _ := strconv.Atoi(fields[1])
+	return parent
+}
+
+// HelpersIn are the helpers that run in a container.
+func HelpersIn(t *testing.T, container string) []int {
+	t.Helper()
+	var found []int
+	for line := range strings.Lines(ProcessesIn(t, container)) {
+		if strings.Contains(line, " helper run") {
+			pid, _ := strconv.Atoi(strings.Fields(line)[0])
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// ProcessesIn is what ps prints of a container: a line each with pid, ppid, stat and
+// args.
+func ProcessesIn(t *testing.T, container string) string {
+	t.Helper()
+	return Must(t, exec.Command("docker", "top", container, "-eo", "pid,ppid,stat,args"))
+}

@@ -1,0 +1,3 @@
+// Package images tests containers of every kind that people bring, each as it
+// must be as a host (docs/exec.md).
+package images

@@ -1,0 +1,52 @@
+package parity
+
+import (
+	"strings"
+	"testing"
+
+	"berth/test/harness"
+)
+
+// TestDoors asks every door the oracle's questions, and those that only a
+// client answers that sees every message.
+func TestDoors(t *testing.T) {
+	harness.AtEveryDoor(t,
+		harness.Subject{Name: "oracle", Ask: oracle},
+		harness.Subject{Name: "protocol", Ask: protocol},
+		harness.Subject{Name: "traces", Ask: traces},
+	)
+}
+
+// oracle runs the scripts that hold at a bare sshd. The remote shell is bash
+// or zsh.
+func oracle(t *testing.T, to harness.Target) {
+	to.Scripts(t, "testdata/oracle/*.txtar")
+	to.Scripts(t, "testdata/large/*.txtar")
+}
+
+// TestGatewaysDoors asks for what the gateway promises and a bare sshd does not.
+func TestGatewaysDoors(t *testing.T) {
+	harness.AtGatewaysDoors(t, harness.Subject{Name: "known_hosts_stays_as_it_is", Ask: func(t *testing.T, to harness.Target) {
+		to.Script(t, "testdata/known_hosts.txtar")
+	}})
+}
+
+// TestContainersDoors asks the gateway's doors to a container.
+func TestContainersDoors(t *testing.T) {
+	for _, to := range harness.StartContainer(t).Targets(t)[1:] {
+		t.Run(to.Name+"/gateway's_loopback_is_out_of_reach", func(t *testing.T) { isolated(t, to) })
+		t.Run(to.Name+"/sessions_know_the_user", func(t *testing.T) { to.Script(t, "testdata/user.txtar") })
+	}
+}
+
+// isolated wants the container's 127.0.0.1 to be its own, and the gateway's to
+// be out of reach.
+func isolated(t *testing.T, to harness.Target) {
+	harness.Need(t, "python3")
+	port := harness.StartLocalEcho(t)
+	harness.WantEcho(t, "tcp", "127.0.0.1:"+port)
+	got := to.Run(t, `echo hi | ssh -W 127.0.0.1:$PORT h`, "PORT="+port)
+	if got.Exit != 255 || strings.Contains(got.Stdout, "HI") {
+		t.Errorf("the gateway's own 127.0.0.1 is reached: exit %d, %s", got.Exit, harness.Brief(got.Stdout))
+	}
+}
