@@ -8,6 +8,10 @@
 // container is handed out as descriptors or goes by streams. [AtEveryDoor]
 // runs a test at all of them.
 //
-// A missing tool skips a test and tells why, and fails it where CI=true. What
-// takes a moment is awaited with [Eventually], whose bound is [Patience].
+// A test that is a script is a testscript, run by [Target.Scripts]. A missing tool
+// skips a test and tells why, and fails it where CI=true. What takes a moment is
+// awaited with [Eventually], whose bound is [Patience].
+//
+// It is one package, and larger than others, because each scenario needs most of
+// it; what needs an engine of its own is in harness/engine.
 package harness

@@ -105,7 +105,7 @@ func WantEcho(t *testing.T, network, address string) {
 
 func WantEchoOn(t *testing.T, conn net.Conn) {
 	t.Helper()
-	conn.SetDeadline(time.Now().Add(Patience))
+	conn.SetDeadline(time.Now().Add(3 * Patience)) // a megabyte, on a busy machine
 	sent := bytes.Repeat([]byte("what "), 200_000)
 	go func() {
 		conn.Write(sent)

@@ -69,10 +69,14 @@ type ScriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
 // [Target.Scripts], too. It may enter more than one target: see [Target.Use].
 func RunScript(t *testing.T, file string, env []string, more map[string]ScriptCommand) {
 	t.Helper()
+	testscript.RunT(oneScript{t}, scriptParams(t, file, env, more))
+}
+
+func scriptParams(t *testing.T, file string, env []string, more map[string]ScriptCommand) testscript.Params {
 	own := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TERM=dumb", "MARK=" + Mark(), "PORT=" + FreePort(t)}
 	commands := scriptCommands(t)
 	maps.Copy(commands, more)
-	testscript.RunT(oneScript{t}, testscript.Params{
+	return testscript.Params{
 		Files:           []string{file},
 		Deadline:        time.Now().Add(ScriptLimit()),
 		ContinueOnError: true,
@@ -81,7 +85,7 @@ func RunScript(t *testing.T, file string, env []string, more map[string]ScriptCo
 			e.Vars = append(e.Vars, append(own, env...)...)
 			return nil
 		},
-	})
+	}
 }
 
 // Use makes this the target that a script enters from here on.

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -35,22 +33,6 @@ func protocol(t *testing.T, to harness.Target) {
 			ask(t, to.Enter(t))
 		})
 	}
-}
-
-// enter is a connection that ends with the test, or when it takes too long.
-func enter(t *testing.T, to harness.Target) *ssh.Client {
-	t.Helper()
-	raw, err := net.Dial("tcp", to.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw.SetDeadline(time.Now().Add(3 * harness.Patience))
-	client, err := to.LogIn(t, raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	return client
 }
 
 // say is the output of a command.

@@ -38,7 +38,11 @@ func traces(t *testing.T, to harness.Target) {
 	})
 	t.Run("forwarded_connection_comes_after_the_reply", func(t *testing.T) {
 		t.Parallel()
-		got := trace(t, to, python, "forwarded", "FAR_PORT="+harness.FreePort(t))
+		var ports []string
+		for range 10 {
+			ports = append(ports, harness.FreePort(t))
+		}
+		got := trace(t, to, python, "forwarded", "FAR_PORTS="+strings.Join(ports, " "))
 		if got != strings.Repeat("yes open yes\n", 10) {
 			t.Errorf("got %s", got)
 		}
