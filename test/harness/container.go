@@ -72,6 +72,7 @@ func (c Container) SSHD(t *testing.T) Door {
 	return Door{address + ":22", "developer", key, knownHosts}
 }
 
+// Address is its IP address.
 func (c Container) Address(t *testing.T) string {
 	t.Helper()
 	format := "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"

@@ -103,6 +103,7 @@ func WantEcho(t *testing.T, network, address string) {
 	WantEchoOn(t, conn)
 }
 
+// WantEchoOn is WantEcho on a connection that is there.
 func WantEchoOn(t *testing.T, conn net.Conn) {
 	t.Helper()
 	conn.SetDeadline(time.Now().Add(3 * Patience)) // a megabyte, on a busy machine

@@ -18,20 +18,21 @@ func (to Target) Forward(t *testing.T, args ...string) *Client {
 	c := to.Start(t, fmt.Sprintf(`exec ssh -v -E %s -o ExitOnForwardFailure=yes -N %s h`, log, strings.Join(args, " ")))
 	c.log = log
 	Eventually(t, "the client to be in", func() bool {
-		return strings.Contains(c.Said(t), "Entering interactive session") || IsClosed(c.Ended)
+		return strings.Contains(c.said(t), "Entering interactive session") || IsClosed(c.Ended)
 	})
 	if args[0] == "-R" {
 		Eventually(t, "the server's consent", func() bool {
-			return strings.Contains(c.Said(t), "forward success for") || IsClosed(c.Ended)
+			return strings.Contains(c.said(t), "forward success for") || IsClosed(c.Ended)
 		})
 	}
 	if IsClosed(c.Ended) {
-		t.Fatalf("ssh %q ended:\n%s", args, c.Said(t))
+		t.Fatalf("ssh %q ended:\n%s", args, c.said(t))
 	}
 	return c
 }
 
-func (c *Client) Said(t *testing.T) string {
+// said is what ssh -v has said.
+func (c *Client) said(t *testing.T) string {
 	t.Helper()
 	if !Exists(c.log) {
 		return ""
@@ -39,11 +40,12 @@ func (c *Client) Said(t *testing.T) string {
 	return Read(t, c.log)
 }
 
+// AllocatedPort is the port that the server chose for a forward.
 func (c *Client) AllocatedPort(t *testing.T) string {
 	t.Helper()
-	found := regexp.MustCompile(`Allocated port (\d+) for remote forward`).FindStringSubmatch(c.Said(t))
+	found := regexp.MustCompile(`Allocated port (\d+) for remote forward`).FindStringSubmatch(c.said(t))
 	if found == nil {
-		t.Fatalf("no port was allocated:\n%s", c.Said(t))
+		t.Fatalf("no port was allocated:\n%s", c.said(t))
 	}
 	return found[1]
 }

@@ -76,7 +76,7 @@ func (p Place) arguments(dir, host string) []string {
 // below dir.
 func MountOf(dir string) string { return filepath.Join(StateOf(dir), "helper") + ":/usr/lib/berth:ro" }
 
-// caseHost is a host's name that nobody else's container has.
+// HostName is a host's name that nobody else's container has.
 func HostName(name string) string { return fmt.Sprintf("test-%d-%s", os.Getpid(), name) }
 
 // RunContainer starts a container that goes with the test, and returns its

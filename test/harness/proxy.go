@@ -146,6 +146,7 @@ func (p *EngineProxy) Cut() {
 	p.conns = nil
 }
 
+// Asked is the first of what the gateway has asked the engine.
 func (p *EngineProxy) Asked() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
