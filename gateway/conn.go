@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"berth/labels"
+	"berth/machine"
 	"berth/session"
+	"berth/sshconn"
 	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
@@ -23,7 +25,7 @@ type conn struct {
 	server *Server
 	wire   *wire.Conn
 	log    *slog.Logger
-	tasks  *session.Tasks
+	tasks  *sshconn.Tasks
 
 	authenticated func() // no longer a stranger
 	preAuth       ssh.ServerPreAuthConn
@@ -36,7 +38,7 @@ func newConn(s *Server, raw net.Conn) *conn {
 		log:    s.Log.With("conn", rand.Text()[:8], "remote", raw.RemoteAddr().String()),
 	}
 	c.authenticated = sync.OnceFunc(func() { s.strangers.release(raw.RemoteAddr()) })
-	c.tasks = &session.Tasks{Panicked: c.panicked}
+	c.tasks = &sshconn.Tasks{Panicked: c.panicked}
 	return c
 }
 
@@ -88,7 +90,7 @@ func (c *conn) serve(ctx context.Context) {
 func lost(host string) string { return fmt.Sprintf("berth: host %q has gone away", host) }
 
 // be serves the client from a machine.
-func (c *conn) be(ctx context.Context, client session.Conn, machine session.Machine, person, lost string) {
+func (c *conn) be(ctx context.Context, client sshconn.Conn, machine machine.Machine, person, lost string) {
 	defer machine.Close()
 	session.Serve(ctx, client, machine, session.Options{
 		Env:   c.environment(person),

@@ -17,7 +17,7 @@
 // Nothing is dialled or listened to from here on behalf of a user: forwards
 // live inside the host.
 //
-// A session channel is closed in one order, by session.Output: all stdout and
+// A session channel is closed in one order, by sshconn.Output: all stdout and
 // stderr, exit-status or exit-signal, one EOF, CLOSE.
 //
 // Every goroutine belongs to a connection that waits for it, and a panic in

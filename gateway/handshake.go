@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"berth/auth"
-	"berth/session"
+	"berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/cpu"
@@ -32,20 +32,20 @@ type grantKey struct{}
 
 // handshake makes the transport (RFC 4253) and authenticates the person
 // (RFC 4252). x/crypto sets no deadline itself.
-func (c *conn) handshake() (session.Conn, *auth.Grant, error) {
+func (c *conn) handshake() (sshconn.Conn, *auth.Grant, error) {
 	c.wire.SetDeadline(time.Now().Add(loginGrace))
 	conn, channels, requests, err := ssh.NewServerConn(c.wire, c.serverConfig())
 	if err != nil {
-		return session.Conn{}, nil, err
+		return sshconn.Conn{}, nil, err
 	}
 	c.wire.SetDeadline(time.Time{})
 	grant, ok := conn.Permissions.ExtraData[grantKey{}].(*auth.Grant)
 	if !ok {
 		conn.Close()
-		return session.Conn{}, nil, errors.New("logged in without a grant")
+		return sshconn.Conn{}, nil, errors.New("logged in without a grant")
 	}
 	c.log.Info("logged in", "login", grant.Login().String(), "client", string(conn.ClientVersion()))
-	return session.Conn{Conn: conn, Channels: channels, Requests: requests}, grant, nil
+	return sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, grant, nil
 }
 
 func (c *conn) serverConfig() *ssh.ServerConfig {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"berth/hosts"
-	"berth/session"
+	"berth/sshconn"
 	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
@@ -19,7 +19,7 @@ const joinTimeout = 20 * time.Second
 var errHostKey = errors.New("it shows another host key than the one pinned to it")
 
 // join relays between the client and the host's sshd until either is gone.
-func (c *conn) join(client session.Conn, host end, person, lost string) {
+func (c *conn) join(client sshconn.Conn, host end, person, lost string) {
 	ended := make(chan struct{})
 	defer close(ended)
 	c.tasks.Go(func() { c.keepAlive(host, "host", ended) })
@@ -48,7 +48,7 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 		return end{}, refusedBySshd(err, sshd, to.account)
 	}
 	w.SetDeadline(time.Time{})
-	return end{Conn: session.Conn{Conn: conn, Channels: channels, Requests: requests}, wire: w}, nil
+	return end{Conn: sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, wire: w}, nil
 }
 
 // authFor is how the gateway logs in to an sshd for a person.

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"berth/session"
+	"berth/sshconn"
 	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
@@ -43,7 +43,7 @@ func keptAlive(t *testing.T, answer func(peer net.Conn, cut <-chan struct{}) err
 		}()
 		go func() {
 			defer close(done)
-			c.keepAlive(end{session.Conn{Conn: a}, w}, "client", ended)
+			c.keepAlive(end{sshconn.Conn{Conn: a}, w}, "client", ended)
 		}()
 		try(a, peer, cut)
 		close(ended)

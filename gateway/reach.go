@@ -7,7 +7,8 @@ import (
 
 	"berth/auth"
 	"berth/hosts"
-	"berth/session"
+	"berth/machine"
+	"berth/sshconn"
 )
 
 const (
@@ -29,12 +30,12 @@ type reached struct {
 	host    hosts.Host
 	account string
 	sshd    *end
-	machine session.Machine
+	machine machine.Machine
 }
 
 // reach looks a host up and opens the way into it. One that is coming back is
 // waited for; its client waits, too, or goes away.
-func (c *conn) reach(ctx context.Context, client session.Conn, to target) (reached, error) {
+func (c *conn) reach(ctx context.Context, client sshconn.Conn, to target) (reached, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.tasks.Go(func() {

@@ -6,7 +6,7 @@ import (
 	"os"
 	"slices"
 
-	"berth/session"
+	"berth/machine"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,5 +69,5 @@ func ptyMaster(file *os.File) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not a pty's master: %w", err)
 	}
-	return session.Pollable(file, "pty")
+	return machine.Pollable(file, "pty")
 }

@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"berth/session"
+	"berth/machine"
 
 	"github.com/hashicorp/yamux"
 	"golang.org/x/crypto/ssh"
@@ -127,7 +127,7 @@ func (c *Client) WhyStreams() error { return c.why }
 
 // Opened is what a connection of a person is served by, one of two.
 type Opened struct {
-	Machine session.Machine // where descriptors cross
+	Machine machine.Machine // where descriptors cross
 
 	Server  net.Conn // otherwise: a connection to an SSH server inside,
 	HostKey ssh.PublicKey
@@ -140,11 +140,11 @@ func (c *Client) Open(env []string) (Opened, error) {
 		server, err := c.visit(env)
 		return Opened{Server: server, HostKey: c.hostKey}, err
 	}
-	machine, err := c.machine()
-	return Opened{Machine: machine}, err
+	opened, err := c.machine()
+	return Opened{Machine: opened}, err
 }
 
-func (c *Client) machine() (session.Machine, error) {
+func (c *Client) machine() (machine.Machine, error) {
 	ours, theirs, err := newPair(maxReply)
 	if err != nil {
 		return nil, err

@@ -3,7 +3,7 @@
 // end of it.
 //
 // Inside, [Run] answers requests with open descriptors: a pty master, a
-// connected socket. Outside, [Client] opens a [session.Machine] per connection
+// connected socket. Outside, [Client] opens a [machine.Machine] per connection
 // of a person; its socket is the machine's life, so whatever a connection held
 // is gone when it is closed.
 //

@@ -12,7 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"berth/session"
+	"berth/machine"
+	"berth/sshconn"
 
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
@@ -53,13 +54,13 @@ func meetInProcess(t *testing.T, meetings *Meetings, socket string, pid func() (
 
 func ownPID() (int, error) { return os.Getpid(), nil }
 
-func testMachine(t *testing.T) *session.Local {
-	account := session.CurrentAccount()
+func testMachine(t *testing.T) *machine.Local {
+	account := machine.CurrentAccount()
 	account.Shell, account.Home = "/bin/sh", t.TempDir()
-	return &session.Local{Account: account, Env: os.Environ()}
+	return &machine.Local{Account: account, Env: os.Environ()}
 }
 
-func openMachine(t *testing.T) session.Machine {
+func openMachine(t *testing.T) machine.Machine {
 	t.Helper()
 	opened, err := meetInProcess(t, nil, "", ownPID).Open(nil)
 	if err != nil || opened.Machine == nil {
@@ -181,7 +182,7 @@ func TestAHelperIsAnSSHServerWhereNoDescriptorCrosses(t *testing.T) {
 }
 
 func TestAProcessRunsBehindDescriptors(t *testing.T) {
-	machine := openMachine(t)
+	on := openMachine(t)
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -192,9 +193,9 @@ func TestAProcessRunsBehindDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	process, err := machine.Start(session.Command{
-		Kind: session.Exec, Line: `echo "$GREETING"; exit 7`, Env: []string{"GREETING=hello"},
-	}, session.Stdio{In: null, Out: write, Err: null})
+	process, err := on.Start(machine.Command{
+		Kind: machine.Exec, Line: `echo "$GREETING"; exit 7`, Env: []string{"GREETING=hello"},
+	}, machine.Stdio{In: null, Out: write, Err: null})
 	write.Close()
 	if err != nil {
 		t.Fatal(err)
@@ -209,11 +210,11 @@ func TestAProcessRunsBehindDescriptors(t *testing.T) {
 }
 
 func TestAPtyHangsUpWithItsMaster(t *testing.T) {
-	machine := openMachine(t)
-	process, err := machine.Start(session.Command{
-		Kind: session.Exec, Line: "stty size; sleep 60",
-		Pty: &session.Pty{Term: "xterm", Size: session.Size{Columns: 91, Rows: 17}},
-	}, session.Stdio{})
+	on := openMachine(t)
+	process, err := on.Start(machine.Command{
+		Kind: machine.Exec, Line: "stty size; sleep 60",
+		Pty: &machine.Pty{Term: "xterm", Size: machine.Size{Columns: 91, Rows: 17}},
+	}, machine.Stdio{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,10 +234,10 @@ func TestAPtyHangsUpWithItsMaster(t *testing.T) {
 }
 
 func TestSignalsReachTheProcess(t *testing.T) {
-	machine := openMachine(t)
-	process, err := machine.Start(session.Command{
-		Kind: session.Exec, Line: "sleep 60", Pty: &session.Pty{},
-	}, session.Stdio{})
+	on := openMachine(t)
+	process, err := on.Start(machine.Command{
+		Kind: machine.Exec, Line: "sleep 60", Pty: &machine.Pty{},
+	}, machine.Stdio{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,17 +251,17 @@ func TestSignalsReachTheProcess(t *testing.T) {
 }
 
 func TestDialAndListenAreTheMachines(t *testing.T) {
-	machine := openMachine(t)
+	on := openMachine(t)
 	for _, network := range []string{"tcp", "unix"} {
 		address := "127.0.0.1:0"
 		if network == "unix" {
 			address = filepath.Join(t.TempDir(), "socket")
 		}
-		listener, err := machine.Listen(network, address)
+		listener, err := on.Listen(network, address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := machine.Dial(network, listener.Addr().String())
+		conn, err := on.Dial(network, listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,14 +277,14 @@ func TestDialAndListenAreTheMachines(t *testing.T) {
 		accepted.Close()
 		listener.Close()
 	}
-	if _, err := machine.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
+	if _, err := on.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("nobody there: %v", err)
 	}
 }
 
 func TestTheAgentsSocketIsPrivateAndGoesAway(t *testing.T) {
-	machine := openMachine(t)
-	listener, err := machine.Listen("unix", "")
+	on := openMachine(t)
+	listener, err := on.Listen("unix", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,12 +300,12 @@ func TestTheAgentsSocketIsPrivateAndGoesAway(t *testing.T) {
 }
 
 func TestClosingAMachineRemovesItsSockets(t *testing.T) {
-	machine := openMachine(t)
+	on := openMachine(t)
 	path := filepath.Join(t.TempDir(), "socket")
-	if _, err := machine.Listen("unix", path); err != nil {
+	if _, err := on.Listen("unix", path); err != nil {
 		t.Fatal(err)
 	}
-	machine.Close()
+	on.Close()
 	eventually(t, "the socket is removed", func() bool {
 		_, err := os.Stat(path)
 		return errors.Is(err, os.ErrNotExist)
@@ -388,7 +389,7 @@ func TestOnlyASocketOfTheRightKindIsAttached(t *testing.T) {
 }
 
 // liar answers every request with the files given, whatever was asked.
-func liar(t *testing.T, files ...*os.File) session.Machine {
+func liar(t *testing.T, files ...*os.File) machine.Machine {
 	t.Helper()
 	ours, theirs, err := newPair(maxReply)
 	if err != nil {
@@ -437,14 +438,14 @@ func TestDescriptorsOfTheWrongKindAreRefused(t *testing.T) {
 	}
 	defer listening.Close()
 	connection, _ := tcpPair(t)
-	pty := session.Command{Kind: session.Shell, Pty: &session.Pty{}}
+	pty := machine.Command{Kind: machine.Shell, Pty: &machine.Pty{}}
 	for name, ask := range map[string]func() error{
 		"a file for a connection":     func() error { _, err := liar(t, null).Dial("tcp", "x:1"); return err },
 		"a listener for a connection": func() error { _, err := liar(t, listening).Dial("tcp", "x:1"); return err },
 		"tcp for a unix socket":       func() error { _, err := liar(t, connection).Dial("unix", "/x"); return err },
 		"no address for a listener":   func() error { _, err := liar(t).Listen("tcp", ":0"); return err },
-		"a file for a pty":            func() error { _, err := liar(t, null).Start(pty, session.Stdio{}); return err },
-		"nothing for a pty":           func() error { _, err := liar(t).Start(pty, session.Stdio{}); return err },
+		"a file for a pty":            func() error { _, err := liar(t, null).Start(pty, machine.Stdio{}); return err },
+		"nothing for a pty":           func() error { _, err := liar(t).Start(pty, machine.Stdio{}); return err },
 		"nothing for a connection":    func() error { _, err := liar(t).Dial("tcp", "x:1"); return err },
 		"two files":                   func() error { _, err := liar(t, null, null).Dial("tcp", "x:1"); return err },
 	} {
@@ -698,9 +699,9 @@ func FuzzMessagesFromAContainer(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, message []byte) {
-		m := &machine{
+		m := &remote{
 			calls: map[uint32]chan answer{1: make(chan answer, 1)},
-			exits: map[uint32]chan session.Exit{1: make(chan session.Exit, 1)},
+			exits: map[uint32]chan sshconn.Exit{1: make(chan sshconn.Exit, 1)},
 		}
 		if len(message) > 0 {
 			m.deliver(packet{kind: message[0], body: message[1:]})
@@ -713,7 +714,7 @@ func FuzzMessagesFromAContainer(f *testing.F) {
 
 // And whatever reaches a helper, it goes on.
 func FuzzMessagesToAHelper(f *testing.F) {
-	f.Add(marshal(typeStart, newStart(1, session.Command{Kind: session.Exec, Line: "true", Env: []string{"A=b"}})))
+	f.Add(marshal(typeStart, newStart(1, machine.Command{Kind: machine.Exec, Line: "true", Env: []string{"A=b"}})))
 	f.Add(marshal(typeSignal, signalMessage{1, "TERM"}))
 	f.Add(marshal(typeRelease, releaseMessage{1}))
 	f.Fuzz(func(t *testing.T, message []byte) {
@@ -729,7 +730,7 @@ func FuzzMessagesToAHelper(f *testing.F) {
 			}
 			return // it would run
 		}
-		s := &server{processes: map[uint32]*session.Process{}, listeners: map[uint32]net.Listener{}, released: map[uint32]bool{}}
+		s := &server{processes: map[uint32]*machine.Process{}, listeners: map[uint32]net.Listener{}, released: map[uint32]bool{}}
 		if p.kind == typeSignal || p.kind == typeRelease {
 			s.answer(p)
 		}

@@ -7,7 +7,7 @@ import (
 	"os"
 	"sync"
 
-	"berth/session"
+	"berth/machine"
 )
 
 // maxArrived is how many connections of one listener may wait for their
@@ -32,7 +32,7 @@ func newListener(network string, release func()) *listener {
 
 // listened makes an address of what the container says of it.
 func listened(network, address string) (net.Addr, error) {
-	if network == "unix" || network == session.X11 {
+	if network == "unix" || network == machine.X11 {
 		return &net.UnixAddr{Net: network, Name: address}, nil
 	}
 	parsed, err := netip.ParseAddrPort(address)
@@ -59,7 +59,7 @@ func (l *listener) deliver(file *os.File) {
 
 func (l *listener) Accept() (net.Conn, error) {
 	network := l.network
-	if network == session.X11 {
+	if network == machine.X11 {
 		network = "tcp"
 	}
 	for file := range l.arrived {

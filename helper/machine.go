@@ -9,7 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"berth/session"
+	"berth/machine"
+	"berth/sshconn"
 )
 
 // How long a request to the helper may take. A helper connects within 30 s
@@ -20,15 +21,15 @@ const (
 	maxText      = 1 << 10 // of a reason that a helper gives
 )
 
-// machine is a session.Machine behind a helper's socket.
-type machine struct {
+// remote is a machine.Machine behind a helper's socket.
+type remote struct {
 	socket *socket
 	ended  chan struct{}
 
 	mu        sync.Mutex
 	last      uint32
 	calls     map[uint32]chan answer
-	exits     map[uint32]chan session.Exit
+	exits     map[uint32]chan sshconn.Exit
 	listeners map[uint32]*listener
 }
 
@@ -39,12 +40,12 @@ type answer struct {
 	err     error
 }
 
-func newMachine(socket *socket) *machine {
-	m := &machine{
+func newMachine(socket *socket) *remote {
+	m := &remote{
 		socket: socket,
 		ended:  make(chan struct{}),
 		calls:  map[uint32]chan answer{},
-		exits:  map[uint32]chan session.Exit{},
+		exits:  map[uint32]chan sshconn.Exit{},
 
 		listeners: map[uint32]*listener{},
 	}
@@ -52,25 +53,25 @@ func newMachine(socket *socket) *machine {
 	return m
 }
 
-func (m *machine) Done() <-chan struct{} { return m.ended }
+func (m *remote) Done() <-chan struct{} { return m.ended }
 
-func (m *machine) Close() error {
+func (m *remote) Close() error {
 	err := m.socket.Close()
 	<-m.ended
 	return err
 }
 
-func (m *machine) Start(command session.Command, stdio session.Stdio) (*session.Process, error) {
+func (m *remote) Start(command machine.Command, stdio machine.Stdio) (*machine.Process, error) {
 	var fds []int
 	if command.Pty == nil { // Fd makes them blocking, as a process expects
 		fds = []int{int(stdio.In.Fd()), int(stdio.Out.Fd()), int(stdio.Err.Fd())}
 	}
-	exit := make(chan session.Exit, 1)
+	exit := make(chan sshconn.Exit, 1)
 	id := m.newID()
 	m.mu.Lock()
 	m.exits[id] = exit
 	m.mu.Unlock()
-	process := &session.Process{Exit: exit, Signal: func(name string) error {
+	process := &machine.Process{Exit: exit, Signal: func(name string) error {
 		return m.socket.send(typeSignal, signalMessage{id, name})
 	}}
 	answer, err := m.call(id, typeStart, newStart(id, command), startTimeout, fds...)
@@ -88,7 +89,7 @@ func (m *machine) Start(command session.Command, stdio session.Stdio) (*session.
 	return process, nil
 }
 
-func (m *machine) Dial(network, address string) (net.Conn, error) {
+func (m *remote) Dial(network, address string) (net.Conn, error) {
 	id := m.newID()
 	answer, err := m.call(id, typeDial, addressMessage{id, network, address}, dialTimeout)
 	if err != nil {
@@ -97,7 +98,7 @@ func (m *machine) Dial(network, address string) (net.Conn, error) {
 	return newConn(answer.file, network)
 }
 
-func (m *machine) Listen(network, address string) (net.Listener, error) {
+func (m *remote) Listen(network, address string) (net.Listener, error) {
 	id := m.newID()
 	l := newListener(network, func() {
 		m.dropListener(id)
@@ -118,13 +119,13 @@ func (m *machine) Listen(network, address string) (net.Listener, error) {
 	return l, nil
 }
 
-func (m *machine) dropListener(id uint32) {
+func (m *remote) dropListener(id uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.listeners, id)
 }
 
-func (m *machine) newID() uint32 {
+func (m *remote) newID() uint32 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.last++
@@ -132,7 +133,7 @@ func (m *machine) newID() uint32 {
 }
 
 // call sends a request and waits for its answer.
-func (m *machine) call(id uint32, kind byte, message any, timeout time.Duration, fds ...int) (answer, error) {
+func (m *remote) call(id uint32, kind byte, message any, timeout time.Duration, fds ...int) (answer, error) {
 	reply := make(chan answer, 1)
 	m.mu.Lock()
 	m.calls[id] = reply
@@ -154,14 +155,14 @@ func (m *machine) call(id uint32, kind byte, message any, timeout time.Duration,
 	}
 }
 
-func (m *machine) forget(id uint32) {
+func (m *remote) forget(id uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.calls, id)
 }
 
 // receive hands answers and exits to those who wait for them.
-func (m *machine) receive() {
+func (m *remote) receive() {
 	for {
 		packet, err := m.socket.receive()
 		if err != nil || !m.deliver(packet) {
@@ -182,7 +183,7 @@ func (m *machine) receive() {
 }
 
 // deliver returns false for what no helper says.
-func (m *machine) deliver(packet packet) bool {
+func (m *remote) deliver(packet packet) bool {
 	var (
 		done   doneMessage
 		failed failedMessage
@@ -209,7 +210,7 @@ func (m *machine) deliver(packet packet) bool {
 }
 
 // reply returns true even where nobody waits any more: the call timed out.
-func (m *machine) reply(id uint32, a answer) bool {
+func (m *remote) reply(id uint32, a answer) bool {
 	m.mu.Lock()
 	waiting := m.calls[id]
 	delete(m.calls, id)
@@ -223,7 +224,7 @@ func (m *machine) reply(id uint32, a answer) bool {
 }
 
 // arrived takes the file over.
-func (m *machine) arrived(id uint32, file *os.File) {
+func (m *remote) arrived(id uint32, file *os.File) {
 	m.mu.Lock()
 	listener := m.listeners[id]
 	m.mu.Unlock()
@@ -234,7 +235,7 @@ func (m *machine) arrived(id uint32, file *os.File) {
 	listener.deliver(file)
 }
 
-func (m *machine) exited(message exitedMessage) {
+func (m *remote) exited(message exitedMessage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	exit := m.exits[message.ID]
@@ -242,7 +243,7 @@ func (m *machine) exited(message exitedMessage) {
 		return
 	}
 	delete(m.exits, message.ID)
-	if known, err := session.ParseExit(message.Request, message.Payload); err == nil {
+	if known, err := sshconn.ParseExit(message.Request, message.Payload); err == nil {
 		exit <- known
 	}
 	close(exit)

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"berth/session"
+	"berth/machine"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -82,7 +82,7 @@ type (
 	}
 )
 
-func newStart(id uint32, c session.Command) startMessage {
+func newStart(id uint32, c machine.Command) startMessage {
 	m := startMessage{ID: id, Kind: c.Kind, Line: c.Line, Env: joinEnv(c.Env)}
 	if c.Pty != nil {
 		m.Pty, m.Term, m.Modes = true, c.Pty.Term, c.Pty.Modes
@@ -91,12 +91,12 @@ func newStart(id uint32, c session.Command) startMessage {
 	return m
 }
 
-func (m startMessage) command() session.Command {
-	c := session.Command{Kind: m.Kind, Line: m.Line, Env: splitEnv(m.Env)}
+func (m startMessage) command() machine.Command {
+	c := machine.Command{Kind: m.Kind, Line: m.Line, Env: splitEnv(m.Env)}
 	if m.Pty {
-		c.Pty = &session.Pty{
+		c.Pty = &machine.Pty{
 			Term:  m.Term,
-			Size:  session.Size{Columns: m.Columns, Rows: m.Rows, Width: m.Width, Height: m.Height},
+			Size:  machine.Size{Columns: m.Columns, Rows: m.Rows, Width: m.Width, Height: m.Height},
 			Modes: m.Modes,
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"berth/session"
+	"berth/machine"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
@@ -29,11 +29,11 @@ func Run(gatewaySocket string, removeSelf bool) error {
 		removeExecutable()
 	}
 	keepDescriptors()
-	in, err := session.Pollable(os.Stdin, "stdin")
+	in, err := machine.Pollable(os.Stdin, "stdin")
 	if err != nil {
 		return err
 	}
-	out, err := session.Pollable(os.Stdout, "stdout")
+	out, err := machine.Pollable(os.Stdout, "stdout")
 	if err != nil {
 		return err
 	}
@@ -66,18 +66,18 @@ func RunChild() error {
 	if err := leaveStreams(); err != nil {
 		return err
 	}
-	live(func(machine session.Machine) { answerOpens(control, machine) })
+	live(func(on machine.Machine) { answerOpens(control, on) })
 	return nil
 }
 
 // live answers until the gateway lets go, and then stays as the parent of what
 // sessions left running: a container's first process may reap nobody.
-func live(answer func(session.Machine)) {
+func live(answer func(machine.Machine)) {
 	unix.Umask(0o022)
 	heedSignals()
 	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-	machine := &session.Local{
-		Account:    session.CurrentAccount(),
+	local := &machine.Local{
+		Account:    machine.CurrentAccount(),
 		Env:        os.Environ(),
 		SftpServer: []string{"/proc/self/exe", "helper", "sftp"},
 	}
@@ -86,18 +86,18 @@ func live(answer func(session.Machine)) {
 	letGo := make(chan struct{})
 	go func() {
 		defer close(letGo)
-		answer(machine)
+		answer(local)
 	}()
 	for answering := true; answering; {
 		select {
 		case <-died:
-			machine.ReapOrphans()
+			local.ReapOrphans()
 		case <-letGo:
 			answering = false
 		}
 	}
 	leaveStreams()
-	for machine.ReapOrphans() > 0 {
+	for local.ReapOrphans() > 0 {
 		select {
 		case <-died:
 		case <-time.After(time.Second): // one that somebody else here has just reaped
@@ -120,7 +120,7 @@ func keepDescriptors() {
 
 // answerOpens opens a machine for each connection that the gateway opens, and
 // returns when the gateway has let go of all.
-func answerOpens(control *socket, machine session.Machine) {
+func answerOpens(control *socket, on machine.Machine) {
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	defer control.Close()
@@ -133,7 +133,7 @@ func answerOpens(control *socket, machine session.Machine) {
 			opened.close()
 			continue
 		}
-		serving.Go(func() { serve(opened.files[0], machine) })
+		serving.Go(func() { serve(opened.files[0], on) })
 	}
 }
 
@@ -154,12 +154,12 @@ type met struct {
 	key     ssh.Signer
 }
 
-func (m met) answer(machine session.Machine) {
+func (m met) answer(on machine.Machine) {
 	if m.control != nil {
-		answerOpens(m.control, machine)
+		answerOpens(m.control, on)
 		return
 	}
-	serveStreams(m.streams, m.key, machine)
+	serveStreams(m.streams, m.key, on)
 }
 
 // meet is the helper's side of the meeting; see the package comment.

@@ -7,16 +7,16 @@ import (
 	"sync"
 	"syscall"
 
-	"berth/session"
+	"berth/machine"
 )
 
 // server answers one machine's socket inside the container.
 type server struct {
 	socket  *socket
-	machine session.Machine
+	machine machine.Machine
 
 	mu        sync.Mutex
-	processes map[uint32]*session.Process
+	processes map[uint32]*machine.Process
 	listeners map[uint32]net.Listener
 	released  map[uint32]bool
 	closed    bool
@@ -25,15 +25,15 @@ type server struct {
 // serve answers requests until the socket is closed, and then lets go of all
 // that it holds. Processes are not killed: what closing their descriptors does
 // not end lives on, as after an sshd.
-func serve(file *os.File, machine session.Machine) {
+func serve(file *os.File, on machine.Machine) {
 	socket, err := newSocket(file, maxRequest)
 	if err != nil {
 		return
 	}
 	s := &server{
 		socket:    socket,
-		machine:   machine,
-		processes: map[uint32]*session.Process{},
+		machine:   on,
+		processes: map[uint32]*machine.Process{},
 		listeners: map[uint32]net.Listener{},
 		released:  map[uint32]bool{},
 	}
@@ -95,18 +95,18 @@ func (s *server) start(m startMessage, files []*os.File) {
 	}
 }
 
-func stdioOf(m startMessage, files []*os.File) (session.Stdio, error) {
+func stdioOf(m startMessage, files []*os.File) (machine.Stdio, error) {
 	switch {
 	case m.Pty:
-		return session.Stdio{}, nil
+		return machine.Stdio{}, nil
 	case len(files) == 3:
-		return session.Stdio{In: files[0], Out: files[1], Err: files[2]}, nil
+		return machine.Stdio{In: files[0], Out: files[1], Err: files[2]}, nil
 	default:
-		return session.Stdio{}, fmt.Errorf("%d descriptors for a process that needs three", len(files))
+		return machine.Stdio{}, fmt.Errorf("%d descriptors for a process that needs three", len(files))
 	}
 }
 
-func (s *server) awaitExit(id uint32, process *session.Process) {
+func (s *server) awaitExit(id uint32, process *machine.Process) {
 	exit := <-process.Exit
 	s.mu.Lock()
 	delete(s.processes, id)
@@ -173,7 +173,7 @@ func (s *server) fail(id uint32, err error) {
 	s.socket.send(typeFailed, failedMessage{ID: id, Text: text[:min(len(text), maxText)]})
 }
 
-func (s *server) keepProcess(id uint32, process *session.Process) {
+func (s *server) keepProcess(id uint32, process *machine.Process) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.processes[id] = process
@@ -200,12 +200,12 @@ func (s *server) close() {
 	}
 }
 
-// withFD is session.WithFD for a file or a connection. What has no descriptor
+// withFD is machine.WithFD for a file or a connection. What has no descriptor
 // cannot cross.
 func withFD(holder any, f func(fd int) error) error {
 	conn, ok := holder.(syscall.Conn)
 	if !ok {
 		return fmt.Errorf("%T has no descriptor", holder)
 	}
-	return session.WithFD(conn, f)
+	return machine.WithFD(conn, f)
 }

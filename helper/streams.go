@@ -12,7 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"berth/machine"
 	"berth/session"
+	"berth/sshconn"
 	"berth/wire"
 
 	"github.com/hashicorp/yamux"
@@ -95,7 +97,7 @@ func (c *Client) visit(env []string) (net.Conn, error) {
 
 // serveStreams is the helper's side: an SSH server for each stream, until the
 // gateway lets go.
-func serveStreams(s streams, key ssh.Signer, machine session.Machine) error {
+func serveStreams(s streams, key ssh.Signer, on machine.Machine) error {
 	mux, err := yamux.Server(s, muxed())
 	if err != nil {
 		return err
@@ -108,13 +110,13 @@ func serveStreams(s streams, key ssh.Signer, machine session.Machine) error {
 		if err != nil {
 			return nil
 		}
-		serving.Go(func() { serveStream(stream, key, machine) })
+		serving.Go(func() { serveStream(stream, key, on) })
 	}
 }
 
 // serveStream serves one connection of a person. Whoever has the streams is
 // the gateway, and has logged the person in.
-func serveStream(stream net.Conn, key ssh.Signer, machine session.Machine) {
+func serveStream(stream net.Conn, key ssh.Signer, on machine.Machine) {
 	w := wire.New(stream)
 	defer w.Close()
 	w.SetDeadline(time.Now().Add(serverTimeout))
@@ -129,11 +131,11 @@ func serveStream(stream net.Conn, key ssh.Signer, machine session.Machine) {
 		return
 	}
 	w.SetDeadline(time.Time{})
-	session.Serve(context.Background(), session.Conn{Conn: conn, Channels: channels, Requests: requests}, machine, session.Options{
+	session.Serve(context.Background(), sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, on, session.Options{
 		Env:   splitEnv(visit.Env),
 		Ready: w.Ready,
 		Log:   slog.New(slog.DiscardHandler),
-		Tasks: &session.Tasks{Panicked: func(any, []byte) { w.Conn.Close() }},
+		Tasks: &sshconn.Tasks{Panicked: func(any, []byte) { w.Conn.Close() }},
 	})
 }
 

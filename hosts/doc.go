@@ -6,7 +6,7 @@
 // immutable id from then on, and [Directory.Open] opens a route to that id and
 // an account. A route is either a connection to an SSH server together with
 // the host keys that it must show, or a machine to serve (see
-// [berth/session.Machine]).
+// [berth/machine.Machine]).
 //
 // Nothing is ever dialled from here because a user named it: addresses come
 // from the engine and from the configuration.

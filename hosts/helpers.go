@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"berth/helper"
-	"berth/session"
+	"berth/machine"
 )
 
 // idleHelper is how long a helper that nobody uses is kept for the next login.
@@ -83,7 +83,7 @@ func (h *helpers) tryOpen(ctx context.Context, key helperKey, env []string, star
 
 // usedMachine keeps its helper from leaving.
 type usedMachine struct {
-	session.Machine
+	machine.Machine
 	unuse func()
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"berth/docker"
 	"berth/labels"
-	"berth/session"
+	"berth/machine"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -22,7 +22,7 @@ const dialTimeout = 5 * time.Second
 // one of the two is set, and is the caller's to close.
 type Route struct {
 	Sshd    *Sshd           // join this SSH server
-	Machine session.Machine // be this machine's SSH server
+	Machine machine.Machine // be this machine's SSH server
 }
 
 // Sshd is a connection to an SSH server.

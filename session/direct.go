@@ -4,13 +4,15 @@ import (
 	"net"
 	"strconv"
 
+	"berth/sshconn"
+
 	"golang.org/x/crypto/ssh"
 )
 
 // directTCPIP serves ssh -L, -D, -W and -J (RFC 4254 §7.2). The address is the
 // machine's: 127.0.0.1 is the machine itself, never the gateway.
 func (s *server) directTCPIP(channel ssh.NewChannel) {
-	var open directTCPIP
+	var open sshconn.DirectTCPIP
 	if ssh.Unmarshal(channel.ExtraData(), &open) != nil || open.Port > 65535 {
 		channel.Reject(ssh.ConnectionFailed, "malformed direct-tcpip")
 		return
@@ -20,7 +22,7 @@ func (s *server) directTCPIP(channel ssh.NewChannel) {
 
 // directStreamlocal serves ssh -L port:/path (OpenSSH's PROTOCOL, §2.4).
 func (s *server) directStreamlocal(channel ssh.NewChannel) {
-	var open directStreamlocal
+	var open sshconn.DirectStreamlocal
 	if ssh.Unmarshal(channel.ExtraData(), &open) != nil || open.Path == "" {
 		channel.Reject(ssh.ConnectionFailed, "malformed direct-streamlocal")
 		return
@@ -50,19 +52,19 @@ func (s *server) join(ch ssh.Channel, requests <-chan *ssh.Request, conn net.Con
 	delivered := make(chan struct{})
 	s.tasks.Go(func() {
 		defer close(delivered)
-		Copy(conn, ch, nil)
+		sshconn.Copy(conn, ch, nil)
 		half.CloseWrite()
 	})
 	closed := make(chan struct{})
 	s.tasks.Go(func() {
 		defer close(closed)
 		for request := range requests {
-			Reply(request, false, nil)
+			sshconn.Reply(request, false, nil)
 		}
-		Await(delivered)
+		sshconn.Await(delivered)
 		conn.Close()
 	})
-	Copy(ch, conn, s.options.Ready)
+	sshconn.Copy(ch, conn, s.options.Ready)
 	ch.CloseWrite()
 	<-delivered
 	ch.Close()
@@ -87,7 +89,7 @@ func (c wholeCloser) CloseWrite() error { return c.Close() }
 // machine, and serves it to its end.
 func (s *server) openBack(channelType string, extra []byte, conn net.Conn) {
 	defer s.channels.Add(-1)
-	if s.channels.Add(1) > MaxChannels {
+	if s.channels.Add(1) > sshconn.MaxChannels {
 		conn.Close()
 		return
 	}

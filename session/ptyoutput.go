@@ -6,6 +6,9 @@ import (
 	"os"
 	"time"
 
+	"berth/machine"
+	"berth/sshconn"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -15,8 +18,8 @@ import (
 type ptyOutput struct{ master *os.File }
 
 // ptyOutput is the output of the session's pty, and how its process ended.
-func (s *session) ptyOutput() (ptyOutput, <-chan Exit) {
-	exit := make(chan Exit, 1)
+func (s *session) ptyOutput() (ptyOutput, <-chan sshconn.Exit) {
+	exit := make(chan sshconn.Exit, 1)
 	s.server.tasks.Go(func() {
 		defer close(exit)
 		select {
@@ -40,7 +43,7 @@ func (o ptyOutput) Read(buf []byte) (int, error) {
 }
 
 func (o ptyOutput) readWhatIsThere(buf []byte) (n int, err error) {
-	err = WithFD(o.master, func(fd int) error {
+	err = machine.WithFD(o.master, func(fd int) error {
 		var err error
 		n, err = unix.Read(fd, buf)
 		return err

@@ -14,6 +14,9 @@ import (
 	"strings"
 	"testing"
 
+	"berth/machine"
+	"berth/sshconn"
+
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
 )
@@ -28,7 +31,7 @@ func dialLocal(t *testing.T) *ssh.Client {
 
 // dial is a client of a session server of the machine. Everything of it has
 // ended when the test has.
-func dial(t *testing.T, machine Machine) *ssh.Client {
+func dial(t *testing.T, on machine.Machine) *ssh.Client {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -38,7 +41,7 @@ func dial(t *testing.T, machine Machine) *ssh.Client {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		serveOne(t, listener, machine)
+		serveOne(t, listener, on)
 	}()
 	client, err := ssh.Dial("tcp", listener.Addr().String(), &ssh.ClientConfig{
 		User:            "dev",
@@ -55,7 +58,7 @@ func dial(t *testing.T, machine Machine) *ssh.Client {
 	return client
 }
 
-func serveOne(t *testing.T, listener net.Listener, machine Machine) {
+func serveOne(t *testing.T, listener net.Listener, on machine.Machine) {
 	raw, err := listener.Accept()
 	if err != nil {
 		return
@@ -72,18 +75,18 @@ func serveOne(t *testing.T, listener net.Listener, machine Machine) {
 	if err != nil {
 		return
 	}
-	Serve(context.Background(), Conn{conn, channels, requests}, machine, Options{
+	Serve(context.Background(), sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, on, Options{
 		Env:   []string{"SSH_CONNECTION=test"},
 		Log:   slog.New(slog.DiscardHandler),
-		Tasks: &Tasks{Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }},
+		Tasks: &sshconn.Tasks{Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }},
 	})
 }
 
-func testMachine(t *testing.T) *Local {
-	account := CurrentAccount()
+func testMachine(t *testing.T) *machine.Local {
+	account := machine.CurrentAccount()
 	account.Shell = "/bin/sh"
 	account.Home = t.TempDir()
-	return &Local{Account: account, Env: os.Environ()}
+	return &machine.Local{Account: account, Env: os.Environ()}
 }
 
 func TestCommandsSayHowTheyEnded(t *testing.T) {
@@ -127,8 +130,8 @@ func TestCommandsSayHowTheyEnded(t *testing.T) {
 }
 
 func TestAMachineWithoutAShellSaysSo(t *testing.T) {
-	machine := &Local{Account: Account{Name: "dev", Home: "/", Shell: "/no/such/shell"}}
-	_, err := machine.Start(Command{Kind: Exec, Line: "true"}, Stdio{})
+	on := &machine.Local{Account: machine.Account{Name: "dev", Home: "/", Shell: "/no/such/shell"}}
+	_, err := on.Start(machine.Command{Kind: machine.Exec, Line: "true"}, machine.Stdio{})
 	if err == nil || !strings.Contains(err.Error(), "/no/such/shell") {
 		t.Errorf("got %v, want an error that names the shell", err)
 	}
@@ -180,7 +183,7 @@ func TestAnotherConnectionCannotCancelAForward(t *testing.T) {
 	}
 	defer listener.Close()
 	port := uint32(listener.Addr().(*net.TCPAddr).Port)
-	ok, _, err := theirs.SendRequest("cancel-tcpip-forward", true, ssh.Marshal(tcpipForward{"127.0.0.1", port}))
+	ok, _, err := theirs.SendRequest("cancel-tcpip-forward", true, ssh.Marshal(sshconn.TCPIPForward{Address: "127.0.0.1", Port: port}))
 	if err != nil || ok {
 		t.Errorf("another connection's forward was cancelled (%v, %v)", ok, err)
 	}
@@ -204,11 +207,11 @@ func TestUnknownRequestsAreRefusedInOrder(t *testing.T) {
 	}{
 		{"winadj@putty.projects.tartarus.org", nil, false},
 		{"pty-req", []byte("garbage"), false},
-		{"env", ssh.Marshal(EnvRequest{"LD_PRELOAD", "/tmp/evil.so"}), false},
-		{"env", ssh.Marshal(EnvRequest{"LANG", "C"}), true},
+		{"env", ssh.Marshal(sshconn.EnvRequest{Name: "LD_PRELOAD", Value: "/tmp/evil.so"}), false},
+		{"env", ssh.Marshal(sshconn.EnvRequest{Name: "LANG", Value: "C"}), true},
 		{"x11-req", nil, false},
-		{Exec, ssh.Marshal(execRequest{"cat"}), true},
-		{Exec, ssh.Marshal(execRequest{"true"}), false}, // one command a session
+		{machine.Exec, ssh.Marshal(sshconn.ExecRequest{Command: "cat"}), true},
+		{machine.Exec, ssh.Marshal(sshconn.ExecRequest{Command: "true"}), false}, // one command a session
 	} {
 		if ok, err := channel.SendRequest(request.name, true, request.payload); err != nil || ok != request.want {
 			t.Errorf("%s: %v, %v, want %v", request.name, ok, err, request.want)
@@ -219,7 +222,7 @@ func TestUnknownRequestsAreRefusedInOrder(t *testing.T) {
 // A panic in one connection's goroutine is told to its owner, and to nobody else.
 func TestAPanicIsContained(t *testing.T) {
 	var told any
-	tasks := &Tasks{Panicked: func(value any, _ []byte) { told = value }}
+	tasks := &sshconn.Tasks{Panicked: func(value any, _ []byte) { told = value }}
 	tasks.Go(func() { panic("boom") })
 	tasks.Wait()
 	if told != "boom" {

@@ -4,7 +4,7 @@ import (
 	"os"
 
 	"berth/helper"
-	"berth/session"
+	"berth/machine"
 
 	"github.com/spf13/cobra"
 )
@@ -29,7 +29,7 @@ func newHelperCommand() *cobra.Command {
 	sftp := &cobra.Command{
 		Use:  "sftp",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return session.ServeSftp(os.Stdin, os.Stdout) },
+		RunE: func(*cobra.Command, []string) error { return machine.ServeSftp(os.Stdin, os.Stdout) },
 	}
 	command.AddCommand(run, child, sftp)
 	return command

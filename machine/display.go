@@ -1,4 +1,4 @@
-package session
+package machine
 
 import (
 	"encoding/binary"
@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 )
+
+// X11 is the network of displays (see [Machine]).
+const X11 = "x11"
 
 const (
 	// The first display is the one that sshd begins with (X11DisplayOffset).

@@ -1,4 +1,4 @@
-package session
+package sshconn
 
 import (
 	"io"
@@ -89,7 +89,7 @@ func (o Output) awaitExit() (exit Exit, known, eofSent bool) {
 		case <-o.Gone: // the process may live on, which concerns nobody here
 			return exit, false, eofSent
 		case <-grace.C:
-			if !closed(o.InputEnded) {
+			if !Closed(o.InputEnded) {
 				o.Channel.CloseWrite()
 				eofSent = true
 			}
@@ -97,7 +97,8 @@ func (o Output) awaitExit() (exit Exit, known, eofSent bool) {
 	}
 }
 
-func closed(c <-chan struct{}) bool {
+// Closed reports whether a channel that only a close speaks on is closed.
+func Closed(c <-chan struct{}) bool {
 	select {
 	case <-c:
 		return true

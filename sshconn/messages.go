@@ -1,31 +1,32 @@
-package session
+package sshconn
 
 import (
 	"errors"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 )
 
-// Payloads of channel requests and opens, in RFC 4254's order and names.
+// Payloads of requests and of channels' opens, in RFC 4254's order and names.
 // ssh.Unmarshal reads them: it bounds every field by the payload it was given.
 type (
-	ptyRequest struct { // §6.2
+	PtyRequest struct { // §6.2
 		Term                         string
 		Columns, Rows, Width, Height uint32
 		Modes                        string
 	}
-	windowChange struct { // §6.7
+	WindowChange struct { // §6.7
 		Columns, Rows, Width, Height uint32
 	}
-	execRequest      struct{ Command string } // §6.5
-	subsystemRequest struct{ Name string }    // §6.5
-	signalRequest    struct{ Name string }    // §6.9
-	x11Request       struct {                 // §6.3.1
+	ExecRequest      struct{ Command string } // §6.5
+	SubsystemRequest struct{ Name string }    // §6.5
+	SignalRequest    struct{ Name string }    // §6.9
+	X11Request       struct {                 // §6.3.1
 		SingleConnection bool
 		Protocol, Cookie string // of the authority; the cookie in hex
 		Screen           uint32
 	}
-	x11Open struct { // §6.3.2
+	X11Open struct { // §6.3.2
 		OriginatorAddress string
 		OriginatorPort    uint32
 	}
@@ -38,17 +39,17 @@ type (
 		Language   string
 	}
 
-	tcpipForward struct { // §7.1
+	TCPIPForward struct { // §7.1
 		Address string
 		Port    uint32
 	}
-	forwardedTCPIP struct { // §7.2
+	ForwardedTCPIP struct { // §7.2
 		Address           string
 		Port              uint32
 		OriginatorAddress string
 		OriginatorPort    uint32
 	}
-	directTCPIP struct { // §7.2
+	DirectTCPIP struct { // §7.2
 		Host              string
 		Port              uint32
 		OriginatorAddress string
@@ -56,13 +57,13 @@ type (
 	}
 
 	// OpenSSH's PROTOCOL, §2.4: unix domain socket forwarding.
-	directStreamlocal struct {
+	DirectStreamlocal struct {
 		Path           string
 		ReservedString string
 		ReservedUint   uint32
 	}
-	streamlocalForward   struct{ Path string }
-	forwardedStreamlocal struct {
+	StreamlocalForward   struct{ Path string }
+	ForwardedStreamlocal struct {
 		Path     string
 		Reserved string
 	}
@@ -95,9 +96,21 @@ func ParseExit(request, payload string) (Exit, error) {
 	switch {
 	case request == "exit-status" && ssh.Unmarshal([]byte(payload), &status) == nil:
 		return Exit{request, ssh.Marshal(status)}, nil
-	case request == "exit-signal" && ssh.Unmarshal([]byte(payload), &signal) == nil && isWord(signal.Name, "@."):
+	case request == "exit-signal" && ssh.Unmarshal([]byte(payload), &signal) == nil && IsWord(signal.Name, "@."):
 		return ExitSignal(signal.Name, signal.CoreDumped), nil
 	default:
 		return Exit{}, errors.New("neither an exit-status nor an exit-signal")
 	}
+}
+
+// IsWord reports whether s is made of ASCII letters, digits and the others
+// named.
+func IsWord(s, others string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(others, c) >= 0) {
+			return false
+		}
+	}
+	return true
 }

@@ -1,4 +1,4 @@
-package session
+package machine
 
 import (
 	"os"
@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newPipes makes the three pipes of a process without a pty. They are made on
+// NewPipes makes the three pipes of a process without a pty. They are made on
 // this side, so a machine gets descriptors and gives none back whose kind or
 // flags it could choose.
-func newPipes() (ours, theirs Stdio, err error) {
+func NewPipes() (ours, theirs Stdio, err error) {
 	defer func() {
 		if err != nil {
-			ours.close()
-			theirs.close()
+			ours.Close()
+			theirs.Close()
 		}
 	}()
 	if theirs.In, ours.In, err = newPipe(); err != nil {
@@ -29,6 +29,9 @@ func newPipes() (ours, theirs Stdio, err error) {
 	return ours, theirs, nil
 }
 
+// pipeSize makes a busy stream cost few wake-ups.
+const pipeSize = 512 << 10
+
 // newPipe makes a pipe, big enough that a busy stream costs few wake-ups.
 // Whoever has used up what an ordinary user may have of those gets a small one.
 func newPipe() (read, write *os.File, err error) {
@@ -37,13 +40,14 @@ func newPipe() (read, write *os.File, err error) {
 		return nil, nil, err
 	}
 	WithFD(write, func(fd int) error {
-		_, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 4*copySize)
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, pipeSize)
 		return err
 	})
 	return read, write, nil
 }
 
-func (s Stdio) close() {
+// Close closes those that there are.
+func (s Stdio) Close() {
 	for _, file := range []*os.File{s.In, s.Out, s.Err} {
 		if file != nil {
 			file.Close()

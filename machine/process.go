@@ -1,4 +1,4 @@
-package session
+package machine
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"berth/sshconn"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +22,7 @@ func (c *children) startProcess(path string, argv []string, attr *os.ProcAttr) (
 	if err != nil {
 		return nil, err
 	}
-	exit := make(chan Exit, 1)
+	exit := make(chan sshconn.Exit, 1)
 	child := &child{process: started}
 	go func() {
 		defer close(exit)
@@ -89,11 +91,11 @@ func (c *child) signal(name string) error {
 	return err
 }
 
-func exitOf(status syscall.WaitStatus) Exit {
+func exitOf(status syscall.WaitStatus) sshconn.Exit {
 	if status.Signaled() {
-		return ExitSignal(signalName(status.Signal()), status.CoreDump())
+		return sshconn.ExitSignal(signalName(status.Signal()), status.CoreDump())
 	}
-	return ExitStatus(status.ExitStatus())
+	return sshconn.ExitStatus(status.ExitStatus())
 }
 
 // signalName is RFC 4254's name for a signal, or OpenSSH's for those that the

@@ -1,8 +1,10 @@
-package session
+package machine
 
 import (
 	"net"
 	"os"
+
+	"berth/sshconn"
 )
 
 // Machine is a place where an account's processes run and its addresses mean
@@ -66,6 +68,6 @@ type Stdio struct {
 // Process is a started command.
 type Process struct {
 	Pty    *os.File                // the master, owned by the caller; nil without a pty
-	Exit   <-chan Exit             // gives how it ended, once; closed without a value if that is lost
+	Exit   <-chan sshconn.Exit     // gives how it ended, once; closed without a value if that is lost
 	Signal func(name string) error // to its process group; name as in RFC 4254 §6.10, "TERM"
 }
