@@ -93,11 +93,11 @@ func lost(host string) string { return fmt.Sprintf("berth: host %q has gone away
 func (c *conn) be(ctx context.Context, client sshconn.Conn, machine machine.Machine, person, lost string) {
 	defer machine.Close()
 	session.Serve(ctx, client, machine, session.Options{
-		Env:   c.environment(person),
-		Ready: c.wire.Ready,
-		Lost:  lost,
-		Log:   c.log,
-		Tasks: c.tasks,
+		Env:      c.environment(person),
+		Ready:    c.wire.Ready,
+		Lost:     lost,
+		Log:      c.log,
+		Panicked: c.panicked,
 	})
 }
 

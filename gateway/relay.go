@@ -212,29 +212,8 @@ func passRequest(request *ssh.Request, to channel) {
 // stream relays a channel that is two streams of bytes: a forward, an agent,
 // X11. A side that closes it has its last bytes delivered first.
 func (j *joined) stream(a, b channel, aEnd, bEnd end) {
-	toB, toA := make(chan struct{}), make(chan struct{})
-	var parts sync.WaitGroup
-	parts.Add(3)
-	half := func(from, to channel, fromEnd, toEnd end, copied chan struct{}) {
-		defer parts.Done()
-		sshconn.Copy(to, from, toEnd.wire.Ready)
-		to.CloseWrite()
-		close(copied)
-	}
-	j.tasks.Go(func() { half(a, b, aEnd, bEnd, toB) })
-	j.tasks.Go(func() {
-		defer parts.Done()
-		j.passRequests(a, b, aEnd)
-		sshconn.Await(toB)
-		b.Close()
-	})
-	j.tasks.Go(func() {
-		defer parts.Done()
-		j.passRequests(b, a, bEnd)
-		sshconn.Await(toA)
-		a.Close()
-	})
-	parts.Add(1)
-	half(b, a, bEnd, aEnd, toA)
-	parts.Wait()
+	sshconn.Join(
+		sshconn.End{Data: a, Ready: aEnd.wire.Ready, Serve: func() { j.passRequests(a, b, aEnd) }},
+		sshconn.End{Data: b, Ready: bEnd.wire.Ready, Serve: func() { j.passRequests(b, a, bEnd) }},
+		j.tasks)
 }

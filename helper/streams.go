@@ -132,10 +132,10 @@ func serveStream(stream net.Conn, key ssh.Signer, on machine.Machine) {
 	}
 	w.SetDeadline(time.Time{})
 	session.Serve(context.Background(), sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, on, session.Options{
-		Env:   splitEnv(visit.Env),
-		Ready: w.Ready,
-		Log:   slog.New(slog.DiscardHandler),
-		Tasks: &sshconn.Tasks{Panicked: func(any, []byte) { w.Conn.Close() }},
+		Env:      splitEnv(visit.Env),
+		Ready:    w.Ready,
+		Log:      slog.New(slog.DiscardHandler),
+		Panicked: func(any, []byte) { w.Conn.Close() },
 	})
 }
 

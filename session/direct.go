@@ -44,46 +44,20 @@ func (s *server) direct(channel ssh.NewChannel, network, address string) {
 	s.join(ch, requests, conn)
 }
 
-// join serves a channel whose other side is a connection of the machine,
-// passing each side's EOF on. A client that closes the channel has its last
-// data delivered; then nobody listens to the connection any more.
+// join serves a channel whose other side is a connection of the machine.
 func (s *server) join(ch ssh.Channel, requests <-chan *ssh.Request, conn net.Conn) {
-	half := halfClosing(conn)
-	delivered := make(chan struct{})
-	s.tasks.Go(func() {
-		defer close(delivered)
-		sshconn.Copy(conn, ch, nil)
-		half.CloseWrite()
-	})
-	closed := make(chan struct{})
-	s.tasks.Go(func() {
-		defer close(closed)
-		for request := range requests {
-			sshconn.Reply(request, false, nil)
-		}
-		sshconn.Await(delivered)
-		conn.Close()
-	})
-	sshconn.Copy(ch, conn, s.options.Ready)
-	ch.CloseWrite()
-	<-delivered
-	ch.Close()
-	<-closed
+	sshconn.Join(
+		sshconn.End{Data: ch, Ready: s.options.Ready, Serve: func() { discard(requests) }},
+		sshconn.End{Data: conn},
+		s.tasks)
 }
 
-// halfClosing is the connection with CloseWrite, which TCP and unix sockets have.
-func halfClosing(conn net.Conn) halfCloser {
-	if half, ok := conn.(halfCloser); ok {
-		return half
+// discard refuses a channel's requests until it is closed.
+func discard(requests <-chan *ssh.Request) {
+	for request := range requests {
+		sshconn.Reply(request, false, nil)
 	}
-	return wholeCloser{conn}
 }
-
-type halfCloser interface{ CloseWrite() error }
-
-type wholeCloser struct{ net.Conn }
-
-func (c wholeCloser) CloseWrite() error { return c.Close() }
 
 // openBack opens a channel to the client for a connection that arrived at the
 // machine, and serves it to its end.

@@ -23,9 +23,9 @@ type Options struct {
 	Lost  string   // what to tell a session when the machine is gone
 	Log   *slog.Logger
 
-	// Tasks says what a panic does (its Panicked). The goroutines that Serve
-	// starts are not counted there: Serve itself waits for them.
-	Tasks *sshconn.Tasks
+	// Panicked is told of a panic in a goroutine of Serve's, and must end the
+	// connection.
+	Panicked func(value any, stack []byte)
 }
 
 // Serve answers a connection's channels and requests with a machine. It
@@ -37,7 +37,7 @@ func Serve(ctx context.Context, conn sshconn.Conn, machine machine.Machine, opti
 		conn:    conn,
 		machine: machine,
 		options: options,
-		tasks:   &sshconn.Tasks{Panicked: options.Tasks.Panicked},
+		tasks:   &sshconn.Tasks{Panicked: options.Panicked},
 	}
 	s.forwards = newForwards(s)
 	s.tasks.Go(s.globalRequests)

@@ -76,9 +76,9 @@ func serveOne(t *testing.T, listener net.Listener, on machine.Machine) {
 		return
 	}
 	Serve(context.Background(), sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, on, Options{
-		Env:   []string{"SSH_CONNECTION=test"},
-		Log:   slog.New(slog.DiscardHandler),
-		Tasks: &sshconn.Tasks{Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }},
+		Env:      []string{"SSH_CONNECTION=test"},
+		Log:      slog.New(slog.DiscardHandler),
+		Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) },
 	})
 }
 
