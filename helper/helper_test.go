@@ -183,24 +183,14 @@ func TestAHelperIsAnSSHServerWhereNoDescriptorCrosses(t *testing.T) {
 
 func TestAProcessRunsBehindDescriptors(t *testing.T) {
 	on := openMachine(t)
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer read.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer null.Close()
 	process, err := on.Start(machine.Command{
 		Kind: machine.Exec, Line: `echo "$GREETING"; exit 7`, Env: []string{"GREETING=hello"},
-	}, machine.Stdio{In: null, Out: write, Err: null})
-	write.Close()
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := io.ReadAll(read)
+	defer process.Close()
+	out, err := io.ReadAll(process.Stdout)
 	if string(out) != "hello\n" || err != nil {
 		t.Errorf("said %q, %v", out, err)
 	}
@@ -211,37 +201,34 @@ func TestAProcessRunsBehindDescriptors(t *testing.T) {
 
 func TestAPtyHangsUpWithItsMaster(t *testing.T) {
 	on := openMachine(t)
+	hungUp := filepath.Join(t.TempDir(), "hung-up")
 	process, err := on.Start(machine.Command{
-		Kind: machine.Exec, Line: "stty size; sleep 60",
+		Kind: machine.Exec, Line: "trap 'touch " + hungUp + "; exit' HUP; stty size; sleep 60 & wait",
 		Pty: &machine.Pty{Term: "xterm", Size: machine.Size{Columns: 91, Rows: 17}},
-	}, machine.Stdio{})
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	line := make([]byte, 64)
-	if n, err := process.Pty.Read(line); !strings.HasPrefix(string(line[:n]), "17 91") {
+	if n, err := process.Stdout.Read(line); !strings.HasPrefix(string(line[:n]), "17 91") {
 		t.Errorf("size is %q, %v", line[:n], err)
 	}
-	process.Pty.Close()
-	select {
-	case exit := <-process.Exit:
-		if exit.Request != "exit-signal" {
-			t.Errorf("ended with %q, want SIGHUP", exit)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("it lives on without its terminal")
-	}
+	process.Close()
+	eventually(t, "its command is told (SIGHUP)", func() bool {
+		_, err := os.Stat(hungUp)
+		return err == nil
+	})
 }
 
 func TestSignalsReachTheProcess(t *testing.T) {
 	on := openMachine(t)
 	process, err := on.Start(machine.Command{
 		Kind: machine.Exec, Line: "sleep 60", Pty: &machine.Pty{},
-	}, machine.Stdio{})
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer process.Pty.Close()
+	defer process.Close()
 	if err := process.Signal("TERM"); err != nil {
 		t.Fatal(err)
 	}
@@ -444,8 +431,8 @@ func TestDescriptorsOfTheWrongKindAreRefused(t *testing.T) {
 		"a listener for a connection": func() error { _, err := liar(t, listening).Dial("tcp", "x:1"); return err },
 		"tcp for a unix socket":       func() error { _, err := liar(t, connection).Dial("unix", "/x"); return err },
 		"no address for a listener":   func() error { _, err := liar(t).Listen("tcp", ":0"); return err },
-		"a file for a pty":            func() error { _, err := liar(t, null).Start(pty, machine.Stdio{}); return err },
-		"nothing for a pty":           func() error { _, err := liar(t).Start(pty, machine.Stdio{}); return err },
+		"a file for a pty":            func() error { _, err := liar(t, null).Start(pty); return err },
+		"nothing for a pty":           func() error { _, err := liar(t).Start(pty); return err },
 		"nothing for a connection":    func() error { _, err := liar(t).Dial("tcp", "x:1"); return err },
 		"two files":                   func() error { _, err := liar(t, null, null).Dial("tcp", "x:1"); return err },
 	} {
@@ -730,7 +717,7 @@ func FuzzMessagesToAHelper(f *testing.F) {
 			}
 			return // it would run
 		}
-		s := &server{processes: map[uint32]*machine.Process{}, listeners: map[uint32]net.Listener{}, released: map[uint32]bool{}}
+		s := &server{processes: map[uint32]*machine.Child{}, listeners: map[uint32]net.Listener{}, released: map[uint32]bool{}}
 		if p.kind == typeSignal || p.kind == typeRelease {
 			s.answer(p)
 		}

@@ -61,22 +61,40 @@ func (m *remote) Close() error {
 	return err
 }
 
-func (m *remote) Start(command machine.Command, stdio machine.Stdio) (*machine.Process, error) {
-	var fds []int
-	if command.Pty == nil { // Fd makes them blocking, as a process expects
-		fds = []int{int(stdio.In.Fd()), int(stdio.Out.Fd()), int(stdio.Err.Fd())}
+func (m *remote) Start(command machine.Command) (*machine.Process, error) {
+	if command.Pty != nil {
+		child, err := m.start(command)
+		if err != nil {
+			return nil, err
+		}
+		return machine.OnPty(child), nil
 	}
+	ours, theirs, err := machine.NewPipes()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	// Fd makes them blocking, as a process expects.
+	child, err := m.start(command, int(theirs.In.Fd()), int(theirs.Out.Fd()), int(theirs.Err.Fd()))
+	if err != nil {
+		ours.Close()
+		return nil, err
+	}
+	return machine.OnPipes(child, ours), nil
+}
+
+func (m *remote) start(command machine.Command, stdio ...int) (*machine.Child, error) {
 	exit := make(chan sshconn.Exit, 1)
 	id := m.newID()
 	m.mu.Lock()
 	m.exits[id] = exit
 	m.mu.Unlock()
-	process := &machine.Process{Exit: exit, Signal: func(name string) error {
+	child := &machine.Child{Exit: exit, Signal: func(name string) error {
 		return m.socket.send(typeSignal, signalMessage{id, name})
 	}}
-	answer, err := m.call(id, typeStart, newStart(id, command), startTimeout, fds...)
+	answer, err := m.call(id, typeStart, newStart(id, command), startTimeout, stdio...)
 	if err == nil && command.Pty != nil {
-		process.Pty, err = ptyMaster(answer.file)
+		child.Pty, err = ptyMaster(answer.file)
 		answer.file = nil
 	}
 	answer.close()
@@ -86,7 +104,7 @@ func (m *remote) Start(command machine.Command, stdio machine.Stdio) (*machine.P
 		m.mu.Unlock()
 		return nil, err
 	}
-	return process, nil
+	return child, nil
 }
 
 func (m *remote) Dial(network, address string) (net.Conn, error) {

@@ -66,13 +66,13 @@ func RunChild() error {
 	if err := leaveStreams(); err != nil {
 		return err
 	}
-	live(func(on machine.Machine) { answerOpens(control, on) })
+	live(func(on *machine.Local) { answerOpens(control, on) })
 	return nil
 }
 
 // live answers until the gateway lets go, and then stays as the parent of what
 // sessions left running: a container's first process may reap nobody.
-func live(answer func(machine.Machine)) {
+func live(answer func(*machine.Local)) {
 	unix.Umask(0o022)
 	heedSignals()
 	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -120,7 +120,7 @@ func keepDescriptors() {
 
 // answerOpens opens a machine for each connection that the gateway opens, and
 // returns when the gateway has let go of all.
-func answerOpens(control *socket, on machine.Machine) {
+func answerOpens(control *socket, on *machine.Local) {
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	defer control.Close()
@@ -154,7 +154,7 @@ type met struct {
 	key     ssh.Signer
 }
 
-func (m met) answer(on machine.Machine) {
+func (m met) answer(on *machine.Local) {
 	if m.control != nil {
 		answerOpens(m.control, on)
 		return

@@ -13,10 +13,10 @@ import (
 // server answers one machine's socket inside the container.
 type server struct {
 	socket  *socket
-	machine machine.Machine
+	machine *machine.Local
 
 	mu        sync.Mutex
-	processes map[uint32]*machine.Process
+	processes map[uint32]*machine.Child
 	listeners map[uint32]net.Listener
 	released  map[uint32]bool
 	closed    bool
@@ -25,7 +25,7 @@ type server struct {
 // serve answers requests until the socket is closed, and then lets go of all
 // that it holds. Processes are not killed: what closing their descriptors does
 // not end lives on, as after an sshd.
-func serve(file *os.File, on machine.Machine) {
+func serve(file *os.File, on *machine.Local) {
 	socket, err := newSocket(file, maxRequest)
 	if err != nil {
 		return
@@ -33,7 +33,7 @@ func serve(file *os.File, on machine.Machine) {
 	s := &server{
 		socket:    socket,
 		machine:   on,
-		processes: map[uint32]*machine.Process{},
+		processes: map[uint32]*machine.Child{},
 		listeners: map[uint32]net.Listener{},
 		released:  map[uint32]bool{},
 	}
@@ -78,7 +78,7 @@ func (s *server) start(m startMessage, files []*os.File) {
 		s.fail(m.ID, err)
 		return
 	}
-	process, err := s.machine.Start(m.command(), stdio)
+	process, err := s.machine.Spawn(m.command(), stdio)
 	if err != nil {
 		s.fail(m.ID, err)
 		return
@@ -106,7 +106,7 @@ func stdioOf(m startMessage, files []*os.File) (machine.Stdio, error) {
 	}
 }
 
-func (s *server) awaitExit(id uint32, process *machine.Process) {
+func (s *server) awaitExit(id uint32, process *machine.Child) {
 	exit := <-process.Exit
 	s.mu.Lock()
 	delete(s.processes, id)
@@ -173,7 +173,7 @@ func (s *server) fail(id uint32, err error) {
 	s.socket.send(typeFailed, failedMessage{ID: id, Text: text[:min(len(text), maxText)]})
 }
 
-func (s *server) keepProcess(id uint32, process *machine.Process) {
+func (s *server) keepProcess(id uint32, process *machine.Child) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.processes[id] = process

@@ -97,7 +97,7 @@ func (c *Client) visit(env []string) (net.Conn, error) {
 
 // serveStreams is the helper's side: an SSH server for each stream, until the
 // gateway lets go.
-func serveStreams(s streams, key ssh.Signer, on machine.Machine) error {
+func serveStreams(s streams, key ssh.Signer, on *machine.Local) error {
 	mux, err := yamux.Server(s, muxed())
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func serveStreams(s streams, key ssh.Signer, on machine.Machine) error {
 
 // serveStream serves one connection of a person. Whoever has the streams is
 // the gateway, and has logged the person in.
-func serveStream(stream net.Conn, key ssh.Signer, on machine.Machine) {
+func serveStream(stream net.Conn, key ssh.Signer, on *machine.Local) {
 	w := wire.New(stream)
 	defer w.Close()
 	w.SetDeadline(time.Now().Add(serverTimeout))

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"berth/sshconn"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -104,7 +106,37 @@ func (l privateListener) Close() error {
 }
 
 // Start runs a command; see [Machine].
-func (l *Local) Start(command Command, stdio Stdio) (*Process, error) {
+func (l *Local) Start(command Command) (*Process, error) {
+	if command.Pty != nil {
+		child, err := l.Spawn(command, Stdio{})
+		if err != nil {
+			return nil, err
+		}
+		return OnPty(child), nil
+	}
+	ours, theirs, err := NewPipes()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	child, err := l.Spawn(command, theirs)
+	if err != nil {
+		ours.Close()
+		return nil, err
+	}
+	return OnPipes(child, ours), nil
+}
+
+// Child is a process as the kernel hands it out.
+type Child struct {
+	Pty    *os.File // the master, owned by the caller; nil without a pty
+	Exit   <-chan sshconn.Exit
+	Signal func(name string) error
+}
+
+// Spawn runs a command. Without a pty its standard streams are the given
+// files, which Spawn does not close; with one they are the pty's slave.
+func (l *Local) Spawn(command Command, stdio Stdio) (*Child, error) {
 	path, argv, err := l.argv(command)
 	if err != nil {
 		return nil, err
@@ -130,15 +162,15 @@ func (l *Local) Start(command Command, stdio Stdio) (*Process, error) {
 		fmt.Fprintf(attr.Files[2], "Could not chdir to home directory %s: %v\r\n", attr.Dir, err)
 		attr.Dir = "/"
 	}
-	process, err := l.children.startProcess(path, argv, attr)
+	child, err := l.children.startProcess(path, argv, attr)
 	if err != nil {
 		if master != nil {
 			master.Close()
 		}
 		return nil, startError(path, err)
 	}
-	process.Pty = master
-	return process, nil
+	child.Pty = master
+	return child, nil
 }
 
 func startError(path string, err error) error {

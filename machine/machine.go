@@ -1,8 +1,8 @@
 package machine
 
 import (
+	"io"
 	"net"
-	"os"
 
 	"berth/sshconn"
 )
@@ -10,10 +10,8 @@ import (
 // Machine is a place where an account's processes run and its addresses mean
 // something: a container seen from inside, or this machine.
 type Machine interface {
-	// Start runs a command as the machine's account. Without a pty its
-	// standard streams are the given files, which Start does not close; with
-	// one they are the pty's slave.
-	Start(Command, Stdio) (*Process, error)
+	// Start runs a command as the machine's account.
+	Start(Command) (*Process, error)
 
 	// Dial connects to a "tcp" or "unix" address as seen from the machine.
 	Dial(network, address string) (net.Conn, error)
@@ -60,14 +58,26 @@ type Size struct {
 	Columns, Rows, Width, Height uint32
 }
 
-// Stdio are a process's ends of its standard streams.
-type Stdio struct {
-	In, Out, Err *os.File
-}
-
-// Process is a started command.
+// Process is a started command and our ends of its standard streams.
 type Process struct {
-	Pty    *os.File                // the master, owned by the caller; nil without a pty
+	// Stdin is nil where nothing was started. On a pty its Close does nothing:
+	// the end of input is no hangup.
+	Stdin io.WriteCloser
+
+	// Stdout ends when nobody in the machine can write to it any more, and on a
+	// pty when the command has ended and what it wrote is read. Closing it
+	// without a pty tells the process (SIGPIPE) that nobody reads on.
+	Stdout io.ReadCloser
+
+	Stderr io.ReadCloser // nil on a pty
+
 	Exit   <-chan sshconn.Exit     // gives how it ended, once; closed without a value if that is lost
 	Signal func(name string) error // to its process group; name as in RFC 4254 §6.10, "TERM"
+
+	// On a pty, and nil without.
+	Resize func(Size) error // its foreground process gets SIGWINCH
+	Break  func() error     // RFC 4335
+
+	// Close lets go of the process: its pty is hung up and its pipes are closed.
+	Close func() error
 }

@@ -7,9 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Stdio are one side's ends of a process's standard streams.
+type Stdio struct {
+	In, Out, Err *os.File
+}
+
 // NewPipes makes the three pipes of a process without a pty. They are made on
-// this side, so a machine gets descriptors and gives none back whose kind or
-// flags it could choose.
+// this side, so whoever starts the process gets descriptors and gives none back
+// whose kind or flags it could choose.
 func NewPipes() (ours, theirs Stdio, err error) {
 	defer func() {
 		if err != nil {

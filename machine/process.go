@@ -15,7 +15,7 @@ import (
 
 // startProcess starts a process that leads a session of its own, and waits
 // for it.
-func (c *children) startProcess(path string, argv []string, attr *os.ProcAttr) (*Process, error) {
+func (c *children) startProcess(path string, argv []string, attr *os.ProcAttr) (*Child, error) {
 	pidfd := -1
 	attr.Sys.PidFD = &pidfd
 	started, err := c.start(path, argv, attr)
@@ -23,16 +23,16 @@ func (c *children) startProcess(path string, argv []string, attr *os.ProcAttr) (
 		return nil, err
 	}
 	exit := make(chan sshconn.Exit, 1)
-	child := &child{process: started}
+	leader := &leader{process: started}
 	go func() {
 		defer close(exit)
 		awaitExit(pidfd)
-		if status, ok := child.reap(); ok {
+		if status, ok := leader.reap(); ok {
 			exit <- exitOf(status)
 		}
 		c.reaped(started.Pid) // may wait for a start
 	}()
-	return &Process{Exit: exit, Signal: child.signal}, nil
+	return &Child{Exit: exit, Signal: leader.signal}, nil
 }
 
 // awaitExit waits in the poller, so that a hundred processes need no hundred
@@ -55,36 +55,36 @@ func awaitExit(pidfd int) {
 	})
 }
 
-// child is a process that is signalled only while its pid is its own.
-type child struct {
+// leader is a process that is signalled only while its pid is its own.
+type leader struct {
 	process *os.Process
 
 	mu     sync.Mutex
 	reaped bool
 }
 
-func (c *child) reap() (syscall.WaitStatus, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.reaped = true
-	state, err := c.process.Wait()
+func (l *leader) reap() (syscall.WaitStatus, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reaped = true
+	state, err := l.process.Wait()
 	if err != nil {
 		return 0, false
 	}
 	return state.Sys().(syscall.WaitStatus), true
 }
 
-func (c *child) signal(name string) error {
+func (l *leader) signal(name string) error {
 	number := unix.SignalNum("SIG" + name)
 	if number == 0 {
 		return fmt.Errorf("unknown signal %q", name)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.reaped {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reaped {
 		return os.ErrProcessDone
 	}
-	err := unix.Kill(-c.process.Pid, number)
+	err := unix.Kill(-l.process.Pid, number)
 	if errors.Is(err, unix.ESRCH) {
 		return os.ErrProcessDone
 	}

@@ -15,3 +15,8 @@ func SetSize(pty *os.File, size Size) error {
 		})
 	})
 }
+
+// SendBreak sends a break (RFC 4335) to a terminal.
+func SendBreak(pty *os.File) error {
+	return WithFD(pty, func(fd int) error { return unix.IoctlSetInt(fd, unix.TCSBRK, 0) })
+}

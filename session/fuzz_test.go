@@ -17,7 +17,7 @@ import (
 // nowhere is a machine that can do nothing.
 type nowhere struct{}
 
-func (nowhere) Start(machine.Command, machine.Stdio) (*machine.Process, error) {
+func (nowhere) Start(machine.Command) (*machine.Process, error) {
 	return nil, errors.New("nowhere")
 }
 func (nowhere) Dial(string, string) (net.Conn, error)       { return nil, errors.New("nowhere") }

@@ -131,7 +131,7 @@ func TestCommandsSayHowTheyEnded(t *testing.T) {
 
 func TestAMachineWithoutAShellSaysSo(t *testing.T) {
 	on := &machine.Local{Account: machine.Account{Name: "dev", Home: "/", Shell: "/no/such/shell"}}
-	_, err := on.Start(machine.Command{Kind: machine.Exec, Line: "true"}, machine.Stdio{})
+	_, err := on.Start(machine.Command{Kind: machine.Exec, Line: "true"})
 	if err == nil || !strings.Contains(err.Error(), "/no/such/shell") {
 		t.Errorf("got %v, want an error that names the shell", err)
 	}

@@ -26,7 +26,6 @@ type session struct {
 	x11     *x11
 
 	process    *machine.Process // nil until the start
-	streams    machine.Stdio    // our ends: three pipes, or the pty's master as Out alone
 	inputEnded chan struct{}
 	gone       chan struct{} // closed when the channel is
 	copying    sync.WaitGroup
@@ -52,7 +51,9 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 		sshconn.Await(s.inputEnded)
 	}
 	close(s.gone)
-	s.streams.Close()
+	if s.process != nil {
+		s.process.Close()
+	}
 	s.x11.close()
 	s.copying.Wait()
 }
@@ -118,7 +119,7 @@ func (s *session) start(kind, line string) bool {
 	}
 	command.Env = append(command.Env, s.x11.env()...)
 	var err error
-	if s.process, s.streams, err = s.startOn(s.server.machine, command); err == nil {
+	if s.process, err = s.server.machine.Start(command); err == nil {
 		return true
 	}
 	s.server.options.Log.Warn("command not started", "kind", kind, "err", err)
@@ -134,32 +135,15 @@ func (s *session) start(kind, line string) bool {
 	return true
 }
 
-func (s *session) startOn(on machine.Machine, command machine.Command) (*machine.Process, machine.Stdio, error) {
-	if command.Pty != nil {
-		process, err := on.Start(command, machine.Stdio{})
-		if err != nil {
-			return nil, machine.Stdio{}, err
-		}
-		return process, machine.Stdio{Out: process.Pty}, nil
-	}
-	ours, theirs, err := machine.NewPipes()
-	if err != nil {
-		return nil, machine.Stdio{}, err
-	}
-	defer theirs.Close()
-	process, err := on.Start(command, theirs)
-	if err != nil {
-		ours.Close()
-		return nil, machine.Stdio{}, err
-	}
-	return process, ours, nil
-}
-
 // neverStarted stands for a process that could not be started.
 func neverStarted() *machine.Process {
 	exit := make(chan sshconn.Exit, 1)
 	exit <- sshconn.ExitStatus(255)
-	return &machine.Process{Exit: exit, Signal: func(string) error { return os.ErrProcessDone }}
+	return &machine.Process{
+		Exit:   exit,
+		Signal: func(string) error { return os.ErrProcessDone },
+		Close:  func() error { return nil },
+	}
 }
 
 // lost is what to say when nobody knows how the process ended: that the
@@ -188,14 +172,11 @@ func (s *session) run() {
 		Ready:      s.server.options.Ready,
 		Lost:       s.lost,
 	}
-	switch {
-	case s.process.Pty != nil:
-		output.Stdout, output.Exit = s.ptyOutput()
-	case s.streams.Out != nil:
-		output.Stdout = s.streams.Out
+	if s.process.Stdout != nil { // or nothing was started
+		output.Stdout = s.process.Stdout
 	}
-	if s.streams.Err != nil {
-		output.Stderr = s.streams.Err
+	if s.process.Stderr != nil {
+		output.Stderr = s.process.Stderr
 	}
 	s.copying.Add(2)
 	s.server.tasks.Go(func() {
@@ -209,17 +190,13 @@ func (s *session) run() {
 }
 
 // copyInput passes the client's data on, and reads on when the process takes
-// no more, so that the client is never stuck with data that nobody wants. The
-// end of input is not a hangup: as with sshd, a pty's master stays open.
+// no more, so that the client is never stuck with data that nobody wants.
 func (s *session) copyInput() {
 	defer close(s.inputEnded)
 	var err error
-	switch {
-	case s.streams.In != nil:
-		err = sshconn.Copy(s.streams.In, s.channel, nil)
-		s.streams.In.Close()
-	case s.streams.Out != nil:
-		err = sshconn.Copy(s.streams.Out, s.channel, nil)
+	if s.process.Stdin != nil {
+		err = sshconn.Copy(s.process.Stdin, s.channel, nil)
+		s.process.Stdin.Close()
 	}
 	if err != nil && sshconn.IsOpenSSH(s.server.conn.ClientVersion()) { // then what feeds the client can stop early
 		s.channel.SendRequest("eow@openssh.com", false, nil)
@@ -236,7 +213,7 @@ func (s *session) resize(payload []byte) bool {
 	if s.process == nil {
 		return true
 	}
-	return s.process.Pty != nil && machine.SetSize(s.process.Pty, s.pty.Size) == nil
+	return s.process.Resize != nil && s.process.Resize(s.pty.Size) == nil
 }
 
 func (s *session) signal(payload []byte) bool { // RFC 4254 §6.9
@@ -248,16 +225,13 @@ func (s *session) signal(payload []byte) bool { // RFC 4254 §6.9
 }
 
 func (s *session) sendBreak() bool { // RFC 4335
-	if s.process == nil || s.process.Pty == nil {
-		return false
-	}
-	return machine.WithFD(s.process.Pty, func(fd int) error { return unix.IoctlSetInt(fd, unix.TCSBRK, 0) }) == nil
+	return s.process != nil && s.process.Break != nil && s.process.Break() == nil
 }
 
 // stopOutput closes our end of stdout: the process gets SIGPIPE.
 func (s *session) stopOutput() bool {
-	if s.streams.In == nil || s.streams.Out == nil { // no process, or a pty, which is not to be hung up
+	if s.process == nil || s.process.Stdout == nil || s.pty != nil { // a pty is not to be hung up
 		return false
 	}
-	return s.streams.Out.Close() == nil
+	return s.process.Stdout.Close() == nil
 }
