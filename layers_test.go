@@ -20,7 +20,7 @@ var arrows = map[string][]string{
 	"berth/configs":       nil,
 	"berth/docker":        nil,
 	"berth/gateway":       {"berth/auth", "berth/hosts", "berth/labels", "berth/machine", "berth/session", "berth/sshconn", "berth/wire"},
-	"berth/helper":        {"berth/machine", "berth/session", "berth/sshconn", "berth/wire"},
+	"berth/helper":        {"berth/machine", "berth/sshconn"},
 	"berth/hosts":         {"berth/docker", "berth/helper", "berth/labels", "berth/machine", "berth/state"},
 	"berth/image":         nil,
 	"berth/labels":        nil,

@@ -10,7 +10,6 @@ import (
 
 	"berth/machine"
 
-	"github.com/hashicorp/yamux"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
@@ -20,9 +19,8 @@ type Client struct {
 	control *socket // nil where no descriptor crosses
 	done    chan struct{}
 
-	streams *yamux.Session // then: the way to the SSH server inside
-	hostKey ssh.PublicKey
-	why     error
+	mux *mux // then: streams instead
+	why error
 }
 
 // attach ends a meeting: far is the descriptor taken out of the process that
@@ -80,10 +78,10 @@ func (s *socket) expectHello(nonce string) error {
 	if err != nil {
 		return err
 	}
-	if hello.Version != Version || hello.Nonce != nonce {
+	if hello.Nonce != nonce {
 		return errors.New("the helper is not the one that was started")
 	}
-	return nil
+	return hello.version().check()
 }
 
 func (s *socket) receiveHello() (helloMessage, error) {
@@ -113,8 +111,8 @@ func (c *Client) Done() <-chan struct{} { return c.done }
 // Close lets go of the helper, which then ends.
 func (c *Client) Close() error {
 	var err error
-	if c.streams != nil {
-		err = c.streams.Close()
+	if c.mux != nil {
+		err = c.mux.Close()
 	} else {
 		err = c.control.Close()
 	}
@@ -125,26 +123,12 @@ func (c *Client) Close() error {
 // WhyStreams is nil where descriptors cross, and otherwise says why not.
 func (c *Client) WhyStreams() error { return c.why }
 
-// Opened is what a connection of a person is served by, one of two.
-type Opened struct {
-	Machine machine.Machine // where descriptors cross
-
-	Server  net.Conn // otherwise: a connection to an SSH server inside,
-	HostKey ssh.PublicKey
-}
-
-// Open opens the container for one connection of a person. Env is set for its
-// processes by the SSH server inside.
-func (c *Client) Open(env []string) (Opened, error) {
-	if c.streams != nil {
-		server, err := c.visit(env)
-		return Opened{Server: server, HostKey: c.hostKey}, err
+// Machine is the container as its account, for one connection of a person. What
+// the connection holds of it is let go of when it is closed.
+func (c *Client) Machine() (machine.Machine, error) {
+	if c.mux != nil {
+		return c.mux.machine()
 	}
-	opened, err := c.machine()
-	return Opened{Machine: opened}, err
-}
-
-func (c *Client) machine() (machine.Machine, error) {
 	ours, theirs, err := newPair(maxReply)
 	if err != nil {
 		return nil, err
@@ -155,4 +139,18 @@ func (c *Client) machine() (machine.Machine, error) {
 		return nil, err
 	}
 	return newMachine(ours), nil
+}
+
+// Opened is what a connection of a person is served by.
+type Opened struct {
+	Machine machine.Machine
+
+	Server  net.Conn // never set
+	HostKey ssh.PublicKey
+}
+
+// Open is Machine, as it is still asked for.
+func (c *Client) Open([]string) (Opened, error) {
+	opened, err := c.Machine()
+	return Opened{Machine: opened}, err
 }

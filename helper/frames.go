@@ -11,6 +11,7 @@ import (
 const (
 	frameHeader = 12 // version, type, flags, stream, length
 
+	frameData = 0
 	framePing = 2
 	flagSYN   = 1
 
@@ -68,7 +69,7 @@ func (f *frames) follow(data []byte) error {
 func (f *frames) check() error {
 	kind, flags := f.header[1], binary.BigEndian.Uint16(f.header[2:])
 	switch {
-	case kind == 0: // data
+	case kind == frameData:
 		f.body = binary.BigEndian.Uint32(f.header[8:])
 	case kind == framePing && flags&flagSYN != 0:
 		return f.countPing()
@@ -88,4 +89,28 @@ func (f *frames) countPing() error {
 		return errPings
 	}
 	return nil
+}
+
+// frameWriter writes a frame's header with its data, which yamux writes one
+// after the other: each write is a message to everyone on the way.
+type frameWriter struct {
+	w    io.Writer
+	held []byte
+}
+
+func (f *frameWriter) Write(p []byte) (int, error) {
+	isHeader := len(f.held) == 0 && len(p) == frameHeader
+	if isHeader && p[1] == frameData && binary.BigEndian.Uint32(p[8:]) > 0 {
+		f.held = append(f.held, p...)
+		return len(p), nil
+	}
+	if len(f.held) == 0 {
+		return f.w.Write(p)
+	}
+	frame := append(f.held, p...)
+	f.held = frame[:0]
+	if _, err := f.w.Write(frame); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }

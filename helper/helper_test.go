@@ -16,7 +16,6 @@ import (
 	"berth/sshconn"
 
 	"go.uber.org/goleak"
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
@@ -60,14 +59,27 @@ func testMachine(t *testing.T) *machine.Local {
 	return &machine.Local{Account: account, Env: os.Environ()}
 }
 
-func openMachine(t *testing.T) machine.Machine {
-	t.Helper()
-	opened, err := meetInProcess(t, nil, "", ownPID).Open(nil)
-	if err != nil || opened.Machine == nil {
-		t.Fatal(opened, err)
+// byEachWay tries what a machine does, by descriptors and by streams.
+func byEachWay(t *testing.T, try func(*testing.T, machine.Machine)) {
+	for name, pid := range map[string]func() (int, error){"descriptors": ownPID, "streams": nil} {
+		t.Run(name, func(t *testing.T) {
+			client := meetInProcess(t, nil, "", pid)
+			if byStreams := client.WhyStreams() != nil; byStreams != (pid == nil) {
+				t.Fatalf("by streams: %v", byStreams)
+			}
+			try(t, openMachine(t, client))
+		})
 	}
-	t.Cleanup(func() { opened.Machine.Close() })
-	return opened.Machine
+}
+
+func openMachine(t *testing.T, client *Client) machine.Machine {
+	t.Helper()
+	opened, err := client.Machine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { opened.Close() })
+	return opened
 }
 
 func newMeetings(t *testing.T) (m *Meetings, socket string) {
@@ -87,12 +99,12 @@ func TestAHelperComesToTheGatewaysSocket(t *testing.T) {
 		t.Error("a descriptor is taken although the helper came")
 		return 0, errors.New("no")
 	}
-	opened, err := meetInProcess(t, meetings, socket, never).Open(nil)
-	if err != nil || opened.Machine == nil {
+	opened, err := meetInProcess(t, meetings, socket, never).Machine()
+	if err != nil {
 		t.Fatal(opened, err)
 	}
-	defer opened.Machine.Close()
-	if _, err := opened.Machine.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
+	defer opened.Close()
+	if _, err := opened.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("nobody there: %v", err)
 	}
 }
@@ -103,9 +115,9 @@ func TestNobodyIsMetWhoWasNotStarted(t *testing.T) {
 	arrived, forget := meetings.expect("nonce")
 	defer forget()
 	for name, hello := range map[string]helloMessage{
-		"a guess":         {Version, "guess"},
-		"no nonce":        {Version, ""},
-		"another version": {Version + 1, "nonce"},
+		"a guess":         newHello("guess"),
+		"no nonce":        newHello(""),
+		"another version": {Major: Major + 1, Nonce: "nonce"},
 	} {
 		if control, err := come(socket, hello); err == nil {
 			control.Close()
@@ -123,13 +135,13 @@ func TestANonceIsGoodForOne(t *testing.T) {
 	meetings, socket := newMeetings(t)
 	arrived, forget := meetings.expect("nonce")
 	defer forget()
-	first, err := come(socket, helloMessage{Version, "nonce"})
+	first, err := come(socket, newHello("nonce"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.Close()
 	defer (<-arrived).Close()
-	if second, err := come(socket, helloMessage{Version, "nonce"}); err == nil {
+	if second, err := come(socket, newHello("nonce")); err == nil {
 		second.Close()
 		t.Error("a second one is welcome")
 	}
@@ -146,156 +158,134 @@ func TestACrowdAtTheSocketKeepsNobodyOut(t *testing.T) {
 		}
 		defer silent.Close()
 	}
-	opened, err := meetInProcess(t, meetings, socket, ownPID).Open(nil)
-	if err != nil || opened.Machine == nil {
+	opened, err := meetInProcess(t, meetings, socket, ownPID).Machine()
+	if err != nil {
 		t.Fatal(opened, err)
 	}
-	opened.Machine.Close()
+	opened.Close()
 }
 
-func TestAHelperIsAnSSHServerWhereNoDescriptorCrosses(t *testing.T) {
-	client := meetInProcess(t, nil, "", nil)
-	if client.WhyStreams() == nil {
-		t.Fatal("a descriptor crossed")
-	}
-	for range 2 { // connections of people, at a time
-		opened, err := client.Open([]string{"SSH_CONNECTION=one two"})
-		if err != nil || opened.Server == nil {
-			t.Fatal(opened, err)
-		}
-		conn, channels, requests, err := ssh.NewClientConn(opened.Server, "", &ssh.ClientConfig{
-			User: "whoever", HostKeyCallback: ssh.FixedHostKey(opened.HostKey),
+func TestAProcessRuns(t *testing.T) {
+	byEachWay(t, func(t *testing.T, on machine.Machine) {
+		process, err := on.Start(machine.Command{
+			Kind: machine.Exec, Line: `echo "$GREETING"; exit 7`, Env: []string{"GREETING=hello"},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := ssh.NewClient(conn, channels, requests)
-		t.Cleanup(func() { server.Close() })
-		session, err := server.NewSession()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if out, err := session.Output(`echo "$SSH_CONNECTION"; exit 0`); string(out) != "one two\n" || err != nil {
+		defer process.Close()
+		out, err := io.ReadAll(process.Stdout)
+		if string(out) != "hello\n" || err != nil {
 			t.Errorf("said %q, %v", out, err)
 		}
-	}
-}
-
-func TestAProcessRunsBehindDescriptors(t *testing.T) {
-	on := openMachine(t)
-	process, err := on.Start(machine.Command{
-		Kind: machine.Exec, Line: `echo "$GREETING"; exit 7`, Env: []string{"GREETING=hello"},
+		if exit := <-process.Exit; exit.Request != "exit-status" || string(exit.Payload) != "\x00\x00\x00\x07" {
+			t.Errorf("ended with %q", exit)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer process.Close()
-	out, err := io.ReadAll(process.Stdout)
-	if string(out) != "hello\n" || err != nil {
-		t.Errorf("said %q, %v", out, err)
-	}
-	if exit := <-process.Exit; exit.Request != "exit-status" || string(exit.Payload) != "\x00\x00\x00\x07" {
-		t.Errorf("ended with %q", exit)
-	}
 }
 
 func TestAPtyHangsUpWithItsMaster(t *testing.T) {
-	on := openMachine(t)
-	hungUp := filepath.Join(t.TempDir(), "hung-up")
-	process, err := on.Start(machine.Command{
-		Kind: machine.Exec, Line: "trap 'touch " + hungUp + "; exit' HUP; stty size; sleep 60 & wait",
-		Pty: &machine.Pty{Term: "xterm", Size: machine.Size{Columns: 91, Rows: 17}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	line := make([]byte, 64)
-	if n, err := process.Stdout.Read(line); !strings.HasPrefix(string(line[:n]), "17 91") {
-		t.Errorf("size is %q, %v", line[:n], err)
-	}
-	process.Close()
-	eventually(t, "its command is told (SIGHUP)", func() bool {
-		_, err := os.Stat(hungUp)
-		return err == nil
+	byEachWay(t, func(t *testing.T, on machine.Machine) {
+		hungUp := filepath.Join(t.TempDir(), "hung-up")
+		process, err := on.Start(machine.Command{
+			Kind: machine.Exec, Line: "trap 'touch " + hungUp + "; exit' HUP; stty size; sleep 60 & wait",
+			Pty: &machine.Pty{Term: "xterm", Size: machine.Size{Columns: 91, Rows: 17}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := make([]byte, 64)
+		if n, err := process.Stdout.Read(line); !strings.HasPrefix(string(line[:n]), "17 91") {
+			t.Errorf("size is %q, %v", line[:n], err)
+		}
+		process.Close()
+		eventually(t, "its command is told (SIGHUP)", func() bool {
+			_, err := os.Stat(hungUp)
+			return err == nil
+		})
 	})
 }
 
 func TestSignalsReachTheProcess(t *testing.T) {
-	on := openMachine(t)
-	process, err := on.Start(machine.Command{
-		Kind: machine.Exec, Line: "sleep 60", Pty: &machine.Pty{},
+	byEachWay(t, func(t *testing.T, on machine.Machine) {
+		process, err := on.Start(machine.Command{
+			Kind: machine.Exec, Line: "sleep 60", Pty: &machine.Pty{},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer process.Close()
+		if err := process.Signal("TERM"); err != nil {
+			t.Fatal(err)
+		}
+		if exit := <-process.Exit; exit.Request != "exit-signal" || !strings.Contains(string(exit.Payload), "TERM") {
+			t.Errorf("ended with %q", exit)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer process.Close()
-	if err := process.Signal("TERM"); err != nil {
-		t.Fatal(err)
-	}
-	if exit := <-process.Exit; exit.Request != "exit-signal" || !strings.Contains(string(exit.Payload), "TERM") {
-		t.Errorf("ended with %q", exit)
-	}
 }
 
 func TestDialAndListenAreTheMachines(t *testing.T) {
-	on := openMachine(t)
-	for _, network := range []string{"tcp", "unix"} {
-		address := "127.0.0.1:0"
-		if network == "unix" {
-			address = filepath.Join(t.TempDir(), "socket")
+	byEachWay(t, func(t *testing.T, on machine.Machine) {
+		for _, network := range []string{"tcp", "unix"} {
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = filepath.Join(t.TempDir(), "socket")
+			}
+			listener, err := on.Listen(network, address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, err := on.Dial(network, listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			accepted, err := listener.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.Write([]byte("ping"))
+			conn.Close()
+			if got, err := io.ReadAll(accepted); string(got) != "ping" {
+				t.Errorf("%s: got %q, %v", network, got, err)
+			}
+			accepted.Close()
+			listener.Close()
 		}
-		listener, err := on.Listen(network, address)
-		if err != nil {
-			t.Fatal(err)
+		if _, err := on.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("nobody there: %v", err)
 		}
-		conn, err := on.Dial(network, listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		accepted, err := listener.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn.Write([]byte("ping"))
-		conn.Close()
-		if got, err := io.ReadAll(accepted); string(got) != "ping" {
-			t.Errorf("%s: got %q, %v", network, got, err)
-		}
-		accepted.Close()
-		listener.Close()
-	}
-	if _, err := on.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("nobody there: %v", err)
-	}
+	})
 }
 
 func TestTheAgentsSocketIsPrivateAndGoesAway(t *testing.T) {
-	on := openMachine(t)
-	listener, err := on.Listen("unix", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := listener.Addr().String()
-	if info, err := os.Stat(filepath.Dir(path)); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("its directory: %v, %v", info, err)
-	}
-	listener.Close()
-	eventually(t, "the socket's directory is removed", func() bool {
-		_, err := os.Stat(filepath.Dir(path))
-		return errors.Is(err, os.ErrNotExist)
+	byEachWay(t, func(t *testing.T, on machine.Machine) {
+		listener, err := on.Listen("unix", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := listener.Addr().String()
+		if info, err := os.Stat(filepath.Dir(path)); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("its directory: %v, %v", info, err)
+		}
+		listener.Close()
+		eventually(t, "the socket's directory is removed", func() bool {
+			_, err := os.Stat(filepath.Dir(path))
+			return errors.Is(err, os.ErrNotExist)
+		})
 	})
 }
 
 func TestClosingAMachineRemovesItsSockets(t *testing.T) {
-	on := openMachine(t)
-	path := filepath.Join(t.TempDir(), "socket")
-	if _, err := on.Listen("unix", path); err != nil {
-		t.Fatal(err)
-	}
-	on.Close()
-	eventually(t, "the socket is removed", func() bool {
-		_, err := os.Stat(path)
-		return errors.Is(err, os.ErrNotExist)
+	byEachWay(t, func(t *testing.T, on machine.Machine) {
+		path := filepath.Join(t.TempDir(), "socket")
+		if _, err := on.Listen("unix", path); err != nil {
+			t.Fatal(err)
+		}
+		on.Close()
+		eventually(t, "the socket is removed", func() bool {
+			_, err := os.Stat(path)
+			return errors.Is(err, os.ErrNotExist)
+		})
 	})
 }
 
@@ -326,9 +316,9 @@ func TestAHelperThatEndedIsNoticed(t *testing.T) {
 // number or its place.
 func TestAnImpostorIsNotMet(t *testing.T) {
 	for name, hello := range map[string]helloMessage{
-		"another nonce":   {Version, "guessed"},
-		"no nonce":        {Version, ""},
-		"another version": {Version + 1, "nonce"},
+		"another nonce":   newHello("guessed"),
+		"no nonce":        newHello(""),
+		"another version": {Major: Major + 1, Nonce: "nonce"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			near, far, err := newPair(maxRequest)
@@ -677,7 +667,7 @@ func FuzzMessagesFromAContainer(f *testing.F) {
 		marshal(typeDone, doneMessage{ID: 1, Address: "/tmp/x"}),
 		marshal(typeFailed, failedMessage{ID: 1, Text: "no"}),
 		marshal(typeExited, exitedMessage{ID: 1, Request: "exit-status", Payload: "\x00\x00\x00\x00"}),
-		marshal(typeHello, helloMessage{Version, "nonce"}),
+		marshal(typeHello, newHello("nonce")),
 		marshal(typeArrived, arrivedMessage{ID: 1}),
 		[]byte("berth-helper 7 12345 ssh-ed25519 AAAA"),
 		[]byte("berth-helper came"),
@@ -694,7 +684,6 @@ func FuzzMessagesFromAContainer(f *testing.F) {
 			m.deliver(packet{kind: message[0], body: message[1:]})
 		}
 		parseAnnouncement(string(message))
-		readVisit(bytes.NewReader(message))
 		(&frames{}).follow(message)
 	})
 }

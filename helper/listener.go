@@ -42,6 +42,15 @@ func listened(network, address string) (net.Addr, error) {
 	return net.TCPAddrFromAddrPort(parsed), nil
 }
 
+// callerAddr makes an address of what the container says of who arrived.
+func callerAddr(address string) net.Addr {
+	parsed, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return &net.UnixAddr{Net: "unix"}
+	}
+	return net.TCPAddrFromAddrPort(parsed)
+}
+
 // deliver takes the file over.
 func (l *listener) deliver(file *os.File) {
 	l.mu.Lock()

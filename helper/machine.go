@@ -166,7 +166,7 @@ func (m *remote) call(id uint32, kind byte, message any, timeout time.Duration, 
 	case got := <-reply:
 		return got, got.err
 	case <-m.ended:
-		return answer{}, errors.New("the helper in the container has ended")
+		return answer{}, errEnded
 	case <-timer.C:
 		m.forget(id)
 		return answer{}, fmt.Errorf("no answer within %v", timeout)

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
@@ -42,7 +41,7 @@ func (m *Meetings) Meet(started Started) (*Client, error) {
 		defer forget()
 	}
 	client, err := meetStarted(started, nonce, arrived)
-	if client == nil || client.streams == nil {
+	if client == nil || client.mux == nil {
 		started.Close()
 	}
 	return client, err
@@ -52,7 +51,7 @@ func meetStarted(started Started, nonce string, arrived <-chan *socket) (*Client
 	if _, err := io.WriteString(started.In, nonce+"\n"); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotStarted, err)
 	}
-	out := bufio.NewReader(started.Out)
+	out := bufio.NewReaderSize(started.Out, standardBuffer)
 	said, err := readAnnouncement(out)
 	if err != nil {
 		return nil, err
@@ -69,10 +68,13 @@ func meetStarted(started Started, nonce string, arrived <-chan *socket) (*Client
 	if cannot == nil {
 		return attach(far, nonce)
 	}
+	if err := said.Version.checkStreams(); err != nil {
+		return nil, err
+	}
 	if _, err := io.WriteString(started.In, askStreams); err != nil {
 		return nil, err
 	}
-	return newStreams(streams{&frames{Reader: out}, started.In, started.Close}, said.HostKey, cannot)
+	return newStreams(standard{out, started.In, started.Close}, cannot)
 }
 
 // announced is the first line that a helper prints.
@@ -80,10 +82,10 @@ type announced struct {
 	Came bool // to the gateway's socket
 
 	// Otherwise: a descriptor of it that is a socket, which socket that is, and
-	// the host key of the SSH server that it may have to be.
+	// the version that it speaks.
 	FD      int
 	Inode   uint64
-	HostKey ssh.PublicKey
+	Version version
 }
 
 const (
@@ -93,6 +95,9 @@ const (
 	// askStreams is a line that tells the helper that no descriptor crosses.
 	askStreams = "streams\n"
 )
+
+// standardBuffer holds a busy stream's reads.
+const standardBuffer = 64 << 10
 
 // maxAnnouncement is more than the line needs.
 const maxAnnouncement = 512
@@ -123,11 +128,23 @@ func parseAnnouncement(line string) (announced, error) {
 	}
 	fd, err := strconv.ParseUint(fields[0], 10, 31)
 	inode, err2 := strconv.ParseUint(fields[1], 10, 64)
-	key, _, _, _, err3 := ssh.ParseAuthorizedKey([]byte(fields[2]))
+	spoken, err3 := parseVersion(fields[2])
 	if errors.Join(err, err2, err3) != nil {
 		return announced{}, ErrNotStarted
 	}
-	return announced{FD: int(fd), Inode: inode, HostKey: key}, nil
+	return announced{FD: int(fd), Inode: inode, Version: spoken}, nil
+}
+
+// parseVersion reads the version that a helper announces. One of 3.0 announces
+// a host key in its place.
+func parseVersion(text string) (version, error) {
+	if strings.HasPrefix(text, "ssh-") {
+		return version{3, 0}, nil
+	}
+	major, minor, _ := strings.Cut(text, ".")
+	m, err := strconv.ParseUint(major, 10, 32)
+	n, err2 := strconv.ParseUint(minor, 10, 32)
+	return version{uint32(m), uint32(n)}, errors.Join(err, err2)
 }
 
 // take takes a copy of the descriptor that a process announced. It needs what

@@ -104,7 +104,7 @@ func (m *Meetings) receive(conn *net.UnixConn) {
 	defer m.mu.Unlock()
 	waiting := m.expected[hello.Nonce]
 	delete(m.expected, hello.Nonce) // it is good for one
-	if waiting == nil || hello.Version != Version || control.send(typeWelcome, nil) != nil {
+	if waiting == nil || hello.version().check() != nil || control.send(typeWelcome, nil) != nil {
 		control.Close()
 		return
 	}

@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -9,8 +10,37 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Version is of the messages below; both sides must speak the same.
-const Version = 3
+// The version of the messages below. Within one major version, messages and
+// their fields stay as they are; what a minor one adds is not said to a helper
+// of an older one.
+//
+//	3.0  machines on sockets
+//	3.1  machines on streams: resize, break, part, take, caller
+const (
+	Major = 3
+	Minor = 1
+)
+
+// version is what a helper says that it speaks.
+type version struct{ major, minor uint32 }
+
+func (v version) String() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
+
+// check refuses a version that is unknown here.
+func (v version) check() error {
+	if v.major != Major || v.minor > Minor {
+		return fmt.Errorf("the helper in it speaks version %v of the helper's messages, and this gateway %v: one of the two is to be upgraded", v, version{Major, Minor})
+	}
+	return nil
+}
+
+// checkStreams refuses a version that knows no machines on streams.
+func (v version) checkStreams() error {
+	if v == (version{3, 0}) {
+		return fmt.Errorf("the helper in it speaks version %v of the helper's messages, which needs descriptors to cross: it is to be upgraded", v)
+	}
+	return v.check()
+}
 
 // Types of messages. A reply carries the id of what it replies to.
 const (
@@ -38,12 +68,24 @@ const (
 	// From the helper, on a machine's socket: one descriptor, a connection that
 	// arrived at the listener that listen with this id made.
 	typeArrived
+
+	// Since 3.1, where no descriptor crosses. A thing is asked for by start, dial,
+	// listen or take as the first message of a stream, its control, on which the
+	// reply comes. It lives until the gateway ends the control. Its data goes by
+	// streams whose first message is part: of a process those are standard input,
+	// output and error, or its terminal; of a connection it is one.
+	typeResize // to the process
+	typeBreak  // to the process
+	typePart   // the first message of a stream for data
+	typeTake   // a connection that arrived
+	typeCaller // from the helper, on a listener's control: a connection arrived
 )
 
 type (
 	helloMessage struct {
-		Version uint32
-		Nonce   string
+		Major uint32
+		Nonce string
+		Minor []byte `ssh:"rest"` // a uint32; nothing is 0
 	}
 	startMessage struct {
 		ID         uint32
@@ -80,7 +122,45 @@ type (
 		Request string
 		Payload string
 	}
+	resizeMessage struct {
+		ID            uint32
+		Columns, Rows uint32
+		Width, Height uint32
+	}
+	breakMessage struct{ ID uint32 }
+	partMessage  struct {
+		ID   uint32 // of the thing
+		Part uint32 // from 0
+	}
+	takeMessage struct {
+		ID     uint32
+		Number uint32 // the caller's
+	}
+	callerMessage struct {
+		Number uint32
+		From   string // its address
+	}
 )
+
+func newHello(nonce string) helloMessage {
+	return helloMessage{Major: Major, Nonce: nonce, Minor: binary.BigEndian.AppendUint32(nil, Minor)}
+}
+
+func (m helloMessage) version() version {
+	v := version{major: m.Major}
+	if len(m.Minor) >= 4 {
+		v.minor = binary.BigEndian.Uint32(m.Minor)
+	}
+	return v
+}
+
+func newResize(id uint32, s machine.Size) resizeMessage {
+	return resizeMessage{id, s.Columns, s.Rows, s.Width, s.Height}
+}
+
+func (m resizeMessage) size() machine.Size {
+	return machine.Size{Columns: m.Columns, Rows: m.Rows, Width: m.Width, Height: m.Height}
+}
 
 func newStart(id uint32, c machine.Command) startMessage {
 	m := startMessage{ID: id, Kind: c.Kind, Line: c.Line, Env: joinEnv(c.Env)}

@@ -16,7 +16,6 @@ import (
 
 	"berth/machine"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
@@ -150,8 +149,7 @@ func removeExecutable() {
 type met struct {
 	control *socket
 
-	streams streams
-	key     ssh.Signer
+	streams standard
 }
 
 func (m met) answer(on *machine.Local) {
@@ -159,17 +157,17 @@ func (m met) answer(on *machine.Local) {
 		answerOpens(m.control, on)
 		return
 	}
-	serveStreams(m.streams, m.key, on)
+	serveStreams(m.streams, on)
 }
 
 // meet is the helper's side of the meeting; see the package comment.
 func meet(stdin io.ReadCloser, out io.WriteCloser, gatewaySocket string) (met, error) {
-	in := bufio.NewReader(stdin)
+	in := bufio.NewReaderSize(stdin, standardBuffer)
 	nonce, err := in.ReadString('\n')
 	if err != nil {
 		return met{}, fmt.Errorf("no nonce on standard input: %w", err)
 	}
-	hello := helloMessage{Version, strings.TrimSpace(nonce)}
+	hello := newHello(strings.TrimSpace(nonce))
 	if control, err := come(gatewaySocket, hello); err == nil {
 		_, err := fmt.Fprintf(out, "%s %s\n", announcement, came)
 		return met{control: control}, err
@@ -178,7 +176,7 @@ func meet(stdin io.ReadCloser, out io.WriteCloser, gatewaySocket string) (met, e
 		stdin.Close()
 		out.Close()
 	}
-	return announce(streams{in, out, closeBoth}, hello)
+	return announce(standard{in, out, closeBoth}, hello)
 }
 
 // come goes to the gateway's socket. Where nobody says welcome, as when others
@@ -212,35 +210,31 @@ func (s *socket) awaitWelcome() error {
 
 // announce offers a socket to be taken, and waits until that is done, or a
 // line says that it cannot be.
-func announce(standard streams, hello helloMessage) (met, error) {
+func announce(streams standard, hello helloMessage) (met, error) {
 	near, far, err := newPair(maxRequest)
 	if err != nil {
 		return met{}, err
 	}
 	defer near.Close()
 	defer far.Close()
-	key, err := newHostKey()
-	if err != nil {
-		return met{}, err
-	}
 	inode, err := inodeOf(int(far.Fd()))
 	if err != nil {
 		return met{}, err
 	}
-	if _, err := fmt.Fprintf(standard, "%s %d %d %s", announcement, far.Fd(), inode, ssh.MarshalAuthorizedKey(key.PublicKey())); err != nil {
+	if _, err := fmt.Fprintf(streams, "%s %d %d %v\n", announcement, far.Fd(), inode, version{Major, Minor}); err != nil {
 		return met{}, err
 	}
 	answered := make(chan string, 1)
 	go func() {
 		line := make([]byte, len(askStreams))
-		io.ReadFull(standard, line)
+		io.ReadFull(streams, line)
 		answered <- string(line)
 		near.Close() // or it is attached by now, and this changes nothing
 	}()
 	attached, err := near.receive()
 	if err != nil {
 		if <-answered == askStreams {
-			return met{streams: standard, key: key}, nil
+			return met{streams: streams}, nil
 		}
 		return met{}, errors.New("the gateway went away")
 	}

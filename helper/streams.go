@@ -1,167 +1,365 @@
 package helper
 
 import (
-	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"sync"
 	"time"
 
 	"berth/machine"
-	"berth/session"
 	"berth/sshconn"
-	"berth/wire"
 
 	"github.com/hashicorp/yamux"
-	"golang.org/x/crypto/ssh"
 )
 
-// streams are the two standard streams of a helper, seen from either side.
-type streams struct {
-	io.Reader
-	io.Writer
-	close func()
+var errEnded = errors.New("the helper in the container has ended")
+
+// mux is the gateway's side of the streams that it shares with a helper. It
+// alone opens streams, so that a container has it keep no more than it asked for.
+type mux struct {
+	session *yamux.Session
+
+	mu      sync.Mutex
+	last    uint32
+	closing sshconn.Count // streams that the helper has not ended yet
 }
 
-func (s streams) Close() error {
-	s.close()
-	return nil
-}
-
-const (
-	// maxVisit is the largest visitMessage.
-	maxVisit = 16 << 10
-
-	// streamWindow lets one connection of a person have on the way what SSH
-	// itself would.
-	streamWindow = 2 << 20
-
-	// maxUnaccepted bounds what a container can have the gateway keep of streams
-	// that nobody there accepts: 256 KiB each.
-	maxUnaccepted = 16
-
-	// serverTimeout bounds the handshake inside: both sides are there.
-	serverTimeout = 20 * time.Second
-)
-
-// visitMessage goes before SSH on each stream, after its length in four bytes.
-type visitMessage struct {
-	Env string // as startMessage's
-}
-
-// muxed is how connections share the standard streams. Its own keepalive is
-// for what cuts idle streams on the way to an engine, such as proxies.
-func muxed() *yamux.Config {
-	config := yamux.DefaultConfig()
-	config.KeepAliveInterval = 30 * time.Second
-	config.ConnectionWriteTimeout = time.Minute
-	config.MaxStreamWindowSize = streamWindow
-	config.AcceptBacklog = maxUnaccepted
-	config.LogOutput = io.Discard
-	return config
-}
-
-// newStreams is the gateway's side. why is why no descriptor crosses.
-func newStreams(s streams, hostKey ssh.PublicKey, why error) (*Client, error) {
-	mux, err := yamux.Client(s, muxed())
+// newStreams makes a client of a helper that no descriptor reaches, for the
+// reason why.
+func newStreams(s standard, why error) (*Client, error) {
+	session, err := yamux.Client(standard{&frames{Reader: s.Reader}, &frameWriter{w: s.Writer}, s.close}, muxed())
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{streams: mux, hostKey: hostKey, why: why, done: make(chan struct{})}
+	c := &Client{mux: &mux{session: session}, why: why, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
-		<-mux.CloseChan()
+		<-session.CloseChan()
 	}()
 	return c, nil
 }
 
-// visit opens a connection to the SSH server in the container.
-func (c *Client) visit(env []string) (net.Conn, error) {
-	stream, err := c.streams.Open()
-	if err != nil {
-		return nil, err
-	}
-	message := ssh.Marshal(visitMessage{Env: joinEnv(env)})
-	_, err = stream.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(message))), message...))
-	if err != nil {
-		stream.Close()
-		return nil, err
-	}
-	return stream, nil
+func (x *mux) Close() error {
+	err := x.session.Close()
+	x.closing.Wait()
+	return err
 }
 
-// serveStreams is the helper's side: an SSH server for each stream, until the
-// gateway lets go.
-func serveStreams(s streams, key ssh.Signer, on *machine.Local) error {
-	mux, err := yamux.Server(s, muxed())
+func (x *mux) newID() uint32 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.last++
+	return x.last
+}
+
+// open opens a stream whose first message says what it is for.
+func (x *mux) open(kind byte, message any) (*stream, error) {
+	opened, err := x.session.OpenStream()
 	if err != nil {
-		return err
+		return nil, errEnded
 	}
-	var serving sync.WaitGroup
-	defer serving.Wait()
-	defer mux.Close()
-	for {
-		stream, err := mux.AcceptStream()
-		if err != nil {
-			return nil
+	s := &stream{Stream: opened}
+	if err := s.send(kind, message); err != nil {
+		x.letGo(s)
+		return nil, err
+	}
+	s.SetWriteDeadline(time.Time{})
+	return s, nil
+}
+
+// letGo closes a stream and sees to it that the helper ends it, too: one that
+// does not could have the gateway keep ever more of them, and is given up.
+func (x *mux) letGo(s *stream) {
+	if s.closed.Load() {
+		return
+	}
+	s.Close()
+	x.closing.Add(1)
+	go func() {
+		defer x.closing.Add(-1)
+		if !s.drain(letGoTimeout) {
+			x.session.Close()
 		}
-		serving.Go(func() { serveStream(stream, key, on) })
+	}()
+}
+
+// thing is what was asked for: a process, a listener, a connection. It lives as
+// long as its control, and its data goes by streams beside it.
+type thing struct {
+	mux     *mux
+	id      uint32
+	control *stream
+	data    []*stream
+	once    sync.Once
+}
+
+// ask asks for a thing with so many streams for its data. It does not wait for
+// the answer.
+func (x *mux) ask(kind byte, message func(id uint32) any, data int) (*thing, error) {
+	t := &thing{mux: x, id: x.newID()}
+	var err error
+	if t.control, err = x.open(kind, message(t.id)); err != nil {
+		return nil, err
+	}
+	for part := range data {
+		s, err := x.open(typePart, partMessage{t.id, uint32(part)})
+		if err != nil {
+			t.Close()
+			return nil, err
+		}
+		t.data = append(t.data, s)
+	}
+	return t, nil
+}
+
+// answer waits for the answer to what was asked for.
+func (t *thing) answer(timeout time.Duration) (doneMessage, error) {
+	t.control.SetReadDeadline(time.Now().Add(timeout))
+	defer t.control.SetReadDeadline(time.Time{})
+	var done doneMessage
+	var failed failedMessage
+	reply, err := t.control.receive(maxReply)
+	switch {
+	case errors.Is(err, yamux.ErrTimeout):
+		return done, fmt.Errorf("no answer within %v", timeout)
+	case err != nil:
+		return done, errEnded
+	case unmarshal(reply, typeDone, &done) == nil && len(done.Address) <= maxText:
+		return done, nil
+	case unmarshal(reply, typeFailed, &failed) == nil:
+		return done, errors.New(printable(failed.Text))
+	default:
+		return done, errors.New("the helper answers with something else")
 	}
 }
 
-// serveStream serves one connection of a person. Whoever has the streams is
-// the gateway, and has logged the person in.
-func serveStream(stream net.Conn, key ssh.Signer, on *machine.Local) {
-	w := wire.New(stream)
-	defer w.Close()
-	w.SetDeadline(time.Now().Add(serverTimeout))
-	visit, err := readVisit(w)
-	if err != nil {
-		return
-	}
-	config := &ssh.ServerConfig{NoClientAuth: true}
-	config.AddHostKey(key)
-	conn, channels, requests, err := ssh.NewServerConn(w, config)
-	if err != nil {
-		return
-	}
-	w.SetDeadline(time.Time{})
-	session.Serve(context.Background(), sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, on, session.Options{
-		Env:      splitEnv(visit.Env),
-		Ready:    w.Ready,
-		Log:      slog.New(slog.DiscardHandler),
-		Panicked: func(any, []byte) { w.Conn.Close() },
+// Close lets go of the thing.
+func (t *thing) Close() error {
+	t.once.Do(func() {
+		t.mux.letGo(t.control)
+		for _, s := range t.data {
+			t.mux.letGo(s)
+		}
 	})
+	return nil
 }
 
-func readVisit(from io.Reader) (visitMessage, error) {
-	var visit visitMessage
-	var length [4]byte
-	if _, err := io.ReadFull(from, length[:]); err != nil {
-		return visit, err
-	}
-	size := binary.BigEndian.Uint32(length[:])
-	if size > maxVisit {
-		return visit, errors.New("a message too large")
-	}
-	message := make([]byte, size)
-	if _, err := io.ReadFull(from, message); err != nil {
-		return visit, err
-	}
-	return visit, ssh.Unmarshal(message, &visit)
+// streamed is a machine.Machine behind a helper's streams, for one connection
+// of a person.
+type streamed struct {
+	mux *mux
+
+	mu     sync.Mutex
+	things map[*thing]bool
+	closed bool
 }
 
-// newHostKey is for one helper's life: it only says that the two ends of a
-// stream are the two that met.
-func newHostKey() (ssh.Signer, error) {
-	_, private, err := ed25519.GenerateKey(rand.Reader)
+// machine is the account's, for one connection of a person.
+func (x *mux) machine() (machine.Machine, error) {
+	if x.session.IsClosed() {
+		return nil, errEnded
+	}
+	return &streamed{mux: x, things: map[*thing]bool{}}, nil
+}
+
+func (m *streamed) Done() <-chan struct{} { return m.mux.session.CloseChan() }
+
+// Close lets go of all that the connection held.
+func (m *streamed) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	for t := range m.things {
+		t.Close()
+	}
+	return nil
+}
+
+func (m *streamed) ask(kind byte, message func(id uint32) any, data int) (*thing, error) {
+	t, err := m.mux.ask(kind, message, data)
 	if err != nil {
 		return nil, err
 	}
-	return ssh.NewSignerFromKey(private)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		t.Close()
+		return nil, net.ErrClosed
+	}
+	m.things[t] = true
+	return t, nil
+}
+
+func (m *streamed) letGo(t *thing) error {
+	m.mu.Lock()
+	delete(m.things, t)
+	m.mu.Unlock()
+	return t.Close()
+}
+
+func (m *streamed) Start(command machine.Command) (*machine.Process, error) {
+	data := 3
+	if command.Pty != nil {
+		data = 1
+	}
+	t, err := m.ask(typeStart, func(id uint32) any { return newStart(id, command) }, data)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.answer(startTimeout); err != nil {
+		m.letGo(t)
+		return nil, err
+	}
+	return m.process(t), nil
+}
+
+// process is a started one. Its control says how it ended, and the end of its
+// input that nobody there takes any.
+func (m *streamed) process(t *thing) *machine.Process {
+	var watching sync.WaitGroup
+	exit := make(chan sshconn.Exit, 1)
+	watching.Go(func() { t.awaitExit(exit) })
+	p := &machine.Process{
+		Exit:   exit,
+		Signal: func(name string) error { return t.control.send(typeSignal, signalMessage{t.id, name}) },
+		Close: func() error {
+			defer watching.Wait()
+			return m.letGo(t)
+		},
+	}
+	if len(t.data) == 1 {
+		p.Stdin, p.Stdout = typed{t.data[0]}, output{t.data[0], t.mux}
+		p.Resize = func(s machine.Size) error { return t.control.send(typeResize, newResize(t.id, s)) }
+		p.Break = func() error { return t.control.send(typeBreak, breakMessage{t.id}) }
+		return p
+	}
+	watching.Go(func() { t.data[0].awaitBreak() })
+	p.Stdin, p.Stdout, p.Stderr = input{t.data[0]}, output{t.data[1], t.mux}, output{t.data[2], t.mux}
+	return p
+}
+
+func (t *thing) awaitExit(exit chan<- sshconn.Exit) {
+	defer close(exit)
+	for {
+		said, err := t.control.receive(maxReply)
+		if err != nil {
+			return
+		}
+		var exited exitedMessage
+		if unmarshal(said, typeExited, &exited) != nil {
+			continue
+		}
+		if known, err := sshconn.ParseExit(exited.Request, exited.Payload); err == nil {
+			exit <- known
+		}
+		break
+	}
+	io.Copy(io.Discard, t.control)
+}
+
+// awaitBreak waits until the helper says that it takes no more.
+func (s *stream) awaitBreak() {
+	io.Copy(io.Discard, s)
+	s.breakOff()
+}
+
+type (
+	// input is what a process reads; its Close is the end of input.
+	input struct{ *stream }
+	// typed is what is typed at a terminal.
+	typed struct{ *stream }
+	// output is what a process writes; its Close says that nobody reads on.
+	output struct {
+		*stream
+		mux *mux
+	}
+)
+
+func (i input) Close() error  { return i.CloseWrite() }
+func (t typed) Close() error  { return nil }
+func (o output) Close() error { o.mux.letGo(o.stream); return nil }
+
+func (m *streamed) Dial(network, address string) (net.Conn, error) {
+	t, err := m.ask(typeDial, func(id uint32) any { return addressMessage{id, network, address} }, 1)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.answer(dialTimeout); err != nil {
+		m.letGo(t)
+		return nil, err
+	}
+	return m.conn(t, nil), nil
+}
+
+// conn is a connection of the machine; from is who made it, if that was not us.
+func (m *streamed) conn(t *thing, from net.Addr) net.Conn {
+	c := &streamConn{stream: t.data[0], from: from}
+	c.watching.Go(func() {
+		io.Copy(io.Discard, t.control)
+		t.data[0].breakOff() // the connection is closed
+	})
+	c.letGo = func() error { return m.letGo(t) }
+	return c
+}
+
+// streamConn is a connection of the machine.
+type streamConn struct {
+	*stream
+	from     net.Addr
+	letGo    func() error
+	watching sync.WaitGroup
+}
+
+func (c *streamConn) RemoteAddr() net.Addr { return c.from }
+
+func (c *streamConn) Close() error {
+	defer c.watching.Wait()
+	return c.letGo()
+}
+
+func (m *streamed) Listen(network, address string) (net.Listener, error) {
+	t, err := m.ask(typeListen, func(id uint32) any { return addressMessage{id, network, address} }, 0)
+	if err != nil {
+		return nil, err
+	}
+	done, err := t.answer(startTimeout)
+	l := &streamListener{machine: m, thing: t}
+	if err == nil {
+		l.address, err = listened(network, done.Address)
+	}
+	if err != nil {
+		m.letGo(t)
+		return nil, err
+	}
+	return l, nil
+}
+
+// streamListener is a listener of the machine, which stays there: connections
+// that arrive at it are told, and taken one by one.
+type streamListener struct {
+	machine *streamed
+	thing   *thing
+	address net.Addr
+}
+
+func (l *streamListener) Addr() net.Addr { return l.address }
+func (l *streamListener) Close() error   { return l.machine.letGo(l.thing) }
+
+func (l *streamListener) Accept() (net.Conn, error) {
+	said, err := l.thing.control.receive(maxReply)
+	if err != nil {
+		return nil, net.ErrClosed
+	}
+	var caller callerMessage
+	if unmarshal(said, typeCaller, &caller) != nil {
+		l.Close()
+		return nil, net.ErrClosed
+	}
+	t, err := l.machine.ask(typeTake, func(id uint32) any { return takeMessage{id, caller.Number} }, 1)
+	if err != nil {
+		return nil, net.ErrClosed
+	}
+	return l.machine.conn(t, callerAddr(caller.From)), nil
 }
