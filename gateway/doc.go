@@ -4,9 +4,8 @@
 // person is authenticated, a host is chosen and reached, and then one of two
 // mechanisms runs until either side is gone:
 //
-//   - join: the host speaks SSH, by its own sshd or by a helper that no
-//     descriptor reaches. One connection to it is opened and every channel and
-//     request is relayed 1:1 (join.go, relay.go).
+//   - join: the host speaks SSH, by its own sshd. One connection to it is opened
+//     and every channel and request is relayed 1:1 (join.go, relay.go).
 //   - be: the host is a machine. The gateway is its sshd (package session).
 //
 // # Invariants

@@ -64,7 +64,7 @@ func (c *conn) tryReach(ctx context.Context, to target) (reached, error) {
 	if to.account == "" {
 		to.account = host.Account
 	}
-	route, err := c.server.Hosts.Open(ctx, host, to.account, c.environment(to.person))
+	route, err := c.server.Hosts.Open(ctx, host, to.account)
 	if err != nil {
 		return reached{}, err
 	}

@@ -4,13 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"time"
 
 	"berth/machine"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
@@ -139,18 +137,4 @@ func (c *Client) Machine() (machine.Machine, error) {
 		return nil, err
 	}
 	return newMachine(ours), nil
-}
-
-// Opened is what a connection of a person is served by.
-type Opened struct {
-	Machine machine.Machine
-
-	Server  net.Conn // never set
-	HostKey ssh.PublicKey
-}
-
-// Open is Machine, as it is still asked for.
-func (c *Client) Open([]string) (Opened, error) {
-	opened, err := c.Machine()
-	return Opened{Machine: opened}, err
 }

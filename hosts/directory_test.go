@@ -254,7 +254,7 @@ func TestAContainerThatCannotBeEnteredSaysWhy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Open(t.Context(), host, "developer", nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := d.Open(t.Context(), host, "developer"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", name, err, want)
 		}
 	}
@@ -282,12 +282,12 @@ func TestAddressesThatDoNotAnswerAreRefusedReadably(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = d.Open(t.Context(), host, "developer", nil)
+	_, err = d.Open(t.Context(), host, "developer")
 	var u *Unreachable
 	if !errors.As(err, &u) || u.Cause == nil || strings.Contains(u.Error(), "127.0.0.1") {
 		t.Errorf("got %v: want a line for the person, and the cause for the log alone", err)
 	}
-	if _, err := d.Open(t.Context(), host, "", nil); err == nil || !strings.Contains(err.Error(), "account") {
+	if _, err := d.Open(t.Context(), host, ""); err == nil || !strings.Contains(err.Error(), "account") {
 		t.Errorf("without an account: %v", err)
 	}
 }

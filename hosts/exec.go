@@ -18,7 +18,6 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
-	"golang.org/x/crypto/ssh"
 )
 
 const (
@@ -28,21 +27,18 @@ const (
 
 // openExec opens a container, as an account of it; "" is the one that the
 // container itself runs as.
-func (d *Directory) openExec(ctx context.Context, host Host, account string, env []string) (Route, error) {
+func (d *Directory) openExec(ctx context.Context, host Host, account string) (Route, error) {
 	found, err := d.running(ctx, host)
 	if err != nil {
 		return Route{}, err
 	}
-	opened, err := d.helpers.open(ctx, helperKey{host.Container, account}, env, func() (*helper.Client, error) {
+	opened, err := d.helpers.open(ctx, helperKey{host.Container, account}, func() (*helper.Client, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
 		return d.startHelper(ctx, found, account)
 	})
-	switch {
-	case err == nil && opened.Machine != nil:
-		return Route{Machine: opened.Machine}, nil
-	case err == nil:
-		return Route{Sshd: &Sshd{Conn: opened.Server, Host: host.Name, HostKeys: []ssh.PublicKey{opened.HostKey}, IsOpen: true, Patience: brief}}, nil
+	if err == nil {
+		return Route{Machine: opened}, nil
 	}
 	now, gone := d.running(ctx, host)
 	switch {

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"berth/helper"
@@ -43,10 +41,10 @@ func newHelpers(log *slog.Logger) *helpers {
 
 // open opens a helper for one connection of a person; start starts one if none
 // runs. A start goes on when ctx ends: the next login will want it.
-func (h *helpers) open(ctx context.Context, key helperKey, env []string, start func() (*helper.Client, error)) (helper.Opened, error) {
-	opened, err := h.tryOpen(ctx, key, env, start)
+func (h *helpers) open(ctx context.Context, key helperKey, start func() (*helper.Client, error)) (machine.Machine, error) {
+	opened, err := h.tryOpen(ctx, key, start)
 	if errors.Is(err, errEnded) { // before anyone noticed
-		return h.tryOpen(ctx, key, env, start)
+		return h.tryOpen(ctx, key, start)
 	}
 	return opened, err
 }
@@ -54,31 +52,25 @@ func (h *helpers) open(ctx context.Context, key helperKey, env []string, start f
 // errEnded is about a helper that was thought to run.
 var errEnded = errors.New("the helper has ended")
 
-func (h *helpers) tryOpen(ctx context.Context, key helperKey, env []string, start func() (*helper.Client, error)) (helper.Opened, error) {
+func (h *helpers) tryOpen(ctx context.Context, key helperKey, start func() (*helper.Client, error)) (machine.Machine, error) {
 	r := h.use(key, start)
 	select {
 	case <-r.started:
 	case <-ctx.Done():
 		h.unuse(key, r)
-		return helper.Opened{}, ctx.Err()
+		return nil, ctx.Err()
 	}
 	if r.err != nil {
 		h.unuse(key, r)
-		return helper.Opened{}, r.err
+		return nil, r.err
 	}
-	opened, err := r.client.Open(env)
+	opened, err := r.client.Machine()
 	if err != nil {
 		h.forget(key, r)
 		h.unuse(key, r)
-		return helper.Opened{}, fmt.Errorf("%w: %w", errEnded, err)
+		return nil, fmt.Errorf("%w: %w", errEnded, err)
 	}
-	unuse := sync.OnceFunc(func() { h.unuse(key, r) })
-	if opened.Machine != nil {
-		opened.Machine = &usedMachine{opened.Machine, unuse}
-	} else {
-		opened.Server = &usedServer{Conn: opened.Server, unuse: unuse}
-	}
-	return opened, nil
+	return &usedMachine{opened, sync.OnceFunc(func() { h.unuse(key, r) })}, nil
 }
 
 // usedMachine keeps its helper from leaving.
@@ -90,29 +82,6 @@ type usedMachine struct {
 func (m *usedMachine) Close() error {
 	err := m.Machine.Close()
 	m.unuse()
-	return err
-}
-
-// usedServer keeps its helper from leaving. Its Close ends a Read, too, which a
-// stream's own leaves to the other end.
-type usedServer struct {
-	net.Conn
-	unuse  func()
-	closed atomic.Bool
-}
-
-func (s *usedServer) Read(p []byte) (int, error) {
-	if s.closed.Load() {
-		return 0, net.ErrClosed
-	}
-	return s.Conn.Read(p)
-}
-
-func (s *usedServer) Close() error {
-	s.closed.Store(true)
-	err := s.Conn.Close()
-	s.Conn.SetReadDeadline(time.Now())
-	s.unuse()
 	return err
 }
 

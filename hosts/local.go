@@ -20,13 +20,13 @@ func (d *Directory) openLocal(ctx context.Context, host Host, account string) (R
 	if err != nil {
 		return Route{}, unreachable(host.Name, err.Error(), nil)
 	}
-	opened, err := d.helpers.open(ctx, helperKey{"", who.Username}, nil, func() (*helper.Client, error) {
+	opened, err := d.helpers.open(ctx, helperKey{"", who.Username}, func() (*helper.Client, error) {
 		return startLocalHelper(who)
 	})
 	if err != nil {
 		return Route{}, unreachable(host.Name, "cannot be entered as "+who.Username, err)
 	}
-	return Route{Machine: opened.Machine}, nil
+	return Route{Machine: opened}, nil
 }
 
 // localAccount is the account asked for, or the gateway's own.

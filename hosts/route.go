@@ -31,19 +31,17 @@ type Sshd struct {
 	Host     string          // its name, for messages
 	HostKeys []ssh.PublicKey // it must show one of these
 	Key      ssh.Signer      // logs in; nil: a certificate of the user CA does
-	IsOpen   bool            // to whoever has the connection: nothing logs in
 	Patience time.Duration   // how long it is worth trying again if it does not let us in
 }
 
-// Open opens a route to an account of a host that was looked up. Where an SSH
-// server of the helper's is joined, env is set for its processes. Errors are
+// Open opens a route to an account of a host that was looked up. Errors are
 // *[Unreachable].
-func (d *Directory) Open(ctx context.Context, host Host, account string, env []string) (Route, error) {
+func (d *Directory) Open(ctx context.Context, host Host, account string) (Route, error) {
 	switch host.Route {
 	case labels.RouteLocal:
 		return d.openLocal(ctx, host, account)
 	case labels.RouteExec:
-		return d.openExec(ctx, host, account, env)
+		return d.openExec(ctx, host, account)
 	case labels.RouteSshd:
 		if account == "" {
 			return Route{}, unreachable(host.Name, "says no account to log in as: grant one in gateway.yaml (host: account)", nil)
