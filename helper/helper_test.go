@@ -669,7 +669,9 @@ func FuzzMessagesFromAContainer(f *testing.F) {
 		marshal(typeExited, exitedMessage{ID: 1, Request: "exit-status", Payload: "\x00\x00\x00\x00"}),
 		marshal(typeHello, newHello("nonce")),
 		marshal(typeArrived, arrivedMessage{ID: 1}),
+		marshal(typeCaller, callerMessage{Number: 1, From: "127.0.0.1:80"}),
 		[]byte("berth-helper 7 12345 ssh-ed25519 AAAA"),
+		[]byte("berth-helper 7 12345 3.1"),
 		[]byte("berth-helper came"),
 		nil,
 	} {
@@ -684,6 +686,14 @@ func FuzzMessagesFromAContainer(f *testing.F) {
 			m.deliver(packet{kind: message[0], body: message[1:]})
 		}
 		parseAnnouncement(string(message))
+		var hello helloMessage
+		var caller callerMessage
+		if len(message) > 0 && unmarshal(packet{kind: message[0], body: message[1:]}, typeHello, &hello) == nil {
+			hello.version().check()
+		}
+		if len(message) > 0 && unmarshal(packet{kind: message[0], body: message[1:]}, typeCaller, &caller) == nil {
+			callerAddr(caller.From)
+		}
 		(&frames{}).follow(message)
 	})
 }

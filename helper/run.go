@@ -40,7 +40,10 @@ func Run(gatewaySocket string, removeSelf bool) error {
 	if err != nil {
 		return err
 	}
-	if met.control != nil {
+	if met.control == nil {
+		machine.Enlarge(in)
+		machine.Enlarge(out)
+	} else {
 		in.Close()
 		out.Close()
 		if err := leaveStreams(); err != nil {

@@ -20,6 +20,7 @@ var errEnded = errors.New("the helper in the container has ended")
 // alone opens streams, so that a container has it keep no more than it asked for.
 type mux struct {
 	session *yamux.Session
+	letGoIn time.Duration // how long the helper may take to end a stream
 
 	mu      sync.Mutex
 	last    uint32
@@ -33,7 +34,7 @@ func newStreams(s standard, why error) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{mux: &mux{session: session}, why: why, done: make(chan struct{})}
+	c := &Client{mux: &mux{session: session, letGoIn: letGoTimeout}, why: why, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		<-session.CloseChan()
@@ -79,7 +80,7 @@ func (x *mux) letGo(s *stream) {
 	x.closing.Add(1)
 	go func() {
 		defer x.closing.Add(-1)
-		if !s.drain(letGoTimeout) {
+		if !s.drain(x.letGoIn) {
 			x.session.Close()
 		}
 	}()

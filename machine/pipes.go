@@ -44,11 +44,17 @@ func newPipe() (read, write *os.File, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	WithFD(write, func(fd int) error {
+	Enlarge(write)
+	return read, write, nil
+}
+
+// Enlarge makes a pipe as big as those of [NewPipes], if it is one and that is
+// allowed.
+func Enlarge(pipe *os.File) {
+	WithFD(pipe, func(fd int) error {
 		_, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, pipeSize)
 		return err
 	})
-	return read, write, nil
 }
 
 // Close closes those that there are.
