@@ -1,11 +1,12 @@
-// Package helper is a machine on the other side of a socket, or of streams: the small
-// process that runs in a container as one of its accounts, and the gateway's
-// end of it.
+// Package helper is a machine on the other side of a container's wall: the small
+// process that runs in there as one of its accounts, and the gateway's end of
+// it.
 //
-// Inside, [Run] answers requests with open descriptors: a pty master, a
-// connected socket. Outside, [Client] gives a [machine.Machine] to each
+// Inside, [Run] answers. Outside, [Client] gives a [machine.Machine] to each
 // connection of a person; whatever the connection held is gone when that is
-// closed.
+// closed. What the two say is in package messages, and how: by open descriptors,
+// a pty's master or a connected socket (package descriptors), or by streams
+// (package streams).
 //
 // # How the two sides meet
 //
@@ -18,8 +19,7 @@
 //     takes that descriptor out of the process (pidfd_getfd(2)), as a debugger
 //     may;
 //   - nowhere: no descriptor can cross, as with an engine on another machine.
-//     Then the same is asked and answered on streams that share the helper's
-//     standard ones (streams.go, streams_serve.go).
+//     Then the two speak on streams that share the helper's standard ones.
 //
 // In the first two cases the standard streams are closed then, and no user
 // data ever runs through the engine.
@@ -33,17 +33,7 @@
 //
 // # Trust
 //
-// The container is not trusted. The gateway bounds every message, checks the
-// kind of every descriptor before use, never waits in a call on one that the
-// container may share, and makes the pipes of a process itself. Of streams it
-// alone opens any, each with a window, and a helper that does not end one that
-// was let go of is given up. A helper that lies harms the sessions of its own
-// account only.
-//
-// # Wire
-//
-// A message is a type byte and the fields in SSH's encoding (RFC 4251 §5). On
-// sockets it is one SOCK_SEQPACKET message, with at most three descriptors
-// (SCM_RIGHTS); on streams its length in four bytes goes before it. Messages are
-// recorded in testdata, a file for each version (see [Major]).
+// The container is not trusted. The gateway bounds every message and makes the
+// pipes of a process itself; what else it does is said where it does it. A helper
+// that lies harms the sessions of its own account only.
 package helper

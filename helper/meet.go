@@ -11,6 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"berth/helper/descriptors"
+	"berth/helper/messages"
+	"berth/helper/streams"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -34,20 +38,20 @@ type Started struct {
 // closed unless they are what the helper is spoken to by.
 func (m *Meetings) Meet(started Started) (*Client, error) {
 	nonce := rand.Text()
-	var arrived <-chan *socket
+	var arrived <-chan *descriptors.Socket
 	if m != nil {
 		var forget func()
 		arrived, forget = m.expect(nonce)
 		defer forget()
 	}
 	client, err := meetStarted(started, nonce, arrived)
-	if client == nil || client.mux == nil {
+	if client == nil || client.streams == nil {
 		started.Close()
 	}
 	return client, err
 }
 
-func meetStarted(started Started, nonce string, arrived <-chan *socket) (*Client, error) {
+func meetStarted(started Started, nonce string, arrived <-chan *descriptors.Socket) (*Client, error) {
 	if _, err := io.WriteString(started.In, nonce+"\n"); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotStarted, err)
 	}
@@ -68,13 +72,13 @@ func meetStarted(started Started, nonce string, arrived <-chan *socket) (*Client
 	if cannot == nil {
 		return attach(far, nonce)
 	}
-	if err := said.Version.checkStreams(); err != nil {
+	if err := said.Version.CheckStreams(); err != nil {
 		return nil, err
 	}
 	if _, err := io.WriteString(started.In, askStreams); err != nil {
 		return nil, err
 	}
-	return newStreams(standard{out, started.In, started.Close}, cannot)
+	return newStreamsClient(streams.Standard{Reader: out, Writer: started.In, OnClose: started.Close}, cannot)
 }
 
 // announced is the first line that a helper prints.
@@ -85,7 +89,7 @@ type announced struct {
 	// the version that it speaks.
 	FD      int
 	Inode   uint64
-	Version version
+	Version messages.Version
 }
 
 const (
@@ -128,23 +132,11 @@ func parseAnnouncement(line string) (announced, error) {
 	}
 	fd, err := strconv.ParseUint(fields[0], 10, 31)
 	inode, err2 := strconv.ParseUint(fields[1], 10, 64)
-	spoken, err3 := parseVersion(fields[2])
+	spoken, err3 := messages.ParseVersion(fields[2])
 	if errors.Join(err, err2, err3) != nil {
 		return announced{}, ErrNotStarted
 	}
 	return announced{FD: int(fd), Inode: inode, Version: spoken}, nil
-}
-
-// parseVersion reads the version that a helper announces. One of 3.0 announces
-// a host key in its place.
-func parseVersion(text string) (version, error) {
-	if strings.HasPrefix(text, "ssh-") {
-		return version{3, 0}, nil
-	}
-	major, minor, _ := strings.Cut(text, ".")
-	m, err := strconv.ParseUint(major, 10, 32)
-	n, err2 := strconv.ParseUint(minor, 10, 32)
-	return version{uint32(m), uint32(n)}, errors.Join(err, err2)
 }
 
 // take takes a copy of the descriptor that a process announced. It needs what
@@ -172,7 +164,7 @@ func (a announced) take(pid func() (int, error)) (*os.File, error) {
 	}
 	file := os.NewFile(uintptr(taken), "helper")
 	if inode, err := inodeOf(taken); err != nil || inode != a.Inode {
-		discardFile(file)
+		descriptors.Discard(file)
 		return nil, fmt.Errorf("process %d here is another one than the engine's", process)
 	}
 	return file, nil

@@ -14,6 +14,9 @@ import (
 	"sync"
 	"time"
 
+	"berth/helper/descriptors"
+	"berth/helper/messages"
+	"berth/helper/streams"
 	"berth/machine"
 
 	"golang.org/x/sys/unix"
@@ -61,7 +64,7 @@ const childControl = 3
 // the file of [NewPair] as the first after the standard streams.
 func RunChild() error {
 	keepDescriptors()
-	control, err := newSocket(os.NewFile(childControl, "control"), maxRequest)
+	control, err := descriptors.FileSocket(os.NewFile(childControl, "control"), messages.MaxRequest)
 	if err != nil {
 		return err
 	}
@@ -122,20 +125,20 @@ func keepDescriptors() {
 
 // answerOpens opens a machine for each connection that the gateway opens, and
 // returns when the gateway has let go of all.
-func answerOpens(control *socket, on *machine.Local) {
+func answerOpens(control *descriptors.Socket, on *machine.Local) {
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	defer control.Close()
 	for {
-		opened, err := control.receive()
+		opened, err := control.Receive()
 		if err != nil {
 			return
 		}
-		if opened.kind != typeOpen || len(opened.files) != 1 {
-			opened.close()
+		if opened.Kind != messages.TypeOpen || len(opened.Files) != 1 {
+			opened.Close()
 			continue
 		}
-		serving.Go(func() { serve(opened.files[0], on) })
+		serving.Go(func() { descriptors.Serve(opened.Files[0], on) })
 	}
 }
 
@@ -150,9 +153,9 @@ func removeExecutable() {
 // met is what the helper speaks to the gateway by: a socket, or its standard
 // streams.
 type met struct {
-	control *socket
+	control *descriptors.Socket
 
-	streams standard
+	standard streams.Standard
 }
 
 func (m met) answer(on *machine.Local) {
@@ -160,7 +163,7 @@ func (m met) answer(on *machine.Local) {
 		answerOpens(m.control, on)
 		return
 	}
-	serveStreams(m.streams, on)
+	streams.Serve(m.standard, on)
 }
 
 // meet is the helper's side of the meeting; see the package comment.
@@ -170,7 +173,7 @@ func meet(stdin io.ReadCloser, out io.WriteCloser, gatewaySocket string) (met, e
 	if err != nil {
 		return met{}, fmt.Errorf("no nonce on standard input: %w", err)
 	}
-	hello := newHello(strings.TrimSpace(nonce))
+	hello := messages.NewHello(strings.TrimSpace(nonce))
 	if control, err := come(gatewaySocket, hello); err == nil {
 		_, err := fmt.Fprintf(out, "%s %s\n", announcement, came)
 		return met{control: control}, err
@@ -179,33 +182,31 @@ func meet(stdin io.ReadCloser, out io.WriteCloser, gatewaySocket string) (met, e
 		stdin.Close()
 		out.Close()
 	}
-	return announce(standard{in, out, closeBoth}, hello)
+	return announce(streams.Standard{Reader: in, Writer: out, OnClose: closeBoth}, hello)
 }
 
 // come goes to the gateway's socket. Where nobody says welcome, as when others
 // crowd in there, another way is left.
-func come(gatewaySocket string, hello helloMessage) (*socket, error) {
+func come(gatewaySocket string, hello messages.Hello) (*descriptors.Socket, error) {
 	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Net: "unixpacket", Name: gatewaySocket})
 	if err != nil {
 		return nil, err
 	}
-	control := &socket{conn: conn, buf: make([]byte, maxRequest)}
-	if err := errors.Join(control.send(typeHello, hello), control.awaitWelcome()); err != nil {
+	control := descriptors.NewSocket(conn, messages.MaxRequest)
+	if err := errors.Join(control.Send(messages.TypeHello, hello), awaitWelcome(control)); err != nil {
 		control.Close()
 		return nil, err
 	}
 	return control, nil
 }
 
-func (s *socket) awaitWelcome() error {
-	s.conn.SetReadDeadline(time.Now().Add(meetTimeout))
-	defer s.conn.SetReadDeadline(time.Time{})
-	packet, err := s.receive()
+func awaitWelcome(at *descriptors.Socket) error {
+	packet, err := at.ReceiveWithin(meetTimeout)
 	if err != nil {
 		return err
 	}
-	defer packet.close()
-	if packet.kind != typeWelcome {
+	defer packet.Close()
+	if packet.Kind != messages.TypeWelcome {
 		return errors.New("the gateway answers with something else")
 	}
 	return nil
@@ -213,8 +214,8 @@ func (s *socket) awaitWelcome() error {
 
 // announce offers a socket to be taken, and waits until that is done, or a
 // line says that it cannot be.
-func announce(streams standard, hello helloMessage) (met, error) {
-	near, far, err := newPair(maxRequest)
+func announce(standard streams.Standard, hello messages.Hello) (met, error) {
+	near, far, err := descriptors.NewPair(messages.MaxRequest)
 	if err != nil {
 		return met{}, err
 	}
@@ -224,32 +225,32 @@ func announce(streams standard, hello helloMessage) (met, error) {
 	if err != nil {
 		return met{}, err
 	}
-	if _, err := fmt.Fprintf(streams, "%s %d %d %v\n", announcement, far.Fd(), inode, version{Major, Minor}); err != nil {
+	if _, err := fmt.Fprintf(standard, "%s %d %d %v\n", announcement, far.Fd(), inode, messages.Current()); err != nil {
 		return met{}, err
 	}
 	answered := make(chan string, 1)
 	go func() {
 		line := make([]byte, len(askStreams))
-		io.ReadFull(streams, line)
+		io.ReadFull(standard, line)
 		answered <- string(line)
 		near.Close() // or it is attached by now, and this changes nothing
 	}()
-	attached, err := near.receive()
+	attached, err := near.Receive()
 	if err != nil {
 		if <-answered == askStreams {
-			return met{streams: streams}, nil
+			return met{standard: standard}, nil
 		}
 		return met{}, errors.New("the gateway went away")
 	}
-	if attached.kind != typeAttach || len(attached.files) != 1 {
-		attached.close()
+	if attached.Kind != messages.TypeAttach || len(attached.Files) != 1 {
+		attached.Close()
 		return met{}, errors.New("the gateway sent no control socket")
 	}
-	control, err := newSocket(attached.files[0], maxRequest)
+	control, err := descriptors.FileSocket(attached.Files[0], messages.MaxRequest)
 	if err != nil {
 		return met{}, err
 	}
-	return met{control: control}, control.send(typeHello, hello)
+	return met{control: control}, control.Send(messages.TypeHello, hello)
 }
 
 // leaveStreams closes the standard streams for everyone at the other end, and

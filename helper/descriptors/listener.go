@@ -1,18 +1,13 @@
-package helper
+package descriptors
 
 import (
-	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 
+	"berth/helper/messages"
 	"berth/machine"
 )
-
-// maxArrived is how many connections of one listener may wait for their
-// channel.
-const maxArrived = 128
 
 // listener is a listener of the machine, which stays there: the connections
 // that arrive at it cross.
@@ -27,28 +22,7 @@ type listener struct {
 }
 
 func newListener(network string, release func()) *listener {
-	return &listener{network: network, arrived: make(chan *os.File, maxArrived), release: release}
-}
-
-// listened makes an address of what the container says of it.
-func listened(network, address string) (net.Addr, error) {
-	if network == "unix" || network == machine.X11 {
-		return &net.UnixAddr{Net: network, Name: address}, nil
-	}
-	parsed, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return nil, errors.New("the helper listens at an address that is none")
-	}
-	return net.TCPAddrFromAddrPort(parsed), nil
-}
-
-// callerAddr makes an address of what the container says of who arrived.
-func callerAddr(address string) net.Addr {
-	parsed, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return &net.UnixAddr{Net: "unix"}
-	}
-	return net.TCPAddrFromAddrPort(parsed)
+	return &listener{network: network, arrived: make(chan *os.File, messages.MaxArrived), release: release}
 }
 
 // deliver takes the file over.
@@ -56,13 +30,13 @@ func (l *listener) deliver(file *os.File) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		discardFile(file)
+		Discard(file)
 		return
 	}
 	select {
 	case l.arrived <- file:
 	default: // more than anybody takes
-		discardFile(file)
+		Discard(file)
 	}
 }
 
@@ -98,7 +72,7 @@ func (l *listener) end() bool {
 	l.closed = true
 	close(l.arrived)
 	for file := range l.arrived {
-		discardFile(file)
+		Discard(file)
 	}
 	return true
 }

@@ -1,4 +1,4 @@
-package helper
+package descriptors
 
 import (
 	"os"
@@ -46,7 +46,8 @@ func discardAll(fds []int) {
 	}
 }
 
-func discardFile(file *os.File) {
+// Discard closes a file of a container's so that the call never waits.
+func Discard(file *os.File) {
 	calmHolder(file)
 	file.Close()
 }

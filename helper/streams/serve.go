@@ -1,4 +1,4 @@
-package helper
+package streams
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"berth/helper/messages"
 	"berth/machine"
 	"berth/sshconn"
 
@@ -17,73 +18,73 @@ import (
 // thing to have all of its streams: the gateway sends all of it at once.
 const firstTimeout = 20 * time.Second
 
-// streamServer is the helper's side of the streams.
-type streamServer struct {
+// server is the helper's side of the streams.
+type server struct {
 	session *yamux.Session
 	machine *machine.Local
 	tasks   *sshconn.Tasks
 
 	mu      sync.Mutex
-	parts   map[partMessage]chan *stream // data of things that may not be asked for yet
-	callers map[uint32]net.Conn          // who arrived and is not taken yet
-	last    uint32                       // caller
+	parts   map[messages.Part]chan *stream // data of things that may not be asked for yet
+	callers map[uint32]net.Conn            // who arrived and is not taken yet
+	last    uint32                         // caller
 }
 
-// serveStreams answers what the gateway asks for until it lets go.
-func serveStreams(s standard, on *machine.Local) error {
-	session, err := yamux.Server(standard{s.Reader, &frameWriter{w: s.Writer}, s.close}, muxed())
+// Serve answers what the gateway asks for until it lets go.
+func Serve(s Standard, on *machine.Local) error {
+	session, err := yamux.Server(Standard{s.Reader, &frameWriter{w: s.Writer}, s.OnClose}, muxed())
 	if err != nil {
 		return err
 	}
-	server := &streamServer{
+	srv := &server{
 		session: session,
 		machine: on,
 		tasks:   &sshconn.Tasks{Panicked: func(any, []byte) { session.Close() }},
-		parts:   map[partMessage]chan *stream{},
+		parts:   map[messages.Part]chan *stream{},
 		callers: map[uint32]net.Conn{},
 	}
-	defer server.tasks.Wait()
+	defer srv.tasks.Wait()
 	defer session.Close()
 	for {
 		opened, err := session.AcceptStream()
 		if err != nil {
 			return nil
 		}
-		server.tasks.Go(func() { server.serve(&stream{Stream: opened}) })
+		srv.tasks.Go(func() { srv.serve(&stream{Stream: opened}) })
 	}
 }
 
 // serve reads what a stream is for, and serves it to its end unless it is a
 // part of something else.
-func (s *streamServer) serve(from *stream) {
+func (s *server) serve(from *stream) {
 	from.SetReadDeadline(time.Now().Add(firstTimeout))
-	first, err := from.receive(maxRequest)
+	first, err := from.receive(messages.MaxRequest)
 	from.SetReadDeadline(time.Time{})
 	var (
-		part    partMessage
-		start   startMessage
-		address addressMessage
-		take    takeMessage
+		part    messages.Part
+		start   messages.Start
+		address messages.Address
+		take    messages.Take
 	)
 	switch {
 	case err != nil:
-	case unmarshal(first, typePart, &part) == nil:
+	case first.As(messages.TypePart, &part) == nil:
 		s.slot(part) <- from
 		return
-	case unmarshal(first, typeStart, &start) == nil:
+	case first.As(messages.TypeStart, &start) == nil:
 		s.start(from, start)
-	case unmarshal(first, typeDial, &address) == nil:
+	case first.As(messages.TypeDial, &address) == nil:
 		s.dial(from, address)
-	case unmarshal(first, typeListen, &address) == nil:
+	case first.As(messages.TypeListen, &address) == nil:
 		s.listen(from, address)
-	case unmarshal(first, typeTake, &take) == nil:
+	case first.As(messages.TypeTake, &take) == nil:
 		s.take(from, take)
 	}
 	from.Close()
 }
 
 // slot is where a part is put and taken, whichever comes first.
-func (s *streamServer) slot(part partMessage) chan *stream {
+func (s *server) slot(part messages.Part) chan *stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slot := s.parts[part]
@@ -95,11 +96,11 @@ func (s *streamServer) slot(part partMessage) chan *stream {
 }
 
 // data takes the streams of a thing; they are the caller's to close.
-func (s *streamServer) data(id uint32, parts int) ([]*stream, error) {
+func (s *server) data(id uint32, parts int) ([]*stream, error) {
 	var taken []*stream
 	timeout := time.After(firstTimeout)
 	for number := range parts {
-		part := partMessage{id, uint32(number)}
+		part := messages.Part{ID: id, Part: uint32(number)}
 		select {
 		case data := <-s.slot(part):
 			taken = append(taken, data)
@@ -125,12 +126,12 @@ func closeAll(streams []*stream) {
 
 func (s *stream) fail(id uint32, err error) {
 	text := err.Error()
-	s.send(typeFailed, failedMessage{ID: id, Text: text[:min(len(text), maxText)]})
+	s.send(messages.TypeFailed, messages.Failed{ID: id, Text: text[:min(len(text), messages.MaxText)]})
 }
 
 // start serves a process until the gateway lets go of it. Its input that has
 // arrived by then is delivered before its pipes are closed or its pty hung up.
-func (s *streamServer) start(control *stream, m startMessage) {
+func (s *server) start(control *stream, m messages.Start) {
 	parts := 3
 	if m.Pty {
 		parts = 1
@@ -141,12 +142,12 @@ func (s *streamServer) start(control *stream, m startMessage) {
 		return
 	}
 	defer closeAll(data)
-	process, err := s.machine.Start(m.command())
+	process, err := s.machine.Start(m.Command())
 	if err != nil {
 		control.fail(m.ID, err)
 		return
 	}
-	control.send(typeDone, doneMessage{ID: m.ID})
+	control.send(messages.TypeDone, messages.Done{ID: m.ID})
 	delivered := make(chan struct{})
 	var copying sync.WaitGroup
 	copying.Go(func() {
@@ -161,7 +162,7 @@ func (s *streamServer) start(control *stream, m startMessage) {
 	}
 	go func() { // it may live on
 		exit := <-process.Exit
-		control.send(typeExited, exitedMessage{ID: m.ID, Request: exit.Request, Payload: string(exit.Payload)})
+		control.send(messages.TypeExited, messages.Exited{ID: m.ID, Request: exit.Request, Payload: string(exit.Payload)})
 	}()
 	control.heed(process)
 	sshconn.Await(delivered)
@@ -173,21 +174,21 @@ func (s *streamServer) start(control *stream, m startMessage) {
 // heed does what the gateway says about a process until it lets go of it.
 func (s *stream) heed(process *machine.Process) {
 	for {
-		said, err := s.receive(maxRequest)
+		said, err := s.receive(messages.MaxRequest)
 		if err != nil {
 			return
 		}
 		var (
-			signal signalMessage
-			resize resizeMessage
-			broken breakMessage
+			signal messages.Signal
+			resize messages.Resize
+			broken messages.Break
 		)
 		switch {
-		case unmarshal(said, typeSignal, &signal) == nil:
+		case said.As(messages.TypeSignal, &signal) == nil:
 			process.Signal(signal.Name)
-		case unmarshal(said, typeResize, &resize) == nil && process.Resize != nil:
-			process.Resize(resize.size())
-		case unmarshal(said, typeBreak, &broken) == nil && process.Break != nil:
+		case said.As(messages.TypeResize, &resize) == nil && process.Resize != nil:
+			process.Resize(resize.Size())
+		case said.As(messages.TypeBreak, &broken) == nil && process.Break != nil:
 			process.Break()
 		}
 	}
@@ -216,7 +217,7 @@ func stopOutput(out *stream, from io.Closer) {
 	out.breakOff()
 }
 
-func (s *streamServer) dial(control *stream, m addressMessage) {
+func (s *server) dial(control *stream, m messages.Address) {
 	data, err := s.data(m.ID, 1)
 	if err != nil {
 		control.fail(m.ID, err)
@@ -228,13 +229,13 @@ func (s *streamServer) dial(control *stream, m addressMessage) {
 		control.fail(m.ID, err)
 		return
 	}
-	control.send(typeDone, doneMessage{ID: m.ID})
+	control.send(messages.TypeDone, messages.Done{ID: m.ID})
 	s.join(control, data[0], conn)
 }
 
 // join serves a connection until both of its directions have ended, or the
 // gateway lets go of it.
-func (s *streamServer) join(control, data *stream, conn net.Conn) {
+func (s *server) join(control, data *stream, conn net.Conn) {
 	sshconn.Join(
 		sshconn.End{Data: joinedStream{data, control}, Serve: func() { io.Copy(io.Discard, control) }},
 		sshconn.End{Data: conn},
@@ -252,13 +253,13 @@ func (s joinedStream) Close() error {
 }
 
 // listen tells who arrives until the gateway lets go of the listener.
-func (s *streamServer) listen(control *stream, m addressMessage) {
+func (s *server) listen(control *stream, m messages.Address) {
 	listener, err := s.machine.Listen(m.Network, m.Address)
 	if err != nil {
 		control.fail(m.ID, err)
 		return
 	}
-	control.send(typeDone, doneMessage{ID: m.ID, Address: listener.Addr().String()})
+	control.send(messages.TypeDone, messages.Done{ID: m.ID, Address: listener.Addr().String()})
 	var waiting callers
 	s.tasks.Go(func() {
 		for {
@@ -279,26 +280,26 @@ func (s *streamServer) listen(control *stream, m addressMessage) {
 }
 
 // announce keeps a connection that arrived and tells the gateway.
-func (s *streamServer) announce(control *stream, waiting *callers, conn net.Conn) {
+func (s *server) announce(control *stream, waiting *callers, conn net.Conn) {
 	s.mu.Lock()
 	s.last++
 	number := s.last
 	s.callers[number] = conn
 	s.mu.Unlock()
-	if !waiting.add(number, s.isTaken) || control.send(typeCaller, callerMessage{number, conn.RemoteAddr().String()}) != nil {
+	if !waiting.add(number, s.isTaken) || control.send(messages.TypeCaller, messages.Caller{Number: number, From: conn.RemoteAddr().String()}) != nil {
 		s.caller(number)
 		conn.Close()
 	}
 }
 
-func (s *streamServer) isTaken(number uint32) bool {
+func (s *server) isTaken(number uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.callers[number] == nil
 }
 
 // caller takes a connection out of those that wait, or nil.
-func (s *streamServer) caller(number uint32) net.Conn {
+func (s *server) caller(number uint32) net.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	conn := s.callers[number]
@@ -307,7 +308,7 @@ func (s *streamServer) caller(number uint32) net.Conn {
 }
 
 // take serves a connection that arrived.
-func (s *streamServer) take(control *stream, m takeMessage) {
+func (s *server) take(control *stream, m messages.Take) {
 	data, err := s.data(m.ID, 1)
 	if err != nil {
 		return
@@ -337,7 +338,7 @@ func (c *callers) add(number uint32, taken func(uint32) bool) bool {
 		}
 	}
 	c.numbers = left
-	if c.ended || len(left) >= maxArrived {
+	if c.ended || len(left) >= messages.MaxArrived {
 		return false
 	}
 	c.numbers = append(left, number)

@@ -1,4 +1,4 @@
-package helper
+package streams
 
 import (
 	"encoding/binary"

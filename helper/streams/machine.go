@@ -1,4 +1,4 @@
-package helper
+package streams
 
 import (
 	"errors"
@@ -8,17 +8,16 @@ import (
 	"sync"
 	"time"
 
+	"berth/helper/messages"
 	"berth/machine"
 	"berth/sshconn"
 
 	"github.com/hashicorp/yamux"
 )
 
-var errEnded = errors.New("the helper in the container has ended")
-
-// mux is the gateway's side of the streams that it shares with a helper. It
+// Client is the gateway's side of the streams that it shares with a helper. It
 // alone opens streams, so that a container has it keep no more than it asked for.
-type mux struct {
+type Client struct {
 	session *yamux.Session
 	letGoIn time.Duration // how long the helper may take to end a stream
 
@@ -27,28 +26,27 @@ type mux struct {
 	closing sshconn.Count // streams that the helper has not ended yet
 }
 
-// newStreams makes a client of a helper that no descriptor reaches, for the
-// reason why.
-func newStreams(s standard, why error) (*Client, error) {
-	session, err := yamux.Client(standard{&frames{Reader: s.Reader}, &frameWriter{w: s.Writer}, s.close}, muxed())
+// NewClient makes a client of a helper that serves (see [Serve]) on its
+// standard streams, and takes them over.
+func NewClient(s Standard) (*Client, error) {
+	session, err := yamux.Client(Standard{&frames{Reader: s.Reader}, &frameWriter{w: s.Writer}, s.OnClose}, muxed())
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{mux: &mux{session: session, letGoIn: letGoTimeout}, why: why, done: make(chan struct{})}
-	go func() {
-		defer close(c.done)
-		<-session.CloseChan()
-	}()
-	return c, nil
+	return &Client{session: session, letGoIn: letGoTimeout}, nil
 }
 
-func (x *mux) Close() error {
+// Done is closed when the helper is gone.
+func (x *Client) Done() <-chan struct{} { return x.session.CloseChan() }
+
+// Close lets go of the helper, and returns when nothing of it is left here.
+func (x *Client) Close() error {
 	err := x.session.Close()
 	x.closing.Wait()
 	return err
 }
 
-func (x *mux) newID() uint32 {
+func (x *Client) newID() uint32 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.last++
@@ -56,10 +54,10 @@ func (x *mux) newID() uint32 {
 }
 
 // open opens a stream whose first message says what it is for.
-func (x *mux) open(kind byte, message any) (*stream, error) {
+func (x *Client) open(kind byte, message any) (*stream, error) {
 	opened, err := x.session.OpenStream()
 	if err != nil {
-		return nil, errEnded
+		return nil, messages.ErrEnded
 	}
 	s := &stream{Stream: opened}
 	if err := s.send(kind, message); err != nil {
@@ -72,7 +70,7 @@ func (x *mux) open(kind byte, message any) (*stream, error) {
 
 // letGo closes a stream and sees to it that the helper ends it, too: one that
 // does not could have the gateway keep ever more of them, and is given up.
-func (x *mux) letGo(s *stream) {
+func (x *Client) letGo(s *stream) {
 	if s.closed.Load() {
 		return
 	}
@@ -89,7 +87,7 @@ func (x *mux) letGo(s *stream) {
 // thing is what was asked for: a process, a listener, a connection. It lives as
 // long as its control, and its data goes by streams beside it.
 type thing struct {
-	mux     *mux
+	mux     *Client
 	id      uint32
 	control *stream
 	data    []*stream
@@ -98,14 +96,14 @@ type thing struct {
 
 // ask asks for a thing with so many streams for its data. It does not wait for
 // the answer.
-func (x *mux) ask(kind byte, message func(id uint32) any, data int) (*thing, error) {
+func (x *Client) ask(kind byte, message func(id uint32) any, data int) (*thing, error) {
 	t := &thing{mux: x, id: x.newID()}
 	var err error
 	if t.control, err = x.open(kind, message(t.id)); err != nil {
 		return nil, err
 	}
 	for part := range data {
-		s, err := x.open(typePart, partMessage{t.id, uint32(part)})
+		s, err := x.open(messages.TypePart, messages.Part{ID: t.id, Part: uint32(part)})
 		if err != nil {
 			t.Close()
 			return nil, err
@@ -116,21 +114,21 @@ func (x *mux) ask(kind byte, message func(id uint32) any, data int) (*thing, err
 }
 
 // answer waits for the answer to what was asked for.
-func (t *thing) answer(timeout time.Duration) (doneMessage, error) {
+func (t *thing) answer(timeout time.Duration) (messages.Done, error) {
 	t.control.SetReadDeadline(time.Now().Add(timeout))
 	defer t.control.SetReadDeadline(time.Time{})
-	var done doneMessage
-	var failed failedMessage
-	reply, err := t.control.receive(maxReply)
+	var done messages.Done
+	var failed messages.Failed
+	reply, err := t.control.receive(messages.MaxReply)
 	switch {
 	case errors.Is(err, yamux.ErrTimeout):
 		return done, fmt.Errorf("no answer within %v", timeout)
 	case err != nil:
-		return done, errEnded
-	case unmarshal(reply, typeDone, &done) == nil && len(done.Address) <= maxText:
+		return done, messages.ErrEnded
+	case reply.As(messages.TypeDone, &done) == nil && len(done.Address) <= messages.MaxText:
 		return done, nil
-	case unmarshal(reply, typeFailed, &failed) == nil:
-		return done, errors.New(printable(failed.Text))
+	case reply.As(messages.TypeFailed, &failed) == nil:
+		return done, errors.New(messages.Printable(failed.Text))
 	default:
 		return done, errors.New("the helper answers with something else")
 	}
@@ -150,17 +148,17 @@ func (t *thing) Close() error {
 // streamed is a machine.Machine behind a helper's streams, for one connection
 // of a person.
 type streamed struct {
-	mux *mux
+	mux *Client
 
 	mu     sync.Mutex
 	things map[*thing]bool
 	closed bool
 }
 
-// machine is the account's, for one connection of a person.
-func (x *mux) machine() (machine.Machine, error) {
+// Machine is the account's, for one connection of a person.
+func (x *Client) Machine() (machine.Machine, error) {
 	if x.session.IsClosed() {
-		return nil, errEnded
+		return nil, messages.ErrEnded
 	}
 	return &streamed{mux: x, things: map[*thing]bool{}}, nil
 }
@@ -205,11 +203,11 @@ func (m *streamed) Start(command machine.Command) (*machine.Process, error) {
 	if command.Pty != nil {
 		data = 1
 	}
-	t, err := m.ask(typeStart, func(id uint32) any { return newStart(id, command) }, data)
+	t, err := m.ask(messages.TypeStart, func(id uint32) any { return messages.NewStart(id, command) }, data)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := t.answer(startTimeout); err != nil {
+	if _, err := t.answer(messages.StartTimeout); err != nil {
 		m.letGo(t)
 		return nil, err
 	}
@@ -223,8 +221,10 @@ func (m *streamed) process(t *thing) *machine.Process {
 	exit := make(chan sshconn.Exit, 1)
 	watching.Go(func() { t.awaitExit(exit) })
 	p := &machine.Process{
-		Exit:   exit,
-		Signal: func(name string) error { return t.control.send(typeSignal, signalMessage{t.id, name}) },
+		Exit: exit,
+		Signal: func(name string) error {
+			return t.control.send(messages.TypeSignal, messages.Signal{ID: t.id, Name: name})
+		},
 		Close: func() error {
 			defer watching.Wait()
 			return m.letGo(t)
@@ -232,8 +232,8 @@ func (m *streamed) process(t *thing) *machine.Process {
 	}
 	if len(t.data) == 1 {
 		p.Stdin, p.Stdout = typed{t.data[0]}, output{t.data[0], t.mux}
-		p.Resize = func(s machine.Size) error { return t.control.send(typeResize, newResize(t.id, s)) }
-		p.Break = func() error { return t.control.send(typeBreak, breakMessage{t.id}) }
+		p.Resize = func(s machine.Size) error { return t.control.send(messages.TypeResize, messages.NewResize(t.id, s)) }
+		p.Break = func() error { return t.control.send(messages.TypeBreak, messages.Break{ID: t.id}) }
 		return p
 	}
 	watching.Go(func() { t.data[0].awaitBreak() })
@@ -244,12 +244,12 @@ func (m *streamed) process(t *thing) *machine.Process {
 func (t *thing) awaitExit(exit chan<- sshconn.Exit) {
 	defer close(exit)
 	for {
-		said, err := t.control.receive(maxReply)
+		said, err := t.control.receive(messages.MaxReply)
 		if err != nil {
 			return
 		}
-		var exited exitedMessage
-		if unmarshal(said, typeExited, &exited) != nil {
+		var exited messages.Exited
+		if said.As(messages.TypeExited, &exited) != nil {
 			continue
 		}
 		if known, err := sshconn.ParseExit(exited.Request, exited.Payload); err == nil {
@@ -274,7 +274,7 @@ type (
 	// output is what a process writes; its Close says that nobody reads on.
 	output struct {
 		*stream
-		mux *mux
+		mux *Client
 	}
 )
 
@@ -283,11 +283,11 @@ func (t typed) Close() error  { return nil }
 func (o output) Close() error { o.mux.letGo(o.stream); return nil }
 
 func (m *streamed) Dial(network, address string) (net.Conn, error) {
-	t, err := m.ask(typeDial, func(id uint32) any { return addressMessage{id, network, address} }, 1)
+	t, err := m.ask(messages.TypeDial, func(id uint32) any { return messages.Address{ID: id, Network: network, Address: address} }, 1)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := t.answer(dialTimeout); err != nil {
+	if _, err := t.answer(messages.DialTimeout); err != nil {
 		m.letGo(t)
 		return nil, err
 	}
@@ -321,14 +321,14 @@ func (c *streamConn) Close() error {
 }
 
 func (m *streamed) Listen(network, address string) (net.Listener, error) {
-	t, err := m.ask(typeListen, func(id uint32) any { return addressMessage{id, network, address} }, 0)
+	t, err := m.ask(messages.TypeListen, func(id uint32) any { return messages.Address{ID: id, Network: network, Address: address} }, 0)
 	if err != nil {
 		return nil, err
 	}
-	done, err := t.answer(startTimeout)
+	done, err := t.answer(messages.StartTimeout)
 	l := &streamListener{machine: m, thing: t}
 	if err == nil {
-		l.address, err = listened(network, done.Address)
+		l.address, err = messages.ListenAddr(network, done.Address)
 	}
 	if err != nil {
 		m.letGo(t)
@@ -349,18 +349,18 @@ func (l *streamListener) Addr() net.Addr { return l.address }
 func (l *streamListener) Close() error   { return l.machine.letGo(l.thing) }
 
 func (l *streamListener) Accept() (net.Conn, error) {
-	said, err := l.thing.control.receive(maxReply)
+	said, err := l.thing.control.receive(messages.MaxReply)
 	if err != nil {
 		return nil, net.ErrClosed
 	}
-	var caller callerMessage
-	if unmarshal(said, typeCaller, &caller) != nil {
+	var caller messages.Caller
+	if said.As(messages.TypeCaller, &caller) != nil {
 		l.Close()
 		return nil, net.ErrClosed
 	}
-	t, err := l.machine.ask(typeTake, func(id uint32) any { return takeMessage{id, caller.Number} }, 1)
+	t, err := l.machine.ask(messages.TypeTake, func(id uint32) any { return messages.Take{ID: id, Number: caller.Number} }, 1)
 	if err != nil {
 		return nil, net.ErrClosed
 	}
-	return l.machine.conn(t, callerAddr(caller.From)), nil
+	return l.machine.conn(t, messages.CallerAddr(caller.From)), nil
 }

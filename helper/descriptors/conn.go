@@ -1,4 +1,4 @@
-package helper
+package descriptors
 
 import (
 	"errors"
@@ -26,7 +26,7 @@ func newConn(file *os.File, network string) (net.Conn, error) {
 		return nil, errors.New("no descriptor came")
 	}
 	if err := checkSocket(file, connected(network)); err != nil {
-		discardFile(file)
+		Discard(file)
 		return nil, err
 	}
 	defer file.Close() // of which known has a copy

@@ -3,7 +3,6 @@ package helper
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -14,8 +13,6 @@ import (
 	"time"
 
 	"berth/machine"
-
-	"github.com/hashicorp/yamux"
 )
 
 // bound is how long a test waits for what should happen at once.
@@ -307,128 +304,126 @@ func TestALostGatewayHangsUp(t *testing.T) {
 	}
 }
 
-// hostile is a gateway whose helper does what the test says with the streams
-// that it is asked by.
-func hostile(t *testing.T, serve func(*yamux.Stream)) *Client {
-	t.Helper()
-	near, far := net.Pipe()
-	helper, err := yamux.Server(far, muxed())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			stream, err := helper.AcceptStream()
-			if err != nil {
-				return
-			}
-			go serve(stream)
-		}
-	}()
-	client, err := newStreams(standard{near, near, func() { near.Close() }}, errors.New("a test"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		client.Close()
-		helper.Close()
-		<-ended
-	})
-	return client
-}
-
-// A helper that never ends a stream could have the gateway keep ever more of
-// them, and so could one that sends on without end. Neither keeps a person's
-// connection from ending.
-func TestAHelperThatKeepsItsStreamsIsGivenUp(t *testing.T) {
-	for name, keep := range map[string]func(*stream){
-		"silent": func(*stream) {},
-		"sends on": func(s *stream) {
-			for {
-				if _, err := s.Write(make([]byte, 1<<10)); err != nil {
-					return
-				}
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			client := hostile(t, func(s *yamux.Stream) {
-				control := &stream{Stream: s}
-				control.receive(maxRequest)
-				control.send(typeDone, doneMessage{})
-				control.SetWriteDeadline(time.Time{})
-				keep(control)
-			})
-			client.mux.letGoIn = time.Second
-			on, err := client.Machine()
-			if err != nil {
-				t.Fatal(err)
-			}
-			process, err := on.Start(machine.Command{Kind: machine.Exec, Line: "true"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			within(t, "the person", func() {
-				go io.Copy(io.Discard, process.Stdout)
-				process.Close()
-			})
-			within(t, "the gateway", func() { <-client.Done() })
+func TestAProcessRuns(t *testing.T) {
+	byEachWay(t, func(t *testing.T, on machine.Machine) {
+		process, err := on.Start(machine.Command{
+			Kind: machine.Exec, Line: `echo "$GREETING"; exit 7`, Env: []string{"GREETING=hello"},
 		})
-	}
-}
-
-// The end of input may be an hour before that of output: yamux would cut such a
-// stream after five minutes.
-func TestAStreamMayBeHalfClosedForLong(t *testing.T) {
-	if cut := muxed().StreamCloseTimeout; cut != 0 {
-		t.Errorf("it is cut after %v", cut)
-	}
-}
-
-// A helper's messages are bounded, whatever length it says.
-func TestALargeMessageOfAHelperIsRefused(t *testing.T) {
-	large := binary.BigEndian.AppendUint32(nil, maxReply+1)
-	large = append(large, make([]byte, maxReply+1)...)
-	client := hostile(t, func(s *yamux.Stream) {
-		defer s.Close()
-		(&stream{Stream: s}).receive(maxRequest)
-		s.Write(large)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer process.Close()
+		out, err := io.ReadAll(process.Stdout)
+		if string(out) != "hello\n" || err != nil {
+			t.Errorf("said %q, %v", out, err)
+		}
+		if exit := <-process.Exit; exit.Request != "exit-status" || string(exit.Payload) != "\x00\x00\x00\x07" {
+			t.Errorf("ended with %q", exit)
+		}
 	})
-	control, err := client.mux.open(typeDial, addressMessage{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.mux.letGo(control)
-	if message, err := control.receive(maxReply); err == nil {
-		t.Errorf("a message of %d bytes was taken", len(message.body)+1)
-	}
 }
 
-func TestAFrameIsWrittenAtOnce(t *testing.T) {
-	var writes [][]byte
-	w := &frameWriter{w: writerFunc(func(p []byte) (int, error) {
-		writes = append(writes, bytes.Clone(p))
-		return len(p), nil
-	})}
-	whole := []string{frame(framePing, flagSYN, ""), frame(frameData, 0, "twelve bytes"), frame(frameData, 0, ""), frame(frameData, 0, "x")}
-	for _, f := range whole {
-		io.WriteString(w, f[:frameHeader])
-		if len(f) > frameHeader {
-			io.WriteString(w, f[frameHeader:])
+func TestAPtyHangsUpWithItsMaster(t *testing.T) {
+	byEachWay(t, func(t *testing.T, on machine.Machine) {
+		hungUp := filepath.Join(t.TempDir(), "hung-up")
+		process, err := on.Start(machine.Command{
+			Kind: machine.Exec, Line: "trap 'touch " + hungUp + "; exit' HUP; stty size; sleep 60 & wait",
+			Pty: &machine.Pty{Term: "xterm", Size: machine.Size{Columns: 91, Rows: 17}},
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if len(writes) != len(whole) {
-		t.Fatalf("%d writes for %d frames", len(writes), len(whole))
-	}
-	for i, f := range whole {
-		if string(writes[i]) != f {
-			t.Errorf("frame %d is %q, want %q", i, writes[i], f)
+		line := make([]byte, 64)
+		if n, err := process.Stdout.Read(line); !strings.HasPrefix(string(line[:n]), "17 91") {
+			t.Errorf("size is %q, %v", line[:n], err)
 		}
-	}
+		process.Close()
+		eventually(t, "its command is told (SIGHUP)", func() bool {
+			_, err := os.Stat(hungUp)
+			return err == nil
+		})
+	})
 }
 
-type writerFunc func([]byte) (int, error)
+func TestSignalsReachTheProcess(t *testing.T) {
+	byEachWay(t, func(t *testing.T, on machine.Machine) {
+		process, err := on.Start(machine.Command{
+			Kind: machine.Exec, Line: "sleep 60", Pty: &machine.Pty{},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer process.Close()
+		if err := process.Signal("TERM"); err != nil {
+			t.Fatal(err)
+		}
+		if exit := <-process.Exit; exit.Request != "exit-signal" || !strings.Contains(string(exit.Payload), "TERM") {
+			t.Errorf("ended with %q", exit)
+		}
+	})
+}
 
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+func TestDialAndListenAreTheMachines(t *testing.T) {
+	byEachWay(t, func(t *testing.T, on machine.Machine) {
+		for _, network := range []string{"tcp", "unix"} {
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = filepath.Join(t.TempDir(), "socket")
+			}
+			listener, err := on.Listen(network, address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, err := on.Dial(network, listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			accepted, err := listener.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.Write([]byte("ping"))
+			conn.Close()
+			if got, err := io.ReadAll(accepted); string(got) != "ping" {
+				t.Errorf("%s: got %q, %v", network, got, err)
+			}
+			accepted.Close()
+			listener.Close()
+		}
+		if _, err := on.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("nobody there: %v", err)
+		}
+	})
+}
+
+func TestTheAgentsSocketIsPrivateAndGoesAway(t *testing.T) {
+	byEachWay(t, func(t *testing.T, on machine.Machine) {
+		listener, err := on.Listen("unix", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := listener.Addr().String()
+		if info, err := os.Stat(filepath.Dir(path)); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("its directory: %v, %v", info, err)
+		}
+		listener.Close()
+		eventually(t, "the socket's directory is removed", func() bool {
+			_, err := os.Stat(filepath.Dir(path))
+			return errors.Is(err, os.ErrNotExist)
+		})
+	})
+}
+
+func TestClosingAMachineRemovesItsSockets(t *testing.T) {
+	byEachWay(t, func(t *testing.T, on machine.Machine) {
+		path := filepath.Join(t.TempDir(), "socket")
+		if _, err := on.Listen("unix", path); err != nil {
+			t.Fatal(err)
+		}
+		on.Close()
+		eventually(t, "the socket is removed", func() bool {
+			_, err := os.Stat(path)
+			return errors.Is(err, os.ErrNotExist)
+		})
+	})
+}

@@ -1,4 +1,4 @@
-package helper
+package descriptors
 
 import (
 	"fmt"
@@ -7,12 +7,13 @@ import (
 	"sync"
 	"syscall"
 
+	"berth/helper/messages"
 	"berth/machine"
 )
 
 // server answers one machine's socket inside the container.
 type server struct {
-	socket  *socket
+	socket  *Socket
 	machine *machine.Local
 
 	mu        sync.Mutex
@@ -22,11 +23,11 @@ type server struct {
 	closed    bool
 }
 
-// serve answers requests until the socket is closed, and then lets go of all
+// Serve answers requests until the socket is closed, and then lets go of all
 // that it holds. Processes are not killed: what closing their descriptors does
 // not end lives on, as after an sshd.
-func serve(file *os.File, on *machine.Local) {
-	socket, err := newSocket(file, maxRequest)
+func Serve(file *os.File, on *machine.Local) {
+	socket, err := FileSocket(file, messages.MaxRequest)
 	if err != nil {
 		return
 	}
@@ -39,7 +40,7 @@ func serve(file *os.File, on *machine.Local) {
 	}
 	defer s.close()
 	for {
-		request, err := socket.receive()
+		request, err := socket.Receive()
 		if err != nil {
 			return
 		}
@@ -48,54 +49,54 @@ func serve(file *os.File, on *machine.Local) {
 }
 
 // answer starts what may take long in a goroutine of its own.
-func (s *server) answer(request packet) {
+func (s *server) answer(request Packet) {
 	var (
-		start   startMessage
-		address addressMessage
-		signal  signalMessage
-		release releaseMessage
+		start   messages.Start
+		address messages.Address
+		signal  messages.Signal
+		release messages.Release
 	)
 	switch {
-	case unmarshal(request, typeStart, &start) == nil:
-		go s.start(start, request.files)
+	case request.As(messages.TypeStart, &start) == nil:
+		go s.start(start, request.Files)
 		return // the files are start's now
-	case unmarshal(request, typeDial, &address) == nil:
+	case request.As(messages.TypeDial, &address) == nil:
 		go s.dial(address)
-	case unmarshal(request, typeListen, &address) == nil:
+	case request.As(messages.TypeListen, &address) == nil:
 		go s.listen(address)
-	case unmarshal(request, typeSignal, &signal) == nil:
+	case request.As(messages.TypeSignal, &signal) == nil:
 		s.signal(signal)
-	case unmarshal(request, typeRelease, &release) == nil:
+	case request.As(messages.TypeRelease, &release) == nil:
 		s.release(release.ID)
 	}
-	request.close()
+	request.Close()
 }
 
-func (s *server) start(m startMessage, files []*os.File) {
-	defer packet{files: files}.close()
+func (s *server) start(m messages.Start, files []*os.File) {
+	defer Packet{Files: files}.Close()
 	stdio, err := stdioOf(m, files)
 	if err != nil {
 		s.fail(m.ID, err)
 		return
 	}
-	process, err := s.machine.Spawn(m.command(), stdio)
+	process, err := s.machine.Spawn(m.Command(), stdio)
 	if err != nil {
 		s.fail(m.ID, err)
 		return
 	}
 	s.keepProcess(m.ID, process)
 	if process.Pty != nil {
-		err = withFD(process.Pty, func(fd int) error { return s.socket.send(typeDone, doneMessage{ID: m.ID}, fd) })
+		err = withFD(process.Pty, func(fd int) error { return s.socket.Send(messages.TypeDone, messages.Done{ID: m.ID}, fd) })
 		process.Pty.Close() // the gateway's is the only one: when it is closed, the pty is hung up
 	} else {
-		err = s.socket.send(typeDone, doneMessage{ID: m.ID})
+		err = s.socket.Send(messages.TypeDone, messages.Done{ID: m.ID})
 	}
 	if err == nil {
 		go s.awaitExit(m.ID, process)
 	}
 }
 
-func stdioOf(m startMessage, files []*os.File) (machine.Stdio, error) {
+func stdioOf(m messages.Start, files []*os.File) (machine.Stdio, error) {
 	switch {
 	case m.Pty:
 		return machine.Stdio{}, nil
@@ -111,23 +112,23 @@ func (s *server) awaitExit(id uint32, process *machine.Child) {
 	s.mu.Lock()
 	delete(s.processes, id)
 	s.mu.Unlock()
-	s.socket.send(typeExited, exitedMessage{ID: id, Request: exit.Request, Payload: string(exit.Payload)})
+	s.socket.Send(messages.TypeExited, messages.Exited{ID: id, Request: exit.Request, Payload: string(exit.Payload)})
 }
 
-func (s *server) dial(m addressMessage) {
+func (s *server) dial(m messages.Address) {
 	conn, err := s.machine.Dial(m.Network, m.Address)
 	if err != nil {
 		s.fail(m.ID, err)
 		return
 	}
 	defer conn.Close()
-	err = withFD(conn, func(fd int) error { return s.socket.send(typeDone, doneMessage{ID: m.ID}, fd) })
+	err = withFD(conn, func(fd int) error { return s.socket.Send(messages.TypeDone, messages.Done{ID: m.ID}, fd) })
 	if err != nil { // nobody waits in vain
 		s.fail(m.ID, err)
 	}
 }
 
-func (s *server) listen(m addressMessage) {
+func (s *server) listen(m messages.Address) {
 	listener, err := s.machine.Listen(m.Network, m.Address)
 	if err != nil {
 		s.fail(m.ID, err)
@@ -137,18 +138,18 @@ func (s *server) listen(m addressMessage) {
 		listener.Close()
 		return
 	}
-	s.socket.send(typeDone, doneMessage{ID: m.ID, Address: listener.Addr().String()})
+	s.socket.Send(messages.TypeDone, messages.Done{ID: m.ID, Address: listener.Addr().String()})
 	for { // until it is released
 		conn, err := listener.Accept()
 		if err != nil {
 			return
 		}
-		withFD(conn, func(fd int) error { return s.socket.send(typeArrived, arrivedMessage{m.ID}, fd) })
+		withFD(conn, func(fd int) error { return s.socket.Send(messages.TypeArrived, messages.Arrived{ID: m.ID}, fd) })
 		conn.Close()
 	}
 }
 
-func (s *server) signal(m signalMessage) {
+func (s *server) signal(m messages.Signal) {
 	s.mu.Lock()
 	process := s.processes[m.ID]
 	s.mu.Unlock()
@@ -170,7 +171,7 @@ func (s *server) release(id uint32) {
 
 func (s *server) fail(id uint32, err error) {
 	text := err.Error()
-	s.socket.send(typeFailed, failedMessage{ID: id, Text: text[:min(len(text), maxText)]})
+	s.socket.Send(messages.TypeFailed, messages.Failed{ID: id, Text: text[:min(len(text), messages.MaxText)]})
 }
 
 func (s *server) keepProcess(id uint32, process *machine.Child) {

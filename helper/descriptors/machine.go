@@ -1,29 +1,21 @@
-package helper
+package descriptors
 
 import (
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
+	"berth/helper/messages"
 	"berth/machine"
 	"berth/sshconn"
 )
 
-// How long a request to the helper may take. A helper connects within 30 s
-// or gives up.
-const (
-	startTimeout = 15 * time.Second
-	dialTimeout  = 40 * time.Second
-	maxText      = 1 << 10 // of a reason that a helper gives
-)
-
 // remote is a machine.Machine behind a helper's socket.
 type remote struct {
-	socket *socket
+	socket *Socket
 	ended  chan struct{}
 
 	mu        sync.Mutex
@@ -40,7 +32,10 @@ type answer struct {
 	err     error
 }
 
-func newMachine(socket *socket) *remote {
+// NewMachine makes a machine of its socket, which it takes over.
+func NewMachine(socket *Socket) machine.Machine { return newRemote(socket) }
+
+func newRemote(socket *Socket) *remote {
 	m := &remote{
 		socket: socket,
 		ended:  make(chan struct{}),
@@ -90,9 +85,9 @@ func (m *remote) start(command machine.Command, stdio ...int) (*machine.Child, e
 	m.exits[id] = exit
 	m.mu.Unlock()
 	child := &machine.Child{Exit: exit, Signal: func(name string) error {
-		return m.socket.send(typeSignal, signalMessage{id, name})
+		return m.socket.Send(messages.TypeSignal, messages.Signal{ID: id, Name: name})
 	}}
-	answer, err := m.call(id, typeStart, newStart(id, command), startTimeout, stdio...)
+	answer, err := m.call(id, messages.TypeStart, messages.NewStart(id, command), messages.StartTimeout, stdio...)
 	if err == nil && command.Pty != nil {
 		child.Pty, err = ptyMaster(answer.file)
 		answer.file = nil
@@ -109,7 +104,7 @@ func (m *remote) start(command machine.Command, stdio ...int) (*machine.Child, e
 
 func (m *remote) Dial(network, address string) (net.Conn, error) {
 	id := m.newID()
-	answer, err := m.call(id, typeDial, addressMessage{id, network, address}, dialTimeout)
+	answer, err := m.call(id, messages.TypeDial, messages.Address{ID: id, Network: network, Address: address}, messages.DialTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -120,15 +115,15 @@ func (m *remote) Listen(network, address string) (net.Listener, error) {
 	id := m.newID()
 	l := newListener(network, func() {
 		m.dropListener(id)
-		m.socket.send(typeRelease, releaseMessage{id})
+		m.socket.Send(messages.TypeRelease, messages.Release{ID: id})
 	})
 	m.mu.Lock()
 	m.listeners[id] = l
 	m.mu.Unlock()
-	answer, err := m.call(id, typeListen, addressMessage{id, network, address}, startTimeout)
+	answer, err := m.call(id, messages.TypeListen, messages.Address{ID: id, Network: network, Address: address}, messages.StartTimeout)
 	answer.close()
 	if err == nil {
-		l.address, err = listened(network, answer.address)
+		l.address, err = messages.ListenAddr(network, answer.address)
 	}
 	if err != nil {
 		l.Close()
@@ -156,7 +151,7 @@ func (m *remote) call(id uint32, kind byte, message any, timeout time.Duration, 
 	m.mu.Lock()
 	m.calls[id] = reply
 	m.mu.Unlock()
-	if err := m.socket.send(kind, message, fds...); err != nil {
+	if err := m.socket.Send(kind, message, fds...); err != nil {
 		m.forget(id)
 		return answer{}, err
 	}
@@ -166,7 +161,7 @@ func (m *remote) call(id uint32, kind byte, message any, timeout time.Duration, 
 	case got := <-reply:
 		return got, got.err
 	case <-m.ended:
-		return answer{}, errEnded
+		return answer{}, messages.ErrEnded
 	case <-timer.C:
 		m.forget(id)
 		return answer{}, fmt.Errorf("no answer within %v", timeout)
@@ -182,9 +177,9 @@ func (m *remote) forget(id uint32) {
 // receive hands answers and exits to those who wait for them.
 func (m *remote) receive() {
 	for {
-		packet, err := m.socket.receive()
+		packet, err := m.socket.Receive()
 		if err != nil || !m.deliver(packet) {
-			packet.close()
+			packet.Close()
 			break
 		}
 	}
@@ -201,25 +196,25 @@ func (m *remote) receive() {
 }
 
 // deliver returns false for what no helper says.
-func (m *remote) deliver(packet packet) bool {
+func (m *remote) deliver(packet Packet) bool {
 	var (
-		done   doneMessage
-		failed failedMessage
-		exited exitedMessage
+		done   messages.Done
+		failed messages.Failed
+		exited messages.Exited
 
-		arrived arrivedMessage
+		arrived messages.Arrived
 	)
 	switch {
-	case unmarshal(packet, typeArrived, &arrived) == nil && len(packet.files) == 1:
-		m.arrived(arrived.ID, packet.files[0])
+	case packet.As(messages.TypeArrived, &arrived) == nil && len(packet.Files) == 1:
+		m.arrived(arrived.ID, packet.Files[0])
 		return true
-	case unmarshal(packet, typeDone, &done) == nil && len(packet.files) <= 1 && len(done.Address) <= maxText:
-		return m.reply(done.ID, answer{file: first(packet.files), address: done.Address})
-	case len(packet.files) > 0:
+	case packet.As(messages.TypeDone, &done) == nil && len(packet.Files) <= 1 && len(done.Address) <= messages.MaxText:
+		return m.reply(done.ID, answer{file: first(packet.Files), address: done.Address})
+	case len(packet.Files) > 0:
 		return false
-	case unmarshal(packet, typeFailed, &failed) == nil:
-		return m.reply(failed.ID, answer{err: errors.New(printable(failed.Text))})
-	case unmarshal(packet, typeExited, &exited) == nil:
+	case packet.As(messages.TypeFailed, &failed) == nil:
+		return m.reply(failed.ID, answer{err: errors.New(messages.Printable(failed.Text))})
+	case packet.As(messages.TypeExited, &exited) == nil:
 		m.exited(exited)
 		return true
 	default:
@@ -247,13 +242,13 @@ func (m *remote) arrived(id uint32, file *os.File) {
 	listener := m.listeners[id]
 	m.mu.Unlock()
 	if listener == nil {
-		discardFile(file)
+		Discard(file)
 		return
 	}
 	listener.deliver(file)
 }
 
-func (m *remote) exited(message exitedMessage) {
+func (m *remote) exited(message messages.Exited) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	exit := m.exits[message.ID]
@@ -269,7 +264,7 @@ func (m *remote) exited(message exitedMessage) {
 
 func (a answer) close() {
 	if a.file != nil {
-		discardFile(a.file)
+		Discard(a.file)
 	}
 }
 
@@ -278,15 +273,4 @@ func first(files []*os.File) *os.File {
 		return nil
 	}
 	return files[0]
-}
-
-// printable is a text from inside a container as it may be shown and logged.
-func printable(text string) string {
-	text = text[:min(len(text), maxText)]
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '\ufffd' {
-			return '?'
-		}
-		return r
-	}, text)
 }

@@ -1,4 +1,4 @@
-package helper
+package descriptors
 
 import (
 	"errors"
@@ -18,7 +18,11 @@ type socketKind struct {
 	kind    int
 }
 
-func farEnd() socketKind { return socketKind{[]int{unix.AF_UNIX}, unix.SOCK_SEQPACKET} }
+// CheckSocket reports what is wrong with a descriptor that should be an end of
+// a [Socket].
+func CheckSocket(file *os.File) error {
+	return checkSocket(file, socketKind{[]int{unix.AF_UNIX}, unix.SOCK_SEQPACKET})
+}
 
 func connected(network string) socketKind {
 	return socketKind{domains(network), unix.SOCK_STREAM}
@@ -61,7 +65,7 @@ func ptyMaster(file *os.File) (*os.File, error) {
 	if file == nil {
 		return nil, errors.New("no descriptor came")
 	}
-	defer discardFile(file)
+	defer Discard(file)
 	err := withFD(file, func(fd int) error {
 		_, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 		return err

@@ -1,4 +1,4 @@
-package helper
+package streams
 
 import (
 	"encoding/binary"
@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"berth/helper/messages"
 
 	"github.com/hashicorp/yamux"
 )
@@ -25,15 +27,16 @@ const (
 	letGoTimeout = time.Minute
 )
 
-// standard are the two standard streams of a helper, seen from either side.
-type standard struct {
+// Standard are the two standard streams of a helper, seen from either side.
+type Standard struct {
 	io.Reader
 	io.Writer
-	close func()
+	OnClose func()
 }
 
-func (s standard) Close() error {
-	s.close()
+// Close closes both.
+func (s Standard) Close() error {
+	s.OnClose()
 	return nil
 }
 
@@ -118,28 +121,28 @@ func (s *stream) drain(timeout time.Duration) bool {
 
 // send sends one message. Whoever takes none for a while is given up.
 func (s *stream) send(kind byte, message any) error {
-	body := marshal(kind, message)
-	if len(body) > maxRequest {
-		return fmt.Errorf("more than %d bytes in one command", maxRequest)
+	body := messages.Marshal(kind, message)
+	if len(body) > messages.MaxRequest {
+		return fmt.Errorf("more than %d bytes in one command", messages.MaxRequest)
 	}
-	s.SetWriteDeadline(time.Now().Add(sendTimeout))
+	s.SetWriteDeadline(time.Now().Add(messages.SendTimeout))
 	_, err := s.Stream.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...))
 	return err
 }
 
 // receive reads one message of at most so many bytes.
-func (s *stream) receive(most uint32) (packet, error) {
+func (s *stream) receive(most uint32) (messages.Message, error) {
 	var length [4]byte
 	if _, err := io.ReadFull(s, length[:]); err != nil {
-		return packet{}, err
+		return messages.Message{}, err
 	}
 	size := binary.BigEndian.Uint32(length[:])
 	if size == 0 || size > most {
-		return packet{}, errors.New("a message too large or without a type")
+		return messages.Message{}, errors.New("a message too large or without a type")
 	}
 	message := make([]byte, size)
 	if _, err := io.ReadFull(s, message); err != nil {
-		return packet{}, err
+		return messages.Message{}, err
 	}
-	return packet{kind: message[0], body: message[1:]}, nil
+	return messages.Message{Kind: message[0], Body: message[1:]}, nil
 }
