@@ -54,7 +54,7 @@ func (c *conn) serve(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { c.wire.Conn.Close() })
 	defer stop()
 
-	client, grant, err := c.handshake() // RFC 4253 and 4252
+	client, who, err := c.handshake() // RFC 4253 and 4252
 	if err != nil {
 		c.log.Info("not logged in", "err", err)
 		return
@@ -62,15 +62,15 @@ func (c *conn) serve(ctx context.Context) {
 	defer client.Close()
 	c.authenticated()
 
-	name, account, err := grant.Target() // what the login asks for, and may have
+	entered, err := c.server.Policies.Current().Target(who) // what the login asks for, and may have
 	if err != nil {
 		c.refuse(client, err)
 		return
 	}
-	c.log = c.log.With("user", grant.User(), "host", name)
+	c.log = c.log.With("user", who.User, "host", entered.Host)
 
 	c.tasks.Go(func() { c.keepAlive(end{client, c.wire}, "client", ended) })
-	reached, err := c.reach(ctx, client, target{name, account, grant.User()})
+	reached, err := c.reach(ctx, client, target{entered, who.User})
 	if err != nil {
 		c.refuse(client, err)
 		return
@@ -79,9 +79,9 @@ func (c *conn) serve(ctx context.Context) {
 	c.log.Info("entered", "route", reached.host.Route, "account", reached.account, "container", short(reached.host.Container))
 	began := time.Now()
 	if reached.sshd != nil { // RFC 4254, until either side is gone
-		c.join(client, *reached.sshd, grant.User(), lost(name))
+		c.join(client, *reached.sshd, who.User, lost(entered.Host))
 	} else {
-		c.be(ctx, client, reached.machine, grant.User(), lost(name))
+		c.be(ctx, client, reached.machine, who.User, lost(entered.Host))
 	}
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
 }

@@ -10,7 +10,7 @@
 //
 // # Invariants
 //
-// Identity is one value, the [auth.Grant] of the attempt that succeeded. It
+// Identity is one value, the [auth.Identity] of the attempt that succeeded. It
 // travels in that attempt's Permissions and is never remembered on the side.
 //
 // Nothing is dialled or listened to from here on behalf of a user: forwards

@@ -37,7 +37,7 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 	w.SetDeadline(time.Now().Add(joinTimeout))
 	conn, channels, requests, err := ssh.NewClientConn(w, "", &ssh.ClientConfig{
 		Config:            algorithms(),
-		User:              to.account,
+		User:              to.Account,
 		Auth:              auth,
 		HostKeyCallback:   pinned(sshd.HostKeys),
 		HostKeyAlgorithms: hostKeyAlgorithms(sshd.HostKeys),
@@ -45,7 +45,7 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 	})
 	if err != nil {
 		w.Close()
-		return end{}, refusedBySshd(err, sshd, to.account)
+		return end{}, refusedBySshd(err, sshd, to.Account)
 	}
 	w.SetDeadline(time.Time{})
 	return end{Conn: sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, wire: w}, nil
@@ -56,7 +56,7 @@ func (c *conn) authFor(sshd *hosts.Sshd, to target) ([]ssh.AuthMethod, error) {
 	if sshd.Key != nil {
 		return []ssh.AuthMethod{ssh.PublicKeys(sshd.Key)}, nil
 	}
-	certificate, err := newCertificate(c.server.UserCA, to.person, to.account)
+	certificate, err := newCertificate(c.server.UserCA, to.person, to.Account)
 	return []ssh.AuthMethod{ssh.PublicKeys(certificate)}, err
 }
 

@@ -19,10 +19,10 @@ const (
 	retryEvery = 250 * time.Millisecond
 )
 
-// target is what a login comes to.
+// target is what a login comes to, and for whom.
 type target struct {
-	host, account string // account may be empty: the host's own
-	person        string
+	auth.Target
+	person string
 }
 
 // reached is an open way into a host: one of sshd and machine is set.
@@ -57,18 +57,18 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, to target) (reach
 }
 
 func (c *conn) tryReach(ctx context.Context, to target) (reached, error) {
-	host, err := c.server.Hosts.Lookup(ctx, to.host) // a name becomes a container's id
+	host, err := c.server.Hosts.Lookup(ctx, to.Host) // a name becomes a container's id
 	if err != nil {
 		return reached{}, err
 	}
-	if to.account == "" {
-		to.account = host.Account
+	if to.Account == "" {
+		to.Account = host.Account
 	}
-	route, err := c.server.Hosts.Open(ctx, host, to.account)
+	route, err := c.server.Hosts.Open(ctx, host, to.Account)
 	if err != nil {
 		return reached{}, err
 	}
-	found := reached{host: host, account: to.account, machine: route.Machine}
+	found := reached{host: host, account: to.Account, machine: route.Machine}
 	if route.Sshd != nil {
 		inner, err := c.dial(route.Sshd, to)
 		if err != nil {
@@ -82,11 +82,11 @@ func (c *conn) tryReach(ctx context.Context, to target) (reached, error) {
 // sayIfWaiting tells a person who has proved who it is, as the last thing
 // before the login is over, why the host will take a moment. No later word
 // would be seen by every client without being taken for a program's output.
-func (c *conn) sayIfWaiting(grant *auth.Grant) {
+func (c *conn) sayIfWaiting(who auth.Identity) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	name, _, err := grant.Target()
-	if err == nil && c.preAuth != nil && c.server.Hosts.ComingBack(ctx, name) {
-		c.preAuth.SendAuthBanner("berth: host " + name + " is restarting; waiting for it\n")
+	target, err := c.server.Policies.Current().Target(who)
+	if err == nil && c.preAuth != nil && c.server.Hosts.ComingBack(ctx, target.Host) {
+		c.preAuth.SendAuthBanner("berth: host " + target.Host + " is restarting; waiting for it\n")
 	}
 }

@@ -16,11 +16,11 @@ import (
 
 // Server is the gateway. Its fields are set before Serve and not changed.
 type Server struct {
-	HostKey ssh.Signer // shown to clients
-	UserCA  ssh.Signer // signs the certificates that containers trust
-	Policy  *auth.Policy
-	Hosts   *hosts.Directory
-	Log     *slog.Logger
+	HostKey  ssh.Signer // shown to clients
+	UserCA   ssh.Signer // signs the certificates that containers trust
+	Policies *auth.Policies
+	Hosts    *hosts.Directory
+	Log      *slog.Logger
 
 	// Drain is how long connections may go on after Serve was told to stop.
 	Drain time.Duration

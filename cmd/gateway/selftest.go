@@ -57,8 +57,8 @@ func newSelftestCommand() *cobra.Command {
 // grantedAccount is the account of the first user who may enter the host.
 func grantedAccount(users []auth.User, host string) string {
 	for _, user := range users {
-		if account, granted := user.Hosts[host]; granted {
-			return account
+		if grant, granted := user.Hosts[host]; granted {
+			return grant.Account()
 		}
 	}
 	return ""

@@ -82,7 +82,7 @@ func startSelftestGateway(ctx context.Context, config Config, host, account stri
 		g.stop()
 		return nil, err
 	}
-	server := &gateway.Server{HostKey: st.HostKey(), UserCA: st.UserCA(), Policy: policy, Hosts: directory, Log: log}
+	server := &gateway.Server{HostKey: st.HostKey(), UserCA: st.UserCA(), Policies: auth.NewPolicies(policy), Hosts: directory, Log: log}
 	go func() {
 		defer close(served)
 		server.Serve(serving, listener)
@@ -104,7 +104,7 @@ func newSelftestUser(host, account string) (*selftestGateway, *auth.Policy, erro
 	policy, err := auth.NewPolicy([]auth.User{{
 		Name:  selftestUser,
 		Keys:  []ssh.PublicKey{key},
-		Hosts: map[string]string{host: account},
+		Hosts: map[string]auth.Grant{host: auth.GrantAccount(account)},
 	}})
 	return &selftestGateway{private: private, account: account}, policy, err
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"berth/auth"
 	"berth/docker"
 	"berth/gateway"
 	"berth/hosts"
@@ -77,12 +78,12 @@ func serve(ctx context.Context, config Config, drain time.Duration, log *slog.Lo
 		log.Warn("old helpers not removed", "err", err)
 	}
 	server := &gateway.Server{
-		HostKey: st.HostKey(),
-		UserCA:  st.UserCA(),
-		Policy:  config.Policy,
-		Hosts:   directory,
-		Log:     log,
-		Drain:   drain,
+		HostKey:  st.HostKey(),
+		UserCA:   st.UserCA(),
+		Policies: auth.NewPolicies(config.Policy),
+		Hosts:    directory,
+		Log:      log,
+		Drain:    drain,
 
 		Keepalive: config.Keepalive,
 		Wait:      config.Wait,
