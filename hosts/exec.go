@@ -23,6 +23,9 @@ import (
 const (
 	// startTimeout bounds the start of a helper, its delivery included.
 	startTimeout = 30 * time.Second
+
+	// maxPath is more than the path of a helper takes that was written.
+	maxPath = 4 << 10
 )
 
 // openExec opens a container, as an account of it; "" is the one that the
@@ -44,7 +47,7 @@ func (d *Directory) openExec(ctx context.Context, host Host, account string) (Ro
 	switch {
 	case gone != nil: // meanwhile
 		return Route{}, gone
-	case errors.Is(err, errSilent) || now.RestartCount > 0 && isRecent(now.State.StartedAt): // or about to
+	case errors.Is(err, docker.ErrSilent) || now.RestartCount > 0 && isRecent(now.State.StartedAt): // or about to
 		why := fmt.Sprintf("cannot be entered%s, as it ends or restarts: %v; see docker logs %s", as(account), err, now.Name[1:])
 		return Route{}, soon(unreachable(host.Name, why, err), patience(now))
 	}
@@ -67,7 +70,7 @@ func (d *Directory) startHelper(ctx context.Context, found container.InspectResp
 			command = append(command, "--socket", path.Join(labels.HelperMount, d.meetings.Name()))
 		}
 		started, err := d.execHelper(ctx, found, account, command...)
-		if err == nil || !errors.Is(err, errNoSuchFile) {
+		if err == nil || !errors.Is(err, docker.ErrNoSuchFile) {
 			return started, err
 		}
 	}
@@ -89,9 +92,27 @@ func (d *Directory) removeWritten(ctx context.Context, in container.InspectRespo
 		return
 	}
 	if exec, err := d.exec(ctx, in, account, "rm", "-rf", dir); err == nil {
-		io.Copy(io.Discard, exec.out) // until it has ended
-		exec.close()
+		io.Copy(io.Discard, exec.Out) // until it has ended
+		exec.Close()
 	}
+}
+
+// exec runs a command in a container as an account.
+func (d *Directory) exec(ctx context.Context, in container.InspectResponse, account string, command ...string) (*docker.Exec, error) {
+	return docker.Start(ctx, d.engine, in.ID, docker.Command{User: account, Env: without(in.Config.Env), Args: command})
+}
+
+// without takes out of an exec what was meant for the container's entrypoint:
+// the passwords of other accounts, and what provision set.
+func without(env []string) []string {
+	var names []string
+	for _, variable := range env {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.Contains(name, "PASSWORD") || strings.HasPrefix(name, "BERTH_") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func mounted(mounts []container.MountPoint) bool {
@@ -121,37 +142,16 @@ func (d *Directory) execHelper(ctx context.Context, in container.InspectResponse
 	if err != nil {
 		return nil, err
 	}
-	started := helper.Started{In: exec.in, Out: exec.out, Close: exec.close}
+	started := helper.Started{In: exec.In, Out: exec.Out, Close: exec.Close}
 	if docker.IsLocal(d.engine) {
-		started.PID = func() (int, error) { return d.pidOf(ctx, exec.id) }
+		started.PID = func() (int, error) { return exec.PID(ctx) }
 	}
 	met, err := d.meetings.Meet(started)
 	if errors.Is(err, helper.ErrNotStarted) {
-		return nil, exec.explain()
+		return nil, exec.Explain()
 	}
-	exec.detach()
+	exec.Detach()
 	return met, err
-}
-
-// pidOf is the process of an exec. The engine learns it a moment after the
-// process may have said its first word.
-func (d *Directory) pidOf(ctx context.Context, execID string) (int, error) {
-	for {
-		result, err := d.engine.ExecInspect(ctx, execID, client.ExecInspectOptions{})
-		switch {
-		case err != nil:
-			return 0, err
-		case result.Running && result.PID != 0:
-			return result.PID, nil
-		case result.PID != 0:
-			return 0, errors.New("the helper has ended")
-		}
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
 
 // writeScript writes standard input, of which the size is given, to a file that
@@ -188,22 +188,22 @@ func (d *Directory) writeHelper(ctx context.Context, in container.InspectRespons
 	if err != nil {
 		return "", err
 	}
-	defer exec.close()
+	defer exec.Close()
 	sent := make(chan struct{})
 	go func() { // an exec that failed takes no input, and says why meanwhile
 		defer close(sent)
-		io.Copy(exec.in, file)
-		exec.closeIn()
+		io.Copy(exec.In, file)
+		exec.CloseIn()
 	}()
-	line, err := io.ReadAll(io.LimitReader(exec.out, maxComplaint))
-	exec.close()
+	line, err := io.ReadAll(io.LimitReader(exec.Out, maxPath))
+	exec.Close()
 	<-sent
 	written := strings.TrimSpace(string(line))
 	if err == nil && path.IsAbs(written) {
 		return written, nil
 	}
-	err = exec.explain()
-	if errors.Is(err, errNoSuchFile) {
+	err = exec.Explain()
+	if errors.Is(err, docker.ErrNoSuchFile) {
 		return "", errors.New("its image has no sh to bring the helper in with; provision would mount it")
 	}
 	return "", err

@@ -2,14 +2,11 @@ package hosts
 
 import (
 	"context"
-	"errors"
-	"io"
-	"time"
 
+	"berth/docker"
 	"berth/state"
 
 	"github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/client"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -24,7 +21,7 @@ func (d *Directory) hostKeys(ctx context.Context, host Host, in container.Inspec
 	if err != nil || len(pinned) > 0 {
 		return pinned, wrapPin(host, err)
 	}
-	text, err := d.output(ctx, in, "sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")
+	text, err := d.readHostKeys(ctx, in)
 	if err != nil {
 		return nil, unreachable(host.Name, "keeps its ssh host keys to itself: /etc/ssh/ssh_host_*_key.pub cannot be read in it", err)
 	}
@@ -42,47 +39,20 @@ func (d *Directory) hostKeys(ctx context.Context, host Host, in container.Inspec
 	return keys, nil
 }
 
+// readHostKeys runs a fixed command, as the container's root.
+func (d *Directory) readHostKeys(ctx context.Context, in container.InspectResponse) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return docker.Output(ctx, d.engine, in.ID, docker.Command{
+		User: "0",
+		Env:  without(in.Config.Env),
+		Args: []string{"sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub"},
+	}, maxHostKeys)
+}
+
 func wrapPin(host Host, err error) error {
 	if err == nil {
 		return nil
 	}
 	return unreachable(host.Name, "cannot be entered: its pinned host keys cannot be read or written on the gateway", err)
-}
-
-// output runs a fixed command as the container's root and returns what it prints.
-func (d *Directory) output(ctx context.Context, in container.InspectResponse, command ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	exec, err := d.exec(ctx, in, "0", command...)
-	if err != nil {
-		return nil, err
-	}
-	defer exec.close()
-	exec.closeIn()
-	out, err := io.ReadAll(io.LimitReader(exec.out, maxHostKeys))
-	if err != nil {
-		return nil, err
-	}
-	return out, d.exitZero(ctx, exec.id)
-}
-
-// exitZero waits for the engine to know that an exec has ended, which it may
-// do a moment after the end of its output.
-func (d *Directory) exitZero(ctx context.Context, execID string) error {
-	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
-		result, err := d.engine.ExecInspect(ctx, execID, client.ExecInspectOptions{})
-		switch {
-		case err != nil:
-			return err
-		case !result.Running && result.ExitCode == 0:
-			return nil
-		case !result.Running:
-			return errors.New("the command failed in the container")
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
-		}
-	}
 }
