@@ -15,8 +15,8 @@ var arrows = map[string][]string{
 	"berth":                    nil,
 	"berth/auth":               nil,
 	"berth/box":                nil,
-	"berth/cmd/gateway":        {"berth/auth", "berth/configs", "berth/docker", "berth/gateway", "berth/helper", "berth/hosts", "berth/labels", "berth/machine", "berth/state"},
-	"berth/cmd/provision":      {"berth/auth", "berth/box", "berth/configs", "berth/docker", "berth/hosts", "berth/image", "berth/labels", "berth/state"},
+	"berth/cmd/gateway":        {"berth/auth", "berth/configs", "berth/docker", "berth/gateway", "berth/helper", "berth/hosts", "berth/hosts/configured", "berth/labels", "berth/machine", "berth/state"},
+	"berth/cmd/provision":      {"berth/auth", "berth/box", "berth/configs", "berth/docker", "berth/hosts/docker", "berth/image", "berth/labels", "berth/state"},
 	"berth/configs":            nil,
 	"berth/docker":             nil,
 	"berth/gateway":            {"berth/auth", "berth/hosts", "berth/labels", "berth/machine", "berth/session", "berth/sshconn", "berth/wire"},
@@ -24,7 +24,11 @@ var arrows = map[string][]string{
 	"berth/helper/descriptors": {"berth/helper/messages", "berth/machine", "berth/sshconn"},
 	"berth/helper/messages":    {"berth/machine"},
 	"berth/helper/streams":     {"berth/helper/messages", "berth/machine", "berth/sshconn"},
-	"berth/hosts":              {"berth/docker", "berth/helper", "berth/labels", "berth/machine", "berth/state"},
+	"berth/hosts":              {"berth/labels", "berth/machine"},
+	"berth/hosts/configured":   {"berth/hosts", "berth/hosts/docker", "berth/hosts/local", "berth/state"},
+	"berth/hosts/docker":       {"berth/docker", "berth/helper", "berth/hosts", "berth/hosts/pool", "berth/labels", "berth/state"},
+	"berth/hosts/local":        {"berth/helper", "berth/hosts", "berth/hosts/pool", "berth/labels"},
+	"berth/hosts/pool":         {"berth/helper", "berth/hosts", "berth/machine"},
 	"berth/image":              nil,
 	"berth/labels":             nil,
 	"berth/machine":            {"berth/sshconn"},
@@ -37,7 +41,7 @@ var arrows = map[string][]string{
 
 // dockerClients may import the Docker client: the side of the gateway that
 // does not parse the network, and provision, which is about Docker's objects.
-var dockerClients = []string{"berth/docker", "berth/hosts", "berth/cmd/provision"}
+var dockerClients = []string{"berth/docker", "berth/hosts/docker", "berth/cmd/provision"}
 
 type goPackage struct {
 	ImportPath string

@@ -83,10 +83,8 @@ func (c *conn) tryReach(ctx context.Context, to target) (reached, error) {
 // before the login is over, why the host will take a moment. No later word
 // would be seen by every client without being taken for a program's output.
 func (c *conn) sayIfWaiting(who auth.Identity) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
 	target, err := c.server.Policies.Current().Target(who)
-	if err == nil && c.preAuth != nil && c.server.Hosts.ComingBack(ctx, target.Host) {
+	if err == nil && c.preAuth != nil && c.server.Hosts.ComingBack(target.Host) {
 		c.preAuth.SendAuthBanner("berth: host " + target.Host + " is restarting; waiting for it\n")
 	}
 }

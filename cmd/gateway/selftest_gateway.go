@@ -10,9 +10,9 @@ import (
 	"net"
 
 	"berth/auth"
-	"berth/docker"
 	"berth/gateway"
 	"berth/hosts"
+	"berth/hosts/configured"
 	"berth/state"
 
 	"golang.org/x/crypto/ssh"
@@ -51,13 +51,8 @@ func startSelftestGateway(ctx context.Context, config Config, host, account stri
 	if err != nil {
 		return nil, err
 	}
-	engine, err := docker.Connect(config.Docker)
+	directory, err := configured.Open(config.Docker, st, config.Hosts, log)
 	if err != nil {
-		return nil, err
-	}
-	directory, err := hosts.NewDirectory(engine, st, config.Hosts, log)
-	if err != nil {
-		engine.Close()
 		return nil, err
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -71,7 +66,6 @@ func startSelftestGateway(ctx context.Context, config Config, host, account stri
 		<-followed
 		<-served
 		directory.Close()
-		engine.Close()
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err == nil {

@@ -11,9 +11,8 @@ import (
 	"time"
 
 	"berth/auth"
-	"berth/docker"
 	"berth/gateway"
-	"berth/hosts"
+	"berth/hosts/configured"
 	"berth/state"
 
 	"github.com/spf13/cobra"
@@ -60,12 +59,7 @@ func serve(ctx context.Context, config Config, drain time.Duration, log *slog.Lo
 	if err != nil {
 		return err
 	}
-	engine, err := docker.Connect(config.Docker)
-	if err != nil {
-		return err
-	}
-	defer engine.Close()
-	directory, err := hosts.NewDirectory(engine, st, config.Hosts, log)
+	directory, err := configured.Open(config.Docker, st, config.Hosts, log)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"berth/docker"
-	"berth/hosts"
+	dockerhosts "berth/hosts/docker"
 	"berth/labels"
 )
 
@@ -67,7 +67,7 @@ func enteredBy(api *client.Client, c existing) string {
 	if c.labels[labels.Route] != labels.RouteExec {
 		return "-"
 	}
-	return hosts.ExecBy(api, c.mounts)
+	return dockerhosts.ExecBy(api, c.mounts)
 }
 
 func hostRow(c existing) []string {

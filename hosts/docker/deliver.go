@@ -1,4 +1,4 @@
-package hosts
+package docker
 
 import (
 	"crypto/sha256"
@@ -50,15 +50,15 @@ func deliverToMounts(stateDir string) (helperBinary, error) {
 // RemoveOldHelpers removes other versions of the helper from the directory
 // that containers see, and sockets of gateways that are gone. Helpers that
 // still run keep their file.
-func (d *Directory) RemoveOldHelpers() error {
-	dir := filepath.Dir(d.self.path)
+func (s *Source) RemoveOldHelpers() error {
+	dir := filepath.Dir(s.self.path)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
-		if path == d.self.path || entry.Type() == fs.ModeSocket && !helper.IsDeserted(path) {
+		if path == s.self.path || entry.Type() == fs.ModeSocket && !helper.IsDeserted(path) {
 			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

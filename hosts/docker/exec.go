@@ -1,4 +1,4 @@
-package hosts
+package docker
 
 import (
 	"context"
@@ -14,6 +14,8 @@ import (
 
 	"berth/docker"
 	"berth/helper"
+	"berth/hosts"
+	"berth/hosts/pool"
 	"berth/labels"
 
 	"github.com/moby/moby/api/types/container"
@@ -30,28 +32,28 @@ const (
 
 // openExec opens a container, as an account of it; "" is the one that the
 // container itself runs as.
-func (d *Directory) openExec(ctx context.Context, host Host, account string) (Route, error) {
-	found, err := d.running(ctx, host)
+func (s *Source) openExec(ctx context.Context, host hosts.Host, account string) (hosts.Entrance, error) {
+	in, err := s.running(ctx, host)
 	if err != nil {
-		return Route{}, err
+		return hosts.Entrance{}, err
 	}
-	opened, err := d.helpers.open(ctx, helperKey{host.Container, account}, func() (*helper.Client, error) {
+	opened, err := s.helpers.Open(ctx, pool.Key{Container: host.Container, Account: account}, func() (*helper.Client, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
-		return d.startHelper(ctx, found, account)
+		return s.startHelper(ctx, in, account)
 	})
 	if err == nil {
-		return Route{Machine: opened}, nil
+		return hosts.Entrance{Machine: opened}, nil
 	}
-	now, gone := d.running(ctx, host)
+	now, gone := s.running(ctx, host)
 	switch {
 	case gone != nil: // meanwhile
-		return Route{}, gone
+		return hosts.Entrance{}, gone
 	case errors.Is(err, docker.ErrSilent) || now.RestartCount > 0 && isRecent(now.State.StartedAt): // or about to
 		why := fmt.Sprintf("cannot be entered%s, as it ends or restarts: %v; see docker logs %s", as(account), err, now.Name[1:])
-		return Route{}, soon(unreachable(host.Name, why, err), patience(now))
+		return hosts.Entrance{}, soon(unreachable(host.Name, why, err), patience(now))
 	}
-	return Route{}, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
+	return hosts.Entrance{}, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
 }
 
 func as(account string) string {
@@ -63,43 +65,43 @@ func as(account string) string {
 
 // startHelper starts the helper as the account: from the mount that provision
 // made, or else from a file that is written through an exec and removes itself.
-func (d *Directory) startHelper(ctx context.Context, found container.InspectResponse, account string) (*helper.Client, error) {
-	if mounted(found.Mounts) {
-		command := []string{path.Join(labels.HelperMount, d.self.name), "helper", "run"}
-		if d.meetings != nil {
-			command = append(command, "--socket", path.Join(labels.HelperMount, d.meetings.Name()))
+func (s *Source) startHelper(ctx context.Context, in container.InspectResponse, account string) (*helper.Client, error) {
+	if mounted(in.Mounts) {
+		command := []string{path.Join(labels.HelperMount, s.self.name), "helper", "run"}
+		if s.meetings != nil {
+			command = append(command, "--socket", path.Join(labels.HelperMount, s.meetings.Name()))
 		}
-		started, err := d.execHelper(ctx, found, account, command...)
+		started, err := s.execHelper(ctx, in, account, command...)
 		if err == nil || !errors.Is(err, docker.ErrNoSuchFile) {
 			return started, err
 		}
 	}
-	written, err := d.writeHelper(ctx, found, account)
+	written, err := s.writeHelper(ctx, in, account)
 	if err != nil {
 		return nil, err
 	}
-	started, err := d.execHelper(ctx, found, account, written, "helper", "run", "--remove-self")
+	started, err := s.execHelper(ctx, in, account, written, "helper", "run", "--remove-self")
 	if err != nil {
-		d.removeWritten(ctx, found, account, written)
+		s.removeWritten(ctx, in, account, written)
 	}
 	return started, err
 }
 
 // removeWritten removes what a helper that did not start could not remove.
-func (d *Directory) removeWritten(ctx context.Context, in container.InspectResponse, account, written string) {
+func (s *Source) removeWritten(ctx context.Context, in container.InspectResponse, account, written string) {
 	dir := path.Dir(written)
 	if !strings.HasPrefix(path.Base(dir), ".berth-") {
 		return
 	}
-	if exec, err := d.exec(ctx, in, account, "rm", "-rf", dir); err == nil {
+	if exec, err := s.exec(ctx, in, account, "rm", "-rf", dir); err == nil {
 		io.Copy(io.Discard, exec.Out) // until it has ended
 		exec.Close()
 	}
 }
 
 // exec runs a command in a container as an account.
-func (d *Directory) exec(ctx context.Context, in container.InspectResponse, account string, command ...string) (*docker.Exec, error) {
-	return docker.Start(ctx, d.engine, in.ID, docker.Command{User: account, Env: without(in.Config.Env), Args: command})
+func (s *Source) exec(ctx context.Context, in container.InspectResponse, account string, command ...string) (*docker.Exec, error) {
+	return docker.Start(ctx, s.engine, in.ID, docker.Command{User: account, Env: without(in.Config.Env), Args: command})
 }
 
 // without takes out of an exec what was meant for the container's entrypoint:
@@ -121,32 +123,26 @@ func mounted(mounts []container.MountPoint) bool {
 	})
 }
 
-// How a helper hands out what happens in a container (see package helper).
-const (
-	ByDescriptors = "descriptors"
-	ByStreams     = "streams"
-)
-
 // ExecBy is how a container by route exec is entered by a gateway that runs
 // where this process does, as the same user.
 func ExecBy(engine *client.Client, mounts []container.MountPoint) string {
 	if docker.IsLocal(engine) && (mounted(mounts) || os.Geteuid() == 0) {
-		return ByDescriptors
+		return hosts.ByDescriptors
 	}
-	return ByStreams
+	return hosts.ByStreams
 }
 
 // execHelper runs a helper and meets it.
-func (d *Directory) execHelper(ctx context.Context, in container.InspectResponse, account string, command ...string) (*helper.Client, error) {
-	exec, err := d.exec(ctx, in, account, command...)
+func (s *Source) execHelper(ctx context.Context, in container.InspectResponse, account string, command ...string) (*helper.Client, error) {
+	exec, err := s.exec(ctx, in, account, command...)
 	if err != nil {
 		return nil, err
 	}
 	started := helper.Started{In: exec.In, Out: exec.Out, Close: exec.Close}
-	if docker.IsLocal(d.engine) {
+	if docker.IsLocal(s.engine) {
 		started.PID = func() (int, error) { return exec.PID(ctx) }
 	}
-	met, err := d.meetings.Meet(started)
+	met, err := s.meetings.Meet(started)
 	if errors.Is(err, helper.ErrNotStarted) {
 		return nil, exec.Explain()
 	}
@@ -174,7 +170,7 @@ exit 1`
 // writeHelper writes this program into a container over an exec's standard
 // input: never through the archive API, which follows the container's own
 // links (CVE-2026-41567 and kin).
-func (d *Directory) writeHelper(ctx context.Context, in container.InspectResponse, account string) (string, error) {
+func (s *Source) writeHelper(ctx context.Context, in container.InspectResponse, account string) (string, error) {
 	file, err := os.Open(selfPath)
 	if err != nil {
 		return "", err
@@ -184,7 +180,7 @@ func (d *Directory) writeHelper(ctx context.Context, in container.InspectRespons
 	if err != nil {
 		return "", err
 	}
-	exec, err := d.exec(ctx, in, account, "sh", "-c", writeScript, "sh", strconv.FormatInt(info.Size(), 10))
+	exec, err := s.exec(ctx, in, account, "sh", "-c", writeScript, "sh", strconv.FormatInt(info.Size(), 10))
 	if err != nil {
 		return "", err
 	}

@@ -1,9 +1,10 @@
-package hosts
+package docker
 
 import (
 	"context"
 
 	"berth/docker"
+	"berth/hosts"
 	"berth/state"
 
 	"github.com/moby/moby/api/types/container"
@@ -16,12 +17,12 @@ const maxHostKeys = 64 << 10
 // hostKeys are the keys pinned to a container, read from the container itself
 // through the engine when it is first entered. What the network answers is
 // never believed.
-func (d *Directory) hostKeys(ctx context.Context, host Host, in container.InspectResponse) ([]ssh.PublicKey, error) {
-	pinned, err := d.state.PinnedHostKeys(host.Container)
+func (s *Source) hostKeys(ctx context.Context, host hosts.Host, in container.InspectResponse) ([]ssh.PublicKey, error) {
+	pinned, err := s.state.PinnedHostKeys(host.Container)
 	if err != nil || len(pinned) > 0 {
 		return pinned, wrapPin(host, err)
 	}
-	text, err := d.readHostKeys(ctx, in)
+	text, err := s.readHostKeys(ctx, in)
 	if err != nil {
 		return nil, unreachable(host.Name, "keeps its ssh host keys to itself: /etc/ssh/ssh_host_*_key.pub cannot be read in it", err)
 	}
@@ -29,28 +30,28 @@ func (d *Directory) hostKeys(ctx context.Context, host Host, in container.Inspec
 	if err != nil || len(keys) == 0 {
 		return nil, unreachable(host.Name, "has no ssh host keys in /etc/ssh (is its sshd set up?)", err)
 	}
-	if err := d.state.PinHostKeys(host.Container, keys); err != nil {
-		if pinned, _ := d.state.PinnedHostKeys(host.Container); len(pinned) > 0 { // another login was first
+	if err := s.state.PinHostKeys(host.Container, keys); err != nil {
+		if pinned, _ := s.state.PinnedHostKeys(host.Container); len(pinned) > 0 { // another login was first
 			return pinned, nil
 		}
 		return nil, wrapPin(host, err)
 	}
-	d.log.Info("host keys pinned", "host", host.Name, "container", host.Container, "keys", len(keys))
+	s.log.Info("host keys pinned", "host", host.Name, "container", host.Container, "keys", len(keys))
 	return keys, nil
 }
 
 // readHostKeys runs a fixed command, as the container's root.
-func (d *Directory) readHostKeys(ctx context.Context, in container.InspectResponse) ([]byte, error) {
+func (s *Source) readHostKeys(ctx context.Context, in container.InspectResponse) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return docker.Output(ctx, d.engine, in.ID, docker.Command{
+	return docker.Output(ctx, s.engine, in.ID, docker.Command{
 		User: "0",
 		Env:  without(in.Config.Env),
 		Args: []string{"sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub"},
 	}, maxHostKeys)
 }
 
-func wrapPin(host Host, err error) error {
+func wrapPin(host hosts.Host, err error) error {
 	if err == nil {
 		return nil
 	}
