@@ -95,7 +95,7 @@ func (c *conn) be(ctx context.Context, client sshconn.Conn, machine machine.Mach
 	session.Serve(ctx, client, machine, session.Options{
 		Env:      c.environment(person),
 		Ready:    c.wire.Ready,
-		Lost:     lost,
+		Lost:     func() string { return lost },
 		Log:      c.log,
 		Panicked: c.panicked,
 	})

@@ -18,9 +18,9 @@ const MaxSessions = 250
 
 // Options are what Serve needs besides a connection and a machine.
 type Options struct {
-	Env   []string // set for every process: SSH_CONNECTION and the like
-	Ready func()   // waits until the connection can take more data; may be nil
-	Lost  string   // what to tell a session when the machine is gone
+	Env   []string      // set for every process: SSH_CONNECTION and the like
+	Ready func()        // waits until the connection can take more data; may be nil
+	Lost  func() string // what to tell a session when the machine is gone, or ctx has ended; may be nil
 	Log   *slog.Logger
 
 	// Panicked is told of a panic in a goroutine of Serve's, and must end the
@@ -31,18 +31,20 @@ type Options struct {
 // Serve answers a connection's channels and requests with a machine. It
 // returns when the connection has ended and nothing of it is left here; the
 // machine stays open. When the machine is gone, sessions are told so, get what
-// was already there, and the connection is closed.
+// was already there, and the connection is closed. When ctx ends, the processes
+// are let go of, sessions are told why, and the connection is closed.
 func Serve(ctx context.Context, conn sshconn.Conn, machine machine.Machine, options Options) {
 	s := &server{
 		conn:    conn,
 		machine: machine,
 		options: options,
 		tasks:   &sshconn.Tasks{Panicked: options.Panicked},
+		ended:   ctx.Done(),
 	}
 	s.forwards = newForwards(s)
 	s.tasks.Go(s.globalRequests)
-	ended := make(chan struct{})
-	s.tasks.Go(func() { s.closeAfterMachine(ended) })
+	closed := make(chan struct{})
+	s.tasks.Go(func() { s.closeAfterEnd(closed) })
 	for channel := range conn.Channels {
 		s.serving.Add(1)
 		s.tasks.Go(func() {
@@ -50,7 +52,7 @@ func Serve(ctx context.Context, conn sshconn.Conn, machine machine.Machine, opti
 			s.open(channel)
 		})
 	}
-	close(ended)
+	close(closed)
 	s.forwards.closeAll()
 	s.agent.close()
 	s.tasks.Wait()
@@ -64,19 +66,26 @@ type server struct {
 	tasks    *sshconn.Tasks
 	forwards *forwards
 	agent    agent
+	ended    <-chan struct{} // closed when the connection is to end
 
 	serving  sshconn.Count // channels
+	running  sshconn.Count // sessions with a command
 	channels atomic.Int32
 	sessions atomic.Int32
 }
 
-func (s *server) closeAfterMachine(ended <-chan struct{}) {
+// closeAfterEnd closes the connection when the machine is gone and all that was
+// there is delivered, or when the connection is to end and its sessions were
+// told. It returns when the connection is closed.
+func (s *server) closeAfterEnd(closed <-chan struct{}) {
 	select {
 	case <-s.machine.Done():
 		s.serving.Wait()
-		s.conn.Close()
-	case <-ended:
+	case <-s.ended:
+		s.running.Wait()
+	case <-closed:
 	}
+	s.conn.Close()
 }
 
 // open answers CHANNEL_OPEN (RFC 4254 §5.1) and serves the channel to its end.

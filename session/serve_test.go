@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ed25519"
@@ -11,7 +12,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"berth/machine"
@@ -33,6 +36,12 @@ func dialLocal(t *testing.T) *ssh.Client {
 // ended when the test has.
 func dial(t *testing.T, on machine.Machine) *ssh.Client {
 	t.Helper()
+	return dialUntil(context.Background(), t, on)
+}
+
+// dialUntil is dial, where the end of ctx ends the connection.
+func dialUntil(ctx context.Context, t *testing.T, on machine.Machine) *ssh.Client {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +50,7 @@ func dial(t *testing.T, on machine.Machine) *ssh.Client {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		serveOne(t, listener, on)
+		serveOne(ctx, t, listener, on)
 	}()
 	client, err := ssh.Dial("tcp", listener.Addr().String(), &ssh.ClientConfig{
 		User:            "dev",
@@ -58,7 +67,7 @@ func dial(t *testing.T, on machine.Machine) *ssh.Client {
 	return client
 }
 
-func serveOne(t *testing.T, listener net.Listener, on machine.Machine) {
+func serveOne(ctx context.Context, t *testing.T, listener net.Listener, on machine.Machine) {
 	raw, err := listener.Accept()
 	if err != nil {
 		return
@@ -75,8 +84,9 @@ func serveOne(t *testing.T, listener net.Listener, on machine.Machine) {
 	if err != nil {
 		return
 	}
-	Serve(context.Background(), sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, on, Options{
+	Serve(ctx, sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, on, Options{
 		Env:      []string{"SSH_CONNECTION=test"},
+		Lost:     func() string { return "berth: " + context.Cause(ctx).Error() },
 		Log:      slog.New(slog.DiscardHandler),
 		Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) },
 	})
@@ -126,6 +136,56 @@ func TestCommandsSayHowTheyEnded(t *testing.T) {
 				t.Errorf("said %q and %q, want %q and %q", &stdout, &stderr, test.stdout, test.stderr)
 			}
 		})
+	}
+}
+
+// Whoever ends a connection has its sessions told why, on a terminal and without
+// one, even where a process in the background keeps the output open and where
+// the command would die of the hangup.
+func TestSessionsAreToldWhyTheirConnectionWasEnded(t *testing.T) {
+	for _, tt := range []struct {
+		command string
+		pty     bool
+	}{
+		{command: "echo $$; read x"},
+		{command: "sleep 60 & echo $!; read x"},
+		{command: "echo $$; exec sleep 60"},
+		{command: "echo $$; exec sleep 60", pty: true},
+	} {
+		ctx, end := context.WithCancelCause(t.Context())
+		session, err := dialUntil(ctx, t, testMachine(t)).NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stdin, _ := session.StdinPipe() // held open
+		stdout, _ := session.StdoutPipe()
+		var stderr bytes.Buffer
+		session.Stderr = &stderr
+		if tt.pty {
+			session.RequestPty("xterm", 24, 80, nil)
+		}
+		if err := session.Start(tt.command); err != nil {
+			t.Fatal(err)
+		}
+		line, _ := bufio.NewReader(stdout).ReadString('\n')
+		pid, err := strconv.Atoi(strings.TrimSpace(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer syscall.Kill(pid, syscall.SIGKILL) // what survives its connection
+		end(errors.New("for a test"))
+		err = session.Wait()
+		if exit := (*ssh.ExitError)(nil); !errors.As(err, &exit) || exit.ExitStatus() != 255 {
+			t.Errorf("%s: ended with %v, want status 255", tt.command, err)
+		}
+		want := "berth: for a test\n"
+		if tt.pty {
+			want = "berth: for a test\r\n"
+		}
+		if stderr.String() != want {
+			t.Errorf("%s: was told %q, want %q", tt.command, &stderr, want)
+		}
+		stdin.Close()
 	}
 }
 

@@ -147,12 +147,13 @@ func neverStarted() *machine.Process {
 }
 
 // lost is what to say when nobody knows how the process ended: that the
-// machine is gone, if it is.
+// machine is gone or the connection was ended, if that is so.
 func (s *session) lost() string {
-	if !sshconn.Closed(s.server.machine.Done()) || sshconn.Closed(s.gone) {
+	isOver := sshconn.Closed(s.server.machine.Done()) || sshconn.Closed(s.server.ended)
+	if !isOver || sshconn.Closed(s.gone) || s.server.options.Lost == nil {
 		return ""
 	}
-	return s.server.options.Lost + s.newline()
+	return s.server.options.Lost() + s.newline()
 }
 
 func (s *session) newline() string {
@@ -166,7 +167,7 @@ func (s *session) newline() string {
 func (s *session) run() {
 	output := sshconn.Output{
 		Channel:    s.channel,
-		Exit:       s.process.Exit,
+		Exit:       s.exit(),
 		InputEnded: s.inputEnded,
 		Gone:       s.gone,
 		Ready:      s.server.options.Ready,
@@ -179,14 +180,40 @@ func (s *session) run() {
 		output.Stderr = s.process.Stderr
 	}
 	s.copying.Add(2)
+	s.server.running.Add(1)
 	s.server.tasks.Go(func() {
 		defer s.copying.Done()
 		s.copyInput()
 	})
 	s.server.tasks.Go(func() {
 		defer s.copying.Done()
+		defer s.server.running.Add(-1)
 		output.Drain(s.server.tasks)
 	})
+}
+
+// exit gives how the process ended. When the connection is to end, it is closed
+// without a value, so that the person is told why and not of the signal that the
+// process gets; then the process is let go of.
+func (s *session) exit() <-chan sshconn.Exit {
+	told := make(chan sshconn.Exit, 1)
+	s.server.tasks.Go(func() {
+		select {
+		case exit, known := <-s.process.Exit:
+			if known && !sshconn.Closed(s.server.ended) {
+				told <- exit
+			}
+		case <-s.server.ended:
+		case <-s.gone:
+		}
+		close(told)
+		select {
+		case <-s.server.ended:
+			s.process.Close()
+		case <-s.gone:
+		}
+	})
+	return told
 }
 
 // copyInput passes the client's data on, and reads on when the process takes
