@@ -35,7 +35,7 @@ type identityKey struct{}
 // (RFC 4252). It returns within loginGrace: x/crypto sets no deadline itself.
 func (c *conn) handshake() (sshconn.Conn, auth.Identity, error) {
 	c.wire.SetDeadline(time.Now().Add(loginGrace))
-	conn, channels, requests, err := ssh.NewServerConn(c.wire, c.serverConfig())
+	conn, channels, requests, err := ssh.NewServerConn(c.bytes, c.serverConfig())
 	if err != nil {
 		return sshconn.Conn{}, auth.Identity{}, err
 	}

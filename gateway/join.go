@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net"
 	"time"
@@ -18,12 +19,20 @@ const joinTimeout = 20 * time.Second
 
 var errHostKey = errors.New("it shows another host key than the one pinned to it")
 
-// join relays between the client and the host's sshd until either is gone.
-func (c *conn) join(client sshconn.Conn, host end, person, lost string) {
+// join is the mechanism for a host that speaks SSH: two connections are joined.
+type join struct {
+	*conn
+	host end
+	to   target
+}
+
+func (j join) run(ctx context.Context, client sshconn.Conn) {
 	ended := make(chan struct{})
 	defer close(ended)
-	c.tasks.Go(func() { c.keepAlive(host, "host", ended) })
-	relay(end{Conn: client, wire: c.wire}, host, c.tasks, person, lost)
+	j.tasks.Go(func() { j.keepAlive(j.host, "host", ended) })
+	stop := context.AfterFunc(ctx, func() { j.host.Close() })
+	defer stop()
+	relay(end{Conn: client, wire: j.wire}, j.host, j.tasks, j.to.person, func() string { return lost(ctx, j.to.Host) })
 }
 
 // dial logs in to the host's sshd.

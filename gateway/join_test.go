@@ -139,7 +139,7 @@ func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *sshconn.Task
 	relay(
 		end{sshconn.Conn{Conn: outer, Channels: outerChannels, Requests: outerRequests}, outerWire},
 		end{sshconn.Conn{Conn: inner, Channels: innerChannels, Requests: innerRequests}, innerWire},
-		tasks, "anna", "the host is gone")
+		tasks, "anna", func() string { return "the host is gone" })
 }
 
 func tcpPair(t *testing.T) (a, b net.Conn) {

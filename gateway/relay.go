@@ -37,7 +37,7 @@ type joined struct {
 	channels     sshconn.Count
 	open         atomic.Int32  // channels; what each holds is bounded, so that what all hold is
 	person       string        // whom the host's sessions are told they run for
-	lost         string        // what to tell a session when the host is gone
+	lost         func() string // what to tell a session when the host is gone
 	hostGone     chan struct{} // closed when it is
 
 	// forwarding is held from a forward request until its reply is written: a
@@ -47,7 +47,7 @@ type joined struct {
 
 // relay joins until either side is gone. If that is the host, the client gets
 // what was already there.
-func relay(client, host end, tasks *sshconn.Tasks, person, lost string) {
+func relay(client, host end, tasks *sshconn.Tasks, person string, lost func() string) {
 	j := &joined{client: client, host: host, tasks: tasks, person: person, lost: lost, hostGone: make(chan struct{})}
 	tasks.Go(func() { j.clientRequests() })
 	tasks.Go(func() { j.hostRequests() })

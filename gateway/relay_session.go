@@ -81,7 +81,7 @@ func setsUser(request *ssh.Request) bool {
 func (j *joined) lostText(newline string) string {
 	select {
 	case <-j.hostGone:
-		return j.lost + newline
+		return j.lost() + newline
 	case <-time.After(sshconn.EOFGrace):
 		return ""
 	}

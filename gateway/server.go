@@ -48,6 +48,7 @@ type Server struct {
 	Wait time.Duration
 
 	strangers strangers
+	live      liveConns
 }
 
 // Serve accepts connections until ctx ends, then lets those there are go on

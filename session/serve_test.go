@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"berth/machine"
 	"berth/sshconn"
@@ -153,7 +154,8 @@ func TestSessionsAreToldWhyTheirConnectionWasEnded(t *testing.T) {
 		{command: "echo $$; exec sleep 60", pty: true},
 	} {
 		ctx, end := context.WithCancelCause(t.Context())
-		session, err := dialUntil(ctx, t, testMachine(t)).NewSession()
+		client := dialUntil(ctx, t, testMachine(t))
+		session, err := client.NewSession()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +176,9 @@ func TestSessionsAreToldWhyTheirConnectionWasEnded(t *testing.T) {
 		}
 		defer syscall.Kill(pid, syscall.SIGKILL) // what survives its connection
 		end(errors.New("for a test"))
+		cut := time.AfterFunc(10*time.Second, func() { client.Close() })
 		err = session.Wait()
+		cut.Stop()
 		if exit := (*ssh.ExitError)(nil); !errors.As(err, &exit) || exit.ExitStatus() != 255 {
 			t.Errorf("%s: ended with %v, want status 255", tt.command, err)
 		}
