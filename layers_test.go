@@ -92,3 +92,16 @@ func listPackages(t *testing.T) []goPackage {
 		packages = append(packages, p)
 	}
 }
+
+// The side that parses the network cannot even name what speaks to an engine.
+func TestTheGatewayHasNoWayToAnEngine(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./gateway").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for _, dependency := range strings.Fields(string(out)) {
+		if strings.Contains(dependency, "/moby/") || strings.Contains(dependency, "/docker/") || dependency == "berth/docker" || strings.HasPrefix(dependency, "berth/hosts/") {
+			t.Errorf("gateway depends on %s", dependency)
+		}
+	}
+}

@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"io"
+	"log/slog"
+	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"berth/auth"
@@ -165,4 +168,52 @@ func TestOnlyALiveConnectionIsEnded(t *testing.T) {
 	if g.End("", "x") || g.End("NOSUCHID", "x") {
 		t.Error("a connection that is not there was ended")
 	}
+}
+
+// The attack: hold the connection by not reading what one is told.
+func TestWhoDoesNotReadIsCutWhenItWasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		flood := newFakeMachine(func(_ machine.Command, _ io.Reader, out, _ io.Writer) int {
+			for {
+				if _, err := out.Write(make([]byte, 32<<10)); err != nil {
+					return 0
+				}
+			}
+		})
+		key := newSigner(t)
+		policy, err := auth.NewPolicy([]auth.User{{Name: "dev", Keys: []ssh.PublicKey{key.PublicKey()}, Hosts: map[string]auth.Grant{"lab": {}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Server{HostKey: newSigner(t), Policies: auth.NewPolicies(policy), Hosts: atMachine(flood), Log: slog.New(slog.DiscardHandler)}
+		ours, theirs := net.Pipe()
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			s.serve(t.Context(), ours)
+		}()
+		conn, channels, requests, err := ssh.NewClientConn(theirs, "", &ssh.ClientConfig{
+			User: "dev", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.FixedHostKey(s.HostKey.PublicKey()),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := ssh.NewClient(conn, channels, requests)
+		channel, opened, err := client.OpenChannel("session", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go ssh.DiscardRequests(opened)
+		if ok, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{"flood"})); !ok || err != nil {
+			t.Fatalf("%v, %v", ok, err)
+		}
+		synctest.Wait() // the window is full
+		began := time.Now()
+		s.End(s.Live()[0].ID, "the box is needed")
+		<-served
+		if took := time.Since(began); took > endTimeout+time.Second {
+			t.Errorf("cut after %v", took)
+		}
+		client.Close()
+	})
 }
