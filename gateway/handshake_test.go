@@ -118,9 +118,16 @@ func TestLoggingInAsksNoHost(t *testing.T) {
 		return hosts.Host{Name: name, Route: labels.RouteExec}, nil
 	}
 	g := startGateway(t, from)
+	var client *ssh.Client
 	var banner string
-	client, err := g.dial("dev+lab", &banner, ssh.PublicKeys(g.dev))
-	close(loggedIn)
+	var err error
+	dialled := make(chan struct{})
+	go func() {
+		defer close(dialled)
+		client, err = g.dial("dev+lab", &banner, ssh.PublicKeys(g.dev))
+	}()
+	defer close(loggedIn)
+	within(t, "the login is over", dialled)
 	if err != nil {
 		t.Fatal(err)
 	}
