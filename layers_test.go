@@ -12,41 +12,50 @@ import (
 
 // arrows are the imports between our packages that the design allows.
 var arrows = map[string][]string{
-	"berth":                   nil,
-	"berth/auth":              nil,
-	"berth/box":               {"berth/auth", "berth/labels", "berth/printable"},
-	"berth/cmd/gateway":       {"berth/auth", "berth/config", "berth/configs", "berth/demo", "berth/docker", "berth/gateway", "berth/helper", "berth/hosts", "berth/labels", "berth/patches", "berth/printable", "berth/screen", "berth/selftest", "berth/session", "berth/state"},
-	"berth/cmd/provision":     {"berth/auth", "berth/box", "berth/configs", "berth/docker", "berth/hosts", "berth/image", "berth/labels", "berth/ledger", "berth/printable", "berth/provision/apply", "berth/provision/compose", "berth/provision/doctor", "berth/provision/migrate", "berth/provision/plan", "berth/state"},
-	"berth/config":            {"berth/auth", "berth/hosts", "berth/labels", "berth/state"},
-	"berth/configs":           nil,
-	"berth/demo":              {"berth/auth", "berth/docker", "berth/labels", "berth/screen", "berth/state"},
-	"berth/docker":            nil,
-	"berth/gateway":           {"berth/auth", "berth/hosts", "berth/labels", "berth/session", "berth/wire"},
-	"berth/helper":            {"berth/session", "berth/wire"},
-	"berth/hosts":             {"berth/docker", "berth/helper", "berth/labels", "berth/session", "berth/state"},
-	"berth/image":             nil,
-	"berth/labels":            nil,
-	"berth/ledger":            {"berth/box"},
-	"berth/patches":           nil,
-	"berth/patches/make":      {"berth/patches"},
-	"berth/printable":         nil,
-	"berth/provision/apply":   {"berth/box", "berth/docker", "berth/image", "berth/labels", "berth/ledger", "berth/printable", "berth/provision/compose", "berth/provision/plan"},
-	"berth/provision/compose": {"berth/box", "berth/image", "berth/labels", "berth/ledger"},
-	"berth/provision/doctor":  {"berth/box", "berth/docker", "berth/image", "berth/provision/apply", "berth/provision/compose", "berth/provision/plan"},
-	"berth/provision/migrate": {"berth/auth", "berth/image", "berth/provision/compose"},
-	"berth/provision/plan":    {"berth/box", "berth/labels", "berth/ledger", "berth/printable", "berth/provision/compose"},
-	"berth/screen":            nil,
-	"berth/selftest":          {"berth/auth", "berth/config", "berth/docker", "berth/gateway", "berth/hosts", "berth/selftest/checks", "berth/state"},
-	"berth/selftest/checks":   {"berth/labels", "berth/printable", "berth/screen"},
-	"berth/session":           nil,
-	"berth/state":             nil,
-	"berth/wire":              nil,
+	"berth":                    nil,
+	"berth/auth":               nil,
+	"berth/box":                {"berth/auth", "berth/labels", "berth/printable"},
+	"berth/cmd/gateway":        {"berth/auth", "berth/config", "berth/demo", "berth/gateway", "berth/helper", "berth/hosts/configured", "berth/machine", "berth/patches", "berth/printable", "berth/screen", "berth/selftest", "berth/state"},
+	"berth/cmd/provision":      {"berth/box", "berth/docker", "berth/hosts/docker", "berth/image", "berth/labels", "berth/printable", "berth/provision/apply", "berth/provision/compose", "berth/provision/doctor", "berth/provision/migrate", "berth/provision/plan", "berth/state"},
+	"berth/config":             {"berth/auth", "berth/hosts", "berth/labels", "berth/state"},
+	"berth/configs":            nil,
+	"berth/demo":               {"berth/auth", "berth/docker", "berth/labels", "berth/screen", "berth/state"},
+	"berth/docker":             nil,
+	"berth/gateway":            {"berth/auth", "berth/hosts", "berth/labels", "berth/machine", "berth/session", "berth/sshconn", "berth/wire"},
+	"berth/helper":             {"berth/helper/descriptors", "berth/helper/messages", "berth/helper/streams", "berth/machine"},
+	"berth/helper/descriptors": {"berth/helper/messages", "berth/machine", "berth/sshconn"},
+	"berth/helper/messages":    {"berth/machine"},
+	"berth/helper/streams":     {"berth/helper/messages", "berth/machine", "berth/sshconn"},
+	"berth/hosts":              {"berth/labels", "berth/machine"},
+	"berth/hosts/configured":   {"berth/hosts", "berth/hosts/docker", "berth/hosts/local", "berth/state"},
+	"berth/hosts/docker":       {"berth/docker", "berth/helper", "berth/hosts", "berth/hosts/pool", "berth/labels", "berth/state"},
+	"berth/hosts/local":        {"berth/helper", "berth/hosts", "berth/hosts/pool", "berth/labels"},
+	"berth/hosts/pool":         {"berth/helper", "berth/hosts", "berth/machine"},
+	"berth/image":              nil,
+	"berth/labels":             nil,
+	"berth/ledger":             {"berth/box"},
+	"berth/machine":            {"berth/sshconn"},
+	"berth/patches":            nil,
+	"berth/patches/make":       {"berth/patches"},
+	"berth/printable":          nil,
+	"berth/provision/apply":    {"berth/box", "berth/docker", "berth/image", "berth/labels", "berth/ledger", "berth/printable", "berth/provision/compose", "berth/provision/plan"},
+	"berth/provision/compose":  {"berth/box", "berth/image", "berth/labels", "berth/ledger"},
+	"berth/provision/doctor":   {"berth/box", "berth/docker", "berth/image", "berth/provision/apply", "berth/provision/compose", "berth/provision/plan"},
+	"berth/provision/migrate":  {"berth/auth", "berth/image", "berth/provision/compose"},
+	"berth/provision/plan":     {"berth/box", "berth/labels", "berth/ledger", "berth/printable", "berth/provision/compose"},
+	"berth/screen":             nil,
+	"berth/selftest":           {"berth/auth", "berth/config", "berth/gateway", "berth/hosts", "berth/hosts/configured", "berth/selftest/checks", "berth/state"},
+	"berth/selftest/checks":    {"berth/labels", "berth/printable", "berth/screen"},
+	"berth/session":            {"berth/machine", "berth/sshconn"},
+	"berth/sshconn":            nil,
+	"berth/state":              nil,
+	"berth/wire":               nil,
 }
 
 // dockerClients may import the Docker client: the side of the gateway that
 // does not parse the network, and provision, which is about Docker's objects.
 // Tests start engines of their own.
-var dockerClients = []string{"berth/docker", "berth/hosts", "berth/provision/apply", "berth/provision/doctor", "berth/cmd/provision", "berth/test/harness/engine"}
+var dockerClients = []string{"berth/docker", "berth/hosts/docker", "berth/provision/apply", "berth/provision/doctor", "berth/cmd/provision", "berth/test/harness/engine"}
 
 // dockerTypes may import the types of the engine's API, but not the client, and
 // so can ask the engine nothing. They say what a container is to be, and what is
@@ -125,5 +134,18 @@ func listPackages(t *testing.T) []goPackage {
 			t.Fatal(err)
 		}
 		packages = append(packages, p)
+	}
+}
+
+// The side that parses the network cannot even name what speaks to an engine.
+func TestTheGatewayHasNoWayToAnEngine(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./gateway").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for _, dependency := range strings.Fields(string(out)) {
+		if strings.Contains(dependency, "/moby/") || strings.Contains(dependency, "/docker/") || dependency == "berth/docker" || strings.HasPrefix(dependency, "berth/hosts/") {
+			t.Errorf("gateway depends on %s", dependency)
+		}
 	}
 }

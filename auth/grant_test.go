@@ -6,12 +6,13 @@ import (
 )
 
 func TestTarget(t *testing.T) {
-	one := map[string]string{"master": "developer"}
-	own := map[string]string{"master": ""}
-	two := map[string]string{"worker": "developer", "master": "developer"}
+	one := map[string]Grant{"master": GrantAccount("developer")}
+	own := map[string]Grant{"master": {}}
+	some := map[string]Grant{"master": {Accounts: []string{"developer", "root"}}}
+	two := map[string]Grant{"worker": GrantAccount("developer"), "master": GrantAccount("developer")}
 	for _, tt := range []struct {
 		name          string
-		hosts         map[string]string
+		hosts         map[string]Grant
 		login         string
 		host, account string
 		refusal       string
@@ -19,6 +20,10 @@ func TestTarget(t *testing.T) {
 		{name: "the only host", hosts: one, login: "dev", host: "master", account: "developer"},
 		{name: "named", hosts: two, login: "dev+worker", host: "worker", account: "developer"},
 		{name: "account named", hosts: two, login: "dev+developer@worker", host: "worker", account: "developer"},
+		{name: "the first of several accounts", hosts: some, login: "dev", host: "master", account: "developer"},
+		{name: "one of several accounts", hosts: some, login: "dev+root@master", host: "master", account: "root"},
+		{name: "none of several accounts", hosts: some, login: "dev+admin@master",
+			refusal: `account "admin" is not granted to dev on master; granted: developer, root`},
 		{name: "the host's own account", hosts: own, login: "dev+master", host: "master"},
 		{name: "another account", hosts: one, login: "dev+root@master",
 			refusal: `account "root" is not granted to dev on master; granted: developer`},
@@ -40,10 +45,10 @@ func TestTarget(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			grant := &Grant{user: login.User, login: login, hosts: tt.hosts}
-			host, account, err := grant.Target()
-			if host != tt.host || account != tt.account {
-				t.Errorf("enters %q as %q, want %q as %q", host, account, tt.host, tt.account)
+			policy := newPolicy(t, User{Name: "dev", Password: cheapHash("dev"), Hosts: tt.hosts})
+			target, err := policy.Target(Identity{User: login.User, Login: login, Method: ByPassword})
+			if want := (Target{tt.host, tt.account}); target != want {
+				t.Errorf("enters %+v, want %+v", target, want)
 			}
 			var refusal *Refusal
 			if tt.refusal == "" && err != nil || tt.refusal != "" && (!errors.As(err, &refusal) || refusal.Error() != tt.refusal) {

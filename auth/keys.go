@@ -3,7 +3,6 @@ package auth
 import (
 	"bytes"
 	"crypto/rsa"
-	"crypto/sha256"
 	"errors"
 	"strings"
 
@@ -65,9 +64,9 @@ func isWeak(key ssh.PublicKey) bool {
 	return ok && rsaKey.N.BitLen() < minRSABits
 }
 
-// keyring knows whose a key is. It finds a key before it looks at any user, so
-// an unknown user costs what a known one does.
-type keyring map[[sha256.Size]byte]*keyOwners
+// keyring knows whose a key is, by the key's fingerprint. It finds a key before
+// it looks at any user, so an unknown user costs what a known one does.
+type keyring map[string]*keyOwners
 
 type keyOwners struct {
 	blob  []byte
@@ -75,16 +74,21 @@ type keyOwners struct {
 }
 
 func (r keyring) add(key ssh.PublicKey, user string) {
-	blob := key.Marshal()
-	sum := sha256.Sum256(blob)
-	if r[sum] == nil {
-		r[sum] = &keyOwners{blob: blob, users: make(map[string]bool)}
+	fingerprint := ssh.FingerprintSHA256(key)
+	if r[fingerprint] == nil {
+		r[fingerprint] = &keyOwners{blob: key.Marshal(), users: make(map[string]bool)}
 	}
-	r[sum].users[user] = true
+	r[fingerprint].users[user] = true
 }
 
+// opens reports whether a key is the user's. Keys are compared whole.
 func (r keyring) opens(key ssh.PublicKey, user string) bool {
-	blob := key.Marshal()
-	owners := r[sha256.Sum256(blob)]
-	return owners != nil && bytes.Equal(owners.blob, blob) && owners.users[user]
+	owners := r[ssh.FingerprintSHA256(key)]
+	return owners != nil && bytes.Equal(owners.blob, key.Marshal()) && owners.users[user]
+}
+
+// isOf reports whether the key with a fingerprint is the user's.
+func (r keyring) isOf(fingerprint, user string) bool {
+	owners := r[fingerprint]
+	return owners != nil && owners.users[user]
 }

@@ -1,11 +1,8 @@
 package auth
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"runtime"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -13,18 +10,17 @@ import (
 // ErrDenied is the answer to every attempt that fails, whatever the reason.
 var ErrDenied = errors.New("denied")
 
-// Policy is who may enter what. It is safe for use by many connections at once
-// and never changes.
+// Policy is who may enter what: a snapshot. It never changes and is safe for
+// use by many connections at once; [Policies] exchanges it.
 type Policy struct {
 	users map[string]*user
 	keys  keyring
 	dummy func(password []byte) bool // stands in for a hash that is not there
-	slots chan struct{}              // a password hash takes a core and tens of MiB while it runs
 }
 
 type user struct {
 	verify func(password []byte) bool // nil: no password opens
-	hosts  map[string]string
+	hosts  map[string]Grant
 }
 
 // NewPolicy checks the users and makes them a policy. The error names the user
@@ -34,7 +30,6 @@ func NewPolicy(users []User) (*Policy, error) {
 		users: make(map[string]*user),
 		keys:  make(keyring),
 		dummy: defaultArgon2().verify,
-		slots: make(chan struct{}, runtime.NumCPU()),
 	}
 	for _, u := range users {
 		if err := p.add(u); err != nil {
@@ -51,7 +46,10 @@ func (p *Policy) add(u User) error {
 	if p.users[u.Name] != nil {
 		return fmt.Errorf("user %s is given twice", u.Name)
 	}
-	added := &user{hosts: maps.Clone(u.Hosts)}
+	added := &user{hosts: make(map[string]Grant)}
+	for host, grant := range u.Hosts {
+		added.hosts[host] = grant.clone()
+	}
 	if u.Password != "" {
 		added.verify, _ = parseHash(u.Password) // checked above
 	}
@@ -62,46 +60,51 @@ func (p *Policy) add(u User) error {
 	return nil
 }
 
-// PublicKey grants what the key's owner may do, or returns [ErrDenied]. It
-// answers the offer of a key as well (RFC 4252, section 7), so only a caller
-// who has seen the signature may let anyone in.
-func (p *Policy) PublicKey(login string, key ssh.PublicKey) (*Grant, error) {
+// PublicKey identifies the owner of a key, or returns [ErrDenied]. It answers
+// the offer of a key as well (RFC 4252, section 7), so only a caller who has
+// seen the signature may let anyone in.
+func (p *Policy) PublicKey(login string, key ssh.PublicKey) (Identity, error) {
 	if checkKey(key) != nil {
-		return nil, ErrDenied
+		return Identity{}, ErrDenied
 	}
 	l, _ := ParseLogin(login) // no key is that of the empty user
 	if !p.keys.opens(key, l.User) {
-		return nil, ErrDenied
+		return Identity{}, ErrDenied
 	}
-	return p.grant(l), nil
+	return Identity{User: l.User, Login: l, Method: ByPublicKey, Credential: ssh.FingerprintSHA256(key)}, nil
 }
 
-// Password grants what the user may do, or returns [ErrDenied]. An unknown user
-// costs the caller the same time as a wrong password, if the user's hash is
-// like those that [HashPassword] makes. The password waits its turn to be
-// hashed; the error is ctx's if that takes too long.
-func (p *Policy) Password(ctx context.Context, login string, password []byte) (*Grant, error) {
+// Password identifies a user by the password, or returns [ErrDenied]. It
+// computes a hash, so it takes a core, tens of MiB and tens of milliseconds:
+// see [Policies.Password]. An unknown user costs the caller the same time as a
+// wrong password, if the user's hash is like those that [HashPassword] makes.
+func (p *Policy) Password(login string, password []byte) (Identity, error) {
 	if len(password) == 0 || len(password) > maxPassword {
-		return nil, ErrDenied
-	}
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return Identity{}, ErrDenied
 	}
 	l, _ := ParseLogin(login) // no user has the empty name
 	known := p.users[l.User]
 	if known == nil || known.verify == nil {
 		p.dummy(password)
-		return nil, ErrDenied
+		return Identity{}, ErrDenied
 	}
 	if !known.verify(password) {
-		return nil, ErrDenied
+		return Identity{}, ErrDenied
 	}
-	return p.grant(l), nil
+	return Identity{User: l.User, Login: l, Method: ByPassword}, nil
 }
 
-func (p *Policy) grant(l Login) *Grant {
-	return &Grant{user: l.User, login: l, hosts: p.users[l.User].hosts}
+// stillProves reports whether the policy knows the user and lets the kind of
+// credential that was shown open, a key by its fingerprint.
+func (p *Policy) stillProves(who Identity) bool {
+	known := p.users[who.User]
+	switch {
+	case known == nil:
+		return false
+	case who.Method == ByPublicKey:
+		return p.keys.isOf(who.Credential, who.User)
+	case who.Method == ByPassword:
+		return known.verify != nil
+	}
+	return false
 }

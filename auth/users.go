@@ -9,9 +9,9 @@ import (
 // User is a person who logs in to the gateway.
 type User struct {
 	Name     string
-	Password string            // an argon2id or bcrypt hash; "": no password opens
-	Keys     []ssh.PublicKey   // any one of them opens
-	Hosts    map[string]string // host to account; "": the host's own account
+	Password string           // an argon2id or bcrypt hash; "": no password opens
+	Keys     []ssh.PublicKey  // any one of them opens
+	Hosts    map[string]Grant // by the host's name
 }
 
 // check says what is wrong with the user, without any part of a credential.
@@ -33,15 +33,14 @@ func (u User) check() error {
 }
 
 func (u User) checkHosts() error {
-	for host, account := range u.Hosts {
+	for host, grant := range u.Hosts {
 		if err := CheckName(host); err != nil {
 			return fmt.Errorf("user %s: host: %w", u.Name, err)
 		}
-		if account == "" {
-			continue
-		}
-		if err := CheckName(account); err != nil {
-			return fmt.Errorf("user %s: account on %s: %w", u.Name, host, err)
+		for _, account := range grant.Accounts {
+			if err := CheckName(account); err != nil {
+				return fmt.Errorf("user %s: account on %s: %w", u.Name, host, err)
+			}
 		}
 	}
 	return nil

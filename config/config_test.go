@@ -106,7 +106,7 @@ func render(c Config) string {
 		}
 		fmt.Fprintln(&b)
 		for _, host := range slices.Sorted(maps.Keys(u.Hosts)) {
-			fmt.Fprintf(&b, "  may enter %s as %q\n", host, u.Hosts[host])
+			fmt.Fprintf(&b, "  may enter %s as %q\n", host, u.Hosts[host].Account())
 		}
 	}
 	for _, h := range c.Hosts {

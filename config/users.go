@@ -32,10 +32,10 @@ func (d *document) publicKeys(n *yaml.Node) []ssh.PublicKey {
 	return keys
 }
 
-func (d *document) grants(n *yaml.Node) map[string]string {
-	grants := make(map[string]string)
+func (d *document) grants(n *yaml.Node) map[string]auth.Grant {
+	grants := make(map[string]auth.Grant)
 	d.each(n, "hosts", func(host, account *yaml.Node) {
-		grants[d.name(host, "host")] = d.account(account)
+		grants[d.name(host, "host")] = auth.GrantAccount(d.account(account))
 	})
 	return grants
 }

@@ -1,5 +1,7 @@
 // Package docker connects to a Docker engine, wherever docker itself would: at a
-// socket, by TCP and TLS, or by ssh.
+// socket, by TCP and TLS, or by ssh ([Connect], [Dial]); and runs commands in its
+// containers ([Start], [Output]). Everything else is said to the engine's own
+// client.
 package docker
 
 import (

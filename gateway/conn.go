@@ -10,38 +10,39 @@ import (
 	"sync"
 	"time"
 
+	"berth/auth"
 	"berth/labels"
-	"berth/session"
+	"berth/sshconn"
 	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )
 
-// conn is one connection of a person. Its fields are set in the order in which
-// serve comes to them, and do not change after that.
+// conn is one connection of a person. Only serve and what it calls change it;
+// what others may know of it stands in the server's live connections.
 type conn struct {
 	server *Server
+	id     string // for the log and for the server's live connections
 	wire   *wire.Conn
+	bytes  *counted // wire, as x/crypto reads and writes it
 	log    *slog.Logger
-	tasks  *session.Tasks
+	tasks  *sshconn.Tasks
 
 	authenticated func() // no longer a stranger
 	preAuth       ssh.ServerPreAuthConn
 }
 
 func newConn(s *Server, raw net.Conn) *conn {
-	c := &conn{
-		server: s,
-		wire:   wire.New(raw),
-		log:    s.Log.With("conn", rand.Text()[:8], "remote", raw.RemoteAddr().String()),
-	}
+	c := &conn{server: s, id: rand.Text()[:8], wire: wire.New(raw)}
+	c.bytes = &counted{Conn: c.wire}
+	c.log = s.Log.With("conn", c.id, "remote", raw.RemoteAddr().String())
 	c.authenticated = sync.OnceFunc(func() { s.strangers.release(raw.RemoteAddr()) })
-	c.tasks = &session.Tasks{Panicked: c.panicked}
+	c.tasks = &sshconn.Tasks{Panicked: c.panicked}
 	return c
 }
 
 // serve is the life of a connection, top to bottom. When it returns, nothing
-// of the connection is left.
+// of the connection is left. The end of ctx cuts the connection.
 func (c *conn) serve(ctx context.Context) {
 	ended := make(chan struct{})
 	defer func() { c.log.Debug("closed") }()
@@ -52,51 +53,69 @@ func (c *conn) serve(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { c.wire.Conn.Close() })
 	defer stop()
 
-	client, grant, err := c.handshake() // RFC 4253 and 4252
+	client, who, err := c.handshake() // RFC 4253 and 4252
 	if err != nil {
 		c.log.Info("not logged in", "err", err)
 		return
 	}
 	defer client.Close()
 	c.authenticated()
+	ctx, leave := c.enlist(ctx, client, who) // from now on others see it, and may end it
+	defer leave()
 
-	name, account, err := grant.Target() // what the login asks for, and may have
+	target, err := c.server.Policies.Current().Target(who) // what the login asks for, and may have
 	if err != nil {
 		c.refuse(client, err)
 		return
 	}
-	c.log = c.log.With("user", grant.User(), "host", name)
+	c.log = c.log.With("user", who.User, "host", target.Host)
 
 	c.tasks.Go(func() { c.keepAlive(end{client, c.wire}, "client", ended) })
-	reached, err := c.reach(ctx, client, target{name, account, grant.User()})
+	reached, err := c.reach(ctx, client, target, who)
 	if err != nil {
 		c.refuse(client, err)
 		return
 	}
 
 	c.log.Info("entered", "route", reached.host.Route, "account", reached.account, "container", short(reached.host.Container))
+	c.server.live.entered(c.id, reached)
 	began := time.Now()
-	if reached.sshd != nil { // RFC 4254, until either side is gone
-		c.join(client, *reached.sshd, grant.User(), lost(name))
-	} else {
-		c.be(ctx, client, reached.machine, grant.User(), lost(name))
-	}
+	reached.by.run(ctx, client) // RFC 4254, until either side is gone: see join and be
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
 }
 
-// lost is what a person is told when the host goes away.
-func lost(host string) string { return fmt.Sprintf("berth: host %q has gone away", host) }
-
-// be serves the client from a machine.
-func (c *conn) be(ctx context.Context, client session.Conn, machine session.Machine, person, lost string) {
-	defer machine.Close()
-	session.Serve(ctx, client, machine, session.Options{
-		Env:   c.environment(person),
-		Ready: c.wire.Ready,
-		Lost:  lost,
-		Log:   c.log,
-		Tasks: c.tasks,
+// enlist makes a connection one of the server's live ones, until leave is
+// called. The context that it returns ends when somebody ends the connection
+// (see [Server.End]); its cause is an [*Ended] then.
+func (c *conn) enlist(ctx context.Context, client sshconn.Conn, who auth.Identity) (_ context.Context, leave func()) {
+	ctx, end := context.WithCancelCause(ctx)
+	c.server.live.add(&liveConn{
+		Live: Live{
+			ID:            c.id,
+			Identity:      who,
+			Remote:        c.wire.RemoteAddr().String(),
+			ClientVersion: string(client.ClientVersion()),
+			Since:         time.Now(),
+		},
+		bytes: c.bytes,
+		end: func(ended *Ended) {
+			end(ended)
+			c.wire.SetDeadline(time.Now().Add(endTimeout))
+		},
 	})
+	return ctx, func() {
+		c.server.live.remove(c.id)
+		end(nil)
+	}
+}
+
+// lost is what a person is told whose sessions are over although no command has
+// ended: the connection was ended, or else the host has gone away.
+func lost(ctx context.Context, host string) string {
+	if ended := endOf(ctx); ended != nil {
+		return "berth: " + ended.Error()
+	}
+	return fmt.Sprintf("berth: host %q has gone away", host)
 }
 
 // environment is what sshd says about a connection, and whose it is.

@@ -4,25 +4,34 @@
 // person is authenticated, a host is chosen and reached, and then one of two
 // mechanisms runs until either side is gone:
 //
-//   - join: the host speaks SSH, by its own sshd or by a helper that no
-//     descriptor reaches. One connection to it is opened and every channel and
-//     request is relayed 1:1 (join.go, relay.go).
-//   - be: the host is a machine. The gateway is its sshd (package session).
+//   - join: the host speaks SSH, by its own sshd. One connection to it is opened
+//     and every channel and request is relayed 1:1 (join.go, relay.go).
+//   - be: the host is a machine. The gateway is its sshd (be.go, package session).
 //
 // # Invariants
 //
-// Identity is one value, the [auth.Grant] of the attempt that succeeded. It
-// travels in that attempt's Permissions and is never remembered on the side.
+// Identity is one value, the [auth.Identity] of the attempt that succeeded. It
+// travels in that attempt's Permissions and is never remembered on the side. What
+// it may enter is decided once, by the policy in force when the login is over.
 //
 // Nothing is dialled or listened to from here on behalf of a user: forwards
 // live inside the host.
 //
-// A session channel is closed in one order, by session.Output: all stdout and
+// A session channel is closed in one order, by sshconn.Output: all stdout and
 // stderr, exit-status or exit-signal, one EOF, CLOSE.
 //
-// Every goroutine belongs to a connection that waits for it, and a panic in
-// one ends that connection only. No goroutine that reads a connection writes
-// to it without a queue: see package wire.
+// A connection's goroutines are started by its sshconn.Tasks: serve waits for
+// them, and a panic in one ends that connection only. Outside of them run the
+// writer of each wire, which ends when the wire is closed, and functions that do
+// no more than close or cancel something when a context ends. No goroutine that
+// reads a connection writes to it without a queue: see package wire.
+//
+// Hosts come from an interface of this package's own ([Hosts]). Before a person is
+// logged in, nothing but ComingBack is asked, which answers by what is known; after
+// that, Lookup answers likewise, and Open asks an engine, once.
+//
+// A person who is logged in is one of the server's live connections ([Live]), and
+// can be ended with a reason ([Server.End]) until the connection is gone.
 //
 // A host that is coming back is waited for before the first channel is
 // answered (reach.go). A peer that gives no sign of life is gone: each of the

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"berth/auth"
-	"berth/session"
+	"berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/cpu"
@@ -27,29 +27,30 @@ const (
 	version = "SSH-2.0-OpenSSH_9.9 Berth"
 )
 
-// grantKey is where the successful attempt's grant travels (ssh.Permissions).
-type grantKey struct{}
+// identityKey is where the successful attempt's identity travels
+// (ssh.Permissions).
+type identityKey struct{}
 
 // handshake makes the transport (RFC 4253) and authenticates the person
-// (RFC 4252). x/crypto sets no deadline itself.
-func (c *conn) handshake() (session.Conn, *auth.Grant, error) {
+// (RFC 4252). It returns within loginGrace: x/crypto sets no deadline itself.
+func (c *conn) handshake() (sshconn.Conn, auth.Identity, error) {
 	c.wire.SetDeadline(time.Now().Add(loginGrace))
-	conn, channels, requests, err := ssh.NewServerConn(c.wire, c.serverConfig())
+	conn, channels, requests, err := ssh.NewServerConn(c.bytes, c.serverConfig())
 	if err != nil {
-		return session.Conn{}, nil, err
+		return sshconn.Conn{}, auth.Identity{}, err
 	}
 	c.wire.SetDeadline(time.Time{})
-	grant, ok := conn.Permissions.ExtraData[grantKey{}].(*auth.Grant)
+	who, ok := conn.Permissions.ExtraData[identityKey{}].(auth.Identity)
 	if !ok {
 		conn.Close()
-		return session.Conn{}, nil, errors.New("logged in without a grant")
+		return sshconn.Conn{}, auth.Identity{}, errors.New("logged in without an identity")
 	}
-	c.log.Info("logged in", "login", grant.Login().String(), "client", string(conn.ClientVersion()))
-	return session.Conn{Conn: conn, Channels: channels, Requests: requests}, grant, nil
+	c.log.Info("logged in", "login", who.Login.String(), "client", string(conn.ClientVersion()))
+	return sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, who, nil
 }
 
 func (c *conn) serverConfig() *ssh.ServerConfig {
-	policy := c.server.Policy
+	policies := c.server.Policies
 	config := &ssh.ServerConfig{
 		Config:        algorithms(),
 		ServerVersion: version,
@@ -61,16 +62,16 @@ func (c *conn) serverConfig() *ssh.ServerConfig {
 		},
 		// A client may ask about any key it has heard of; only a signature proves.
 		PublicKeyCallback: func(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-			_, err := policy.PublicKey(meta.User(), key)
+			_, err := policies.Current().PublicKey(meta.User(), key)
 			return &ssh.Permissions{}, err
 		},
 		VerifiedPublicKeyCallback: func(meta ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, _ string) (*ssh.Permissions, error) {
-			return c.permissions(policy.PublicKey(meta.User(), key))
+			return c.permissions(policies.Current().PublicKey(meta.User(), key))
 		},
 		PasswordCallback: func(meta ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), loginGrace)
 			defer cancel()
-			return c.permissions(policy.Password(ctx, meta.User(), password))
+			return c.permissions(policies.Password(ctx, meta.User(), password))
 		},
 		AuthLogCallback:     c.logAttempt,
 		PreAuthConnCallback: func(preAuth ssh.ServerPreAuthConn) { c.preAuth = preAuth },
@@ -79,12 +80,13 @@ func (c *conn) serverConfig() *ssh.ServerConfig {
 	return config
 }
 
-func (c *conn) permissions(grant *auth.Grant, err error) (*ssh.Permissions, error) {
+// permissions makes an identity that was just proved that of the connection.
+func (c *conn) permissions(who auth.Identity, err error) (*ssh.Permissions, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.sayIfWaiting(grant)
-	return &ssh.Permissions{ExtraData: map[any]any{grantKey{}: grant}}, nil
+	c.sayIfWaiting(who)
+	return &ssh.Permissions{ExtraData: map[any]any{identityKey{}: who}}, nil
 }
 
 // logAttempt logs what failed. "none" fails always: it asks which methods

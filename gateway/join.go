@@ -2,12 +2,13 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net"
 	"time"
 
 	"berth/hosts"
-	"berth/session"
+	"berth/sshconn"
 	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
@@ -18,12 +19,20 @@ const joinTimeout = 20 * time.Second
 
 var errHostKey = errors.New("it shows another host key than the one pinned to it")
 
-// join relays between the client and the host's sshd until either is gone.
-func (c *conn) join(client session.Conn, host end, person, lost string) {
+// join is the mechanism for a host that speaks SSH: two connections are joined.
+type join struct {
+	*conn
+	host end
+	to   target
+}
+
+func (j join) run(ctx context.Context, client sshconn.Conn) {
 	ended := make(chan struct{})
 	defer close(ended)
-	c.tasks.Go(func() { c.keepAlive(host, "host", ended) })
-	relay(end{Conn: client, wire: c.wire}, host, c.tasks, person, lost)
+	j.tasks.Go(func() { j.keepAlive(j.host, "host", ended) })
+	stop := context.AfterFunc(ctx, func() { j.host.Close() })
+	defer stop()
+	relay(end{Conn: client, wire: j.wire}, j.host, j.tasks, j.to.person, func() string { return lost(ctx, j.to.Host) })
 }
 
 // dial logs in to the host's sshd.
@@ -37,7 +46,7 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 	w.SetDeadline(time.Now().Add(joinTimeout))
 	conn, channels, requests, err := ssh.NewClientConn(w, "", &ssh.ClientConfig{
 		Config:            algorithms(),
-		User:              to.account,
+		User:              to.Account,
 		Auth:              auth,
 		HostKeyCallback:   pinned(sshd.HostKeys),
 		HostKeyAlgorithms: hostKeyAlgorithms(sshd.HostKeys),
@@ -45,29 +54,23 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 	})
 	if err != nil {
 		w.Close()
-		return end{}, refusedBySshd(err, sshd, to.account)
+		return end{}, refusedBySshd(err, sshd, to.Account)
 	}
 	w.SetDeadline(time.Time{})
-	return end{Conn: session.Conn{Conn: conn, Channels: channels, Requests: requests}, wire: w}, nil
+	return end{Conn: sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, wire: w}, nil
 }
 
 // authFor is how the gateway logs in to an sshd for a person.
 func (c *conn) authFor(sshd *hosts.Sshd, to target) ([]ssh.AuthMethod, error) {
-	switch {
-	case sshd.IsOpen:
-		return nil, nil
-	case sshd.Key != nil:
+	if sshd.Key != nil {
 		return []ssh.AuthMethod{ssh.PublicKeys(sshd.Key)}, nil
 	}
-	certificate, err := newCertificate(c.server.UserCA, to.person, to.account)
+	certificate, err := newCertificate(c.server.UserCA, to.person, to.Account)
 	return []ssh.AuthMethod{ssh.PublicKeys(certificate)}, err
 }
 
 func refusedBySshd(err error, sshd *hosts.Sshd, account string) error {
 	why := "does not let the gateway in as " + account + " (does its sshd trust the gateway's user CA?)"
-	if sshd.IsOpen {
-		why = "cannot be entered: the helper in it does not answer as it should"
-	}
 	if errors.Is(err, errHostKey) {
 		why = "is not who it was: " + errHostKey.Error() + "; recreate the container or ask the box's owner"
 	}

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/session"
+	"berth/sshconn"
 	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
@@ -88,7 +88,7 @@ func joinedTo(t *testing.T, open func(ssh.NewChannel), hello func(*ssh.ServerCon
 	t.Helper()
 	hostOuter, hostInner := tcpPair(t)
 	clientOuter, clientInner := tcpPair(t)
-	tasks := &session.Tasks{Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }}
+	tasks := &sshconn.Tasks{Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }}
 	go serveHost(t, hostInner, open, hello)
 	tasks.Go(func() { relayBetween(t, clientInner, hostOuter, tasks) })
 	conn, channels, requests, err := ssh.NewClientConn(clientOuter, "", &ssh.ClientConfig{
@@ -120,7 +120,7 @@ func serveHost(t *testing.T, raw net.Conn, open func(ssh.NewChannel), hello func
 	}
 }
 
-func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *session.Tasks) {
+func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *sshconn.Tasks) {
 	outerWire, innerWire := wire.New(clientRaw), wire.New(hostRaw)
 	defer outerWire.Close()
 	defer innerWire.Close()
@@ -137,9 +137,9 @@ func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *session.Task
 		return
 	}
 	relay(
-		end{session.Conn{Conn: outer, Channels: outerChannels, Requests: outerRequests}, outerWire},
-		end{session.Conn{Conn: inner, Channels: innerChannels, Requests: innerRequests}, innerWire},
-		tasks, "anna", "the host is gone")
+		end{sshconn.Conn{Conn: outer, Channels: outerChannels, Requests: outerRequests}, outerWire},
+		end{sshconn.Conn{Conn: inner, Channels: innerChannels, Requests: innerRequests}, innerWire},
+		tasks, "anna", func() string { return "the host is gone" })
 }
 
 func tcpPair(t *testing.T) (a, b net.Conn) {
@@ -167,7 +167,7 @@ func acceptRequests(requests <-chan *ssh.Request) {
 }
 
 func exitWith(channel ssh.Channel, status int) {
-	exit := session.ExitStatus(status)
+	exit := sshconn.ExitStatus(status)
 	channel.SendRequest(exit.Request, false, exit.Payload)
 	channel.Close()
 }
@@ -298,7 +298,7 @@ func TestAConnectionHasSoManyChannelsAtMost(t *testing.T) {
 		return channel, err
 	}
 	var last ssh.Channel
-	for i := range session.MaxChannels {
+	for i := range sshconn.MaxChannels {
 		channel, err := open()
 		if err != nil {
 			t.Fatalf("channel %d: %v", i+1, err)

@@ -36,10 +36,10 @@ func (c *conn) keepAlive(e end, who string, ended <-chan struct{}) {
 		}
 		select {
 		case <-answered:
-			go func() { // any answer will do, and so will the connection's end
+			c.tasks.Go(func() { // any answer will do, and so will the connection's end
 				e.SendRequest("keepalive@openssh.com", true, nil)
 				answered <- struct{}{}
-			}()
+			})
 		default: // the last one is still on its way
 		}
 	}

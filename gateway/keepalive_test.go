@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"berth/session"
+	"berth/sshconn"
 	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
@@ -34,7 +34,7 @@ func keptAlive(t *testing.T, answer func(peer net.Conn, cut <-chan struct{}) err
 	synctest.Test(t, func(t *testing.T) {
 		ours, peer := net.Pipe()
 		w := wire.New(ours)
-		c := &conn{server: &Server{Keepalive: 30 * time.Second}, log: slog.New(slog.DiscardHandler)}
+		c := &conn{server: &Server{Keepalive: 30 * time.Second}, log: slog.New(slog.DiscardHandler), tasks: &sshconn.Tasks{}}
 		cut, ended, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 		a := &asked{answer: func() error { return answer(peer, cut) }}
 		go func() { // what x/crypto does
@@ -43,7 +43,7 @@ func keptAlive(t *testing.T, answer func(peer net.Conn, cut <-chan struct{}) err
 		}()
 		go func() {
 			defer close(done)
-			c.keepAlive(end{session.Conn{Conn: a}, w}, "client", ended)
+			c.keepAlive(end{sshconn.Conn{Conn: a}, w}, "client", ended)
 		}()
 		try(a, peer, cut)
 		close(ended)

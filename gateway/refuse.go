@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"berth/hosts"
-	"berth/session"
+	"berth/machine"
+	"berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -19,7 +20,7 @@ const refusalTimeout = 10 * time.Second
 // channel shows nothing under ssh -q or through scp, so each session is opened
 // and gets the line on its stderr and exit status 255; other channels are
 // rejected with it.
-func (c *conn) refuse(client session.Conn, why error) {
+func (c *conn) refuse(client sshconn.Conn, why error) {
 	var unreachable *hosts.Unreachable
 	if errors.As(why, &unreachable) {
 		c.log.Warn("refused", "why", unreachable.Error(), "cause", unreachable.Cause)
@@ -49,9 +50,9 @@ func refuseSession(ch ssh.Channel, requests <-chan *ssh.Request, why string) {
 		switch request.Type {
 		case "pty-req":
 			newline = "\r\n" // the client's terminal is raw by then
-		case session.Shell, session.Exec, session.Subsystem:
+		case machine.Shell, machine.Exec, machine.Subsystem:
 			ch.Stderr().Write([]byte(strings.ReplaceAll("berth: "+why+"\n", "\n", newline)))
-			exit := session.ExitStatus(255)
+			exit := sshconn.ExitStatus(255)
 			ch.SendRequest(exit.Request, false, exit.Payload)
 			ch.CloseWrite()
 			ch.Close()

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"berth/session"
+	"berth/sshconn"
 	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
@@ -25,7 +25,7 @@ const (
 
 // end is one of the two connections that are joined.
 type end struct {
-	session.Conn
+	sshconn.Conn
 	wire *wire.Conn
 }
 
@@ -33,11 +33,11 @@ type end struct {
 // channel and request that one side starts is started on the other.
 type joined struct {
 	client, host end
-	tasks        *session.Tasks
-	channels     session.Count
+	tasks        *sshconn.Tasks
+	channels     sshconn.Count
 	open         atomic.Int32  // channels; what each holds is bounded, so that what all hold is
 	person       string        // whom the host's sessions are told they run for
-	lost         string        // what to tell a session when the host is gone
+	lost         func() string // what to tell a session when the host is gone
 	hostGone     chan struct{} // closed when it is
 
 	// forwarding is held from a forward request until its reply is written: a
@@ -47,7 +47,7 @@ type joined struct {
 
 // relay joins until either side is gone. If that is the host, the client gets
 // what was already there.
-func relay(client, host end, tasks *session.Tasks, person, lost string) {
+func relay(client, host end, tasks *sshconn.Tasks, person string, lost func() string) {
 	j := &joined{client: client, host: host, tasks: tasks, person: person, lost: lost, hostGone: make(chan struct{})}
 	tasks.Go(func() { j.clientRequests() })
 	tasks.Go(func() { j.hostRequests() })
@@ -83,8 +83,8 @@ func (j *joined) start(channel ssh.NewChannel, serve func(ssh.NewChannel)) {
 	j.tasks.Go(func() {
 		defer j.channels.Add(-1)
 		defer j.open.Add(-1)
-		if j.open.Add(1) > session.MaxChannels {
-			channel.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d channels", session.MaxChannels))
+		if j.open.Add(1) > sshconn.MaxChannels {
+			channel.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d channels", sshconn.MaxChannels))
 			return
 		}
 		serve(channel)
@@ -97,7 +97,7 @@ func (j *joined) clientRequests() {
 	for request := range j.queue(j.client, j.client.Requests) {
 		switch request.Type {
 		case "keepalive@openssh.com", "hostkeys-prove-00@openssh.com":
-			session.Reply(request, false, nil) // of this hop alone
+			sshconn.Reply(request, false, nil) // of this hop alone
 		case "no-more-sessions@openssh.com":
 			// Inward, it could overtake the session that was opened before it.
 		default:
@@ -112,7 +112,7 @@ func (j *joined) hostRequests() {
 	for request := range j.queue(j.host, j.host.Requests) {
 		switch request.Type {
 		case "keepalive@openssh.com":
-			session.Reply(request, false, nil)
+			sshconn.Reply(request, false, nil)
 		case "hostkeys-00@openssh.com":
 			// They are the container's: the client would learn them for the gateway's name.
 		default:
@@ -124,7 +124,7 @@ func (j *joined) hostRequests() {
 // pass passes a global request on and its reply back.
 func pass(request *ssh.Request, to end) {
 	ok, payload, err := to.SendRequest(request.Type, request.WantReply, request.Payload)
-	session.Reply(request, ok && err == nil, payload)
+	sshconn.Reply(request, ok && err == nil, payload)
 }
 
 // queue reads requests as they come, so that one which waits for the other
@@ -206,35 +206,14 @@ func (j *joined) passRequests(from, to channel, fromEnd end) {
 
 func passRequest(request *ssh.Request, to channel) {
 	ok, err := to.SendRequest(request.Type, request.WantReply, request.Payload)
-	session.Reply(request, ok && err == nil, nil)
+	sshconn.Reply(request, ok && err == nil, nil)
 }
 
 // stream relays a channel that is two streams of bytes: a forward, an agent,
 // X11. A side that closes it has its last bytes delivered first.
 func (j *joined) stream(a, b channel, aEnd, bEnd end) {
-	toB, toA := make(chan struct{}), make(chan struct{})
-	var parts sync.WaitGroup
-	parts.Add(3)
-	half := func(from, to channel, fromEnd, toEnd end, copied chan struct{}) {
-		defer parts.Done()
-		session.Copy(to, from, toEnd.wire.Ready)
-		to.CloseWrite()
-		close(copied)
-	}
-	j.tasks.Go(func() { half(a, b, aEnd, bEnd, toB) })
-	j.tasks.Go(func() {
-		defer parts.Done()
-		j.passRequests(a, b, aEnd)
-		session.Await(toB)
-		b.Close()
-	})
-	j.tasks.Go(func() {
-		defer parts.Done()
-		j.passRequests(b, a, bEnd)
-		session.Await(toA)
-		a.Close()
-	})
-	parts.Add(1)
-	half(b, a, bEnd, aEnd, toA)
-	parts.Wait()
+	sshconn.Join(
+		sshconn.End{Data: a, Ready: aEnd.wire.Ready, Serve: func() { j.passRequests(a, b, aEnd) }},
+		sshconn.End{Data: b, Ready: bEnd.wire.Ready, Serve: func() { j.passRequests(b, a, bEnd) }},
+		j.tasks)
 }

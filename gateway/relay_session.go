@@ -6,33 +6,34 @@ import (
 	"time"
 
 	"berth/labels"
-	"berth/session"
+	"berth/machine"
+	"berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )
 
 // session relays a session channel. The way in is plain; the way out keeps
-// the one closing order (see session.Output).
+// the one closing order (see sshconn.Output).
 func (j *joined) session(outer, inner channel) {
 	// Before any of the client's own.
-	inner.SendRequest("env", false, ssh.Marshal(session.EnvRequest{Name: labels.EnvUser, Value: j.person}))
+	inner.SendRequest("env", false, ssh.Marshal(sshconn.EnvRequest{Name: labels.EnvUser, Value: j.person}))
 	started, inputEnded := make(chan struct{}), make(chan struct{})
 	var newline atomic.Value
 	newline.Store("\n")
-	exit := make(chan session.Exit, 1)
+	exit := make(chan sshconn.Exit, 1)
 	var parts sync.WaitGroup
 	parts.Add(3)
 	j.tasks.Go(func() {
 		defer parts.Done()
 		defer close(inputEnded)
 		<-started // an EOF that overtakes its command never reaches it
-		session.Copy(inner, outer, j.host.wire.Ready)
+		sshconn.Copy(inner, outer, j.host.wire.Ready)
 		inner.CloseWrite()
 	})
 	j.tasks.Go(func() {
 		defer parts.Done()
 		j.passInward(outer, inner, started, &newline)
-		session.Await(inputEnded)
+		sshconn.Await(inputEnded)
 		inner.Close()
 	})
 	j.tasks.Go(func() {
@@ -41,7 +42,7 @@ func (j *joined) session(outer, inner channel) {
 		j.passOutward(inner, outer, exit)
 	})
 	<-started // nothing goes before the answer that it follows
-	session.Output{
+	sshconn.Output{
 		Channel: outer, Stdout: inner, Stderr: inner.Stderr(),
 		Exit: exit, InputEnded: inputEnded, Ready: j.client.wire.Ready,
 		Lost: func() string { return j.lostText(newline.Load().(string)) },
@@ -56,14 +57,14 @@ func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newli
 	defer start()
 	for request := range j.queue(j.client, outer.requests) {
 		if setsUser(request) {
-			session.Reply(request, false, nil)
+			sshconn.Reply(request, false, nil)
 			continue
 		}
 		passRequest(request, inner)
 		switch request.Type {
 		case "pty-req":
 			newline.Store("\r\n") // the client's terminal is raw from then on
-		case session.Shell, session.Exec, session.Subsystem:
+		case machine.Shell, machine.Exec, machine.Subsystem:
 			start()
 		}
 	}
@@ -71,7 +72,7 @@ func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newli
 
 // setsUser: whom a session is for is the gateway's to say.
 func setsUser(request *ssh.Request) bool {
-	var env session.EnvRequest
+	var env sshconn.EnvRequest
 	return request.Type == "env" && ssh.Unmarshal(request.Payload, &env) == nil && env.Name == labels.EnvUser
 }
 
@@ -80,25 +81,25 @@ func setsUser(request *ssh.Request) bool {
 func (j *joined) lostText(newline string) string {
 	select {
 	case <-j.hostGone:
-		return j.lost + newline
-	case <-time.After(session.EOFGrace):
+		return j.lost() + newline
+	case <-time.After(sshconn.EOFGrace):
 		return ""
 	}
 }
 
 // passOutward passes on what the host says about a session, but keeps how its
 // process ended for the end of its output.
-func (j *joined) passOutward(inner, outer channel, exit chan<- session.Exit) {
+func (j *joined) passOutward(inner, outer channel, exit chan<- sshconn.Exit) {
 	for request := range j.queue(j.host, inner.requests) {
 		switch request.Type {
 		case "exit-status", "exit-signal":
 			select {
-			case exit <- session.Exit{Request: request.Type, Payload: request.Payload}:
+			case exit <- sshconn.Exit{Request: request.Type, Payload: request.Payload}:
 			default: // a process ends once
 			}
-			session.Reply(request, true, nil)
+			sshconn.Reply(request, true, nil)
 		case "eow@openssh.com": // the host takes this gateway for an OpenSSH client
-			if session.IsOpenSSH(j.client.ClientVersion()) {
+			if sshconn.IsOpenSSH(j.client.ClientVersion()) {
 				passRequest(request, outer)
 			}
 		default:

@@ -14,13 +14,28 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
+// Hosts is where the gateway gets hosts from. Errors of Lookup and Open are
+// *[hosts.Unreachable]. It is asked by many connections at once.
+type Hosts interface {
+	// Lookup finds a host by its name, and asks no engine for it.
+	Lookup(ctx context.Context, name string) (hosts.Host, error)
+
+	// ComingBack reports whether a host is likely to be restarting. It answers
+	// at once, by what is known already.
+	ComingBack(name string) bool
+
+	// Open opens a host that Lookup found, as an account; "" is the one that
+	// the host runs as.
+	Open(ctx context.Context, host hosts.Host, account string) (hosts.Entrance, error)
+}
+
 // Server is the gateway. Its fields are set before Serve and not changed.
 type Server struct {
-	HostKey ssh.Signer // shown to clients
-	UserCA  ssh.Signer // signs the certificates that containers trust
-	Policy  *auth.Policy
-	Hosts   *hosts.Directory
-	Log     *slog.Logger
+	HostKey  ssh.Signer // shown to clients
+	UserCA   ssh.Signer // signs the certificates that containers trust
+	Policies *auth.Policies
+	Hosts    Hosts
+	Log      *slog.Logger
 
 	// Drain is how long connections may go on after Serve was told to stop.
 	Drain time.Duration
@@ -33,6 +48,7 @@ type Server struct {
 	Wait time.Duration
 
 	strangers strangers
+	live      liveConns
 }
 
 // Serve accepts connections until ctx ends, then lets those there are go on

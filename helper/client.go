@@ -3,25 +3,22 @@ package helper
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"time"
 
-	"berth/session"
+	"berth/helper/descriptors"
+	"berth/helper/messages"
+	"berth/helper/streams"
+	"berth/machine"
 
-	"github.com/hashicorp/yamux"
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
 // Client is the gateway's end of a running helper.
 type Client struct {
-	control *socket // nil where no descriptor crosses
+	control *descriptors.Socket // nil where no descriptor crosses
 	done    chan struct{}
 
-	streams *yamux.Session // then: the way to the SSH server inside
-	hostKey ssh.PublicKey
+	streams *streams.Client // then
 	why     error
 }
 
@@ -29,11 +26,11 @@ type Client struct {
 // announced it, and is attach's to close; nonce is what was given to the
 // process.
 func attach(far *os.File, nonce string) (*Client, error) {
-	defer discardFile(far)
-	if err := checkSocket(far, farEnd()); err != nil {
+	defer descriptors.Discard(far)
+	if err := descriptors.CheckSocket(far); err != nil {
 		return nil, fmt.Errorf("the helper announced something else than its socket: %w", err)
 	}
-	control, theirs, err := newPair(maxReply)
+	control, theirs, err := descriptors.NewPair(messages.MaxReply)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +40,7 @@ func attach(far *os.File, nonce string) (*Client, error) {
 		return nil, err
 	}
 	theirs.Close() // so that the helper's end is known to be the only one
-	if err := control.expectHello(nonce); err != nil {
+	if err := expectHello(control, nonce); err != nil {
 		control.Close()
 		return nil, err
 	}
@@ -53,58 +50,68 @@ func attach(far *os.File, nonce string) (*Client, error) {
 // NewPair makes a client and the file that a helper is given as its control
 // socket, where it is this process's own child (see [RunChild]).
 func NewPair() (*Client, *os.File, error) {
-	control, theirs, err := newPair(maxReply)
+	control, theirs, err := descriptors.NewPair(messages.MaxReply)
 	if err != nil {
 		return nil, nil, err
 	}
 	return newClient(control), theirs, nil
 }
 
-func newClient(control *socket) *Client {
+func newClient(control *descriptors.Socket) *Client {
 	c := &Client{control: control, done: make(chan struct{})}
-	go c.watch()
+	go func() {
+		defer close(c.done)
+		control.AwaitEnd()
+	}()
 	return c
+}
+
+// newStreamsClient makes a client of a helper that no descriptor reaches, for
+// the reason why.
+func newStreamsClient(standard streams.Standard, why error) (*Client, error) {
+	client, err := streams.NewClient(standard)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{streams: client, why: why, done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		<-client.Done()
+	}()
+	return c, nil
 }
 
 // sendOnce sends the attach message without waiting: the other side shares
 // the flags of this descriptor.
 func sendOnce(far, file *os.File) error {
-	body, rights := marshal(typeAttach, nil), unix.UnixRights(int(file.Fd()))
-	return withFD(far, func(fd int) error {
+	body, rights := messages.Marshal(messages.TypeAttach, nil), unix.UnixRights(int(file.Fd()))
+	return machine.WithFD(far, func(fd int) error {
 		return unix.Sendmsg(fd, body, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	})
 }
 
-func (s *socket) expectHello(nonce string) error {
-	hello, err := s.receiveHello()
+func expectHello(from *descriptors.Socket, nonce string) error {
+	hello, err := receiveHello(from)
 	if err != nil {
 		return err
 	}
-	if hello.Version != Version || hello.Nonce != nonce {
+	if hello.Nonce != nonce {
 		return errors.New("the helper is not the one that was started")
 	}
-	return nil
+	return hello.Version().Check()
 }
 
-func (s *socket) receiveHello() (helloMessage, error) {
-	s.conn.SetReadDeadline(time.Now().Add(meetTimeout))
-	defer s.conn.SetReadDeadline(time.Time{})
-	var hello helloMessage
-	packet, err := s.receive()
+func receiveHello(from *descriptors.Socket) (messages.Hello, error) {
+	var hello messages.Hello
+	packet, err := from.ReceiveWithin(meetTimeout)
 	if err != nil {
 		return hello, fmt.Errorf("the helper does not answer: %w", err)
 	}
-	defer packet.close()
-	if err := unmarshal(packet, typeHello, &hello); err != nil {
+	defer packet.Close()
+	if err := packet.As(messages.TypeHello, &hello); err != nil {
 		return hello, fmt.Errorf("the helper answers with something else: %w", err)
 	}
 	return hello, nil
-}
-
-// watch waits for the helper's end; it has nothing else to say.
-func (c *Client) watch() {
-	defer close(c.done)
-	io.Copy(io.Discard, c.control.conn)
 }
 
 // Done is closed when the helper has ended.
@@ -125,34 +132,20 @@ func (c *Client) Close() error {
 // WhyStreams is nil where descriptors cross, and otherwise says why not.
 func (c *Client) WhyStreams() error { return c.why }
 
-// Opened is what a connection of a person is served by, one of two.
-type Opened struct {
-	Machine session.Machine // where descriptors cross
-
-	Server  net.Conn // otherwise: a connection to an SSH server inside,
-	HostKey ssh.PublicKey
-}
-
-// Open opens the container for one connection of a person. Env is set for its
-// processes by the SSH server inside.
-func (c *Client) Open(env []string) (Opened, error) {
+// Machine is the container as its account, for one connection of a person. What
+// the connection holds of it is let go of when it is closed.
+func (c *Client) Machine() (machine.Machine, error) {
 	if c.streams != nil {
-		server, err := c.visit(env)
-		return Opened{Server: server, HostKey: c.hostKey}, err
+		return c.streams.Machine()
 	}
-	machine, err := c.machine()
-	return Opened{Machine: machine}, err
-}
-
-func (c *Client) machine() (session.Machine, error) {
-	ours, theirs, err := newPair(maxReply)
+	ours, theirs, err := descriptors.NewPair(messages.MaxReply)
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	if err := c.control.send(typeOpen, nil, int(theirs.Fd())); err != nil {
+	if err := c.control.Send(messages.TypeOpen, nil, int(theirs.Fd())); err != nil {
 		ours.Close()
 		return nil, err
 	}
-	return newMachine(ours), nil
+	return descriptors.NewMachine(ours), nil
 }

@@ -1,11 +1,12 @@
-// Package helper is a machine on the other side of a unix socket: the small
-// process that runs in a container as one of its accounts, and the gateway's
-// end of it.
+// Package helper is a machine on the other side of a container's wall: the small
+// process that runs in there as one of its accounts, and the gateway's end of
+// it.
 //
-// Inside, [Run] answers requests with open descriptors: a pty master, a
-// connected socket. Outside, [Client] opens a [session.Machine] per connection
-// of a person; its socket is the machine's life, so whatever a connection held
-// is gone when it is closed.
+// Inside, [Run] answers. Outside, [Client] gives a [machine.Machine] to each
+// connection of a person; whatever the connection held is gone when that is
+// closed. What the two say is in package messages, and how: by open descriptors,
+// a pty's master or a connected socket (package descriptors), or by streams
+// (package streams).
 //
 // # How the two sides meet
 //
@@ -18,8 +19,7 @@
 //     takes that descriptor out of the process (pidfd_getfd(2)), as a debugger
 //     may;
 //   - nowhere: no descriptor can cross, as with an engine on another machine.
-//     Then the helper is an SSH server itself, on its standard streams, a
-//     stream for each connection of a person (streams.go).
+//     Then the two speak on streams that share the helper's standard ones.
 //
 // In the first two cases the standard streams are closed then, and no user
 // data ever runs through the engine.
@@ -33,13 +33,7 @@
 //
 // # Trust
 //
-// The container is not trusted. The gateway bounds every message, checks the
-// kind of every descriptor before use, never waits in a call on one that the
-// container may share, and makes the pipes of a process itself. A helper that
-// lies harms the sessions of its own account only.
-//
-// # Wire
-//
-// One SOCK_SEQPACKET message is a type byte and the fields in SSH's encoding
-// (RFC 4251 §5), with at most three descriptors (SCM_RIGHTS).
+// The container is not trusted. The gateway bounds every message and makes the
+// pipes of a process itself; what else it does is said where it does it. A helper
+// that lies harms the sessions of its own account only.
 package helper

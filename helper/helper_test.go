@@ -1,8 +1,6 @@
 package helper
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -12,10 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"berth/session"
+	"berth/helper/descriptors"
+	"berth/helper/messages"
+	"berth/machine"
 
 	"go.uber.org/goleak"
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
@@ -53,20 +52,33 @@ func meetInProcess(t *testing.T, meetings *Meetings, socket string, pid func() (
 
 func ownPID() (int, error) { return os.Getpid(), nil }
 
-func testMachine(t *testing.T) *session.Local {
-	account := session.CurrentAccount()
+func testMachine(t *testing.T) *machine.Local {
+	account := machine.CurrentAccount()
 	account.Shell, account.Home = "/bin/sh", t.TempDir()
-	return &session.Local{Account: account, Env: os.Environ()}
+	return &machine.Local{Account: account, Env: os.Environ()}
 }
 
-func openMachine(t *testing.T) session.Machine {
-	t.Helper()
-	opened, err := meetInProcess(t, nil, "", ownPID).Open(nil)
-	if err != nil || opened.Machine == nil {
-		t.Fatal(opened, err)
+// byEachWay tries what a machine does, by descriptors and by streams.
+func byEachWay(t *testing.T, try func(*testing.T, machine.Machine)) {
+	for name, pid := range map[string]func() (int, error){"descriptors": ownPID, "streams": nil} {
+		t.Run(name, func(t *testing.T) {
+			client := meetInProcess(t, nil, "", pid)
+			if byStreams := client.WhyStreams() != nil; byStreams != (pid == nil) {
+				t.Fatalf("by streams: %v", byStreams)
+			}
+			try(t, openMachine(t, client))
+		})
 	}
-	t.Cleanup(func() { opened.Machine.Close() })
-	return opened.Machine
+}
+
+func openMachine(t *testing.T, client *Client) machine.Machine {
+	t.Helper()
+	opened, err := client.Machine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { opened.Close() })
+	return opened
 }
 
 func newMeetings(t *testing.T) (m *Meetings, socket string) {
@@ -86,12 +98,12 @@ func TestAHelperComesToTheGatewaysSocket(t *testing.T) {
 		t.Error("a descriptor is taken although the helper came")
 		return 0, errors.New("no")
 	}
-	opened, err := meetInProcess(t, meetings, socket, never).Open(nil)
-	if err != nil || opened.Machine == nil {
+	opened, err := meetInProcess(t, meetings, socket, never).Machine()
+	if err != nil {
 		t.Fatal(opened, err)
 	}
-	defer opened.Machine.Close()
-	if _, err := opened.Machine.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
+	defer opened.Close()
+	if _, err := opened.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("nobody there: %v", err)
 	}
 }
@@ -101,10 +113,10 @@ func TestNobodyIsMetWhoWasNotStarted(t *testing.T) {
 	meetings, socket := newMeetings(t)
 	arrived, forget := meetings.expect("nonce")
 	defer forget()
-	for name, hello := range map[string]helloMessage{
-		"a guess":         {Version, "guess"},
-		"no nonce":        {Version, ""},
-		"another version": {Version + 1, "nonce"},
+	for name, hello := range map[string]messages.Hello{
+		"a guess":         messages.NewHello("guess"),
+		"no nonce":        messages.NewHello(""),
+		"another version": {Major: messages.Major + 1, Nonce: "nonce"},
 	} {
 		if control, err := come(socket, hello); err == nil {
 			control.Close()
@@ -122,13 +134,13 @@ func TestANonceIsGoodForOne(t *testing.T) {
 	meetings, socket := newMeetings(t)
 	arrived, forget := meetings.expect("nonce")
 	defer forget()
-	first, err := come(socket, helloMessage{Version, "nonce"})
+	first, err := come(socket, messages.NewHello("nonce"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.Close()
 	defer (<-arrived).Close()
-	if second, err := come(socket, helloMessage{Version, "nonce"}); err == nil {
+	if second, err := come(socket, messages.NewHello("nonce")); err == nil {
 		second.Close()
 		t.Error("a second one is welcome")
 	}
@@ -145,219 +157,37 @@ func TestACrowdAtTheSocketKeepsNobodyOut(t *testing.T) {
 		}
 		defer silent.Close()
 	}
-	opened, err := meetInProcess(t, meetings, socket, ownPID).Open(nil)
-	if err != nil || opened.Machine == nil {
+	opened, err := meetInProcess(t, meetings, socket, ownPID).Machine()
+	if err != nil {
 		t.Fatal(opened, err)
 	}
-	opened.Machine.Close()
-}
-
-func TestAHelperIsAnSSHServerWhereNoDescriptorCrosses(t *testing.T) {
-	client := meetInProcess(t, nil, "", nil)
-	if client.WhyStreams() == nil {
-		t.Fatal("a descriptor crossed")
-	}
-	for range 2 { // connections of people, at a time
-		opened, err := client.Open([]string{"SSH_CONNECTION=one two"})
-		if err != nil || opened.Server == nil {
-			t.Fatal(opened, err)
-		}
-		conn, channels, requests, err := ssh.NewClientConn(opened.Server, "", &ssh.ClientConfig{
-			User: "whoever", HostKeyCallback: ssh.FixedHostKey(opened.HostKey),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		server := ssh.NewClient(conn, channels, requests)
-		t.Cleanup(func() { server.Close() })
-		session, err := server.NewSession()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if out, err := session.Output(`echo "$SSH_CONNECTION"; exit 0`); string(out) != "one two\n" || err != nil {
-			t.Errorf("said %q, %v", out, err)
-		}
-	}
-}
-
-func TestAProcessRunsBehindDescriptors(t *testing.T) {
-	machine := openMachine(t)
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer read.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer null.Close()
-	process, err := machine.Start(session.Command{
-		Kind: session.Exec, Line: `echo "$GREETING"; exit 7`, Env: []string{"GREETING=hello"},
-	}, session.Stdio{In: null, Out: write, Err: null})
-	write.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := io.ReadAll(read)
-	if string(out) != "hello\n" || err != nil {
-		t.Errorf("said %q, %v", out, err)
-	}
-	if exit := <-process.Exit; exit.Request != "exit-status" || string(exit.Payload) != "\x00\x00\x00\x07" {
-		t.Errorf("ended with %q", exit)
-	}
-}
-
-func TestAPtyHangsUpWithItsMaster(t *testing.T) {
-	machine := openMachine(t)
-	process, err := machine.Start(session.Command{
-		Kind: session.Exec, Line: "stty size; sleep 60",
-		Pty: &session.Pty{Term: "xterm", Size: session.Size{Columns: 91, Rows: 17}},
-	}, session.Stdio{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	line := make([]byte, 64)
-	if n, err := process.Pty.Read(line); !strings.HasPrefix(string(line[:n]), "17 91") {
-		t.Errorf("size is %q, %v", line[:n], err)
-	}
-	process.Pty.Close()
-	select {
-	case exit := <-process.Exit:
-		if exit.Request != "exit-signal" {
-			t.Errorf("ended with %q, want SIGHUP", exit)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("it lives on without its terminal")
-	}
-}
-
-func TestSignalsReachTheProcess(t *testing.T) {
-	machine := openMachine(t)
-	process, err := machine.Start(session.Command{
-		Kind: session.Exec, Line: "sleep 60", Pty: &session.Pty{},
-	}, session.Stdio{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer process.Pty.Close()
-	if err := process.Signal("TERM"); err != nil {
-		t.Fatal(err)
-	}
-	if exit := <-process.Exit; exit.Request != "exit-signal" || !strings.Contains(string(exit.Payload), "TERM") {
-		t.Errorf("ended with %q", exit)
-	}
-}
-
-func TestDialAndListenAreTheMachines(t *testing.T) {
-	machine := openMachine(t)
-	for _, network := range []string{"tcp", "unix"} {
-		address := "127.0.0.1:0"
-		if network == "unix" {
-			address = filepath.Join(t.TempDir(), "socket")
-		}
-		listener, err := machine.Listen(network, address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn, err := machine.Dial(network, listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		accepted, err := listener.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn.Write([]byte("ping"))
-		conn.Close()
-		if got, err := io.ReadAll(accepted); string(got) != "ping" {
-			t.Errorf("%s: got %q, %v", network, got, err)
-		}
-		accepted.Close()
-		listener.Close()
-	}
-	if _, err := machine.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("nobody there: %v", err)
-	}
-}
-
-func TestTheAgentsSocketIsPrivateAndGoesAway(t *testing.T) {
-	machine := openMachine(t)
-	listener, err := machine.Listen("unix", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := listener.Addr().String()
-	if info, err := os.Stat(filepath.Dir(path)); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("its directory: %v, %v", info, err)
-	}
-	listener.Close()
-	eventually(t, "the socket's directory is removed", func() bool {
-		_, err := os.Stat(filepath.Dir(path))
-		return errors.Is(err, os.ErrNotExist)
-	})
-}
-
-func TestClosingAMachineRemovesItsSockets(t *testing.T) {
-	machine := openMachine(t)
-	path := filepath.Join(t.TempDir(), "socket")
-	if _, err := machine.Listen("unix", path); err != nil {
-		t.Fatal(err)
-	}
-	machine.Close()
-	eventually(t, "the socket is removed", func() bool {
-		_, err := os.Stat(path)
-		return errors.Is(err, os.ErrNotExist)
-	})
-}
-
-// A helper that was paused reads a listen and its release at once, and may
-// come to the release first.
-func TestAListenerThatIsReleasedBeforeItIsThereIsNotKept(t *testing.T) {
-	s := &server{listeners: map[uint32]net.Listener{}, released: map[uint32]bool{}}
-	s.release(7)
-	if s.keepListener(7, nil) || !s.keepListener(8, nil) {
-		t.Error("the wrong one was kept")
-	}
-}
-
-func TestAHelperThatEndedIsNoticed(t *testing.T) {
-	ours, theirs, err := newPair(maxReply)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := newMachine(ours)
-	theirs.Close()
-	if _, err := m.Dial("tcp", "127.0.0.1:1"); err == nil {
-		t.Error("a helper that is gone dialled")
-	}
-	m.Close()
+	opened.Close()
 }
 
 // A meeting is with the process that was started, not with one that took its
 // number or its place.
 func TestAnImpostorIsNotMet(t *testing.T) {
-	for name, hello := range map[string]helloMessage{
-		"another nonce":   {Version, "guessed"},
-		"no nonce":        {Version, ""},
-		"another version": {Version + 1, "nonce"},
+	for name, hello := range map[string]messages.Hello{
+		"another nonce":   messages.NewHello("guessed"),
+		"no nonce":        messages.NewHello(""),
+		"another version": {Major: messages.Major + 1, Nonce: "nonce"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			near, far, err := newPair(maxRequest)
+			near, far, err := descriptors.NewPair(messages.MaxRequest)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer near.Close()
 			go func() {
-				attached, err := near.receive()
+				attached, err := near.Receive()
 				if err != nil {
 					return
 				}
-				control, err := newSocket(attached.files[0], maxRequest)
+				control, err := descriptors.FileSocket(attached.Files[0], messages.MaxRequest)
 				if err != nil {
 					return
 				}
-				control.send(typeHello, hello)
+				control.Send(messages.TypeHello, hello)
 				control.Close()
 			}()
 			if client, err := attach(far, "nonce"); err == nil {
@@ -387,398 +217,17 @@ func TestOnlyASocketOfTheRightKindIsAttached(t *testing.T) {
 	}
 }
 
-// liar answers every request with the files given, whatever was asked.
-func liar(t *testing.T, files ...*os.File) session.Machine {
-	t.Helper()
-	ours, theirs, err := newPair(maxReply)
-	if err != nil {
-		t.Fatal(err)
-	}
-	far, err := newSocket(theirs, maxRequest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var fds []int
-	for _, file := range files {
-		fds = append(fds, int(file.Fd()))
-	}
-	go func() {
-		defer far.Close()
-		for {
-			request, err := far.receive()
-			if err != nil {
-				return
-			}
-			request.close()
-			far.send(typeDone, doneMessage{ID: 1}, fds...)
-		}
-	}()
-	m := newMachine(ours)
-	t.Cleanup(func() { m.Close() })
-	return m
-}
-
-// A container that lies about a descriptor must not get the gateway to read
-// what is not a socket, or to take a listener for a connection.
-func TestDescriptorsOfTheWrongKindAreRefused(t *testing.T) {
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer null.Close()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	listening, err := listener.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listening.Close()
-	connection, _ := tcpPair(t)
-	pty := session.Command{Kind: session.Shell, Pty: &session.Pty{}}
-	for name, ask := range map[string]func() error{
-		"a file for a connection":     func() error { _, err := liar(t, null).Dial("tcp", "x:1"); return err },
-		"a listener for a connection": func() error { _, err := liar(t, listening).Dial("tcp", "x:1"); return err },
-		"tcp for a unix socket":       func() error { _, err := liar(t, connection).Dial("unix", "/x"); return err },
-		"no address for a listener":   func() error { _, err := liar(t).Listen("tcp", ":0"); return err },
-		"a file for a pty":            func() error { _, err := liar(t, null).Start(pty, session.Stdio{}); return err },
-		"nothing for a pty":           func() error { _, err := liar(t).Start(pty, session.Stdio{}); return err },
-		"nothing for a connection":    func() error { _, err := liar(t).Dial("tcp", "x:1"); return err },
-		"two files":                   func() error { _, err := liar(t, null, null).Dial("tcp", "x:1"); return err },
-	} {
-		if ask() == nil {
-			t.Errorf("%s was taken", name)
-		}
-	}
-}
-
-// tcpPair is a connection whose one end is a file, as it comes from a container.
-func tcpPair(t *testing.T) (*os.File, net.Conn) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	near, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer near.Close()
-	far, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { far.Close() })
-	file, err := near.(*net.TCPConn).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { file.Close() })
-	return file, far
-}
-
-// A container that keeps a connection it handed out can make it wait in every
-// call, and with enough of them use up the threads that a gateway may have.
-func TestASharedConnectionCannotHoldAThread(t *testing.T) {
-	kept, peer := tcpPair(t)
-	handed, err := unix.FcntlInt(kept.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := newConn(os.NewFile(uintptr(handed), ""), "tcp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	block := func() {
-		unix.SetNonblock(int(kept.Fd()), false)
-		unix.SetsockoptLinger(int(kept.Fd()), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 60})
-	}
-	block()
-	read := make(chan error)
-	go func() {
-		_, err := conn.Read(make([]byte, 1))
-		read <- err
-	}()
-	conn.SetReadDeadline(time.Now()) // which a call that waits would not hear of
-	if err := <-read; !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("read: %v", err)
-	}
-	wrote := make(chan error)
-	go func() {
-		_, err := conn.Write(make([]byte, 64<<20)) // more than anybody buffers
-		wrote <- err
-	}()
-	conn.SetWriteDeadline(time.Now().Add(time.Second / 10))
-	if err := <-wrote; !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("write: %v", err)
-	}
-	block()
-	kept.Close()
-	began := time.Now()
-	conn.Close()
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("close: %v", took)
-	}
-	peer.Close()
-}
-
-// lingering is a connection whose close waits for a minute, if it is the last:
-// nobody takes what it has sent.
-func lingering(t *testing.T) int {
-	t.Helper()
-	file, _ := tcpPair(t)
-	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file.Close()
-	unix.SetNonblock(fd, true)
-	for err == nil {
-		_, err = unix.Write(fd, make([]byte, 1<<20))
-	}
-	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 60})
-	return fd
-}
-
-// inAQueue is one end of two unix sockets, in whose queue the descriptor lies.
-func inAQueue(t *testing.T, fd int) int {
-	t.Helper()
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Sendmsg(pair[0], []byte("x"), unix.UnixRights(fd), nil, 0); err != nil {
-		t.Fatal(err)
-	}
-	unix.Close(fd)
-	unix.Close(pair[0])
-	return pair[1]
-}
-
-// A container that hands out what takes long to close could have the gateway
-// spend its threads on that.
-func TestNothingOfAContainersTakesLongToClose(t *testing.T) {
-	began := time.Now()
-	if _, err := newConn(os.NewFile(uintptr(lingering(t)), ""), "unix"); err == nil {
-		t.Error("tcp for a unix socket was taken")
-	}
-	unread, err := newConn(os.NewFile(uintptr(inAQueue(t, lingering(t))), ""), "unix")
-	if err != nil {
-		t.Fatal(err)
-	}
-	unread.Close()
-	read, err := newConn(os.NewFile(uintptr(inAQueue(t, lingering(t))), ""), "unix")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := io.ReadAll(read); string(got) != "x" || err != nil {
-		t.Errorf("read %q, %v", got, err)
-	}
-	read.Close()
-	nested := packet{files: []*os.File{os.NewFile(uintptr(inAQueue(t, inAQueue(t, lingering(t)))), "")}}
-	nested.close()
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("it took %v", took)
-	}
-}
-
-// A helper that is stopped takes no more messages: whoever sends one is told.
-func TestAHelperThatReadsNothingHoldsNobody(t *testing.T) {
-	ours, theirs, err := newPair(maxReply)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer theirs.Close()
-	m := newMachine(ours)
-	defer m.Close()
-	failed := make(chan error, 8)
-	for range cap(failed) {
-		go func() {
-			_, err := m.Dial("unix", strings.Repeat("x", 100<<10))
-			failed <- err
-		}()
-	}
-	for range cap(failed) {
-		select {
-		case err := <-failed:
-			if err == nil {
-				t.Error("nobody dialled, and it worked")
-			}
-		case <-time.After(2 * sendTimeout):
-			t.Fatal("it waits for ever")
-		}
-	}
-}
-
-func TestAConnectionGoesBothWaysToItsEnd(t *testing.T) {
-	file, peer := tcpPair(t)
-	dup, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file.Close()
-	near, err := newConn(os.NewFile(uintptr(dup), ""), "tcp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer near.Close()
-	sent := bytes.Repeat([]byte("what "), 1<<20)
-	go func() {
-		io.Copy(peer, peer)
-		peer.(*net.TCPConn).CloseWrite()
-	}()
-	go func() {
-		near.Write(sent)
-		near.(conn).CloseWrite()
-	}()
-	if got, err := io.ReadAll(near); !bytes.Equal(got, sent) || err != nil {
-		t.Errorf("got %d bytes back, %v", len(got), err)
-	}
-}
-
-func TestWhatAHelperSaysIsPrintable(t *testing.T) {
-	if got := printable("no\x1b[2J\nway\x00" + strings.Repeat("x", 2*maxText)); strings.ContainsAny(got, "\x1b\n\x00") || len(got) > maxText {
-		t.Errorf("got %q", got)
-	}
-}
-
-func frame(kind byte, flags uint16, body string) string {
-	header := binary.BigEndian.AppendUint16([]byte{0, kind}, flags)
-	header = binary.BigEndian.AppendUint32(header, 1)
-	return string(binary.BigEndian.AppendUint32(header, uint32(len(body)))) + body
-}
-
-// A container that asks for signs of life without end, or opens streams that
-// nobody wants, has each cost the gateway something.
-func TestAContainerCannotFloodItsStreams(t *testing.T) {
-	data, ping := frame(0, 0, strings.Repeat(frame(0, flagSYN, ""), 10)), frame(framePing, flagSYN, "")
-	for name, c := range map[string]struct {
-		sent string
-		want error
-	}{
-		"data":                {strings.Repeat(data, 100), nil},
-		"answers":             {strings.Repeat(frame(framePing, 2, ""), 100), nil},
-		"a ping now and then": {strings.Repeat(data+ping, maxPings), nil},
-		"pings without end":   {strings.Repeat(data+ping, maxPings+1), errPings},
-		"a stream":            {data + frame(1, flagSYN, ""), errOpens},
-		"a stream with data":  {data + frame(0, flagSYN, "x"), errOpens},
-	} {
-		for _, size := range []int{1, 7, 1 << 20} {
-			got, err := io.ReadAll(&frames{Reader: &slowReader{strings.NewReader(c.sent), size}})
-			if !errors.Is(err, c.want) || c.want == nil && string(got) != c.sent {
-				t.Errorf("%s: %d of %d bytes, %v", name, len(got), len(c.sent), err)
-			}
-		}
-	}
-}
-
-// slowReader reads so many bytes at a time.
-type slowReader struct {
-	io.Reader
-	size int
-}
-
-func (r *slowReader) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), r.size)]) }
-
-// Whatever a container sends, the gateway goes on.
-func FuzzMessagesFromAContainer(f *testing.F) {
-	for _, seed := range [][]byte{
-		marshal(typeDone, doneMessage{ID: 1, Address: "/tmp/x"}),
-		marshal(typeFailed, failedMessage{ID: 1, Text: "no"}),
-		marshal(typeExited, exitedMessage{ID: 1, Request: "exit-status", Payload: "\x00\x00\x00\x00"}),
-		marshal(typeHello, helloMessage{Version, "nonce"}),
-		marshal(typeArrived, arrivedMessage{ID: 1}),
-		[]byte("berth-helper 7 12345 ssh-ed25519 AAAA"),
-		[]byte("berth-helper came"),
-		nil,
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, message []byte) {
-		m := &machine{
-			calls: map[uint32]chan answer{1: make(chan answer, 1)},
-			exits: map[uint32]chan session.Exit{1: make(chan session.Exit, 1)},
-		}
-		if len(message) > 0 {
-			m.deliver(packet{kind: message[0], body: message[1:]})
-		}
-		parseAnnouncement(string(message))
-		readVisit(bytes.NewReader(message))
-		(&frames{}).follow(message)
-	})
-}
-
-// And whatever reaches a helper, it goes on: the next request is answered.
-func FuzzMessagesToAHelper(f *testing.F) {
-	f.Add(marshal(typeStart, newStart(1, session.Command{Kind: session.Exec, Line: "true", Env: []string{"A=b"}})))
-	f.Add(marshal(typeStart, newStart(1, session.Command{Kind: session.Shell, Pty: &session.Pty{Term: "xterm"}})))
-	f.Add(marshal(typeDial, addressMessage{1, "tcp", "127.0.0.1:1"}))
-	f.Add(marshal(typeListen, addressMessage{1, "unix", ""}))
-	f.Add(marshal(typeSignal, signalMessage{1, "TERM"}))
-	f.Add(marshal(typeRelease, releaseMessage{1}))
-	f.Add(marshal(typeExited, exitedMessage{1, "exit-status", ""}))
-	f.Add([]byte{0})
-	f.Fuzz(func(t *testing.T, message []byte) {
-		if len(message) == 0 || len(message) > maxRequest {
-			return // an empty one is the end
-		}
-		ours, theirs, err := newPair(maxReply)
-		if err != nil {
-			t.Fatal(err)
-		}
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			serve(theirs, nowhere{})
-		}()
-		defer func() {
-			ours.conn.Close()
-			<-served
-		}()
-		ours.conn.SetDeadline(time.Now().Add(10 * time.Second))
-		for _, request := range [][]byte{message, marshal(typeDial, addressMessage{lastID, "tcp", "nowhere:1"})} {
-			if err := ours.send(request[0], rest(request[1:])); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for {
-			reply, err := ours.receive()
-			if err != nil {
-				t.Fatalf("no answer after %q: %v", message, err)
-			}
-			var failed failedMessage
-			if unmarshal(reply, typeFailed, &failed) == nil && failed.ID == lastID {
-				return
-			}
+// Whatever a container announces, the gateway goes on.
+func FuzzAnnouncements(f *testing.F) {
+	f.Add("berth-helper 7 12345 3.1")
+	f.Add("berth-helper 7 12345 ssh-ed25519 AAAA")
+	f.Add("berth-helper came")
+	f.Fuzz(func(t *testing.T, line string) {
+		if said, err := parseAnnouncement(line); err == nil && said.FD < 0 {
+			t.Errorf("descriptor %d", said.FD)
 		}
 	})
 }
-
-// lastID is of a request that no seed makes.
-const lastID = 0xfffffffe
-
-// restMessage is a body as it is.
-type restMessage struct {
-	Body []byte `ssh:"rest"`
-}
-
-func rest(body []byte) restMessage { return restMessage{body} }
-
-// nowhere is a machine that can do nothing.
-type nowhere struct{}
-
-var errNowhere = errors.New("nowhere")
-
-func (nowhere) Start(session.Command, session.Stdio) (*session.Process, error) {
-	return nil, errNowhere
-}
-func (nowhere) Dial(string, string) (net.Conn, error)       { return nil, errNowhere }
-func (nowhere) Listen(string, string) (net.Listener, error) { return nil, errNowhere }
-func (nowhere) Done() <-chan struct{}                       { return nil }
-func (nowhere) Close() error                                { return nil }
 
 // eventually waits for what another process or goroutine is about to do.
 func eventually(t *testing.T, what string, done func() bool) {

@@ -11,7 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/ssh"
+	"berth/helper/descriptors"
+	"berth/helper/messages"
+	"berth/helper/streams"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -35,7 +38,7 @@ type Started struct {
 // closed unless they are what the helper is spoken to by.
 func (m *Meetings) Meet(started Started) (*Client, error) {
 	nonce := rand.Text()
-	var arrived <-chan *socket
+	var arrived <-chan *descriptors.Socket
 	if m != nil {
 		var forget func()
 		arrived, forget = m.expect(nonce)
@@ -48,11 +51,11 @@ func (m *Meetings) Meet(started Started) (*Client, error) {
 	return client, err
 }
 
-func meetStarted(started Started, nonce string, arrived <-chan *socket) (*Client, error) {
+func meetStarted(started Started, nonce string, arrived <-chan *descriptors.Socket) (*Client, error) {
 	if _, err := io.WriteString(started.In, nonce+"\n"); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotStarted, err)
 	}
-	out := bufio.NewReader(started.Out)
+	out := bufio.NewReaderSize(started.Out, standardBuffer)
 	said, err := readAnnouncement(out)
 	if err != nil {
 		return nil, err
@@ -69,10 +72,13 @@ func meetStarted(started Started, nonce string, arrived <-chan *socket) (*Client
 	if cannot == nil {
 		return attach(far, nonce)
 	}
+	if err := said.Version.CheckStreams(); err != nil {
+		return nil, err
+	}
 	if _, err := io.WriteString(started.In, askStreams); err != nil {
 		return nil, err
 	}
-	return newStreams(streams{&frames{Reader: out}, started.In, started.Close}, said.HostKey, cannot)
+	return newStreamsClient(streams.Standard{Reader: out, Writer: started.In, OnClose: started.Close}, cannot)
 }
 
 // announced is the first line that a helper prints.
@@ -80,10 +86,10 @@ type announced struct {
 	Came bool // to the gateway's socket
 
 	// Otherwise: a descriptor of it that is a socket, which socket that is, and
-	// the host key of the SSH server that it may have to be.
+	// the version that it speaks.
 	FD      int
 	Inode   uint64
-	HostKey ssh.PublicKey
+	Version messages.Version
 }
 
 const (
@@ -93,6 +99,9 @@ const (
 	// askStreams is a line that tells the helper that no descriptor crosses.
 	askStreams = "streams\n"
 )
+
+// standardBuffer holds a busy stream's reads.
+const standardBuffer = 64 << 10
 
 // maxAnnouncement is more than the line needs.
 const maxAnnouncement = 512
@@ -123,11 +132,11 @@ func parseAnnouncement(line string) (announced, error) {
 	}
 	fd, err := strconv.ParseUint(fields[0], 10, 31)
 	inode, err2 := strconv.ParseUint(fields[1], 10, 64)
-	key, _, _, _, err3 := ssh.ParseAuthorizedKey([]byte(fields[2]))
+	spoken, err3 := messages.ParseVersion(fields[2])
 	if errors.Join(err, err2, err3) != nil {
 		return announced{}, ErrNotStarted
 	}
-	return announced{FD: int(fd), Inode: inode, HostKey: key}, nil
+	return announced{FD: int(fd), Inode: inode, Version: spoken}, nil
 }
 
 // take takes a copy of the descriptor that a process announced. It needs what
@@ -155,7 +164,7 @@ func (a announced) take(pid func() (int, error)) (*os.File, error) {
 	}
 	file := os.NewFile(uintptr(taken), "helper")
 	if inode, err := inodeOf(taken); err != nil || inode != a.Inode {
-		discardFile(file)
+		descriptors.Discard(file)
 		return nil, fmt.Errorf("process %d here is another one than the engine's", process)
 	}
 	return file, nil

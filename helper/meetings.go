@@ -9,6 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"berth/helper/descriptors"
+	"berth/helper/messages"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -30,7 +33,7 @@ type Meetings struct {
 	callers  chan struct{}
 
 	mu       sync.Mutex
-	expected map[string]chan *socket // by nonce
+	expected map[string]chan *descriptors.Socket // by nonce
 }
 
 // NewMeetings listens on a new socket in a directory, which it removes again
@@ -50,7 +53,7 @@ func NewMeetings(dir string) (*Meetings, error) {
 		listener: listener,
 		name:     name,
 		callers:  make(chan struct{}, maxCallers),
-		expected: map[string]chan *socket{},
+		expected: map[string]chan *descriptors.Socket{},
 	}
 	go m.accept()
 	return m, nil
@@ -86,15 +89,15 @@ func (m *Meetings) accept() {
 		case m.callers <- struct{}{}:
 			go m.receive(conn)
 		default:
-			(&socket{conn: conn}).Close()
+			descriptors.NewSocket(conn, 0).Close()
 		}
 	}
 }
 
 // receive hands a caller to whoever expects it.
 func (m *Meetings) receive(conn *net.UnixConn) {
-	control := &socket{conn: conn, buf: make([]byte, maxReply)}
-	hello, err := control.receiveHello()
+	control := descriptors.NewSocket(conn, messages.MaxReply)
+	hello, err := receiveHello(control)
 	<-m.callers
 	if err != nil {
 		control.Close()
@@ -104,7 +107,7 @@ func (m *Meetings) receive(conn *net.UnixConn) {
 	defer m.mu.Unlock()
 	waiting := m.expected[hello.Nonce]
 	delete(m.expected, hello.Nonce) // it is good for one
-	if waiting == nil || hello.Version != Version || control.send(typeWelcome, nil) != nil {
+	if waiting == nil || hello.Version().Check() != nil || control.Send(messages.TypeWelcome, nil) != nil {
 		control.Close()
 		return
 	}
@@ -113,8 +116,8 @@ func (m *Meetings) receive(conn *net.UnixConn) {
 
 // expect makes the socket take one helper that says the nonce; forget must be
 // called after it.
-func (m *Meetings) expect(nonce string) (arrived <-chan *socket, forget func()) {
-	waiting := make(chan *socket, 1)
+func (m *Meetings) expect(nonce string) (arrived <-chan *descriptors.Socket, forget func()) {
+	waiting := make(chan *descriptors.Socket, 1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.expected[nonce] = waiting

@@ -14,9 +14,11 @@ import (
 	"sync"
 	"time"
 
-	"berth/session"
+	"berth/helper/descriptors"
+	"berth/helper/messages"
+	"berth/helper/streams"
+	"berth/machine"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,11 +31,11 @@ func Run(gatewaySocket string, removeSelf bool) error {
 		removeExecutable()
 	}
 	keepDescriptors()
-	in, err := session.Pollable(os.Stdin, "stdin")
+	in, err := machine.Pollable(os.Stdin, "stdin")
 	if err != nil {
 		return err
 	}
-	out, err := session.Pollable(os.Stdout, "stdout")
+	out, err := machine.Pollable(os.Stdout, "stdout")
 	if err != nil {
 		return err
 	}
@@ -41,7 +43,10 @@ func Run(gatewaySocket string, removeSelf bool) error {
 	if err != nil {
 		return err
 	}
-	if met.control != nil {
+	if met.control == nil {
+		machine.Enlarge(in)
+		machine.Enlarge(out)
+	} else {
 		in.Close()
 		out.Close()
 		if err := leaveStreams(); err != nil {
@@ -59,25 +64,25 @@ const childControl = 3
 // the file of [NewPair] as the first after the standard streams.
 func RunChild() error {
 	keepDescriptors()
-	control, err := newSocket(os.NewFile(childControl, "control"), maxRequest)
+	control, err := descriptors.FileSocket(os.NewFile(childControl, "control"), messages.MaxRequest)
 	if err != nil {
 		return err
 	}
 	if err := leaveStreams(); err != nil {
 		return err
 	}
-	live(func(machine session.Machine) { answerOpens(control, machine) })
+	live(func(on *machine.Local) { answerOpens(control, on) })
 	return nil
 }
 
 // live answers until the gateway lets go, and then stays as the parent of what
 // sessions left running: a container's first process may reap nobody.
-func live(answer func(session.Machine)) {
+func live(answer func(*machine.Local)) {
 	unix.Umask(0o022)
 	heedSignals()
 	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-	machine := &session.Local{
-		Account:    session.CurrentAccount(),
+	local := &machine.Local{
+		Account:    machine.CurrentAccount(),
 		Env:        os.Environ(),
 		SftpServer: []string{"/proc/self/exe", "helper", "sftp"},
 	}
@@ -86,18 +91,18 @@ func live(answer func(session.Machine)) {
 	letGo := make(chan struct{})
 	go func() {
 		defer close(letGo)
-		answer(machine)
+		answer(local)
 	}()
 	for answering := true; answering; {
 		select {
 		case <-died:
-			machine.ReapOrphans()
+			local.ReapOrphans()
 		case <-letGo:
 			answering = false
 		}
 	}
 	leaveStreams()
-	for machine.ReapOrphans() > 0 {
+	for local.ReapOrphans() > 0 {
 		select {
 		case <-died:
 		case <-time.After(time.Second): // one that somebody else here has just reaped
@@ -120,20 +125,20 @@ func keepDescriptors() {
 
 // answerOpens opens a machine for each connection that the gateway opens, and
 // returns when the gateway has let go of all.
-func answerOpens(control *socket, machine session.Machine) {
+func answerOpens(control *descriptors.Socket, on *machine.Local) {
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	defer control.Close()
 	for {
-		opened, err := control.receive()
+		opened, err := control.Receive()
 		if err != nil {
 			return
 		}
-		if opened.kind != typeOpen || len(opened.files) != 1 {
-			opened.close()
+		if opened.Kind != messages.TypeOpen || len(opened.Files) != 1 {
+			opened.Close()
 			continue
 		}
-		serving.Go(func() { serve(opened.files[0], machine) })
+		serving.Go(func() { descriptors.Serve(opened.Files[0], on) })
 	}
 }
 
@@ -148,28 +153,27 @@ func removeExecutable() {
 // met is what the helper speaks to the gateway by: a socket, or its standard
 // streams.
 type met struct {
-	control *socket
+	control *descriptors.Socket
 
-	streams streams
-	key     ssh.Signer
+	standard streams.Standard
 }
 
-func (m met) answer(machine session.Machine) {
+func (m met) answer(on *machine.Local) {
 	if m.control != nil {
-		answerOpens(m.control, machine)
+		answerOpens(m.control, on)
 		return
 	}
-	serveStreams(m.streams, m.key, machine)
+	streams.Serve(m.standard, on)
 }
 
 // meet is the helper's side of the meeting; see the package comment.
 func meet(stdin io.ReadCloser, out io.WriteCloser, gatewaySocket string) (met, error) {
-	in := bufio.NewReader(stdin)
+	in := bufio.NewReaderSize(stdin, standardBuffer)
 	nonce, err := in.ReadString('\n')
 	if err != nil {
 		return met{}, fmt.Errorf("no nonce on standard input: %w", err)
 	}
-	hello := helloMessage{Version, strings.TrimSpace(nonce)}
+	hello := messages.NewHello(strings.TrimSpace(nonce))
 	if control, err := come(gatewaySocket, hello); err == nil {
 		_, err := fmt.Fprintf(out, "%s %s\n", announcement, came)
 		return met{control: control}, err
@@ -178,33 +182,31 @@ func meet(stdin io.ReadCloser, out io.WriteCloser, gatewaySocket string) (met, e
 		stdin.Close()
 		out.Close()
 	}
-	return announce(streams{in, out, closeBoth}, hello)
+	return announce(streams.Standard{Reader: in, Writer: out, OnClose: closeBoth}, hello)
 }
 
 // come goes to the gateway's socket. Where nobody says welcome, as when others
 // crowd in there, another way is left.
-func come(gatewaySocket string, hello helloMessage) (*socket, error) {
+func come(gatewaySocket string, hello messages.Hello) (*descriptors.Socket, error) {
 	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Net: "unixpacket", Name: gatewaySocket})
 	if err != nil {
 		return nil, err
 	}
-	control := &socket{conn: conn, buf: make([]byte, maxRequest)}
-	if err := errors.Join(control.send(typeHello, hello), control.awaitWelcome()); err != nil {
+	control := descriptors.NewSocket(conn, messages.MaxRequest)
+	if err := errors.Join(control.Send(messages.TypeHello, hello), awaitWelcome(control)); err != nil {
 		control.Close()
 		return nil, err
 	}
 	return control, nil
 }
 
-func (s *socket) awaitWelcome() error {
-	s.conn.SetReadDeadline(time.Now().Add(meetTimeout))
-	defer s.conn.SetReadDeadline(time.Time{})
-	packet, err := s.receive()
+func awaitWelcome(at *descriptors.Socket) error {
+	packet, err := at.ReceiveWithin(meetTimeout)
 	if err != nil {
 		return err
 	}
-	defer packet.close()
-	if packet.kind != typeWelcome {
+	defer packet.Close()
+	if packet.Kind != messages.TypeWelcome {
 		return errors.New("the gateway answers with something else")
 	}
 	return nil
@@ -212,22 +214,18 @@ func (s *socket) awaitWelcome() error {
 
 // announce offers a socket to be taken, and waits until that is done, or a
 // line says that it cannot be.
-func announce(standard streams, hello helloMessage) (met, error) {
-	near, far, err := newPair(maxRequest)
+func announce(standard streams.Standard, hello messages.Hello) (met, error) {
+	near, far, err := descriptors.NewPair(messages.MaxRequest)
 	if err != nil {
 		return met{}, err
 	}
 	defer near.Close()
 	defer far.Close()
-	key, err := newHostKey()
-	if err != nil {
-		return met{}, err
-	}
 	inode, err := inodeOf(int(far.Fd()))
 	if err != nil {
 		return met{}, err
 	}
-	if _, err := fmt.Fprintf(standard, "%s %d %d %s", announcement, far.Fd(), inode, ssh.MarshalAuthorizedKey(key.PublicKey())); err != nil {
+	if _, err := fmt.Fprintf(standard, "%s %d %d %v\n", announcement, far.Fd(), inode, messages.Current()); err != nil {
 		return met{}, err
 	}
 	answered := make(chan string, 1)
@@ -237,22 +235,22 @@ func announce(standard streams, hello helloMessage) (met, error) {
 		answered <- string(line)
 		near.Close() // or it is attached by now, and this changes nothing
 	}()
-	attached, err := near.receive()
+	attached, err := near.Receive()
 	if err != nil {
 		if <-answered == askStreams {
-			return met{streams: standard, key: key}, nil
+			return met{standard: standard}, nil
 		}
 		return met{}, errors.New("the gateway went away")
 	}
-	if attached.kind != typeAttach || len(attached.files) != 1 {
-		attached.close()
+	if attached.Kind != messages.TypeAttach || len(attached.Files) != 1 {
+		attached.Close()
 		return met{}, errors.New("the gateway sent no control socket")
 	}
-	control, err := newSocket(attached.files[0], maxRequest)
+	control, err := descriptors.FileSocket(attached.Files[0], messages.MaxRequest)
 	if err != nil {
 		return met{}, err
 	}
-	return met{control: control}, control.send(typeHello, hello)
+	return met{control: control}, control.Send(messages.TypeHello, hello)
 }
 
 // leaveStreams closes the standard streams for everyone at the other end, and

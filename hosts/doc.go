@@ -1,13 +1,21 @@
-// Package hosts knows which hosts there are and how to reach them.
+// Package hosts is what the gateway knows of hosts: a [Host] is a name that was
+// looked up, an [Entrance] is an open way into it.
 //
-// A [Directory] finds hosts by the labels of containers, follows the engine's
-// events, and adds what the configuration names. Its callers ask it two
-// things: [Directory.Lookup] turns a name into a host, which is a container's
-// immutable id from then on, and [Directory.Open] opens a route to that id and
-// an account. A route is either a connection to an SSH server together with
-// the host keys that it must show, or a machine to serve (see
-// [berth/session.Machine]).
+// A [Directory] is a list of sources. A [Source] finds hosts of one kind, looks
+// them up by their names and opens them: the sshds that the configuration gives
+// the addresses of ([Addresses], here), the containers of a Docker engine
+// (hosts/docker), this machine (hosts/local). Package hosts/configured puts
+// together those of a configuration.
 //
-// Nothing is ever dialled from here because a user named it: addresses come
-// from the engine and from the configuration.
+// # Invariants
+//
+// A name becomes something that nobody else can have, a container's id for one,
+// when it is looked up, and only that is opened.
+//
+// A name is one source's. The first source that knows it decides, even if its
+// host cannot be entered: a later source never stands in.
+//
+// Nothing is dialled from here because a user named it: addresses come from a
+// source and from the configuration. What answers at an address is believed
+// only if it shows a host key that is known from elsewhere.
 package hosts

@@ -9,11 +9,19 @@ type Entry struct {
 	Route   string // sshd, exec or local
 	Account string // the account for grants that name none
 
-	// For route sshd at an address, any sshd anywhere.
+	// For route sshd at an address (see [Addresses]).
 	Address string        // host:port
 	HostKey ssh.PublicKey // the key it must show
 	Key     ssh.Signer    // how the gateway logs in; nil: a certificate of the user CA
 
-	// For routes exec and sshd into a container that carries no labels.
+	// For routes exec and sshd into a container that carries no labels (see
+	// hosts/docker).
 	Container string // name or id
 }
+
+// How a host by route exec is entered: what happens in it is handed out as open
+// descriptors, or as streams (see package helper).
+const (
+	ByDescriptors = "descriptors"
+	ByStreams     = "streams"
+)

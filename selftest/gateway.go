@@ -13,9 +13,9 @@ import (
 
 	"berth/auth"
 	"berth/config"
-	"berth/docker"
 	"berth/gateway"
 	"berth/hosts"
+	"berth/hosts/configured"
 	"berth/state"
 )
 
@@ -52,13 +52,8 @@ func startGateway(ctx context.Context, settings config.Config, host, account str
 	if err != nil {
 		return nil, err
 	}
-	engine, err := docker.Connect(settings.Docker)
+	directory, err := configured.Open(settings.Docker, st, settings.Hosts, log)
 	if err != nil {
-		return nil, err
-	}
-	directory, err := hosts.NewDirectory(engine, st, settings.Hosts, log)
-	if err != nil {
-		engine.Close()
 		return nil, err
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -72,7 +67,6 @@ func startGateway(ctx context.Context, settings config.Config, host, account str
 		<-followed
 		<-served
 		directory.Close()
-		engine.Close()
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err == nil {
@@ -83,7 +77,7 @@ func startGateway(ctx context.Context, settings config.Config, host, account str
 		g.stop()
 		return nil, err
 	}
-	server := &gateway.Server{HostKey: st.HostKey(), UserCA: st.UserCA(), Policy: policy, Hosts: directory, Log: log}
+	server := &gateway.Server{HostKey: st.HostKey(), UserCA: st.UserCA(), Policies: auth.NewPolicies(policy), Hosts: directory, Log: log}
 	go func() {
 		defer close(served)
 		server.Serve(serving, listener)
@@ -105,7 +99,7 @@ func newUser(host, account string) (*ownGateway, *auth.Policy, error) {
 	policy, err := auth.NewPolicy([]auth.User{{
 		Name:  userName,
 		Keys:  []ssh.PublicKey{key},
-		Hosts: map[string]string{host: account},
+		Hosts: map[string]auth.Grant{host: auth.GrantAccount(account)},
 	}})
 	return &ownGateway{private: private, account: account}, policy, err
 }

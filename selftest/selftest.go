@@ -112,8 +112,8 @@ func (s *Selftest) Run(ctx context.Context, began func(name string), ended func(
 // GrantedAccount returns the account of the first user who may enter the host.
 func GrantedAccount(users []auth.User, host string) string {
 	for _, user := range users {
-		if account, granted := user.Hosts[host]; granted {
-			return account
+		if grant, granted := user.Hosts[host]; granted {
+			return grant.Account()
 		}
 	}
 	return ""

@@ -347,9 +347,9 @@ func must(t *testing.T, program string, args ...string) {
 
 func TestGrantedAccount(t *testing.T) {
 	users := []auth.User{
-		{Name: "a", Hosts: map[string]string{"other": "root"}},
-		{Name: "b", Hosts: map[string]string{"lab": "developer"}},
-		{Name: "c", Hosts: map[string]string{"lab": "root"}},
+		{Name: "a", Hosts: map[string]auth.Grant{"other": auth.GrantAccount("root")}},
+		{Name: "b", Hosts: map[string]auth.Grant{"lab": auth.GrantAccount("developer")}},
+		{Name: "c", Hosts: map[string]auth.Grant{"lab": auth.GrantAccount("root")}},
 	}
 	for host, want := range map[string]string{"lab": "developer", "other": "root", "none": ""} {
 		if got := GrantedAccount(users, host); got != want {

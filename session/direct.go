@@ -4,13 +4,15 @@ import (
 	"net"
 	"strconv"
 
+	"berth/sshconn"
+
 	"golang.org/x/crypto/ssh"
 )
 
 // directTCPIP serves ssh -L, -D, -W and -J (RFC 4254 §7.2). The address is the
 // machine's: 127.0.0.1 is the machine itself, never the gateway.
 func (s *server) directTCPIP(channel ssh.NewChannel) {
-	var open directTCPIP
+	var open sshconn.DirectTCPIP
 	if ssh.Unmarshal(channel.ExtraData(), &open) != nil || open.Port > 65535 {
 		channel.Reject(ssh.ConnectionFailed, "malformed direct-tcpip")
 		return
@@ -20,7 +22,7 @@ func (s *server) directTCPIP(channel ssh.NewChannel) {
 
 // directStreamlocal serves ssh -L port:/path (OpenSSH's PROTOCOL, §2.4).
 func (s *server) directStreamlocal(channel ssh.NewChannel) {
-	var open directStreamlocal
+	var open sshconn.DirectStreamlocal
 	if ssh.Unmarshal(channel.ExtraData(), &open) != nil || open.Path == "" {
 		channel.Reject(ssh.ConnectionFailed, "malformed direct-streamlocal")
 		return
@@ -42,52 +44,26 @@ func (s *server) direct(channel ssh.NewChannel, network, address string) {
 	s.join(ch, requests, conn)
 }
 
-// join serves a channel whose other side is a connection of the machine,
-// passing each side's EOF on. A client that closes the channel has its last
-// data delivered; then nobody listens to the connection any more.
+// join serves a channel whose other side is a connection of the machine.
 func (s *server) join(ch ssh.Channel, requests <-chan *ssh.Request, conn net.Conn) {
-	half := halfClosing(conn)
-	delivered := make(chan struct{})
-	s.tasks.Go(func() {
-		defer close(delivered)
-		Copy(conn, ch, nil)
-		half.CloseWrite()
-	})
-	closed := make(chan struct{})
-	s.tasks.Go(func() {
-		defer close(closed)
-		for request := range requests {
-			Reply(request, false, nil)
-		}
-		Await(delivered)
-		conn.Close()
-	})
-	Copy(ch, conn, s.options.Ready)
-	ch.CloseWrite()
-	<-delivered
-	ch.Close()
-	<-closed
+	sshconn.Join(
+		sshconn.End{Data: ch, Ready: s.options.Ready, Serve: func() { discard(requests) }},
+		sshconn.End{Data: conn},
+		s.tasks)
 }
 
-// halfClosing is the connection with CloseWrite, which TCP and unix sockets have.
-func halfClosing(conn net.Conn) halfCloser {
-	if half, ok := conn.(halfCloser); ok {
-		return half
+// discard refuses a channel's requests until it is closed.
+func discard(requests <-chan *ssh.Request) {
+	for request := range requests {
+		sshconn.Reply(request, false, nil)
 	}
-	return wholeCloser{conn}
 }
-
-type halfCloser interface{ CloseWrite() error }
-
-type wholeCloser struct{ net.Conn }
-
-func (c wholeCloser) CloseWrite() error { return c.Close() }
 
 // openBack opens a channel to the client for a connection that arrived at the
 // machine, and serves it to its end.
 func (s *server) openBack(channelType string, extra []byte, conn net.Conn) {
 	defer s.channels.Add(-1)
-	if s.channels.Add(1) > MaxChannels {
+	if s.channels.Add(1) > sshconn.MaxChannels {
 		conn.Close()
 		return
 	}

@@ -3,12 +3,8 @@
 // agents, X11, and forwards of TCP ports and unix sockets both ways.
 //
 // [Serve] takes an authenticated connection and answers it until it ends. All
-// it needs of the place where things happen is a [Machine]: start this
-// process, dial this address, listen there. A machine gives open descriptors,
-// so bytes run between the client's channel and the process's own pipe, and
-// what Serve holds is what keeps a session alive: when it lets go, the kernel
-// hangs up the pty and closes the pipes, as with sshd.
-//
-// Every channel is closed in one order, by one function (see [Output]):
-// all of stdout and stderr, exit-status or exit-signal, one EOF, CLOSE.
+// it needs of the place where things happen is a [machine.Machine]: start this
+// process, dial this address, listen there. What Serve holds of it is what keeps
+// a session alive: when it lets go, the pty is hung up and the pipes are closed,
+// as with sshd.
 package session

@@ -1,6 +1,10 @@
 package session
 
-import "strings"
+import (
+	"strings"
+
+	"berth/sshconn"
+)
 
 // Bounds on what a client may say of its environment and its terminal.
 const (
@@ -15,7 +19,7 @@ const (
 // of what is allowed, since what could run code on somebody's behalf
 // (LD_PRELOAD, BASH_ENV, PYTHONSTARTUP, …) has no end.
 func acceptEnv(name, value string) bool {
-	if len(name) > maxEnvName || len(value) > maxEnvValue || strings.ContainsAny(value, "\x00\n") || !isWord(name, "_") {
+	if len(name) > maxEnvName || len(value) > maxEnvValue || strings.ContainsAny(value, "\x00\n") || !sshconn.IsWord(name, "_") {
 		return false
 	}
 	switch name {
@@ -28,16 +32,5 @@ func acceptEnv(name, value string) bool {
 
 // validTerm keeps out what a program that looks TERM up could take for a path.
 func validTerm(term string) bool {
-	return len(term) <= maxTerm && isWord(term, "._+-")
-}
-
-// isWord says whether s is made of ASCII letters, digits and the others named.
-func isWord(s, others string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(others, c) >= 0) {
-			return false
-		}
-	}
-	return true
+	return len(term) <= maxTerm && sshconn.IsWord(term, "._+-")
 }

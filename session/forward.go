@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"sync"
 
+	"berth/sshconn"
+
 	"golang.org/x/crypto/ssh"
 )
 
@@ -27,9 +29,9 @@ func newForwards(s *server) *forwards {
 
 // tcpip answers tcpip-forward (RFC 4254 §7.1).
 func (f *forwards) tcpip(request *ssh.Request) {
-	var forward tcpipForward
+	var forward sshconn.TCPIPForward
 	if ssh.Unmarshal(request.Payload, &forward) != nil || forward.Port > 65535 {
-		Reply(request, false, nil)
+		sshconn.Reply(request, false, nil)
 		return
 	}
 	listeners, err := f.listen(forward)
@@ -44,7 +46,7 @@ func (f *forwards) tcpip(request *ssh.Request) {
 	}
 	f.accept(request, chosen, tcpipKey(forward), listeners, func(conn net.Conn) {
 		host, port := hostPort(conn.RemoteAddr())
-		f.server.openBack("forwarded-tcpip", ssh.Marshal(forwardedTCPIP{
+		f.server.openBack("forwarded-tcpip", ssh.Marshal(sshconn.ForwardedTCPIP{
 			Address: forward.Address, Port: forward.Port, // as asked: the client knows it by that
 			OriginatorAddress: host, OriginatorPort: port,
 		}), conn)
@@ -53,7 +55,7 @@ func (f *forwards) tcpip(request *ssh.Request) {
 
 // listen listens at each address that the client's one means, on one port, and
 // is content with some of them, as sshd is.
-func (f *forwards) listen(forward tcpipForward) (listeners []net.Listener, err error) {
+func (f *forwards) listen(forward sshconn.TCPIPForward) (listeners []net.Listener, err error) {
 	port := forward.Port
 	for _, host := range bindHosts(forward.Address) {
 		listener, failed := f.server.machine.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
@@ -83,20 +85,20 @@ func bindHosts(address string) []string {
 	}
 }
 
-func tcpipKey(forward tcpipForward) string {
+func tcpipKey(forward sshconn.TCPIPForward) string {
 	return "tcp " + net.JoinHostPort(forward.Address, strconv.Itoa(int(forward.Port)))
 }
 
 func (f *forwards) cancelTCPIP(request *ssh.Request) {
-	var forward tcpipForward
-	Reply(request, ssh.Unmarshal(request.Payload, &forward) == nil && f.cancel(tcpipKey(forward)), nil)
+	var forward sshconn.TCPIPForward
+	sshconn.Reply(request, ssh.Unmarshal(request.Payload, &forward) == nil && f.cancel(tcpipKey(forward)), nil)
 }
 
 // streamlocal answers streamlocal-forward@openssh.com (OpenSSH's PROTOCOL, §2.4).
 func (f *forwards) streamlocal(request *ssh.Request) {
-	var forward streamlocalForward
+	var forward sshconn.StreamlocalForward
 	if ssh.Unmarshal(request.Payload, &forward) != nil || forward.Path == "" {
-		Reply(request, false, nil)
+		sshconn.Reply(request, false, nil)
 		return
 	}
 	listener, err := f.server.machine.Listen("unix", forward.Path)
@@ -105,18 +107,18 @@ func (f *forwards) streamlocal(request *ssh.Request) {
 		return
 	}
 	f.accept(request, nil, "unix "+forward.Path, []net.Listener{listener}, func(conn net.Conn) {
-		f.server.openBack("forwarded-streamlocal@openssh.com", ssh.Marshal(forwardedStreamlocal{Path: forward.Path}), conn)
+		f.server.openBack("forwarded-streamlocal@openssh.com", ssh.Marshal(sshconn.ForwardedStreamlocal{Path: forward.Path}), conn)
 	})
 }
 
 func (f *forwards) cancelStreamlocal(request *ssh.Request) {
-	var forward streamlocalForward
-	Reply(request, ssh.Unmarshal(request.Payload, &forward) == nil && f.cancel("unix "+forward.Path), nil)
+	var forward sshconn.StreamlocalForward
+	sshconn.Reply(request, ssh.Unmarshal(request.Payload, &forward) == nil && f.cancel("unix "+forward.Path), nil)
 }
 
 func (f *forwards) refuse(request *ssh.Request, err error) {
 	f.server.options.Log.Info("forward refused", "request", request.Type, "err", err)
-	Reply(request, false, nil)
+	sshconn.Reply(request, false, nil)
 }
 
 // accept keeps the listeners, replies, and only then accepts: the reply tells
@@ -124,10 +126,10 @@ func (f *forwards) refuse(request *ssh.Request, err error) {
 func (f *forwards) accept(request *ssh.Request, payload []byte, key string, listeners []net.Listener, serve func(net.Conn)) {
 	if !f.keep(key, listeners) {
 		closeAll(listeners)
-		Reply(request, false, nil)
+		sshconn.Reply(request, false, nil)
 		return
 	}
-	Reply(request, true, payload)
+	sshconn.Reply(request, true, payload)
 	for _, listener := range listeners {
 		f.server.acceptAll(listener, serve)
 	}

@@ -6,48 +6,45 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	"berth/machine"
+	"berth/sshconn"
+
 	"golang.org/x/crypto/ssh"
 )
 
-// Limits on one connection. sshd counts sessions only; a browser behind -D
-// opens forwards by the hundred, and every open channel may hold a window of
-// memory.
-const (
-	MaxSessions = 250
-	MaxChannels = 1000
-)
-
-// Conn is an authenticated SSH connection as x/crypto hands it out.
-type Conn struct {
-	ssh.Conn
-	Channels <-chan ssh.NewChannel
-	Requests <-chan *ssh.Request
-}
+// MaxSessions is how many sessions one connection may have open. sshd counts
+// those only; sshconn.MaxChannels bounds all channels together.
+const MaxSessions = 250
 
 // Options are what Serve needs besides a connection and a machine.
 type Options struct {
-	Env   []string // set for every process: SSH_CONNECTION and the like
-	Ready func()   // waits until the connection can take more data; may be nil
-	Lost  string   // what to tell a session when the machine is gone
+	Env   []string      // set for every process: SSH_CONNECTION and the like
+	Ready func()        // waits until the connection can take more data; may be nil
+	Lost  func() string // what to tell a session when the machine is gone, or ctx has ended; may be nil
 	Log   *slog.Logger
-	Tasks *Tasks
+
+	// Panicked is told of a panic in a goroutine of Serve's, and must end the
+	// connection.
+	Panicked func(value any, stack []byte)
 }
 
 // Serve answers a connection's channels and requests with a machine. It
 // returns when the connection has ended and nothing of it is left here; the
 // machine stays open. When the machine is gone, sessions are told so, get what
-// was already there, and the connection is closed.
-func Serve(ctx context.Context, conn Conn, machine Machine, options Options) {
+// was already there, and the connection is closed. When ctx ends, the processes
+// are let go of, sessions are told why, and the connection is closed.
+func Serve(ctx context.Context, conn sshconn.Conn, machine machine.Machine, options Options) {
 	s := &server{
 		conn:    conn,
 		machine: machine,
 		options: options,
-		tasks:   &Tasks{Panicked: options.Tasks.Panicked},
+		tasks:   &sshconn.Tasks{Panicked: options.Panicked},
+		ended:   ctx.Done(),
 	}
 	s.forwards = newForwards(s)
 	s.tasks.Go(s.globalRequests)
-	ended := make(chan struct{})
-	s.tasks.Go(func() { s.closeAfterMachine(ended) })
+	closed := make(chan struct{})
+	s.tasks.Go(func() { s.closeAfterEnd(closed) })
 	for channel := range conn.Channels {
 		s.serving.Add(1)
 		s.tasks.Go(func() {
@@ -55,7 +52,7 @@ func Serve(ctx context.Context, conn Conn, machine Machine, options Options) {
 			s.open(channel)
 		})
 	}
-	close(ended)
+	close(closed)
 	s.forwards.closeAll()
 	s.agent.close()
 	s.tasks.Wait()
@@ -63,32 +60,39 @@ func Serve(ctx context.Context, conn Conn, machine Machine, options Options) {
 
 // server is one connection being served.
 type server struct {
-	conn     Conn
-	machine  Machine
+	conn     sshconn.Conn
+	machine  machine.Machine
 	options  Options
-	tasks    *Tasks
+	tasks    *sshconn.Tasks
 	forwards *forwards
 	agent    agent
+	ended    <-chan struct{} // closed when the connection is to end
 
-	serving  Count // channels
+	serving  sshconn.Count // channels
+	running  sshconn.Count // sessions with a command
 	channels atomic.Int32
 	sessions atomic.Int32
 }
 
-func (s *server) closeAfterMachine(ended <-chan struct{}) {
+// closeAfterEnd closes the connection when the machine is gone and all that was
+// there is delivered, or when the connection is to end and its sessions were
+// told. It returns when the connection is closed.
+func (s *server) closeAfterEnd(closed <-chan struct{}) {
 	select {
 	case <-s.machine.Done():
 		s.serving.Wait()
-		s.conn.Close()
-	case <-ended:
+	case <-s.ended:
+		s.running.Wait()
+	case <-closed:
 	}
+	s.conn.Close()
 }
 
 // open answers CHANNEL_OPEN (RFC 4254 §5.1) and serves the channel to its end.
 func (s *server) open(channel ssh.NewChannel) {
 	defer s.channels.Add(-1)
-	if s.channels.Add(1) > MaxChannels {
-		channel.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d channels", MaxChannels))
+	if s.channels.Add(1) > sshconn.MaxChannels {
+		channel.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d channels", sshconn.MaxChannels))
 		return
 	}
 	switch channel.ChannelType() {
@@ -130,14 +134,7 @@ func (s *server) globalRequests() {
 		default: // keepalive@openssh.com too: sshd answers it so
 			// No-more-sessions@openssh.com is not heeded: x/crypto does not tell
 			// whether a session was asked for before it.
-			Reply(request, false, nil)
+			sshconn.Reply(request, false, nil)
 		}
-	}
-}
-
-// Reply answers a request, if it wants an answer.
-func Reply(request *ssh.Request, ok bool, payload []byte) {
-	if request.WantReply {
-		request.Reply(ok, payload)
 	}
 }

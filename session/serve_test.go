@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ed25519"
@@ -11,9 +12,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"berth/machine"
+	"berth/sshconn"
 
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
@@ -29,7 +35,13 @@ func dialLocal(t *testing.T) *ssh.Client {
 
 // dial is a client of a session server of the machine. Everything of it has
 // ended when the test has.
-func dial(t *testing.T, machine Machine) *ssh.Client {
+func dial(t *testing.T, on machine.Machine) *ssh.Client {
+	t.Helper()
+	return dialUntil(context.Background(), t, on)
+}
+
+// dialUntil is dial, where the end of ctx ends the connection.
+func dialUntil(ctx context.Context, t *testing.T, on machine.Machine) *ssh.Client {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -39,7 +51,7 @@ func dial(t *testing.T, machine Machine) *ssh.Client {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		serveOne(t, listener, machine)
+		serveOne(ctx, t, listener, on)
 	}()
 	client, err := ssh.Dial("tcp", listener.Addr().String(), &ssh.ClientConfig{
 		User:            "dev",
@@ -56,7 +68,7 @@ func dial(t *testing.T, machine Machine) *ssh.Client {
 	return client
 }
 
-func serveOne(t *testing.T, listener net.Listener, machine Machine) {
+func serveOne(ctx context.Context, t *testing.T, listener net.Listener, on machine.Machine) {
 	raw, err := listener.Accept()
 	if err != nil {
 		return
@@ -73,18 +85,19 @@ func serveOne(t *testing.T, listener net.Listener, machine Machine) {
 	if err != nil {
 		return
 	}
-	Serve(context.Background(), Conn{conn, channels, requests}, machine, Options{
-		Env:   []string{"SSH_CONNECTION=test"},
-		Log:   slog.New(slog.DiscardHandler),
-		Tasks: &Tasks{Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }},
+	Serve(ctx, sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, on, Options{
+		Env:      []string{"SSH_CONNECTION=test"},
+		Lost:     func() string { return "berth: " + context.Cause(ctx).Error() },
+		Log:      slog.New(slog.DiscardHandler),
+		Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) },
 	})
 }
 
-func testMachine(t *testing.T) *Local {
-	account := CurrentAccount()
+func testMachine(t *testing.T) *machine.Local {
+	account := machine.CurrentAccount()
 	account.Shell = "/bin/sh"
 	account.Home = t.TempDir()
-	return &Local{Account: account, Env: os.Environ()}
+	return &machine.Local{Account: account, Env: os.Environ()}
 }
 
 func TestCommandsSayHowTheyEnded(t *testing.T) {
@@ -127,9 +140,62 @@ func TestCommandsSayHowTheyEnded(t *testing.T) {
 	}
 }
 
+// Whoever ends a connection has its sessions told why, on a terminal and without
+// one, even where a process in the background keeps the output open and where
+// the command would die of the hangup.
+func TestSessionsAreToldWhyTheirConnectionWasEnded(t *testing.T) {
+	for _, tt := range []struct {
+		command string
+		pty     bool
+	}{
+		{command: "echo $$; read x"},
+		{command: "sleep 60 & echo $!; read x"},
+		{command: "echo $$; exec sleep 60"},
+		{command: "echo $$; exec sleep 60", pty: true},
+	} {
+		ctx, end := context.WithCancelCause(t.Context())
+		client := dialUntil(ctx, t, testMachine(t))
+		session, err := client.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stdin, _ := session.StdinPipe() // held open
+		stdout, _ := session.StdoutPipe()
+		var stderr bytes.Buffer
+		session.Stderr = &stderr
+		if tt.pty {
+			session.RequestPty("xterm", 24, 80, nil)
+		}
+		if err := session.Start(tt.command); err != nil {
+			t.Fatal(err)
+		}
+		line, _ := bufio.NewReader(stdout).ReadString('\n')
+		pid, err := strconv.Atoi(strings.TrimSpace(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer syscall.Kill(pid, syscall.SIGKILL) // what survives its connection
+		end(errors.New("for a test"))
+		cut := time.AfterFunc(10*time.Second, func() { client.Close() })
+		err = session.Wait()
+		cut.Stop()
+		if exit := (*ssh.ExitError)(nil); !errors.As(err, &exit) || exit.ExitStatus() != 255 {
+			t.Errorf("%s: ended with %v, want status 255", tt.command, err)
+		}
+		want := "berth: for a test\n"
+		if tt.pty {
+			want = "berth: for a test\r\n"
+		}
+		if stderr.String() != want {
+			t.Errorf("%s: was told %q, want %q", tt.command, &stderr, want)
+		}
+		stdin.Close()
+	}
+}
+
 func TestAMachineWithoutAShellSaysSo(t *testing.T) {
-	machine := &Local{Account: Account{Name: "dev", Home: "/", Shell: "/no/such/shell"}}
-	_, err := machine.Start(Command{Kind: Exec, Line: "true"}, Stdio{})
+	on := &machine.Local{Account: machine.Account{Name: "dev", Home: "/", Shell: "/no/such/shell"}}
+	_, err := on.Start(machine.Command{Kind: machine.Exec, Line: "true"})
 	if err == nil || !strings.Contains(err.Error(), "/no/such/shell") {
 		t.Errorf("got %v, want an error that names the shell", err)
 	}
@@ -211,7 +277,7 @@ func TestAnotherConnectionCannotCancelAForward(t *testing.T) {
 	}
 	defer listener.Close()
 	port := uint32(listener.Addr().(*net.TCPAddr).Port)
-	ok, _, err := theirs.SendRequest("cancel-tcpip-forward", true, ssh.Marshal(tcpipForward{"127.0.0.1", port}))
+	ok, _, err := theirs.SendRequest("cancel-tcpip-forward", true, ssh.Marshal(sshconn.TCPIPForward{Address: "127.0.0.1", Port: port}))
 	if err != nil || ok {
 		t.Errorf("another connection's forward was cancelled (%v, %v)", ok, err)
 	}
@@ -235,11 +301,11 @@ func TestUnknownRequestsAreRefusedInOrder(t *testing.T) {
 	}{
 		{"winadj@putty.projects.tartarus.org", nil, false},
 		{"pty-req", []byte("garbage"), false},
-		{"env", ssh.Marshal(EnvRequest{"LD_PRELOAD", "/tmp/evil.so"}), false},
-		{"env", ssh.Marshal(EnvRequest{"LANG", "C"}), true},
+		{"env", ssh.Marshal(sshconn.EnvRequest{Name: "LD_PRELOAD", Value: "/tmp/evil.so"}), false},
+		{"env", ssh.Marshal(sshconn.EnvRequest{Name: "LANG", Value: "C"}), true},
 		{"x11-req", nil, false},
-		{Exec, ssh.Marshal(execRequest{"cat"}), true},
-		{Exec, ssh.Marshal(execRequest{"true"}), false}, // one command a session
+		{machine.Exec, ssh.Marshal(sshconn.ExecRequest{Command: "cat"}), true},
+		{machine.Exec, ssh.Marshal(sshconn.ExecRequest{Command: "true"}), false}, // one command a session
 	} {
 		if ok, err := channel.SendRequest(request.name, true, request.payload); err != nil || ok != request.want {
 			t.Errorf("%s: %v, %v, want %v", request.name, ok, err, request.want)
@@ -250,7 +316,7 @@ func TestUnknownRequestsAreRefusedInOrder(t *testing.T) {
 // A panic in one connection's goroutine is told to its owner, and to nobody else.
 func TestAPanicIsContained(t *testing.T) {
 	var told any
-	tasks := &Tasks{Panicked: func(value any, _ []byte) { told = value }}
+	tasks := &sshconn.Tasks{Panicked: func(value any, _ []byte) { told = value }}
 	tasks.Go(func() { panic("boom") })
 	tasks.Wait()
 	if told != "boom" {

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"sync"
 
+	"berth/machine"
+	"berth/sshconn"
+
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
@@ -19,11 +22,10 @@ type session struct {
 	server  *server
 	channel ssh.Channel
 	env     []string
-	pty     *Pty
+	pty     *machine.Pty
 	x11     *x11
 
-	process    *Process // nil until the start
-	streams    Stdio    // our ends: three pipes, or the pty's master as Out alone
+	process    *machine.Process // nil until the start
 	inputEnded chan struct{}
 	gone       chan struct{} // closed when the channel is
 	copying    sync.WaitGroup
@@ -39,17 +41,19 @@ func newSession(s *server, channel ssh.Channel) *session {
 func (s *session) serve(requests <-chan *ssh.Request) {
 	for request := range requests {
 		started := s.process != nil
-		Reply(request, s.answer(request), nil)
+		sshconn.Reply(request, s.answer(request), nil)
 		if !started && s.process != nil {
 			s.run()
 		}
 	}
 	s.channel.Close()
 	if s.process != nil {
-		Await(s.inputEnded)
+		sshconn.Await(s.inputEnded)
 	}
 	close(s.gone)
-	s.streams.close()
+	if s.process != nil {
+		s.process.Close()
+	}
 	s.x11.close()
 	s.copying.Wait()
 }
@@ -64,14 +68,14 @@ func (s *session) answer(request *ssh.Request) bool {
 		return s.server.agent.listen(s.server)
 	case "x11-req":
 		return s.requestX11(request.Payload)
-	case Shell:
-		return s.start(Shell, "")
-	case Exec:
-		var exec execRequest
-		return ssh.Unmarshal(request.Payload, &exec) == nil && s.start(Exec, exec.Command)
-	case Subsystem:
-		var subsystem subsystemRequest
-		return ssh.Unmarshal(request.Payload, &subsystem) == nil && s.start(Subsystem, subsystem.Name)
+	case machine.Shell:
+		return s.start(machine.Shell, "")
+	case machine.Exec:
+		var exec sshconn.ExecRequest
+		return ssh.Unmarshal(request.Payload, &exec) == nil && s.start(machine.Exec, exec.Command)
+	case machine.Subsystem:
+		var subsystem sshconn.SubsystemRequest
+		return ssh.Unmarshal(request.Payload, &subsystem) == nil && s.start(machine.Subsystem, subsystem.Name)
 	case "window-change":
 		return s.resize(request.Payload)
 	case "signal":
@@ -86,7 +90,7 @@ func (s *session) answer(request *ssh.Request) bool {
 }
 
 func (s *session) addEnv(payload []byte) bool {
-	var env EnvRequest
+	var env sshconn.EnvRequest
 	if ssh.Unmarshal(payload, &env) != nil || s.process != nil || !acceptEnv(env.Name, env.Value) || len(s.env) >= maxEnv {
 		return false
 	}
@@ -95,11 +99,11 @@ func (s *session) addEnv(payload []byte) bool {
 }
 
 func (s *session) requestPty(payload []byte) bool {
-	var r ptyRequest
+	var r sshconn.PtyRequest
 	if ssh.Unmarshal(payload, &r) != nil || s.process != nil || s.pty != nil || !validTerm(r.Term) || len(r.Modes) > maxModes {
 		return false
 	}
-	s.pty = &Pty{Term: r.Term, Size: Size{r.Columns, r.Rows, r.Width, r.Height}, Modes: r.Modes}
+	s.pty = &machine.Pty{Term: r.Term, Size: machine.Size{Columns: r.Columns, Rows: r.Rows, Width: r.Width, Height: r.Height}, Modes: r.Modes}
 	return true
 }
 
@@ -109,17 +113,17 @@ func (s *session) start(kind, line string) bool {
 	if s.process != nil || strings.ContainsRune(line, 0) {
 		return false
 	}
-	command := Command{Kind: kind, Line: line, Pty: s.pty, Env: slices.Concat(s.server.options.Env, s.env)}
+	command := machine.Command{Kind: kind, Line: line, Pty: s.pty, Env: slices.Concat(s.server.options.Env, s.env)}
 	if path := s.server.agent.path(); path != "" {
 		command.Env = append(command.Env, "SSH_AUTH_SOCK="+path)
 	}
 	command.Env = append(command.Env, s.x11.env()...)
 	var err error
-	if s.process, s.streams, err = s.startOn(s.server.machine, command); err == nil {
+	if s.process, err = s.server.machine.Start(command); err == nil {
 		return true
 	}
 	s.server.options.Log.Warn("command not started", "kind", kind, "err", err)
-	if kind == Subsystem {
+	if kind == machine.Subsystem {
 		return false
 	}
 	why := s.lost()
@@ -131,41 +135,25 @@ func (s *session) start(kind, line string) bool {
 	return true
 }
 
-func (s *session) startOn(machine Machine, command Command) (*Process, Stdio, error) {
-	if command.Pty != nil {
-		process, err := machine.Start(command, Stdio{})
-		if err != nil {
-			return nil, Stdio{}, err
-		}
-		return process, Stdio{Out: process.Pty}, nil
-	}
-	ours, theirs, err := newPipes()
-	if err != nil {
-		return nil, Stdio{}, err
-	}
-	defer theirs.close()
-	process, err := machine.Start(command, theirs)
-	if err != nil {
-		ours.close()
-		return nil, Stdio{}, err
-	}
-	return process, ours, nil
-}
-
 // neverStarted stands for a process that could not be started.
-func neverStarted() *Process {
-	exit := make(chan Exit, 1)
-	exit <- ExitStatus(255)
-	return &Process{Exit: exit, Signal: func(string) error { return os.ErrProcessDone }}
+func neverStarted() *machine.Process {
+	exit := make(chan sshconn.Exit, 1)
+	exit <- sshconn.ExitStatus(255)
+	return &machine.Process{
+		Exit:   exit,
+		Signal: func(string) error { return os.ErrProcessDone },
+		Close:  func() error { return nil },
+	}
 }
 
 // lost is what to say when nobody knows how the process ended: that the
-// machine is gone, if it is.
+// machine is gone or the connection was ended, if that is so.
 func (s *session) lost() string {
-	if !closed(s.server.machine.Done()) || closed(s.gone) {
+	isOver := sshconn.Closed(s.server.machine.Done()) || sshconn.Closed(s.server.ended)
+	if !isOver || sshconn.Closed(s.gone) || s.server.options.Lost == nil {
 		return ""
 	}
-	return s.server.options.Lost + s.newline()
+	return s.server.options.Lost() + s.newline()
 }
 
 func (s *session) newline() string {
@@ -177,72 +165,86 @@ func (s *session) newline() string {
 
 // run moves data between the channel and the process until both have no more.
 func (s *session) run() {
-	output := Output{
+	output := sshconn.Output{
 		Channel:    s.channel,
-		Exit:       s.process.Exit,
+		Exit:       s.exit(),
 		InputEnded: s.inputEnded,
 		Gone:       s.gone,
 		Ready:      s.server.options.Ready,
 		Lost:       s.lost,
 	}
-	switch {
-	case s.process.Pty != nil:
-		output.Stdout, output.Exit = s.ptyOutput()
-	case s.streams.Out != nil:
-		output.Stdout = s.streams.Out
+	if s.process.Stdout != nil { // or nothing was started
+		output.Stdout = s.process.Stdout
 	}
-	if s.streams.Err != nil {
-		output.Stderr = s.streams.Err
+	if s.process.Stderr != nil {
+		output.Stderr = s.process.Stderr
 	}
 	s.copying.Add(2)
+	s.server.running.Add(1)
 	s.server.tasks.Go(func() {
 		defer s.copying.Done()
 		s.copyInput()
 	})
 	s.server.tasks.Go(func() {
 		defer s.copying.Done()
+		defer s.server.running.Add(-1)
 		output.Drain(s.server.tasks)
 	})
 }
 
+// exit gives how the process ended. When the connection is to end, it is closed
+// without a value, so that the person is told why and not of the signal that the
+// process gets; then the process is let go of.
+func (s *session) exit() <-chan sshconn.Exit {
+	told := make(chan sshconn.Exit, 1)
+	s.server.tasks.Go(func() {
+		select {
+		case exit, known := <-s.process.Exit:
+			if known && !sshconn.Closed(s.server.ended) {
+				told <- exit
+			}
+		case <-s.server.ended:
+		case <-s.gone:
+		}
+		close(told)
+		select {
+		case <-s.server.ended:
+			s.process.Close()
+		case <-s.gone:
+		}
+	})
+	return told
+}
+
 // copyInput passes the client's data on, and reads on when the process takes
-// no more, so that the client is never stuck with data that nobody wants. The
-// end of input is not a hangup: as with sshd, a pty's master stays open.
+// no more, so that the client is never stuck with data that nobody wants.
 func (s *session) copyInput() {
 	defer close(s.inputEnded)
 	var err error
-	switch {
-	case s.streams.In != nil:
-		err = Copy(s.streams.In, s.channel, nil)
-		s.streams.In.Close()
-	case s.streams.Out != nil:
-		err = Copy(s.streams.Out, s.channel, nil)
+	if s.process.Stdin != nil {
+		err = sshconn.Copy(s.process.Stdin, s.channel, nil)
+		s.process.Stdin.Close()
 	}
-	if err != nil && IsOpenSSH(s.server.conn.ClientVersion()) { // then what feeds the client can stop early
+	if err != nil && sshconn.IsOpenSSH(s.server.conn.ClientVersion()) { // then what feeds the client can stop early
 		s.channel.SendRequest("eow@openssh.com", false, nil)
 	}
 	io.Copy(io.Discard, s.channel)
 }
 
-// IsOpenSSH says whether a peer knows OpenSSH's own requests.
-func IsOpenSSH(version []byte) bool {
-	return strings.HasPrefix(string(version), "SSH-2.0-OpenSSH")
-}
-
 func (s *session) resize(payload []byte) bool {
-	var w windowChange
+	var w sshconn.WindowChange
 	if ssh.Unmarshal(payload, &w) != nil || s.pty == nil {
 		return false
 	}
-	s.pty.Size = Size(w)
+	s.pty.Size = machine.Size(w)
 	if s.process == nil {
 		return true
 	}
-	return s.process.Pty != nil && SetSize(s.process.Pty, s.pty.Size) == nil
+	return s.process.Resize != nil && s.process.Resize(s.pty.Size) == nil
 }
 
 func (s *session) signal(payload []byte) bool { // RFC 4254 §6.9
-	var signal signalRequest
+	var signal sshconn.SignalRequest
 	if ssh.Unmarshal(payload, &signal) != nil || s.process == nil || unix.SignalNum("SIG"+signal.Name) == 0 {
 		return false
 	}
@@ -250,16 +252,13 @@ func (s *session) signal(payload []byte) bool { // RFC 4254 §6.9
 }
 
 func (s *session) sendBreak() bool { // RFC 4335
-	if s.process == nil || s.process.Pty == nil {
-		return false
-	}
-	return WithFD(s.process.Pty, func(fd int) error { return unix.IoctlSetInt(fd, unix.TCSBRK, 0) }) == nil
+	return s.process != nil && s.process.Break != nil && s.process.Break() == nil
 }
 
 // stopOutput closes our end of stdout: the process gets SIGPIPE.
 func (s *session) stopOutput() bool {
-	if s.streams.In == nil || s.streams.Out == nil { // no process, or a pty, which is not to be hung up
+	if s.process == nil || s.process.Stdout == nil || s.pty != nil { // a pty is not to be hung up
 		return false
 	}
-	return s.streams.Out.Close() == nil
+	return s.process.Stdout.Close() == nil
 }

@@ -6,11 +6,11 @@ import (
 	"net"
 	"strings"
 
+	"berth/machine"
+	"berth/sshconn"
+
 	"golang.org/x/crypto/ssh"
 )
-
-// X11 is the network of displays (see [Machine]).
-const X11 = "x11"
 
 // maxCookie is longer than any authority's.
 const maxCookie = 256
@@ -25,7 +25,7 @@ type x11 struct {
 // requestX11 listens for programs that want a display. What the client says of
 // its authority is an invented one that it knows again; its own never leaves it.
 func (s *session) requestX11(payload []byte) bool {
-	var r x11Request
+	var r sshconn.X11Request
 	if ssh.Unmarshal(payload, &r) != nil || s.process != nil || s.x11 != nil {
 		return false
 	}
@@ -33,7 +33,7 @@ func (s *session) requestX11(payload []byte) bool {
 	if err != nil || len(cookie) > maxCookie || len(r.Protocol) > maxCookie {
 		return false
 	}
-	listener, err := s.server.machine.Listen(X11, string(Authority(r.Protocol, cookie)))
+	listener, err := s.server.machine.Listen(machine.X11, string(machine.Authority(r.Protocol, cookie)))
 	if err != nil {
 		s.server.options.Log.Info("X11 forwarding refused", "err", err)
 		return false
@@ -44,7 +44,7 @@ func (s *session) requestX11(payload []byte) bool {
 			listener.Close()
 		}
 		host, port := hostPort(conn.RemoteAddr())
-		s.server.openBack("x11", ssh.Marshal(x11Open{host, port}), conn)
+		s.server.openBack("x11", ssh.Marshal(sshconn.X11Open{OriginatorAddress: host, OriginatorPort: port}), conn)
 	})
 	return true
 }

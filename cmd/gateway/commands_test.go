@@ -116,7 +116,7 @@ func opens(t *testing.T, hash, password string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = policy.Password(t.Context(), "dev", []byte(password))
+	_, err = policy.Password("dev", []byte(password))
 	return err == nil
 }
 

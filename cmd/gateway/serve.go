@@ -13,10 +13,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"berth/auth"
 	"berth/config"
-	"berth/docker"
 	"berth/gateway"
-	"berth/hosts"
+	"berth/hosts/configured"
 	"berth/patches"
 	"berth/state"
 )
@@ -62,12 +62,7 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 	if err != nil {
 		return err
 	}
-	engine, err := docker.Connect(settings.Docker)
-	if err != nil {
-		return err
-	}
-	defer engine.Close()
-	directory, err := hosts.NewDirectory(engine, st, settings.Hosts, log)
+	directory, err := configured.Open(settings.Docker, st, settings.Hosts, log)
 	if err != nil {
 		return err
 	}
@@ -80,12 +75,12 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 		log.Warn("old helpers not removed", "err", err)
 	}
 	server := &gateway.Server{
-		HostKey: st.HostKey(),
-		UserCA:  st.UserCA(),
-		Policy:  settings.Policy,
-		Hosts:   directory,
-		Log:     log,
-		Drain:   drain,
+		HostKey:  st.HostKey(),
+		UserCA:   st.UserCA(),
+		Policies: auth.NewPolicies(settings.Policy),
+		Hosts:    directory,
+		Log:      log,
+		Drain:    drain,
 
 		Keepalive: settings.Keepalive,
 		Wait:      settings.Wait,

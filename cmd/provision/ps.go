@@ -11,7 +11,7 @@ import (
 
 	"berth/box"
 	"berth/docker"
-	"berth/hosts"
+	dockerhosts "berth/hosts/docker"
 	"berth/labels"
 	"berth/provision/apply"
 	"berth/provision/compose"
@@ -69,7 +69,7 @@ func enteredBy(api *client.Client, c plan.Container) string {
 	if c.Labels[labels.Route] != labels.RouteExec {
 		return "-"
 	}
-	return hosts.ExecBy(api, c.Mounts)
+	return dockerhosts.ExecBy(api, c.Mounts)
 }
 
 func hostRow(c plan.Container) []string {

@@ -1,0 +1,149 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/client"
+)
+
+// Command is what [Start] runs in a container, with / as its directory.
+type Command struct {
+	User string   // account or id; "": the one that the container runs as
+	Env  []string // NAME=value is set, and NAME alone is taken out of what the container has
+	Args []string
+}
+
+// Exec is a command that runs in a container, with its standard streams.
+type Exec struct {
+	In  io.Writer
+	Out io.Reader // stdout; it must be read, or Close called, for the command to go on
+
+	engine  *client.Client
+	id      string
+	closeIn func() error
+	close   func()
+	detach  func() bool
+
+	closeOut func() error
+	copied   chan struct{} // closed when there is no more output
+	said     *beginning    // of all that it printed
+}
+
+// Start runs a command in a container. When ctx ends, the streams are closed;
+// [Exec.Detach] takes the command out of that. The caller closes the Exec.
+func Start(ctx context.Context, engine *client.Client, container string, command Command) (*Exec, error) {
+	created, err := engine.ExecCreate(ctx, container, client.ExecCreateOptions{
+		User:        command.User,
+		Env:         command.Env,
+		Cmd:         command.Args,
+		WorkingDir:  "/",
+		AttachStdin: true, AttachStdout: true, AttachStderr: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	attached, err := engine.ExecAttach(ctx, created.ID, client.ExecAttachOptions{})
+	if err != nil {
+		return nil, err
+	}
+	out, outWriter := io.Pipe()
+	e := &Exec{
+		In:       attached.Conn,
+		Out:      out,
+		engine:   engine,
+		id:       created.ID,
+		closeIn:  attached.CloseWrite,
+		close:    attached.Close,
+		detach:   context.AfterFunc(ctx, attached.Close),
+		closeOut: out.Close,
+		copied:   make(chan struct{}),
+		said:     &beginning{},
+	}
+	go func() {
+		defer close(e.copied)
+		// The engine writes its own errors to stdout, too.
+		_, err := stdcopy.StdCopy(io.MultiWriter(e.said, outWriter), e.said, attached.Reader)
+		outWriter.CloseWithError(err)
+		attached.Close() // after an exec that failed, the engine reads no input and says nothing
+	}()
+	return e, nil
+}
+
+// CloseIn ends the command's standard input.
+func (e *Exec) CloseIn() error { return e.closeIn() }
+
+// Close closes the streams, and returns when nothing of them is left here. The
+// command itself may live on.
+func (e *Exec) Close() {
+	e.detach()
+	e.close()
+	e.closeOut()
+	<-e.copied
+}
+
+// Detach makes the command outlive the context that it was started with.
+func (e *Exec) Detach() { e.detach() }
+
+// PID is the command's process, as the engine's machine numbers it. It waits
+// until the engine knows: that is a moment after the process may have said its
+// first word.
+func (e *Exec) PID(ctx context.Context) (int, error) {
+	var pid int
+	err := e.poll(ctx, func(state client.ExecInspectResult) (bool, error) {
+		pid = state.PID
+		if pid != 0 && !state.Running {
+			return false, fmt.Errorf("process %d has ended", pid)
+		}
+		return pid != 0, nil
+	})
+	return pid, err
+}
+
+// Wait returns when the engine knows that the command has ended, which may be a
+// moment after the end of its output; with an error if its status is not 0.
+func (e *Exec) Wait(ctx context.Context) error {
+	return e.poll(ctx, func(state client.ExecInspectResult) (bool, error) {
+		if !state.Running && state.ExitCode != 0 {
+			return false, fmt.Errorf("the command failed in the container (status %d)", state.ExitCode)
+		}
+		return !state.Running, nil
+	})
+}
+
+// poll asks about the command until enough is known: no event tells.
+func (e *Exec) poll(ctx context.Context, isEnough func(client.ExecInspectResult) (bool, error)) error {
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+		state, err := e.engine.ExecInspect(ctx, e.id, client.ExecInspectOptions{})
+		if err != nil {
+			return err
+		}
+		if enough, err := isEnough(state); enough || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Output runs a command without input and returns what it prints on stdout, at
+// most limit bytes. The error of a command that fails is that of [Exec.Wait].
+func Output(ctx context.Context, engine *client.Client, container string, command Command, limit int64) ([]byte, error) {
+	e, err := Start(ctx, engine, container, command)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	e.CloseIn()
+	out, err := io.ReadAll(io.LimitReader(e.Out, limit))
+	if err != nil {
+		return nil, err
+	}
+	return out, e.Wait(ctx)
+}

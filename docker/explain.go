@@ -1,0 +1,88 @@
+package docker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+var (
+	// ErrNoSuchFile is about a command that is not in the container.
+	ErrNoSuchFile = errors.New("the command is not there")
+
+	// ErrSilent is about a command that ended and said nothing.
+	ErrSilent = errors.New("the command ended without a word")
+)
+
+// explainTimeout bounds the wait for the last words of a command that failed.
+const explainTimeout = time.Second
+
+// Explain says why a command failed, by what was printed: there the engine and
+// its runtime say it, too. It takes the output away from whoever reads it. It
+// waits for the end of the output for a second at most.
+func (e *Exec) Explain() error {
+	e.closeOut()
+	select {
+	case <-e.copied:
+	case <-time.After(explainTimeout):
+	}
+	return explain(e.said.line())
+}
+
+func explain(said string) error {
+	switch {
+	case said == "":
+		return ErrSilent
+	case strings.Contains(said, "no such file or directory") || strings.Contains(said, "executable file not found"):
+		return fmt.Errorf("%w: %s", ErrNoSuchFile, said)
+	case strings.Contains(said, "exec format error"):
+		return errors.New("its image is for another processor architecture than the gateway's")
+	case tooManyProcesses(said):
+		return errors.New("it has as many processes as it may have (pids limit)")
+	}
+	return errors.New(said)
+}
+
+// tooManyProcesses knows how the kernel's EAGAIN is told by the engine's
+// runtime, by Go's, and by a shell.
+func tooManyProcesses(said string) bool {
+	for _, word := range []string{"resource temporarily unavailable", "failed to create new os thread", "cannot fork", "can't fork"} {
+		if strings.Contains(strings.ToLower(said), word) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxBeginning is how much of what a command prints is kept to explain it.
+const maxBeginning = 4 << 10
+
+// beginning keeps the beginning of what is written to it.
+type beginning struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *beginning) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.buf.Write(p[:min(len(p), maxBeginning-b.buf.Len())])
+	return len(p), nil
+}
+
+// line is the first line of it.
+func (b *beginning) line() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	line, _, _ := strings.Cut(strings.TrimSpace(b.buf.String()), "\n")
+	return cleaned(line)
+}
+
+// cleaned makes one line that a terminal shows as it is out of text that nobody
+// vouches for.
+func cleaned(line string) string {
+	return strings.Join(strings.Fields(strings.ToValidUTF8(line, "?")), " ")
+}

@@ -1,0 +1,290 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"berth/auth"
+	"berth/hosts"
+	"berth/labels"
+	"berth/machine"
+	"berth/sshconn"
+
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/crypto/ssh"
+)
+
+// fakeHosts answers by functions, and counts.
+type fakeHosts struct {
+	lookup     func(name string) (hosts.Host, error) // nil: every name is a host by route exec
+	open       func(host hosts.Host, account string) (hosts.Entrance, error)
+	comingBack bool
+
+	mu      sync.Mutex
+	lookups int
+	opened  []string // account@host
+}
+
+func (f *fakeHosts) Lookup(_ context.Context, name string) (hosts.Host, error) {
+	f.mu.Lock()
+	f.lookups++
+	f.mu.Unlock()
+	if f.lookup == nil {
+		return hosts.Host{Name: name, Route: labels.RouteExec, Account: "own", Container: "0123456789abcdef"}, nil
+	}
+	return f.lookup(name)
+}
+
+func (f *fakeHosts) ComingBack(string) bool { return f.comingBack }
+
+func (f *fakeHosts) Open(_ context.Context, host hosts.Host, account string) (hosts.Entrance, error) {
+	f.mu.Lock()
+	f.opened = append(f.opened, account+"@"+host.Name)
+	f.mu.Unlock()
+	return f.open(host, account)
+}
+
+// calls is how often a host was looked up or opened.
+func (f *fakeHosts) calls() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lookups + len(f.opened)
+}
+
+// fakeMachine runs every command by one function.
+type fakeMachine struct {
+	machine.Machine
+	run  func(command machine.Command, in io.Reader, out, err io.Writer) int
+	done chan struct{}
+
+	loses bool // nobody learns how a process ends
+
+	closing sync.Once
+	closed  chan struct{}
+}
+
+func newFakeMachine(run func(command machine.Command, in io.Reader, out, err io.Writer) int) *fakeMachine {
+	return &fakeMachine{run: run, done: make(chan struct{}), closed: make(chan struct{})}
+}
+
+func (m *fakeMachine) Done() <-chan struct{} { return m.done }
+
+func (m *fakeMachine) Close() error {
+	m.closing.Do(func() { close(m.closed) })
+	return nil
+}
+
+func (m *fakeMachine) Start(command machine.Command) (*machine.Process, error) {
+	inRead, in := io.Pipe()
+	out, outWrite := io.Pipe()
+	err, errWrite := io.Pipe()
+	exit := make(chan sshconn.Exit, 1)
+	closeAll := func() error {
+		return errors.Join(inRead.Close(), outWrite.Close(), errWrite.Close(), out.Close(), err.Close())
+	}
+	go func() {
+		defer func() { errors.Join(inRead.Close(), outWrite.Close(), errWrite.Close()) }()
+		defer close(exit)
+		if status := m.run(command, inRead, outWrite, errWrite); !m.loses {
+			exit <- sshconn.ExitStatus(status)
+		}
+	}()
+	return &machine.Process{
+		Stdin: in, Stdout: out, Stderr: err,
+		Exit:   exit,
+		Signal: func(string) error { return nil },
+		Close:  closeAll,
+	}, nil
+}
+
+// atMachine are hosts that are one machine.
+func atMachine(m machine.Machine) *fakeHosts {
+	return &fakeHosts{open: func(hosts.Host, string) (hosts.Entrance, error) { return hosts.Entrance{Machine: m}, nil }}
+}
+
+// safeBuffer keeps what many write.
+type safeBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *safeBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *safeBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// testGateway is a gateway on a port, whose users are dev, who may enter lab as
+// developer and more as whom it likes, and other, who may enter vault.
+type testGateway struct {
+	*Server
+	address string
+	log     *safeBuffer
+	dev     ssh.Signer // keys of the users
+	other   ssh.Signer
+	stop    context.CancelFunc
+	stopped chan struct{} // closed when Serve has returned
+}
+
+func startGateway(t *testing.T, from Hosts) *testGateway {
+	t.Helper()
+	g := &testGateway{log: &safeBuffer{}, dev: newSigner(t), other: newSigner(t), stopped: make(chan struct{})}
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost) // to be quick
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := auth.NewPolicy([]auth.User{
+		{Name: "dev", Password: string(hash), Keys: []ssh.PublicKey{g.dev.PublicKey()},
+			Hosts: map[string]auth.Grant{"lab": auth.GrantAccount("developer"), "more": {}}},
+		{Name: "other", Keys: []ssh.PublicKey{g.other.PublicKey()}, Hosts: map[string]auth.Grant{"vault": {}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Server = &Server{
+		HostKey:  newSigner(t),
+		UserCA:   newSigner(t),
+		Policies: auth.NewPolicies(policy),
+		Hosts:    from,
+		Log:      slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Wait:     10 * time.Second,
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.address = listener.Addr().String()
+	var ctx context.Context
+	ctx, g.stop = context.WithCancel(context.Background())
+	go func() {
+		defer close(g.stopped)
+		g.Serve(ctx, listener)
+	}()
+	t.Cleanup(func() {
+		g.stop()
+		within(t, "the gateway has stopped", g.stopped)
+	})
+	return g
+}
+
+// dial logs in by keys; its banner, if it is not nil, gets what the gateway says
+// before the login is over.
+func (g *testGateway) dial(login string, banner *string, methods ...ssh.AuthMethod) (*ssh.Client, error) {
+	return ssh.Dial("tcp", g.address, &ssh.ClientConfig{
+		User:            login,
+		Auth:            methods,
+		HostKeyCallback: ssh.FixedHostKey(g.HostKey.PublicKey()),
+		ClientVersion:   "SSH-2.0-OpenSSH_test",
+		Timeout:         10 * time.Second,
+		BannerCallback: func(message string) error {
+			if banner != nil {
+				*banner += message
+			}
+			return nil
+		},
+	})
+}
+
+// enter logs in with dev's key.
+func (g *testGateway) enter(t *testing.T, login string) *ssh.Client {
+	t.Helper()
+	client, err := g.dial(login, nil, ssh.PublicKeys(g.dev))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// said is what a command led to.
+type said struct {
+	out, err string
+	status   int // -1: nobody told
+}
+
+// runs runs a command to its end, or for ten seconds.
+func runs(t *testing.T, client *ssh.Client, command string) said {
+	t.Helper()
+	s, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, stderr safeBuffer
+	s.Stdout, s.Stderr = &out, &stderr
+	if err := s.Start(command); err != nil {
+		t.Fatal(err)
+	}
+	return ended(t, client, s, &out, &stderr)
+}
+
+// ended waits for a session's end.
+func ended(t *testing.T, client *ssh.Client, s *ssh.Session, out, stderr *safeBuffer) said {
+	t.Helper()
+	cut := time.AfterFunc(10*time.Second, func() { client.Close() })
+	defer cut.Stop()
+	err := s.Wait()
+	got := said{out: out.String(), err: stderr.String()}
+	var exit *ssh.ExitError
+	switch {
+	case errors.As(err, &exit):
+		got.status = exit.ExitStatus()
+	case err != nil:
+		got.status = -1
+	}
+	return got
+}
+
+func within(t *testing.T, what string, happened <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-happened:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("not within 10 s: %s", what)
+	}
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if done() {
+			return
+		}
+	}
+	t.Fatalf("not within 10 s: %s", what)
+}
+
+// fakeSshd are hosts with an sshd that believes a user CA.
+type fakeSshd struct {
+	t       *testing.T
+	hostKey ssh.Signer
+	accept  func(meta ssh.ConnMetadata, key ssh.PublicKey) error
+	serve   func(*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request)
+}
+
+func (f *fakeSshd) dial() net.Conn {
+	gateway, inside := tcpPair(f.t)
+	go func() {
+		defer inside.Close()
+		config := &ssh.ServerConfig{PublicKeyCallback: func(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			return nil, f.accept(meta, key)
+		}}
+		config.AddHostKey(f.hostKey)
+		if conn, channels, requests, err := ssh.NewServerConn(inside, config); err == nil {
+			f.serve(conn, channels, requests)
+		}
+	}()
+	return gateway
+}

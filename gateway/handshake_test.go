@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"berth/auth"
+	"berth/hosts"
+	"berth/labels"
+
+	"golang.org/x/crypto/ssh"
+)
+
+func TestAPasswordAndAKeyLogIn(t *testing.T) {
+	g := startGateway(t, atMachine(newFakeMachine(echoes)))
+	for name, method := range map[string]ssh.AuthMethod{
+		"a password": ssh.Password("secret"),
+		"a key":      ssh.PublicKeys(g.dev),
+	} {
+		client, err := g.dial("dev+lab", nil, method)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := runs(t, client, "x"); got.status != 3 {
+			t.Errorf("%s: %+v", name, got)
+		}
+		client.Close()
+	}
+}
+
+// Whatever is wrong, a stranger sees the same, and asks neither host nor engine.
+func TestStrangersAreDeniedAlike(t *testing.T) {
+	from := atMachine(newFakeMachine(echoes))
+	from.comingBack = true
+	g := startGateway(t, from)
+	for name, try := range map[string]struct {
+		login  string
+		method ssh.AuthMethod
+	}{
+		"an unknown user":      {"nobody+lab", ssh.Password("secret")},
+		"a wrong password":     {"dev+lab", ssh.Password("wrong")},
+		"no password to have":  {"other+vault", ssh.Password("secret")},
+		"another's key":        {"dev+lab", ssh.PublicKeys(g.other)},
+		"a host not granted":   {"nobody+vault", ssh.PublicKeys(g.dev)},
+		"what is no login":     {"dev++", ssh.PublicKeys(g.dev)},
+		"a key nobody has":     {"dev+lab", ssh.PublicKeys(newSigner(t))},
+		"nothing at all":       {"dev+lab", ssh.Password("")},
+		"a password as a name": {"correct horse battery", ssh.Password("x")},
+	} {
+		var banner string
+		client, err := g.dial(try.login, &banner, try.method)
+		if err == nil {
+			client.Close()
+			t.Errorf("%s: logged in", name)
+			continue
+		}
+		if !strings.Contains(err.Error(), "unable to authenticate") || banner != "" {
+			t.Errorf("%s: %v, %q", name, err, banner)
+		}
+	}
+	if from.calls() != 0 || len(g.Live()) != 0 {
+		t.Errorf("%d calls for strangers, live %+v", from.calls(), g.Live())
+	}
+	if log := g.log.String(); strings.Contains(log, "battery") || !strings.Contains(log, `login="not a login"`) {
+		t.Errorf("the log: %s", log)
+	}
+}
+
+// The attack: offer a key that may enter much, which needs no signature, then
+// prove another one. Who one is must come from what was proved.
+func TestWhoAConnectionIsWasProvedByItsLastAttempt(t *testing.T) {
+	from := atMachine(newFakeMachine(echoes))
+	g := startGateway(t, from)
+	offered := 0
+	offering := ssh.PublicKeysCallback(func() ([]ssh.Signer, error) {
+		return []ssh.Signer{cannotSign{g.other, &offered}, g.dev}, nil
+	})
+	client, err := g.dial("dev+vault", nil, offering)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	got := runs(t, client, "x")
+	if got.status != 255 || !strings.Contains(got.err, `host "vault" is not granted to dev`) {
+		t.Errorf("got %+v", got)
+	}
+	if live := g.Live(); len(live) != 1 || live[0].Identity.User != "dev" || live[0].Identity.Credential != ssh.FingerprintSHA256(g.dev.PublicKey()) {
+		t.Errorf("live: %+v", live)
+	}
+	if from.calls() != 0 {
+		t.Errorf("a host was asked for: %q", from.opened)
+	}
+}
+
+// cannotSign has a public key alone. Anyone can offer one.
+type cannotSign struct {
+	ssh.Signer
+	asked *int
+}
+
+func (s cannotSign) Sign(io.Reader, []byte) (*ssh.Signature, error) {
+	*s.asked++
+	return nil, errors.New("no private key")
+}
+
+// Before the login is over, no host is looked up and no engine is asked: the
+// banner is made of what is known. A host that does not answer would hold up the
+// login otherwise.
+func TestLoggingInAsksNoHost(t *testing.T) {
+	from, loggedIn := atMachine(newFakeMachine(echoes)), make(chan struct{})
+	from.comingBack = true
+	from.lookup = func(name string) (hosts.Host, error) {
+		<-loggedIn
+		return hosts.Host{Name: name, Route: labels.RouteExec}, nil
+	}
+	g := startGateway(t, from)
+	var client *ssh.Client
+	var banner string
+	var err error
+	dialled := make(chan struct{})
+	go func() {
+		defer close(dialled)
+		client, err = g.dial("dev+lab", &banner, ssh.PublicKeys(g.dev))
+	}()
+	defer close(loggedIn)
+	within(t, "the login is over", dialled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if want := "berth: host lab is restarting; waiting for it\n"; banner != want {
+		t.Errorf("said %q, want %q", banner, want)
+	}
+}
+
+// Whoever is logged in stays when the policy is exchanged; who comes later meets
+// the new one.
+func TestThePolicyIsExchangedUnderLiveConnections(t *testing.T) {
+	g := startGateway(t, atMachine(newFakeMachine(echoes)))
+	client := g.enter(t, "dev+lab")
+	runs(t, client, "before")
+	empty, err := auth.NewPolicy(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Policies.Exchange(empty)
+	if got := runs(t, client, "after"); got.out != "ran after;" {
+		t.Errorf("who was there: %+v", got)
+	}
+	if client, err := g.dial("dev+lab", nil, ssh.PublicKeys(g.dev)); err == nil {
+		client.Close()
+		t.Error("who came later is logged in")
+	}
+}
+
+func TestOneAddressHasSoManyStrangersAtMost(t *testing.T) {
+	g := startGateway(t, atMachine(newFakeMachine(echoes)))
+	for range maxStrangersPerSource {
+		conn, err := net.Dial("tcp", g.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Read(make([]byte, 4)); err != nil { // the gateway's version
+			t.Fatal(err)
+		}
+	}
+	if client, err := g.dial("dev+lab", nil, ssh.PublicKeys(g.dev)); err == nil {
+		client.Close()
+		t.Error("one more is served")
+	}
+}
+
+func TestALoginThatBreaksOffIsLogged(t *testing.T) {
+	g := startGateway(t, &fakeHosts{})
+	conn, err := net.Dial("tcp", g.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	eventually(t, "the log tells", func() bool { return strings.Contains(g.log.String(), "not logged in") })
+}

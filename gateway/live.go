@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"berth/auth"
+)
+
+// endTimeout is how long a connection that was ended may take to tell its
+// sessions.
+const endTimeout = 10 * time.Second
+
+// Live is a connection of a person who is logged in, as it is at one moment.
+type Live struct {
+	ID            string // what the log calls conn
+	Identity      auth.Identity
+	Remote        string // address and port
+	ClientVersion string // as the client says it, any bytes: clean it before it is shown
+	Since         time.Time
+
+	// Where it leads; "" until the host was reached.
+	Host, Account, Route, Container string
+
+	// Bytes on the wire from the client and to it, SSH's own included.
+	Up, Down uint64
+}
+
+// Ended is why a connection ends that somebody has ended.
+type Ended struct{ Reason string }
+
+func (e *Ended) Error() string { return "this connection was ended: " + e.Reason }
+
+// endOf is why a connection was ended, or nil.
+func endOf(ctx context.Context) *Ended {
+	var ended *Ended
+	errors.As(context.Cause(ctx), &ended)
+	return ended
+}
+
+// Live lists the connections of people who are logged in, the oldest first.
+func (s *Server) Live() []Live { return s.live.list() }
+
+// End ends a live connection and tells each of its sessions the reason, which is
+// one line, on its stderr; it exits with 255. End does not wait for that. It
+// reports whether there is such a connection.
+func (s *Server) End(id, reason string) bool { return s.live.end(id, &Ended{reason}) }
+
+// liveConns are the connections of people who are logged in.
+type liveConns struct {
+	mu   sync.Mutex
+	byID map[string]*liveConn
+}
+
+type liveConn struct {
+	Live  // guarded by liveConns.mu; without the bytes
+	bytes *counted
+	end   func(*Ended)
+}
+
+func (l *liveConns) add(c *liveConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byID == nil {
+		l.byID = map[string]*liveConn{}
+	}
+	l.byID[c.ID] = c
+}
+
+// entered says where a connection leads.
+func (l *liveConns) entered(id string, to reached) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.byID[id]
+	c.Host, c.Account, c.Route, c.Container = to.host.Name, to.account, to.host.Route, to.host.Container
+}
+
+func (l *liveConns) remove(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.byID, id)
+}
+
+func (l *liveConns) list() []Live {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]Live, 0, len(l.byID))
+	for _, c := range l.byID {
+		now := c.Live
+		now.Up, now.Down = c.bytes.up.Load(), c.bytes.down.Load()
+		all = append(all, now)
+	}
+	slices.SortFunc(all, func(a, b Live) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
+	})
+	return all
+}
+
+func (l *liveConns) end(id string, ended *Ended) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, isLive := l.byID[id]
+	if isLive {
+		c.end(ended)
+	}
+	return isLive
+}
+
+// counted counts the bytes of a client's connection.
+type counted struct {
+	net.Conn
+	up, down atomic.Uint64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.up.Add(uint64(n))
+	return n, err
+}
+
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.down.Add(uint64(n))
+	return n, err
+}

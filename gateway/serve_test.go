@@ -1,0 +1,249 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"berth/hosts"
+	"berth/labels"
+	"berth/machine"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// echoes answers a command with itself, copies its input, and ends with 3.
+func echoes(command machine.Command, in io.Reader, out, err io.Writer) int {
+	fmt.Fprintf(out, "ran %s;", command.Line)
+	io.WriteString(err, "with a warning")
+	return 3
+}
+
+func TestAMachineIsServed(t *testing.T) {
+	env := make(chan []string, 1)
+	m := newFakeMachine(func(command machine.Command, in io.Reader, out, err io.Writer) int {
+		env <- command.Env
+		return echoes(command, in, out, err)
+	})
+	from := atMachine(m)
+	g := startGateway(t, from)
+	client := g.enter(t, "dev+lab")
+	if got, want := runs(t, client, "make"), (said{"ran make;", "with a warning", 3}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	has := <-env
+	for _, name := range []string{labels.EnvUser + "=dev", "SSH_CONNECTION=127.0.0.1 ", "SSH_CLIENT=127.0.0.1 "} {
+		if !slices.ContainsFunc(has, func(v string) bool { return strings.HasPrefix(v, name) }) {
+			t.Errorf("no %q in %q", name, has)
+		}
+	}
+	client.Close()
+	within(t, "the machine is given up", m.closed)
+	if want := []string{"developer@lab"}; !slices.Equal(from.opened, want) {
+		t.Errorf("opened %q, want %q", from.opened, want)
+	}
+}
+
+func TestAGrantWithoutAnAccountEntersAsTheHostsOwn(t *testing.T) {
+	from := atMachine(newFakeMachine(echoes))
+	g := startGateway(t, from)
+	runs(t, g.enter(t, "dev+more"), "true")
+	if want := []string{"own@more"}; !slices.Equal(from.opened, want) {
+		t.Errorf("opened %q, want %q", from.opened, want)
+	}
+}
+
+func TestAMachineThatGoesTellsItsSessions(t *testing.T) {
+	m := newFakeMachine(nil)
+	m.loses = true
+	m.run = func(_ machine.Command, _ io.Reader, out, _ io.Writer) int {
+		io.WriteString(out, "half")
+		close(m.done)
+		return 0
+	}
+	g := startGateway(t, atMachine(m))
+	want := said{"half", "berth: host \"lab\" has gone away\n", 255}
+	if got := runs(t, g.enter(t, "dev+lab"), "x"); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// sshdOf is hosts whose one host is an sshd with the gateway's user CA in it,
+// once the gateway is known.
+func sshdOf(t *testing.T, sshd *fakeSshd, change func(*hosts.Sshd)) *fakeHosts {
+	sshd.t, sshd.hostKey = t, newSigner(t)
+	return &fakeHosts{
+		lookup: func(name string) (hosts.Host, error) {
+			return hosts.Host{Name: name, Route: labels.RouteSshd, Account: "own"}, nil
+		},
+		open: func(host hosts.Host, _ string) (hosts.Entrance, error) {
+			to := &hosts.Sshd{Conn: sshd.dial(), Host: host.Name, HostKeys: []ssh.PublicKey{sshd.hostKey.PublicKey()}}
+			if change != nil {
+				change(to)
+			}
+			return hosts.Entrance{Sshd: to}, nil
+		},
+	}
+}
+
+// runsCommands serves sessions whose commands end with 4.
+func runsCommands(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	go ssh.DiscardRequests(requests)
+	for asked := range channels {
+		channel, requests, err := asked.Accept()
+		if err != nil {
+			continue
+		}
+		go func() {
+			for request := range requests {
+				request.Reply(true, nil)
+				switch request.Type {
+				case "env":
+					fmt.Fprintf(channel, "%q ", request.Payload[4:])
+				case machine.Exec:
+					fmt.Fprintf(channel, "%s as %s", request.Payload[4:], conn.User())
+					exitWith(channel, 4)
+				}
+			}
+		}()
+	}
+}
+
+// The container believes the gateway's certificates, for one account and person.
+func TestAnSshdIsJoinedByACertificate(t *testing.T) {
+	sshd := &fakeSshd{serve: runsCommands}
+	from := sshdOf(t, sshd, nil)
+	g := startGateway(t, from)
+	sshd.accept = func(meta ssh.ConnMetadata, key ssh.PublicKey) error {
+		certificate, ok := key.(*ssh.Certificate)
+		if !ok || certificate.KeyId != "dev" || !bytes.Equal(certificate.SignatureKey.Marshal(), g.UserCA.PublicKey().Marshal()) {
+			return errors.New("no certificate of the gateway's")
+		}
+		return (&ssh.CertChecker{}).CheckCert(meta.User(), certificate)
+	}
+	got := runs(t, g.enter(t, "dev+lab"), "make")
+	if !strings.Contains(got.out, "make as developer") || !strings.Contains(got.out, labels.EnvUser) || got.status != 4 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAnSshdElsewhereIsJoinedByItsOwnKey(t *testing.T) {
+	key := newSigner(t)
+	sshd := &fakeSshd{serve: runsCommands, accept: func(_ ssh.ConnMetadata, shown ssh.PublicKey) error {
+		if !bytes.Equal(shown.Marshal(), key.PublicKey().Marshal()) {
+			return errors.New("another key")
+		}
+		return nil
+	}}
+	g := startGateway(t, sshdOf(t, sshd, func(to *hosts.Sshd) { to.Key = key }))
+	if got := runs(t, g.enter(t, "dev+lab"), "make"); got.status != 4 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// Another container that got the address gets no login, no agent and no byte.
+func TestAnSshdWithAnotherHostKeyIsRefused(t *testing.T) {
+	sshd := &fakeSshd{serve: runsCommands, accept: func(ssh.ConnMetadata, ssh.PublicKey) error {
+		t.Error("somebody logged in to it")
+		return nil
+	}}
+	g := startGateway(t, sshdOf(t, sshd, func(to *hosts.Sshd) { to.HostKeys = []ssh.PublicKey{newSigner(t).PublicKey()} }))
+	got := runs(t, g.enter(t, "dev+lab"), "make")
+	if got.status != 255 || !strings.Contains(got.err, "is not who it was") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAnSshdThatDoesNotTrustTheGatewaySaysSo(t *testing.T) {
+	sshd := &fakeSshd{serve: runsCommands, accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return errors.New("no") }}
+	g := startGateway(t, sshdOf(t, sshd, nil))
+	got := runs(t, g.enter(t, "dev+lab"), "make")
+	if got.status != 255 || !strings.Contains(got.err, "does not let the gateway in as developer") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A panic for one person is nobody else's.
+func TestAPanicEndsItsConnectionAlone(t *testing.T) {
+	from := atMachine(newFakeMachine(echoes))
+	g := startGateway(t, from)
+	calm := g.enter(t, "dev+lab")
+	runs(t, calm, "x")
+	from.mu.Lock()
+	from.lookup = func(string) (hosts.Host, error) { panic("for a test") }
+	from.mu.Unlock()
+	struck := g.enter(t, "dev+lab")
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		struck.Wait()
+	}()
+	within(t, "the connection is cut", gone)
+	if got := runs(t, calm, "y"); got.status != 3 {
+		t.Errorf("the other connection: %+v", got)
+	}
+	eventually(t, "the log tells", func() bool { return strings.Contains(g.log.String(), "msg=panic") })
+}
+
+func TestServeLetsConnectionsGoOnForTheDrainAndEndsThem(t *testing.T) {
+	m := newFakeMachine(func(_ machine.Command, in io.Reader, out, _ io.Writer) int {
+		io.WriteString(out, "ready\n")
+		io.Copy(io.Discard, in)
+		return 0
+	})
+	g := startGateway(t, atMachine(m))
+	g.Drain = 200 * time.Millisecond
+	client := g.enter(t, "dev+lab")
+	startWaiting(t, client)
+	began := time.Now()
+	g.stop()
+	if _, err := net.Dial("tcp", g.address); err == nil {
+		eventually(t, "nobody listens", func() bool {
+			_, err := net.Dial("tcp", g.address)
+			return err != nil
+		})
+	}
+	within(t, "Serve returns", g.stopped)
+	if took := time.Since(began); took < g.Drain {
+		t.Errorf("after %v: the connection had no time", took)
+	}
+}
+
+// startWaiting starts a command that says that it is ready and then waits.
+func startWaiting(t *testing.T, client *ssh.Client) (s *ssh.Session, out, stderr *safeBuffer) {
+	t.Helper()
+	s, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, stderr = &safeBuffer{}, &safeBuffer{}
+	ready := make(chan struct{})
+	s.Stdout, s.Stderr = &announcing{to: out, ready: ready}, stderr
+	if _, err := s.StdinPipe(); err != nil { // held open
+		t.Fatal(err)
+	}
+	if err := s.Start("wait"); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the command runs", ready)
+	return s, out, stderr
+}
+
+// announcing tells of the first write.
+type announcing struct {
+	to    io.Writer
+	ready chan struct{}
+	once  sync.Once
+}
+
+func (a *announcing) Write(p []byte) (int, error) {
+	defer a.once.Do(func() { close(a.ready) })
+	return a.to.Write(p)
+}

@@ -1,0 +1,78 @@
+package descriptors
+
+import (
+	"net"
+	"os"
+	"sync"
+
+	"berth/helper/messages"
+	"berth/machine"
+)
+
+// listener is a listener of the machine, which stays there: the connections
+// that arrive at it cross.
+type listener struct {
+	network string
+	address net.Addr // as the machine knows it
+	arrived chan *os.File
+	release func()
+
+	mu     sync.Mutex
+	closed bool
+}
+
+func newListener(network string, release func()) *listener {
+	return &listener{network: network, arrived: make(chan *os.File, messages.MaxArrived), release: release}
+}
+
+// deliver takes the file over.
+func (l *listener) deliver(file *os.File) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		Discard(file)
+		return
+	}
+	select {
+	case l.arrived <- file:
+	default: // more than anybody takes
+		Discard(file)
+	}
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	network := l.network
+	if network == machine.X11 {
+		network = "tcp"
+	}
+	for file := range l.arrived {
+		if conn, err := newConn(file, network); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, net.ErrClosed
+}
+
+func (l *listener) Addr() net.Addr { return l.address }
+
+func (l *listener) Close() error {
+	if l.end() {
+		l.release()
+	}
+	return nil
+}
+
+// end is what is left to do when the helper is gone.
+func (l *listener) end() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.closed = true
+	close(l.arrived)
+	for file := range l.arrived {
+		Discard(file)
+	}
+	return true
+}

@@ -1,0 +1,131 @@
+package descriptors
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"berth/helper/messages"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxFiles is how many descriptors one message may carry.
+const maxFiles = 3
+
+// Socket is one end of a SOCK_SEQPACKET pair.
+type Socket struct {
+	conn *net.UnixConn
+	buf  []byte
+}
+
+// Packet is one message and the descriptors that came along.
+type Packet struct {
+	messages.Message // its body is good until the next Receive
+	Files            []*os.File
+}
+
+// Close closes the descriptors.
+func (p Packet) Close() {
+	for _, file := range p.Files {
+		Discard(file)
+	}
+}
+
+// NewSocket makes a socket of a connection, for messages of at most so many
+// bytes.
+func NewSocket(conn *net.UnixConn, maxReceived int) *Socket {
+	return &Socket{conn: conn, buf: make([]byte, maxReceived)}
+}
+
+// NewPair makes two connected sockets: ours, and the file to give away.
+func NewPair(maxReceived int) (*Socket, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "helper")
+	ours, err := FileSocket(os.NewFile(uintptr(fds[0]), "helper"), maxReceived)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return ours, theirs, nil
+}
+
+// FileSocket makes a socket of a file, which it takes over.
+func FileSocket(file *os.File, maxReceived int) (*Socket, error) {
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	unixConn, ok := conn.(*net.UnixConn)
+	if !ok {
+		conn.Close()
+		return nil, errors.New("not a unix socket")
+	}
+	return NewSocket(unixConn, maxReceived), nil
+}
+
+// Close waits for nobody.
+func (s *Socket) Close() error {
+	calmHolder(s.conn)
+	return s.conn.Close()
+}
+
+// Send sends one message with descriptors, which stay the caller's. A side that
+// takes none for a while is given up.
+func (s *Socket) Send(kind byte, message any, fds ...int) error {
+	body := messages.Marshal(kind, message)
+	if len(body) > messages.MaxRequest {
+		return fmt.Errorf("more than %d bytes in one command", messages.MaxRequest)
+	}
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	s.conn.SetWriteDeadline(time.Now().Add(messages.SendTimeout))
+	_, _, err := s.conn.WriteMsgUnix(body, rights, nil)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		s.Close()
+	}
+	return err
+}
+
+// Receive reads one message. Its descriptors are the caller's, and close on exec.
+func (s *Socket) Receive() (Packet, error) {
+	rights := make([]byte, unix.CmsgSpace(maxRights*4))
+	n, nRights, flags, _, err := s.conn.ReadMsgUnix(s.buf, rights)
+	if err != nil {
+		return Packet{}, err
+	}
+	p := Packet{}
+	for _, fd := range descriptors(rights[:nRights]) {
+		p.Files = append(p.Files, os.NewFile(uintptr(fd), "received"))
+	}
+	if n == 0 {
+		p.Close()
+		return Packet{}, io.EOF
+	}
+	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 || len(p.Files) > maxFiles {
+		p.Close()
+		return Packet{}, errors.New("a message too large")
+	}
+	p.Kind, p.Body = s.buf[0], s.buf[1:n]
+	return p, nil
+}
+
+// ReceiveWithin reads one message that is due soon.
+func (s *Socket) ReceiveWithin(timeout time.Duration) (Packet, error) {
+	s.conn.SetReadDeadline(time.Now().Add(timeout))
+	defer s.conn.SetReadDeadline(time.Time{})
+	return s.Receive()
+}
+
+// AwaitEnd returns when the other side has closed the socket. It has nothing
+// else to say.
+func (s *Socket) AwaitEnd() { io.Copy(io.Discard, s.conn) }

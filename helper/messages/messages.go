@@ -1,0 +1,198 @@
+package messages
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"berth/machine"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Types of messages. A reply carries the id of what it replies to.
+const (
+	// To the helper, before anything else: one descriptor, its control socket.
+	TypeAttach = 1 + iota
+	// From the helper, on the control socket: it is the one that was started.
+	TypeHello
+	// To the helper, at the gateway's socket: it was expected there.
+	TypeWelcome
+	// To the helper, on the control socket: one descriptor, a machine's socket.
+	TypeOpen
+
+	// To the helper, on a machine's socket.
+	TypeStart   // three descriptors unless it asks for a pty
+	TypeDial    //
+	TypeListen  //
+	TypeSignal  // to the process that start with this id started
+	TypeRelease // the listener that listen with this id made
+
+	// From the helper, on a machine's socket.
+	TypeDone   // at most one descriptor
+	TypeFailed //
+	TypeExited // of the process that start with this id started
+
+	// From the helper, on a machine's socket: one descriptor, a connection that
+	// arrived at the listener that listen with this id made.
+	TypeArrived
+
+	// Since 3.1, where no descriptor crosses. A thing is asked for by start, dial,
+	// listen or take as the first message of a stream, its control, on which the
+	// reply comes. It lives until the gateway ends the control. Its data goes by
+	// streams whose first message is part: of a process those are standard input,
+	// output and error, or its terminal; of a connection it is one.
+	TypeResize // to the process
+	TypeBreak  // to the process
+	TypePart   // the first message of a stream for data
+	TypeTake   // a connection that arrived
+	TypeCaller // from the helper, on a listener's control: a connection arrived
+)
+
+// The fields of messages. ID is chosen by the gateway.
+type (
+	Hello struct {
+		Major uint32
+		Nonce string
+		Minor []byte `ssh:"rest"` // a uint32; nothing is 0
+	}
+	Start struct {
+		ID         uint32
+		Kind, Line string
+		Env        string // NAME=value, each ended by NUL
+		Pty        bool
+		Term       string
+		Columns    uint32
+		Rows       uint32
+		Width      uint32
+		Height     uint32
+		Modes      string
+	}
+	Address struct { // dial, listen
+		ID               uint32
+		Network, Address string
+	}
+	Signal struct {
+		ID   uint32
+		Name string
+	}
+	Release struct{ ID uint32 }
+	Arrived struct{ ID uint32 }
+	Done    struct {
+		ID      uint32
+		Address string // of a listener
+	}
+	Failed struct {
+		ID   uint32
+		Text string
+	}
+	Exited struct {
+		ID      uint32
+		Request string
+		Payload string
+	}
+	Resize struct {
+		ID            uint32
+		Columns, Rows uint32
+		Width, Height uint32
+	}
+	Break struct{ ID uint32 }
+	Part  struct {
+		ID   uint32 // of the thing
+		Part uint32 // from 0
+	}
+	Take struct {
+		ID     uint32
+		Number uint32 // the caller's
+	}
+	Caller struct {
+		Number uint32
+		From   string // its address
+	}
+)
+
+// NewHello says the version of this program.
+func NewHello(nonce string) Hello {
+	return Hello{Major: Major, Nonce: nonce, Minor: binary.BigEndian.AppendUint32(nil, Minor)}
+}
+
+// Version is the one that a helper says that it speaks.
+func (m Hello) Version() Version {
+	v := Version{Major: m.Major}
+	if len(m.Minor) >= 4 {
+		v.Minor = binary.BigEndian.Uint32(m.Minor)
+	}
+	return v
+}
+
+// NewResize asks for a terminal's size.
+func NewResize(id uint32, s machine.Size) Resize {
+	return Resize{id, s.Columns, s.Rows, s.Width, s.Height}
+}
+
+// Size is the terminal's.
+func (m Resize) Size() machine.Size {
+	return machine.Size{Columns: m.Columns, Rows: m.Rows, Width: m.Width, Height: m.Height}
+}
+
+// NewStart asks for a command.
+func NewStart(id uint32, c machine.Command) Start {
+	m := Start{ID: id, Kind: c.Kind, Line: c.Line, Env: joinEnv(c.Env)}
+	if c.Pty != nil {
+		m.Pty, m.Term, m.Modes = true, c.Pty.Term, c.Pty.Modes
+		m.Columns, m.Rows, m.Width, m.Height = c.Pty.Size.Columns, c.Pty.Size.Rows, c.Pty.Size.Width, c.Pty.Size.Height
+	}
+	return m
+}
+
+// Command is what is to be started.
+func (m Start) Command() machine.Command {
+	c := machine.Command{Kind: m.Kind, Line: m.Line, Env: splitEnv(m.Env)}
+	if m.Pty {
+		c.Pty = &machine.Pty{
+			Term:  m.Term,
+			Size:  machine.Size{Columns: m.Columns, Rows: m.Rows, Width: m.Width, Height: m.Height},
+			Modes: m.Modes,
+		}
+	}
+	return c
+}
+
+// Marshal makes a message; one without fields is nil.
+func Marshal(kind byte, message any) []byte {
+	if message == nil {
+		return []byte{kind}
+	}
+	return append([]byte{kind}, ssh.Marshal(message)...)
+}
+
+// Message is one as it came: its type, and its fields encoded.
+type Message struct {
+	Kind byte
+	Body []byte
+}
+
+// As reads the fields of a message that must be of a type, all of them and
+// nothing more.
+func (m Message) As(kind byte, message any) error {
+	if m.Kind != kind {
+		return fmt.Errorf("message of type %d where %d was due", m.Kind, kind)
+	}
+	return ssh.Unmarshal(m.Body, message)
+}
+
+// joinEnv ends each variable by NUL, which none can hold.
+func joinEnv(env []string) string {
+	var joined strings.Builder
+	for _, variable := range env {
+		joined.WriteString(variable + "\x00")
+	}
+	return joined.String()
+}
+
+func splitEnv(joined string) []string {
+	if joined == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(joined, "\x00"), "\x00")
+}

@@ -1,0 +1,42 @@
+package messages
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+
+	"berth/machine"
+)
+
+// Printable is a text from inside a container as it may be shown and logged.
+func Printable(text string) string {
+	text = text[:min(len(text), MaxText)]
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\ufffd' {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+// ListenAddr makes an address of what the container says of a listener's.
+func ListenAddr(network, address string) (net.Addr, error) {
+	if network == "unix" || network == machine.X11 {
+		return &net.UnixAddr{Net: network, Name: address}, nil
+	}
+	parsed, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, errors.New("the helper listens at an address that is none")
+	}
+	return net.TCPAddrFromAddrPort(parsed), nil
+}
+
+// CallerAddr makes an address of what the container says of who arrived.
+func CallerAddr(address string) net.Addr {
+	parsed, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return &net.UnixAddr{Net: "unix"}
+	}
+	return net.TCPAddrFromAddrPort(parsed)
+}

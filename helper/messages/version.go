@@ -1,0 +1,56 @@
+package messages
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The version of the messages. Within one major version, messages and their
+// fields stay as they are; what a minor one adds is not said to a helper of an
+// older one.
+//
+//	3.0  machines on sockets
+//	3.1  machines on streams: resize, break, part, take, caller
+const (
+	Major = 3
+	Minor = 1
+)
+
+// Version is what a helper says that it speaks.
+type Version struct{ Major, Minor uint32 }
+
+// Current is the version that this program speaks.
+func Current() Version { return Version{Major, Minor} }
+
+func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
+
+// Check refuses a version that is unknown here.
+func (v Version) Check() error {
+	if v.Major != Major || v.Minor > Minor {
+		return fmt.Errorf("the helper in it speaks version %v of the helper's messages, and this gateway %v: one of the two is to be upgraded", v, Current())
+	}
+	return nil
+}
+
+// CheckStreams refuses a version that is unknown here, or that knows no
+// machines on streams.
+func (v Version) CheckStreams() error {
+	if v == (Version{3, 0}) {
+		return fmt.Errorf("the helper in it speaks version %v of the helper's messages, which needs descriptors to cross: it is to be upgraded", v)
+	}
+	return v.Check()
+}
+
+// ParseVersion reads the version that a helper announces. One of 3.0 announces
+// a host key in its place.
+func ParseVersion(text string) (Version, error) {
+	if strings.HasPrefix(text, "ssh-") {
+		return Version{3, 0}, nil
+	}
+	major, minor, _ := strings.Cut(text, ".")
+	m, err := strconv.ParseUint(major, 10, 32)
+	n, err2 := strconv.ParseUint(minor, 10, 32)
+	return Version{uint32(m), uint32(n)}, errors.Join(err, err2)
+}

@@ -1,0 +1,366 @@
+package streams
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"berth/helper/messages"
+	"berth/machine"
+	"berth/sshconn"
+
+	"github.com/hashicorp/yamux"
+)
+
+// Client is the gateway's side of the streams that it shares with a helper. It
+// alone opens streams, so that a container has it keep no more than it asked for.
+type Client struct {
+	session *yamux.Session
+	letGoIn time.Duration // how long the helper may take to end a stream
+
+	mu      sync.Mutex
+	last    uint32
+	closing sshconn.Count // streams that the helper has not ended yet
+}
+
+// NewClient makes a client of a helper that serves (see [Serve]) on its
+// standard streams, and takes them over.
+func NewClient(s Standard) (*Client, error) {
+	session, err := yamux.Client(Standard{&frames{Reader: s.Reader}, &frameWriter{w: s.Writer}, s.OnClose}, muxed())
+	if err != nil {
+		return nil, err
+	}
+	return &Client{session: session, letGoIn: letGoTimeout}, nil
+}
+
+// Done is closed when the helper is gone.
+func (x *Client) Done() <-chan struct{} { return x.session.CloseChan() }
+
+// Close lets go of the helper, and returns when nothing of it is left here.
+func (x *Client) Close() error {
+	err := x.session.Close()
+	x.closing.Wait()
+	return err
+}
+
+func (x *Client) newID() uint32 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.last++
+	return x.last
+}
+
+// open opens a stream whose first message says what it is for.
+func (x *Client) open(kind byte, message any) (*stream, error) {
+	opened, err := x.session.OpenStream()
+	if err != nil {
+		return nil, messages.ErrEnded
+	}
+	s := &stream{Stream: opened}
+	if err := s.send(kind, message); err != nil {
+		x.letGo(s)
+		return nil, err
+	}
+	s.SetWriteDeadline(time.Time{})
+	return s, nil
+}
+
+// letGo closes a stream and sees to it that the helper ends it, too: one that
+// does not could have the gateway keep ever more of them, and is given up.
+func (x *Client) letGo(s *stream) {
+	if s.closed.Load() {
+		return
+	}
+	s.Close()
+	x.closing.Add(1)
+	go func() {
+		defer x.closing.Add(-1)
+		if !s.drain(x.letGoIn) {
+			x.session.Close()
+		}
+	}()
+}
+
+// thing is what was asked for: a process, a listener, a connection. It lives as
+// long as its control, and its data goes by streams beside it.
+type thing struct {
+	mux     *Client
+	id      uint32
+	control *stream
+	data    []*stream
+	once    sync.Once
+}
+
+// ask asks for a thing with so many streams for its data. It does not wait for
+// the answer.
+func (x *Client) ask(kind byte, message func(id uint32) any, data int) (*thing, error) {
+	t := &thing{mux: x, id: x.newID()}
+	var err error
+	if t.control, err = x.open(kind, message(t.id)); err != nil {
+		return nil, err
+	}
+	for part := range data {
+		s, err := x.open(messages.TypePart, messages.Part{ID: t.id, Part: uint32(part)})
+		if err != nil {
+			t.Close()
+			return nil, err
+		}
+		t.data = append(t.data, s)
+	}
+	return t, nil
+}
+
+// answer waits for the answer to what was asked for.
+func (t *thing) answer(timeout time.Duration) (messages.Done, error) {
+	t.control.SetReadDeadline(time.Now().Add(timeout))
+	defer t.control.SetReadDeadline(time.Time{})
+	var done messages.Done
+	var failed messages.Failed
+	reply, err := t.control.receive(messages.MaxReply)
+	switch {
+	case errors.Is(err, yamux.ErrTimeout):
+		return done, fmt.Errorf("no answer within %v", timeout)
+	case err != nil:
+		return done, messages.ErrEnded
+	case reply.As(messages.TypeDone, &done) == nil && len(done.Address) <= messages.MaxText:
+		return done, nil
+	case reply.As(messages.TypeFailed, &failed) == nil:
+		return done, errors.New(messages.Printable(failed.Text))
+	default:
+		return done, errors.New("the helper answers with something else")
+	}
+}
+
+// Close lets go of the thing.
+func (t *thing) Close() error {
+	t.once.Do(func() {
+		t.mux.letGo(t.control)
+		for _, s := range t.data {
+			t.mux.letGo(s)
+		}
+	})
+	return nil
+}
+
+// streamed is a machine.Machine behind a helper's streams, for one connection
+// of a person.
+type streamed struct {
+	mux *Client
+
+	mu     sync.Mutex
+	things map[*thing]bool
+	closed bool
+}
+
+// Machine is the account's, for one connection of a person.
+func (x *Client) Machine() (machine.Machine, error) {
+	if x.session.IsClosed() {
+		return nil, messages.ErrEnded
+	}
+	return &streamed{mux: x, things: map[*thing]bool{}}, nil
+}
+
+func (m *streamed) Done() <-chan struct{} { return m.mux.session.CloseChan() }
+
+// Close lets go of all that the connection held.
+func (m *streamed) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	for t := range m.things {
+		t.Close()
+	}
+	return nil
+}
+
+func (m *streamed) ask(kind byte, message func(id uint32) any, data int) (*thing, error) {
+	t, err := m.mux.ask(kind, message, data)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		t.Close()
+		return nil, net.ErrClosed
+	}
+	m.things[t] = true
+	return t, nil
+}
+
+func (m *streamed) letGo(t *thing) error {
+	m.mu.Lock()
+	delete(m.things, t)
+	m.mu.Unlock()
+	return t.Close()
+}
+
+func (m *streamed) Start(command machine.Command) (*machine.Process, error) {
+	data := 3
+	if command.Pty != nil {
+		data = 1
+	}
+	t, err := m.ask(messages.TypeStart, func(id uint32) any { return messages.NewStart(id, command) }, data)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.answer(messages.StartTimeout); err != nil {
+		m.letGo(t)
+		return nil, err
+	}
+	return m.process(t), nil
+}
+
+// process is a started one. Its control says how it ended, and the end of its
+// input that nobody there takes any.
+func (m *streamed) process(t *thing) *machine.Process {
+	var watching sync.WaitGroup
+	exit := make(chan sshconn.Exit, 1)
+	watching.Go(func() { t.awaitExit(exit) })
+	p := &machine.Process{
+		Exit: exit,
+		Signal: func(name string) error {
+			return t.control.send(messages.TypeSignal, messages.Signal{ID: t.id, Name: name})
+		},
+		Close: func() error {
+			defer watching.Wait()
+			return m.letGo(t)
+		},
+	}
+	if len(t.data) == 1 {
+		p.Stdin, p.Stdout = typed{t.data[0]}, output{t.data[0], t.mux}
+		p.Resize = func(s machine.Size) error { return t.control.send(messages.TypeResize, messages.NewResize(t.id, s)) }
+		p.Break = func() error { return t.control.send(messages.TypeBreak, messages.Break{ID: t.id}) }
+		return p
+	}
+	watching.Go(func() { t.data[0].awaitBreak() })
+	p.Stdin, p.Stdout, p.Stderr = input{t.data[0]}, output{t.data[1], t.mux}, output{t.data[2], t.mux}
+	return p
+}
+
+func (t *thing) awaitExit(exit chan<- sshconn.Exit) {
+	defer close(exit)
+	for {
+		said, err := t.control.receive(messages.MaxReply)
+		if err != nil {
+			return
+		}
+		var exited messages.Exited
+		if said.As(messages.TypeExited, &exited) != nil {
+			continue
+		}
+		if known, err := sshconn.ParseExit(exited.Request, exited.Payload); err == nil {
+			exit <- known
+		}
+		break
+	}
+	io.Copy(io.Discard, t.control)
+}
+
+// awaitBreak waits until the helper says that it takes no more.
+func (s *stream) awaitBreak() {
+	io.Copy(io.Discard, s)
+	s.breakOff()
+}
+
+type (
+	// input is what a process reads; its Close is the end of input.
+	input struct{ *stream }
+	// typed is what is typed at a terminal.
+	typed struct{ *stream }
+	// output is what a process writes; its Close says that nobody reads on.
+	output struct {
+		*stream
+		mux *Client
+	}
+)
+
+func (i input) Close() error  { return i.CloseWrite() }
+func (t typed) Close() error  { return nil }
+func (o output) Close() error { o.mux.letGo(o.stream); return nil }
+
+func (m *streamed) Dial(network, address string) (net.Conn, error) {
+	t, err := m.ask(messages.TypeDial, func(id uint32) any { return messages.Address{ID: id, Network: network, Address: address} }, 1)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.answer(messages.DialTimeout); err != nil {
+		m.letGo(t)
+		return nil, err
+	}
+	return m.conn(t, nil), nil
+}
+
+// conn is a connection of the machine; from is who made it, if that was not us.
+func (m *streamed) conn(t *thing, from net.Addr) net.Conn {
+	c := &streamConn{stream: t.data[0], from: from}
+	c.watching.Go(func() {
+		io.Copy(io.Discard, t.control)
+		t.data[0].breakOff() // the connection is closed
+	})
+	c.letGo = func() error { return m.letGo(t) }
+	return c
+}
+
+// streamConn is a connection of the machine.
+type streamConn struct {
+	*stream
+	from     net.Addr
+	letGo    func() error
+	watching sync.WaitGroup
+}
+
+func (c *streamConn) RemoteAddr() net.Addr { return c.from }
+
+func (c *streamConn) Close() error {
+	defer c.watching.Wait()
+	return c.letGo()
+}
+
+func (m *streamed) Listen(network, address string) (net.Listener, error) {
+	t, err := m.ask(messages.TypeListen, func(id uint32) any { return messages.Address{ID: id, Network: network, Address: address} }, 0)
+	if err != nil {
+		return nil, err
+	}
+	done, err := t.answer(messages.StartTimeout)
+	l := &streamListener{machine: m, thing: t}
+	if err == nil {
+		l.address, err = messages.ListenAddr(network, done.Address)
+	}
+	if err != nil {
+		m.letGo(t)
+		return nil, err
+	}
+	return l, nil
+}
+
+// streamListener is a listener of the machine, which stays there: connections
+// that arrive at it are told, and taken one by one.
+type streamListener struct {
+	machine *streamed
+	thing   *thing
+	address net.Addr
+}
+
+func (l *streamListener) Addr() net.Addr { return l.address }
+func (l *streamListener) Close() error   { return l.machine.letGo(l.thing) }
+
+func (l *streamListener) Accept() (net.Conn, error) {
+	said, err := l.thing.control.receive(messages.MaxReply)
+	if err != nil {
+		return nil, net.ErrClosed
+	}
+	var caller messages.Caller
+	if said.As(messages.TypeCaller, &caller) != nil {
+		l.Close()
+		return nil, net.ErrClosed
+	}
+	t, err := l.machine.ask(messages.TypeTake, func(id uint32) any { return messages.Take{ID: id, Number: caller.Number} }, 1)
+	if err != nil {
+		return nil, net.ErrClosed
+	}
+	return l.machine.conn(t, messages.CallerAddr(caller.From)), nil
+}

@@ -1,0 +1,208 @@
+package streams
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"berth/helper/messages"
+	"berth/machine"
+
+	"github.com/hashicorp/yamux"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bound is how long a test waits for what should happen at once.
+const bound = 20 * time.Second
+
+// within fails the test where f waits for ever.
+func within(t *testing.T, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(bound):
+		t.Fatal("it waits for ever: " + what)
+	}
+}
+
+func frame(kind byte, flags uint16, body string) string {
+	header := binary.BigEndian.AppendUint16([]byte{0, kind}, flags)
+	header = binary.BigEndian.AppendUint32(header, 1)
+	return string(binary.BigEndian.AppendUint32(header, uint32(len(body)))) + body
+}
+
+// A container that asks for signs of life without end, or opens streams that
+// nobody wants, has each cost the gateway something.
+func TestAContainerCannotFloodItsStreams(t *testing.T) {
+	data, ping := frame(0, 0, strings.Repeat(frame(0, flagSYN, ""), 10)), frame(framePing, flagSYN, "")
+	for name, c := range map[string]struct {
+		sent string
+		want error
+	}{
+		"data":                {strings.Repeat(data, 100), nil},
+		"answers":             {strings.Repeat(frame(framePing, 2, ""), 100), nil},
+		"a ping now and then": {strings.Repeat(data+ping, maxPings), nil},
+		"pings without end":   {strings.Repeat(data+ping, maxPings+1), errPings},
+		"a stream":            {data + frame(1, flagSYN, ""), errOpens},
+		"a stream with data":  {data + frame(0, flagSYN, "x"), errOpens},
+	} {
+		for _, size := range []int{1, 7, 1 << 20} {
+			got, err := io.ReadAll(&frames{Reader: &slowReader{strings.NewReader(c.sent), size}})
+			if !errors.Is(err, c.want) || c.want == nil && string(got) != c.sent {
+				t.Errorf("%s: %d of %d bytes, %v", name, len(got), len(c.sent), err)
+			}
+		}
+	}
+}
+
+// slowReader reads so many bytes at a time.
+type slowReader struct {
+	io.Reader
+	size int
+}
+
+func (r *slowReader) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), r.size)]) }
+
+// hostile is a gateway whose helper does what the test says with the streams
+// that it is asked by.
+func hostile(t *testing.T, serve func(*yamux.Stream)) *Client {
+	t.Helper()
+	near, far := net.Pipe()
+	helper, err := yamux.Server(far, muxed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			stream, err := helper.AcceptStream()
+			if err != nil {
+				return
+			}
+			go serve(stream)
+		}
+	}()
+	client, err := NewClient(Standard{near, near, func() { near.Close() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		client.Close()
+		helper.Close()
+		<-ended
+	})
+	return client
+}
+
+// A helper that never ends a stream could have the gateway keep ever more of
+// them, and so could one that sends on without end. Neither keeps a person's
+// connection from ending.
+func TestAHelperThatKeepsItsStreamsIsGivenUp(t *testing.T) {
+	for name, keep := range map[string]func(*stream){
+		"silent": func(*stream) {},
+		"sends on": func(s *stream) {
+			for {
+				if _, err := s.Write(make([]byte, 1<<10)); err != nil {
+					return
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := hostile(t, func(s *yamux.Stream) {
+				control := &stream{Stream: s}
+				control.receive(messages.MaxRequest)
+				control.send(messages.TypeDone, messages.Done{})
+				control.SetWriteDeadline(time.Time{})
+				keep(control)
+			})
+			client.letGoIn = time.Second
+			on, err := client.Machine()
+			if err != nil {
+				t.Fatal(err)
+			}
+			process, err := on.Start(machine.Command{Kind: machine.Exec, Line: "true"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			within(t, "the person", func() {
+				go io.Copy(io.Discard, process.Stdout)
+				process.Close()
+			})
+			within(t, "the gateway", func() { <-client.Done() })
+		})
+	}
+}
+
+// The end of input may be an hour before that of output: yamux would cut such a
+// stream after five minutes.
+func TestAStreamMayBeHalfClosedForLong(t *testing.T) {
+	if cut := muxed().StreamCloseTimeout; cut != 0 {
+		t.Errorf("it is cut after %v", cut)
+	}
+}
+
+// A helper's messages are bounded, whatever length it says.
+func TestALargeMessageOfAHelperIsRefused(t *testing.T) {
+	large := binary.BigEndian.AppendUint32(nil, messages.MaxReply+1)
+	large = append(large, make([]byte, messages.MaxReply+1)...)
+	client := hostile(t, func(s *yamux.Stream) {
+		defer s.Close()
+		(&stream{Stream: s}).receive(messages.MaxRequest)
+		s.Write(large)
+	})
+	control, err := client.open(messages.TypeDial, messages.Address{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.letGo(control)
+	if message, err := control.receive(messages.MaxReply); err == nil {
+		t.Errorf("a message of %d bytes was taken", len(message.Body)+1)
+	}
+}
+
+func TestAFrameIsWrittenAtOnce(t *testing.T) {
+	var writes [][]byte
+	w := &frameWriter{w: writerFunc(func(p []byte) (int, error) {
+		writes = append(writes, bytes.Clone(p))
+		return len(p), nil
+	})}
+	whole := []string{frame(framePing, flagSYN, ""), frame(frameData, 0, "twelve bytes"), frame(frameData, 0, ""), frame(frameData, 0, "x")}
+	for _, f := range whole {
+		io.WriteString(w, f[:frameHeader])
+		if len(f) > frameHeader {
+			io.WriteString(w, f[frameHeader:])
+		}
+	}
+	if len(writes) != len(whole) {
+		t.Fatalf("%d writes for %d frames", len(writes), len(whole))
+	}
+	for i, f := range whole {
+		if string(writes[i]) != f {
+			t.Errorf("frame %d is %q, want %q", i, writes[i], f)
+		}
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// Whatever a container says on its streams, the gateway goes on.
+func FuzzFrames(f *testing.F) {
+	f.Add([]byte(frame(frameData, 0, "x") + frame(framePing, flagSYN, "")))
+	f.Fuzz(func(t *testing.T, said []byte) { (&frames{}).follow(said) })
+}

@@ -1,0 +1,206 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"berth/docker"
+	"berth/helper"
+	"berth/hosts"
+	"berth/hosts/pool"
+	"berth/labels"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+)
+
+const (
+	// startTimeout bounds the start of a helper, its delivery included.
+	startTimeout = 30 * time.Second
+
+	// maxPath is more than the path of a helper takes that was written.
+	maxPath = 4 << 10
+)
+
+// openExec opens a container, as an account of it; "" is the one that the
+// container itself runs as.
+func (s *Source) openExec(ctx context.Context, host hosts.Host, account string) (hosts.Entrance, error) {
+	in, err := s.running(ctx, host)
+	if err != nil {
+		return hosts.Entrance{}, err
+	}
+	opened, err := s.helpers.Open(ctx, pool.Key{Container: host.Container, Account: account}, func() (*helper.Client, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		defer cancel()
+		return s.startHelper(ctx, in, account)
+	})
+	if err == nil {
+		return hosts.Entrance{Machine: opened}, nil
+	}
+	now, gone := s.running(ctx, host)
+	switch {
+	case gone != nil: // meanwhile
+		return hosts.Entrance{}, gone
+	case errors.Is(err, docker.ErrSilent) || now.RestartCount > 0 && isRecent(now.State.StartedAt): // or about to
+		why := fmt.Sprintf("cannot be entered%s, as it ends or restarts: %v; see docker logs %s", as(account), err, now.Name[1:])
+		return hosts.Entrance{}, soon(unreachable(host.Name, why, err), patience(now))
+	}
+	return hosts.Entrance{}, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
+}
+
+func as(account string) string {
+	if account == "" {
+		return ""
+	}
+	return " as " + account
+}
+
+// startHelper starts the helper as the account: from the mount that provision
+// made, or else from a file that is written through an exec and removes itself.
+func (s *Source) startHelper(ctx context.Context, in container.InspectResponse, account string) (*helper.Client, error) {
+	if mounted(in.Mounts) {
+		command := []string{path.Join(labels.HelperMount, s.self.name), "helper", "run"}
+		if s.meetings != nil {
+			command = append(command, "--socket", path.Join(labels.HelperMount, s.meetings.Name()))
+		}
+		started, err := s.execHelper(ctx, in, account, command...)
+		if err == nil || !errors.Is(err, docker.ErrNoSuchFile) {
+			return started, err
+		}
+	}
+	written, err := s.writeHelper(ctx, in, account)
+	if err != nil {
+		return nil, err
+	}
+	started, err := s.execHelper(ctx, in, account, written, "helper", "run", "--remove-self")
+	if err != nil {
+		s.removeWritten(ctx, in, account, written)
+	}
+	return started, err
+}
+
+// removeWritten removes what a helper that did not start could not remove.
+func (s *Source) removeWritten(ctx context.Context, in container.InspectResponse, account, written string) {
+	dir := path.Dir(written)
+	if !strings.HasPrefix(path.Base(dir), ".berth-") {
+		return
+	}
+	if exec, err := s.exec(ctx, in, account, "rm", "-rf", dir); err == nil {
+		io.Copy(io.Discard, exec.Out) // until it has ended
+		exec.Close()
+	}
+}
+
+// exec runs a command in a container as an account.
+func (s *Source) exec(ctx context.Context, in container.InspectResponse, account string, command ...string) (*docker.Exec, error) {
+	return docker.Start(ctx, s.engine, in.ID, docker.Command{User: account, Env: without(in.Config.Env), Args: command})
+}
+
+// without takes out of an exec what was meant for the container's entrypoint:
+// the passwords of other accounts, and what provision set.
+func without(env []string) []string {
+	var names []string
+	for _, variable := range env {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.Contains(name, "PASSWORD") || strings.HasPrefix(name, "BERTH_") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func mounted(mounts []container.MountPoint) bool {
+	return slices.ContainsFunc(mounts, func(m container.MountPoint) bool {
+		return m.Destination == labels.HelperMount && !m.RW
+	})
+}
+
+// ExecBy is how a container by route exec is entered by a gateway that runs
+// where this process does, as the same user.
+func ExecBy(engine *client.Client, mounts []container.MountPoint) string {
+	if docker.IsLocal(engine) && (mounted(mounts) || os.Geteuid() == 0) {
+		return hosts.ByDescriptors
+	}
+	return hosts.ByStreams
+}
+
+// execHelper runs a helper and meets it.
+func (s *Source) execHelper(ctx context.Context, in container.InspectResponse, account string, command ...string) (*helper.Client, error) {
+	exec, err := s.exec(ctx, in, account, command...)
+	if err != nil {
+		return nil, err
+	}
+	started := helper.Started{In: exec.In, Out: exec.Out, Close: exec.Close}
+	if docker.IsLocal(s.engine) {
+		started.PID = func() (int, error) { return exec.PID(ctx) }
+	}
+	met, err := s.meetings.Meet(started)
+	if errors.Is(err, helper.ErrNotStarted) {
+		return nil, exec.Explain()
+	}
+	exec.Detach()
+	return met, err
+}
+
+// writeScript writes standard input, of which the size is given, to a file that
+// the account may execute, where it finds a directory that lets it, and prints
+// its path.
+const writeScript = `umask 077
+for parent in /run /var/tmp /tmp /dev/shm "$HOME" /; do
+	dir=$(mktemp -d "$parent/.berth-XXXXXX" 2>/dev/null) || continue
+	if printf '#!/bin/sh\n' >"$dir/try" && chmod 700 "$dir/try" && "$dir/try" 2>/dev/null; then
+		rm -f "$dir/try"
+		cat >"$dir/helper" && [ "$(wc -c <"$dir/helper")" -eq "$1" ] && chmod 700 "$dir/helper" && echo "$dir/helper" && exit 0
+		rm -rf "$dir"
+		exit 1 # what was read is gone
+	fi
+	rm -rf "$dir"
+done
+echo 'no directory to put an executable file in' >&2
+exit 1`
+
+// writeHelper writes this program into a container over an exec's standard
+// input: never through the archive API, which follows the container's own
+// links (CVE-2026-41567 and kin).
+func (s *Source) writeHelper(ctx context.Context, in container.InspectResponse, account string) (string, error) {
+	file, err := os.Open(selfPath)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return "", err
+	}
+	exec, err := s.exec(ctx, in, account, "sh", "-c", writeScript, "sh", strconv.FormatInt(info.Size(), 10))
+	if err != nil {
+		return "", err
+	}
+	defer exec.Close()
+	sent := make(chan struct{})
+	go func() { // an exec that failed takes no input, and says why meanwhile
+		defer close(sent)
+		io.Copy(exec.In, file)
+		exec.CloseIn()
+	}()
+	line, err := io.ReadAll(io.LimitReader(exec.Out, maxPath))
+	exec.Close()
+	<-sent
+	written := strings.TrimSpace(string(line))
+	if err == nil && path.IsAbs(written) {
+		return written, nil
+	}
+	err = exec.Explain()
+	if errors.Is(err, docker.ErrNoSuchFile) {
+		return "", errors.New("its image has no sh to bring the helper in with; provision would mount it")
+	}
+	return "", err
+}

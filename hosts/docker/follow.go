@@ -1,0 +1,210 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"berth/hosts"
+	"berth/labels"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
+	"github.com/moby/moby/client"
+)
+
+const (
+	resyncEvery = 5 * time.Minute // against events that were lost
+
+	minBackoff = time.Second / 2
+	maxBackoff = 10 * time.Second
+)
+
+// Run follows the engine until ctx ends. An engine that does not answer is
+// tried again and again.
+func (s *Source) Run(ctx context.Context) {
+	backoff, warned := minBackoff, false
+	for {
+		err := s.follow(ctx, func() {
+			if warned {
+				s.log.Info("engine answers again")
+			}
+			backoff, warned = minBackoff, false
+		})
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, errResync):
+			continue
+		case !warned:
+			s.log.Warn("engine does not answer; hosts in containers cannot be entered until it does", "err", err)
+			warned = true
+		}
+		s.setFollowing(false)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// setFollowing lets go those who wait for the first answer, whatever it was.
+func (s *Source) setFollowing(following bool) {
+	s.known.setFollowing(following)
+	s.syncedOnce.Do(func() { close(s.synced) })
+}
+
+// errResync ends a follow because its time is over.
+var errResync = errors.New("time to ask again")
+
+// follow subscribes first and lists then, so that nothing happens unseen in
+// between, and applies events until one of both fails.
+func (s *Source) follow(ctx context.Context, answered func()) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, resyncEvery, errResync)
+	defer cancel()
+	labelled, named := s.subscribe(ctx)
+	if err := s.sync(ctx); err != nil {
+		return err
+	}
+	answered()
+	s.setFollowing(true)
+	for {
+		var err error
+		select {
+		case event := <-labelled.Messages:
+			s.apply(ctx, event)
+			continue
+		case event := <-named.Messages:
+			s.applyToNamed(ctx, event)
+			continue
+		case err = <-labelled.Err:
+		case err = <-named.Err:
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return err
+	}
+}
+
+// subscribe asks for the events of containers with labels, and for those of the
+// containers that the configuration names, of which there may be none.
+func (s *Source) subscribe(ctx context.Context) (labelled, named client.EventsResult) {
+	ofContainers := func() client.Filters { return make(client.Filters).Add("type", "container") }
+	labelled = s.engine.Events(ctx, client.EventsListOptions{Filters: ofContainers().Add("label", labels.Host)})
+	if len(s.named) > 0 {
+		filters := ofContainers()
+		for _, entry := range s.named {
+			filters.Add("container", entry.Container)
+		}
+		named = s.engine.Events(ctx, client.EventsListOptions{Filters: filters})
+	}
+	return labelled, named
+}
+
+// sync asks for all that events could have told.
+func (s *Source) sync(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, err := s.engine.ContainerList(ctx, client.ContainerListOptions{
+		All:     true,
+		Filters: make(client.Filters).Add("label", labels.Host),
+	})
+	if err != nil {
+		return err
+	}
+	var all []found
+	for _, item := range list.Items {
+		all = append(all, foundInList(item))
+	}
+	s.known.replaceLabelled(all)
+	for _, entry := range s.named {
+		if err := s.refresh(ctx, entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refresh asks what a container that the configuration names is now.
+func (s *Source) refresh(ctx context.Context, entry hosts.Entry) error {
+	in, err := s.inspect(ctx, entry.Container)
+	switch {
+	case err == nil:
+		s.known.rememberNamed(entry.Name, foundByInspect(in))
+	case errdefs.IsNotFound(err):
+		s.known.forgetNamed(entry.Name)
+	default:
+		return err
+	}
+	return nil
+}
+
+// apply looks at the container an event is about; what it is now counts, not
+// what the event says.
+func (s *Source) apply(ctx context.Context, event events.Message) {
+	id := event.Actor.ID
+	if event.Action == events.ActionDestroy {
+		s.known.forget(id)
+		s.forgetHostKeys(id)
+		return
+	}
+	if isAboutExec(event) {
+		return
+	}
+	in, err := s.inspect(ctx, id)
+	if err != nil {
+		s.known.forget(id)
+		return
+	}
+	s.known.remember(foundByInspect(in))
+}
+
+// applyToNamed looks again at the containers that an event may be about.
+func (s *Source) applyToNamed(ctx context.Context, event events.Message) {
+	if isAboutExec(event) {
+		return
+	}
+	if event.Action == events.ActionDestroy {
+		s.forgetHostKeys(event.Actor.ID)
+	}
+	for _, entry := range s.named {
+		if !mayBe(event, entry.Container) {
+			continue
+		}
+		if err := s.refresh(ctx, entry); err != nil {
+			s.log.Warn("container not inspected", "host", entry.Name, "container", entry.Container, "err", err)
+			s.known.forgetNamed(entry.Name)
+		}
+	}
+}
+
+// mayBe reports whether an event can be about the container with a name or id.
+func mayBe(event events.Message, container string) bool {
+	return event.Action == events.ActionRename || event.Actor.Attributes["name"] == container || strings.HasPrefix(event.Actor.ID, container)
+}
+
+func isAboutExec(event events.Message) bool { return strings.HasPrefix(string(event.Action), "exec_") }
+
+func (s *Source) forgetHostKeys(id string) {
+	if err := s.state.ForgetHostKeys(id); err != nil {
+		s.log.Warn("pinned host keys not removed", "container", id, "err", err)
+	}
+}
+
+func (s *Source) inspect(ctx context.Context, id string) (container.InspectResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	result, err := s.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err != nil {
+		return container.InspectResponse{}, err
+	}
+	if result.Container.State == nil || result.Container.Config == nil {
+		return container.InspectResponse{}, errors.New("the engine tells too little about the container")
+	}
+	return result.Container, nil
+}

@@ -1,0 +1,182 @@
+package docker
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"berth/labels"
+
+	"github.com/moby/moby/api/types/container"
+)
+
+// comingBack is how long after its end a container is taken to be restarting,
+// and how long after its start to be still starting up.
+const comingBack = 20 * time.Second
+
+// found is a container that is a host.
+type found struct {
+	id, name string
+	host     string // its label
+	route    string
+	account  string
+
+	running    bool
+	restarting bool      // the engine starts it again and again
+	stopped    time.Time // when it stopped running; zero where that is not known
+}
+
+func newFound(id, name string, on map[string]string) found {
+	f := found{
+		id:      id,
+		name:    strings.TrimPrefix(name, "/"),
+		host:    on[labels.Host],
+		route:   on[labels.Route],
+		account: on[labels.Account],
+	}
+	if f.route == "" {
+		f.route = labels.RouteExec
+	}
+	return f
+}
+
+func foundInList(item container.Summary) found {
+	name := item.ID
+	if len(item.Names) > 0 {
+		name = item.Names[0]
+	}
+	f := newFound(item.ID, name, item.Labels)
+	f.running = item.State == container.StateRunning
+	f.restarting = item.State == container.StateRestarting
+	return f
+}
+
+func foundByInspect(in container.InspectResponse) found {
+	f := newFound(in.ID, in.Name, in.Config.Labels)
+	f.running, f.restarting = in.State.Running, in.State.Restarting
+	if !f.running {
+		f.stopped, _ = time.Parse(time.RFC3339Nano, in.State.FinishedAt)
+	}
+	return f
+}
+
+// isComingBack reports whether it is likely to run again soon.
+func (f found) isComingBack() bool {
+	return f.restarting || !f.running && time.Since(f.stopped) < comingBack
+}
+
+// known is what the engine has told so far.
+type known struct {
+	mu        sync.Mutex
+	labelled  map[string]found     // by id
+	named     map[string]found     // those of the configuration, by host
+	left      map[string]time.Time // by host: when its container went
+	following bool                 // the engine answers
+}
+
+func newKnown() *known {
+	return &known{labelled: map[string]found{}, named: map[string]found{}, left: map[string]time.Time{}}
+}
+
+func (k *known) setFollowing(following bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.following = following
+}
+
+func (k *known) isFollowing() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.following
+}
+
+// replaceLabelled exchanges all containers with labels for those of a list,
+// which does not say when one stopped.
+func (k *known) replaceLabelled(list []found) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	before := k.labelled
+	k.labelled = map[string]found{}
+	for _, f := range list {
+		if was, ok := before[f.id]; ok && !f.running {
+			f.stopped = was.stopped
+			if was.running {
+				f.stopped = time.Now()
+			}
+		}
+		k.labelled[f.id] = f
+	}
+	for host, at := range k.left {
+		if time.Since(at) > comingBack {
+			delete(k.left, host)
+		}
+	}
+}
+
+func (k *known) remember(f found) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.labelled[f.id] = f
+}
+
+func (k *known) forget(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if was, ok := k.labelled[id]; ok {
+		k.left[was.host] = time.Now()
+	}
+	delete(k.labelled, id)
+}
+
+func (k *known) rememberNamed(host string, f found) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.named[host] = f
+}
+
+func (k *known) forgetNamed(host string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, ok := k.named[host]; ok {
+		k.left[host] = time.Now()
+	}
+	delete(k.named, host)
+}
+
+// byEntry is the container that the configuration names for a host.
+func (k *known) byEntry(host string) (found, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f, ok := k.named[host]
+	return f, ok
+}
+
+// claims are the containers labelled with a name, running ones first.
+func (k *known) claims(host string) []found {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var claims []found
+	for _, f := range k.labelled {
+		if f.host == host {
+			claims = append(claims, f)
+		}
+	}
+	slices.SortFunc(claims, func(a, b found) int {
+		if a.running != b.running {
+			if a.running {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	return claims
+}
+
+// wasLeft reports whether a host's container went a moment ago.
+func (k *known) wasLeft(host string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return time.Since(k.left[host]) < comingBack
+}

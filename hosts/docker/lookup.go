@@ -1,0 +1,79 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"berth/hosts"
+)
+
+// justMade is how long the engine may still be about to tell of a container
+// that was made just now.
+const justMade = time.Second / 2
+
+// Lookup finds a host by its name: the container that the configuration names
+// for it, or else the one that carries its label. It waits until the engine was
+// asked for the first time.
+func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
+	select {
+	case <-s.synced:
+	case <-ctx.Done():
+		return hosts.Host{}, unreachable(name, "cannot be looked up: the engine does not answer", ctx.Err())
+	}
+	if entry, isNamed := s.named[name]; isNamed {
+		return s.lookupEntry(entry)
+	}
+	return s.lookupLabel(name)
+}
+
+func (s *Source) lookupEntry(entry hosts.Entry) (hosts.Host, error) {
+	f, ok := s.known.byEntry(entry.Name)
+	switch {
+	case ok:
+		return hosts.Host{Name: entry.Name, Route: entry.Route, Account: entry.Account, Container: f.id}, nil
+	case !s.known.isFollowing():
+		return hosts.Host{}, unreachable(entry.Name, "cannot be looked up: the engine does not answer", nil)
+	}
+	return hosts.Host{}, soon(unreachable(entry.Name, "does not exist: there is no container "+entry.Container, nil), s.patienceWith(entry.Name))
+}
+
+func (s *Source) lookupLabel(name string) (hosts.Host, error) {
+	claims := s.known.claims(name)
+	switch {
+	case len(claims) == 0 && !s.known.isFollowing():
+		return hosts.Host{}, unreachable(name, "cannot be looked up: the engine does not answer", nil)
+	case len(claims) == 0 && s.known.wasLeft(name):
+		return hosts.Host{}, soon(unreachable(name, "is gone: its container was removed a moment ago", nil), comingBack)
+	case len(claims) == 0:
+		why := "does not exist: no container carries its label"
+		return hosts.Host{}, &hosts.Unreachable{Host: name, Why: why, Unknown: true, Patience: justMade}
+	case len(claims) > 1 && claims[1].running:
+		names := fmt.Sprintf("%s and %s", claims[0].name, claims[1].name)
+		return hosts.Host{}, unreachable(name, "is ambiguous: containers "+names+" both carry its label", nil)
+	}
+	f := claims[0]
+	return hosts.Host{Name: name, Route: f.route, Account: f.account, Container: f.id}, nil
+}
+
+// patienceWith is how long a host that is not there may still come.
+func (s *Source) patienceWith(name string) time.Duration {
+	if s.known.wasLeft(name) {
+		return comingBack
+	}
+	return justMade
+}
+
+// ComingBack answers by the events: the container is being restarted, or it was
+// removed a moment ago, as when it is recreated.
+func (s *Source) ComingBack(name string) (comingBack, known bool) {
+	_, isNamed := s.named[name]
+	if f, ok := s.known.byEntry(name); ok {
+		return f.isComingBack(), true
+	}
+	if claims := s.known.claims(name); !isNamed && len(claims) > 0 {
+		return claims[0].isComingBack(), true
+	}
+	wasLeft := s.known.wasLeft(name)
+	return wasLeft, isNamed || wasLeft
+}

@@ -1,0 +1,117 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"berth/docker"
+	"berth/hosts"
+	"berth/labels"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+)
+
+// brief is for a host that runs, which may still be about to stop or to start
+// over.
+const brief = 3 * time.Second
+
+// Open opens a container that was looked up, by its id. It asks the engine once
+// what the container is now.
+func (s *Source) Open(ctx context.Context, host hosts.Host, account string) (hosts.Entrance, error) {
+	switch host.Route {
+	case labels.RouteExec:
+		return s.openExec(ctx, host, account)
+	case labels.RouteSshd:
+		sshd, err := s.openSshd(ctx, host)
+		return hosts.Entrance{Sshd: sshd}, err
+	}
+	return hosts.Entrance{}, unreachable(host.Name, fmt.Sprintf("has an unknown route %q: sshd and exec are known", host.Route), nil)
+}
+
+func unreachable(host, why string, cause error) error {
+	return &hosts.Unreachable{Host: host, Why: why, Cause: cause}
+}
+
+// soon marks an error as worth trying again for so long.
+func soon(err error, patience time.Duration) error {
+	var u *hosts.Unreachable
+	if errors.As(err, &u) {
+		u.Patience = patience
+	}
+	return err
+}
+
+// openSshd asks the engine for the address at every connect. That
+// another container may have it a moment later is harmless: the host key is
+// pinned to the id.
+func (s *Source) openSshd(ctx context.Context, host hosts.Host) (*hosts.Sshd, error) {
+	in, err := s.running(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	if !docker.IsLocal(s.engine) {
+		return nil, unreachable(host.Name, "is on another machine than the gateway, whose networks are not reached from here: route exec would be", nil)
+	}
+	address, ok := addressOf(in)
+	if !ok {
+		return nil, unreachable(host.Name, "has no address on a network of this machine: route exec would need none", nil)
+	}
+	keys, err := s.hostKeys(ctx, host, in)
+	if err != nil {
+		return nil, soon(err, patience(in))
+	}
+	conn, err := hosts.DialSshd(ctx, host.Name, net.JoinHostPort(address, "22"))
+	if err != nil {
+		return nil, soon(err, patience(in))
+	}
+	return &hosts.Sshd{Conn: conn, Host: host.Name, HostKeys: keys, Patience: patience(in)}, nil
+}
+
+// patience is for what runs in a container, and may still be starting up.
+func patience(in container.InspectResponse) time.Duration {
+	if isRecent(in.State.StartedAt) {
+		return comingBack
+	}
+	return brief
+}
+
+func isRecent(engineTime string) bool {
+	at, err := time.Parse(time.RFC3339Nano, engineTime)
+	return err == nil && time.Since(at) < comingBack
+}
+
+func addressOf(in container.InspectResponse) (string, bool) {
+	if in.NetworkSettings == nil {
+		return "", false
+	}
+	for _, network := range in.NetworkSettings.Networks {
+		if network != nil && network.IPAddress.IsValid() {
+			return network.IPAddress.String(), true
+		}
+	}
+	return "", false
+}
+
+// running is the host's container, if something can run in it.
+func (s *Source) running(ctx context.Context, host hosts.Host) (container.InspectResponse, error) {
+	in, err := s.inspect(ctx, host.Container)
+	switch {
+	case errdefs.IsNotFound(err):
+		return in, soon(unreachable(host.Name, "is gone: its container was removed", nil), comingBack)
+	case err != nil:
+		return in, unreachable(host.Name, "cannot be entered: the engine does not answer", err)
+	case in.State.Paused:
+		return in, unreachable(host.Name, "is paused: docker unpause "+in.Name[1:], nil)
+	case in.State.Restarting:
+		return in, soon(unreachable(host.Name, "is restarting, again and again: see docker logs "+in.Name[1:], nil), comingBack)
+	case !in.State.Running && isRecent(in.State.FinishedAt):
+		return in, soon(unreachable(host.Name, fmt.Sprintf("is not running (%s a moment ago)", in.State.Status), nil), comingBack)
+	case !in.State.Running:
+		return in, unreachable(host.Name, fmt.Sprintf("is not running (%s)", in.State.Status), nil)
+	}
+	return in, nil
+}

@@ -1,0 +1,421 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"berth/hosts"
+	"berth/labels"
+	"berth/state"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeEngine answers the few calls that the directory makes.
+type fakeEngine struct {
+	mu         sync.Mutex
+	containers map[string]fakeContainer
+	events     chan string // of containers with labels
+	named      chan string // of containers that the configuration names
+	lists      int
+	inspects   int
+}
+
+type fakeContainer struct {
+	name   string
+	status string // running, paused, restarting, exited
+	labels map[string]string
+	ended  time.Time
+}
+
+func newFakeEngine() *fakeEngine {
+	return &fakeEngine{containers: map[string]fakeContainer{}, events: make(chan string, 16), named: make(chan string, 16)}
+}
+
+func (e *fakeEngine) set(id string, c fakeContainer) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.containers[id] = c
+}
+
+func (e *fakeEngine) remove(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.containers, id)
+}
+
+func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	if i := strings.Index(path, "/containers"); i > 0 {
+		path = path[i:]
+	}
+	switch {
+	case strings.HasSuffix(path, "/_ping"):
+		w.Header().Set("API-Version", "1.41")
+	case strings.HasSuffix(path, "/events"):
+		e.serveEvents(w, r)
+	case path == "/containers/json":
+		e.list(w)
+	default:
+		e.inspect(w, strings.TrimSuffix(strings.TrimPrefix(path, "/containers/"), "/json"))
+	}
+}
+
+func (e *fakeEngine) serveEvents(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.(http.Flusher).Flush()
+	events := e.events
+	if strings.Contains(r.URL.Query().Get("filters"), `"container":{`) {
+		events = e.named
+	}
+	for {
+		select {
+		case event := <-events:
+			io.WriteString(w, event)
+			w.(http.Flusher).Flush()
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+func (e *fakeEngine) list(w http.ResponseWriter) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lists++
+	list := []map[string]any{}
+	for id, c := range e.containers {
+		list = append(list, map[string]any{"Id": id, "Names": []string{"/" + c.name}, "Labels": c.labels, "State": c.status})
+	}
+	json.NewEncoder(w).Encode(list)
+}
+
+func (e *fakeEngine) inspect(w http.ResponseWriter, id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.inspects++
+	for known, c := range e.containers {
+		if id == known || id == c.name {
+			json.NewEncoder(w).Encode(map[string]any{
+				"Id": known, "Name": "/" + c.name,
+				"Config": map[string]any{"Labels": c.labels},
+				"State": map[string]any{
+					"Status":  c.status,
+					"Running": c.status == "running" || c.status == "paused", "Paused": c.status == "paused", "Restarting": c.status == "restarting",
+					"FinishedAt": c.ended.Format(time.RFC3339Nano),
+				},
+			})
+			return
+		}
+	}
+	w.WriteHeader(http.StatusNotFound)
+	io.WriteString(w, `{"message":"No such container"}`)
+}
+
+// newTestSource follows an engine that listens at a socket, when it does.
+func newTestSource(t *testing.T, socket string, entries ...hosts.Entry) *Source {
+	t.Helper()
+	st, err := state.Open(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New("unix://"+socket, st, entries, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.Run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+		s.Close()
+	})
+	return s
+}
+
+func listen(t *testing.T, socket string, engine *fakeEngine) {
+	t.Helper()
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: engine}}
+	server.Start()
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+}
+
+func followed(t *testing.T, engine *fakeEngine, entries ...hosts.Entry) *Source {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "engine")
+	listen(t, socket, engine)
+	return newTestSource(t, socket, entries...)
+}
+
+func labelling(host, route string) map[string]string {
+	return map[string]string{labels.Host: host, labels.Route: route, labels.Account: "developer"}
+}
+
+func TestLabelsMakeAHost(t *testing.T) {
+	engine := newFakeEngine()
+	engine.set("id1", fakeContainer{name: "lab-master-1", status: "running", labels: labelling("master", labels.RouteSshd)})
+	engine.set("id2", fakeContainer{name: "other", status: "running", labels: map[string]string{labels.Host: "any"}})
+	s := followed(t, engine)
+	host, err := s.Lookup(t.Context(), "master")
+	if want := (hosts.Host{Name: "master", Route: labels.RouteSshd, Account: "developer", Container: "id1"}); err != nil || host != want {
+		t.Errorf("got %+v, %v, want %+v", host, err, want)
+	}
+	if host, err := s.Lookup(t.Context(), "any"); err != nil || host.Route != labels.RouteExec {
+		t.Errorf("without a route: %+v, %v", host, err)
+	}
+}
+
+func TestAnEntryGoesBeforeALabel(t *testing.T) {
+	engine := newFakeEngine()
+	engine.set("id1", fakeContainer{name: "one", status: "running", labels: labelling("lab", labels.RouteSshd)})
+	engine.set("id2", fakeContainer{name: "two", status: "running", labels: nil})
+	s := followed(t, engine, hosts.Entry{Name: "lab", Route: labels.RouteExec, Container: "two"}, hosts.Entry{Name: "gone", Route: labels.RouteExec, Container: "three"})
+	if host, err := s.Lookup(t.Context(), "lab"); err != nil || host.Container != "id2" || host.Route != labels.RouteExec {
+		t.Errorf("got %+v, %v", host, err)
+	}
+	refusedWith(t, s, "gone", "there is no container three")
+}
+
+func TestEventsAreFollowedWithoutListing(t *testing.T) {
+	engine := newFakeEngine()
+	s := followed(t, engine)
+	refusedWith(t, s, "master", "does not exist")
+
+	engine.set("id1", fakeContainer{name: "master", status: "running", labels: labelling("master", labels.RouteExec)})
+	engine.events <- `{"Type":"container","Action":"start","Actor":{"ID":"id1"}}`
+	eventually(t, "the host is there", func() bool {
+		_, err := s.Lookup(t.Context(), "master")
+		return err == nil
+	})
+	engine.remove("id1")
+	engine.events <- `{"Type":"container","Action":"destroy","Actor":{"ID":"id1"}}`
+	eventually(t, "the host is gone", func() bool {
+		_, err := s.Lookup(t.Context(), "master")
+		return err != nil
+	})
+	if engine.lists != 1 {
+		t.Errorf("%d list calls, want the first one only", engine.lists)
+	}
+}
+
+// Two containers under one name: whom a person reaches must not be chance.
+func TestAnAmbiguousNameIsRefused(t *testing.T) {
+	engine := newFakeEngine()
+	engine.set("id1", fakeContainer{name: "one", status: "running", labels: labelling("master", labels.RouteExec)})
+	engine.set("id2", fakeContainer{name: "two", status: "running", labels: labelling("master", labels.RouteExec)})
+	s := followed(t, engine)
+	refusedWith(t, s, "master", "containers one and two both carry its label")
+}
+
+func TestARunningContainerGoesBeforeAStoppedOne(t *testing.T) {
+	engine := newFakeEngine()
+	engine.set("id1", fakeContainer{name: "a-old", status: "exited", labels: labelling("master", labels.RouteExec)})
+	engine.set("id2", fakeContainer{name: "b-new", status: "running", labels: labelling("master", labels.RouteExec)})
+	s := followed(t, engine)
+	if host, err := s.Lookup(t.Context(), "master"); err != nil || host.Container != "id2" {
+		t.Errorf("got %+v, %v", host, err)
+	}
+}
+
+func TestAContainerThatCannotBeEnteredSaysWhy(t *testing.T) {
+	engine := newFakeEngine()
+	for _, status := range []string{"paused", "restarting", "exited"} {
+		engine.set("id-"+status, fakeContainer{name: status, status: status, labels: labelling(status, labels.RouteExec)})
+	}
+	engine.set("id-odd", fakeContainer{name: "odd", status: "running", labels: labelling("odd", "telnet")})
+	s := followed(t, engine)
+	for name, want := range map[string]string{
+		"paused":     "docker unpause paused",
+		"restarting": "docker logs restarting",
+		"exited":     "is not running (exited)",
+		"odd":        `unknown route "telnet"`,
+	} {
+		host, err := s.Lookup(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Open(t.Context(), host, "developer"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", name, err, want)
+		}
+	}
+}
+
+func TestAnEngineThatComesLaterIsFound(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "engine")
+	s := newTestSource(t, socket, hosts.Entry{Name: "box", Route: labels.RouteExec, Container: "box"})
+	refusedWith(t, s, "master", "the engine does not answer")
+	refusedWith(t, s, "box", "the engine does not answer")
+	engine := newFakeEngine()
+	engine.set("id1", fakeContainer{name: "master", status: "running", labels: labelling("master", labels.RouteExec)})
+	listen(t, socket, engine)
+	eventually(t, "the host is there", func() bool {
+		_, err := s.Lookup(t.Context(), "master")
+		return err == nil
+	})
+}
+
+// A login waits for nobody but the host: who asks the directory is answered by
+// what the events have told.
+func TestLookingUpAsksNoEngine(t *testing.T) {
+	engine := newFakeEngine()
+	engine.set("id1", fakeContainer{name: "one", status: "running", labels: labelling("lab", labels.RouteExec)})
+	engine.set("id2", fakeContainer{name: "two", status: "running"})
+	s := followed(t, engine, hosts.Entry{Name: "box", Route: labels.RouteExec, Container: "two"})
+	if _, err := s.Lookup(t.Context(), "lab"); err != nil {
+		t.Fatal(err)
+	}
+	before := engine.calls()
+	for _, name := range []string{"lab", "box", "nobody"} {
+		s.Lookup(t.Context(), name)
+		s.ComingBack(name)
+	}
+	if calls := engine.calls() - before; calls != 0 {
+		t.Errorf("%d calls to the engine", calls)
+	}
+}
+
+func TestOpeningAsksTheEngineOnce(t *testing.T) {
+	engine := newFakeEngine()
+	engine.set("id1", fakeContainer{name: "one", status: "paused", labels: labelling("lab", labels.RouteExec)})
+	engine.set("id2", fakeContainer{name: "two", status: "paused"})
+	s := followed(t, engine, hosts.Entry{Name: "box", Route: labels.RouteSshd, Container: "two"})
+	for _, name := range []string{"lab", "box"} {
+		host, err := s.Lookup(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := engine.calls()
+		s.Open(t.Context(), host, "dev")
+		if calls := engine.calls() - before; calls != 1 {
+			t.Errorf("%s: %d calls to the engine", name, calls)
+		}
+	}
+}
+
+func TestAHostThatRestartsIsKnownToComeBack(t *testing.T) {
+	engine := newFakeEngine()
+	engine.set("id1", fakeContainer{name: "one", status: "running", labels: labelling("lab", labels.RouteExec)})
+	engine.set("id2", fakeContainer{name: "two", status: "running"})
+	s := followed(t, engine, hosts.Entry{Name: "box", Route: labels.RouteExec, Container: "two"})
+	for _, tt := range []struct {
+		host, id, name string
+		events         chan string
+	}{{"lab", "id1", "one", engine.events}, {"box", "id2", "two", engine.named}} {
+		on := map[string]string(nil)
+		if tt.host == "lab" {
+			on = labelling("lab", labels.RouteExec)
+		}
+		happens := func(action, status string, ended time.Time) {
+			engine.set(tt.id, fakeContainer{name: tt.name, status: status, labels: on, ended: ended})
+			tt.events <- fmt.Sprintf(`{"Type":"container","Action":%q,"Actor":{"ID":%q,"Attributes":{"name":%q}}}`, action, tt.id, tt.name)
+		}
+		comesBack := func(want bool) func() bool {
+			return func() bool {
+				comingBack, known := s.ComingBack(tt.host)
+				return known && comingBack == want
+			}
+		}
+		eventually(t, tt.host+" runs", comesBack(false))
+		happens("die", "exited", time.Now())
+		eventually(t, tt.host+" has ended a moment ago", comesBack(true))
+		happens("start", "running", time.Time{})
+		eventually(t, tt.host+" runs again", comesBack(false))
+		happens("die", "restarting", time.Time{})
+		eventually(t, tt.host+" is restarted by the engine", comesBack(true))
+		happens("die", "exited", time.Now().Add(-time.Hour))
+		eventually(t, tt.host+" ended long ago", comesBack(false))
+		engine.remove(tt.id)
+		tt.events <- fmt.Sprintf(`{"Type":"container","Action":"destroy","Actor":{"ID":%q,"Attributes":{"name":%q}}}`, tt.id, tt.name)
+		eventually(t, tt.host+" was removed a moment ago", comesBack(true))
+	}
+	if comingBack, known := s.ComingBack("nobody"); comingBack || known {
+		t.Errorf("a host that never was: %v, %v", comingBack, known)
+	}
+}
+
+// A container that the configuration names is found again under its name when
+// it is recreated.
+func TestANamedContainerIsFollowedAcrossItsRecreation(t *testing.T) {
+	engine := newFakeEngine()
+	engine.set("id1", fakeContainer{name: "two", status: "running"})
+	s := followed(t, engine, hosts.Entry{Name: "box", Route: labels.RouteExec, Container: "two"})
+	if host, err := s.Lookup(t.Context(), "box"); err != nil || host.Container != "id1" {
+		t.Fatalf("got %+v, %v", host, err)
+	}
+	engine.remove("id1")
+	engine.named <- `{"Type":"container","Action":"destroy","Actor":{"ID":"id1","Attributes":{"name":"two"}}}`
+	eventually(t, "it is gone", func() bool {
+		_, err := s.Lookup(t.Context(), "box")
+		return err != nil
+	})
+	engine.set("id2", fakeContainer{name: "two", status: "running"})
+	engine.named <- `{"Type":"container","Action":"rename","Actor":{"ID":"id2","Attributes":{"name":"other"}}}`
+	eventually(t, "the new one is there", func() bool {
+		host, err := s.Lookup(t.Context(), "box")
+		return err == nil && host.Container == "id2"
+	})
+}
+
+// A list does not say when a container ended: who saw it running knows.
+func TestWhatEndedUnseenIsTakenToHaveEndedNow(t *testing.T) {
+	k := newKnown()
+	k.replaceLabelled([]found{{id: "id1", host: "lab", running: true}, {id: "id2", host: "old"}})
+	k.replaceLabelled([]found{{id: "id1", host: "lab"}, {id: "id2", host: "old"}})
+	if !k.claims("lab")[0].isComingBack() {
+		t.Error("one that ran when it was last seen is not coming back")
+	}
+	if k.claims("old")[0].isComingBack() {
+		t.Error("one that never ran is coming back")
+	}
+}
+
+// calls is how often the engine was asked about containers.
+func (e *fakeEngine) calls() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lists + e.inspects
+}
+
+func refusedWith(t *testing.T, s *Source, name, want string) {
+	t.Helper()
+	_, err := s.Lookup(t.Context(), name)
+	var u *hosts.Unreachable
+	if !errors.As(err, &u) || !strings.Contains(err.Error(), want) {
+		t.Errorf("%s: got %v, want %q", name, err, want)
+	}
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if done() {
+			return
+		}
+	}
+	t.Errorf("not within 10 s: %s", what)
+}

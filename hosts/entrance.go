@@ -1,0 +1,41 @@
+package hosts
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"berth/machine"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Entrance is an open way into a host, for one connection of a person. One of
+// the two is set, and is the caller's to close.
+type Entrance struct {
+	Machine machine.Machine // be this machine's SSH server
+	Sshd    *Sshd           // join this SSH server
+}
+
+// Sshd is a connection to an SSH server.
+type Sshd struct {
+	net.Conn
+	Host     string          // its name, for messages
+	HostKeys []ssh.PublicKey // it must show one of these
+	Key      ssh.Signer      // logs in; nil: a certificate of the user CA does
+	Patience time.Duration   // how long it is worth trying again if it does not let us in
+}
+
+// dialTimeout bounds the connect to a host's sshd.
+const dialTimeout = 5 * time.Second
+
+// DialSshd connects to a host's sshd at an address that its source knows. It
+// waits 5 seconds at most. Errors are *[Unreachable].
+func DialSshd(ctx context.Context, host, address string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: dialTimeout}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, &Unreachable{Host: host, Why: "does not answer: nothing listens on its ssh port (is its sshd up?)", Cause: err}
+	}
+	return conn, nil
+}

@@ -1,0 +1,255 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"berth/sshconn"
+
+	"golang.org/x/sys/unix"
+)
+
+// dialTimeout bounds a connect on the machine, as a client would give up.
+const dialTimeout = 30 * time.Second
+
+// Local is the machine this program runs on, as the account it runs as.
+type Local struct {
+	Account Account
+	Env     []string // what every process inherits: a container's own environment
+
+	// SftpServer is run for the sftp subsystem where the machine has no
+	// sftp-server of its own.
+	SftpServer []string
+
+	children children
+}
+
+// Close has nothing to give up: what Local opens belongs to whoever asked.
+func (l *Local) Close() error { return nil }
+
+// Done is never closed: what runs this is what runs there.
+func (l *Local) Done() <-chan struct{} { return nil }
+
+// Dial connects from here.
+func (l *Local) Dial(network, address string) (net.Conn, error) {
+	return net.DialTimeout(network, address, dialTimeout)
+}
+
+// Listen listens here; see [Machine].
+func (l *Local) Listen(network, address string) (net.Listener, error) {
+	switch {
+	case network == X11:
+		return listenDisplay(address)
+	case network != "unix":
+		return net.Listen(network, address)
+	case address == "":
+		return listenPrivate()
+	default:
+		return listenUnix(address)
+	}
+}
+
+// listenUnix makes a socket that only its owner can connect to. The mode is
+// set before there is a name, so there is no moment at which others could.
+func listenUnix(path string) (*net.UnixListener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var failed error
+		err := raw.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), 0o600) })
+		return errors.Join(err, failed)
+	}}
+	listener, err := config.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	return listener.(*net.UnixListener), nil
+}
+
+// listenPrivate makes a socket in a directory of its own.
+func listenPrivate() (net.Listener, error) {
+	dir, err := privateDir()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listenUnix(filepath.Join(dir, "agent."+fmt.Sprint(os.Getpid())))
+	if err != nil {
+		os.Remove(dir)
+		return nil, err
+	}
+	return privateListener{listener, dir}, nil
+}
+
+// privateDir makes a directory that only the account can enter, as sshd does
+// for an agent, or elsewhere where /tmp cannot be written to.
+func privateDir() (dir string, err error) {
+	for _, parent := range []string{os.TempDir(), "/dev/shm", "/run"} {
+		if dir, err = os.MkdirTemp(parent, "ssh-"); err == nil {
+			return dir, nil
+		}
+	}
+	return "", err
+}
+
+type privateListener struct {
+	*net.UnixListener
+	dir string
+}
+
+func (l privateListener) Close() error {
+	return errors.Join(l.UnixListener.Close(), os.Remove(l.dir))
+}
+
+// Start runs a command; see [Machine].
+func (l *Local) Start(command Command) (*Process, error) {
+	if command.Pty != nil {
+		child, err := l.Spawn(command, Stdio{})
+		if err != nil {
+			return nil, err
+		}
+		return OnPty(child), nil
+	}
+	ours, theirs, err := NewPipes()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	child, err := l.Spawn(command, theirs)
+	if err != nil {
+		ours.Close()
+		return nil, err
+	}
+	return OnPipes(child, ours), nil
+}
+
+// Child is a process as the kernel hands it out.
+type Child struct {
+	Pty    *os.File // the master, owned by the caller; nil without a pty
+	Exit   <-chan sshconn.Exit
+	Signal func(name string) error
+}
+
+// Spawn runs a command. Without a pty its standard streams are the given
+// files, which Spawn does not close; with one they are the pty's slave.
+func (l *Local) Spawn(command Command, stdio Stdio) (*Child, error) {
+	path, argv, err := l.argv(command)
+	if err != nil {
+		return nil, err
+	}
+	attr := &os.ProcAttr{
+		Dir:   l.Account.Home,
+		Env:   l.environ(command),
+		Files: []*os.File{stdio.In, stdio.Out, stdio.Err},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	}
+	var master *os.File
+	if command.Pty != nil {
+		var slave *os.File
+		if master, slave, err = openPty(*command.Pty); err != nil {
+			return nil, err
+		}
+		defer slave.Close()
+		attr.Files = []*os.File{slave, slave, slave}
+		attr.Sys.Setctty = true
+		attr.Env = append(attr.Env, "TERM="+command.Pty.Term, "SSH_TTY="+slave.Name())
+	}
+	if err := unix.Access(attr.Dir, unix.X_OK); err != nil {
+		fmt.Fprintf(attr.Files[2], "Could not chdir to home directory %s: %v\r\n", attr.Dir, err)
+		attr.Dir = "/"
+	}
+	child, err := l.children.startProcess(path, argv, attr)
+	if err != nil {
+		if master != nil {
+			master.Close()
+		}
+		return nil, startError(path, err)
+	}
+	child.Pty = master
+	return child, nil
+}
+
+func startError(path string, err error) error {
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	if errors.Is(err, syscall.ENOENT) {
+		return fmt.Errorf("there is no %s here to run commands with", path)
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// argv is what sshd would run: a login shell, the shell with -c, or the
+// subsystem's own program.
+func (l *Local) argv(command Command) (path string, argv []string, err error) {
+	shell := l.Account.Shell
+	name := filepath.Base(shell)
+	switch command.Kind {
+	case Shell:
+		return shell, []string{"-" + name}, nil
+	case Exec:
+		return shell, []string{name, "-c", command.Line}, nil
+	case Subsystem:
+		if command.Line != "sftp" {
+			return "", nil, fmt.Errorf("unknown subsystem %q", command.Line)
+		}
+		argv := l.sftpServer()
+		return argv[0], argv, nil
+	default:
+		return "", nil, fmt.Errorf("unknown kind of command %q", command.Kind)
+	}
+}
+
+// sftpServer prefers the image's own, which knows more extensions.
+func (l *Local) sftpServer() []string {
+	for _, path := range []string{
+		"/usr/lib/openssh/sftp-server",
+		"/usr/libexec/openssh/sftp-server",
+		"/usr/lib/ssh/sftp-server",
+		"/usr/libexec/sftp-server",
+	} {
+		if unix.Access(path, unix.X_OK) == nil {
+			return []string{path}
+		}
+	}
+	return l.SftpServer
+}
+
+// environ is the machine's own environment, the account's variables as sshd
+// sets them, and what the session asks for, where the last one counts.
+func (l *Local) environ(command Command) []string {
+	account := []string{
+		"USER=" + l.Account.Name,
+		"LOGNAME=" + l.Account.Name,
+		"HOME=" + l.Account.Home,
+		"SHELL=" + l.Account.Shell,
+		"MAIL=/var/mail/" + l.Account.Name,
+	}
+	return mergeEnv([]string{"PATH=" + defaultPath}, l.Env, account, command.Env)
+}
+
+// defaultPath is for a machine whose environment has none.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// mergeEnv keeps the last value of each variable.
+func mergeEnv(layers ...[]string) []string {
+	var merged []string
+	index := map[string]int{}
+	for _, layer := range layers {
+		for _, variable := range layer {
+			name, _, _ := strings.Cut(variable, "=")
+			if i, seen := index[name]; seen {
+				merged[i] = variable
+				continue
+			}
+			index[name] = len(merged)
+			merged = append(merged, variable)
+		}
+	}
+	return merged
+}

@@ -1,0 +1,110 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+
+	"berth/sshconn"
+
+	"golang.org/x/sys/unix"
+)
+
+// startProcess starts a process that leads a session of its own, and waits
+// for it.
+func (c *children) startProcess(path string, argv []string, attr *os.ProcAttr) (*Child, error) {
+	pidfd := -1
+	attr.Sys.PidFD = &pidfd
+	started, err := c.start(path, argv, attr)
+	if err != nil {
+		return nil, err
+	}
+	exit := make(chan sshconn.Exit, 1)
+	leader := &leader{process: started}
+	go func() {
+		defer close(exit)
+		awaitExit(pidfd)
+		if status, ok := leader.reap(); ok {
+			exit <- exitOf(status)
+		}
+		c.reaped(started.Pid) // may wait for a start
+	}()
+	return &Child{Exit: exit, Signal: leader.signal}, nil
+}
+
+// awaitExit waits in the poller, so that a hundred processes need no hundred
+// threads of a container's pids limit.
+func awaitExit(pidfd int) {
+	if pidfd < 0 { // a kernel without pidfds: the reaping waits
+		return
+	}
+	unix.SetNonblock(pidfd, true)
+	file := os.NewFile(uintptr(pidfd), "pidfd")
+	defer file.Close()
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Read(func(fd uintptr) bool {
+		polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, _ := unix.Poll(polled, 0)
+		return n != 0
+	})
+}
+
+// leader is a process that is signalled only while its pid is its own.
+type leader struct {
+	process *os.Process
+
+	mu     sync.Mutex
+	reaped bool
+}
+
+func (l *leader) reap() (syscall.WaitStatus, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reaped = true
+	state, err := l.process.Wait()
+	if err != nil {
+		return 0, false
+	}
+	return state.Sys().(syscall.WaitStatus), true
+}
+
+func (l *leader) signal(name string) error {
+	number := unix.SignalNum("SIG" + name)
+	if number == 0 {
+		return fmt.Errorf("unknown signal %q", name)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reaped {
+		return os.ErrProcessDone
+	}
+	err := unix.Kill(-l.process.Pid, number)
+	if errors.Is(err, unix.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+func exitOf(status syscall.WaitStatus) sshconn.Exit {
+	if status.Signaled() {
+		return sshconn.ExitSignal(signalName(status.Signal()), status.CoreDump())
+	}
+	return sshconn.ExitStatus(status.ExitStatus())
+}
+
+// signalName is RFC 4254's name for a signal, or OpenSSH's for those that the
+// RFC does not know.
+func signalName(signal syscall.Signal) string {
+	switch name := strings.TrimPrefix(unix.SignalName(signal), "SIG"); name {
+	case "ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2":
+		return name
+	default:
+		return "SIG@openssh.com"
+	}
+}

@@ -1,0 +1,25 @@
+package machine
+
+import (
+	"errors"
+	"io"
+
+	"github.com/pkg/sftp"
+)
+
+// ServeSftp is the sftp subsystem on standard streams, for a machine that has
+// no sftp-server of its own.
+func ServeSftp(in io.Reader, out io.WriteCloser) error {
+	server, err := sftp.NewServer(struct {
+		io.Reader
+		io.WriteCloser
+	}{in, out})
+	if err != nil {
+		return err
+	}
+	err = server.Serve()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}

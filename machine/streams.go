@@ -1,0 +1,101 @@
+package machine
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"berth/sshconn"
+
+	"golang.org/x/sys/unix"
+)
+
+// OnPipes is a child whose standard streams are pipes, of which ours are these
+// ends; it takes them over.
+func OnPipes(child *Child, ours Stdio) *Process {
+	return &Process{
+		Stdin: ours.In, Stdout: ours.Out, Stderr: ours.Err,
+		Exit: child.Exit, Signal: child.Signal,
+		Close: func() error {
+			ours.Close()
+			return nil
+		},
+	}
+}
+
+// OnPty is a child on a pty, whose master it takes over.
+func OnPty(child *Child) *Process {
+	t := &terminal{master: child.Pty, released: make(chan struct{})}
+	exit := make(chan sshconn.Exit, 1)
+	t.watching.Go(func() { t.watch(child.Exit, exit) })
+	return &Process{
+		Stdin: terminalInput{t}, Stdout: t,
+		Exit: exit, Signal: child.Signal,
+		Resize: func(size Size) error { return SetSize(t.master, size) },
+		Break:  func() error { return SendBreak(t.master) },
+		Close:  t.Close,
+	}
+}
+
+// terminal is a pty's master. What comes out of it ends when its command has
+// ended and no more is there. Whatever else may hold the terminal then is not
+// waited for, as it is not by sshd, but hung up.
+type terminal struct {
+	master   *os.File
+	released chan struct{} // closed when the terminal is let go of
+	once     sync.Once
+	watching sync.WaitGroup
+}
+
+// watch passes on how the command ended, and ends the output then.
+func (t *terminal) watch(ended <-chan sshconn.Exit, exit chan<- sshconn.Exit) {
+	defer close(exit)
+	select {
+	case how, known := <-ended:
+		if known {
+			exit <- how
+		}
+		t.master.SetReadDeadline(time.Now())
+	case <-t.released:
+	}
+}
+
+func (t *terminal) Read(buf []byte) (int, error) {
+	n, err := t.master.Read(buf)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return t.readWhatIsThere(buf)
+	}
+	return n, err
+}
+
+func (t *terminal) readWhatIsThere(buf []byte) (n int, err error) {
+	err = WithFD(t.master, func(fd int) error {
+		var err error
+		n, err = unix.Read(fd, buf)
+		return err
+	})
+	if err != nil || n <= 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Close hangs up.
+func (t *terminal) Close() error {
+	err := os.ErrClosed
+	t.once.Do(func() {
+		close(t.released)
+		err = t.master.Close()
+		t.watching.Wait()
+	})
+	return err
+}
+
+// terminalInput is what is typed at a terminal.
+type terminalInput struct{ *terminal }
+
+func (i terminalInput) Write(p []byte) (int, error) { return i.master.Write(p) }
+
+func (i terminalInput) Close() error { return nil }
