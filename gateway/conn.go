@@ -32,7 +32,7 @@ type conn struct {
 func newConn(s *Server, raw net.Conn) *conn {
 	c := &conn{
 		server: s,
-		wire:   wire.New(raw),
+		wire:   s.wires.New(raw),
 		log:    s.Log.With("conn", rand.Text()[:8], "remote", raw.RemoteAddr().String()),
 	}
 	c.authenticated = sync.OnceFunc(func() { s.strangers.release(raw.RemoteAddr()) })

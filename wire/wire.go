@@ -1,9 +1,8 @@
 // Package wire is a connection under SSH that never waits for its peer where
-// x/crypto/ssh must not wait.
+// x/crypto/ssh must not wait, and that costs little while it is idle.
 package wire
 
 import (
-	"bufio"
 	"errors"
 	"net"
 	"sync"
@@ -12,8 +11,6 @@ import (
 )
 
 const (
-	readBuffer = 64 << 10
-
 	// highWater is how much may be queued before those who copy data wait.
 	highWater = 512 << 10
 
@@ -25,8 +22,9 @@ const (
 	flushTimeout = 5 * time.Second
 )
 
-// Conn is a connection under SSH. Reads come from a large buffer, and writes
-// go to a queue that one goroutine empties, several packets a system call.
+// Conn is a connection under SSH. A read takes all that the kernel has, and
+// writes go to a queue that one goroutine empties, several packets a system
+// call. The buffers are a Pool's, and an idle connection holds none.
 //
 // Write never waits for the peer. x/crypto reads and answers a connection in
 // one goroutine, so a write that waits could stop the reading, and two peers
@@ -34,14 +32,16 @@ const (
 // calls Ready before it writes, and so feels the peer's pace.
 type Conn struct {
 	net.Conn
-	reader *bufio.Reader
+	pool   *Pool
+	reader *reader
 
 	lastRead atomic.Int64 // when the peer was last heard of, as nanoseconds since started
 	started  time.Time
 
 	mu      sync.Mutex
 	changed *sync.Cond // queue, err or closing
-	queue   []byte
+	queue   [][]byte   // blocks: all but the last are full
+	queued  int        // bytes in queue
 	err     error
 	closing bool
 
@@ -50,9 +50,11 @@ type Conn struct {
 
 var errNotReading = errors.New("the peer does not read")
 
-// New takes the connection over.
-func New(conn net.Conn) *Conn {
-	w := &Conn{Conn: conn, reader: bufio.NewReaderSize(prompt(conn), readBuffer), started: time.Now(), flushed: make(chan struct{})}
+// New takes a connection over that shares its buffers with no other.
+func New(conn net.Conn) *Conn { return new(Pool).New(conn) }
+
+func newConn(pool *Pool, conn net.Conn) *Conn {
+	w := &Conn{Conn: conn, pool: pool, reader: newReader(pool, conn), started: time.Now(), flushed: make(chan struct{})}
 	w.changed = sync.NewCond(&w.mu)
 	go w.flush()
 	return w
@@ -60,9 +62,11 @@ func New(conn net.Conn) *Conn {
 
 func (w *Conn) Read(p []byte) (int, error) {
 	n, err := w.reader.Read(p)
-	w.lastRead.Store(int64(time.Since(w.started)))
+	w.heard()
 	return n, err
 }
+
+func (w *Conn) heard() { w.lastRead.Store(int64(time.Since(w.started))) }
 
 // Silence is how long the peer has not been heard of.
 func (w *Conn) Silence() time.Duration {
@@ -77,21 +81,37 @@ func (w *Conn) Write(p []byte) (int, error) {
 		return 0, w.err
 	case w.closing:
 		return 0, net.ErrClosed
-	case len(w.queue)+len(p) > maxQueued:
+	case w.queued+len(p) > maxQueued:
 		w.err = errNotReading
 		w.changed.Broadcast()
 		return 0, w.err
 	}
-	w.queue = append(w.queue, p...)
+	w.enqueue(p)
 	w.changed.Broadcast()
 	return len(p), nil
+}
+
+// enqueue copies p to the end of the queue.
+func (w *Conn) enqueue(p []byte) {
+	w.queued += len(p)
+	for len(p) > 0 {
+		last := len(w.queue) - 1
+		if last < 0 || len(w.queue[last]) == blockSize {
+			w.queue = append(w.queue, w.pool.get())
+			last++
+		}
+		block := w.queue[last]
+		n := copy(block[len(block):blockSize], p)
+		w.queue[last] = block[:len(block)+n]
+		p = p[n:]
+	}
 }
 
 // Ready waits until there is room for more data, or the connection is over.
 func (w *Conn) Ready() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.queue) > highWater && w.err == nil && !w.closing {
+	for w.queued > highWater && w.err == nil && !w.closing {
 		w.changed.Wait()
 	}
 }
@@ -99,36 +119,33 @@ func (w *Conn) Ready() {
 // flush writes what is queued until the connection is closed or fails.
 func (w *Conn) flush() {
 	defer close(w.flushed)
-	var writing []byte
-	for {
-		var ok bool
-		if writing, ok = w.take(writing); !ok {
-			return
-		}
-		if _, err := w.Conn.Write(writing); err != nil {
+	for blocks := w.take(); blocks != nil; blocks = w.take() {
+		rest := append(net.Buffers(nil), blocks...) // WriteTo consumes it
+		if _, err := rest.WriteTo(w.Conn); err != nil {
 			w.fail(err)
 			return
+		}
+		for _, block := range blocks {
+			w.pool.put(block)
 		}
 	}
 }
 
-// take exchanges what is queued for the buffer that was written.
-func (w *Conn) take(written []byte) ([]byte, bool) {
+// take waits for something to write and returns all of it, or nil when there
+// is no more to write.
+func (w *Conn) take() [][]byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.queue) == 0 && w.err == nil && !w.closing {
+	for w.queued == 0 && w.err == nil && !w.closing {
 		w.changed.Wait()
 	}
-	if w.err != nil || len(w.queue) == 0 {
-		return nil, false
+	if w.err != nil || w.queued == 0 {
+		return nil
 	}
-	queued := w.queue
-	w.queue = written[:0]
-	if cap(written) > highWater { // a burst is over: an idle connection keeps little
-		w.queue = nil
-	}
+	blocks := w.queue
+	w.queue, w.queued = nil, 0
 	w.changed.Broadcast()
-	return queued, true
+	return blocks
 }
 
 func (w *Conn) fail(err error) {
