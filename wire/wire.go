@@ -1,5 +1,6 @@
 // Package wire is a connection under SSH that never waits for its peer where
-// x/crypto/ssh must not wait, and that costs little while it is idle.
+// x/crypto/ssh must not wait, that costs little while it is idle, and that
+// hears what a client offers before anything is offered to it.
 package wire
 
 import (
@@ -40,6 +41,7 @@ type Conn struct {
 
 	mu      sync.Mutex
 	changed *sync.Cond // queue, err or closing
+	greeted string     // what Meet wrote and x/crypto will write again
 	queue   [][]byte   // blocks: all but the last are full
 	queued  int        // bytes in queue
 	err     error
@@ -81,6 +83,9 @@ func (w *Conn) Write(p []byte) (int, error) {
 		return 0, w.err
 	case w.closing:
 		return 0, net.ErrClosed
+	case w.greeted != "" && string(p) == w.greeted:
+		w.greeted = ""
+		return len(p), nil
 	case w.queued+len(p) > maxQueued:
 		w.err = errNotReading
 		w.changed.Broadcast()
