@@ -9,7 +9,6 @@ import (
 	"berth/session"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/sys/cpu"
 )
 
 const (
@@ -33,8 +32,13 @@ type grantKey struct{}
 // handshake makes the transport (RFC 4253) and authenticates the person
 // (RFC 4252). x/crypto sets no deadline itself.
 func (c *conn) handshake() (session.Conn, *auth.Grant, error) {
-	c.wire.SetDeadline(time.Now().Add(loginGrace))
-	conn, channels, requests, err := ssh.NewServerConn(c.wire, c.serverConfig())
+	hello, err := c.wire.Meet(version, time.Now().Add(loginGrace))
+	if err != nil {
+		return session.Conn{}, nil, err
+	}
+	config := c.serverConfig()
+	config.Ciphers = ciphersFor(hello, config.Ciphers)
+	conn, channels, requests, err := ssh.NewServerConn(c.wire, config)
 	if err != nil {
 		return session.Conn{}, nil, err
 	}
@@ -117,7 +121,7 @@ func algorithms() ssh.Config {
 		},
 		MACs: []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM, ssh.HMACSHA256, ssh.HMACSHA512},
 	}
-	if !cpu.X86.HasAES && !cpu.ARM64.HasAES {
+	if !hasAES() {
 		config.Ciphers = append(config.Ciphers, ssh.CipherChaCha20Poly1305)
 	}
 	return config
