@@ -14,6 +14,7 @@ import (
 var arrows = map[string][]string{
 	"berth":               nil,
 	"berth/auth":          nil,
+	"berth/bench":         nil,
 	"berth/cmd/gateway":   {"berth/auth", "berth/configs", "berth/gateway", "berth/helper", "berth/hosts", "berth/session", "berth/state"},
 	"berth/cmd/provision": {"berth/auth", "berth/configs", "berth/hosts", "berth/image", "berth/state"},
 	"berth/configs":       nil,
