@@ -33,10 +33,14 @@ func tcpPair(t testing.TB) (ours, theirs net.Conn) {
 	return ours, theirs
 }
 
-// held is how many blocks a connection has.
+// held is how many blocks a connection has when it has nothing to write, and
+// no goroutine for that any more.
 func (w *Conn) held() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for w.writing {
+		w.changed.Wait()
+	}
 	blocks := len(w.queue)
 	if w.reader.block != nil {
 		blocks++

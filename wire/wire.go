@@ -24,8 +24,9 @@ const (
 )
 
 // Conn is a connection under SSH. A read takes all that the kernel has, and
-// writes go to a queue that one goroutine empties, several packets a system
-// call. The buffers are a Pool's, and an idle connection holds none.
+// writes go to a queue that a goroutine empties, several packets a system
+// call. The buffers are a Pool's. An idle connection has neither buffers nor
+// the goroutine.
 //
 // Write never waits for the peer. x/crypto reads and answers a connection in
 // one goroutine, so a write that waits could stop the reading, and two peers
@@ -40,14 +41,13 @@ type Conn struct {
 	started  time.Time
 
 	mu      sync.Mutex
-	changed *sync.Cond // queue, err or closing
+	changed *sync.Cond // queue, writing, err or closing
 	greeted string     // what Meet wrote and x/crypto will write again
 	queue   [][]byte   // blocks: all but the last are full
 	queued  int        // bytes in queue
 	err     error
+	writing bool // flush runs
 	closing bool
-
-	flushed chan struct{} // closed when the last write is over
 }
 
 var errNotReading = errors.New("the peer does not read")
@@ -56,9 +56,8 @@ var errNotReading = errors.New("the peer does not read")
 func New(conn net.Conn) *Conn { return new(Pool).New(conn) }
 
 func newConn(pool *Pool, conn net.Conn) *Conn {
-	w := &Conn{Conn: conn, pool: pool, reader: newReader(pool, conn), started: time.Now(), flushed: make(chan struct{})}
+	w := &Conn{Conn: conn, pool: pool, reader: newReader(pool, conn), started: time.Now()}
 	w.changed = sync.NewCond(&w.mu)
-	go w.flush()
 	return w
 }
 
@@ -92,7 +91,10 @@ func (w *Conn) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	w.enqueue(p)
-	w.changed.Broadcast()
+	if !w.writing {
+		w.writing = true
+		go w.flush()
+	}
 	return len(p), nil
 }
 
@@ -121,14 +123,13 @@ func (w *Conn) Ready() {
 	}
 }
 
-// flush writes what is queued until the connection is closed or fails.
+// flush writes what is queued until nothing is, or the connection fails.
 func (w *Conn) flush() {
-	defer close(w.flushed)
 	for blocks := w.take(); blocks != nil; blocks = w.take() {
 		rest := append(net.Buffers(nil), blocks...) // WriteTo consumes it
 		if _, err := rest.WriteTo(w.Conn); err != nil {
 			w.fail(err)
-			return
+			continue
 		}
 		for _, block := range blocks {
 			w.pool.put(block)
@@ -136,20 +137,17 @@ func (w *Conn) flush() {
 	}
 }
 
-// take waits for something to write and returns all of it, or nil when there
-// is no more to write.
+// take returns all that is queued, or nil when flush has no more to do.
 func (w *Conn) take() [][]byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.queued == 0 && w.err == nil && !w.closing {
-		w.changed.Wait()
-	}
+	defer w.changed.Broadcast()
 	if w.err != nil || w.queued == 0 {
+		w.writing = false
 		return nil
 	}
 	blocks := w.queue
 	w.queue, w.queued = nil, 0
-	w.changed.Broadcast()
 	return blocks
 }
 
@@ -164,11 +162,13 @@ func (w *Conn) fail(err error) {
 
 // Close writes what is queued, if the peer takes it, and closes.
 func (w *Conn) Close() error {
+	w.Conn.SetWriteDeadline(time.Now().Add(flushTimeout))
 	w.mu.Lock()
 	w.closing = true
 	w.changed.Broadcast()
+	for w.writing {
+		w.changed.Wait()
+	}
 	w.mu.Unlock()
-	w.Conn.SetWriteDeadline(time.Now().Add(flushTimeout))
-	<-w.flushed
 	return w.Conn.Close()
 }
