@@ -17,7 +17,7 @@ const (
 // chart is an SVG of the rates: bars of the ratios to the reference, which is
 // the line at 1. Longer is better: of times the reciprocal is drawn.
 func (r *results) chart() string {
-	colours := []string{"#888888", "#b8b8b8", "#3b78b0", "#2f9e63", "#d08a2e"}
+	colours := []string{"#888888", "#b8b8b8", "#3b78b0", "#2f9e63", "#d08a2e", "#9dbbd7", "#97cfb1", "#e8c596"}
 	var bars strings.Builder
 	longest, y := 1.0, 30
 	type bar struct {
@@ -53,11 +53,11 @@ func (r *results) chart() string {
 	x := 10
 	for i, door := range r.Doors[1:] {
 		fmt.Fprintf(&bars, `<rect x="%d" y="6" width="10" height="10" fill="%s"/><text x="%d" y="15">%s</text>`+"\n", x, colours[(i+1)%len(colours)], x+14, html.EscapeString(door))
-		x += 130
+		x += 24 + 7*len(door)
 	}
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">
 <rect width="100%%" height="100%%" fill="#fff"/>
 <title>Times as fast as the container's own sshd</title>
 %s</svg>
-`, labelWidth+plotWidth+50, y+10, bars.String())
+`, max(labelWidth+plotWidth+50, x), y+10, bars.String())
 }

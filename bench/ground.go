@@ -141,20 +141,8 @@ func (g *ground) makeContainers(ctx context.Context, o options) error {
 
 func (g *ground) state() string { return filepath.Join(g.dir, "root", "state") }
 
+// openDoors opens those past every gateway first, the reference before all.
 func (g *ground) openDoors(ctx context.Context, o options) error {
-	root, err := g.startGateway(ctx, o, "root", host, nil)
-	if err != nil {
-		return err
-	}
-	engine, err := os.Stat("/var/run/docker.sock")
-	if err != nil {
-		return err
-	}
-	ordinary := &syscall.Credential{Uid: nobody, Gid: engine.Sys().(*syscall.Stat_t).Gid}
-	streams, err := g.startGateway(ctx, o, "ordinary", twin, ordinary)
-	if err != nil {
-		return err
-	}
 	address, err := output(ctx, "docker", "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", host)
 	if err != nil {
 		return err
@@ -163,37 +151,71 @@ func (g *ground) openDoors(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	signed := filepath.Join(g.dir, "signed")
-	if _, err := output(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", signed); err != nil {
+	signed, err := g.sign(ctx)
+	if err != nil {
 		return err
 	}
-	if _, err := output(ctx, "ssh-keygen", "-q", "-s", filepath.Join(g.state(), "user_ca"), "-I", "bench", "-n", account, "-V", "+1d", signed+".pub"); err != nil {
+	if err := g.open(ctx, "own-sshd", net.JoinHostPort(address, "22"), account, signed, nil); err != nil {
+		return err
+	}
+	if err := g.open(ctx, "published-port", published, account, signed, nil); err != nil {
+		return err
+	}
+	if err := g.openRoutes(ctx, o.gateway, ""); err != nil || o.beside == "" {
+		return err
+	}
+	return g.openRoutes(ctx, o.beside, "-beside")
+}
+
+// sign makes a key with a certificate that the hosts' sshds trust.
+func (g *ground) sign(ctx context.Context) (key string, err error) {
+	key = filepath.Join(g.dir, "signed")
+	if _, err := output(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key); err != nil {
+		return "", err
+	}
+	_, err = output(ctx, "ssh-keygen", "-q", "-s", filepath.Join(g.state(), "user_ca"), "-I", "bench", "-n", account, "-V", "+1d", key+".pub")
+	return key, err
+}
+
+// openRoutes opens the doors of a gateway program.
+func (g *ground) openRoutes(ctx context.Context, program, suffix string) error {
+	engine, err := os.Stat("/var/run/docker.sock")
+	if err != nil {
+		return err
+	}
+	root, err := g.startGateway(ctx, program, "root"+suffix, host, nil)
+	if err != nil {
+		return err
+	}
+	ordinary := &syscall.Credential{Uid: nobody, Gid: engine.Sys().(*syscall.Stat_t).Gid}
+	streams, err := g.startGateway(ctx, program, "ordinary"+suffix, twin, ordinary)
+	if err != nil {
 		return err
 	}
 	for _, d := range []struct {
-		name, address, login, key string
-		gateway                   *gateway
-	}{
-		{"own-sshd", net.JoinHostPort(address, "22"), account, signed, nil},
-		{"published-port", published, account, signed, nil},
-		{"route-sshd", root.address, "dev+sshd", g.key, root},
-		{"route-exec", root.address, "dev+exec", g.key, root},
-		{"exec-by-streams", streams.address, "dev+exec", g.key, streams},
-	} {
-		opened, err := newDoor(g.dir, d.name, d.address, d.login, d.key, d.gateway)
-		if err != nil {
-			return err
-		}
-		g.doors = append(g.doors, opened)
-		if err := opened.await(ctx); err != nil {
+		name, login string
+		gateway     *gateway
+	}{{"route-sshd", "dev+sshd", root}, {"route-exec", "dev+exec", root}, {"exec-by-streams", "dev+exec", streams}} {
+		if err := g.open(ctx, d.name+suffix, d.gateway.address, d.login, g.key, d.gateway); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// startGateway starts a gateway to a container, by both routes.
-func (g *ground) startGateway(ctx context.Context, o options, name, container string, as *syscall.Credential) (*gateway, error) {
+// open opens one door, and tries it.
+func (g *ground) open(ctx context.Context, name, address, login, key string, through *gateway) error {
+	d, err := newDoor(g.dir, name, address, login, key, through)
+	if err != nil {
+		return err
+	}
+	g.doors = append(g.doors, d)
+	return d.await(ctx)
+}
+
+// startGateway starts a gateway to a container, by both routes. The hosts trust
+// its user CA if it is root's.
+func (g *ground) startGateway(ctx context.Context, program, name, container string, as *syscall.Credential) (*gateway, error) {
 	dir := filepath.Join(g.dir, name)
 	key, err := os.ReadFile(g.key + ".pub")
 	if err != nil {
@@ -214,12 +236,20 @@ hosts:
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return nil, err
 	}
+	if state := filepath.Join(dir, "state"); as == nil && state != g.state() {
+		if _, err := output(ctx, "install", "-D", "-m", "600", filepath.Join(g.state(), "user_ca"), filepath.Join(state, "user_ca")); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(state, 0o700); err != nil {
+			return nil, err
+		}
+	}
 	if as != nil {
 		if err := errors.Join(os.Chown(dir, int(as.Uid), int(as.Gid)), os.Chown(file, int(as.Uid), int(as.Gid))); err != nil {
 			return nil, err
 		}
 	}
-	program, err := filepath.Abs(o.gateway)
+	program, err = filepath.Abs(program)
 	if err != nil {
 		return nil, err
 	}

@@ -13,11 +13,11 @@ import (
 
 const (
 	// idleConnections are enough to be seen above what a Go program keeps.
-	idleConnections = 200
+	idleConnections = 100
 
 	// settle is how long memory may take to become quiet: a garbage collection
 	// and what is given back after it.
-	settle = 5 * time.Second
+	settle = 3 * time.Second
 )
 
 // memory is what a gateway that does nothing else keeps for a connection with
