@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -27,6 +28,7 @@ type options struct {
 	rows               string // regular expression
 	out                string // directory of results.json and the charts; "" for none
 	page               string // Markdown file with a place for the table; "" for none
+	from               string // results.json to show instead of measuring; "" for none
 	profiles           string // directory for profiles of the gateway; "" for none
 }
 
@@ -41,6 +43,7 @@ func main() {
 	flag.StringVar(&o.rows, "rows", ".", "measure the rows that this `expression` fits")
 	flag.StringVar(&o.out, "out", "", "write results.json and charts to this `directory`")
 	flag.StringVar(&o.page, "page", "", "put the table into this Markdown `file`")
+	flag.StringVar(&o.from, "from", "", "show what is in this results.json `file`, and measure nothing")
 	flag.Parse()
 	o.profiles = os.Getenv("BENCH_PROFILE")
 
@@ -53,28 +56,49 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	rows, err := chosen(o.rows)
+	measured, err := readOrMeasure(ctx, o)
 	if err != nil {
 		return err
 	}
+	fmt.Print(measured.table())
+	return measured.write(o)
+}
+
+func readOrMeasure(ctx context.Context, o options) (*results, error) {
+	if o.from == "" {
+		return measure(ctx, o)
+	}
+	content, err := os.ReadFile(o.from)
+	if err != nil {
+		return nil, err
+	}
+	kept := &results{}
+	return kept, json.Unmarshal(content, kept)
+}
+
+// measure measures all that is chosen.
+func measure(ctx context.Context, o options) (*results, error) {
+	rows, err := chosen(o.rows)
+	if err != nil {
+		return nil, err
+	}
 	if o.profiles != "" {
 		if o.gateway, err = buildProfiled(ctx, o.profiles); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	ground, err := prepare(ctx, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer ground.remove()
 
 	results := newResults(ctx, o, ground.doors)
 	if err := measureAll(ctx, o.rounds, rows, ground, results); err != nil && ctx.Err() == nil {
-		return err
+		return nil, err
 	}
 	results.finish()
-	fmt.Print(results.table())
-	return results.write(o)
+	return results, nil
 }
 
 // measureAll measures until it is interrupted; what was measured by then counts.
