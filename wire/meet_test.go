@@ -37,7 +37,7 @@ func kexInit(ciphers ...string) string {
 
 // meet is what the client's writes make of a meeting, which took so long, and
 // what x/crypto can read after it. The client goes when it has written.
-func meet(t *testing.T, client func(peer net.Conn)) (hello Hello, err error, took time.Duration, said string) {
+func meet(t *testing.T, client func(peer net.Conn)) (hello Hello, took time.Duration, said string, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w, peer := unreadWire(t)
@@ -59,11 +59,11 @@ func meet(t *testing.T, client func(peer net.Conn)) (hello Hello, err error, too
 		peer.Close()
 		<-gone
 	})
-	return hello, err, took, said
+	return hello, took, said, err
 }
 
 func TestAClientIsHeardBeforeAnythingIsOfferedToIt(t *testing.T) {
-	hello, err, took, said := meet(t, func(peer net.Conn) {
+	hello, took, said, err := meet(t, func(peer net.Conn) {
 		io.WriteString(peer, "SSH-2.0-theirs with a comment\r\n"+kexInit("a", "b"))
 	})
 	if err != nil || hello.Version != "SSH-2.0-theirs with a comment" || !slices.Equal(hello.ToServer, []string{"a", "b"}) || !slices.Equal(hello.ToClient, hello.ToServer) {
@@ -75,7 +75,7 @@ func TestAClientIsHeardBeforeAnythingIsOfferedToIt(t *testing.T) {
 }
 
 func TestAClientThatWaitsForOurKexInitIsNotWaitedFor(t *testing.T) {
-	hello, err, took, _ := meet(t, func(peer net.Conn) { io.WriteString(peer, "SSH-2.0-theirs\n") })
+	hello, took, _, err := meet(t, func(peer net.Conn) { io.WriteString(peer, "SSH-2.0-theirs\n") })
 	if err != nil || hello.Version != "SSH-2.0-theirs" || hello.ToServer != nil {
 		t.Errorf("heard %+v, %v", hello, err)
 	}
@@ -85,7 +85,7 @@ func TestAClientThatWaitsForOurKexInitIsNotWaitedFor(t *testing.T) {
 }
 
 func TestAClientOfOneByteASecondIsHeard(t *testing.T) {
-	hello, err, took, _ := meet(t, func(peer net.Conn) {
+	hello, took, _, err := meet(t, func(peer net.Conn) {
 		for _, b := range []byte("SSH-2.0-theirs\r\n" + kexInit("a")) {
 			if _, err := peer.Write([]byte{b}); err != nil {
 				return
@@ -102,7 +102,7 @@ func TestAClientOfOneByteASecondIsHeard(t *testing.T) {
 }
 
 func TestAVersionLineIsWaitedForUntilTheDeadline(t *testing.T) {
-	_, err, took, _ := meet(t, func(peer net.Conn) { io.WriteString(peer, "SSH-2.0-") })
+	_, took, _, err := meet(t, func(peer net.Conn) { io.WriteString(peer, "SSH-2.0-") })
 	if !errors.Is(err, os.ErrDeadlineExceeded) || took != time.Minute {
 		t.Errorf("%v after %v", err, took)
 	}
@@ -117,7 +117,7 @@ func TestAPeerThatDoesNotSpeakSSH2IsRefusedAtOnce(t *testing.T) {
 		"SSH\n": invalid, "SSH-2.0\r\n": invalid, "SSH-2.0-\r\n": invalid, "SSH-2-x\r\n": invalid, "SSH-" + strings.Repeat("x", 300): invalid,
 		"SSH-1.5-x\r\n": differ, "SSH-9.9-x\n": differ,
 	} {
-		_, err, took, answer := meet(t, func(peer net.Conn) { io.WriteString(peer, said) })
+		_, took, answer, err := meet(t, func(peer net.Conn) { io.WriteString(peer, said) })
 		if refused := (*notSSH2)(nil); !errors.As(err, &refused) || took != 0 || answer != ourVersion+"\r\n"+want {
 			t.Errorf("%q: %v after %v, told %q", said, err, took, answer)
 		}
