@@ -2,7 +2,7 @@
 PATCHED = GOFLAGS=$$(scripts/goflags) && export GOFLAGS &&
 GOBUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 
-.PHONY: help build demo test clients soak check fuzz
+.PHONY: help build demo test clients soak bench check fuzz
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -21,6 +21,9 @@ clients: ## every client and editor of docs/clients.md (about 20 minutes)
 
 soak: ## what takes long: 8 GiB by one scp, 200 slow readers, a thousand cut and a thousand killed (about 15 minutes)
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -p 1 -run 'TestMachine|TestContainer|TestKilled|TestSmallPackets' ./test/load ./test/life ./patches
+
+bench: build ## what the gateway costs beside a published port, into docs/performance.md (about 15 minutes)
+	@scripts/setup-test go run ./bench -out docs/performance -page docs/performance.md $(ARGS)
 
 check: ## gofmt, vet, staticcheck, known vulnerabilities
 	@scripts/check

@@ -14,6 +14,7 @@ import (
 var arrows = map[string][]string{
 	"berth":                    nil,
 	"berth/auth":               nil,
+	"berth/bench":              nil,
 	"berth/box":                {"berth/auth", "berth/labels", "berth/printable"},
 	"berth/cmd/gateway":        {"berth/auth", "berth/config", "berth/demo", "berth/gateway", "berth/helper", "berth/hosts/configured", "berth/machine", "berth/patches", "berth/printable", "berth/screen", "berth/selftest", "berth/state"},
 	"berth/cmd/provision":      {"berth/box", "berth/docker", "berth/hosts/docker", "berth/image", "berth/labels", "berth/printable", "berth/provision/apply", "berth/provision/compose", "berth/provision/doctor", "berth/provision/migrate", "berth/provision/plan", "berth/state"},

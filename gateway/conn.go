@@ -33,7 +33,7 @@ type conn struct {
 }
 
 func newConn(s *Server, raw net.Conn) *conn {
-	c := &conn{server: s, id: rand.Text()[:8], wire: wire.New(raw)}
+	c := &conn{server: s, id: rand.Text()[:8], wire: s.wires.New(raw)}
 	c.bytes = &counted{Conn: c.wire}
 	c.log = s.Log.With("conn", c.id, "remote", raw.RemoteAddr().String())
 	c.authenticated = sync.OnceFunc(func() { s.strangers.release(raw.RemoteAddr()) })

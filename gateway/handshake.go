@@ -9,7 +9,6 @@ import (
 	"berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/sys/cpu"
 )
 
 const (
@@ -34,8 +33,13 @@ type identityKey struct{}
 // handshake makes the transport (RFC 4253) and authenticates the person
 // (RFC 4252). It returns within loginGrace: x/crypto sets no deadline itself.
 func (c *conn) handshake() (sshconn.Conn, auth.Identity, error) {
-	c.wire.SetDeadline(time.Now().Add(loginGrace))
-	conn, channels, requests, err := ssh.NewServerConn(c.bytes, c.serverConfig())
+	hello, err := c.wire.Meet(version, time.Now().Add(loginGrace))
+	if err != nil {
+		return sshconn.Conn{}, auth.Identity{}, err
+	}
+	config := c.serverConfig()
+	config.Ciphers = ciphersFor(hello, config.Ciphers)
+	conn, channels, requests, err := ssh.NewServerConn(c.bytes, config)
 	if err != nil {
 		return sshconn.Conn{}, auth.Identity{}, err
 	}
@@ -119,7 +123,7 @@ func algorithms() ssh.Config {
 		},
 		MACs: []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM, ssh.HMACSHA256, ssh.HMACSHA512},
 	}
-	if !cpu.X86.HasAES && !cpu.ARM64.HasAES {
+	if !hasAES() {
 		config.Ciphers = append(config.Ciphers, ssh.CipherChaCha20Poly1305)
 	}
 	return config

@@ -9,7 +9,6 @@ import (
 
 	"berth/hosts"
 	"berth/sshconn"
-	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -42,7 +41,7 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 		sshd.Close()
 		return end{}, err
 	}
-	w := wire.New(sshd.Conn)
+	w := c.server.wires.New(sshd.Conn)
 	w.SetDeadline(time.Now().Add(joinTimeout))
 	conn, channels, requests, err := ssh.NewClientConn(w, "", &ssh.ClientConfig{
 		Config:            algorithms(),

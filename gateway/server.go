@@ -10,6 +10,7 @@ import (
 
 	"berth/auth"
 	"berth/hosts"
+	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -49,6 +50,7 @@ type Server struct {
 
 	strangers strangers
 	live      liveConns
+	wires     wire.Pool // of the connections to clients and to hosts
 }
 
 // Serve accepts connections until ctx ends, then lets those there are go on

@@ -5,13 +5,18 @@ import (
 	"time"
 )
 
-// copySize is more than one SSH packet, so that a busy stream costs few reads.
-const copySize = 128 << 10
+const (
+	// copySize is more than one SSH packet, so that a busy stream costs few reads.
+	copySize = 128 << 10
+
+	// idleSize is what people type, and what they read of a line.
+	idleSize = 1 << 10
+)
 
 // Copy copies until either end fails, calling ready before each write if it
 // is not nil. It returns the write's error, or nil where the source ended.
 func Copy(dst io.Writer, src io.Reader, ready func()) error {
-	buf := make([]byte, 4<<10)
+	buf := make([]byte, idleSize)
 	for {
 		n, err := src.Read(buf)
 		if n > 0 {
@@ -25,8 +30,11 @@ func Copy(dst io.Writer, src io.Reader, ready func()) error {
 		if err != nil {
 			return nil
 		}
-		if n == len(buf) && n < copySize { // an idle shell needs no large buffer
+		switch { // an idle shell needs no large buffer, whatever it has printed
+		case n == len(buf) && n < copySize:
 			buf = make([]byte, copySize)
+		case n < idleSize && len(buf) == copySize:
+			buf = make([]byte, idleSize)
 		}
 	}
 }

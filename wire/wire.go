@@ -1,9 +1,9 @@
 // Package wire is a connection under SSH that never waits for its peer where
-// x/crypto/ssh must not wait.
+// x/crypto/ssh must not wait, that costs little while it is idle, and that
+// hears what a client offers before anything is offered to it.
 package wire
 
 import (
-	"bufio"
 	"errors"
 	"net"
 	"sync"
@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	readBuffer = 64 << 10
-
 	// highWater is how much may be queued before those who copy data wait.
 	highWater = 512 << 10
 
@@ -25,8 +23,10 @@ const (
 	flushTimeout = 5 * time.Second
 )
 
-// Conn is a connection under SSH. Reads come from a large buffer, and writes
-// go to a queue that one goroutine empties, several packets a system call.
+// Conn is a connection under SSH. A read takes all that the kernel has, and
+// writes go to a queue that a goroutine empties, several packets a system
+// call. The buffers are a Pool's. An idle connection has neither buffers nor
+// the goroutine.
 //
 // Write never waits for the peer. x/crypto reads and answers a connection in
 // one goroutine, so a write that waits could stop the reading, and two peers
@@ -34,35 +34,40 @@ const (
 // calls Ready before it writes, and so feels the peer's pace.
 type Conn struct {
 	net.Conn
-	reader *bufio.Reader
+	pool   *Pool
+	reader *reader
 
 	lastRead atomic.Int64 // when the peer was last heard of, as nanoseconds since started
 	started  time.Time
 
 	mu      sync.Mutex
-	changed *sync.Cond // queue, err or closing
-	queue   []byte
+	changed *sync.Cond // queue, writing, err or closing
+	greeted string     // what Meet wrote and x/crypto will write again
+	queue   [][]byte   // blocks: all but the last are full
+	queued  int        // bytes in queue
 	err     error
+	writing bool // flush runs
 	closing bool
-
-	flushed chan struct{} // closed when the last write is over
 }
 
 var errNotReading = errors.New("the peer does not read")
 
-// New takes the connection over.
-func New(conn net.Conn) *Conn {
-	w := &Conn{Conn: conn, reader: bufio.NewReaderSize(prompt(conn), readBuffer), started: time.Now(), flushed: make(chan struct{})}
+// New takes a connection over that shares its buffers with no other.
+func New(conn net.Conn) *Conn { return new(Pool).New(conn) }
+
+func newConn(pool *Pool, conn net.Conn) *Conn {
+	w := &Conn{Conn: conn, pool: pool, reader: newReader(pool, conn), started: time.Now()}
 	w.changed = sync.NewCond(&w.mu)
-	go w.flush()
 	return w
 }
 
 func (w *Conn) Read(p []byte) (int, error) {
 	n, err := w.reader.Read(p)
-	w.lastRead.Store(int64(time.Since(w.started)))
+	w.heard()
 	return n, err
 }
+
+func (w *Conn) heard() { w.lastRead.Store(int64(time.Since(w.started))) }
 
 // Silence is how long the peer has not been heard of.
 func (w *Conn) Silence() time.Duration {
@@ -77,58 +82,73 @@ func (w *Conn) Write(p []byte) (int, error) {
 		return 0, w.err
 	case w.closing:
 		return 0, net.ErrClosed
-	case len(w.queue)+len(p) > maxQueued:
+	case w.greeted != "" && string(p) == w.greeted:
+		w.greeted = ""
+		return len(p), nil
+	case w.queued+len(p) > maxQueued:
 		w.err = errNotReading
 		w.changed.Broadcast()
 		return 0, w.err
 	}
-	w.queue = append(w.queue, p...)
-	w.changed.Broadcast()
+	w.enqueue(p)
+	if !w.writing {
+		w.writing = true
+		go w.flush()
+	}
 	return len(p), nil
+}
+
+// enqueue copies p to the end of the queue.
+func (w *Conn) enqueue(p []byte) {
+	w.queued += len(p)
+	for len(p) > 0 {
+		last := len(w.queue) - 1
+		if last < 0 || len(w.queue[last]) == blockSize {
+			w.queue = append(w.queue, w.pool.get())
+			last++
+		}
+		block := w.queue[last]
+		n := copy(block[len(block):blockSize], p)
+		w.queue[last] = block[:len(block)+n]
+		p = p[n:]
+	}
 }
 
 // Ready waits until there is room for more data, or the connection is over.
 func (w *Conn) Ready() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.queue) > highWater && w.err == nil && !w.closing {
+	for w.queued > highWater && w.err == nil && !w.closing {
 		w.changed.Wait()
 	}
 }
 
-// flush writes what is queued until the connection is closed or fails.
+// flush writes what is queued until nothing is, or the connection fails.
 func (w *Conn) flush() {
-	defer close(w.flushed)
-	var writing []byte
-	for {
-		var ok bool
-		if writing, ok = w.take(writing); !ok {
-			return
-		}
-		if _, err := w.Conn.Write(writing); err != nil {
+	for blocks := w.take(); blocks != nil; blocks = w.take() {
+		rest := append(net.Buffers(nil), blocks...) // WriteTo consumes it
+		if _, err := rest.WriteTo(w.Conn); err != nil {
 			w.fail(err)
-			return
+			continue
+		}
+		for _, block := range blocks {
+			w.pool.put(block)
 		}
 	}
 }
 
-// take exchanges what is queued for the buffer that was written.
-func (w *Conn) take(written []byte) ([]byte, bool) {
+// take returns all that is queued, or nil when flush has no more to do.
+func (w *Conn) take() [][]byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.queue) == 0 && w.err == nil && !w.closing {
-		w.changed.Wait()
+	defer w.changed.Broadcast()
+	if w.err != nil || w.queued == 0 {
+		w.writing = false
+		return nil
 	}
-	if w.err != nil || len(w.queue) == 0 {
-		return nil, false
-	}
-	queued := w.queue
-	w.queue = written[:0]
-	if cap(written) > highWater { // a burst is over: an idle connection keeps little
-		w.queue = nil
-	}
-	w.changed.Broadcast()
-	return queued, true
+	blocks := w.queue
+	w.queue, w.queued = nil, 0
+	return blocks
 }
 
 func (w *Conn) fail(err error) {
@@ -142,11 +162,13 @@ func (w *Conn) fail(err error) {
 
 // Close writes what is queued, if the peer takes it, and closes.
 func (w *Conn) Close() error {
+	w.Conn.SetWriteDeadline(time.Now().Add(flushTimeout))
 	w.mu.Lock()
 	w.closing = true
 	w.changed.Broadcast()
+	for w.writing {
+		w.changed.Wait()
+	}
 	w.mu.Unlock()
-	w.Conn.SetWriteDeadline(time.Now().Add(flushTimeout))
-	<-w.flushed
 	return w.Conn.Close()
 }

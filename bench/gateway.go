@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// gateway is a gateway that runs, with a directory of its own. A nil one is a
+// door without a gateway.
+type gateway struct {
+	program string
+	dir     string
+	as      *syscall.Credential // nil: the user that bench runs as
+	address string
+	command *exec.Cmd
+}
+
+// startTimeout bounds the start of a gateway.
+const startTimeout = 20 * time.Second
+
+// startGateway starts one with dir/gateway.yaml, and waits until it serves.
+func startGateway(ctx context.Context, program, dir string, as *syscall.Credential) (*gateway, error) {
+	log, err := os.Create(filepath.Join(dir, "gateway.log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	g := &gateway{program: program, dir: dir, as: as}
+	g.command = exec.Command(program, "serve", "--config", filepath.Join(dir, "gateway.yaml"), "--drain", "0s")
+	g.command.Stdout, g.command.Stderr = log, log
+	g.command.Env = append(os.Environ(), envProfileSocket+"="+g.profileSocket())
+	g.command.SysProcAttr = &syscall.SysProcAttr{Credential: as, Pdeathsig: syscall.SIGKILL}
+	if err := g.command.Start(); err != nil {
+		return nil, err
+	}
+	serving := regexp.MustCompile(`msg=serving address=(\S+)`)
+	for began := time.Now(); time.Since(began) < startTimeout; {
+		said, _ := os.ReadFile(log.Name())
+		if found := serving.FindSubmatch(said); found != nil {
+			g.address = string(found[1])
+			return g, nil
+		}
+		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+			break
+		}
+	}
+	g.stop()
+	said, _ := os.ReadFile(log.Name())
+	return nil, fmt.Errorf("the gateway does not start: %s", said)
+}
+
+// again starts one more with the same configuration and state.
+func (g *gateway) again(ctx context.Context) (*gateway, error) {
+	return startGateway(ctx, g.program, g.dir, g.as)
+}
+
+func (g *gateway) stop() {
+	g.command.Process.Signal(syscall.SIGTERM)
+	g.command.Wait()
+}
+
+// cpu is the time that the process has had.
+func (g *gateway) cpu() time.Duration {
+	if g == nil {
+		return 0
+	}
+	const utime, ticks = 11, 100 // proc(5), counted after the name; USER_HZ is 100 on Linux
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", g.command.Process.Pid))
+	_, after, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(after)
+	if len(fields) <= utime+1 {
+		return 0
+	}
+	user, _ := strconv.Atoi(fields[utime])
+	system, _ := strconv.Atoi(fields[utime+1])
+	return time.Duration(user+system) * time.Second / ticks
+}
+
+// memory is what the process holds, in bytes.
+func (g *gateway) memory() int {
+	statm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", g.command.Process.Pid))
+	fields := strings.Fields(string(statm))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.Atoi(fields[1])
+	return pages * os.Getpagesize()
+}

@@ -1,0 +1,118 @@
+// Command bench measures what the gateway costs, beside what it replaces: the
+// same container, entered by its own sshd at its address (the reference), by
+// its published port, and through the gateway by each route. Clients, gateway
+// and container are the real ones.
+//
+// Every round measures every row at every door in turn, so that what else the
+// machine does meets all doors alike. The table has the medians. It wants root,
+// for one of the gateways runs as another user.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// options are what a person chooses.
+type options struct {
+	gateway, provision string // programs
+	beside             string // another build of the gateway, or ""
+	base               string // image that the host is made of
+	rounds             int
+	megabytes          int
+	rows               string // regular expression
+	out                string // directory of results.json and the charts; "" for none
+	page               string // Markdown file with a place for the table; "" for none
+	from               string // results.json to show instead of measuring; "" for none
+	profiles           string // directory for profiles of the gateway; "" for none
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.gateway, "gateway", "bin/gateway", "the `program`")
+	flag.StringVar(&o.beside, "beside", "", "measure another build of the gateway beside it: its `program`")
+	flag.StringVar(&o.provision, "provision", "bin/provision", "the `program`")
+	flag.StringVar(&o.base, "base", os.Getenv("BERTH_BASE_IMAGE"), "`image` that the host is made of; also BERTH_BASE_IMAGE")
+	flag.IntVar(&o.rounds, "rounds", 5, "measure everything `n` times")
+	flag.IntVar(&o.megabytes, "megabytes", 512, "how much bulk rows copy")
+	flag.StringVar(&o.rows, "rows", ".", "measure the rows that this `expression` fits")
+	flag.StringVar(&o.out, "out", "", "write results.json and charts to this `directory`")
+	flag.StringVar(&o.page, "page", "", "put the table into this Markdown `file`")
+	flag.StringVar(&o.from, "from", "", "show what is in this results.json `file`, and measure nothing")
+	flag.Parse()
+	o.profiles = os.Getenv("BENCH_PROFILE")
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	measured, err := readOrMeasure(ctx, o)
+	if err != nil {
+		return err
+	}
+	fmt.Print(measured.table())
+	return measured.write(o)
+}
+
+func readOrMeasure(ctx context.Context, o options) (*results, error) {
+	if o.from == "" {
+		return measure(ctx, o)
+	}
+	content, err := os.ReadFile(o.from)
+	if err != nil {
+		return nil, err
+	}
+	kept := &results{}
+	return kept, json.Unmarshal(content, kept)
+}
+
+// measure measures all that is chosen.
+func measure(ctx context.Context, o options) (*results, error) {
+	rows, err := chosen(o.rows)
+	if err != nil {
+		return nil, err
+	}
+	if o.profiles != "" {
+		if o.gateway, err = buildProfiled(ctx, o.profiles); err != nil {
+			return nil, err
+		}
+	}
+	ground, err := prepare(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer ground.remove()
+
+	results := newResults(ctx, o, ground.doors)
+	if err := measureAll(ctx, o.rounds, rows, ground, results); err != nil && ctx.Err() == nil {
+		return nil, err
+	}
+	results.finish()
+	return results, nil
+}
+
+// measureAll measures until it is interrupted; what was measured by then counts.
+func measureAll(ctx context.Context, rounds int, rows []row, g *ground, results *results) error {
+	for round := range rounds {
+		for _, row := range rows {
+			if row.once && round > 0 {
+				continue
+			}
+			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, rounds, row.name)
+			if err := row.measureDoors(ctx, g, results); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

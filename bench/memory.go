@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+const (
+	// idleConnections are enough to be seen above what a Go program keeps.
+	idleConnections = 100
+
+	// settle is how long memory may take to become quiet: a garbage collection
+	// and what is given back after it.
+	settle = 3 * time.Second
+)
+
+// memory is what a gateway that does nothing else keeps for a connection with
+// a shell in a terminal, as the kernel counts it (RSS).
+func memory(ctx context.Context, g *ground, d *door) (values, error) {
+	if d.gateway == nil {
+		return nil, nil
+	}
+	fresh, err := d.gateway.again(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer fresh.stop()
+	var open []*ssh.Client
+	defer func() {
+		for _, client := range open {
+			client.Close()
+		}
+	}()
+	connect := func(n int) error {
+		for range n {
+			client, err := d.idle(ctx, g, fresh.address)
+			if err != nil {
+				return err
+			}
+			open = append(open, client)
+		}
+		return sleep(ctx, settle)
+	}
+	if err := connect(idleConnections / 4); err != nil { // what is needed once
+		return nil, err
+	}
+	before := fresh.memory()
+	if err := connect(idleConnections); err != nil {
+		return nil, err
+	}
+	grown := fresh.memory() - before
+	return values{"gateway memory, an idle connection with a pty": float64(grown) / idleConnections / 1024}, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// idle is a connection with a shell in a terminal.
+func (d *door) idle(ctx context.Context, g *ground, address string) (*ssh.Client, error) {
+	pem, err := os.ReadFile(g.key)
+	if err != nil {
+		return nil, err
+	}
+	key, err := ssh.ParsePrivateKey(pem)
+	if err != nil {
+		return nil, err
+	}
+	client, err := dial(ctx, address, &ssh.ClientConfig{
+		User:            d.login,
+		Auth:            []ssh.AuthMethod{ssh.PublicKeys(key)},
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // of a gateway of our own
+	})
+	if err != nil {
+		return nil, err
+	}
+	session, err := client.NewSession()
+	if err == nil {
+		err = errors.Join(session.RequestPty("xterm", 24, 80, ssh.TerminalModes{}), session.Shell())
+	}
+	if err != nil {
+		client.Close()
+		return nil, fmt.Errorf("a shell: %w", err)
+	}
+	return client, nil
+}
+
+func dial(ctx context.Context, address string, config *ssh.ClientConfig) (*ssh.Client, error) {
+	raw, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	conn, channels, requests, err := ssh.NewClientConn(raw, address, config)
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	return ssh.NewClient(conn, channels, requests), nil
+}

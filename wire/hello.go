@@ -1,0 +1,128 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// What RFC 4253 bounds a hello by.
+const (
+	maxVersion = 255   // §4.2: a version line, with its CR LF
+	maxPacket  = 35000 // §6.1: a packet that every peer must take
+)
+
+// What sshd says to who does not speak SSH-2, before it hangs up.
+const (
+	notSSH       = "Invalid SSH identification string.\r\n"
+	anotherMajor = "Protocol major versions differ.\r\n"
+)
+
+var (
+	errIncomplete = errors.New("more is to come")
+	errNotKexInit = errors.New("not a KEXINIT")
+)
+
+// notSSH2 is a peer that must be refused.
+type notSSH2 struct {
+	said  string // the first of it
+	reply string
+}
+
+func (e *notSSH2) Error() string {
+	return fmt.Sprintf("the client does not speak SSH-2: it says %q", e.said)
+}
+
+// Hello is what a client says in clear before any algorithm is agreed.
+type Hello struct {
+	Version string // RFC 4253 §4.2, without its line's end
+
+	// The ciphers that its KEXINIT (RFC 4253 §7.1) offers in either direction,
+	// in its order; nil where no KEXINIT came in time.
+	ToServer, ToClient []string
+}
+
+// parseVersion returns a client's version line and what it was read of, as
+// sshd reads it: a client, other than a server, says nothing before it.
+// Until the line has ended the error is errIncomplete, or else a *notSSH2 as
+// soon as there is nothing to wait for.
+func parseVersion(p []byte) (version string, n int, err error) {
+	line, _, ended := bytes.Cut(p[:min(len(p), maxVersion)], []byte("\n"))
+	const prefix = "SSH-"
+	isPrefix := strings.HasPrefix(prefix, string(line[:min(len(line), len(prefix))]))
+	switch {
+	case !isPrefix, ended && len(line) < len(prefix), !ended && len(p) >= maxVersion:
+		return "", 0, &notSSH2{said: shown(line), reply: notSSH}
+	case !ended:
+		return "", 0, errIncomplete
+	}
+	version = strings.TrimSuffix(string(line), "\r")
+	protocol, software, _ := strings.Cut(version[len(prefix):], "-")
+	major, minor, isNumber := strings.Cut(protocol, ".")
+	switch {
+	case !isNumber || software == "":
+		return "", 0, &notSSH2{said: shown(line), reply: notSSH}
+	case major != "2" && (major != "1" || minor != "99"): // §5.1: 1.99 speaks both
+		return "", 0, &notSSH2{said: shown(line), reply: anotherMajor}
+	}
+	return version, len(line) + 1, nil
+}
+
+// shown is what a log needs of a line.
+func shown(line []byte) string { return strings.TrimSpace(string(line[:min(len(line), 40)])) }
+
+// parseKexInit reads the ciphers of the first packet after a version line. The
+// error is errIncomplete while it has not come whole, and errNotKexInit where
+// waiting for more is of no use.
+func parseKexInit(p []byte) (toServer, toClient []string, err error) {
+	payload, err := parsePacket(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	const msgKexInit, cookie = 20, 16
+	if len(payload) < 1+cookie || payload[0] != msgKexInit {
+		return nil, nil, errNotKexInit
+	}
+	var lists [4][]string // key exchanges, host keys, ciphers to the server, ciphers to the client
+	rest := payload[1+cookie:]
+	for i := range lists {
+		if lists[i], rest, err = parseNameList(rest); err != nil {
+			return nil, nil, err
+		}
+	}
+	return lists[2], lists[3], nil
+}
+
+// parsePacket returns the payload of a packet that is in clear (RFC 4253 §6).
+func parsePacket(p []byte) (payload []byte, err error) {
+	const head = 4 + 1 // lengths of packet and padding
+	if len(p) < head {
+		return nil, errIncomplete
+	}
+	length, padding := int64(binary.BigEndian.Uint32(p)), int64(p[4])
+	switch {
+	case length > maxPacket || padding+1 >= length:
+		return nil, errNotKexInit
+	case int64(len(p)) < 4+length:
+		return nil, errIncomplete
+	}
+	return p[head : 4+length-padding], nil
+}
+
+// parseNameList reads a name-list (RFC 4251 §5).
+func parseNameList(p []byte) (names []string, rest []byte, err error) {
+	if len(p) < 4 {
+		return nil, nil, errNotKexInit
+	}
+	length := binary.BigEndian.Uint32(p)
+	if uint64(length) > uint64(len(p)-4) {
+		return nil, nil, errNotKexInit
+	}
+	list, rest := p[4:4+length], p[4+length:]
+	if length == 0 {
+		return nil, rest, nil
+	}
+	return strings.Split(string(list), ","), rest, nil
+}

@@ -1,0 +1,79 @@
+package wire
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// kexInitPatience is how long a KEXINIT may take to come after its version
+// line. Most clients send it as soon as they have read ours, a round trip
+// later; those that wait for the server's come no sooner for being waited for.
+const kexInitPatience = 250 * time.Millisecond
+
+// Meet sends our version line and hears what the client says, without reading
+// it: x/crypto reads it again, for every byte of it is part of what both sides
+// sign (RFC 4253 §8). The version line that x/crypto then sends must be the
+// same, and is not sent twice.
+//
+// It waits for the client's version line until the deadline, which it leaves
+// set, and a moment for its KEXINIT. A client that does not speak SSH-2 is
+// told so, and is an error.
+func (w *Conn) Meet(version string, deadline time.Time) (Hello, error) {
+	defer w.heard()
+	greeting := version + "\r\n"
+	if _, err := w.Write([]byte(greeting)); err != nil {
+		return Hello{}, err
+	}
+	w.greeted = greeting // nobody else writes before x/crypto does
+
+	w.Conn.SetDeadline(deadline)
+	hello, n, err := w.hearVersion()
+	if err != nil {
+		return Hello{}, err
+	}
+	w.Conn.SetReadDeadline(earlier(deadline, time.Now().Add(kexInitPatience)))
+	defer w.Conn.SetReadDeadline(deadline)
+	hello.ToServer, hello.ToClient, err = w.hearKexInit(n)
+	return hello, err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// hearVersion waits for the client's version line, which is n bytes long.
+func (w *Conn) hearVersion() (hello Hello, n int, err error) {
+	for {
+		hello.Version, n, err = parseVersion(w.reader.peek())
+		if refused := (*notSSH2)(nil); errors.As(err, &refused) {
+			w.Write([]byte(refused.reply))
+		}
+		if !errors.Is(err, errIncomplete) {
+			return hello, n, err
+		}
+		if err := w.reader.fill(); err != nil {
+			return hello, 0, err
+		}
+	}
+}
+
+// hearKexInit waits for the client's KEXINIT, which begins after n bytes. What
+// does not come in time or is none is for x/crypto to judge.
+func (w *Conn) hearKexInit(n int) (toServer, toClient []string, err error) {
+	for {
+		toServer, toClient, err = parseKexInit(w.reader.peek()[n:])
+		if !errors.Is(err, errIncomplete) {
+			return toServer, toClient, nil
+		}
+		switch err := w.reader.fill(); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, nil, nil
+		case err != nil:
+			return nil, nil, err
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+func tcpPair(t testing.TB) (ours, theirs net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	theirs, err = net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err = listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ours.Close()
+		theirs.Close()
+	})
+	return ours, theirs
+}
+
+// held is how many blocks a connection has when it has nothing to write, and
+// no goroutine for that any more.
+func (w *Conn) held() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.writing {
+		w.changed.Wait()
+	}
+	blocks := len(w.queue)
+	if w.reader.block != nil {
+		blocks++
+	}
+	return blocks
+}
+
+// What a burst needed is given back as soon as it is over, in both directions.
+func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
+	ours, theirs := tcpPair(t)
+	w := New(ours)
+	defer w.Close()
+	burst := make([]byte, 4<<20)
+	rand.Read(burst)
+	go w.Write(burst)
+	got := make([]byte, len(burst))
+	if _, err := io.ReadFull(theirs, got); err != nil || !bytes.Equal(got, burst) {
+		t.Fatalf("other bytes arrived than were written: %v", err)
+	}
+	go theirs.Write(burst)
+	if _, err := io.ReadFull(w, got); err != nil || !bytes.Equal(got, burst) {
+		t.Fatalf("other bytes were read than were sent: %v", err)
+	}
+	if held := w.held(); held != 0 {
+		t.Errorf("holds %d blocks after a burst", held)
+	}
+	w.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // it waits in the kernel
+	if _, err := w.Read(got); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read: %v", err)
+	}
+	if held := w.held(); held != 0 {
+		t.Errorf("holds %d blocks after it has waited", held)
+	}
+}
+
+// A connection that wraps a socket, to count or to delay, is not read past its
+// own Read.
+func TestAWrappedSocketIsReadByItsOwnRead(t *testing.T) {
+	ours, theirs := tcpPair(t)
+	w := New(upperCase{ours.(*net.TCPConn)})
+	defer w.Close()
+	io.WriteString(theirs, "x")
+	var got [1]byte
+	if _, err := io.ReadFull(w, got[:]); err != nil || got[0] != 'X' {
+		t.Errorf("read %q, %v", got, err)
+	}
+}
+
+type upperCase struct{ *net.TCPConn }
+
+func (u upperCase) Read(p []byte) (int, error) {
+	n, err := u.TCPConn.Read(p)
+	copy(p, bytes.ToUpper(p[:n]))
+	return n, err
+}
+
+// Errors and ends come through as the connection's own.
+func TestReadErrorsAreTheConnections(t *testing.T) {
+	ours, theirs := tcpPair(t)
+	w := New(ours)
+	theirs.Close()
+	if n, err := w.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("after the peer's end: %d, %v", n, err)
+	}
+	w.Close()
+	var operation *net.OpError
+	if _, err := w.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) || !errors.As(err, &operation) || operation.Op != "read" {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// BenchmarkWrite is bulk data down to a client, in the pieces in which
+// x/crypto writes a packet of 32 KiB.
+func BenchmarkWrite(b *testing.B) {
+	ours, theirs := tcpPair(b)
+	go io.Copy(io.Discard, theirs)
+	w := New(ours)
+	defer w.Close()
+	packet := make([]byte, 32<<10+40)
+	b.SetBytes(int64(len(packet)))
+	b.ReportAllocs()
+	for b.Loop() {
+		w.Ready()
+		w.Write(packet[:4096])
+		w.Write(packet[4096:])
+	}
+}
+
+// BenchmarkRead is bulk data up from a client, in the pieces in which x/crypto
+// reads a packet.
+func BenchmarkRead(b *testing.B) {
+	ours, theirs := tcpPair(b)
+	w := New(ours)
+	defer w.Close()
+	packet := make([]byte, 32<<10+40)
+	go func() {
+		for {
+			if _, err := theirs.Write(packet); err != nil {
+				return
+			}
+		}
+	}()
+	b.SetBytes(int64(len(packet)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := w.Read(packet[:4096]); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(w, packet[4096:]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	theirs.Close()
+}
