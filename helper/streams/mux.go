@@ -22,6 +22,10 @@ const (
 	// maxUnaccepted is how many streams may wait for the helper to accept them.
 	maxUnaccepted = 64
 
+	// littleData is what a read takes of a stream that is not busy, and then
+	// keeps no buffer.
+	littleData = 4 << 10
+
 	// letGoTimeout is how long a helper may take to end a stream that the
 	// gateway has let go of. After that the helper is.
 	letGoTimeout = time.Minute
@@ -71,8 +75,8 @@ func (s *stream) Read(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	n, err := s.Stream.Read(p)
-	if n < len(p)/2 {
-		s.Shrink() // an idle stream keeps no buffer
+	if n < littleData {
+		s.Shrink() // a busy stream would make its buffer anew for each read
 	}
 	return n, err
 }
