@@ -20,10 +20,12 @@ import (
 type Client struct {
 	session *yamux.Session
 	letGoIn time.Duration // how long the helper may take to end a stream
+	maxOpen int           // how many it may not have ended yet
 
 	mu      sync.Mutex
 	last    uint32
-	closing sshconn.Count // streams that the helper has not ended yet
+	letGoOf int           // streams that the helper has not ended yet
+	closing sshconn.Count // the same, to be waited for
 }
 
 // NewClient makes a client of a helper that serves (see [Serve]) on its
@@ -33,7 +35,7 @@ func NewClient(s Standard) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{session: session, letGoIn: letGoTimeout}, nil
+	return &Client{session: session, letGoIn: letGoTimeout, maxOpen: maxLetGo}, nil
 }
 
 // Done is closed when the helper is gone.
@@ -59,7 +61,7 @@ func (x *Client) open(kind byte, message any) (*stream, error) {
 	if err != nil {
 		return nil, messages.ErrEnded
 	}
-	s := &stream{Stream: opened}
+	s := newStream(opened)
 	if err := s.send(kind, message); err != nil {
 		x.letGo(s)
 		return nil, err
@@ -71,17 +73,29 @@ func (x *Client) open(kind byte, message any) (*stream, error) {
 // letGo closes a stream and sees to it that the helper ends it, too: one that
 // does not could have the gateway keep ever more of them, and is given up.
 func (x *Client) letGo(s *stream) {
-	if s.closed.Load() {
+	if sshconn.Closed(s.closed) {
 		return
 	}
 	s.Close()
+	if x.count(1) > x.maxOpen {
+		go x.session.Close()
+	}
 	x.closing.Add(1)
 	go func() {
 		defer x.closing.Add(-1)
+		defer x.count(-1)
 		if !s.drain(x.letGoIn) {
 			x.session.Close()
 		}
 	}()
+}
+
+// count counts the streams that were let go of.
+func (x *Client) count(n int) int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.letGoOf += n
+	return x.letGoOf
 }
 
 // thing is what was asked for: a process, a listener, a connection. It lives as

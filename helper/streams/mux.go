@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"berth/helper/messages"
+	"berth/sshconn"
 
 	"github.com/hashicorp/yamux"
 )
@@ -27,8 +28,10 @@ const (
 	littleData = 4 << 10
 
 	// letGoTimeout is how long a helper may take to end a stream that the
-	// gateway has let go of. After that the helper is.
-	letGoTimeout = time.Minute
+	// gateway has let go of, and maxLetGo how many of those there may be. Then the
+	// helper is let go of. It is longer than the keepalive waits on a slow line.
+	letGoTimeout = 2 * time.Minute
+	maxLetGo     = 8 << 10
 )
 
 // Standard are the two standard streams of a helper, seen from either side.
@@ -63,15 +66,23 @@ func muxed() *yamux.Config {
 // to come, one end is let go of by its owner and ended by the peer.
 type stream struct {
 	*yamux.Stream
-	closed  atomic.Bool
 	broken  atomic.Bool
-	reading sync.Mutex
+	letGo   sync.Once
+	closed  chan struct{} // closed by Close
+	reading chan struct{} // holds a token while somebody reads
+}
+
+func newStream(from *yamux.Stream) *stream {
+	return &stream{Stream: from, closed: make(chan struct{}), reading: make(chan struct{}, 1)}
 }
 
 func (s *stream) Read(p []byte) (int, error) {
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	if s.closed.Load() {
+	select {
+	case s.reading <- struct{}{}:
+		defer func() { <-s.reading }()
+	case <-s.closed:
+	}
+	if sshconn.Closed(s.closed) { // what comes now is drain's
 		return 0, net.ErrClosed
 	}
 	n, err := s.Stream.Read(p)
@@ -95,7 +106,7 @@ func (s *stream) CloseWrite() error { return s.Stream.Close() }
 // Close lets go: no call on the stream waits any more, and the peer is told
 // that nothing comes. It waits for nobody.
 func (s *stream) Close() error {
-	s.closed.Store(true)
+	s.letGo.Do(func() { close(s.closed) })
 	s.SetReadDeadline(time.Now())
 	s.breakOff()
 	return s.Stream.Close()
@@ -110,15 +121,16 @@ func (s *stream) breakOff() {
 // drain reads until the peer has ended the stream, and reports whether it did
 // in time.
 func (s *stream) drain(timeout time.Duration) bool {
-	s.reading.Lock() // whoever read is told by Close
-	defer s.reading.Unlock()
+	s.reading <- struct{}{} // whoever read is told by Close
+	defer func() { <-s.reading }()
 	deadline := time.Now().Add(timeout)
 	s.SetReadDeadline(deadline)
-	buf := make([]byte, 4<<10)
+	buf := make([]byte, littleData)
 	for time.Now().Before(deadline) {
 		if _, err := s.Stream.Read(buf); err != nil {
 			return !errors.Is(err, yamux.ErrTimeout)
 		}
+		s.Shrink()
 	}
 	return false
 }

@@ -50,7 +50,7 @@ func Serve(s Standard, on *machine.Local) error {
 		if err != nil {
 			return nil
 		}
-		srv.tasks.Go(func() { srv.serve(&stream{Stream: opened}) })
+		srv.tasks.Go(func() { srv.serve(newStream(opened)) })
 	}
 }
 

@@ -123,13 +123,13 @@ func TestAHelperThatKeepsItsStreamsIsGivenUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := hostile(t, func(s *yamux.Stream) {
-				control := &stream{Stream: s}
+				control := newStream(s)
 				control.receive(messages.MaxRequest)
 				control.send(messages.TypeDone, messages.Done{})
 				control.SetWriteDeadline(time.Time{})
 				keep(control)
 			})
-			client.letGoIn = time.Second
+			client.letGoIn = 2 * time.Second
 			on, err := client.Machine()
 			if err != nil {
 				t.Fatal(err)
@@ -138,13 +138,41 @@ func TestAHelperThatKeepsItsStreamsIsGivenUp(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			began := time.Now()
 			within(t, "the person", func() {
 				go io.Copy(io.Discard, process.Stdout)
 				process.Close()
+				for out := process.Stdout.(output); len(out.reading) == 0; { // until somebody waits for its end
+					time.Sleep(time.Millisecond)
+				}
+				process.Stdout.Read(make([]byte, 1))
 			})
+			if took := time.Since(began); took > client.letGoIn/2 {
+				t.Errorf("the person waits for the helper: %v", took)
+			}
 			within(t, "the gateway", func() { <-client.Done() })
 		})
 	}
+}
+
+// As above, by one that is asked for ever more within that time.
+func TestAHelperThatKeepsManyStreamsIsGivenUp(t *testing.T) {
+	client := hostile(t, func(s *yamux.Stream) {
+		control := newStream(s)
+		control.receive(messages.MaxRequest)
+		control.send(messages.TypeDone, messages.Done{})
+	})
+	client.maxOpen = 10
+	on, err := client.Machine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range client.maxOpen {
+		if conn, err := on.Dial("tcp", "127.0.0.1:1"); err == nil {
+			conn.Close()
+		}
+	}
+	within(t, "the gateway", func() { <-client.Done() })
 }
 
 // The end of input may be an hour before that of output: yamux would cut such a
@@ -161,7 +189,7 @@ func TestALargeMessageOfAHelperIsRefused(t *testing.T) {
 	large = append(large, make([]byte, messages.MaxReply+1)...)
 	client := hostile(t, func(s *yamux.Stream) {
 		defer s.Close()
-		(&stream{Stream: s}).receive(messages.MaxRequest)
+		newStream(s).receive(messages.MaxRequest)
 		s.Write(large)
 	})
 	control, err := client.open(messages.TypeDial, messages.Address{})
