@@ -135,7 +135,8 @@ func (s *stream) drain(timeout time.Duration) bool {
 	return false
 }
 
-// send sends one message. Whoever takes none for a while is given up.
+// send sends one message. A peer that takes none for a while gets no more: what
+// follows half a message would make no sense.
 func (s *stream) send(kind byte, message any) error {
 	body := messages.Marshal(kind, message)
 	if len(body) > messages.MaxRequest {
@@ -143,6 +144,9 @@ func (s *stream) send(kind byte, message any) error {
 	}
 	s.SetWriteDeadline(time.Now().Add(messages.SendTimeout))
 	_, err := s.Stream.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...))
+	if err != nil {
+		s.CloseWrite()
+	}
 	return err
 }
 
