@@ -139,7 +139,7 @@ type testGateway struct {
 	stopped chan struct{} // closed when Serve has returned
 }
 
-func startGateway(t *testing.T, from Hosts) *testGateway {
+func startGateway(t *testing.T, from Hosts, settings ...func(*Server)) *testGateway {
 	t.Helper()
 	g := &testGateway{log: &safeBuffer{}, dev: newSigner(t), other: newSigner(t), stopped: make(chan struct{})}
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost) // to be quick
@@ -161,6 +161,9 @@ func startGateway(t *testing.T, from Hosts) *testGateway {
 		Hosts:    from,
 		Log:      slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Wait:     10 * time.Second,
+	}
+	for _, set := range settings {
+		set(g.Server)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -133,8 +133,7 @@ func TestWhoIsEndedOnAnSshdIsToldWhy(t *testing.T) {
 
 func TestWhoIsEndedWhileWaitingForAHostIsToldWhy(t *testing.T) {
 	from, tries := waitsFor(newFakeMachine(echoes), 1000, time.Hour)
-	g := startGateway(t, from)
-	g.Wait = time.Hour
+	g := startGateway(t, from, func(s *Server) { s.Wait = time.Hour })
 	client := g.enter(t, "dev+lab")
 	eventually(t, "it waits", func() bool { return tries.Load() > 0 })
 	g.End(g.Live()[0].ID, "the box is needed")

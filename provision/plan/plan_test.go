@@ -119,7 +119,11 @@ func testPlan(t *testing.T, path string) {
 func unpack(t *testing.T, archive *txtar.Archive) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "lab")
+	text := string(txtar.Format(archive))
 	for name, from := range map[string]string{"seed": "../../cmd/provision/testdata/seed", "configs": "../../configs"} {
+		if !strings.Contains(text, name+"/") {
+			continue // a build's content is what the case itself says
+		}
 		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(from)); err != nil {
 			t.Fatal(err)
 		}
