@@ -132,8 +132,9 @@ func (e *Exec) poll(ctx context.Context, isEnough func(client.ExecInspectResult)
 	}
 }
 
-// Output runs a command without input and returns what it prints on stdout, at
-// most limit bytes. The error of a command that fails is that of [Exec.Wait].
+// Output runs a command without input and returns what it prints on stdout; more
+// than limit bytes are an error. The error of a command that fails is that of
+// [Exec.Wait].
 func Output(ctx context.Context, engine *client.Client, container string, command Command, limit int64) ([]byte, error) {
 	e, err := Start(ctx, engine, container, command)
 	if err != nil {
@@ -141,9 +142,12 @@ func Output(ctx context.Context, engine *client.Client, container string, comman
 	}
 	defer e.Close()
 	e.CloseIn()
-	out, err := io.ReadAll(io.LimitReader(e.Out, limit))
-	if err != nil {
+	out, err := io.ReadAll(io.LimitReader(e.Out, limit+1))
+	switch {
+	case err != nil:
 		return nil, err
+	case int64(len(out)) > limit:
+		return nil, fmt.Errorf("the command prints more than %d bytes", limit)
 	}
 	return out, e.Wait(ctx)
 }
