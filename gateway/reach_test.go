@@ -44,8 +44,7 @@ func TestAHostThatWillNotComeBackIsNotWaitedFor(t *testing.T) {
 
 func TestNobodyWaitsLongerThanTheGatewayLets(t *testing.T) {
 	from, _ := waitsFor(newFakeMachine(echoes), 1000, time.Hour)
-	g := startGateway(t, from)
-	g.Wait = 300 * time.Millisecond
+	g := startGateway(t, from, func(s *Server) { s.Wait = 300 * time.Millisecond })
 	if got := runs(t, g.enter(t, "dev+lab"), "x"); got.status != 255 {
 		t.Errorf("got %+v", got)
 	}
@@ -54,8 +53,7 @@ func TestNobodyWaitsLongerThanTheGatewayLets(t *testing.T) {
 // A client that gives up must not leave a wait behind.
 func TestAClientThatLeavesEndsTheWait(t *testing.T) {
 	from, tries := waitsFor(newFakeMachine(echoes), 1000, time.Hour)
-	g := startGateway(t, from)
-	g.Wait = time.Hour
+	g := startGateway(t, from, func(s *Server) { s.Wait = time.Hour })
 	client := g.enter(t, "dev+lab")
 	eventually(t, "it waits", func() bool { return tries.Load() > 1 })
 	client.Close()

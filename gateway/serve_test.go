@@ -198,8 +198,7 @@ func TestServeLetsConnectionsGoOnForTheDrainAndEndsThem(t *testing.T) {
 		io.Copy(io.Discard, in)
 		return 0
 	})
-	g := startGateway(t, atMachine(m))
-	g.Drain = 200 * time.Millisecond
+	g := startGateway(t, atMachine(m), func(s *Server) { s.Drain = 200 * time.Millisecond })
 	client := g.enter(t, "dev+lab")
 	startWaiting(t, client)
 	began := time.Now()
