@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"berth/printable"
 )
 
 var (
@@ -78,11 +80,5 @@ func (b *beginning) line() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	line, _, _ := strings.Cut(strings.TrimSpace(b.buf.String()), "\n")
-	return cleaned(line)
-}
-
-// cleaned makes one line that a terminal shows as it is out of text that nobody
-// vouches for.
-func cleaned(line string) string {
-	return strings.Join(strings.Fields(strings.ToValidUTF8(line, "?")), " ")
+	return printable.Line(line, maxBeginning)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"berth/machine"
 )
@@ -93,7 +94,7 @@ func TestMessagesOfOlderVersionsStay(t *testing.T) {
 }
 
 func TestWhatAHelperSaysIsPrintable(t *testing.T) {
-	if got := Printable("no\x1b[2J\nway\x00" + strings.Repeat("x", 2*MaxText)); strings.ContainsAny(got, "\x1b\n\x00") || len(got) > MaxText {
+	if got := Printable("no\x1b[2J\nway\x00" + strings.Repeat("x", 2*MaxText)); strings.ContainsAny(got, "\x1b\n\x00") || utf8.RuneCountInString(got) > MaxText {
 		t.Errorf("got %q", got)
 	}
 }

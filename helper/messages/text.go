@@ -4,21 +4,14 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"strings"
 
 	"berth/machine"
+	"berth/printable"
 )
 
-// Printable is a text from inside a container as it may be shown and logged.
-func Printable(text string) string {
-	text = text[:min(len(text), MaxText)]
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '\ufffd' {
-			return '?'
-		}
-		return r
-	}, text)
-}
+// Printable returns a text from inside a container as one line that may be
+// shown and logged, of at most MaxText runes.
+func Printable(text string) string { return printable.Line(text, MaxText) }
 
 // ListenAddr makes an address of what the container says of a listener's.
 func ListenAddr(network, address string) (net.Addr, error) {
