@@ -55,6 +55,8 @@ func TestAGrantWithoutAnAccountEntersAsTheHostsOwn(t *testing.T) {
 	from := atMachine(newFakeMachine(echoes))
 	g := startGateway(t, from)
 	runs(t, g.enter(t, "dev+more"), "true")
+	from.mu.Lock()
+	defer from.mu.Unlock()
 	if want := []string{"own@more"}; !slices.Equal(from.opened, want) {
 		t.Errorf("opened %q, want %q", from.opened, want)
 	}
