@@ -153,8 +153,11 @@ func (s *Source) apply(ctx context.Context, event events.Message) {
 		s.forgetHostKeys(id)
 		return
 	}
-	if isAboutExec(event) {
+	if changesNothing(event) {
 		return
+	}
+	if event.Action == events.ActionDie {
+		s.known.stopped(id)
 	}
 	in, err := s.inspect(ctx, id)
 	if err != nil {
@@ -166,11 +169,14 @@ func (s *Source) apply(ctx context.Context, event events.Message) {
 
 // applyToNamed looks again at the containers that an event may be about.
 func (s *Source) applyToNamed(ctx context.Context, event events.Message) {
-	if isAboutExec(event) {
+	if changesNothing(event) {
 		return
 	}
-	if event.Action == events.ActionDestroy {
+	switch event.Action {
+	case events.ActionDestroy:
 		s.forgetHostKeys(event.Actor.ID)
+	case events.ActionDie:
+		s.known.stopped(event.Actor.ID)
 	}
 	for _, entry := range s.named {
 		if !mayBe(event, entry.Container) {
@@ -188,7 +194,11 @@ func mayBe(event events.Message, container string) bool {
 	return event.Action == events.ActionRename || event.Actor.Attributes["name"] == container || strings.HasPrefix(event.Actor.ID, container)
 }
 
-func isAboutExec(event events.Message) bool { return strings.HasPrefix(string(event.Action), "exec_") }
+// changesNothing reports whether a container is after an event what it was
+// before: one about an exec in it, or a signal, whose outcome is told by itself.
+func changesNothing(event events.Message) bool {
+	return strings.HasPrefix(string(event.Action), "exec_") || event.Action == events.ActionKill
+}
 
 func (s *Source) forgetHostKeys(id string) {
 	if err := s.state.ForgetHostKeys(id); err != nil {

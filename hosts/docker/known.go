@@ -120,6 +120,22 @@ func (k *known) remember(f found) {
 	k.labelled[f.id] = f
 }
 
+// stopped remembers that a container runs no longer, as its event says. What it
+// is then is asked afterwards; on a busy machine that takes a while, in which a
+// login would take it for running.
+func (k *known) stopped(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, all := range []map[string]found{k.labelled, k.named} {
+		for key, f := range all {
+			if f.id == id && f.running {
+				f.running, f.stopped = false, time.Now()
+				all[key] = f
+			}
+		}
+	}
+}
+
 func (k *known) forget(id string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

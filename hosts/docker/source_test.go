@@ -299,6 +299,33 @@ func TestLookingUpAsksNoEngine(t *testing.T) {
 	}
 }
 
+// On a busy box the engine takes seconds to say what became of a container, and
+// the next login comes at once.
+func TestAContainerThatDiesComesBackBeforeTheEngineSaysMore(t *testing.T) {
+	engine := newFakeEngine()
+	engine.set("id1", fakeContainer{name: "one", status: "running", labels: labelling("lab", labels.RouteExec)})
+	engine.set("id2", fakeContainer{name: "two", status: "running"})
+	s := followed(t, engine, hosts.Entry{Name: "box", Route: labels.RouteExec, Container: "two"})
+	for host, event := range map[string]struct {
+		id string
+		to chan string
+	}{"lab": {"id1", engine.events}, "box": {"id2", engine.named}} {
+		eventually(t, host+" runs", func() bool {
+			comingBack, known := s.ComingBack(host)
+			return known && !comingBack
+		})
+		func() {
+			engine.mu.Lock() // it answers nothing from now on
+			defer engine.mu.Unlock()
+			event.to <- fmt.Sprintf(`{"Type":"container","Action":"die","Actor":{"ID":%q,"Attributes":{"name":%q}}}`, event.id, event.id)
+			eventually(t, host+" comes back", func() bool {
+				comingBack, _ := s.ComingBack(host)
+				return comingBack
+			})
+		}()
+	}
+}
+
 func TestOpeningAsksTheEngineOnce(t *testing.T) {
 	engine := newFakeEngine()
 	engine.set("id1", fakeContainer{name: "one", status: "paused", labels: labelling("lab", labels.RouteExec)})
