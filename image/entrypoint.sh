@@ -19,8 +19,22 @@ if [ ! -e /etc/ssh/berth_passwords_set ]; then
     : > /etc/ssh/berth_passwords_set
 fi
 
-# Host keys outlive the container in a volume, so that a host made anew is the
-# same host. By renaming, so that none is ever there by half.
+# Whether developer may become root: without a password, which it needs none of
+# to log in; with the one that DEVELOPER_PASSWORD set; or not at all.
+rm -f /etc/sudoers.d/berth
+case ${BERTH_SUDO:-free} in
+    free) printf '%s\n' 'developer ALL=(ALL:ALL) NOPASSWD: ALL' > /etc/sudoers.d/berth ;;
+    none) printf '%s\n' 'developer ALL=(ALL:ALL) !ALL' > /etc/sudoers.d/berth ;;
+    password) ;;
+    *)
+        echo "BERTH_SUDO is free, password or none" >&2
+        exit 1
+        ;;
+esac
+[ ! -e /etc/sudoers.d/berth ] || chmod 0440 /etc/sudoers.d/berth
+
+# Host keys outlive the container in a volume, so that a host that is recreated
+# is the same host. By renaming, so that none is ever there by half.
 keys=/var/lib/berth/host_keys
 mkdir -p -m 0700 "$keys"
 for key in "$keys"/ssh_host_*; do
@@ -30,6 +44,8 @@ ssh-keygen -A >/dev/null
 for key in /etc/ssh/ssh_host_*; do
     cp -p "$key" "$keys/.new" && mv "$keys/.new" "$keys/${key##*/}"
 done
+
+/usr/local/lib/berth/peers.sh
 
 # sshd starts every session with an empty environment, and without the image's
 # there is no nvcc and no LD_LIBRARY_PATH. One line, for sshd reads only the
@@ -59,12 +75,15 @@ ulimit -S -n 524288 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"
 mkdir -p /run/sshd
 rm -f /run/sshd.pid
 
-# Since OpenSSH 9.8 one person's failed logins would shut the door for all, as
-# all come from the gateway; older ones do not know the option.
+# Options that older sshds do not know. All people come from the gateway: the
+# failed logins of one must not shut the door for the others (OpenSSH 9.8), and a
+# neighbour on the network must not take all places of logins (8.5).
 set --
-if /usr/sbin/sshd -t -o PerSourcePenalties=no 2>/dev/null; then
-    set -- -o PerSourcePenalties=no
-fi
+for option in PerSourcePenalties=no PerSourceMaxStartups=100; do
+    if /usr/sbin/sshd -t -o "$option" 2>/dev/null; then
+        set -- "$@" -o "$option"
+    fi
+done
 # Engines give containers no IPv6 unless asked to, and then sshd finds no port
 # for X11: it wants one of each family that it listens on.
 if [ "$(cat /proc/sys/net/ipv6/conf/lo/disable_ipv6 2>/dev/null)" != 0 ]; then

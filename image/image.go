@@ -13,20 +13,30 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 )
 
 // DefaultBase is what a host is made of where nobody says otherwise.
-const DefaultBase = "nvidia/cuda:12.6.3-cudnn-devel-ubuntu20.04"
+const DefaultBase = "nvidia/cuda:12.9.1-cudnn-devel-ubuntu24.04"
 
 // What the entrypoint of a host reads and leaves behind.
 const (
 	Account   = "developer"                // the account that people work as
 	EnvUserCA = "BERTH_USER_CA"            // variable with the gateway's user CA, one line of an authorized_keys file
+	EnvSudo   = "BERTH_SUDO"               // variable that says whether Account may sudo: SudoFree, SudoPassword or SudoNone
 	PidFile   = "/run/sshd.pid"            // there once sshd listens
 	HostKeys  = "/var/lib/berth/host_keys" // a volume there keeps them for the next container
+	Peers     = "/var/lib/berth/peers"     // a volume of the project there lets its hosts reach each other by ssh
 )
 
-//go:embed Dockerfile entrypoint.sh sshd_config zshrc
+// Values of EnvSudo. Without it, Account may sudo without a password.
+const (
+	SudoFree     = "free"
+	SudoPassword = "password"
+	SudoNone     = "none"
+)
+
+//go:embed Dockerfile *.sh pip.conf ssh_config sshd_config terminals.ti zshrc
 var files embed.FS
 
 // Variant is one of the images that the context makes.
@@ -84,7 +94,7 @@ func add(w *tar.Writer, files fs.FS, name string) error {
 		return err
 	}
 	mode := int64(0o644)
-	if name == "entrypoint.sh" {
+	if strings.HasSuffix(name, ".sh") {
 		mode = 0o755
 	}
 	if err := w.WriteHeader(&tar.Header{Name: name, Mode: mode, Size: int64(len(content))}); err != nil {

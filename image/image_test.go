@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -28,13 +29,17 @@ func TestContextHoldsEveryFileThatTheDockerfileCopies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, match := range regexp.MustCompile(`(?m)^COPY (\S+) `).FindAllSubmatch(dockerfile, -1) {
-		if modes[string(match[1])] == 0 {
-			t.Errorf("COPY %s: not in the context", match[1])
+	for _, match := range regexp.MustCompile(`(?m)^COPY (.+) \S+$`).FindAllSubmatch(dockerfile, -1) {
+		for _, name := range strings.Fields(string(match[1])) {
+			if modes[name] == 0 {
+				t.Errorf("COPY %s: not in the context", name)
+			}
 		}
 	}
-	if modes["entrypoint.sh"]&0o111 == 0 {
-		t.Error("entrypoint.sh is not executable")
+	for _, script := range []string{"entrypoint.sh", "peers.sh"} {
+		if modes[script]&0o111 == 0 {
+			t.Errorf("%s is not executable", script)
+		}
 	}
 }
 

@@ -1,0 +1,41 @@
+#!/bin/sh
+# Lets the hosts of one project reach each other by ssh, as the same account,
+# without a password and without a question about host keys: mpirun, DeepSpeed,
+# pdsh and torchrun start their workers so.
+#
+# provision mounts one volume of the project at /var/lib/berth/peers. The first
+# host that starts makes a CA in it. Each host has the CA certify its host keys,
+# and a key for each account that people work as. A certificate names its
+# account and opens that one alone. The CA is root's; whoever is root in one host
+# of a project is so in all of them.
+set -eu
+
+ca=/var/lib/berth/peers/ca
+here=/run/berth/peers
+rm -rf "$here" /etc/ssh/berth_peers_ca.pub /etc/ssh/ssh_host_*_key-cert.pub
+: > /etc/ssh/berth_peers
+[ -d /var/lib/berth/peers ] || exit 0
+
+# Made beside and linked, so that of two hosts that start at once one wins.
+chmod 0700 /var/lib/berth/peers
+if [ ! -e "$ca" ]; then
+    new=$(mktemp -d /var/lib/berth/peers/.new-XXXXXX)
+    ssh-keygen -q -t ed25519 -N '' -C 'berth peers' -f "$new/ca"
+    ln "$new/ca" "$ca" 2>/dev/null || :
+    rm -rf "$new"
+fi
+ssh-keygen -y -f "$ca" > /etc/ssh/berth_peers_ca.pub
+
+mkdir -p "$here"
+printf '@cert-authority * %s\n' "$(cat /etc/ssh/berth_peers_ca.pub)" > "$here/known_hosts"
+for key in /etc/ssh/ssh_host_*_key.pub; do
+    ssh-keygen -q -s "$ca" -h -I "$(hostname)" "$key"
+    printf 'HostCertificate %s\n' "${key%.pub}-cert.pub" >> /etc/ssh/berth_peers
+done
+for account in root developer; do
+    mkdir -m 0700 "$here/$account"
+    ssh-keygen -q -t ed25519 -N '' -C "$account@$(hostname)" -f "$here/$account/id_ed25519"
+    ssh-keygen -q -s "$ca" -I "$account@$(hostname)" -n "$account" "$here/$account/id_ed25519.pub"
+    chown -R "$account" "$here/$account"
+done
+cat /etc/ssh/berth_peers_ca.pub >> /etc/ssh/berth_user_ca.pub
