@@ -43,7 +43,7 @@ var arrows = map[string][]string{
 	"berth/provision/compose":  {"berth/box", "berth/image", "berth/labels", "berth/ledger"},
 	"berth/provision/doctor":   {"berth/box", "berth/docker", "berth/image", "berth/provision/apply", "berth/provision/compose", "berth/provision/plan"},
 	"berth/provision/migrate":  {"berth/auth", "berth/image", "berth/provision/compose"},
-	"berth/provision/plan":     {"berth/box", "berth/labels", "berth/ledger", "berth/printable", "berth/provision/compose"},
+	"berth/provision/plan":     {"berth/box", "berth/image", "berth/labels", "berth/ledger", "berth/printable", "berth/provision/compose"},
 	"berth/screen":             nil,
 	"berth/selftest":           {"berth/auth", "berth/config", "berth/gateway", "berth/hosts", "berth/hosts/configured", "berth/selftest/checks", "berth/state"},
 	"berth/selftest/checks":    {"berth/labels", "berth/printable", "berth/screen"},

@@ -45,7 +45,11 @@ for key in /etc/ssh/ssh_host_*; do
     cp -p "$key" "$keys/.new" && mv "$keys/.new" "$keys/${key##*/}"
 done
 
-/usr/local/lib/berth/peers.sh
+# A host without its peers is a host.
+if ! /usr/local/lib/berth/peers.sh; then
+    : > /etc/ssh/berth_peers
+    echo "other hosts of the project cannot be reached by ssh from here: see the lines above" >&2
+fi
 
 # sshd starts every session with an empty environment, and without the image's
 # there is no nvcc and no LD_LIBRARY_PATH. One line, for sshd reads only the

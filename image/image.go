@@ -43,6 +43,7 @@ var files embed.FS
 type Variant struct {
 	Base      string // the image to start from
 	DockerCLI bool   // with a docker command
+	Packages  string // more packages of the base's, separated by spaces
 }
 
 // Args are its build arguments.
@@ -51,6 +52,9 @@ func (v Variant) Args() map[string]*string {
 	if v.DockerCLI {
 		yes := "yes"
 		args["DOCKER_CLI"] = &yes
+	}
+	if v.Packages != "" {
+		args["PACKAGES"] = &v.Packages
 	}
 	return args
 }
@@ -85,6 +89,9 @@ func (v Variant) tagWith(files fs.FS) string {
 	hash := sha256.New()
 	io.Copy(hash, contextOf(files))
 	fmt.Fprintf(hash, "{Base:%s DockerCLI:%t}", v.Base, v.DockerCLI)
+	if v.Packages != "" {
+		fmt.Fprintf(hash, "{Packages:%s}", v.Packages)
+	}
 	return "berth/host:" + hex.EncodeToString(hash.Sum(nil))[:12]
 }
 

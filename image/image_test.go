@@ -54,6 +54,9 @@ func TestTagIsTheSameForTheSameBaseOnly(t *testing.T) {
 	if debian.Tag() == (Variant{Base: "debian:12", DockerCLI: true}).Tag() {
 		t.Error("one tag with a docker command and without")
 	}
+	if debian.Tag() == (Variant{Base: "debian:12", Packages: "cowsay"}).Tag() {
+		t.Error("one tag with more packages and without")
+	}
 	if tag := debian.Tag(); !regexp.MustCompile(`^berth/host:[0-9a-f]{12}$`).MatchString(tag) {
 		t.Errorf("tag %q", tag)
 	}

@@ -27,15 +27,33 @@ fi
 ssh-keygen -y -f "$ca" > /etc/ssh/berth_peers_ca.pub
 
 mkdir -p "$here"
-printf '@cert-authority * %s\n' "$(cat /etc/ssh/berth_peers_ca.pub)" > "$here/known_hosts"
-for key in /etc/ssh/ssh_host_*_key.pub; do
-    ssh-keygen -q -s "$ca" -h -I "$(hostname)" "$key"
-    printf 'HostCertificate %s\n' "${key%.pub}-cert.pub" >> /etc/ssh/berth_peers
-done
+# The CA speaks for hosts on the project's own networks: names without a point
+# and private addresses. It is no word on github.com.
+for names in '*,!*.*' '10.*,172.*,192.168.*'; do
+    printf '@cert-authority %s %s\n' "$names" "$(cat /etc/ssh/berth_peers_ca.pub)"
+done > "$here/known_hosts"
 for account in root developer; do
     mkdir -m 0700 "$here/$account"
     ssh-keygen -q -t ed25519 -N '' -C "$account@$(hostname)" -f "$here/$account/id_ed25519"
     ssh-keygen -q -s "$ca" -I "$account@$(hostname)" -n "$account" "$here/$account/id_ed25519.pub"
     chown -R "$account" "$here/$account"
 done
+for key in /etc/ssh/ssh_host_*_key.pub; do
+    ssh-keygen -q -s "$ca" -h -I "$(hostname)" "$key"
+    printf 'HostCertificate %s\n' "${key%.pub}-cert.pub" >> /etc/ssh/berth_peers
+done
 cat /etc/ssh/berth_peers_ca.pub >> /etc/ssh/berth_user_ca.pub
+
+# What ssh_config includes for such names. A key named here takes the place of
+# those that ssh knows by itself, so these are named too.
+cat > "$here/ssh_config" <<'EOF'
+IdentityFile /run/berth/peers/%u/id_ed25519
+CertificateFile /run/berth/peers/%u/id_ed25519-cert.pub
+IdentityFile ~/.ssh/id_rsa
+IdentityFile ~/.ssh/id_ecdsa
+IdentityFile ~/.ssh/id_ecdsa_sk
+IdentityFile ~/.ssh/id_ed25519
+IdentityFile ~/.ssh/id_ed25519_sk
+GlobalKnownHostsFile /run/berth/peers/known_hosts /etc/ssh/ssh_known_hosts
+SendEnv BERTH_USER NCCL_* CUDA_* MASTER_ADDR MASTER_PORT WORLD_SIZE RANK LOCAL_RANK
+EOF

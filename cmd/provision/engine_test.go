@@ -139,7 +139,7 @@ func TestUpMakesTheSeedsHostsOnASmallMachine(t *testing.T) {
 		mounts = append(mounts, m.Destination)
 	}
 	slices.Sort(mounts)
-	if want := []string{"/opt", "/usr/lib/berth", "/var/lib/berth/host_keys"}; !slices.Equal(mounts, want) {
+	if want := []string{"/opt", "/usr/lib/berth", "/var/lib/berth/host_keys", "/var/lib/berth/peers"}; !slices.Equal(mounts, want) {
 		t.Errorf("mounts: got %v, want %v", mounts, want)
 	}
 	if got := l.ssh("master", "developer", "hostname; echo $TZ; id -un"); got != "master\nUTC\ndeveloper\n" {
@@ -169,7 +169,7 @@ func TestUpMakesTheSeedsHostsOnASmallMachine(t *testing.T) {
 	if _, there := have.Container(l.project + "-master-1"); there || len(plan.Labelled(have.Networks, l.project)) > 0 {
 		t.Error("down left a container or a network")
 	}
-	if len(plan.Labelled(have.Volumes, l.project)) != 4 {
+	if len(plan.Labelled(have.Volumes, l.project)) != 5 {
 		t.Error("down took the volumes")
 	}
 	if out, err := l.run("down", "--volumes"); err == nil || !strings.Contains(err.Error(), "with their data") {

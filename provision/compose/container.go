@@ -58,6 +58,9 @@ func (b *builder) environment() []string {
 	}
 	if b.service.Image.IsHost() {
 		env = append(env, image.EnvUserCA+"="+b.site.UserCA)
+		if b.settings.sudo != "" {
+			env = append(env, image.EnvSudo+"="+b.settings.sudo)
+		}
 	}
 	return env
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/distribution/reference"
@@ -40,12 +41,12 @@ type Recipe struct {
 // IsHost reports whether it is the host image.
 func (i Image) IsHost() bool { return i.Base != "" }
 
-func (p *Project) wantImage(c types.ServiceConfig, base string, dockerCLI bool) (Image, error) {
+func (p *Project) wantImage(c types.ServiceConfig, s Settings, base string) (Image, error) {
 	switch {
 	case c.Build != nil:
 		return p.builtImage(c)
 	case c.Image == plainHostImage(base):
-		return hostImage(image.Variant{Base: base, DockerCLI: dockerCLI})
+		return hostImage(image.Variant{Base: base, DockerCLI: s.dockerCLI, Packages: strings.Join(s.packages, " ")})
 	}
 	named, err := reference.ParseNormalizedNamed(c.Image)
 	if err != nil {

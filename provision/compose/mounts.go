@@ -32,6 +32,9 @@ func (b *builder) mounts() {
 		b.addMount(mount.Mount{Type: mount.TypeVolume, Source: volume.Name, Target: image.HostKeys})
 		b.service.Volumes = append(b.service.Volumes, volume)
 	}
+	if b.service.Image.IsHost() && !b.isMounted(image.Peers) && (b.settings.peers == nil || *b.settings.peers) {
+		b.addMount(b.peersMount())
+	}
 	if b.site.HelperDir != "" {
 		b.addMount(mount.Mount{Type: mount.TypeBind, Source: b.site.HelperDir, Target: labels.HelperMount, ReadOnly: true})
 	}
@@ -44,6 +47,16 @@ func (b *builder) hostKeysVolume() Volume {
 		Name:   b.Name + "_" + b.service.Name + "_host_keys",
 		Driver: "local",
 		Labels: map[string]string{labels.Project: b.Name},
+	}
+}
+
+// peersMount returns the place of what the project's hosts know each other by. The
+// engine makes the volume with the first of them. The point in its name keeps it
+// apart from every volume that a file names: a project's name has none.
+func (b *builder) peersMount() mount.Mount {
+	return mount.Mount{
+		Type: mount.TypeVolume, Source: b.Name + ".peers", Target: image.Peers,
+		VolumeOptions: &mount.VolumeOptions{Labels: map[string]string{labels.Project: b.Name}},
 	}
 }
 

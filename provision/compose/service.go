@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/container"
@@ -50,14 +51,18 @@ func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []
 		Limits:    limitsOf(compose),
 		Reserved:  reservationsOf(compose),
 		OwnShm:    compose.ShmSize != 0,
+		Said:      Said{Route: settings.route},
 	}
 	if b.service.GPUs, err = wantGPUs(compose, settings.gpu); err == nil {
-		b.service.Image, err = p.wantImage(compose, cmp.Or(settings.Base, at.Base), settings.dockerCLI)
+		b.service.Image, err = p.wantImage(compose, settings, cmp.Or(settings.Base, at.Base))
 	}
 	if settings.pinned {
 		err = errors.Join(err, b.pin())
 	}
 	if err == nil {
+		if b.service.Image.IsHost() {
+			b.service.Said.Peers = settings.peers
+		}
 		b.networks()
 		b.config()
 		b.hostConfig()
@@ -93,7 +98,10 @@ func (b *builder) labels() {
 	s := &b.service
 	route, account := labels.RouteExec, b.compose.User
 	if s.Image.IsHost() {
-		route, account = labels.RouteSshd, image.Account
+		account = image.Account
+		if b.site.HelperDir == "" { // another machine's, where exec is the slower way
+			route = labels.RouteSshd
+		}
 	}
 	s.Config.Labels = map[string]string{}
 	maps.Copy(s.Config.Labels, b.compose.Labels)
@@ -138,8 +146,8 @@ func (b *builder) habits() {
 	}
 	if b.service.Image.IsHost() {
 		b.hostImageHabits()
-	} else if b.settings.dockerCLI {
-		b.warn("%s.docker_cli is for the host image; this one is made elsewhere", Extension)
+	} else {
+		b.foreignImageHabits()
 	}
 }
 
@@ -151,7 +159,28 @@ func PasswordsIn(environment types.MappingWithEquals) []string {
 	})
 }
 
+// foreignImageHabits warns of settings that only the host image carries out.
+func (b *builder) foreignImageHabits() {
+	for _, key := range []struct {
+		name  string
+		given bool
+	}{
+		{"docker_cli", b.settings.dockerCLI}, {"packages", len(b.settings.packages) > 0},
+		{"peers", b.settings.peers != nil}, {"sudo", b.settings.sudo != ""},
+	} {
+		if key.given {
+			b.warn("%s.%s is for the host image; this one is made elsewhere", Extension, key.name)
+		}
+	}
+}
+
 func (b *builder) hostImageHabits() {
+	if why := image.PastSupport(b.service.Image.Base, time.Now()); why != "" {
+		b.warn("%s", why)
+	}
+	if b.settings.sudo == image.SudoPassword && b.compose.Environment["DEVELOPER_PASSWORD"] == nil {
+		b.warn("%s.sudo: password, but DEVELOPER_PASSWORD gives %s none; passwd as root in the host sets one", Extension, image.Account)
+	}
 	if len(b.compose.Command) > 0 {
 		b.warn("command is not run: the host image runs sshd")
 	}

@@ -63,6 +63,14 @@ type Service struct {
 	Pinned     bool     // its cpus are pinned to it
 	OwnShm     bool     // the files say how large /dev/shm is; else it follows the memory limit
 	Volumes    []Volume // of its own, which the files do not know
+	Said       Said
+}
+
+// Said is what the files say where provision has a default of its own. The
+// default of a later version is no reason to recreate a host, the files' word is.
+type Said struct {
+	Route string // "": nothing
+	Peers *bool  // nil: nothing
 }
 
 // Attachment is a service's place on a network.

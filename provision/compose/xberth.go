@@ -9,6 +9,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"berth/image"
 	"berth/labels"
 	"berth/ledger"
 )
@@ -20,8 +21,11 @@ const Extension = "x-berth"
 // Settings is what x-berth says about a service. Empty means the default.
 type Settings struct {
 	Host         string
-	route        string
+	route        string // "": nobody says
 	account      string
+	sudo         string
+	packages     []string // in order, each once
+	peers        *bool    // nil: nobody says
 	Base         string
 	dockerCLI    bool
 	dockerSocket bool
@@ -29,7 +33,11 @@ type Settings struct {
 	pinned       bool // cpus: exclusive
 }
 
-const knownSettings = "account, base, cpus, docker_cli, docker_socket, gpu, host, route"
+const knownSettings = "account, base, cpus, docker_cli, docker_socket, gpu, host, packages, peers, route, sudo"
+
+// packageName is what apt-get takes, with a version or without: it stands on a
+// command line of the build.
+var packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?(=[A-Za-z0-9.+~:-]+)?$`)
 
 // hostName is what a gateway login can name.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
@@ -84,6 +92,17 @@ func (s *Settings) set(key string, value any) (wrong string) {
 		return ""
 	case "gpu":
 		return setGPU(&s.gpu, value)
+	case "packages":
+		return s.setPackages(value)
+	case "peers":
+		s.peers = &on
+		return wrongBool(isBool)
+	case "sudo":
+		s.sudo = text
+		if !slices.Contains([]string{image.SudoFree, image.SudoPassword, image.SudoNone}, text) {
+			return fmt.Sprintf("is %s, %s or %s", image.SudoFree, image.SudoPassword, image.SudoNone)
+		}
+		return ""
 	case "host":
 		s.Host = text
 	case "route":
@@ -105,5 +124,22 @@ func (s *Settings) set(key string, value any) (wrong string) {
 	case key == "base" && strings.ContainsAny(text, " \t\n"):
 		return fmt.Sprintf("is the name of an image, not %q", text)
 	}
+	return ""
+}
+
+func (s *Settings) setPackages(value any) (wrong string) {
+	list, isList := value.([]any)
+	if !isList {
+		return "is a list of packages: [htop, cmake]"
+	}
+	for _, item := range list {
+		name, isText := item.(string)
+		if !isText || !packageName.MatchString(name) {
+			return fmt.Sprintf("has %q, which is no name of a package", fmt.Sprint(item))
+		}
+		s.packages = append(s.packages, name)
+	}
+	slices.Sort(s.packages)
+	s.packages = slices.Compact(s.packages)
 	return ""
 }

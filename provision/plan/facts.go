@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -9,6 +10,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/moby/moby/api/types/mount"
+
+	"berth/image"
+	"berth/labels"
 	"berth/provision/compose"
 )
 
@@ -42,7 +47,7 @@ func readFacts(label string) facts {
 // factsOf returns what a service's container is made of. The image is not
 // among them, as it has a label of its own, nor is what an existing container can
 // be changed to. A default for /dev/shm follows the memory limit, which can be
-// changed, so it is no fact either.
+// changed, so it is no fact either, nor is what [Container.unlike] compares.
 func factsOf(s compose.Service) facts {
 	f := facts{"reservations.cpus": cpusFact(s.Reserved.NanoCPUs)}
 	if !s.GPUs.None() {
@@ -56,7 +61,28 @@ func factsOf(s compose.Service) facts {
 	for _, n := range s.Networks {
 		f["networks."+n.Network] = endpointFact(n.Settings)
 	}
+	for _, key := range defaultKeys() {
+		delete(f, key)
+	}
 	return f
+}
+
+// defaultKeys returns keys that some versions wrote, and that are no facts: they
+// say what provision chose itself, which another version may choose in another way.
+func defaultKeys() []string { return []string{"labels." + labels.Route, "volumes." + image.Peers} }
+
+// unlike returns a line for each of provision's defaults that the files name and the
+// container has otherwise. Where they say nothing, it stays as it was made.
+func (e Container) unlike(said compose.Said) []string {
+	var lines []string
+	if was := cmp.Or(e.label(labels.Route), labels.RouteExec); said.Route != "" && said.Route != was {
+		lines = append(lines, fmt.Sprintf("labels.%s: %s → %s", labels.Route, was, said.Route))
+	}
+	has := slices.ContainsFunc(e.HostConfig.Mounts, func(m mount.Mount) bool { return m.Target == image.Peers })
+	if said.Peers != nil && *said.Peers != has {
+		lines = append(lines, fmt.Sprintf("peers: %t → %t", has, *said.Peers))
+	}
+	return lines
 }
 
 func (f facts) addEnvironment(env []string) {
@@ -86,6 +112,9 @@ func (f facts) changes(before facts) []string {
 	}
 	all := maps.Clone(before)
 	maps.Copy(all, f)
+	for _, key := range defaultKeys() {
+		delete(all, key)
+	}
 	var lines []string
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		was, wasThere := before[key]

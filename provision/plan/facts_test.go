@@ -15,10 +15,13 @@ import (
 	"testing"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"berth/box"
+	"berth/image"
+	"berth/labels"
 	"berth/provision/compose"
 )
 
@@ -149,6 +152,35 @@ func TestFactsAndTagsAreThoseOfVersion1(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What provision chooses by itself, another version may choose otherwise, and no
+// host is recreated for it. What the file says is another matter.
+func TestOnlyTheFilesWordChangesADefault(t *testing.T) {
+	older := Container{Labels: map[string]string{labels.Route: labels.RouteSshd}}
+	with := Container{
+		Labels:     map[string]string{labels.Route: labels.RouteExec},
+		HostConfig: container.HostConfig{Mounts: []mount.Mount{{Target: image.Peers}}},
+	}
+	yes, no := true, false
+	for _, c := range []struct {
+		is   Container
+		said compose.Said
+		want string
+	}{
+		{older, compose.Said{}, ""},
+		{with, compose.Said{}, ""},
+		{older, compose.Said{Route: labels.RouteSshd, Peers: &no}, ""},
+		{with, compose.Said{Route: labels.RouteExec, Peers: &yes}, ""},
+		{older, compose.Said{Route: labels.RouteExec}, "labels.berth.route: sshd → exec"},
+		{with, compose.Said{Route: labels.RouteSshd}, "labels.berth.route: exec → sshd"},
+		{older, compose.Said{Peers: &yes}, "peers: false → true"},
+		{with, compose.Said{Peers: &no}, "peers: true → false"},
+	} {
+		if got := strings.Join(c.is.unlike(c.said), ", "); got != c.want {
+			t.Errorf("%v of %v: got %q, want %q", c.said, c.is, got, c.want)
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ func outdated(f *fate, have Observed) string {
 	if is.Project() == "" {
 		return "docker compose made it; its volumes are kept"
 	}
-	if changes := f.facts.changes(readFacts(is.Labels[labels.Config])); len(changes) > 0 {
+	if changes := append(f.facts.changes(readFacts(is.Labels[labels.Config])), is.unlike(s.Said)...); len(changes) > 0 {
 		return causeOf(append(changes, f.updates.changes...))
 	}
 	if f.updates.obstacle != "" {
