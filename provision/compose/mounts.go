@@ -33,7 +33,8 @@ func (b *builder) mounts() {
 		b.service.Volumes = append(b.service.Volumes, volume)
 	}
 	if b.service.Image.IsHost() && !b.isMounted(image.Peers) && (b.settings.peers == nil || *b.settings.peers) {
-		b.addMount(b.peersMount())
+		b.addMount(mount.Mount{Type: mount.TypeVolume, Source: b.peersVolume().Name, Target: image.Peers})
+		b.service.HasPeers = true
 	}
 	if b.site.HelperDir != "" {
 		b.addMount(mount.Mount{Type: mount.TypeBind, Source: b.site.HelperDir, Target: labels.HelperMount, ReadOnly: true})
@@ -50,13 +51,15 @@ func (b *builder) hostKeysVolume() Volume {
 	}
 }
 
-// peersMount returns the place of what the project's hosts know each other by. The
-// engine makes the volume with the first of them. The point in its name keeps it
-// apart from every volume that a file names: a project's name has none.
-func (b *builder) peersMount() mount.Mount {
-	return mount.Mount{
-		Type: mount.TypeVolume, Source: b.Name + ".peers", Target: image.Peers,
-		VolumeOptions: &mount.VolumeOptions{Labels: map[string]string{labels.Project: b.Name}},
+// peersVolume returns the volume of what the project's hosts know each other by. The
+// point in its name keeps it apart from the volumes that compose names after a
+// project and a key, as no project's name has one.
+func (p *Project) peersVolume() Volume {
+	return Volume{
+		Name:     p.Name + ".peers",
+		Driver:   "local",
+		Labels:   map[string]string{labels.Project: p.Name},
+		ForHosts: true,
 	}
 }
 

@@ -45,6 +45,7 @@ type Volume struct {
 	Driver   string
 	Options  map[string]string
 	Labels   map[string]string
+	ForHosts bool // it is made together with a host that has it; one that is there may do without
 }
 
 // Service is a service, and so one container, and so one host.
@@ -63,6 +64,7 @@ type Service struct {
 	Pinned     bool     // its cpus are pinned to it
 	OwnShm     bool     // the files say how large /dev/shm is; else it follows the memory limit
 	Volumes    []Volume // of its own, which the files do not know
+	HasPeers   bool     // other hosts of the project that have it too reach it by ssh
 	Said       Said
 }
 
@@ -141,6 +143,9 @@ func (p *Project) Want(at Site) (Wanted, error) {
 		for _, warning := range warnings {
 			d.Warnings = append(d.Warnings, name+": "+warning)
 		}
+	}
+	if slices.ContainsFunc(d.Services, func(s Service) bool { return s.HasPeers }) {
+		d.Volumes = append(d.Volumes, p.peersVolume())
 	}
 	return d, nil
 }

@@ -31,7 +31,7 @@ func Up(want compose.Wanted, have Observed, force bool) (Plan, error) {
 		}
 	}
 	for _, v := range want.Volumes {
-		if _, ok := have.Volumes[v.Name]; !ok {
+		if _, ok := have.Volumes[v.Name]; !ok && (!v.ForHosts || makesOne(fates)) {
 			p.add(Step{Op: OpCreate, Kind: KindVolume, Name: v.Name, Cause: absent, Volume: v})
 		}
 	}
@@ -41,6 +41,11 @@ func Up(want compose.Wanted, have Observed, force bool) (Plan, error) {
 	p.Warnings = append(p.Warnings, books.Collisions()...)
 	p.Warnings = append(p.Warnings, unlimited(fates, have.Box)...)
 	return p, nil
+}
+
+// makesOne reports whether a container is created, for the first time or again.
+func makesOne(fates []*fate) bool {
+	return slices.ContainsFunc(fates, func(f *fate) bool { return f.isNew() || f.cause != "" && !f.inUse })
 }
 
 const absent = "does not exist"

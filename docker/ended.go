@@ -1,0 +1,202 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
+	"github.com/moby/moby/client"
+
+	"berth/printable"
+)
+
+// EndKind is what kind of end a container's last run had.
+type EndKind string
+
+const (
+	NotEnded   EndKind = ""            // it runs, or never has, and nothing is known against it
+	NotStarted EndKind = "not started" // the engine could not start it
+	OutOfMem   EndKind = "memory"      // the kernel killed it at its limit
+	Stopped    EndKind = "stopped"     // somebody stopped or killed it by the engine
+	Done       EndKind = "done"        // its command ended with code 0
+	Failed     EndKind = "failed"      // its command ended otherwise
+)
+
+// Ending is how a container's last run ended: a kind, and a line for people that is
+// fit to be shown, such as "its command ended with code 1: no such file".
+type Ending struct {
+	Kind EndKind
+	Text string
+}
+
+// IsFault reports whether something went wrong that nobody asked for.
+func (e Ending) IsFault() bool {
+	return e.Kind == NotStarted || e.Kind == OutOfMem || e.Kind == Failed
+}
+
+const (
+	whyTimeout   = 3 * time.Second // an engine that is late only costs the details
+	maxLastLine  = 300             // runes
+	maxLastWords = 16 << 10        // bytes of log that are read for it
+	maxWhy       = 300             // runes of what the engine says
+)
+
+// WhyEnded returns why a container does not run: what the engine and the kernel
+// know, and the last line that it wrote. For one that runs, or that was only
+// created, it is the zero value. It asks the engine for up to 3 seconds; what that
+// does not tell is left out.
+func WhyEnded(ctx context.Context, engine *client.Client, c container.InspectResponse) Ending {
+	if c.State == nil || c.State.Running && !c.State.Restarting {
+		return Ending{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, whyTimeout)
+	defer cancel()
+	found := evidence{lastLine: LastLine(ctx, engine, c), asked: askedToStop(ctx, engine, c)}
+	if IsLocal(engine) {
+		found.kernel = readKernelLog(kernelLog)
+	}
+	return found.ending(c)
+}
+
+// evidence is what is known besides the container's own state.
+type evidence struct {
+	lastLine string         // that it wrote
+	asked    string         // the signal that somebody sent it by the engine; "" where none did
+	kernel   []kernelRecord // of the box; none where it cannot be read
+}
+
+func (e evidence) ending(c container.InspectResponse) Ending {
+	s := c.State
+	switch {
+	case s.Error != "":
+		return Ending{NotStarted, "the engine could not start it: " + printable.Line(s.Error, maxWhy)}
+	case s.Status == container.StateCreated:
+		return Ending{}
+	case s.OOMKilled:
+		return Ending{OutOfMem, e.memoryText(c)}
+	case e.asked != "" && s.ExitCode != 0:
+		return Ending{Stopped, fmt.Sprintf("somebody stopped it by the engine (%s, code %d)", e.asked, s.ExitCode)}
+	case e.asked != "":
+		return Ending{Stopped, fmt.Sprintf("somebody stopped it by the engine (%s)", e.asked)}
+	case s.ExitCode == 0:
+		return Ending{Done, "its command ended" + behind(e.lastLine)}
+	}
+	text := fmt.Sprintf("its command ended with code %d%s", s.ExitCode, behind(e.lastLine))
+	if xid := e.gpuError(c); xid != "" {
+		text += "; the NVIDIA driver had reported " + xid
+	}
+	return Ending{Failed, text}
+}
+
+func (e evidence) memoryText(c container.InspectResponse) string {
+	limit := "the box's memory was full"
+	if c.HostConfig != nil && c.HostConfig.Memory > 0 {
+		limit = "its limit is " + units.BytesSize(float64(c.HostConfig.Memory))
+	}
+	text := "the kernel killed it for want of memory: " + limit
+	if at := timeOf(c.State.FinishedAt); !at.IsZero() {
+		text += ", at " + at.Local().Format("15:04 on 2 January")
+	}
+	if killed := killedIn(e.kernel, c.ID); killed != "" {
+		text += "; " + killed
+	}
+	return text
+}
+
+// gpuError returns what the driver reported in the last minute of a container that
+// has GPUs. It may be another GPU's: the kernel names cards by their slot.
+func (e evidence) gpuError(c container.InspectResponse) string {
+	end := timeOf(c.State.FinishedAt)
+	if !hasGPU(c) || end.IsZero() {
+		return ""
+	}
+	return lastXid(e.kernel, end.Add(-time.Minute), end.Add(5*time.Second))
+}
+
+func hasGPU(c container.InspectResponse) bool {
+	if c.HostConfig == nil {
+		return false
+	}
+	return c.HostConfig.Runtime == "nvidia" || slices.ContainsFunc(c.HostConfig.DeviceRequests, func(r container.DeviceRequest) bool {
+		return r.Driver == "nvidia" || r.Driver == "cdi" || slices.ContainsFunc(r.Capabilities, func(all []string) bool { return slices.Contains(all, "gpu") })
+	})
+}
+
+func behind(line string) string {
+	if line == "" {
+		return ""
+	}
+	return ": " + line
+}
+
+// LastLine returns the last line that a container wrote, fit to be shown; "" where
+// it wrote none, or its log cannot be read.
+func LastLine(ctx context.Context, engine *client.Client, c container.InspectResponse) string {
+	logs, err := engine.ContainerLogs(ctx, c.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "1"})
+	if err != nil {
+		return ""
+	}
+	defer logs.Close()
+	var text strings.Builder
+	some := io.LimitReader(logs, maxLastWords) // a line has no limit of its own
+	if c.Config.Tty {
+		_, err = io.Copy(&text, some)
+	} else {
+		_, err = stdcopy.StdCopy(&text, &text, some)
+	}
+	if err != nil {
+		return ""
+	}
+	return printable.Line(text.String(), maxLastLine)
+}
+
+// askedToStop returns the signal that somebody had the engine send to a container
+// since its last start. The engine remembers its last 256 events only.
+func askedToStop(ctx context.Context, engine *client.Client, c container.InspectResponse) string {
+	end := timeOf(c.State.FinishedAt)
+	if end.IsZero() {
+		return ""
+	}
+	ctx, cancel := context.WithCancel(ctx) // ends what reads the events
+	defer cancel()
+	started := timeOf(c.State.StartedAt)
+	result := engine.Events(ctx, client.EventsListOptions{
+		Since: unixTime(started), Until: unixTime(end.Add(2 * time.Second)),
+		Filters: make(client.Filters).Add("container", c.ID).Add("event", string(events.ActionKill)),
+	})
+	signal := ""
+	for {
+		select {
+		case m := <-result.Messages:
+			signal = signalText(m.Actor.Attributes["signal"])
+		case <-result.Err: // io.EOF when all were told
+			return signal
+		}
+	}
+}
+
+func unixTime(at time.Time) string { return fmt.Sprintf("%d.%09d", at.Unix(), at.Nanosecond()) }
+
+func signalText(number string) string {
+	names := map[string]string{"1": "SIGHUP", "2": "SIGINT", "3": "SIGQUIT", "9": "SIGKILL", "15": "SIGTERM"}
+	if name := names[number]; name != "" {
+		return name
+	}
+	return "signal " + printable.Line(number, 20)
+}
+
+// timeOf reads a time as the engine writes it; the zero time where it has none.
+func timeOf(text string) time.Time {
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || at.Year() < 1970 {
+		return time.Time{}
+	}
+	return at
+}
