@@ -31,6 +31,7 @@ func Run(gatewaySocket string, removeSelf bool) error {
 		removeExecutable()
 	}
 	keepDescriptors()
+	raiseOpenFiles()
 	in, err := machine.Pollable(os.Stdin, "stdin")
 	if err != nil {
 		return err
