@@ -74,13 +74,14 @@ type evidence struct {
 
 func (e evidence) ending(c container.InspectResponse) Ending {
 	s := c.State
+	killed := killedIn(e.kernel, c.ID, timeOf(s.StartedAt), timeOf(s.FinishedAt).Add(time.Second))
 	switch {
 	case s.Error != "":
 		return Ending{NotStarted, "the engine could not start it: " + printable.Line(s.Error, maxWhy)}
 	case s.Status == container.StateCreated:
 		return Ending{}
-	case s.OOMKilled:
-		return Ending{OutOfMem, e.memoryText(c)}
+	case s.OOMKilled || killed != "" && s.ExitCode != 0: // with an init, the engine may miss it
+		return Ending{OutOfMem, "the kernel killed it for want of memory: " + memoryText(c, killed)}
 	case e.asked != "" && s.ExitCode != 0:
 		return Ending{Stopped, fmt.Sprintf("somebody stopped it by the engine (%s, code %d)", e.asked, s.ExitCode)}
 	case e.asked != "":
@@ -89,22 +90,26 @@ func (e evidence) ending(c container.InspectResponse) Ending {
 		return Ending{Done, "its command ended" + behind(e.lastLine)}
 	}
 	text := fmt.Sprintf("its command ended with code %d%s", s.ExitCode, behind(e.lastLine))
+	if s.ExitCode == 128+9 {
+		text += "; something killed it, as the kernel does for want of memory: " + memoryText(c, "")
+	}
 	if xid := e.gpuError(c); xid != "" {
 		text += "; the NVIDIA driver had reported " + xid
 	}
 	return Ending{Failed, text}
 }
 
-func (e evidence) memoryText(c container.InspectResponse) string {
-	limit := "the box's memory was full"
+// memoryText returns what memory a container may have, when it ended, and which
+// process the kernel killed, if that is known.
+func memoryText(c container.InspectResponse, killed string) string {
+	text := "it has no limit but the box's"
 	if c.HostConfig != nil && c.HostConfig.Memory > 0 {
-		limit = "its limit is " + units.BytesSize(float64(c.HostConfig.Memory))
+		text = "its limit is " + units.BytesSize(float64(c.HostConfig.Memory))
 	}
-	text := "the kernel killed it for want of memory: " + limit
 	if at := timeOf(c.State.FinishedAt); !at.IsZero() {
 		text += ", at " + at.Local().Format("15:04 on 2 January")
 	}
-	if killed := killedIn(e.kernel, c.ID); killed != "" {
+	if killed != "" {
 		text += "; " + killed
 	}
 	return text

@@ -28,7 +28,9 @@ func TestWhyAContainerEnded(t *testing.T) {
 	withGPU := func(h *container.HostConfig) {
 		h.DeviceRequests = []container.DeviceRequest{{Driver: "cdi", DeviceIDs: []string{"nvidia.com/gpu=GPU-1"}}}
 	}
+	before := noon.Add(-24 * time.Hour) // of an earlier run
 	kernel := []kernelRecord{
+		{before, "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0,oom_memcg=/docker/" + id + ",task_memcg=/docker/" + id + ",task=old,pid=4711,uid=1000"},
 		{noon.Add(-time.Hour), "NVRM: Xid (PCI:0000:3b:00): 31, pid=1, name=old, MMU Fault"},
 		{noon.Add(-time.Second), "NVRM: Xid (PCI:0000:3b:00): 79, pid=4711, name=py\x1b[31mthon, GPU has fallen off the bus."},
 		{noon, "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=docker-x.scope,mems_allowed=0,oom_memcg=/system.slice/docker-" + id + ".scope,task_memcg=/system.slice/docker-" + id + ".scope,task=tr\x1bain,pid=4711,uid=1000"},
@@ -47,19 +49,29 @@ func TestWhyAContainerEnded(t *testing.T) {
 				s.OOMKilled, s.ExitCode, h.Memory = true, 137, 2<<30
 			}),
 			evidence{kernel: kernel}, OutOfMem,
-			"the kernel killed it for want of memory: its limit is 2GiB, at " + at + "; it was at tr?ain, process 4711, which had 1GiB", true,
+			"the kernel killed it for want of memory: its limit is 2GiB, at " + at + "; it killed tr?ain, process 4711, which had 1GiB", true,
 		},
 		"out of memory without a limit": {
 			ended(func(s *container.State, h *container.HostConfig) { s.OOMKilled, s.ExitCode = true, 137 }),
-			evidence{}, OutOfMem, "the kernel killed it for want of memory: the box's memory was full, at " + at, true,
+			evidence{}, OutOfMem, "the kernel killed it for want of memory: it has no limit but the box's, at " + at, true,
+		},
+		"out of memory, and the engine missed it": {
+			ended(func(s *container.State, h *container.HostConfig) { s.ExitCode, h.Memory = 137, 2<<30 }),
+			evidence{kernel: kernel}, OutOfMem,
+			"the kernel killed it for want of memory: its limit is 2GiB, at " + at + "; it killed tr?ain, process 4711, which had 1GiB", true,
+		},
+		"out of memory, and nobody tells": {
+			ended(func(s *container.State, h *container.HostConfig) { s.ExitCode, h.Memory = 137, 2<<30 }),
+			evidence{}, Failed,
+			"its command ended with code 137; something killed it, as the kernel does for want of memory: its limit is 2GiB, at " + at, true,
 		},
 		"failed": {
 			ended(func(s *container.State, h *container.HostConfig) { s.ExitCode = 3 }),
-			evidence{lastLine: "no such file", kernel: kernel}, Failed, "its command ended with code 3: no such file", true,
+			evidence{lastLine: "no such file", kernel: kernel[:3]}, Failed, "its command ended with code 3: no such file", true,
 		},
 		"failed by its GPU": {
 			ended(func(s *container.State, h *container.HostConfig) { s.ExitCode = 1; withGPU(h) }),
-			evidence{kernel: kernel}, Failed,
+			evidence{kernel: kernel[:3]}, Failed,
 			"its command ended with code 1; the NVIDIA driver had reported Xid (PCI:0000:3b:00): 79, pid=4711, name=py?[31mthon, GPU has fallen off the bus.", true,
 		},
 		"not started": {

@@ -82,13 +82,16 @@ var (
 	xidReport = regexp.MustCompile(`NVRM: (Xid .*)`)
 )
 
-// killedIn returns which process the kernel killed last in a container, and how much
-// memory it had; "" where the log does not tell.
-func killedIn(log []kernelRecord, id string) string {
+// killedIn returns which process the kernel killed last in a container between two
+// times, and how much memory it had; "" where the log does not tell.
+func killedIn(log []kernelRecord, id string, from, until time.Time) string {
 	pid, text := "", ""
 	for _, r := range log {
+		if r.at.Before(from) || r.at.After(until) {
+			continue
+		}
 		if found := oomVictim.FindStringSubmatch(r.text); found != nil && id != "" && strings.Contains(found[1], id) {
-			pid, text = found[3], "it was at "+printable.Line(found[2], 40)+", process "+found[3]
+			pid, text = found[3], "it killed "+printable.Line(found[2], 40)+", process "+found[3]
 			continue
 		}
 		if found := oomKilled.FindStringSubmatch(r.text); found != nil && found[1] == pid {

@@ -43,6 +43,11 @@ func ps(cmd *cobra.Command, o options) error {
 	}
 	have = slices.DeleteFunc(have, func(c plan.Container) bool { return c.Project() == "" || name != "" && c.Project() != name })
 	fmt.Fprint(cmd.OutOrStdout(), stateTable(api, have, time.Now()))
+	for _, c := range byHost(have) {
+		if why := apply.WhyEnded(ctx, api, c); why.Text != "" {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", c.HostName(), why.Text)
+		}
+	}
 	return nil
 }
 

@@ -172,6 +172,19 @@ func usersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Bo
 	return slices.Concat(ProcsOf(api).Sessions(processes), b.OnGPUs(processes)), nil
 }
 
+// WhyEnded returns why a container does not run; the zero value of one that does, or
+// that is gone meanwhile.
+func WhyEnded(ctx context.Context, api *client.Client, c plan.Container) docker.Ending {
+	if c.Running {
+		return docker.Ending{}
+	}
+	result, err := api.ContainerInspect(ctx, c.ID, client.ContainerInspectOptions{})
+	if err != nil {
+		return docker.Ending{}
+	}
+	return docker.WhyEnded(ctx, api, result.Container)
+}
+
 // ProcsOf returns where to read the processes of the engine's box, where that is this one.
 func ProcsOf(api *client.Client) box.Procs {
 	if !docker.IsLocal(api) {

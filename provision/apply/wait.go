@@ -5,22 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
-	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"berth/docker"
 	"berth/image"
-	"berth/printable"
 	"berth/provision/compose"
 )
 
 const (
 	readyTimeout = time.Minute
 	readyPoll    = 200 * time.Millisecond
-	maxLastWords = 16 << 10    // bytes
 	settleTime   = time.Second // a command that ends at once has ended by then
 )
 
@@ -90,21 +87,8 @@ func (e *Executor) listens(ctx context.Context, id string) bool {
 
 // lastWords returns the last line that a container wrote, to go behind an error.
 func (e *Executor) lastWords(ctx context.Context, c container.InspectResponse) string {
-	logs, err := e.API.ContainerLogs(ctx, c.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "1"})
-	if err != nil {
-		return ""
+	if line := docker.LastLine(ctx, e.API, c); line != "" {
+		return ": " + line
 	}
-	defer logs.Close()
-	var text strings.Builder
-	some := io.LimitReader(logs, maxLastWords) // a line has no limit of its own
-	if c.Config.Tty {
-		_, err = io.Copy(&text, some)
-	} else {
-		_, err = stdcopy.StdCopy(&text, &text, some)
-	}
-	line := printable.Line(text.String(), maxLastWords)
-	if err != nil || line == "" {
-		return ""
-	}
-	return ": " + line
+	return ""
 }

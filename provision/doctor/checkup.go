@@ -37,6 +37,14 @@ type Checkup struct {
 	Box            box.Box
 	StaleCDI       string      // file that was made for another driver
 	Containers     []Container // that run
+	Ended          []Ended     // that provision made and that do not
+}
+
+// Ended is a container that does not run.
+type Ended struct {
+	Name string
+	Host string // by which provision logs knows it
+	Why  docker.Ending
 }
 
 // Container is one that runs.
@@ -128,6 +136,7 @@ func staleCDI(driver string, dirs ...string) string {
 func (c *Checkup) examineContainers(ctx context.Context, api *client.Client, containers []plan.Container) {
 	for _, is := range containers {
 		if !is.Running {
+			c.examineEnded(ctx, api, is)
 			continue
 		}
 		e := containerOf(is)
@@ -140,6 +149,12 @@ func (c *Checkup) examineContainers(ctx context.Context, api *client.Client, con
 			e.LostGPU = strings.Contains(outputIn(ctx, api, e.ID, "nvidia-smi", "-L"), "Failed to initialize NVML")
 		}
 		c.Containers = append(c.Containers, e)
+	}
+}
+
+func (c *Checkup) examineEnded(ctx context.Context, api *client.Client, is plan.Container) {
+	if is.Project() != "" {
+		c.Ended = append(c.Ended, Ended{is.Name, is.HostName(), apply.WhyEnded(ctx, api, is)})
 	}
 }
 

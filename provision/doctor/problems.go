@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"berth/box"
+	"berth/docker"
 	"berth/provision/compose"
 )
 
@@ -32,7 +33,22 @@ func (c *Checkup) Problems() []Problem {
 	for _, e := range c.Containers {
 		all = append(all, e.problems()...)
 	}
+	for _, e := range c.Ended {
+		if e.Why.IsFault() {
+			all = append(all, Problem{"container " + e.Name + " does not run: " + e.Why.Text, e.cure()})
+		}
+	}
 	return all
+}
+
+func (e Ended) cure() string {
+	switch e.Why.Kind {
+	case docker.OutOfMem:
+		return "it wants more than it may have: raise deploy.resources.limits.memory, then provision up and provision start " + e.Host
+	case docker.NotStarted:
+		return "that is the engine's answer: when it is mended, provision start " + e.Host
+	}
+	return "provision logs " + e.Host + " shows what it wrote, provision start " + e.Host + " tries again"
 }
 
 func (c *Checkup) engineProblems() []Problem {

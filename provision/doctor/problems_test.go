@@ -10,6 +10,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 
 	"berth/box"
+	"berth/docker"
 	"berth/image"
 	"berth/labels"
 	"berth/ledger"
@@ -54,6 +55,15 @@ func TestDoctorFindsEachPlantedFault(t *testing.T) {
 		`container lab-master-1 says "Failed to initialize NVML"`: func(_ *Checkup, e *Container) { e.LostGPU = true },
 		"container lab-master-1 may have 1024 files open":         func(_ *Checkup, e *Container) { e.OpenFiles = 1024 },
 		"container lab-master-1 has a GPU and 64 MiB of /dev/shm": func(_ *Checkup, e *Container) { e.ShmSize = dockersShm },
+		"container lab-worker-1 does not run: its command ended with code 1: no such file": func(c *Checkup, _ *Container) {
+			c.Ended = []Ended{
+				{"lab-worker-1", "worker", docker.Ending{Kind: docker.Failed, Text: "its command ended with code 1: no such file"}},
+				{"lab-idle-1", "idle", docker.Ending{Kind: docker.Stopped, Text: "somebody stopped it by the engine (SIGTERM)"}},
+			}
+		},
+		"container lab-worker-1 does not run: the kernel killed it": func(c *Checkup, _ *Container) {
+			c.Ended = []Ended{{"lab-worker-1", "worker", docker.Ending{Kind: docker.OutOfMem, Text: "the kernel killed it"}}}
+		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			c := healthy()

@@ -1,4 +1,4 @@
-package apply
+package docker
 
 import (
 	"bytes"
@@ -30,8 +30,8 @@ func TestAttackByAContainersLastWords(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := (&Executor{API: api}).lastWords(t.Context(), container.InspectResponse{ID: "a", Config: &container.Config{Tty: c.tty}})
-			if !strings.HasPrefix(got, ": ?[2J?]0;root?all is well provision: done? xxx") || len(got) > maxLastWords+len(": ") {
+			got := LastLine(t.Context(), api, container.InspectResponse{ID: "a", Config: &container.Config{Tty: c.tty}})
+			if !strings.HasPrefix(got, "?[2J?]0;root?all is well provision: done? xxx") || len([]rune(got)) > maxLastLine {
 				t.Errorf("got %d bytes, %.100q", len(got), got)
 			}
 		})
