@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,29 +24,101 @@ func importCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := m.Write(); err != nil {
+			if isTerminal(os.Stdin) {
+				askNames(cmd, m)
+			}
+			file, err := composeFileOf(cmd, m, o.yes)
+			if err != nil {
 				return err
 			}
-			fmt.Fprint(cmd.OutOrStdout(), migrationTable(m))
+			if err := m.Write(file); err != nil {
+				return err
+			}
+			fmt.Fprint(cmd.OutOrStdout(), migrationTable(m, file))
 			return nil
 		},
 	}
 }
 
+// askNames asks for the name of each user, until there is one that will do.
+func askNames(cmd *cobra.Command, m *migrate.Migration) {
+	answers := bufio.NewScanner(cmd.InOrStdin())
+	var taken []string
+	m.NameUsers(func(u migrate.User) string {
+		for {
+			fmt.Fprintf(cmd.ErrOrStderr(), "Who has the password of %s on %s? [%s] ", u.Account, strings.Join(u.Hosts, ", "), u.Name)
+			if !answers.Scan() {
+				return u.Name
+			}
+			name := cmp.Or(strings.TrimSpace(answers.Text()), u.Name)
+			err := migrate.CheckName(name, taken)
+			if err == nil {
+				taken = append(taken, name)
+				return name
+			}
+			fmt.Fprintln(cmd.ErrOrStderr(), err)
+		}
+	})
+}
+
+// composeFileOf returns the name of the new compose file. It is the one that bare
+// commands find; a file of old that has it is renamed, with the user's yes.
+func composeFileOf(cmd *cobra.Command, m *migrate.Migration, yes bool) (string, error) {
+	if m.From != migrate.ComposeFile {
+		if _, err := os.Stat(filepath.Join(m.Dir, migrate.ComposeFile)); err == nil {
+			return migrate.SecondFile, nil // somebody else's
+		}
+		return migrate.ComposeFile, nil
+	}
+	aside := strings.TrimSuffix(m.From, ".yaml") + ".old.yaml"
+	if !yes && !agrees(cmd, fmt.Sprintf("Rename %s to %s, so that the new one is found without -f?", m.From, aside)) {
+		return migrate.SecondFile, nil
+	}
+	return migrate.ComposeFile, m.Rename(aside)
+}
+
+// agrees asks, if there is a terminal to ask at.
+func agrees(cmd *cobra.Command, question string) bool {
+	if !isTerminal(os.Stdin) {
+		return false
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s [y/N] ", question)
+	var answer string
+	fmt.Fscanln(cmd.InOrStdin(), &answer) // no answer is a no
+	return strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes")
+}
+
 // migrationTable says how people came in, and how they come in now.
-func migrationTable(m *migrate.Migration) string {
+func migrationTable(m *migrate.Migration, composeFile string) string {
+	hosts := map[string]int{} // by user
+	for _, l := range m.Logins {
+		hosts[l.User]++
+	}
 	rows := [][]string{{"PORT", "HOST", "BEFORE", "NOW"}}
 	for _, l := range m.Logins {
 		before := "-"
 		if l.Port != "" {
 			before = fmt.Sprintf("ssh -p %s %s@box", l.Port, l.Account)
 		}
-		rows = append(rows, []string{cmp.Or(l.Port, "-"), "+" + l.Host, before, fmt.Sprintf("ssh -p 2222 %s+%s@box", l.User, l.Host)})
+		rows = append(rows, []string{cmp.Or(l.Port, "-"), "+" + l.Host, before, fmt.Sprintf("ssh -p 2222 %s@box", login(l, hosts[l.User]))})
 	}
 	text := table(rows)
 	for _, note := range m.Notes {
 		text += note + "\n"
 	}
 	here := func(name string) string { return compose.ShortPath(filepath.Join(m.Dir, name)) }
-	return text + fmt.Sprintf("next: provision up -f %s, and gateway serve --config %s\n", here(migrate.ComposeFile), here(migrate.GatewayFile))
+	command := ""
+	if dir := here("."); dir != "." || composeFile != migrate.ComposeFile {
+		command = " -f " + here(composeFile)
+	}
+	return text + fmt.Sprintf("next:\n  provision plan%s\n  provision up%s\n  install -D -m 600 %s /etc/berth/gateway.yaml && gateway check && gateway serve\n",
+		command, command, here(migrate.GatewayFile))
+}
+
+// login is what a person says: a user with one host need not name it.
+func login(l migrate.Login, hosts int) string {
+	if hosts == 1 {
+		return l.User
+	}
+	return l.User + "+" + l.Host
 }

@@ -24,6 +24,7 @@ type job struct {
 	options options
 	api     *client.Client
 	want    compose.Wanted
+	undoes  string  // the file that import made of this one; "" where it made none
 	box     box.Box // as it was last seen
 }
 
@@ -41,7 +42,7 @@ func newJob(ctx context.Context, o options) (*job, error) {
 		return nil, err
 	}
 	want, err := project.Want(at)
-	return &job{options: o, api: api, want: want}, err
+	return &job{options: o, api: api, want: want, undoes: project.ReplacedBy()}, err
 }
 
 func (j *job) plan(ctx context.Context) (plan.Plan, error) {
@@ -78,6 +79,13 @@ func (j *job) carryOut(cmd *cobra.Command, e *apply.Executor, shown plan.Plan) e
 		showPlan(cmd, p)
 	}
 	return e.Apply(ctx, p)
+}
+
+// sayUndoes says, before any plan, if it would undo an import.
+func (j *job) sayUndoes(cmd *cobra.Command) {
+	if j.undoes != "" {
+		fmt.Fprintf(cmd.OutOrStdout(), "import made %s of this file, and this plan would undo that; -f %s names the new one\n", j.undoes, j.undoes)
+	}
 }
 
 func (j *job) showHosts(cmd *cobra.Command) error {

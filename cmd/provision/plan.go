@@ -20,6 +20,7 @@ func planCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			j.sayUndoes(cmd)
 			p, err := j.plan(cmd.Context())
 			if err != nil {
 				return err

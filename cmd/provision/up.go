@@ -29,6 +29,7 @@ func up(cmd *cobra.Command, o options) error {
 	if err != nil {
 		return err
 	}
+	j.sayUndoes(cmd)
 	if err := warnOfBox(ctx, j.api); err != nil {
 		return err
 	}

@@ -121,7 +121,7 @@ func (p *Project) Want(at Site) (Wanted, error) {
 	d := Wanted{
 		Project:  p.Name,
 		Disabled: p.DisabledServiceNames(),
-		Warnings: append(p.warnings, unsupported...),
+		Warnings: append(p.withoutChoice(p.warnings), unsupported...),
 	}
 	if d.Networks, err = p.wantNetworks(); err != nil {
 		return Wanted{}, err

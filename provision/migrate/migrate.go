@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -24,19 +23,24 @@ import (
 )
 
 // What is written, beside the file that is read: there the project keeps its
-// name, and so its volumes.
+// name, and so its volumes. The compose file has the name that compose and
+// provision look for first; where the file that is read has it, it is renamed or
+// the new one is SecondFile.
 const (
-	ComposeFile = "compose.berth.yaml"
+	ComposeFile = "compose.yaml"
+	SecondFile  = "compose.berth.yaml"
 	GatewayFile = "gateway.yaml"
 )
 
 // Migration is what becomes of a compose file.
 type Migration struct {
 	Dir    string // of the file
+	From   string // its name there
 	Logins []Login
 	Notes  []string // what people should know, a line each
 
-	file *yaml.Node
+	file     *yaml.Node
+	envFiles map[string]cleanEnvFile // by the path that the new file names
 }
 
 // Login is a way in of old, an account with a password on a host's own port, and
@@ -46,7 +50,7 @@ type Login struct {
 	Port          string // "" where none was published
 	User          string // the gateway's, from now on
 
-	password string
+	service, password string
 }
 
 // Read reads one compose file, and works out what becomes of it. It writes
@@ -60,17 +64,21 @@ func Read(ctx context.Context, o compose.Options) (*Migration, error) {
 	if len(project.Sources) != 1 {
 		return nil, errors.New("import reads one compose file; merge them first with docker compose config")
 	}
-	m := &Migration{Dir: project.WorkingDir, file: project.Sources[0].Root}
+	m := &Migration{
+		Dir: project.WorkingDir, From: filepath.Base(project.Sources[0].Path), file: project.Sources[0].Root,
+		envFiles: map[string]cleanEnvFile{},
+	}
 	for _, name := range project.ServiceNames() {
 		if err := m.service(project, project.Services[name]); err != nil {
 			return nil, err
 		}
 	}
-	m.nameUsers()
 	if len(m.Logins) == 0 {
 		return nil, errors.New("there is nothing to import: no service has ROOT_PASSWORD or DEVELOPER_PASSWORD; provision up reads the file as it is")
 	}
-	return m, nil
+	m.NameUsers(func(u User) string { return u.Name })
+	set(m.file.Content[0], compose.Extension, compose.ImportedFrom, m.From)
+	return m, m.leftOver()
 }
 
 // service takes out of a service what the gateway does from now on.
@@ -91,21 +99,29 @@ func (m *Migration) service(p *compose.Project, c types.ServiceConfig) error {
 		case *password == "":
 			m.note("%s: %s has an empty password, and becomes no user", c.Name, account)
 		default:
-			m.Logins = append(m.Logins, Login{Host: host, Account: account, Port: port, password: *password})
+			m.Logins = append(m.Logins, Login{Host: host, Account: account, Port: port, service: c.Name, password: *password})
 		}
 	}
 	drop(node, "ports", isSSHPort)
 	drop(node, "environment", isPassword)
 	drop(node, "volumes", isDockerSocket)
+	for _, l := range m.Logins {
+		if l.service == c.Name {
+			m.keepHome(node, c, l.Account)
+		}
+	}
+	if err := m.cleanEnvFiles(node, c); err != nil {
+		return err
+	}
 	if c.Build != nil && len(compose.PasswordsIn(c.Environment)) > 0 {
-		return m.ownImage(c, settings, node)
+		return m.ownImage(p, c, settings, node)
 	}
 	return nil
 }
 
 // ownImage: an image made for ssh and passwords gives way to the host image on
 // the same base.
-func (m *Migration) ownImage(c types.ServiceConfig, s compose.Settings, node *yaml.Node) error {
+func (m *Migration) ownImage(p *compose.Project, c types.ServiceConfig, s compose.Settings, node *yaml.Node) error {
 	df, err := compose.DockerfileOf(c.Build)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Name, err)
@@ -113,6 +129,9 @@ func (m *Migration) ownImage(c types.ServiceConfig, s compose.Settings, node *ya
 	base := cmp.Or(s.Base, baseIn(string(df.Text)))
 	if base == "" {
 		return fmt.Errorf("%s: its Dockerfile names no base image; say which with %s.base", c.Name, compose.Extension)
+	}
+	if other := sharesBuild(p, c); other != "" {
+		return fmt.Errorf("%s: its build is service %s's too, by a merge, and that has no passwords; give each its own build", c.Name, other)
 	}
 	remove(node, "build")
 	if s.Base == "" && base != image.DefaultBase {
@@ -141,20 +160,6 @@ func (m *Migration) note(format string, args ...any) {
 	m.Notes = append(m.Notes, fmt.Sprintf(format, args...))
 }
 
-// nameUsers: an account with one password everywhere is one user; with several
-// it is one for each host.
-func (m *Migration) nameUsers() {
-	for k, l := range m.Logins {
-		differs := slices.ContainsFunc(m.Logins, func(other Login) bool {
-			return other.Account == l.Account && other.password != l.password
-		})
-		m.Logins[k].User = l.Account
-		if differs {
-			m.Logins[k].User = l.Account + "-" + l.Host
-		}
-	}
-}
-
 func sshPortOf(c types.ServiceConfig) string {
 	for _, p := range c.Ports {
 		if p.Target == compose.SSHPort {
@@ -164,28 +169,49 @@ func sshPortOf(c types.ServiceConfig) string {
 	return ""
 }
 
-// Write writes both files, and overwrites none. It refuses to write a compose
-// file that still has a password in it.
-func (m *Migration) Write() error {
+// Write writes the compose file under this name, gateway.yaml and what the compose
+// file needs besides, and overwrites nothing.
+func (m *Migration) Write(composeFile string) error {
 	gateway, err := m.gateway()
 	if err != nil {
 		return err
 	}
+	spellNulls(m.file, false)
 	var file bytes.Buffer
 	encoder := yaml.NewEncoder(&file)
 	encoder.SetIndent(2)
 	if err := encoder.Encode(m.file); err != nil {
 		return err
 	}
-	for _, l := range m.Logins { // by an alias, say, or in a comment
-		if strings.Contains(file.String(), l.password) {
-			return fmt.Errorf("the password of %s on %s stands in another place of the file too; take it out there first", l.Account, l.Host)
+	for name, env := range m.envFiles {
+		if err := writeOnce(m.path(name), env.text, env.mode); err != nil {
+			return err
 		}
 	}
-	if err := writeOnce(filepath.Join(m.Dir, ComposeFile), file.Bytes(), 0o644); err != nil {
+	if err := writeOnce(m.path(composeFile), file.Bytes(), 0o644); err != nil {
 		return err
 	}
-	return writeOnce(filepath.Join(m.Dir, GatewayFile), gateway, 0o600)
+	return writeOnce(m.path(GatewayFile), gateway, 0o600)
+}
+
+// Rename gives the file that was read another name beside it, if that is free.
+func (m *Migration) Rename(name string) error {
+	if _, err := os.Lstat(m.path(name)); err == nil {
+		return fmt.Errorf("%s is there already; move it away", compose.ShortPath(m.path(name)))
+	}
+	if err := os.Rename(m.path(m.From), m.path(name)); err != nil {
+		return err
+	}
+	m.From = name
+	set(m.file.Content[0], compose.Extension, compose.ImportedFrom, name)
+	return nil
+}
+
+func (m *Migration) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(m.Dir, name)
 }
 
 func writeOnce(path string, text []byte, mode fs.FileMode) error {

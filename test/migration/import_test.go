@@ -41,21 +41,33 @@ func TestImportedHostsAreEnteredByTheirPasswordsOfOld(t *testing.T) {
 		return harness.Must(t, command)
 	}
 	table := provision("import")
-	compose := []string{"-f", "compose.berth.yaml", "-f", "small.yaml"}
+	// The base that the file names is not here.
+	harness.Write(t, filepath.Join(dir, "base.yaml"), 0o644, fmt.Sprintf(
+		"services: { %[1]s: { x-berth: { base: %[3]q } }, %[2]s: { x-berth: { base: %[3]q } } }\n", master, worker, base))
+	compose := []string{"-f", "compose.yaml", "-f", "small.yaml", "-f", "base.yaml"}
 	t.Cleanup(func() {
 		provision(append([]string{"down"}, compose...)...)
 		harness.RemoveVolumes(t, project)
 	})
 	provision(append([]string{"up"}, compose...)...)
+	if plan := provision(append([]string{"plan"}, compose...)...); !strings.HasSuffix(plan, "nothing to do\n") {
+		t.Errorf("after up there is more to do:\n%s", plan)
+	}
+	back := exec.Command(harness.Program("provision"), "plan", "-f", "docker-compose.yml", "--base", base, "--state", harness.StateOf(home))
+	back.Dir = dir
+	if text, _ := back.CombinedOutput(); !strings.HasPrefix(string(text), "import made compose.yaml of this file, and this plan would undo that") {
+		t.Errorf("the old file's plan begins:\n%s", text) // and may end with GPUs that are not there
+	}
 
 	g := harness.StartGateway(t, home, harness.Read(t, filepath.Join(dir, "gateway.yaml")))
 	old := map[string]string{"root@" + master: "everest", "developer@" + master: "brodpik", "root@" + worker: "jomanlungma", "developer@" + worker: "gasherbroom"}
-	rows := regexp.MustCompile(`ssh -p 44\d\d (\w+)@box +ssh -p 2222 ((\S+)\+(\S+))@box`).FindAllStringSubmatch(table, -1)
+	rows := regexp.MustCompile(`ssh -p 44\d\d (\w+)@box +ssh -p 2222 (\S+)@box`).FindAllStringSubmatch(table, -1)
 	if len(rows) != len(old) {
 		t.Errorf("%d ways in, want %d:\n%s", len(rows), len(old), table)
 	}
 	for _, row := range rows {
-		account, login, user, host := row[1], row[2], row[3], row[4]
+		account, user, login := row[1], row[2], row[2] // each has one password, and so one host
+		host := strings.TrimPrefix(user, account+"-")
 		out, err := byPassword(t, g, login, old[account+"@"+host], "hostname; id -un; echo $BERTH_USER").Output()
 		if want := host + "\n" + account + "\n" + user + "\n"; err != nil || string(out) != want {
 			t.Errorf("%s: %q, %v, want %q", login, out, err, want)

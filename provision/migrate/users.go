@@ -1,0 +1,76 @@
+package migrate
+
+import (
+	"errors"
+	"slices"
+
+	"berth/auth"
+)
+
+// User is who has one password of an account: one of the gateway's users, with all
+// hosts that the password opened.
+type User struct {
+	Name    string // as it is or will be in gateway.yaml
+	Account string
+	Hosts   []string
+}
+
+// Users returns the users that the logins become, in the order of the file.
+func (m *Migration) Users() []User {
+	var all []User
+	for _, group := range m.groups() {
+		first := m.Logins[group[0]]
+		u := User{Name: first.User, Account: first.Account}
+		for _, i := range group {
+			u.Hosts = append(u.Hosts, m.Logins[i].Host)
+		}
+		all = append(all, u)
+	}
+	return all
+}
+
+// groups returns the logins by user, as indices: those of one account with one
+// password.
+func (m *Migration) groups() [][]int {
+	var all [][]int
+	for i, l := range m.Logins {
+		k := slices.IndexFunc(all, func(group []int) bool {
+			other := m.Logins[group[0]]
+			return other.Account == l.Account && other.password == l.password
+		})
+		if k < 0 {
+			all = append(all, nil)
+			k = len(all) - 1
+		}
+		all[k] = append(all[k], i)
+	}
+	return all
+}
+
+// NameUsers has each user named. name is asked with a name that would do: the
+// account's where one password opens it everywhere, or else account-host.
+func (m *Migration) NameUsers(name func(User) string) {
+	groups := m.groups()
+	for k, u := range m.Users() {
+		u.Name = u.Account
+		for j, other := range groups {
+			if j != k && m.Logins[other[0]].Account == u.Account {
+				u.Name = u.Account + "-" + u.Hosts[0]
+			}
+		}
+		chosen := name(u)
+		for _, i := range groups[k] {
+			m.Logins[i].User = chosen
+		}
+	}
+}
+
+var errTaken = errors.New("that is another user's name already; a user has one password")
+
+// CheckName says why a user cannot have a name; taken are those of the others.
+func CheckName(name string, taken []string) error {
+	if slices.Contains(taken, name) {
+		return errTaken
+	}
+	return auth.CheckName(name)
+}
