@@ -15,6 +15,9 @@ var (
 	// ErrNoSuchFile is about a command that is not in the container.
 	ErrNoSuchFile = errors.New("the command is not there")
 
+	// ErrNoAccount is about a command that was to run as an account that is not there.
+	ErrNoAccount = errors.New("there is no such account")
+
 	// ErrSilent is about a command that ended and said nothing.
 	ErrSilent = errors.New("the command ended without a word")
 )
@@ -40,6 +43,8 @@ func explain(said string) error {
 		return ErrSilent
 	case strings.Contains(said, "no such file or directory") || strings.Contains(said, "executable file not found"):
 		return fmt.Errorf("%w: %s", ErrNoSuchFile, said)
+	case strings.Contains(said, "unable to find user "):
+		return ErrNoAccount
 	case strings.Contains(said, "exec format error"):
 		return errors.New("its image is for another processor architecture than the gateway's")
 	case tooManyProcesses(said):

@@ -68,12 +68,23 @@ func (c *conn) authFor(sshd *hosts.Sshd, to target) ([]ssh.AuthMethod, error) {
 	return []ssh.AuthMethod{ssh.PublicKeys(certificate)}, err
 }
 
+// whyNotTimeout bounds the question why an sshd refused; the answer is worth
+// that much of a person's time.
+const whyNotTimeout = 5 * time.Second
+
 func refusedBySshd(err error, sshd *hosts.Sshd, account string) error {
 	why := "does not let the gateway in as " + account + " (does its sshd trust the gateway's user CA?)"
+	patience := sshd.Patience
 	if errors.Is(err, errHostKey) {
 		why = "is not who it was: " + errHostKey.Error() + "; recreate the container or ask the box's owner"
+	} else if sshd.WhyNot != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), whyNotTimeout)
+		defer cancel()
+		if known := sshd.WhyNot(ctx); known != "" {
+			why, patience = known, 0
+		}
 	}
-	return &hosts.Unreachable{Host: sshd.Host, Why: why, Cause: err, Patience: sshd.Patience}
+	return &hosts.Unreachable{Host: sshd.Host, Why: why, Cause: err, Patience: patience}
 }
 
 // pinned accepts the keys that the host is known to have, compared whole.

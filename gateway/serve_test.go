@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -169,6 +170,17 @@ func TestAnSshdThatDoesNotTrustTheGatewaySaysSo(t *testing.T) {
 	got := runs(t, g.enter(t, "dev+lab"), "make")
 	if got.status != 255 || !strings.Contains(got.err, "does not let the gateway in as developer") {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAnAccountThatIsNotThereIsSaidSo(t *testing.T) {
+	sshd := &fakeSshd{serve: runsCommands, accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return errors.New("no") }}
+	g := startGateway(t, sshdOf(t, sshd, func(to *hosts.Sshd) {
+		to.WhyNot = func(context.Context) string { return "has no account developer" }
+	}))
+	want := said{err: "berth: host \"lab\" has no account developer\n", status: 255}
+	if got := runs(t, g.enter(t, "dev+lab"), "make"); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

@@ -24,6 +24,10 @@ type Sshd struct {
 	HostKeys []ssh.PublicKey // it must show one of these
 	Key      ssh.Signer      // logs in; nil: a certificate of the user CA does
 	Patience time.Duration   // how long it is worth trying again if it does not let us in
+
+	// WhyNot says why it does not let the account in, as what it asks tells: "has no
+	// account anna"; "" where it tells nothing. It may be nil.
+	WhyNot func(context.Context) string
 }
 
 // dialTimeout bounds the connect to a host's sshd.

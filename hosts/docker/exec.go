@@ -49,12 +49,16 @@ func (s *Source) openExec(ctx context.Context, host hosts.Host, account string) 
 	switch {
 	case gone != nil: // meanwhile
 		return hosts.Entrance{}, gone
+	case errors.Is(err, docker.ErrNoAccount):
+		return hosts.Entrance{}, unreachable(host.Name, noAccount(account), err)
 	case errors.Is(err, docker.ErrSilent) || now.RestartCount > 0 && isRecent(now.State.StartedAt): // or about to
 		why := fmt.Sprintf("cannot be entered%s, as it ends or restarts: %v; see docker logs %s", as(account), err, now.Name[1:])
 		return hosts.Entrance{}, soon(unreachable(host.Name, why, err), patience(now))
 	}
 	return hosts.Entrance{}, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
 }
+
+func noAccount(account string) string { return "has no account " + account }
 
 func as(account string) string {
 	if account == "" {

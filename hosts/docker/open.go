@@ -26,7 +26,7 @@ func (s *Source) Open(ctx context.Context, host hosts.Host, account string) (hos
 	case labels.RouteExec:
 		return s.openExec(ctx, host, account)
 	case labels.RouteSshd:
-		sshd, err := s.openSshd(ctx, host)
+		sshd, err := s.openSshd(ctx, host, account)
 		return hosts.Entrance{Sshd: sshd}, err
 	}
 	return hosts.Entrance{}, unreachable(host.Name, fmt.Sprintf("has an unknown route %q: sshd and exec are known", host.Route), nil)
@@ -48,7 +48,7 @@ func soon(err error, patience time.Duration) error {
 // openSshd asks the engine for the address at every connect. That
 // another container may have it a moment later is harmless: the host key is
 // pinned to the id.
-func (s *Source) openSshd(ctx context.Context, host hosts.Host) (*hosts.Sshd, error) {
+func (s *Source) openSshd(ctx context.Context, host hosts.Host, account string) (*hosts.Sshd, error) {
 	in, err := s.running(ctx, host)
 	if err != nil {
 		return nil, err
@@ -68,7 +68,18 @@ func (s *Source) openSshd(ctx context.Context, host hosts.Host) (*hosts.Sshd, er
 	if err != nil {
 		return nil, soon(err, patience(in))
 	}
-	return &hosts.Sshd{Conn: conn, Host: host.Name, HostKeys: keys, Patience: patience(in)}, nil
+	return &hosts.Sshd{Conn: conn, Host: host.Name, HostKeys: keys, Patience: patience(in), WhyNot: func(ctx context.Context) string {
+		return s.whyNot(ctx, host, account)
+	}}, nil
+}
+
+// whyNot asks the engine for the account, by running nothing of use as it.
+func (s *Source) whyNot(ctx context.Context, host hosts.Host, account string) string {
+	_, err := docker.Output(ctx, s.engine, host.Container, docker.Command{User: account, Args: []string{"true"}}, 1)
+	if errors.Is(err, docker.ErrNoAccount) {
+		return noAccount(account)
+	}
+	return ""
 }
 
 // patience is for what runs in a container, and may still be starting up.

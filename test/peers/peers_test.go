@@ -38,9 +38,16 @@ func TestPeers(t *testing.T) {
 			from.to.Want(t, "ssh h 'echo x | ssh "+from.peer+" cat && scp -q /etc/hostname "+from.peer+":/tmp/peer && ssh "+from.peer+" cat /tmp/peer'", "x\n"+g.host(map[string]string{"worker": "master", "master": "worker"}[from.peer])+"\n")
 		})
 	}
+	for name, to := range map[string]harness.Target{"by_route_exec": byExec, "by_route_sshd": bySshd} {
+		t.Run("ssh-copy-id_does_not_lie_"+name, func(t *testing.T) { doesNotLie(t, to) })
+	}
 	t.Run("keys_of_ones_own_still_work", func(t *testing.T) { g.ownKeysWork(t, byExec) })
 	t.Run("roots_of_peers", func(t *testing.T) {
 		harness.Check(t, "root to root", g.in(t, "root", "master", "ssh worker id -un"), harness.Result{Stdout: "root\n"})
+		got := g.in(t, "root", "master", `echo key | ssh worker "exec sh -c 'cat >> .ssh/authorized_keys'"`) // by bash, and not by zsh
+		if got.Exit == 0 || !strings.Contains(got.Stderr, "gateway.yaml") {
+			t.Errorf("ssh-copy-id to root: exit %d, stderr %s", got.Exit, got.Stderr)
+		}
 	})
 	t.Run("attacks", g.attacks)
 	t.Run("a_host_that_is_recreated_is_a_peer_again", func(t *testing.T) {
@@ -127,6 +134,17 @@ func asAccount(t *testing.T, account, container, command string) harness.Result 
 	to.Stdout, to.Stderr = &stdout, &stderr
 	to.Run()
 	return harness.Result{Stdout: stdout.String(), Stderr: stderr.String(), Exit: to.ProcessState.ExitCode()}
+}
+
+// doesNotLie: what ssh-copy-id would write opens nothing, so it must fail and say
+// where keys go.
+func doesNotLie(t *testing.T, to harness.Target) {
+	harness.Need(t, "ssh-copy-id")
+	got := to.Run(t, `ssh-keygen -q -t ed25519 -N "" -f key && ssh-copy-id -f -i key.pub h`)
+	if got.Exit == 0 || !strings.Contains(got.Stderr, "they belong into the gateway's gateway.yaml") {
+		t.Errorf("exit %d, stdout %s, stderr %s", got.Exit, got.Stdout, got.Stderr)
+	}
+	to.Want(t, `ssh h 'cat ~/.ssh/authorized_keys 2>/dev/null | wc -l'`, "0\n")
 }
 
 // ownKeysWork: a key in ~/.ssh opens a server that knows it, also under a name
