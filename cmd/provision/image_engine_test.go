@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -41,4 +43,32 @@ func (l lab) outputAs(account, service, script string) string {
 		l.Fatal(err)
 	}
 	return string(out)
+}
+
+// NVIDIA's apt sources have had three names and two formats, and none of them may
+// break a build: the image's first step takes them away, and no other source.
+func TestNVIDIAsAptSourcesOfEveryAgeBreakNoBuild(t *testing.T) {
+	l := newLab(t)
+	dockerfile, err := os.ReadFile("../../image/Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := regexp.MustCompile(`(?s)\nRUN (.*?[^\\\\])\n`).FindSubmatch(dockerfile)
+	if step == nil || !strings.Contains(string(step[1]), "sources.list.d") {
+		t.Fatal("the first step is another one")
+	}
+	script := `cd /etc/apt/sources.list.d && mkdir -p /usr/share/keyrings &&
+		echo 'deb https://developer.download.nvidia.com/compute/cuda/repos/ubuntu2004/x86_64 /' > cuda.list &&
+		echo 'deb https://developer.download.nvidia.com/compute/machine-learning/repos/ubuntu1804/x86_64 /' > nvidia-ml.list &&
+		echo 'deb [signed-by=/usr/share/keyrings/cuda-archive-keyring.gpg] https://developer.download.nvidia.com/compute/cuda/repos/debian12/x86_64/ /' > cuda-debian12-x86_64.list &&
+		printf 'Types: deb\\nURIs: https://developer.download.nvidia.cn/compute/cuda/repos/ubuntu2404/x86_64\\nSuites: /\\n' > cuda-ubuntu2404.sources &&
+		echo 'deb https://nvidia.github.io/libnvidia-container/stable/deb/amd64 /' > nvidia-container-toolkit.list &&
+		echo '# deb https://example.org/ours bookworm main' > ours.list &&
+		{ apt-get update -qq --error-on=any >/dev/null 2>&1 || echo broken; }
+		` + string(step[1]) + ` && ls && apt-get update -qq --error-on=any && echo updated`
+	file := l.file("services: {base: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", command: [sleep, infinity]}}")
+	l.mustRun("up", "-f", file)
+	if got := l.outputAs("root", "base", script); !strings.HasPrefix(got, "broken\n") || !strings.HasSuffix(got, "ours.list\nupdated\n") || strings.Contains(got, "nvidia") {
+		t.Errorf("got\n%s", got)
+	}
 }
