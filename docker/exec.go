@@ -151,3 +151,19 @@ func Output(ctx context.Context, engine *client.Client, container string, comman
 	}
 	return out, e.Wait(ctx)
 }
+
+// Run runs a command without input to its end, and drops what it prints. The error
+// of a command that fails is that of [Exec.Explain].
+func Run(ctx context.Context, engine *client.Client, container string, command Command) error {
+	e, err := Start(ctx, engine, container, command)
+	if err != nil {
+		return explain(err.Error())
+	}
+	defer e.Close()
+	e.CloseIn()
+	io.Copy(io.Discard, e.Out) // to its end; that it breaks off is told by Wait
+	if e.Wait(ctx) == nil {
+		return nil
+	}
+	return e.Explain()
+}

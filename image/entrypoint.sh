@@ -19,12 +19,12 @@ if [ ! -e /etc/ssh/berth_passwords_set ]; then
     : > /etc/ssh/berth_passwords_set
 fi
 
-# Whether developer may become root: without a password, which it needs none of
+# Whether developer, and who is of its group, may become root: without a password, which it needs none of
 # to log in; with the one that DEVELOPER_PASSWORD set; or not at all.
 rm -f /etc/sudoers.d/berth
 case ${BERTH_SUDO:-free} in
-    free) printf '%s\n' 'developer ALL=(ALL:ALL) NOPASSWD: ALL' > /etc/sudoers.d/berth ;;
-    none) printf '%s\n' 'developer ALL=(ALL:ALL) !ALL' > /etc/sudoers.d/berth ;;
+    free) printf '%s\n' '%developer ALL=(ALL:ALL) NOPASSWD: ALL' > /etc/sudoers.d/berth ;;
+    none) printf '%s\n' '%developer ALL=(ALL:ALL) !ALL' > /etc/sudoers.d/berth ;;
     password) ;;
     *)
         echo "BERTH_SUDO is free, password or none" >&2
@@ -32,6 +32,9 @@ case ${BERTH_SUDO:-free} in
         ;;
 esac
 [ ! -e /etc/sudoers.d/berth ] || chmod 0440 /etc/sudoers.d/berth
+
+# Read by keys.sh.
+[ "${BERTH_ACCOUNTS:-}" != per-person ] || : > /etc/berth_accounts
 
 # Host keys outlive the container in a volume, so that a host that is recreated
 # is the same host. By renaming, so that none is ever there by half.

@@ -21,12 +21,13 @@ const DefaultBase = "nvidia/cuda:12.9.1-cudnn-devel-ubuntu24.04"
 
 // What the entrypoint of a host reads and leaves behind.
 const (
-	Account   = "developer"                // the account that people work as
-	EnvUserCA = "BERTH_USER_CA"            // variable with the gateway's user CA, one line of an authorized_keys file
-	EnvSudo   = "BERTH_SUDO"               // variable that says whether Account may sudo: SudoFree, SudoPassword or SudoNone
-	PidFile   = "/run/sshd.pid"            // there once sshd listens
-	HostKeys  = "/var/lib/berth/host_keys" // a volume there keeps them for the next container
-	Peers     = "/var/lib/berth/peers"     // a volume of the project there lets its hosts reach each other by ssh
+	Account     = "developer"                // the account that people work as
+	EnvUserCA   = "BERTH_USER_CA"            // variable with the gateway's user CA, one line of an authorized_keys file
+	EnvSudo     = "BERTH_SUDO"               // variable that says whether Account may sudo: SudoFree, SudoPassword or SudoNone
+	EnvAccounts = "BERTH_ACCOUNTS"           // variable that is labels.PerPerson where each person has an account
+	PidFile     = "/run/sshd.pid"            // there once sshd listens
+	HostKeys    = "/var/lib/berth/host_keys" // a volume there keeps them for the next container
+	Peers       = "/var/lib/berth/peers"     // a volume of the project there lets its hosts reach each other by ssh
 )
 
 // Values of EnvSudo. Without it, Account may sudo without a password.

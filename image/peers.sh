@@ -12,6 +12,21 @@ set -eu
 
 ca=/var/lib/berth/peers/ca
 here=/run/berth/peers
+
+make_key() { # account
+    rm -rf "$here/$1"
+    mkdir -m 0700 "$here/$1"
+    ssh-keygen -q -t ed25519 -N '' -C "$1@$(hostname)" -f "$here/$1/id_ed25519"
+    ssh-keygen -q -s "$ca" -I "$1@$(hostname)" -n "$1" "$here/$1/id_ed25519.pub"
+    chown -R "$1" "$here/$1"
+}
+
+# For one account more: see account.sh.
+if [ $# -gt 0 ]; then
+    [ ! -e "$here/known_hosts" ] || make_key "$1"
+    exit 0
+fi
+
 rm -rf "$here" /etc/ssh/berth_peers_ca.pub /etc/ssh/ssh_host_*_key-cert.pub
 : > /etc/ssh/berth_peers
 [ -d /var/lib/berth/peers ] || exit 0
@@ -32,11 +47,10 @@ mkdir -p "$here"
 for names in '*,!*.*' '10.*,172.*,192.168.*'; do
     printf '@cert-authority %s %s\n' "$names" "$(cat /etc/ssh/berth_peers_ca.pub)"
 done > "$here/known_hosts"
-for account in root developer; do
-    mkdir -m 0700 "$here/$account"
-    ssh-keygen -q -t ed25519 -N '' -C "$account@$(hostname)" -f "$here/$account/id_ed25519"
-    ssh-keygen -q -s "$ca" -I "$account@$(hostname)" -n "$account" "$here/$account/id_ed25519.pub"
-    chown -R "$account" "$here/$account"
+make_key root
+# developer, and who has an account of one's own beside it.
+getent passwd | awk -F: -v group="$(id -g developer)" '$4 == group { print $1 }' | while read -r account; do
+    make_key "$account"
 done
 for key in /etc/ssh/ssh_host_*_key.pub; do
     ssh-keygen -q -s "$ca" -h -I "$(hostname)" "$key"

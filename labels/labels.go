@@ -12,6 +12,15 @@ const (
 	Account = "berth.account" // the Unix account inside, for grants that name none
 )
 
+// Accounts says how a host of Berth's image has accounts: PerPerson, or one for
+// everybody where it is missing. The program MakeAccount in the image makes one of
+// the name that it is given.
+const (
+	Accounts    = "berth.accounts"
+	PerPerson   = "per-person"
+	MakeAccount = "/usr/local/lib/berth/account.sh"
+)
+
 // Values of Route, and of route in gateway.yaml.
 const (
 	RouteSshd  = "sshd"

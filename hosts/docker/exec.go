@@ -40,7 +40,13 @@ func (s *Source) openExec(ctx context.Context, host hosts.Host, account string) 
 	opened, err := s.helpers.Open(ctx, pool.Key{Container: host.Container, Account: account}, func() (*helper.Client, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
-		return s.startHelper(ctx, in, account)
+		started, err := s.startHelper(ctx, in, account)
+		if errors.Is(err, docker.ErrNoAccount) && perPerson(in) {
+			if err = s.makeAccount(ctx, in, account); err == nil {
+				started, err = s.startHelper(ctx, in, account)
+			}
+		}
+		return started, err
 	})
 	if err == nil {
 		return hosts.Entrance{Machine: opened}, nil

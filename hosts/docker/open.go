@@ -60,6 +60,11 @@ func (s *Source) openSshd(ctx context.Context, host hosts.Host, account string) 
 	if !ok {
 		return nil, unreachable(host.Name, "has no address on a network of this machine: route exec would need none", nil)
 	}
+	if perPerson(in) {
+		if err := s.makeAccount(ctx, in, account); err != nil {
+			return nil, unreachable(host.Name, fmt.Sprintf("cannot be entered as %s: %v", account, err), nil)
+		}
+	}
 	keys, err := s.hostKeys(ctx, host, in)
 	if err != nil {
 		return nil, soon(err, patience(in))
@@ -75,7 +80,7 @@ func (s *Source) openSshd(ctx context.Context, host hosts.Host, account string) 
 
 // whyNot asks the engine for the account, by running nothing of use as it.
 func (s *Source) whyNot(ctx context.Context, host hosts.Host, account string) string {
-	_, err := docker.Output(ctx, s.engine, host.Container, docker.Command{User: account, Args: []string{"true"}}, 1)
+	err := docker.Run(ctx, s.engine, host.Container, docker.Command{User: account, Args: []string{"true"}})
 	if errors.Is(err, docker.ErrNoAccount) {
 		return noAccount(account)
 	}

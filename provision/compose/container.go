@@ -11,6 +11,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"berth/image"
+	"berth/labels"
 )
 
 // config sets the part of the container that would be the same on any box.
@@ -58,6 +59,9 @@ func (b *builder) environment() []string {
 	}
 	if b.service.Image.IsHost() {
 		env = append(env, image.EnvUserCA+"="+b.site.UserCA)
+		if b.settings.perPerson {
+			env = append(env, image.EnvAccounts+"="+labels.PerPerson)
+		}
 		if b.settings.sudo != "" {
 			env = append(env, image.EnvSudo+"="+b.settings.sudo)
 		}

@@ -32,6 +32,11 @@ func (b *builder) mounts() {
 		b.addMount(mount.Mount{Type: mount.TypeVolume, Source: volume.Name, Target: image.HostKeys})
 		b.service.Volumes = append(b.service.Volumes, volume)
 	}
+	if b.service.Image.IsHost() && b.settings.perPerson && !b.isMounted(homes) {
+		volume := Volume{Name: b.Name + "_" + b.service.Name + "_homes", Driver: "local", Labels: map[string]string{labels.Project: b.Name}}
+		b.addMount(mount.Mount{Type: mount.TypeVolume, Source: volume.Name, Target: homes})
+		b.service.Volumes = append(b.service.Volumes, volume)
+	}
 	if b.service.Image.IsHost() && !b.isMounted(image.Peers) && (b.settings.peers == nil || *b.settings.peers) {
 		b.addMount(mount.Mount{Type: mount.TypeVolume, Source: b.peersVolume().Name, Target: image.Peers})
 		b.service.HasPeers = true
@@ -40,6 +45,9 @@ func (b *builder) mounts() {
 		b.addMount(mount.Mount{Type: mount.TypeBind, Source: b.site.HelperDir, Target: labels.HelperMount, ReadOnly: true})
 	}
 }
+
+// homes is where people's own accounts have theirs.
+const homes = "/home"
 
 // hostKeysVolume returns the volume for the host's keys. It outlives the container,
 // so that a recreated host is the same to those who know its keys.

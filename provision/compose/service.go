@@ -113,6 +113,9 @@ func (b *builder) labels() {
 		labels.Service: s.Name,
 		labels.CPUs:    strconv.FormatInt(s.Reserved.NanoCPUs, 10),
 	})
+	if b.settings.perPerson && s.Image.IsHost() {
+		s.Config.Labels[labels.Accounts] = labels.PerPerson
+	}
 	if s.Pinned {
 		s.Config.Labels[labels.Pinned] = "exclusive"
 	}
@@ -165,7 +168,7 @@ func (b *builder) foreignImageHabits() {
 		name  string
 		given bool
 	}{
-		{"docker_cli", b.settings.dockerCLI}, {"packages", len(b.settings.packages) > 0},
+		{"accounts", b.settings.perPerson}, {"docker_cli", b.settings.dockerCLI}, {"packages", len(b.settings.packages) > 0},
 		{"peers", b.settings.peers != nil}, {"sudo", b.settings.sudo != ""},
 	} {
 		if key.given {

@@ -24,6 +24,7 @@ type Settings struct {
 	route        string // "": nobody says
 	account      string
 	sudo         string
+	perPerson    bool     // accounts: per-person
 	packages     []string // in order, each once
 	peers        *bool    // nil: nobody says
 	Base         string
@@ -33,7 +34,7 @@ type Settings struct {
 	pinned       bool // cpus: exclusive
 }
 
-const knownSettings = "account, base, cpus, docker_cli, docker_socket, gpu, host, packages, peers, route, sudo"
+const knownSettings = "account, accounts, base, cpus, docker_cli, docker_socket, gpu, host, packages, peers, route, sudo"
 
 // packageName is what apt-get takes, with a version or without: it stands on a
 // command line of the build.
@@ -92,6 +93,12 @@ func (s *Settings) set(key string, value any) (wrong string) {
 		return ""
 	case "gpu":
 		return setGPU(&s.gpu, value)
+	case "accounts":
+		s.perPerson = text == labels.PerPerson
+		if !s.perPerson {
+			return "is " + labels.PerPerson + ", or left out"
+		}
+		return ""
 	case "packages":
 		return s.setPackages(value)
 	case "peers":

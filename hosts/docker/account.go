@@ -1,0 +1,27 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+
+	"berth/docker"
+	"berth/labels"
+
+	"github.com/moby/moby/api/types/container"
+)
+
+// perPerson reports whether an account of a grant is made in the container at its
+// first login.
+func perPerson(in container.InspectResponse) bool {
+	return in.Config != nil && in.Config.Labels[labels.Accounts] == labels.PerPerson
+}
+
+// makeAccount has the image's own program make an account, as root, unless it is
+// there. Only accounts that a grant names come here.
+func (s *Source) makeAccount(ctx context.Context, in container.InspectResponse, account string) error {
+	command := docker.Command{User: "root", Args: []string{labels.MakeAccount, account}}
+	if err := docker.Run(ctx, s.engine, in.ID, command); err != nil {
+		return fmt.Errorf("its account cannot be made: %w", err)
+	}
+	return nil
+}

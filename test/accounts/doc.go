@@ -1,0 +1,3 @@
+// Package accounts tries hosts where each person has an account, and accounts that
+// are not there.
+package accounts
