@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
@@ -105,7 +106,7 @@ func openSite(o options, local bool) (compose.Site, error) {
 	if err != nil {
 		return compose.Site{}, err
 	}
-	b := compose.Site{Base: o.load.Base, UserCA: st.UserCAPublic()}
+	b := compose.Site{Base: o.load.Base, UserCA: st.UserCAPublic(), Today: time.Now()}
 	if !local {
 		return b, nil // that box has no helper directory of ours to mount
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/container"
@@ -178,7 +177,7 @@ func (b *builder) foreignImageHabits() {
 }
 
 func (b *builder) hostImageHabits() {
-	if why := image.PastSupport(b.service.Image.Base, time.Now()); why != "" {
+	if why := image.PastSupport(b.service.Image.Base, b.site.Today); why != "" {
 		b.warn("%s", why)
 	}
 	if b.settings.sudo == image.SudoPassword && b.compose.Environment["DEVELOPER_PASSWORD"] == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/container"
@@ -106,9 +107,10 @@ func (w Wanted) ImageRefs() []string {
 
 // Site is what the box adds to the compose files.
 type Site struct {
-	Base      string // of host images, where a service names none
-	UserCA    string // public half of the gateway's
-	HelperDir string // mounted into every container; "" where the engine is elsewhere
+	Base      string    // of host images, where a service names none
+	UserCA    string    // public half of the gateway's
+	HelperDir string    // mounted into every container; "" where the engine is elsewhere
+	Today     time.Time // by which a base is past its support
 }
 
 // Want returns what the project needs at a site. Its error says what is wrong with

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -62,7 +63,7 @@ func TestImportOfTheSeed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanted, err := project.Want(compose.Site{Base: "debian:12"})
+	wanted, err := project.Want(compose.Site{Base: "debian:12", Today: time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,13 +12,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/rogpeppe/go-internal/txtar"
 	"go.yaml.in/yaml/v4"
 
 	"berth/box"
+	"berth/image"
 	"berth/labels"
 	"berth/ledger"
 	"berth/provision/compose"
@@ -57,6 +60,7 @@ type givenContainer struct {
 	Was     map[string]string // but for these facts and limits; "image": of another image
 	Gone    []string          // and without these networks
 	Compose bool              // and made by docker compose
+	Older   bool              // and made by a version whose hosts were entered by sshd, and no peers
 
 	Name    string // or any other
 	Project string
@@ -157,7 +161,7 @@ func wantedIn(t *testing.T, archive *txtar.Archive) (*compose.Project, compose.W
 	if err != nil {
 		return nil, compose.Wanted{}, err
 	}
-	want, err := project.Want(compose.Site{Base: o.Base, UserCA: "ssh-ed25519 CA", HelperDir: "/var/lib/berth/helper"})
+	want, err := project.Want(compose.Site{Base: o.Base, UserCA: "ssh-ed25519 CA", HelperDir: "/var/lib/berth/helper", Today: time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)})
 	return project, want, err
 }
 
@@ -296,6 +300,10 @@ func (c givenContainer) likeService(e *Container, s compose.Service, project str
 				delete(f, key)
 			}
 		}
+	}
+	if c.Older {
+		e.Labels[labels.Route] = labels.RouteSshd
+		e.HostConfig.Mounts = slices.DeleteFunc(slices.Clone(e.HostConfig.Mounts), func(m mount.Mount) bool { return m.Target == image.Peers })
 	}
 	e.Labels[labels.Config] = f.label()
 	if c.Compose {

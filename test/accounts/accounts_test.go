@@ -98,6 +98,19 @@ func TestAccounts(t *testing.T) {
 			})
 		}
 	})
+	t.Run("attack_by_a_home_that_is_another's", func(t *testing.T) {
+		// Who can write in /home could leave a home for a name that is granted later.
+		harness.Must(t, exec.Command("docker", "exec", g.project+"-own-1", "mkdir", "/home/eve"))
+		out, err := exec.Command("docker", "exec", g.project+"-own-1", "/usr/local/lib/berth/account.sh", "eve").CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "/home/eve is another account's") {
+			t.Errorf("root's home becomes eve's: %v, %s", err, out)
+		}
+		for _, name := range []string{"-u0", "../x", "a b", "a:0:0", ""} {
+			if out, err := exec.Command("docker", "exec", g.project+"-own-1", "/usr/local/lib/berth/account.sh", name).CombinedOutput(); err == nil {
+				t.Errorf("%q is an account now: %s", name, out)
+			}
+		}
+	})
 	t.Run("a_host_that_is_recreated_has_the_same_people", func(t *testing.T) {
 		before := anna.Run(t, "ssh h id -u").Stdout
 		g.write(t, "second")
