@@ -51,7 +51,7 @@ func (j *job) plan(ctx context.Context) (plan.Plan, error) {
 	}
 	have.Ignored = j.options.ignored
 	j.box = have.Box
-	return plan.Up(j.want, have, j.options.force)
+	return plan.Up(j.want, have, j.options.plan)
 }
 
 // carryOut makes the plan once more, under the lock, and carries it out. Where it is
@@ -68,8 +68,8 @@ func (j *job) carryOut(cmd *cobra.Command, e *apply.Executor, shown plan.Plan) e
 	if err != nil {
 		return err
 	}
-	for _, host := range p.Lost {
-		if !slices.Contains(shown.Lost, host) {
+	for _, host := range slices.Concat(p.Lost, p.Recreated) {
+		if !slices.Contains(slices.Concat(shown.Lost, shown.Recreated), host) {
 			return fmt.Errorf("%s changed since the plan was made; nothing more was done: run up again", host)
 		}
 	}

@@ -24,6 +24,7 @@ import (
 
 	"berth/image"
 	"berth/provision/compose"
+	"berth/provision/plan"
 	"berth/state"
 )
 
@@ -37,7 +38,7 @@ type options struct {
 	load    compose.Options
 	state   string
 	yes     bool
-	force   bool
+	plan    plan.Options
 	ignored []string
 }
 

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"berth/box"
 	"berth/docker"
+	"berth/labels"
 	"berth/provision/plan"
 )
 
@@ -36,6 +38,9 @@ func Observe(ctx context.Context, api *client.Client, images []string, projects 
 		return o, err
 	}
 	for i, c := range o.Containers {
+		if err := observeMadeFrom(ctx, api, c, projects, o.Images); err != nil {
+			return o, err
+		}
 		if c.Running && (slices.Contains(projects, c.Project()) || slices.Contains(projects, c.ComposeProject())) {
 			if o.Containers[i].Users, err = usersOf(ctx, api, c, o.Box); err != nil {
 				return o, err
@@ -43,6 +48,18 @@ func Observe(ctx context.Context, api *client.Client, images []string, projects 
 		}
 	}
 	return o, nil
+}
+
+// observeMadeFrom adds the image that a container of these projects was made from, by
+// its id, if it is still there.
+func observeMadeFrom(ctx context.Context, api *client.Client, c plan.Container, projects []string, images map[string]string) error {
+	id := c.Labels[labels.Image]
+	if id == "" || !slices.Contains(projects, c.Project()) {
+		return nil
+	}
+	found, err := ObserveImages(ctx, api, []string{id})
+	maps.Copy(images, found)
+	return err
 }
 
 // ObserveBox reads what the engine's box has.
@@ -132,6 +149,10 @@ func existingOf(c container.InspectResponse, b box.Box) plan.Container {
 		State:      string(c.State.Status),
 		Since:      since(c),
 		Created:    timeOf(c.Created),
+		PID:        c.State.Pid,
+		Image:      c.Config.Image,
+		ImageID:    c.Image,
+		Health:     c.Config.Healthcheck,
 	}
 	e.Claim = claimOf(b, e, c.Config, c.HostConfig)
 	for name := range c.NetworkSettings.Networks {

@@ -50,6 +50,7 @@ func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []
 		Limits:    limitsOf(compose),
 		Reserved:  reservationsOf(compose),
 		OwnShm:    compose.ShmSize != 0,
+		Keep:      !settings.fresh,
 	}
 	if b.service.GPUs, err = wantGPUs(compose, settings.gpu); err == nil {
 		b.service.Image, err = p.wantImage(compose, cmp.Or(settings.Base, at.Base), settings.dockerCLI)

@@ -27,9 +27,10 @@ type Settings struct {
 	dockerSocket bool
 	gpu          ledger.GPUAsk
 	pinned       bool // cpus: exclusive
+	fresh        bool // keep: false
 }
 
-const knownSettings = "account, base, cpus, docker_cli, docker_socket, gpu, host, route"
+const knownSettings = "account, base, cpus, docker_cli, docker_socket, gpu, host, keep, route"
 
 // hostName is what a gateway login can name.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
@@ -72,6 +73,9 @@ func (s *Settings) set(key string, value any) (wrong string) {
 	switch key {
 	case "docker_cli":
 		s.dockerCLI = on
+		return wrongBool(isBool)
+	case "keep":
+		s.fresh = !on
 		return wrongBool(isBool)
 	case "docker_socket":
 		s.dockerSocket = on
