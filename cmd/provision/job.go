@@ -77,6 +77,13 @@ func (j *job) carryOut(cmd *cobra.Command, e *apply.Executor, shown plan.Plan) e
 		fmt.Fprintln(cmd.OutOrStdout(), "meanwhile something changed; this is done:")
 		showPlan(cmd, p)
 	}
+	if p.Switches() {
+		release, err := startGuard(j.options, j.want.Project)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
 	return e.Apply(ctx, p)
 }
 

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
@@ -29,9 +28,9 @@ type Executor struct {
 	Box      box.Box
 	Ignored  []string // containers whose claims do not count
 
-	// Patience is how long a container that is to run is watched, for a stop that an
-	// interrupted run began and that the engine goes on with.
-	Patience time.Duration
+	// Patient is for one who comes right after a run that died: a stop that it began may
+	// still be going on in the engine.
+	Patient bool
 
 	leaving []string // containers that are being replaced, and their successors
 }

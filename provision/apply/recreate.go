@@ -172,11 +172,19 @@ func sameModes(one, two container.HostConfig) bool {
 
 // finish gives the new container the name and removes the old one.
 func (e *Executor) finish(ctx context.Context, made, name string, old plan.Container) error {
-	if err := e.rename(ctx, old.ID, plan.OldName(name)); err != nil && !errdefs.IsNotFound(err) {
+	if old.Name == name {
+		if err := e.rename(ctx, old.ID, plan.OldName(name)); err != nil {
+			return err
+		}
+	}
+	result, err := e.API.ContainerInspect(ctx, made, client.ContainerInspectOptions{})
+	if err != nil {
 		return err
 	}
-	if err := e.rename(ctx, made, name); err != nil {
-		return err
+	if result.Container.Name != "/"+name {
+		if err := e.rename(ctx, made, name); err != nil {
+			return err
+		}
 	}
 	return e.removeContainer(ctx, old.ID)
 }
@@ -289,15 +297,10 @@ func (e *Executor) undo(ctx context.Context, s plan.Step) error {
 	return e.discard(ctx, s.ID)
 }
 
-// runAgain starts a container. With patience it first waits, as long as a stop may
-// take, for one that was told to stop by a run that died.
+// runAgain starts a container.
 func (e *Executor) runAgain(ctx context.Context, old plan.Container) error {
-	for until := time.Now().Add(e.Patience); time.Now().Before(until); {
-		result, err := e.API.ContainerInspect(ctx, old.ID, client.ContainerInspectOptions{})
-		if err != nil || !result.Container.State.Running {
-			break
-		}
-		time.Sleep(readyPoll)
+	if e.Patient {
+		e.awaitStop(ctx, old.ID)
 	}
 	err := e.start(ctx, old.ID)
 	if err != nil && !old.Running {
@@ -305,6 +308,26 @@ func (e *Executor) runAgain(ctx context.Context, old plan.Container) error {
 		return nil
 	}
 	return err
+}
+
+// awaitStop returns when a container has stopped, or after as long as a stop may take.
+func (e *Executor) awaitStop(ctx context.Context, id string) {
+	const more = 2 * time.Second
+	grace := 10 * time.Second // the engine's default
+	for began := time.Now(); time.Since(began) < grace+more; {
+		result, err := e.API.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+		if err != nil || !result.Container.State.Running {
+			return
+		}
+		if asked := result.Container.Config.StopTimeout; asked != nil {
+			grace = time.Duration(*asked) * time.Second
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(readyPoll):
+		}
+	}
 }
 
 // complete ends an interrupted recreation in favour of the new container, if that is

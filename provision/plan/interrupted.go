@@ -92,6 +92,11 @@ func (o Observed) successors(project, id string) []Container {
 	return all
 }
 
+// Switches reports whether the plan recreates containers, or ends what was begun.
+func (p Plan) Switches() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Op == OpRecreate || s.Op == OpUndo || s.Op == OpFinish })
+}
+
 // after returns what is there when these steps of recovery are done.
 func (o Observed) after(p Plan) Observed {
 	o.Containers = slices.Clone(o.Containers)
