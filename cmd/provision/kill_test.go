@@ -25,10 +25,11 @@ import (
 // process that makes it is killed: before the engine hears of it, or when it is done.
 type deathAt struct {
 	http.Handler
-	calls atomic.Int64
-	n     int64
-	after bool
-	kill  func()
+	calls  atomic.Int64
+	n      int64
+	after  bool
+	engine bool // it is the engine that kill ends
+	kill   func()
 }
 
 func (d *deathAt) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -40,6 +41,9 @@ func (d *deathAt) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.Handler.ServeHTTP(httptest.NewRecorder(), r)
 	}
 	d.kill()
+	if d.engine {
+		panic(http.ErrAbortHandler) // whoever asked hears no answer
+	}
 	<-r.Context().Done() // the process has gone
 }
 
@@ -49,15 +53,15 @@ func (b *gpuBox) killedAt(n int, after bool, args ...string) (died bool) {
 	b.Helper()
 	ctx, kill := context.WithCancel(b.Context()) // by SIGKILL
 	b.Cleanup(kill)
-	out, err, calls := b.runWithDeath(ctx, n, after, kill, args...)
+	out, err, calls := b.runWithDeath(ctx, &deathAt{n: int64(n), after: after, kill: kill}, args...)
 	if died = calls >= int64(n); err != nil && !died {
 		b.Fatalf("provision %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return died
 }
 
-// runWithDeath runs provision, and kills something at the n-th call.
-func (b *gpuBox) runWithDeath(ctx context.Context, n int, after bool, kill func(), args ...string) (out string, err error, calls int64) {
+// runWithDeath runs provision on an engine where something is killed.
+func (b *gpuBox) runWithDeath(ctx context.Context, death *deathAt, args ...string) (out string, err error, calls int64) {
 	b.Helper()
 	engine := strings.TrimPrefix(b.engine, "unix://")
 	proxy := &httputil.ReverseProxy{
@@ -71,7 +75,7 @@ func (b *gpuBox) runWithDeath(ctx context.Context, n int, after bool, kill func(
 	if err != nil {
 		b.Fatal(err)
 	}
-	death := &deathAt{Handler: proxy, n: int64(n), after: after, kill: kill}
+	death.Handler = proxy
 	server := &http.Server{Handler: death}
 	go server.Serve(listener)
 	b.Cleanup(func() { server.Close() })
@@ -209,16 +213,16 @@ func TestAHostIsOldOrNewWhereverTheEngineIsKilled(t *testing.T) {
 	for n := 1; n < 14; n += 2 {
 		project := fmt.Sprintf("e%d", n)
 		b.mustRun("up", "-f", before, "-p", project)
-		killed := make(chan struct{})
-		out, err, calls := b.runWithDeath(b.Context(), n, true, func() {
+		started := make(chan struct{})
+		out, err, calls := b.runWithDeath(b.Context(), &deathAt{n: int64(n), after: true, engine: true, kill: func() {
 			b.daemon.Kill()
 			<-b.ended
-			go func() { b.startEngine(); close(killed) }()
-		}, "up", "-f", after, "-p", project)
+			go func() { b.startEngine(); close(started) }()
+		}}, "up", "-f", after, "-p", project)
 		if calls < int64(n) {
 			break
 		}
-		<-killed
+		<-started
 		t.Logf("engine killed at call %d: %v\n%s", n, err, out)
 		b.settled(project, 1)
 		b.mustRun("up", "-f", after, "-p", project)

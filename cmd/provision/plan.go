@@ -51,13 +51,21 @@ func showPlan(cmd *cobra.Command, p plan.Plan) {
 // there is nobody to ask.
 func confirm(cmd *cobra.Command, p plan.Plan, yes bool) error {
 	loss := p.Loss()
-	if yes || loss == "" {
+	if loss == "" {
+		return nil
+	}
+	return ask(cmd, loss, yes)
+}
+
+// ask asks whether to do what this predicate says.
+func ask(cmd *cobra.Command, what string, yes bool) error {
+	if yes {
 		return nil
 	}
 	if !isTerminal(os.Stdin) {
-		return fmt.Errorf("this %s; there is no terminal to ask at: say --yes", loss)
+		return fmt.Errorf("this %s; there is no terminal to ask at: say --yes", what)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "This %s. Go on? [y/N] ", loss)
+	fmt.Fprintf(cmd.ErrOrStderr(), "This %s. Go on? [y/N] ", what)
 	answered := make(chan string, 1)
 	go func() {
 		var answer string

@@ -42,7 +42,7 @@ func Observe(ctx context.Context, api *client.Client, images []string, projects 
 			return o, err
 		}
 		if c.Running && (slices.Contains(projects, c.Project()) || slices.Contains(projects, c.ComposeProject())) {
-			if o.Containers[i].Users, err = usersOf(ctx, api, c, o.Box); err != nil {
+			if o.Containers[i].Users, err = UsersOf(ctx, api, c, o.Box); err != nil {
 				return o, err
 			}
 		}
@@ -179,9 +179,10 @@ func timeOf(text string) time.Time {
 	return at
 }
 
-// usersOf returns who is on a container: ssh sessions by account and terminal,
-// sessions of the gateway's helper, and processes on its GPUs.
-func usersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Box) ([]string, error) {
+// UsersOf returns who is on a container: ssh sessions by account and terminal,
+// sessions of the gateway's helper, what they or docker exec left running, and
+// processes on its GPUs.
+func UsersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Box) ([]string, error) {
 	top, err := api.ContainerTop(ctx, c.ID, client.ContainerTopOptions{Arguments: []string{"-eo", "pid,ppid,args"}})
 	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
 		return nil, nil // it ended meanwhile
@@ -190,7 +191,12 @@ func usersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Bo
 		return nil, err
 	}
 	processes := box.ParseProcesses(top.Processes)
-	return slices.Concat(ProcsOf(api).Sessions(processes), b.OnGPUs(processes)), nil
+	var probe []string
+	if c.Health != nil {
+		probe = c.Health.Test
+	}
+	procs := ProcsOf(api)
+	return slices.Concat(procs.Sessions(processes), procs.Left(processes, c.PID, probe), b.OnGPUs(processes)), nil
 }
 
 // ProcsOf returns where to read the processes of the engine's box, where that is this one.

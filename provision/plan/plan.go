@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/moby/moby/api/types/container"
+
 	"berth/labels"
 	"berth/provision/compose"
 )
@@ -230,8 +232,12 @@ func Down(project string, have Observed, withVolumes bool) Plan {
 	volumes := Labelled(have.Volumes, project)
 	switch {
 	case withVolumes:
-		p.Volumes = volumes
 		for _, name := range volumes {
+			if user := have.otherUser(project, name); user != "" {
+				p.Notes = append(p.Notes, "volume "+name+" stays: container "+user+", which is not of this project, has it")
+				continue
+			}
+			p.Volumes = append(p.Volumes, name)
 			p.add(Step{Op: OpRemove, Kind: KindVolume, Name: name, Cause: "down"})
 		}
 	case len(volumes) > 0 && len(p.Steps) > 0:
@@ -240,10 +246,24 @@ func Down(project string, have Observed, withVolumes bool) Plan {
 	return p
 }
 
+// otherUser returns the name of a container that has the volume and is not the
+// project's; "" where there is none.
+func (o Observed) otherUser(project, volume string) string {
+	for _, c := range o.Containers {
+		if c.Project() != project && slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return m.Name == volume }) {
+			return c.Name
+		}
+	}
+	return ""
+}
+
 // Remove returns the steps that take these containers away.
 func Remove(containers []Container) Plan {
 	var p Plan
 	for _, c := range containers {
+		if len(c.Users) > 0 {
+			p.Notes = append(p.Notes, "in use: "+c.HostName()+": "+strings.Join(c.Users, ", "))
+		}
 		p.remove(c, "down")
 	}
 	return p
