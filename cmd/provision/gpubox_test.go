@@ -113,11 +113,15 @@ func (b *gpuBox) driverOf(sample string) {
 // startEngine starts the engine, or starts it again.
 func (b *gpuBox) startEngine() {
 	b.Helper()
-	var log bytes.Buffer
 	path := func(name string) string { return filepath.Join(b.dir, name) }
+	log, err := os.Create(path("log")) // a pipe would stay open as long as its children live
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer log.Close()
 	engine := exec.Command("dockerd", append(b.flags, "--host", b.engine, "--data-root", path("data"), "--exec-root", path("exec"),
 		"--pidfile", path("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--storage-driver", "vfs")...)
-	engine.Env, engine.Stdout, engine.Stderr = b.env(), &log, &log
+	engine.Env, engine.Stdout, engine.Stderr = b.env(), log, log
 	// In a network of its own: without a bridge to itself, an engine removes docker0.
 	engine.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Cloneflags: syscall.CLONE_NEWNET}
 	if err := engine.Start(); err != nil {
@@ -137,7 +141,8 @@ func (b *gpuBox) startEngine() {
 		}
 		select {
 		case <-ended:
-			missing(b.T, "a second Docker engine does not start here:\n"+log.String())
+			said, _ := os.ReadFile(path("log"))
+			missing(b.T, "a second Docker engine does not start here:\n"+string(said))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
