@@ -51,7 +51,11 @@ func (j *job) plan(ctx context.Context) (plan.Plan, error) {
 	}
 	have.Ignored = j.options.ignored
 	j.box = have.Box
-	return plan.Up(j.want, have, j.options.plan)
+	p, err := plan.Up(j.want, have, j.options.plan)
+	if err != nil {
+		return p, err
+	}
+	return p, apply.Weigh(ctx, j.api, &p)
 }
 
 // carryOut makes the plan once more, under the lock, and carries it out. Where it is

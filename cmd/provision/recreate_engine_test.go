@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -112,6 +113,9 @@ func TestWhatWasWrittenGoesWithTheHost(t *testing.T) {
 		if !strings.Contains(out, "what was written in it is carried over") {
 			t.Errorf("the plan:\n%s", out)
 		}
+		if !regexp.MustCompile(`-own-1: \S+ carried over, about 1s\n`).MatchString(out) {
+			t.Errorf("no size in the plan:\n%s", out)
+		}
 		want := "1000 2\nof weeks\ngone\n" + a + "\n[]"
 		if got := l.in("own", "stat -c '%u %h' /root/work; cat /root/same; test -e /etc/motd || echo gone; echo $A; echo [$B]"); got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -130,7 +134,13 @@ func TestWhatWasWrittenGoesWithTheHost(t *testing.T) {
 		t.Errorf("fresh, and there is %s", got)
 	}
 	l.in("own", "echo scratch >/root/scratch")
-	_, err := l.run("up", "-f", l.own(", environment: {A: five}, x-berth: {keep: false}"))
+	l.in("own", "mkdir -p /opt/big/one/two && head -c 3145728 /dev/zero >/opt/big/one/two/file && ln -s /etc/shadow /root/link")
+	out, err := l.run("up", "-f", l.own(", environment: {A: five}, x-berth: {keep: false}"))
+	for _, want := range []string{"-own-1: 3MiB written in it go:\n", "\n3MiB /opt/big/one\n", "\n8B /root/scratch\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
 	if err == nil || !strings.Contains(err.Error(), "removes what was written in own") {
 		t.Errorf("keep: false is not asked for: %v", err)
 	}

@@ -41,7 +41,7 @@ func conflicts(want compose.Wanted, have Observed) []string {
 // it is stopped, too.
 func namesakes(want compose.Wanted, have Observed) []string {
 	var lines []string
-	projects := map[string]bool{}
+	hosts := map[string]int{} // that other projects have, by project
 	for _, s := range want.Services {
 		for _, c := range have.Containers {
 			if c.Labels[labels.Host] != s.Host || isMeant(c, want, have) {
@@ -52,13 +52,11 @@ func namesakes(want compose.Wanted, have Observed) []string {
 				whose = "of project " + c.Project()
 			}
 			lines = append(lines, fmt.Sprintf("%s: host %s is container %s already, %s; give one of them another name with %s.host", s.Name, s.Host, c.Name, whose, compose.Extension))
-			projects[c.Project()] = true
+			hosts[c.Project()]++
 		}
 	}
-	delete(projects, want.Project)
-	delete(projects, "")
-	if len(projects) == 1 && len(lines) == len(want.Services) {
-		for project := range projects {
+	for project, n := range hosts {
+		if n == len(want.Services) && project != want.Project && project != "" {
 			lines = append(lines, fmt.Sprintf("all hosts of project %s are project %s's: if its directory was moved or renamed, go on with -p %s, or write name: %s into the file",
 				want.Project, project, project, project))
 		}

@@ -42,6 +42,7 @@ type given struct {
 	Fresh      bool
 	Upgrade    bool
 	Images     bool              // every image that is wanted is there
+	Older      []string          // ids of images that are there, too
 	Networks   map[string]string // name: project whose label it has
 	Volumes    map[string]string
 	Containers []givenContainer
@@ -194,6 +195,9 @@ func (g given) observed(want compose.Wanted) Observed {
 		if g.Images {
 			have.Images[ref] = "sha256:" + ref
 		}
+	}
+	for _, id := range g.Older {
+		have.Images[id] = id
 	}
 	for _, c := range g.Containers {
 		have.Containers = append(have.Containers, c.existing(want, have.Box))

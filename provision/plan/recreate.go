@@ -151,15 +151,15 @@ func follow(fates []*fate) {
 }
 
 func (f *fate) followOne(x *fate) (changed bool) {
-	if x.recreates() && f.cause == "" {
-		f.cause = x.service.Name + ", which it shares a namespace with, is recreated"
-		changed = true
-	}
-	if x.recreates() && f.inUse {
+	switch {
+	case x.recreates() && f.inUse:
 		x.inUse, x.is.Users = true, append(x.is.Users, f.is.Users...)
-		changed = true
+		return true
+	case x.recreates() && f.cause == "":
+		f.cause = x.service.Name + ", which it shares a namespace with, is recreated"
+		return true
 	}
-	return changed
+	return false
 }
 
 // groups numbers the recreations from 1 on. Two are in one group where one needs what
