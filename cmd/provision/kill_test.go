@@ -167,7 +167,7 @@ func TestAHostIsOldOrNewWhereverProvisionIsKilled(t *testing.T) {
 	b := newGPUBox(t, 32)
 	a, c := "a: "+ofProject("a")+one, "b: "+ofProject("b")+one
 	before, after := b.compose("before", a, c), b.compose("after", a+", hostname: new", c)
-	const calls = 13 // that change something
+	const calls = 14 // that change something
 	t.Run("killed", func(t *testing.T) {
 		for n := 1; n <= calls; n++ {
 			for _, when := range []string{"before", "after"} {
@@ -210,7 +210,7 @@ func TestAHostIsOldOrNewWhereverTheEngineIsKilled(t *testing.T) {
 	b := newGPUBox(t, 2)
 	before := b.compose("before", "a: "+ofProject("a")+", gpus: [{count: 1}]")
 	after := b.compose("after", "a: "+ofProject("a")+", hostname: new, gpus: [{count: 1}]")
-	for n := 1; n < 14; n += 2 {
+	for n := 1; n < 16; n += 3 {
 		project := fmt.Sprintf("e%d", n)
 		b.mustRun("up", "-f", before, "-p", project)
 		started := make(chan struct{})

@@ -42,9 +42,11 @@ func (e *Executor) recreate(ctx context.Context, steps []plan.Step) error {
 	if err := e.change(ctx, all); err != nil {
 		return e.undoAll(ctx, all, err)
 	}
-	ctx = context.WithoutCancel(ctx) // a moment, for which an interrupt can wait
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout) // an interrupt can wait
+	defer cancel()
 	for _, r := range all {
-		if err := e.within(r, func() error { return e.finish(ctx, r.made, r.Name, r.Recreation.Old) }); err != nil {
+		finish := func() error { return e.finish(ctx, r.made, r.Name, r.ID) }
+		if err := e.within(r, func() error { return e.whenItAnswers(ctx, finish) }); err != nil {
 			return err
 		}
 	}
@@ -170,23 +172,35 @@ func sameModes(one, two container.HostConfig) bool {
 	return one.NetworkMode == two.NetworkMode && one.IpcMode == two.IpcMode && one.PidMode == two.PidMode
 }
 
-// finish gives the new container the name and removes the old one.
-func (e *Executor) finish(ctx context.Context, made, name string, old plan.Container) error {
-	if old.Name == name {
-		if err := e.rename(ctx, old.ID, plan.OldName(name)); err != nil {
+// finish gives the new container the name and removes the old one. It may be called
+// again when it has failed half-way.
+func (e *Executor) finish(ctx context.Context, made, name, old string) error {
+	is, err := e.API.ContainerInspect(ctx, old, client.ContainerInspectOptions{})
+	gone := errdefs.IsNotFound(err)
+	if err != nil && !gone {
+		return err
+	}
+	if !gone && is.Container.Name == "/"+name {
+		if err := e.rename(ctx, old, plan.OldName(name)); err != nil {
 			return err
 		}
 	}
-	result, err := e.API.ContainerInspect(ctx, made, client.ContainerInspectOptions{})
-	if err != nil {
+	if is, err = e.API.ContainerInspect(ctx, made, client.ContainerInspectOptions{}); err != nil {
 		return err
 	}
-	if result.Container.Name != "/"+name {
+	if is.Container.Name != "/"+name {
 		if err := e.rename(ctx, made, name); err != nil {
 			return err
 		}
 	}
-	return e.removeContainer(ctx, old.ID)
+	if gone {
+		return nil
+	}
+	// An engine that was started meanwhile has started this one, too.
+	if _, err := e.API.ContainerStop(ctx, old, client.ContainerStopOptions{}); err != nil {
+		return err
+	}
+	return e.removeContainer(ctx, old)
 }
 
 func (e *Executor) rename(ctx context.Context, id, name string) error {
@@ -231,14 +245,18 @@ func (e *Executor) startAgain(ctx context.Context, r *recreation) error {
 	return e.start(ctx, r.ID)
 }
 
-// whenItAnswers does something once more, as long as the engine cannot be reached.
+// whenItAnswers does something, and again as long as the engine cannot be reached. An
+// engine that was just started is tried a few times.
 func (e *Executor) whenItAnswers(ctx context.Context, do func() error) error {
-	for {
+	for tries := 3; ; {
 		err := do()
 		if err == nil {
 			return nil
 		}
-		if _, ping := e.API.Ping(ctx, client.PingOptions{}); ping == nil || ctx.Err() != nil {
+		if _, ping := e.API.Ping(ctx, client.PingOptions{}); ping == nil {
+			tries--
+		}
+		if tries == 0 {
 			return err
 		}
 		select {
@@ -341,5 +359,5 @@ func (e *Executor) complete(ctx context.Context, s plan.Step) error {
 	if err := e.waitFor(ctx, limit, time.Now(), compose.Service{Name: s.Name}, s.ID); err != nil {
 		return errors.Join(err, e.undo(ctx, s))
 	}
-	return e.finish(ctx, s.ID, s.To, s.Recreation.Old)
+	return e.finish(ctx, s.ID, s.To, s.Recreation.Old.ID)
 }
