@@ -50,7 +50,7 @@ func Weigh(ctx context.Context, api *client.Client, p *plan.Plan) error {
 			continue
 		}
 		p.Notes = append(p.Notes, fmt.Sprintf("%s: %s written in it go:", name, bytesText(size)))
-		lines, err := largest(ctx, api, s.ID)
+		lines, err := largest(ctx, api, s.ID, s.Recreation.Fills)
 		if err != nil {
 			return err
 		}
@@ -64,8 +64,9 @@ func bytesText(n int64) string {
 }
 
 // largest returns a line for each of the largest paths that were written in a
-// container. Sizes are known where its files are this box's.
-func largest(ctx context.Context, api *client.Client, id string) ([]string, error) {
+// container, but for the directories that are copied. Sizes are known where its files
+// are this box's.
+func largest(ctx context.Context, api *client.Client, id string, copied []string) ([]string, error) {
 	diff, err := api.ContainerDiff(ctx, id, client.ContainerDiffOptions{})
 	if err != nil {
 		return nil, err
@@ -76,6 +77,9 @@ func largest(ctx context.Context, api *client.Client, id string) ([]string, erro
 	}
 	sizes := map[string]int64{}
 	for _, change := range diff.Changes {
+		if slices.ContainsFunc(copied, func(dir string) bool { return strings.HasPrefix(change.Path+"/", path.Clean(dir)+"/") }) {
+			continue
+		}
 		if info := lstat(dir, change.Path); dir == "" || info != nil && info.Mode().IsRegular() && info.Size() > 0 {
 			sizes[shortPath(change.Path)] += sizeOf(info)
 		}
