@@ -54,20 +54,20 @@ func TestWorkThatRunsOnIsUse(t *testing.T) {
 	}
 	for _, verb := range []string{"stop", "restart", "down"} {
 		first := l.inspect("own")
-		out, err := l.run(verb, "own", "host")
-		if err == nil || !strings.Contains(err.Error(), "--yes") || !strings.Contains(out, "own: sleep (process") || !strings.Contains(out, "host: sleep (process") {
+		out, err := l.run(verb, l.host("own"), l.host("host"))
+		if err == nil || !strings.Contains(err.Error(), "--yes") || !strings.Contains(out, l.host("own")+": sleep (process") || !strings.Contains(out, l.host("host")+": sleep (process") {
 			t.Errorf("%s: %v\n%s", verb, err, out)
 		}
 		if c := l.inspect("own"); c.State.Pid != first.State.Pid {
 			t.Fatalf("%s asked, and did it", verb)
 		}
 	}
-	if out, err := l.run("down"); err == nil || !strings.Contains(out, "in use: own: sleep") {
+	if out, err := l.run("down"); err == nil || !strings.Contains(out, "in use: "+l.host("own")+": sleep") {
 		t.Errorf("down: %v\n%s", err, out)
 	}
 	said := l.job("own", true, "cat")
-	l.mustRun("stop", "--yes", "own")
-	if got := said(); !strings.Contains(got, "own is stopped now, by provision") {
+	l.mustRun("stop", "--yes", l.host("own"))
+	if got := said(); !strings.Contains(got, l.host("own")+" is stopped now, by provision") {
 		t.Errorf("on the terminal: %q", got)
 	}
 }
