@@ -38,6 +38,9 @@ const (
 	CPUs      = "berth.reserve.cpus"   // in nano CPUs; the engine keeps no CPU reservation
 	GPUMemory = "berth.reserve.gpu"    // bytes on each of its GPUs, where it shares them
 	Pinned    = "berth.reserve.cpuset" // present where the container's cpuset is its own
+	Variant   = "berth.variant"        // what the files asked of the host image it was made from
+	Replaces  = "berth.replaces"       // id of the container that it was made to replace; stays when that one is gone
+	Fills     = "berth.fills"          // on a volume: id of the container whose directory it begins with
 )
 
 // Labels by which docker compose knows what it made.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +48,7 @@ func down(cmd *cobra.Command, o options, volumes bool) error {
 	if err != nil {
 		return err
 	}
-	have, err := apply.Observe(ctx, api, nil)
+	have, err := apply.Observe(ctx, api, nil, name)
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,13 @@ func down(cmd *cobra.Command, o options, volumes bool) error {
 		return err
 	}
 	e := &apply.Executor{API: api, Progress: apply.NewProgress(os.Stderr)}
+	tell(ctx, e, usedOf(name, have), "removed")
 	return e.Apply(ctx, p)
+}
+
+// usedOf returns the containers of a project that somebody is on.
+func usedOf(project string, have plan.Observed) []plan.Container {
+	return slices.DeleteFunc(slices.Clone(have.Containers), func(c plan.Container) bool { return c.Project() != project || len(c.Users) == 0 })
 }
 
 // downHosts removes hosts alone: their networks are others' too.
@@ -68,9 +75,14 @@ func downHosts(cmd *cobra.Command, o options, names []string) error {
 	}
 	p := plan.Remove(found)
 	showPlan(cmd, p)
-	if err := confirm(cmd, p, o.yes); err != nil {
+	used, err := confirmUse(cmd, api, found, plan.OpRemove, o.yes || p.Loss() != "")
+	if err == nil {
+		err = confirm(cmd, p, o.yes)
+	}
+	if err != nil {
 		return err
 	}
 	e := &apply.Executor{API: api, Progress: apply.NewProgress(os.Stderr)}
+	tell(cmd.Context(), e, used, "removed")
 	return e.Apply(cmd.Context(), p)
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+	"go.yaml.in/yaml/v4"
 	"golang.org/x/crypto/ssh"
 
 	"berth/docker"
@@ -78,14 +79,39 @@ func (l lab) mustRun(args ...string) string {
 	return out
 }
 
+// file writes a compose file whose hosts have names that no other project has.
 func (l lab) file(text string) string {
 	l.Helper()
+	var file map[string]any
+	if err := yaml.Load([]byte(text), &file); err != nil {
+		l.Fatal(err)
+	}
+	services, _ := file["services"].(map[string]any)
+	for name, value := range services {
+		service, _ := value.(map[string]any)
+		if service == nil {
+			service = map[string]any{}
+		}
+		ours, _ := service["x-berth"].(map[string]any)
+		if ours == nil {
+			ours = map[string]any{}
+		}
+		ours["host"] = l.host(name)
+		service["x-berth"], services[name] = ours, service
+	}
+	named, err := yaml.Marshal(file)
+	if err != nil {
+		l.Fatal(err)
+	}
 	path := filepath.Join(l.TempDir(), "compose.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(path, named, 0o644); err != nil {
 		l.Fatal(err)
 	}
 	return path
 }
+
+// host is the name of a service's host.
+func (l lab) host(service string) string { return service + "-" + l.project }
 
 func (l lab) inspect(service string) container.InspectResponse {
 	l.Helper()
@@ -119,7 +145,7 @@ func (l lab) clear() {
 
 func TestUpMakesTheSeedsHostsOnASmallMachine(t *testing.T) {
 	l := newLab(t)
-	seed := []string{"-f", "testdata/seed/docker-compose.yml", "-f", "../../configs/compose.small.yaml"}
+	seed := []string{"-f", "testdata/seed/docker-compose.yml", "-f", "../../configs/compose.small.yaml", "-f", l.file("services: {master: {hostname: master}, worker: {}}")}
 	l.mustRun(append([]string{"up"}, seed...)...)
 
 	c := l.inspect("master")
@@ -250,7 +276,7 @@ networks: {near: , far: }
 `)
 	}
 	out := l.mustRun("up", "-f", compose("hello"))
-	if row := []string{"own", "exec", "nobody", l.project + "-own-1"}; !strings.Contains(strings.Join(strings.Fields(out), " "), strings.Join(row, " ")) {
+	if row := []string{l.host("own"), "exec", "nobody", l.project + "-own-1"}; !strings.Contains(strings.Join(strings.Fields(out), " "), strings.Join(row, " ")) {
 		t.Errorf("no row %v in\n%s", row, out)
 	}
 	if got := len(l.inspect("own").NetworkSettings.Networks); got != 2 {
@@ -284,7 +310,7 @@ func TestLimitsAreChangedInPlace(t *testing.T) {
 	}
 	own := func(script string) string {
 		t.Helper()
-		program := l.program("exec", "own", "sh", "-c", script)
+		program := l.program("exec", l.host("own"), "sh", "-c", script)
 		program.Stdin = strings.NewReader("by stdin\n")
 		out, err := program.CombinedOutput()
 		if err != nil {
@@ -312,7 +338,7 @@ func TestLimitsAreChangedInPlace(t *testing.T) {
 	if got := own("cat"); got != "by stdin" {
 		t.Errorf("exec's standard input: %q", got)
 	}
-	err := l.program("exec", "own", "sh", "-c", "exit 7").Run()
+	err := l.program("exec", l.host("own"), "sh", "-c", "exit 7").Run()
 	var ended *exec.ExitError
 	if !errors.As(err, &ended) || ended.ExitCode() != 7 {
 		t.Errorf("a command that ends with 7: %v", err)

@@ -25,6 +25,10 @@ type gpuBox struct {
 	api    *client.Client
 	dir    string
 	engine string // its address
+
+	flags  []string
+	daemon *os.Process
+	ended  chan struct{} // closed when the daemon has
 }
 
 func newGPUBox(t *testing.T, gpus int, flags ...string) *gpuBox {
@@ -42,10 +46,16 @@ func newGPUBox(t *testing.T, gpus int, flags ...string) *gpuBox {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	b := &gpuBox{T: t, dir: dir, engine: "unix://" + filepath.Join(dir, "docker.sock")}
+	b := &gpuBox{T: t, dir: dir, engine: "unix://" + filepath.Join(dir, "docker.sock"), flags: flags}
 	b.stub("nvidia-container-runtime-hook", "#!/bin/sh\nexit 0\n")
 	b.driver(gpus)
-	b.startEngine(flags...)
+	b.startEngine()
+	b.Cleanup(func() {
+		b.removeContainers()
+		b.daemon.Signal(syscall.SIGTERM)
+		<-b.ended
+		syscall.Unmount(filepath.Join(dir, "data"), syscall.MNT_DETACH)
+	})
 	b.importImage()
 	return b
 }
@@ -100,13 +110,18 @@ func (b *gpuBox) driverOf(sample string) {
 		"cat <<'END'\n"+string(archive.Files[0].Data)+"END\n")
 }
 
-func (b *gpuBox) startEngine(flags ...string) {
+// startEngine starts the engine, or starts it again.
+func (b *gpuBox) startEngine() {
 	b.Helper()
-	var log bytes.Buffer
 	path := func(name string) string { return filepath.Join(b.dir, name) }
-	engine := exec.Command("dockerd", append(flags, "--host", b.engine, "--data-root", path("data"), "--exec-root", path("exec"),
+	log, err := os.Create(path("log")) // a pipe would stay open as long as its children live
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer log.Close()
+	engine := exec.Command("dockerd", append(b.flags, "--host", b.engine, "--data-root", path("data"), "--exec-root", path("exec"),
 		"--pidfile", path("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--storage-driver", "vfs")...)
-	engine.Env, engine.Stdout, engine.Stderr = b.env(), &log, &log
+	engine.Env, engine.Stdout, engine.Stderr = b.env(), log, log
 	// In a network of its own: without a bridge to itself, an engine removes docker0.
 	engine.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Cloneflags: syscall.CLONE_NEWNET}
 	if err := engine.Start(); err != nil {
@@ -114,11 +129,7 @@ func (b *gpuBox) startEngine(flags ...string) {
 	}
 	ended := make(chan struct{})
 	go func() { engine.Wait(); close(ended) }()
-	b.Cleanup(func() {
-		engine.Process.Signal(syscall.SIGTERM)
-		<-ended
-		syscall.Unmount(path("data"), syscall.MNT_DETACH)
-	})
+	b.daemon, b.ended = engine.Process, ended
 	api, err := client.New(client.WithHost(b.engine))
 	if err != nil {
 		b.Fatal(err)
@@ -126,12 +137,12 @@ func (b *gpuBox) startEngine(flags ...string) {
 	b.api = api
 	for {
 		if _, err := api.Ping(b.Context(), client.PingOptions{NegotiateAPIVersion: true}); err == nil {
-			b.Cleanup(b.removeContainers)
 			return
 		}
 		select {
 		case <-ended:
-			missing(b.T, "a second Docker engine does not start here:\n"+log.String())
+			said, _ := os.ReadFile(path("log"))
+			missing(b.T, "a second Docker engine does not start here:\n"+string(said))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

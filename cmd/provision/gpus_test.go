@@ -99,11 +99,11 @@ func TestWhoIsOnAGPUIsNamedAndNotThrownOut(t *testing.T) {
 	b.watches(2)
 
 	b.compose("lab", "one: , gpus: [{count: 1}], environment: {A: b}")
-	want = fmt.Sprintf("container lab-one-1, though environment.A added: wait (process %d) on GPU-00000000-0000-0000-0000-000000000000; --force recreates it", started.PID)
+	want = fmt.Sprintf("container lab-one-1, though environment.A added: anna (wait (process %[1]d), by docker exec), wait (process %[1]d) on GPU-00000000-0000-0000-0000-000000000000; --force recreates it", started.PID)
 	if out, err := b.run("up", "-f", file, "-p", "lab"); err == nil || !strings.Contains(out, want) {
 		t.Errorf("got %v\n%s\nwant %s", err, out, want)
 	}
-	if out := b.mustRun("up", "--force", "-f", file, "-p", "lab"); !strings.Contains(out, "create  container lab-one-1") {
+	if out := b.mustRun("up", "--force", "-f", file, "-p", "lab"); !strings.Contains(out, "recreate  container lab-one-1") {
 		t.Errorf("by force:\n%s", out)
 	}
 }

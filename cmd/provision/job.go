@@ -53,7 +53,11 @@ func (j *job) plan(ctx context.Context) (plan.Plan, error) {
 	}
 	have.Ignored = j.options.ignored
 	j.box = have.Box
-	return plan.Up(j.want, have, j.options.force)
+	p, err := plan.Up(j.want, have, j.options.plan)
+	if err != nil {
+		return p, err
+	}
+	return p, apply.Weigh(ctx, j.api, &p)
 }
 
 // carryOut makes the plan once more, under the lock, and carries it out. Where it is
@@ -70,14 +74,21 @@ func (j *job) carryOut(cmd *cobra.Command, e *apply.Executor, shown plan.Plan) e
 	if err != nil {
 		return err
 	}
-	for _, host := range p.Lost {
-		if !slices.Contains(shown.Lost, host) {
+	for _, host := range slices.Concat(p.Lost, p.Recreated) {
+		if !slices.Contains(slices.Concat(shown.Lost, shown.Recreated), host) {
 			return fmt.Errorf("%s changed since the plan was made; nothing more was done: run up again", host)
 		}
 	}
 	if !p.SameAs(shown.WithoutImages()) {
 		fmt.Fprintln(cmd.OutOrStdout(), "meanwhile something changed; this is done:")
 		showPlan(cmd, p)
+	}
+	if p.Switches() {
+		release, err := startGuard(j.options, j.want.Project)
+		if err != nil {
+			return err
+		}
+		defer release()
 	}
 	return e.Apply(ctx, p)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
@@ -13,29 +14,54 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"berth/labels"
 )
 
-// deathAt passes an engine's calls on, but the process that makes the n-th one
-// that changes something is killed in its place.
+// deathAt passes an engine's calls on, but at the n-th one that changes something the
+// process that makes it is killed: before the engine hears of it, or when it is done.
 type deathAt struct {
 	http.Handler
-	calls atomic.Int64
-	n     int64
-	kill  func()
+	calls  atomic.Int64
+	n      int64
+	after  bool
+	engine bool // it is the engine that kill ends
+	kill   func()
 }
 
 func (d *deathAt) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead && d.calls.Add(1) == d.n {
-		d.kill()
-		<-r.Context().Done() // the process has gone
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || d.calls.Add(1) != d.n {
+		d.Handler.ServeHTTP(w, r)
 		return
 	}
-	d.Handler.ServeHTTP(w, r)
+	if d.after {
+		d.Handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	d.kill()
+	if d.engine {
+		panic(http.ErrAbortHandler) // whoever asked hears no answer
+	}
+	<-r.Context().Done() // the process has gone
 }
 
 // killedAt runs provision and kills it at the n-th call; died is false where it
-// needed no so many.
-func (b *gpuBox) killedAt(n int, args ...string) (died bool) {
+// needed no so many. What provision leaves behind to mend that reaches the engine.
+func (b *gpuBox) killedAt(n int, after bool, args ...string) (died bool) {
+	b.Helper()
+	ctx, kill := context.WithCancel(b.Context()) // by SIGKILL
+	b.Cleanup(kill)
+	out, err, calls := b.runWithDeath(ctx, &deathAt{n: int64(n), after: after, kill: kill}, args...)
+	if died = calls >= int64(n); err != nil && !died {
+		b.Fatalf("provision %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return died
+}
+
+// runWithDeath runs provision on an engine where something is killed.
+func (b *gpuBox) runWithDeath(ctx context.Context, death *deathAt, args ...string) (out string, err error, calls int64) {
 	b.Helper()
 	engine := strings.TrimPrefix(b.engine, "unix://")
 	proxy := &httputil.ReverseProxy{
@@ -49,20 +75,14 @@ func (b *gpuBox) killedAt(n int, args ...string) (died bool) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, kill := context.WithCancel(b.Context()) // by SIGKILL
-	defer kill()
-	death := &deathAt{Handler: proxy, n: int64(n), kill: kill}
+	death.Handler = proxy
 	server := &http.Server{Handler: death}
 	go server.Serve(listener)
-	defer server.Close()
+	b.Cleanup(func() { server.Close() })
 	program := b.program(ctx, args...)
 	program.Env = append(program.Env, "DOCKER_HOST=unix://"+socket)
-	out, err := program.CombinedOutput()
-	died = death.calls.Load() >= death.n
-	if err != nil && !died {
-		b.Fatalf("provision %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return died
+	said, err := program.CombinedOutput()
+	return string(said), err, death.calls.Load()
 }
 
 // whole writes the file of a project that has something of everything.
@@ -80,32 +100,26 @@ func (b *gpuBox) whole(service string) string {
 func TestUpFinishesWhatAKilledOneBegan(t *testing.T) {
 	const one = ", gpus: [{count: 1}]"
 	b := newGPUBox(t, 32)
-	two := b.compose("two", "master: "+one, "worker: "+one)
-	before := b.compose("before", "master: "+one)
-	after := b.compose("after", "master: , mem_limit: 64m"+one)
+	two := b.compose("two", "master: "+ofProject("master")+one, "worker: "+ofProject("worker")+one)
 	t.Run("killed", func(t *testing.T) {
 		for name, c := range map[string]struct {
-			before, after string
-			hosts         int
-			calls         int // that change something
+			file  string
+			hosts int
+			calls int // that change something
 		}{
-			"new":   {"", two, 2, 4},          // two creations and starts
-			"anew":  {before, after, 1, 4},    // a stop, a removal, a creation and a start
-			"whole": {"", b.whole(one), 1, 6}, // two networks, a volume, a creation, a connection and a start
+			"new":   {two, 2, 4},                           // two creations and starts
+			"whole": {b.whole(ofProject("a") + one), 1, 6}, // two networks, a volume, a creation, a connection and a start
 		} {
 			for n := 1; n <= c.calls+1; n++ {
 				project := fmt.Sprintf("%s%d", name, n)
 				t.Run(project, func(t *testing.T) {
 					t.Parallel()
 					b := b.on(t)
-					if c.before != "" {
-						b.mustRun("up", "-f", c.before, "-p", project)
-					}
-					if died := b.killedAt(n, "up", "-f", c.after, "-p", project); died != (n <= c.calls) {
+					if died := b.killedAt(n, false, "up", "-f", c.file, "-p", project); died != (n <= c.calls) {
 						t.Fatalf("killed at call %d: %v", n, died)
 					}
-					b.mustRun("up", "-f", c.after, "-p", project)
-					if out := b.mustRun("plan", "-f", c.after, "-p", project); !strings.Contains(out, "nothing to do") {
+					b.mustRun("up", "-f", c.file, "-p", project)
+					if out := b.mustRun("plan", "-f", c.file, "-p", project); !strings.Contains(out, "nothing to do") {
 						t.Errorf("the next up left something to do:\n%s", out)
 					}
 					if held := b.holders(project); len(held) != c.hosts {
@@ -119,5 +133,100 @@ func TestUpFinishesWhatAKilledOneBegan(t *testing.T) {
 		if len(names) > 1 {
 			t.Errorf("%s is held by %v", uuid, names)
 		}
+	}
+}
+
+// settled returns when a project has these hosts, each of them running under its name,
+// and nothing else.
+func (b *gpuBox) settled(project string, hosts int) {
+	b.Helper()
+	var seen []string
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+		list, err := b.api.ContainerList(b.Context(), client.ContainerListOptions{
+			All: true, Filters: make(client.Filters).Add("label", labels.Project+"="+project),
+		})
+		seen = nil
+		good := 0
+		for _, c := range list.Items {
+			seen = append(seen, c.Names[0]+" "+string(c.State))
+			if c.State == "running" && c.Names[0] == "/"+project+"-"+c.Labels[labels.Service]+"-1" {
+				good++
+			}
+		}
+		if err == nil && good == hosts && len(list.Items) == hosts {
+			return
+		}
+	}
+	b.Fatalf("%s: the containers are %v", project, seen)
+}
+
+// Wherever provision is killed, each host is the old one or the new one, and runs,
+// without anybody's doing; and the next run finishes.
+func TestAHostIsOldOrNewWhereverProvisionIsKilled(t *testing.T) {
+	const one = ", gpus: [{count: 1}]"
+	b := newGPUBox(t, 32)
+	a, c := "a: "+ofProject("a")+one, "b: "+ofProject("b")+one
+	before, after := b.compose("before", a, c), b.compose("after", a+", hostname: new", c)
+	const calls = 14 // that change something
+	t.Run("killed", func(t *testing.T) {
+		for n := 1; n <= calls; n++ {
+			for _, when := range []string{"before", "after"} {
+				if when == "before" && n > 1 && n < calls {
+					continue // as after the one before it
+				}
+				project := fmt.Sprintf("%s%d", when, n)
+				t.Run(project, func(t *testing.T) {
+					t.Parallel()
+					b := b.on(t)
+					b.mustRun("up", "-f", before, "-p", project)
+					if died := b.killedAt(n, when == "after", "up", "-f", after, "-p", project); !died {
+						t.Fatalf("it needs no %d calls", n)
+					}
+					b.settled(project, 2)
+					b.mustRun("up", "-f", after, "-p", project)
+					b.settled(project, 2)
+					if out := b.mustRun("plan", "-f", after, "-p", project); !strings.Contains(out, "nothing to do") {
+						t.Errorf("the next up left something to do:\n%s", out)
+					}
+					b.mustRun("down", "-p", project)
+				})
+			}
+		}
+	})
+	project := "once"
+	b.mustRun("up", "-f", before, "-p", project)
+	if b.killedAt(calls+1, false, "up", "-f", after, "-p", project) {
+		t.Errorf("it needs more than %d calls: try them, too", calls)
+	}
+}
+
+// ofProject gives a service a host name that no other project has.
+func ofProject(service string) string {
+	return ", x-berth: {host: \"${COMPOSE_PROJECT_NAME}-" + service + "\"}"
+}
+
+// The same for the engine, which starts again.
+func TestAHostIsOldOrNewWhereverTheEngineIsKilled(t *testing.T) {
+	b := newGPUBox(t, 2)
+	before := b.compose("before", "a: "+ofProject("a")+", gpus: [{count: 1}]")
+	after := b.compose("after", "a: "+ofProject("a")+", hostname: new, gpus: [{count: 1}]")
+	for n := 1; n < 16; n += 3 {
+		project := fmt.Sprintf("e%d", n)
+		b.mustRun("up", "-f", before, "-p", project)
+		started := make(chan struct{})
+		out, err, calls := b.runWithDeath(b.Context(), &deathAt{n: int64(n), after: true, engine: true, kill: func() {
+			b.daemon.Kill()
+			<-b.ended
+			os.Remove(filepath.Join(b.dir, "exec", "containerd", "containerd.pid")) // it dies with its engine, a moment later
+			go func() { defer close(started); b.startEngine() }()
+		}}, "up", "-f", after, "-p", project)
+		if calls < int64(n) {
+			break
+		}
+		<-started
+		t.Logf("engine killed at call %d: %v\n%s", n, err, out)
+		b.settled(project, 1)
+		b.mustRun("up", "-f", after, "-p", project)
+		b.mustRun("down", "-p", project)
 	}
 }

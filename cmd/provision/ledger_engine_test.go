@@ -1,7 +1,10 @@
 package main
 
 import (
+	"archive/tar"
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -200,5 +203,95 @@ func TestCPUsArePinnedOnce(t *testing.T) {
 	out, err := b.run("up", "-f", all, "-p", "all")
 	if err == nil || !strings.Contains(out, "host a of project lab holds "+box.FormatCPUs(pinned)) {
 		t.Errorf("all cpus, one of them a's: %v\n%s", err, out)
+	}
+}
+
+// docker compose gives each service of count 1 the first GPU. One up takes both hosts
+// over, each on a GPU of its own, with what was written in them.
+func TestOneUpTakesOverWhatComposeMade(t *testing.T) {
+	b := newGPUBox(t, 2)
+	for _, service := range []string{"master", "worker"} {
+		name := "seed-" + service + "-1"
+		created, err := b.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+			Name: name,
+			Config: &container.Config{Image: "wait", Env: []string{"OLD=1"}, Labels: map[string]string{
+				labels.ComposeProject: "seed", labels.ComposeService: service,
+			}},
+			HostConfig: &container.HostConfig{NetworkMode: "none", RestartPolicy: container.RestartPolicy{Name: "always"}, Resources: container.Resources{
+				DeviceRequests: []container.DeviceRequest{{Driver: "nvidia", Count: 1, Capabilities: [][]string{{"gpu"}}}},
+			}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.put(name, "/work", service)
+		if _, err := b.api.ContainerStart(t.Context(), created.ID, client.ContainerStartOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const one = ", gpus: [{count: 1}]"
+	out := b.mustRun("up", "-f", b.compose("seed", "master: "+one, "worker: "+one), "-p", "seed")
+	if strings.Count(out, "recreate  container seed-") != 2 {
+		t.Errorf("the plan:\n%s", out)
+	}
+	b.settled("seed", 2)
+	held := b.holders("seed")
+	if len(held) != 2 {
+		t.Errorf("the GPUs: %v", held)
+	}
+	for _, service := range []string{"master", "worker"} {
+		if got := b.get("seed-"+service+"-1", "/work"); got != service {
+			t.Errorf("%s: %q", service, got)
+		}
+	}
+}
+
+// put writes a file in a container that does not run.
+func (b *gpuBox) put(name, path, text string) {
+	b.Helper()
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(path, "/"), Mode: 0o644, Size: int64(len(text))})
+	w.Write([]byte(text))
+	w.Close()
+	if _, err := b.api.CopyToContainer(b.Context(), name, client.CopyToContainerOptions{DestinationPath: "/", Content: &archive}); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *gpuBox) get(name, path string) string {
+	b.Helper()
+	result, err := b.api.CopyFromContainer(b.Context(), name, client.CopyFromContainerOptions{SourcePath: path})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer result.Content.Close()
+	r := tar.NewReader(result.Content)
+	if _, err := r.Next(); err != nil {
+		b.Fatal(err)
+	}
+	text, _ := io.ReadAll(r)
+	return string(text)
+}
+
+// Two GPUs change hands between hosts that are there.
+func TestHostsExchangeTheirGPUs(t *testing.T) {
+	b := newGPUBox(t, 2)
+	on := func(first, second int) string {
+		return b.compose("swap", fmt.Sprintf("a: , gpus: [{device_ids: ['%d']}]", first), fmt.Sprintf("b: , gpus: [{device_ids: ['%d']}]", second),
+			"c: , pid: 'service:a'")
+	}
+	b.mustRun("up", "-f", on(0, 1), "-p", "swap")
+	before := b.holders("swap")
+	b.mustRun("up", "-f", on(1, 0), "-p", "swap")
+	b.settled("swap", 3)
+	after := b.holders("swap")
+	for uuid, names := range before {
+		if len(after[uuid]) != 1 || after[uuid][0] == names[0] {
+			t.Errorf("%s: %v, before %v", uuid, after[uuid], names)
+		}
+	}
+	if out := b.mustRun("plan", "-f", on(1, 0), "-p", "swap"); !strings.Contains(out, "nothing to do") {
+		t.Errorf("after it:\n%s", out)
 	}
 }

@@ -36,6 +36,13 @@ func hostsCommand(o *options, verb plan.Op, short string) *cobra.Command {
 				fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: the project has no hosts")
 			}
 			e := &apply.Executor{API: api, Progress: apply.NewProgress(os.Stderr)}
+			if verb != plan.OpStart {
+				used, err := confirmUse(cmd, api, found, verb, o.yes)
+				if err != nil {
+					return err
+				}
+				tell(ctx, e, used, map[plan.Op]string{plan.OpStop: "stopped", plan.OpRestart: "restarted"}[verb])
+			}
 			var errs []error
 			for _, c := range found {
 				if verb == plan.OpStart && c.Running {

@@ -24,6 +24,7 @@ import (
 
 	"berth/image"
 	"berth/provision/compose"
+	"berth/provision/plan"
 	"berth/state"
 )
 
@@ -37,7 +38,7 @@ type options struct {
 	load    compose.Options
 	state   string
 	yes     bool
-	force   bool
+	plan    plan.Options
 	ignored []string
 }
 
@@ -75,7 +76,7 @@ func command() *cobra.Command {
 	flags.StringVar(&o.load.Base, "base", cmp.Or(os.Getenv("BERTH_BASE_IMAGE"), image.DefaultBase), "image that host images are made from; also BERTH_BASE_IMAGE")
 	flags.BoolVar(&o.yes, "yes", false, "do not ask before containers are removed or recreated")
 	root.AddCommand(planCommand(&o), upCommand(&o), downCommand(&o), psCommand(&o), gpusCommand(), doctorCommand(&o), importCommand(&o),
-		logsCommand(&o), execCommand(&o), buildCommand(&o))
+		logsCommand(&o), execCommand(&o), buildCommand(&o), guardCommand(&o))
 	root.AddCommand(lifeCommands(&o)...)
 	return root
 }

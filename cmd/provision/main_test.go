@@ -14,5 +14,6 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	os.Setenv(asProvision, "1") // what it starts of itself, a guard too, is provision
 	os.Exit(m.Run())
 }

@@ -34,7 +34,9 @@ func planCommand(o *options) *cobra.Command {
 }
 
 func planFlags(command *cobra.Command, o *options) {
-	command.Flags().BoolVar(&o.force, "force", false, "recreate containers also while somebody is on them")
+	command.Flags().BoolVar(&o.plan.Force, "force", false, "recreate containers also while somebody is on them")
+	command.Flags().BoolVar(&o.plan.Fresh, "fresh", false, "recreate containers without what was written in them outside volumes")
+	command.Flags().BoolVar(&o.plan.Upgrade, "upgrade", false, "recreate hosts for which there is a newer host image")
 	command.Flags().StringArrayVar(&o.ignored, "ignore", nil, "container that may see GPUs, but holds none (a monitor, say)")
 }
 
@@ -50,13 +52,21 @@ func showPlan(cmd *cobra.Command, p plan.Plan) {
 // there is nobody to ask.
 func confirm(cmd *cobra.Command, p plan.Plan, yes bool) error {
 	loss := p.Loss()
-	if yes || loss == "" {
+	if loss == "" {
+		return nil
+	}
+	return ask(cmd, loss, yes)
+}
+
+// ask asks whether to do what this predicate says.
+func ask(cmd *cobra.Command, what string, yes bool) error {
+	if yes {
 		return nil
 	}
 	if !isTerminal(os.Stdin) {
-		return fmt.Errorf("this removes %s; there is no terminal to ask at: say --yes", loss)
+		return fmt.Errorf("this %s; there is no terminal to ask at: say --yes", what)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "This removes %s. Go on? [y/N] ", loss)
+	fmt.Fprintf(cmd.ErrOrStderr(), "This %s. Go on? [y/N] ", what)
 	answered := make(chan string, 1)
 	go func() {
 		var answer string

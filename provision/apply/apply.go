@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
@@ -25,16 +27,30 @@ type Executor struct {
 	Progress *Progress
 	Box      box.Box
 	Ignored  []string // containers whose claims do not count
+
+	// Patient is for one who comes right after a run that died: a stop that it began may
+	// still be going on in the engine.
+	Patient bool
+
+	leaving []string // containers that are being replaced, and their successors
 }
 
 // Apply carries a plan's steps out in order, up to the first one that fails. Its
 // error names that step and has the engine's text. What was done stays, and the
-// next run goes on from there.
+// next run goes on from there. A recreation that fails leaves what was.
 func (e *Executor) Apply(ctx context.Context, p plan.Plan) error {
-	for _, s := range p.Steps {
-		if err := e.CarryOut(ctx, s); err != nil {
-			return fmt.Errorf("%s: %w", s.Task(), err)
+	for steps := p.Steps; len(steps) > 0; {
+		if together := plan.Together(steps); together > 0 {
+			if err := e.recreate(ctx, steps[:together]); err != nil {
+				return err
+			}
+			steps = steps[together:]
+			continue
 		}
+		if err := e.CarryOut(ctx, steps[0]); err != nil {
+			return fmt.Errorf("%s: %w", steps[0].Task(), err)
+		}
+		steps = steps[1:]
 	}
 	return nil
 }
@@ -65,6 +81,12 @@ func (e *Executor) do(ctx context.Context, s plan.Step) error {
 		return e.update(ctx, s.ID, s.Limits)
 	case plan.OpStart:
 		return e.start(ctx, s.Name)
+	case plan.OpRename:
+		return e.rename(ctx, s.ID, s.To)
+	case plan.OpUndo:
+		return e.undo(ctx, s)
+	case plan.OpFinish:
+		return e.complete(ctx, s)
 	case plan.OpRestart:
 		_, err := e.API.ContainerRestart(ctx, s.ID, client.ContainerRestartOptions{})
 		return err
@@ -84,7 +106,8 @@ func (e *Executor) create(ctx context.Context, s plan.Step) error {
 	case plan.KindVolume:
 		return e.createVolume(ctx, s.Volume)
 	case plan.KindContainer:
-		return e.createContainer(ctx, s.Service)
+		_, err := e.createContainer(ctx, s.Service, "", plan.Container{})
+		return err
 	}
 	return fmt.Errorf("nothing creates an %s", s.Kind)
 }
@@ -121,13 +144,15 @@ func (e *Executor) createVolume(ctx context.Context, v compose.Volume) error {
 	return err
 }
 
-// createContainer creates a service's container, and adds the labels that only the
-// image tells: its id, and the account it runs as where the files name none. Where
-// the container has GPUs, it removes it again if somebody else took one meanwhile.
-func (e *Executor) createContainer(ctx context.Context, s compose.Service) error {
+// createContainer creates a service's container and returns its id. It adds the
+// labels that only the image tells: its id, and the account it runs as where the files
+// name none. from is an image of ours to make it from instead, which has what was
+// carried over; old is the container that it replaces, whose volumes without a name it
+// gets. Where it has GPUs, it is removed again if somebody else took one meanwhile.
+func (e *Executor) createContainer(ctx context.Context, s compose.Service, from string, old plan.Container) (string, error) {
 	image, err := e.API.ImageInspect(ctx, s.Image.Ref)
 	if err != nil {
-		return err
+		return "", err
 	}
 	user := ""
 	if image.Config != nil {
@@ -137,7 +162,12 @@ func (e *Executor) createContainer(ctx context.Context, s compose.Service) error
 	config.Labels = maps.Clone(s.Config.Labels)
 	config.Labels[labels.Image] = image.ID
 	config.Labels[labels.Account] = account(config.Labels[labels.Account], user)
-	options := client.ContainerCreateOptions{Name: s.Container, Config: &config, HostConfig: &s.HostConfig}
+	config.Image = cmp.Or(from, config.Image)
+	host := s.HostConfig
+	if image.Config != nil {
+		host.Mounts = slices.Concat(host.Mounts, inherited(image.Config.Volumes, s.HostConfig, old))
+	}
+	options := client.ContainerCreateOptions{Name: s.Container, Config: &config, HostConfig: &host}
 	if len(s.Networks) > 0 { // engines before API 1.44 take one
 		first := s.Networks[0]
 		options.NetworkingConfig = &network.NetworkingConfig{
@@ -146,9 +176,25 @@ func (e *Executor) createContainer(ctx context.Context, s compose.Service) error
 	}
 	created, err := e.API.ContainerCreate(ctx, options)
 	if err != nil || s.GPUs.None() {
-		return err
+		return created.ID, err
 	}
-	return e.ensureClaim(ctx, created.ID)
+	return created.ID, e.ensureClaim(ctx, created.ID)
+}
+
+// inherited returns mounts of the volumes that the image asks for and that the old
+// container has already.
+func inherited(asked map[string]struct{}, host container.HostConfig, old plan.Container) []mount.Mount {
+	var mounts []mount.Mount
+	for target := range asked {
+		taken := slices.ContainsFunc(host.Mounts, func(m mount.Mount) bool { return m.Target == target }) ||
+			slices.ContainsFunc(host.Binds, func(bind string) bool { return strings.Contains(bind+":", ":"+target+":") })
+		for _, m := range old.Mounts {
+			if !taken && m.Type == mount.TypeVolume && m.Destination == target {
+				mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Source: m.Name, Target: target})
+			}
+		}
+	}
+	return mounts
 }
 
 // ensureClaim removes a new container, with an error, if one of its GPUs is
@@ -166,7 +212,7 @@ func (e *Executor) ensureClaim(ctx context.Context, id string) error {
 		switch {
 		case c.ID == id:
 			mine = c.Claim
-		case c.Counts() && !slices.Contains(e.Ignored, c.Name):
+		case c.Counts() && !slices.Contains(e.Ignored, c.Name) && !slices.Contains(e.leaving, c.ID):
 			others = append(others, c.Claim)
 		}
 	}
@@ -201,9 +247,15 @@ func (e *Executor) start(ctx context.Context, name string) error {
 	return err
 }
 
+// removeContainer removes a container that is stopped, and what was carried over into
+// it. Its volumes stay.
 func (e *Executor) removeContainer(ctx context.Context, id string) error {
-	_, err := e.API.ContainerRemove(ctx, id, client.ContainerRemoveOptions{})
-	return err
+	ref := e.imageOf(ctx, id)
+	if _, err := e.API.ContainerRemove(ctx, id, client.ContainerRemoveOptions{}); err != nil {
+		return err
+	}
+	e.forget(ctx, ref)
+	return nil
 }
 
 // update changes the limits of a container that stays.

@@ -68,7 +68,7 @@ func TestEachStepIsCarriedOut(t *testing.T) {
 		{plan.Step{Op: plan.OpStart, Kind: plan.KindContainer, Name: "c"}, []string{"POST /containers/c/start"}},
 		{plan.Step{Op: plan.OpRestart, Kind: plan.KindContainer, Name: "c", ID: "id"}, []string{"POST /containers/id/restart"}},
 		{plan.Step{Op: plan.OpStop, Kind: plan.KindContainer, Name: "c", ID: "id"}, []string{"POST /containers/id/stop"}},
-		{plan.Step{Op: plan.OpRemove, Kind: plan.KindContainer, Name: "c", ID: "id"}, []string{"DELETE /containers/id"}},
+		{plan.Step{Op: plan.OpRemove, Kind: plan.KindContainer, Name: "c", ID: "id"}, []string{"GET /containers/id/json", "DELETE /containers/id"}},
 		{plan.Step{Op: plan.OpRemove, Kind: plan.KindNetwork, Name: "n"}, []string{"DELETE /networks/n"}},
 		{plan.Step{Op: plan.OpRemove, Kind: plan.KindVolume, Name: "v"}, []string{"DELETE /volumes/v"}},
 	} {

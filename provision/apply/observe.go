@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"berth/box"
 	"berth/docker"
+	"berth/labels"
 	"berth/provision/plan"
 )
 
@@ -36,13 +38,28 @@ func Observe(ctx context.Context, api *client.Client, images []string, projects 
 		return o, err
 	}
 	for i, c := range o.Containers {
+		if err := observeMadeFrom(ctx, api, c, projects, o.Images); err != nil {
+			return o, err
+		}
 		if c.Running && (slices.Contains(projects, c.Project()) || slices.Contains(projects, c.ComposeProject())) {
-			if o.Containers[i].Users, err = usersOf(ctx, api, c, o.Box); err != nil {
+			if o.Containers[i].Users, err = UsersOf(ctx, api, c, o.Box); err != nil {
 				return o, err
 			}
 		}
 	}
 	return o, nil
+}
+
+// observeMadeFrom adds the image that a container of these projects was made from, by
+// its id, if it is still there.
+func observeMadeFrom(ctx context.Context, api *client.Client, c plan.Container, projects []string, images map[string]string) error {
+	id := c.Labels[labels.Image]
+	if id == "" || !slices.Contains(projects, c.Project()) {
+		return nil
+	}
+	found, err := ObserveImages(ctx, api, []string{id})
+	maps.Copy(images, found)
+	return err
 }
 
 // ObserveBox reads what the engine's box has.
@@ -132,6 +149,10 @@ func existingOf(c container.InspectResponse, b box.Box) plan.Container {
 		State:      string(c.State.Status),
 		Since:      since(c),
 		Created:    timeOf(c.Created),
+		PID:        c.State.Pid,
+		Image:      c.Config.Image,
+		ImageID:    c.Image,
+		Health:     c.Config.Healthcheck,
 	}
 	e.Claim = claimOf(b, e, c.Config, c.HostConfig)
 	for name := range c.NetworkSettings.Networks {
@@ -158,9 +179,10 @@ func timeOf(text string) time.Time {
 	return at
 }
 
-// usersOf returns who is on a container: ssh sessions by account and terminal,
-// sessions of the gateway's helper, and processes on its GPUs.
-func usersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Box) ([]string, error) {
+// UsersOf returns who is on a container: ssh sessions by account and terminal,
+// sessions of the gateway's helper, what they or docker exec left running, and
+// processes on its GPUs.
+func UsersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Box) ([]string, error) {
 	top, err := api.ContainerTop(ctx, c.ID, client.ContainerTopOptions{Arguments: []string{"-eo", "pid,ppid,args"}})
 	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
 		return nil, nil // it ended meanwhile
@@ -169,7 +191,12 @@ func usersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Bo
 		return nil, err
 	}
 	processes := box.ParseProcesses(top.Processes)
-	return slices.Concat(ProcsOf(api).Sessions(processes), b.OnGPUs(processes)), nil
+	var probe []string
+	if c.Health != nil {
+		probe = c.Health.Test
+	}
+	procs := ProcsOf(api)
+	return slices.Concat(procs.Sessions(processes), procs.Left(processes, c.PID, probe), b.OnGPUs(processes)), nil
 }
 
 // WhyEnded returns why a container does not run; the zero value of one that does, or

@@ -45,6 +45,27 @@ func (p *Progress) say(line string) {
 	fmt.Fprintf(p.out, "\r\x1b[K%s", string(text[:min(len(text), width-1)]))
 }
 
+// tick shows that the task goes on and for how long, until stop.
+func (p *Progress) tick(line string) (stop func()) {
+	if !p.live {
+		return func() {}
+	}
+	done, stopped := make(chan struct{}), make(chan struct{})
+	began := time.Now()
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Second):
+				p.say(fmt.Sprintf("%s, %s", line, units.HumanDuration(time.Since(began))))
+			}
+		}
+	}()
+	return func() { close(done); <-stopped }
+}
+
 func (p *Progress) end(done bool) {
 	if !p.live {
 		return

@@ -58,10 +58,13 @@ func initProcess(c types.ServiceConfig) *bool {
 // another mode as it is.
 func (b *builder) ofService(mode string) string {
 	if service, ok := strings.CutPrefix(mode, types.ServicePrefix); ok {
-		return types.ContainerPrefix + b.containerName(service)
+		return ContainerMode(b.containerName(service))
 	}
 	return mode
 }
+
+// ContainerMode returns the engine's mode for a namespace of another container.
+func ContainerMode(container string) string { return types.ContainerPrefix + container }
 
 func logging(l *types.LoggingConfig) container.LogConfig {
 	if l == nil {

@@ -41,6 +41,15 @@ type Recipe struct {
 // IsHost reports whether it is the host image.
 func (i Image) IsHost() bool { return i.Base != "" }
 
+// Variant returns what the files ask of the host image, as the label berth.variant has
+// it: the arguments of its build as JSON. It is "" for every other image.
+func (i Image) Variant() string {
+	if !i.IsHost() {
+		return ""
+	}
+	return asJSON(i.Recipe.Args)
+}
+
 func (p *Project) wantImage(c types.ServiceConfig, s Settings, base string) (Image, error) {
 	switch {
 	case c.Build != nil:

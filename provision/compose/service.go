@@ -51,6 +51,7 @@ func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []
 		Reserved:  reservationsOf(compose),
 		OwnShm:    compose.ShmSize != 0,
 		Said:      Said{Route: settings.route},
+		Keep:      !settings.fresh,
 	}
 	if b.service.GPUs, err = wantGPUs(compose, settings.gpu); err == nil {
 		b.service.Image, err = p.wantImage(compose, settings, cmp.Or(settings.Base, at.Base))

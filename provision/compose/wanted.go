@@ -64,6 +64,7 @@ type Service struct {
 	GPUs       GPUs
 	Pinned     bool     // its cpus are pinned to it
 	OwnShm     bool     // the files say how large /dev/shm is; else it follows the memory limit
+	Keep       bool     // what was written in its container goes with it when it is recreated
 	Volumes    []Volume // of its own, which the files do not know
 	HasPeers   bool     // other hosts of the project that have it too reach it by ssh
 	Said       Said

@@ -32,9 +32,10 @@ type Settings struct {
 	dockerSocket bool
 	gpu          ledger.GPUAsk
 	pinned       bool // cpus: exclusive
+	fresh        bool // keep: false
 }
 
-const knownSettings = "account, accounts, base, cpus, docker_cli, docker_socket, gpu, host, packages, peers, route, sudo"
+const knownSettings = "account, accounts, base, cpus, docker_cli, docker_socket, gpu, host, keep, packages, peers, route, sudo"
 
 // packageName is what apt-get takes, with a version or without: it stands on a
 // command line of the build.
@@ -81,6 +82,9 @@ func (s *Settings) set(key string, value any) (wrong string) {
 	switch key {
 	case "docker_cli":
 		s.dockerCLI = on
+		return wrongBool(isBool)
+	case "keep":
+		s.fresh = !on
 		return wrongBool(isBool)
 	case "docker_socket":
 		s.dockerSocket = on

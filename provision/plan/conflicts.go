@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/moby/moby/api/types/mount"
-
 	"berth/labels"
 	"berth/provision/compose"
 )
@@ -24,9 +22,43 @@ func conflicts(want compose.Wanted, have Observed) []string {
 		}
 	}
 	for _, s := range want.Services {
-		if is, there := have.Container(s.Container); there && is.Project() != want.Project && is.ComposeProject() != want.Project {
+		is, there := have.Container(s.Container)
+		own, exists := have.standsFor(want.Project, s)
+		switch ofProject := is.Project() == want.Project || is.ComposeProject() == want.Project; {
+		case !there || exists && own.ID == is.ID:
+		case !ofProject:
 			lines = append(lines, fmt.Sprintf("%s: a container %s is there already, and not of this project; remove it (its volumes stay), or take another project name with -p",
 				s.Name, s.Container))
+		case is.Service() != s.Name:
+			lines = append(lines, fmt.Sprintf("%s: its container would be called %s, as that of service %s is", s.Name, s.Container, is.Service()))
+		}
+	}
+	return append(lines, namesakes(want, have)...)
+}
+
+// namesakes returns a line for each host whose name another container has: a login
+// for the name would enter the one or the other. A name belongs to a container while
+// it is stopped, too.
+func namesakes(want compose.Wanted, have Observed) []string {
+	var lines []string
+	hosts := map[string]int{} // that other projects have, by project
+	for _, s := range want.Services {
+		for _, c := range have.Containers {
+			if c.Labels[labels.Host] != s.Host || isMeant(c, want, have) {
+				continue
+			}
+			whose := "which provision did not make"
+			if c.Project() != "" {
+				whose = "of project " + c.Project()
+			}
+			lines = append(lines, fmt.Sprintf("%s: host %s is container %s already, %s; give one of them another name with %s.host", s.Name, s.Host, c.Name, whose, compose.Extension))
+			hosts[c.Project()]++
+		}
+	}
+	for project, n := range hosts {
+		if n == len(want.Services) && project != want.Project && project != "" {
+			lines = append(lines, fmt.Sprintf("all hosts of project %s are project %s's: if its directory was moved or renamed, go on with -p %s, or write name: %s into the file",
+				want.Project, project, project, project))
 		}
 	}
 	return lines
@@ -45,48 +77,35 @@ func adopted(want compose.Wanted, have Observed) []string {
 		if on, ok := have.Volumes[v.Name]; ok && !v.External && on[labels.Project] == "" {
 			lines = append(lines, fmt.Sprintf("volume %s was not made by provision; it is used with the data it has", v.Name))
 		}
+		if on, ok := have.Volumes[v.Name]; ok && !v.External && on[labels.Project] != "" && on[labels.Project] != want.Project {
+			lines = append(lines, fmt.Sprintf("volume %s is of project %s; it is used with the data it has, and stays when this project goes", v.Name, on[labels.Project]))
+		}
 	}
 	return lines
 }
 
-// strangers returns a warning for each container that no file means and that
-// matters all the same: what is left of a service, and a host of the same name.
+// strangers returns a warning for each container of the project that no file means.
 func strangers(want compose.Wanted, have Observed) []string {
 	var lines []string
 	for _, c := range have.Containers {
-		if isMeant(c, want) {
+		service := c.Service()
+		ofProject := c.Project() == want.Project || c.ComposeProject() == want.Project
+		if !ofProject || isMeant(c, want, have) || slices.Contains(want.Disabled, service) {
 			continue
 		}
-		service := c.Service()
-		if (c.Project() == want.Project || c.ComposeProject() == want.Project) && !slices.Contains(want.Disabled, service) {
-			lines = append(lines, fmt.Sprintf("container %s stays, though the files have no service %s for it; docker rm -f %s removes it", c.Name, service, c.Name))
+		why := "the files have no service " + service + " for it"
+		if slices.ContainsFunc(want.Services, func(s compose.Service) bool { return s.Name == service }) {
+			why = "service " + service + " has another container"
 		}
-		for _, s := range want.Services {
-			if c.Labels[labels.Host] == s.Host {
-				lines = append(lines, fmt.Sprintf("%s: host %s is also container %s; give one of them another name with %s.host", s.Name, s.Host, c.Name, compose.Extension))
-			}
-		}
+		lines = append(lines, fmt.Sprintf("container %s stays, though %s; docker rm -f %s removes it", c.Name, why, c.Name))
 	}
 	return lines
 }
 
-// isMeant reports whether a container is one of the project's services.
-func isMeant(c Container, want compose.Wanted) bool {
+// isMeant reports whether a container is the one of one of the project's services.
+func isMeant(c Container, want compose.Wanted, have Observed) bool {
 	return slices.ContainsFunc(want.Services, func(s compose.Service) bool {
-		is, there := Observed{Containers: []Container{c}}.standsFor(want.Project, s)
+		is, there := have.standsFor(want.Project, s)
 		return there && is.ID == c.ID
 	})
-}
-
-// nameless returns a warning for each volume without a name in the files: the
-// container's successor starts with an empty one.
-func (e Container) nameless(want compose.Wanted) []string {
-	var lines []string
-	for _, m := range e.Mounts {
-		named := slices.ContainsFunc(want.Volumes, func(v compose.Volume) bool { return v.Name == m.Name })
-		if m.Type == mount.TypeVolume && !named {
-			lines = append(lines, fmt.Sprintf("volume %s at %s of %s has no name in the files: it stays, but the new container gets another", m.Name, m.Destination, e.Name))
-		}
-	}
-	return lines
 }

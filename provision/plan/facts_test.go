@@ -51,7 +51,7 @@ func TestHostsOfAnOlderVersionAreUnchanged(t *testing.T) {
 			var m made
 			readJSON(t, "made.json", &m)
 			want := m.wanted(t, strings.Fields(strings.SplitN(string(archive.Comment), "\n", 2)[0]))
-			p, err := Up(want, m.observed(want), false)
+			p, err := Up(want, m.observed(want), Options{})
 			if err != nil || len(p.Steps)+len(p.Kept) > 0 {
 				t.Errorf("%v; the plan:\n%s", err, p)
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"berth/box"
+	"berth/image"
 	"berth/labels"
 	"berth/ledger"
 	"berth/provision/compose"
@@ -22,30 +23,51 @@ type fate struct {
 	inUse   bool    // somebody is on it, so it stays nevertheless
 	updates updates // of one that stays
 	given   ledger.Allocation
+	newer   bool // a newer host image is there, which the container is not recreated for
 }
 
-// fatesOf returns what becomes of each service, in the order they start. With force,
-// people on a container are no reason to keep it.
-func fatesOf(want compose.Wanted, have Observed, force bool) []*fate {
+// fatesOf returns what becomes of each service, in the order they start.
+func fatesOf(want compose.Wanted, have Observed, o Options) []*fate {
 	var all []*fate
 	for _, s := range want.Services {
 		f := &fate{service: s, facts: factsOf(s), cause: absent}
 		if f.is, f.there = have.standsFor(want.Project, s); f.there {
+			f.stayOnImage(have, o)
+			f.service = withNameless(f.service, f.is.nameless(want))
 			f.updates = f.is.updatesTo(s)
 			f.cause = outdated(f, have)
-			f.inUse = len(f.is.Users) > 0 && !force
+			f.inUse = len(f.is.Users) > 0 && !o.Force
 		}
 		all = append(all, f)
 	}
+	follow(all)
 	return all
+}
+
+// stayOnImage lets a host keep the host image that it was made from, though Berth has
+// a newer one: only a change of the files, or --upgrade, is a reason to recreate it.
+func (f *fate) stayOnImage(have Observed, o Options) {
+	id, variant := f.is.Labels[labels.Image], f.is.Labels[labels.Variant]
+	_, wasHost := readFacts(f.is.Labels[labels.Config])["environment."+image.EnvUserCA]
+	asked := variant == "" || variant == f.service.Image.Variant()
+	if !f.service.Image.IsHost() || f.is.Project() == "" || !wasHost || !asked || have.Images[id] == "" || have.Images[f.service.Image.Ref] == id {
+		return
+	}
+	f.newer = true
+	if !o.Upgrade {
+		f.service.Image.Ref, f.service.Config.Image = id, id
+	}
 }
 
 func (f *fate) isNew() bool { return !f.there }
 
+// recreates reports whether the service's container is recreated.
+func (f *fate) recreates() bool { return f.there && f.cause != "" && !f.inUse }
+
 // needsAllocation reports whether the service's container is created, replaced
 // or resized, so that the ledger has to say whether there is room for it.
 func (f *fate) needsAllocation() bool {
-	return f.isNew() || f.cause != "" && !f.inUse || f.cause == "" && len(f.updates.changes) > 0
+	return f.isNew() || f.recreates() || f.cause == "" && len(f.updates.changes) > 0
 }
 
 // outdated returns why a container has to be recreated to be what the service wants;
@@ -54,6 +76,9 @@ func outdated(f *fate, have Observed) string {
 	s, is := f.service, f.is
 	if is.Project() == "" {
 		return "docker compose made it; its volumes are kept"
+	}
+	if gone := is.lostPartner(have); gone != "" {
+		return gone
 	}
 	if changes := append(f.facts.changes(readFacts(is.Labels[labels.Config])), is.unlike(s.Said)...); len(changes) > 0 {
 		return causeOf(append(changes, f.updates.changes...))
@@ -65,6 +90,18 @@ func outdated(f *fate, have Observed) string {
 		return "its image changed"
 	}
 	return lostGPU(have.Box, is)
+}
+
+// lostPartner returns a cause where a container whose namespace this one shares is
+// gone, so that it would not start; else "".
+func (e Container) lostPartner(have Observed) string {
+	for _, mode := range sharedModes(e.HostConfig) {
+		partner, shares := strings.CutPrefix(mode, compose.ContainerMode(""))
+		if _, named := have.Container(partner); shares && !named && !have.hasID(partner) {
+			return "the container whose namespace it shares is gone"
+		}
+	}
+	return ""
 }
 
 // lostGPU returns a cause where the container was given a GPU that the box no longer
@@ -90,6 +127,9 @@ func (o Observed) books(fates []*fate) *ledger.Ledger {
 	for _, c := range o.Containers {
 		replaced := slices.ContainsFunc(fates, func(f *fate) bool { return f.needsAllocation() && f.there && f.is.ID == c.ID })
 		if c.Counts() && !replaced && !slices.Contains(o.Ignored, c.Name) {
+			if o.hasID(c.Labels[labels.Replaces]) { // the old one's amounts count
+				c.Claim.Amounts = ledger.Amounts{}
+			}
 			held = append(held, c.Claim)
 		}
 	}

@@ -39,6 +39,10 @@ type Container struct {
 	Created    time.Time
 	Claim      ledger.Claim
 	Users      []string // who is on it; only known of those that are asked for
+	PID        int      // of its first process, on the box
+	Image      string   // as the container was told
+	ImageID    string
+	Health     *container.HealthConfig
 }
 
 // Container returns the container of this name.
@@ -52,17 +56,40 @@ func (o Observed) Container(name string) (Container, bool) {
 }
 
 // standsFor returns a service's container: the one that provision made, or else the
-// one that docker compose made for the same project.
+// one that docker compose made for the same project. Labels say which it is; of
+// several it is the one with the service's name, or else the first.
 func (o Observed) standsFor(project string, s compose.Service) (Container, bool) {
-	if c, ok := o.Container(s.Container); ok && c.Project() == project {
-		return c, true
-	}
+	var own, foreign []Container
 	for _, c := range o.Containers {
-		if c.Project() == "" && c.ComposeProject() == project && c.Labels[labels.ComposeService] == s.Name {
+		switch {
+		case c.Project() == project && c.Labels[labels.Service] == s.Name:
+			own = append(own, c)
+		case c.Project() == "" && c.ComposeProject() == project && c.Labels[labels.ComposeService] == s.Name:
+			foreign = append(foreign, c)
+		}
+	}
+	found := own
+	if len(own) == 0 {
+		found = foreign
+	}
+	for _, c := range found {
+		if c.Name == s.Container {
 			return c, true
 		}
 	}
+	if len(found) > 0 {
+		return found[0], true
+	}
 	return Container{}, false
+}
+
+// madeFrom returns the id of the image that the container was made from, whatever
+// was carried over into it since.
+func (e Container) madeFrom() string {
+	if e.Project() != "" {
+		return cmp.Or(e.Labels[labels.Image], e.ImageID)
+	}
+	return e.ImageID
 }
 
 // maxLabel is how long a name in a label may be, in runes.

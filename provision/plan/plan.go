@@ -6,41 +6,126 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/moby/moby/api/types/container"
+
 	"berth/labels"
 	"berth/provision/compose"
 )
 
+// Options are what a person may say about a plan.
+type Options struct {
+	Force   bool // recreate containers also while people are on them
+	Fresh   bool // recreate them without what was written in them
+	Upgrade bool // recreate hosts for which there is a newer host image
+}
+
 // Up compares what ought to be with what is, and returns the steps between
-// them. Its error says what is in the way, a line for each thing. Containers that
-// people are on are recreated only by force.
-func Up(want compose.Wanted, have Observed, force bool) (Plan, error) {
-	p := Plan{Warnings: slices.Concat(want.Warnings, adopted(want, have), strangers(want, have))}
-	fates := fatesOf(want, have, force)
-	lines := conflicts(want, have)
+// them. Its error says what is in the way, a line for each thing.
+func Up(want compose.Wanted, have Observed, o Options) (Plan, error) {
+	p := Recover(want.Project, have)
+	have = have.after(p)
+	p.Warnings = slices.Concat(want.Warnings, adopted(want, have), strangers(want, have))
+	if lines := conflicts(want, have); len(lines) > 0 {
+		return p, errors.New(strings.Join(lines, "\n"))
+	}
+	fates := fatesOf(want, have, o)
 	books := have.books(fates)
-	lines = append(lines, settle(fates, books, have.Box)...)
-	if len(lines) > 0 {
+	if lines := settle(fates, books, have.Box); len(lines) > 0 {
 		return p, errors.New(strings.Join(lines, "\n"))
 	}
 	for _, f := range fates {
 		p.image(f.service.Image, have.Images)
 	}
+	p.networks(want, have)
+	p.volumes(want, fates, have)
+	p.containers(fates, have, o)
+	p.Warnings = append(p.Warnings, books.Collisions()...)
+	p.Warnings = append(p.Warnings, unlimited(fates, have.Box)...)
+	return p, nil
+}
+
+func (p *Plan) networks(want compose.Wanted, have Observed) {
 	for _, n := range want.Networks {
 		if _, ok := have.Networks[n.Name]; !ok {
 			p.add(Step{Op: OpCreate, Kind: KindNetwork, Name: n.Name, Cause: absent, Network: n})
 		}
 	}
+}
+
+// volumes makes the volumes that are missing. One that begins with a directory of a
+// container that is recreated says so in a label, as long as both are there: an
+// interrupted run's successor copies it again.
+func (p *Plan) volumes(want compose.Wanted, fates []*fate, have Observed) {
 	for _, v := range want.Volumes {
-		if _, ok := have.Volumes[v.Name]; !ok && (!v.ForHosts || makesOne(fates)) {
-			p.add(Step{Op: OpCreate, Kind: KindVolume, Name: v.Name, Cause: absent, Volume: v})
+		if _, ok := have.Volumes[v.Name]; ok || v.ForHosts && !makesOne(fates) {
+			continue
+		}
+		v.Labels = maps.Clone(v.Labels)
+		for _, f := range fates {
+			for _, m := range f.newVolumes(have) {
+				if f.recreates() && m.Source == v.Name && v.Labels != nil {
+					v.Labels[labels.Fills] = f.is.ID
+				}
+			}
+		}
+		p.add(Step{Op: OpCreate, Kind: KindVolume, Name: v.Name, Cause: absent, Volume: v})
+	}
+}
+
+// containers makes sure of the services' containers, in the order they start. What is
+// recreated together comes together, where the last of it would have come; and a new
+// container that gets a GPU of one that is recreated comes after it.
+func (p *Plan) containers(fates []*fate, have Observed, o Options) {
+	group := groups(fates)
+	var waiting []*fate
+	for i, f := range fates {
+		n := group[f]
+		switch {
+		case n == 0 && f.isNew() && waitsForAny(f, fates[i+1:]):
+			waiting = append(waiting, f)
+		case n == 0:
+			p.container(f)
+		case !slices.ContainsFunc(fates[i+1:], func(g *fate) bool { return group[g] == n }):
+			p.recreate(fates[:i+1], group, n, have, o)
 		}
 	}
-	for _, f := range fates {
-		p.container(f, want)
+	for _, f := range waiting {
+		p.container(f)
 	}
-	p.Warnings = append(p.Warnings, books.Collisions()...)
-	p.Warnings = append(p.Warnings, unlimited(fates, have.Box)...)
-	return p, nil
+}
+
+func waitsForAny(f *fate, others []*fate) bool {
+	return slices.ContainsFunc(others, func(g *fate) bool { return g.recreates() && f.waitsFor(g) })
+}
+
+func (p *Plan) recreate(fates []*fate, group map[*fate]int, n int, have Observed, o Options) {
+	for _, f := range fates {
+		if group[f] != n {
+			continue
+		}
+		r := f.recreation(have, n, o)
+		switch host := f.is.HostName(); {
+		case r.Keep:
+			p.Recreated = append(p.Recreated, host)
+		case f.is.State != "created": // nothing was written in it yet
+			p.Lost = append(p.Lost, host)
+		}
+		p.Warnings = append(p.Warnings, f.hidden(have)...)
+		p.add(Step{Op: OpRecreate, Kind: KindContainer, Name: f.service.Container, ID: f.is.ID, Cause: f.cause,
+			Service: f.labelled(), Given: f.given, Recreation: r})
+	}
+}
+
+// labelled returns the service with the labels that tell the next run what its
+// container was made of.
+func (f *fate) labelled() compose.Service {
+	s := f.service
+	s.Config.Labels = maps.Clone(s.Config.Labels)
+	s.Config.Labels[labels.Config] = f.facts.label()
+	if variant := s.Image.Variant(); variant != "" {
+		s.Config.Labels[labels.Variant] = variant
+	}
+	return s
 }
 
 // makesOne reports whether a container is created, for the first time or again.
@@ -85,23 +170,25 @@ func buildCause(i compose.Image) string {
 	return "no image of this Dockerfile and context yet"
 }
 
-// container makes sure of a service's container: that it is there, made of
-// what it ought to be, on its networks, and runs.
-func (p *Plan) container(f *fate, want compose.Wanted) {
+// container makes sure of a service's container that is not recreated: that it is
+// there, has its name, is on its networks, and runs.
+func (p *Plan) container(f *fate) {
 	s, is := f.service, f.is
 	switch {
 	case f.isNew():
 		p.create(f)
 		return
-	case f.cause != "" && f.inUse:
-		p.Kept = append(p.Kept, Kept{is.Name, f.cause, is.Users})
 	case f.cause != "":
-		p.Warnings = append(p.Warnings, is.nameless(want)...)
-		p.remove(is, f.cause)
-		p.create(f)
-		return
+		p.Kept = append(p.Kept, Kept{is.Name, f.cause, is.Users})
 	case len(f.updates.changes) > 0:
 		p.add(Step{Op: OpUpdate, Kind: KindContainer, Name: is.Name, ID: is.ID, Cause: causeOf(f.updates.changes), Limits: f.updates.limits})
+	}
+	if f.newer && f.cause == "" {
+		p.Notes = append(p.Notes, s.Name+": a newer host image is there: provision up --upgrade recreates the host")
+	}
+	if is.Name != s.Container && is.Project() != "" {
+		p.add(Step{Op: OpRename, Kind: KindContainer, Name: is.Name, ID: is.ID, To: s.Container, Cause: "the files call it so"})
+		is.Name = s.Container
 	}
 	for _, n := range s.Networks {
 		if !slices.Contains(is.Networks, n.Network) {
@@ -114,9 +201,7 @@ func (p *Plan) container(f *fate, want compose.Wanted) {
 }
 
 func (p *Plan) create(f *fate) {
-	s := f.service
-	s.Config.Labels = maps.Clone(s.Config.Labels)
-	s.Config.Labels[labels.Config] = f.facts.label()
+	s := f.labelled()
 	p.add(Step{Op: OpCreate, Kind: KindContainer, Name: s.Container, Cause: f.cause, Service: s, Given: f.given})
 	for _, n := range s.Networks[min(1, len(s.Networks)):] {
 		p.connect(s.Container, n, "one more network of "+s.Name)
@@ -152,8 +237,12 @@ func Down(project string, have Observed, withVolumes bool) Plan {
 	volumes := Labelled(have.Volumes, project)
 	switch {
 	case withVolumes:
-		p.Volumes = volumes
 		for _, name := range volumes {
+			if user := have.otherUser(project, name); user != "" {
+				p.Notes = append(p.Notes, "volume "+name+" stays: container "+user+", which is not of this project, has it")
+				continue
+			}
+			p.Volumes = append(p.Volumes, name)
 			p.add(Step{Op: OpRemove, Kind: KindVolume, Name: name, Cause: "down"})
 		}
 	case len(volumes) > 0 && len(p.Steps) > 0:
@@ -162,10 +251,24 @@ func Down(project string, have Observed, withVolumes bool) Plan {
 	return p
 }
 
+// otherUser returns the name of a container that has the volume and is not the
+// project's; "" where there is none.
+func (o Observed) otherUser(project, volume string) string {
+	for _, c := range o.Containers {
+		if c.Project() != project && slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return m.Name == volume }) {
+			return c.Name
+		}
+	}
+	return ""
+}
+
 // Remove returns the steps that take these containers away.
 func Remove(containers []Container) Plan {
 	var p Plan
 	for _, c := range containers {
+		if len(c.Users) > 0 {
+			p.Notes = append(p.Notes, "in use: "+c.HostName()+": "+strings.Join(c.Users, ", "))
+		}
 		p.remove(c, "down")
 	}
 	return p

@@ -42,7 +42,10 @@ type given struct {
 	Base       string // of host images
 	Project    string
 	Force      bool
+	Fresh      bool
+	Upgrade    bool
 	Images     bool              // every image that is wanted is there
+	Older      []string          // ids of images that are there, too
 	Networks   map[string]string // name: project whose label it has
 	Volumes    map[string]string
 	Containers []givenContainer
@@ -61,6 +64,10 @@ type givenContainer struct {
 	Gone    []string          // and without these networks
 	Compose bool              // and made by docker compose
 	Older   bool              // and made by a version whose hosts were entered by sshd, and no peers
+
+	Unmounted string // the volume that it does not have
+	Called    string // its name, where it is another
+	Replaces  string // the id of the container that it was made to replace
 
 	Name    string // or any other
 	Project string
@@ -145,7 +152,7 @@ func planText(t *testing.T, archive *txtar.Archive) (text, containers string) {
 		return errorText(err), ""
 	}
 	have := g.observed(want)
-	p, err := Up(want, have, g.Force)
+	p, err := Up(want, have, Options{Force: g.Force, Fresh: g.Fresh, Upgrade: g.Upgrade})
 	if err != nil {
 		return errorText(err), ""
 	}
@@ -192,6 +199,9 @@ func (g given) observed(want compose.Wanted) Observed {
 		if g.Images {
 			have.Images[ref] = "sha256:" + ref
 		}
+	}
+	for _, id := range g.Older {
+		have.Images[id] = id
 	}
 	for _, c := range g.Containers {
 		have.Containers = append(have.Containers, c.existing(want, have.Box))
@@ -278,6 +288,12 @@ func (c givenContainer) existing(want compose.Wanted, b box.Box) Container {
 func (c givenContainer) likeService(e *Container, s compose.Service, project string) {
 	e.Name, e.Labels, e.HostConfig = s.Container, maps.Clone(s.Config.Labels), s.HostConfig
 	e.Labels[labels.Image] = "sha256:" + s.Image.Ref
+	e.ImageID = "sha256:" + s.Image.Ref
+	for _, m := range s.HostConfig.Mounts {
+		if m.Source != c.Unmounted {
+			e.Mounts = append(e.Mounts, container.MountPoint{Type: m.Type, Name: m.Source, Destination: m.Target})
+		}
+	}
 	for _, n := range s.Networks {
 		if !slices.Contains(c.Gone, n.Network) {
 			e.Networks = append(e.Networks, n.Network)
@@ -306,6 +322,15 @@ func (c givenContainer) likeService(e *Container, s compose.Service, project str
 		e.HostConfig.Mounts = slices.DeleteFunc(slices.Clone(e.HostConfig.Mounts), func(m mount.Mount) bool { return m.Target == image.Peers })
 	}
 	e.Labels[labels.Config] = f.label()
+	if c.Called != "" {
+		e.Name, e.ID = c.Called, c.Called
+	}
+	if c.Replaces != "" {
+		e.Labels[labels.Replaces] = c.Replaces
+	}
+	if v := s.Image.Variant(); v != "" {
+		e.Labels[labels.Variant] = v
+	}
 	if c.Compose {
 		e.Labels = map[string]string{labels.ComposeProject: project, labels.ComposeService: s.Name}
 	}
@@ -315,7 +340,7 @@ func (c givenContainer) likeService(e *Container, s compose.Service, project str
 func containerText(t *testing.T, want compose.Wanted, have Observed) string {
 	t.Helper()
 	all := map[string]any{}
-	fates := fatesOf(want, have, false)
+	fates := fatesOf(want, have, Options{})
 	settle(fates, have.books(fates), have.Box)
 	for _, f := range fates {
 		s := f.service

@@ -25,7 +25,14 @@ const (
 	OpStart   Op = "start"
 	OpRestart Op = "restart"
 	OpStop    Op = "stop"
-	OpRemove  Op = "remove"
+	OpRename  Op = "rename"
+
+	// OpRecreate replaces a container by a new one, made beside it; the old one is
+	// removed when the new one is up.
+	OpRecreate Op = "recreate"
+	OpFinish   Op = "finish" // a recreation that was interrupted, in favour of the new container
+	OpUndo     Op = "undo"   // the same, in favour of the old one
+	OpRemove   Op = "remove"
 )
 
 // Kind is what a step does it to.
@@ -55,6 +62,10 @@ type Step struct {
 	Given   ledger.Allocation  // create a container: what of the box it gets by name
 	Joins   compose.Attachment // connect: the network
 	Limits  Limits             // update
+	To      string             // rename, finish: the container's name from then on
+
+	Recreation Recreation // recreate, finish, undo
+	Beside     bool       // undo: another successor stays, so the old one is not started
 }
 
 // Task names the step without its cause: create network lab_default.
@@ -66,6 +77,9 @@ func (s Step) resource() string {
 	text := fmt.Sprintf("%s %s", s.Kind, s.Name)
 	if s.Op == OpConnect {
 		text += " to " + s.Joins.Network
+	}
+	if s.Op == OpRename {
+		text += " to " + s.To
 	}
 	return text
 }
@@ -79,13 +93,19 @@ func (s Step) why() string {
 	if len(s.Given.CPUs) > 0 {
 		text += "; pinned to cpus " + box.FormatCPUs(s.Given.CPUs)
 	}
+	if s.Recreation.Keep {
+		text += "; what was written in it is carried over"
+	}
+	for _, dir := range s.Recreation.Fills {
+		text += "; the new volume at " + dir + " begins with what is there"
+	}
 	return text
 }
 
 // sameAs reports whether two plans' steps do the same for the same cause.
 func (s Step) sameAs(other Step) bool {
 	return s.Op == other.Op && s.Kind == other.Kind && s.Name == other.Name && s.ID == other.ID && s.Cause == other.Cause &&
-		s.Joins.Network == other.Joins.Network &&
+		s.Joins.Network == other.Joins.Network && s.To == other.To && s.Recreation.Keep == other.Recreation.Keep &&
 		slices.Equal(s.Given.Devices, other.Given.Devices) && slices.Equal(s.Given.CPUs, other.Given.CPUs)
 }
 
@@ -107,12 +127,13 @@ func (k Kept) sameAs(other Kept) bool {
 // Plan is the way from what is to what ought to be. Making one touches
 // nothing, and its text is what it will do.
 type Plan struct {
-	Steps    []Step
-	Lost     []string // hosts whose containers go, with what was written in them
-	Volumes  []string // that go, with their data
-	Kept     []Kept
-	Warnings []string
-	Notes    []string
+	Steps     []Step
+	Recreated []string // hosts whose containers are recreated, with what was written in them
+	Lost      []string // hosts whose containers go, and what was written in them too
+	Volumes   []string // that go, with their data
+	Kept      []Kept
+	Warnings  []string
+	Notes     []string
 }
 
 // String returns the plan for people, a line a step.
@@ -157,14 +178,18 @@ func (p Plan) WithoutImages() Plan {
 	return p
 }
 
-// Loss returns what is gone when the plan is carried out; "" for nothing.
+// Loss returns as a predicate what is done to people's work when the plan is carried out; "" for
+// nothing.
 func (p Plan) Loss() string {
 	var losses []string
+	if len(p.Recreated) > 0 {
+		losses = append(losses, "recreates "+strings.Join(p.Recreated, ", ")+", with what was written there")
+	}
 	if len(p.Lost) > 0 {
-		losses = append(losses, "what was written in "+strings.Join(p.Lost, ", ")+" outside its volumes")
+		losses = append(losses, "removes what was written in "+strings.Join(p.Lost, ", ")+" outside its volumes")
 	}
 	if len(p.Volumes) > 0 {
-		losses = append(losses, "with their data the volumes "+strings.Join(p.Volumes, ", "))
+		losses = append(losses, "removes with their data the volumes "+strings.Join(p.Volumes, ", "))
 	}
 	return strings.Join(losses, ", and ")
 }

@@ -1,0 +1,43 @@
+package box
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Left returns a line for each process of a container that its image did not start:
+// one that a session left running, or that docker exec started. root is the
+// container's first process, and probe the command of its health check.
+func (p Procs) Left(processes []Process, root int, probe []string) []string {
+	var lines []string
+	for _, one := range processes {
+		outside := !slices.ContainsFunc(processes, func(other Process) bool { return other.PID == one.Parent })
+		what := Program(one.Command) + " (process " + strconv.Itoa(one.PID) + ")"
+		switch {
+		case one.PID == root || isHelper(one.Command) || isProbe(one.Command, probe):
+		case outside:
+			lines = append(lines, p.named(what+", by docker exec", one))
+		case one.Parent == root && p.isOfSession(one, processes):
+			lines = append(lines, p.named(what+", left by a session", one))
+		}
+	}
+	return lines
+}
+
+// isOfSession reports whether a process that has lost its parent was started in a
+// session: its environment says so. Where nobody can read that, it is every one but the
+// first, which is what the image runs.
+func (p Procs) isOfSession(one Process, processes []Process) bool {
+	if p == "" {
+		first := slices.IndexFunc(processes, func(other Process) bool { return other.Parent == one.Parent })
+		return processes[first].PID != one.PID
+	}
+	environ := "\x00" + p.read(one.PID, "environ")
+	return p.User(one.PID) != "" || strings.Contains(environ, "\x00SSH_CONNECTION=")
+}
+
+// isProbe reports whether a command is that of a health check, as the engine runs it.
+func isProbe(command string, probe []string) bool {
+	return len(probe) > 1 && strings.HasSuffix(command, strings.Join(probe[1:], " "))
+}

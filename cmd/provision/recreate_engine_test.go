@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/client"
+
+	"berth/labels"
+)
+
+// own is the file of a project with one container that waits.
+func (l lab) own(more string) string {
+	l.Helper()
+	return l.file("services: {own: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", command: sleep 1000, stop_grace_period: 0s" + more + "}}\n" +
+		"volumes: {home: }\n")
+}
+
+// in runs a script in a container of the project as root.
+func (l lab) in(service, script string) string {
+	l.Helper()
+	created, err := l.api.ExecCreate(l.Context(), l.inspect(service).ID, client.ExecCreateOptions{
+		Cmd: []string{"sh", "-c", script}, AttachStdout: true, AttachStderr: true,
+	})
+	if err != nil {
+		l.Fatal(err)
+	}
+	attached, err := l.api.ExecAttach(l.Context(), created.ID, client.ExecAttachOptions{})
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer attached.Close()
+	var out bytes.Buffer
+	if _, err := stdcopy.StdCopy(&out, &out, attached.Reader); err != nil {
+		l.Fatal(err)
+	}
+	return strings.TrimSpace(out.String())
+}
+
+// containers returns the names of the project's containers.
+func (l lab) containers() []string {
+	l.Helper()
+	list, err := l.api.ContainerList(l.Context(), client.ContainerListOptions{
+		All: true, Filters: make(client.Filters).Add("label", labels.Project+"="+l.project),
+	})
+	if err != nil {
+		l.Fatal(err)
+	}
+	var names []string
+	for _, c := range list.Items {
+		names = append(names, c.Names...)
+	}
+	return names
+}
+
+func TestAChangeThatTheEngineRefusesCostsNothing(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	l := newLab(t)
+	l.mustRun("up", "-f", l.own(""))
+	l.in("own", "echo of weeks >/root/work")
+	first := l.inspect("own").ID
+	for what, more := range map[string]string{
+		"a runtime that is not there":      ", runtime: nvidia",
+		"cpus that are not there":          `, cpuset: "0-63"`,
+		"a logging driver that is unknown": ", logging: {driver: nosuch}",
+		"a quota that the disk cannot":     ", storage_opt: {size: 20G}",
+		"a port that is taken":             fmt.Sprintf(`, ports: ["127.0.0.1:%d:80"]`, taken.Addr().(*net.TCPAddr).Port),
+		"a seccomp profile that is none":   `, security_opt: ["seccomp:{no profile"]`,
+		"a command that is not there":      ", entrypoint: /no/such/program",
+		"a command that ends":              `, entrypoint: ["false"]`,
+	} {
+		t.Run(what, func(t *testing.T) {
+			_, err := l.run("up", "--yes", "-f", l.own(more))
+			if err == nil || !strings.HasPrefix(err.Error(), "recreate container "+l.project+"-own-1: ") || !strings.HasSuffix(err.Error(), "nothing is lost: what was runs again") {
+				t.Errorf("got %v", err)
+			}
+			c := l.inspect("own")
+			if c.ID != first || !c.State.Running {
+				t.Fatalf("%s, running %t", c.ID, c.State.Running)
+			}
+			if names := l.containers(); len(names) != 1 {
+				t.Errorf("left behind: %v", names)
+			}
+			if got := l.in("own", "cat /root/work"); got != "of weeks" {
+				t.Errorf("the work: %q", got)
+			}
+		})
+	}
+	if out := l.mustRun("plan", "-f", l.own("")); !strings.Contains(out, "nothing to do") {
+		t.Errorf("the old file:\n%s", out)
+	}
+}
+
+func TestWhatWasWrittenGoesWithTheHost(t *testing.T) {
+	l := newLab(t)
+	l.mustRun("up", "-f", l.own(", environment: {A: one, B: one}, labels: {mine: yes-it-is}"))
+	l.in("own", "echo of weeks >/root/work; chown 1000:1000 /root/work; rm /etc/motd; ln /root/work /root/same")
+	image := l.inspect("own").Config.Labels[labels.Image]
+	var carried []string
+	for _, a := range []string{"two", "three"} {
+		file := l.own(", environment: {A: " + a + "}")
+		out := l.mustRun("up", "--yes", "-f", file)
+		if !strings.Contains(out, "what was written in it is carried over") {
+			t.Errorf("the plan:\n%s", out)
+		}
+		if !regexp.MustCompile(`-own-1: \S+ carried over, about 1s\n`).MatchString(out) {
+			t.Errorf("no size in the plan:\n%s", out)
+		}
+		want := "1000 2\nof weeks\ngone\n" + a + "\n[]"
+		if got := l.in("own", "stat -c '%u %h' /root/work; cat /root/same; test -e /etc/motd || echo gone; echo $A; echo [$B]"); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		c := l.inspect("own")
+		carried = append(carried, c.Config.Image)
+		if c.Config.Labels[labels.Image] != image || c.Config.Labels["mine"] != "" {
+			t.Errorf("labels %v", c.Config.Labels)
+		}
+		if out := l.mustRun("plan", "-f", file); !strings.Contains(out, "nothing to do") {
+			t.Errorf("after it:\n%s", out)
+		}
+	}
+	l.mustRun("up", "--yes", "--fresh", "-f", l.own(", environment: {A: four}"))
+	if got := l.in("own", "ls /root"); got != "" {
+		t.Errorf("fresh, and there is %s", got)
+	}
+	l.in("own", "echo scratch >/root/scratch")
+	l.in("own", "mkdir -p /opt/big/one/two && head -c 3145728 /dev/zero >/opt/big/one/two/file && ln -s /etc/shadow /root/link")
+	out, err := l.run("up", "-f", l.own(", environment: {A: five}, x-berth: {keep: false}"))
+	for _, want := range []string{"-own-1: 3MiB written in it go:\n", "\n3MiB /opt/big/one\n", "\n8B /root/scratch\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "removes what was written in own") {
+		t.Errorf("keep: false is not asked for: %v", err)
+	}
+	l.mustRun("up", "--yes", "-f", l.own(", environment: {A: five}, x-berth: {keep: false}"))
+	if got := l.in("own", "ls /root"); got != "" {
+		t.Errorf("not kept, and there is %s", got)
+	}
+	l.mustRun("down", "--yes")
+	for _, ref := range carried {
+		if _, err := l.api.ImageInspect(t.Context(), ref); err == nil || !strings.HasPrefix(ref, "berth/kept:") {
+			t.Errorf("left behind: %s", ref)
+		}
+	}
+}
+
+func TestVolumesGoWithTheHost(t *testing.T) {
+	l := newLab(t)
+	build := `, image: , build: {dockerfile_inline: "FROM ` + os.Getenv("BERTH_BASE_IMAGE") + `\nVOLUME /asked"}`
+	own := func(more string) string {
+		return l.file(strings.Replace("services: {own: {command: sleep 1000, stop_grace_period: 0s"+build+more+"}}\nvolumes: {home: , late: }\n", ", image: ", "", 1))
+	}
+	l.mustRun("up", "-f", own(`, volumes: ["/data"]`))
+	l.in("own", "for d in /data /asked /home /srv; do echo kept in $d >$d/work; chown 1000 $d/work; done")
+	for _, more := range []string{
+		`, volumes: ["/data"], environment: {A: one}`,
+		`, volumes: ["/data", "home:/home"], environment: {A: two}`,
+		`, volumes: ["/data", "home:/home", "late:/srv"], environment: {A: two}`,
+	} {
+		out := l.mustRun("up", "--yes", "-f", own(more))
+		if strings.Contains(out, "warning") {
+			t.Errorf("warned of nothing:\n%s", out)
+		}
+		for _, d := range []string{"/data", "/asked", "/home", "/srv"} {
+			if got := l.in("own", "cat "+d+"/work; stat -c %u "+d+"/work"); got != "kept in "+d+"\n1000" {
+				t.Errorf("%s: %q", d, got)
+			}
+		}
+	}
+	l.in("own", "rm /srv/work")
+	out := l.mustRun("up", "--yes", "-f", own(`, volumes: ["/data", "home:/var/mail"], environment: {A: three}`))
+	if !strings.Contains(out, "what "+l.project+"-own-1 has in /var/mail will be hidden by volume "+l.project+"_home") {
+		t.Errorf("hidden unsaid:\n%s", out)
+	}
+}

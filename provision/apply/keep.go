@@ -1,0 +1,206 @@
+package apply
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/go-units"
+	"github.com/moby/moby/api/types/image"
+	"github.com/moby/moby/client"
+)
+
+// What was written in a container goes with it as an image: the image that the
+// container was made from, with what was written as one more layer. The engine stacks
+// no more than 125 of them, so that there is one layer alone from time to time.
+const (
+	keptRepository = "berth/kept"
+	maxLayers      = 100
+)
+
+// keep makes an image of a container that is stopped. It has the settings of the
+// image that the container was made from: those of the container are not the next
+// one's. It returns the image's name.
+func (e *Executor) keep(ctx context.Context, madeFrom, id string) (string, error) {
+	defer e.Progress.tick("carries over what was written in it")()
+	old, err := e.API.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err != nil {
+		return "", err
+	}
+	of, err := e.API.ImageInspect(ctx, madeFrom)
+	if err != nil {
+		return "", err
+	}
+	is, err := e.API.ImageInspect(ctx, old.Container.Image)
+	if err != nil {
+		return "", err
+	}
+	write := e.commit
+	if len(is.RootFS.Layers) >= maxLayers {
+		write = e.flatten
+	}
+	written, err := write(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	defer e.API.ImageRemove(context.WithoutCancel(ctx), written, client.ImageRemoveOptions{})
+	return e.withConfig(ctx, written, of.InspectResponse)
+}
+
+// commit makes an image of a container with one more layer; it returns the image's id.
+func (e *Executor) commit(ctx context.Context, id string) (string, error) {
+	result, err := e.API.ContainerCommit(ctx, id, client.ContainerCommitOptions{NoPause: true})
+	return result.ID, err
+}
+
+// flatten makes an image of a container with one layer alone; it returns the image's id.
+func (e *Executor) flatten(ctx context.Context, id string) (string, error) {
+	files, err := e.API.ContainerExport(ctx, id, client.ContainerExportOptions{})
+	if err != nil {
+		return "", err
+	}
+	defer files.Close()
+	source := client.ImageImportSource{Source: &counter{files, e.Progress, 0}, SourceName: "-"}
+	result, err := e.API.ImageImport(ctx, source, "", client.ImageImportOptions{})
+	if err != nil {
+		return "", err
+	}
+	defer result.Close()
+	said, err := io.ReadAll(result)
+	if err != nil {
+		return "", err
+	}
+	var last struct{ Status, Error string }
+	if err := json.Unmarshal(said[bytes.LastIndexByte(bytes.TrimSpace(said), '\n')+1:], &last); err != nil {
+		return "", err
+	}
+	if last.Error != "" {
+		return "", errors.New(last.Error)
+	}
+	return last.Status, nil
+}
+
+// counter shows how much was read.
+type counter struct {
+	io.Reader
+	progress *Progress
+	n        int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	c.progress.say(units.BytesSize(float64(c.n)))
+	return n, err
+}
+
+// withConfig makes an image of the layers of one with the settings of another, and
+// returns its name. The engine is given no layers, as it has them.
+func (e *Executor) withConfig(ctx context.Context, layers string, of image.InspectResponse) (string, error) {
+	has, err := e.API.ImageInspect(ctx, layers)
+	if err != nil {
+		return "", err
+	}
+	ref := keptRepository + ":" + randomTag()
+	archive, err := archiveOf(ref, of, has.RootFS.Layers)
+	if err != nil {
+		return "", err
+	}
+	result, err := e.API.ImageLoad(ctx, archive, client.ImageLoadWithQuiet(true))
+	if err != nil {
+		return "", err
+	}
+	defer result.Close()
+	said, err := io.ReadAll(result)
+	if err != nil {
+		return "", err
+	}
+	if _, err := e.API.ImageInspect(ctx, ref); err != nil { // it says errors in its stream
+		return "", fmt.Errorf("the engine takes no image of ours: %s", strings.TrimSpace(string(said)))
+	}
+	return ref, nil
+}
+
+// archiveOf returns an image as docker save writes it, but for the layers' files.
+func archiveOf(ref string, of image.InspectResponse, layers []string) (io.Reader, error) {
+	type rootFS struct {
+		Type    string   `json:"type"`
+		DiffIDs []string `json:"diff_ids"`
+	}
+	config := map[string]any{
+		"architecture": of.Architecture, "os": of.Os, "config": of.Config, "created": time.Now().UTC(),
+		"rootfs": rootFS{"layers", layers},
+	}
+	var files []string
+	for i := range layers {
+		files = append(files, fmt.Sprintf("%d/layer.tar", i))
+	}
+	manifest := []map[string]any{{"Config": "config.json", "RepoTags": []string{ref}, "Layers": files}}
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	for _, file := range []struct {
+		name  string
+		value any
+	}{{"config.json", config}, {"manifest.json", manifest}} {
+		text, err := json.Marshal(file.value)
+		if err != nil {
+			return nil, err
+		}
+		if err := w.WriteHeader(&tar.Header{Name: file.name, Mode: 0o644, Size: int64(len(text))}); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(text); err != nil {
+			return nil, err
+		}
+	}
+	return &archive, w.Close()
+}
+
+func randomTag() string {
+	var random [8]byte
+	rand.Read(random[:])
+	return hex.EncodeToString(random[:])
+}
+
+// imageOf returns the name of the image that a container was made from; "" where the
+// container is gone.
+func (e *Executor) imageOf(ctx context.Context, id string) string {
+	result, err := e.API.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err != nil || result.Container.Config == nil {
+		return ""
+	}
+	return result.Container.Config.Image
+}
+
+// forget removes an image of what was carried over, when its container has gone. The
+// engine refuses to remove one that is still wanted.
+func (e *Executor) forget(ctx context.Context, ref string) {
+	if strings.HasPrefix(ref, keptRepository+":") {
+		e.API.ImageRemove(ctx, ref, client.ImageRemoveOptions{})
+	}
+}
+
+// fill copies a directory of a container that is stopped to the same place in one that
+// was not started yet, into the volume there.
+func (e *Executor) fill(ctx context.Context, from, to, dir string) error {
+	files, err := e.API.CopyFromContainer(ctx, from, client.CopyFromContainerOptions{SourcePath: dir + "/."})
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer files.Content.Close()
+	content := &counter{files.Content, e.Progress, 0}
+	_, err = e.API.CopyToContainer(ctx, to, client.CopyToContainerOptions{DestinationPath: dir, Content: content})
+	return err
+}

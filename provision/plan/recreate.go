@@ -1,0 +1,220 @@
+package plan
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+
+	"berth/box"
+	"berth/labels"
+	"berth/provision/compose"
+)
+
+// Recreation says how a container gives way to its successor.
+type Recreation struct {
+	Old   Container
+	Keep  bool     // what was written in it, outside volumes, goes with it
+	Fills []string // directories of it that new volumes begin with
+	Group int      // recreations with the same number are one switch: all of them happen, or none
+}
+
+// recreation returns how the fate's container is recreated.
+func (f *fate) recreation(have Observed, group int, o Options) Recreation {
+	r := Recreation{Old: f.is, Group: group}
+	r.Keep = f.service.Keep && !o.Fresh && f.is.State != "created" && f.sameImage(have)
+	for _, v := range f.newVolumes(have) {
+		r.Fills = append(r.Fills, v.Target)
+	}
+	return r
+}
+
+// Together returns how many of the first steps are recreations of one group; 0 where
+// the first is none.
+func Together(steps []Step) int {
+	n := 0
+	for n < len(steps) && steps[n].Op == OpRecreate && steps[n].Recreation.Group == steps[0].Recreation.Group {
+		n++
+	}
+	return n
+}
+
+// sameImage reports whether the container's successor is made from the image that
+// the container was made from.
+func (f *fate) sameImage(have Observed) bool {
+	id := have.Images[f.service.Image.Ref]
+	return id != "" && id == f.is.madeFrom()
+}
+
+// newVolumes returns the mounts of volumes that begin with what the container has in
+// that directory: they are new, and it has nothing else mounted there.
+func (f *fate) newVolumes(have Observed) []mount.Mount {
+	var all []mount.Mount
+	if !f.there || f.is.State == "created" {
+		return nil
+	}
+	for _, m := range f.service.HostConfig.Mounts {
+		copies := m.VolumeOptions == nil || !m.VolumeOptions.NoCopy
+		on, is := have.Volumes[m.Source]
+		begins := !is || on[labels.Fills] == f.is.ID
+		if m.Type == mount.TypeVolume && m.Source != "" && copies && begins && f.is.mountAt(m.Target) == nil && !f.isOwnVolume(m.Source) {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// isOwnVolume reports whether provision added the volume, and not the files.
+func (f *fate) isOwnVolume(name string) bool {
+	return slices.ContainsFunc(f.service.Volumes, func(v compose.Volume) bool { return v.Name == name })
+}
+
+// mountAt returns what the container has mounted at a path, or at a directory above it.
+func (c Container) mountAt(target string) *container.MountPoint {
+	for i, m := range c.Mounts {
+		if within(target, m.Destination) {
+			return &c.Mounts[i]
+		}
+	}
+	return nil
+}
+
+func within(target, dir string) bool {
+	target, dir = path.Clean(target), path.Clean(dir)
+	return target == dir || strings.HasPrefix(target, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// hidden returns a warning for each directory of a container that a volume with data
+// of its own will hide.
+func (f *fate) hidden(have Observed) []string {
+	var lines []string
+	for _, m := range f.service.HostConfig.Mounts {
+		on, is := have.Volumes[m.Source]
+		if m.Type == mount.TypeVolume && is && on[labels.Fills] != f.is.ID && f.is.mountAt(m.Target) == nil && !f.isOwnVolume(m.Source) {
+			lines = append(lines, f.service.Name+": what "+f.is.Name+" has in "+m.Target+" will be hidden by volume "+m.Source+", which has data of its own; copy it there first if it is wanted")
+		}
+	}
+	return lines
+}
+
+// nameless returns the volumes without a name that the container has, by the path
+// where the successor finds them again.
+func (c Container) nameless(want compose.Wanted) map[string]string {
+	all := map[string]string{}
+	for _, m := range c.Mounts {
+		named := slices.ContainsFunc(want.Volumes, func(v compose.Volume) bool { return v.Name == m.Name })
+		if m.Type == mount.TypeVolume && !named {
+			all[m.Destination] = m.Name
+		}
+	}
+	return all
+}
+
+// withNameless returns the service with the volumes without a name that its container
+// has at the paths where the files want one.
+func withNameless(s compose.Service, volumes map[string]string) compose.Service {
+	s.HostConfig.Mounts = slices.Clone(s.HostConfig.Mounts)
+	for i, m := range s.HostConfig.Mounts {
+		if m.Type == mount.TypeVolume && m.Source == "" {
+			s.HostConfig.Mounts[i].Source = volumes[m.Target]
+		}
+	}
+	return s
+}
+
+// sharesWith reports whether a service's container lives in the network, the ipc or
+// the process namespace of a container of this name.
+func sharesWith(h container.HostConfig, name string) bool {
+	return slices.Contains(sharedModes(h), compose.ContainerMode(name))
+}
+
+func sharedModes(h container.HostConfig) []string {
+	return []string{string(h.NetworkMode), string(h.IpcMode), string(h.PidMode)}
+}
+
+// follow recreates containers that share a namespace of one that is recreated: it is
+// gone with its container. Where somebody is on such a one, the other stays too.
+func follow(fates []*fate) {
+	for changed := true; changed; {
+		changed = false
+		for _, f := range fates {
+			for _, x := range fates {
+				if f == x || !f.there || !x.there || !sharesWith(f.service.HostConfig, x.service.Container) {
+					continue
+				}
+				changed = f.followOne(x) || changed
+			}
+		}
+	}
+}
+
+func (f *fate) followOne(x *fate) (changed bool) {
+	switch {
+	case x.recreates() && f.inUse:
+		x.inUse, x.is.Users = true, append(x.is.Users, f.is.Users...)
+		return true
+	case x.recreates() && f.cause == "":
+		f.cause = x.service.Name + ", which it shares a namespace with, is recreated"
+		return true
+	}
+	return false
+}
+
+// groups numbers the recreations from 1 on. Two are in one group where one needs what
+// the other has until it is stopped: a GPU, a port, an address, a namespace.
+func groups(fates []*fate) map[*fate]int {
+	of := map[*fate]int{}
+	for i, f := range fates {
+		if !f.recreates() {
+			continue
+		}
+		of[f] = i + 1
+		for _, g := range fates[:i] {
+			if n := of[g]; n != 0 && n != of[f] && (f.waitsFor(g) || g.waitsFor(f)) {
+				joined := of[f]
+				for member, number := range of {
+					if number == joined {
+						of[member] = n
+					}
+				}
+			}
+		}
+	}
+	return of
+}
+
+// waitsFor reports whether the fate's new container needs what the other's old one has.
+func (f *fate) waitsFor(other *fate) bool {
+	for _, d := range f.given.Devices {
+		if slices.ContainsFunc(other.is.Claim.GPUs, func(h box.Hold) bool { return h.UUID == d.UUID }) {
+			return true
+		}
+	}
+	for _, bindings := range f.service.HostConfig.PortBindings {
+		for _, b := range bindings {
+			if b.HostPort != "" && slices.Contains(other.is.publishedPorts(), b.HostPort) {
+				return true
+			}
+		}
+	}
+	return f.fixed() && other.fixed() || sharesWith(f.service.HostConfig, other.service.Container)
+}
+
+// fixed reports whether the service has an address of its own choice.
+func (f *fate) fixed() bool {
+	return slices.ContainsFunc(f.service.Networks, func(a compose.Attachment) bool {
+		return a.Settings != nil && (a.Settings.IPAMConfig != nil || len(a.Settings.MacAddress) > 0)
+	})
+}
+
+func (c Container) publishedPorts() []string {
+	var ports []string
+	for _, bindings := range c.HostConfig.PortBindings {
+		for _, b := range bindings {
+			ports = append(ports, b.HostPort)
+		}
+	}
+	return ports
+}
