@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
@@ -36,7 +37,7 @@ func newJob(ctx context.Context, o options) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := openSite(o, docker.IsLocal(api))
+	at, err := openSite(o, api)
 	if err != nil {
 		return nil, err
 	}
@@ -92,17 +93,19 @@ func (j *job) showHosts(cmd *cobra.Command) error {
 
 // openSite returns what the box adds to the files. It makes the state directory
 // where there is none: containers are created with the user CA in them.
-func openSite(o options, local bool) (compose.Site, error) {
+func openSite(o options, api *client.Client) (compose.Site, error) {
 	st, err := state.Open(o.state)
 	if err != nil {
 		return compose.Site{}, err
 	}
 	b := compose.Site{Base: o.load.Base, UserCA: st.UserCAPublic()}
-	if !local {
+	if !docker.IsLocal(api) {
 		return b, nil // that box has no helper directory of ours to mount
 	}
-	if b.HelperDir, err = filepath.Abs(filepath.Join(st.Dir(), labels.HelperDir)); err != nil {
+	if b.StateDir, err = filepath.Abs(st.Dir()); err != nil {
 		return compose.Site{}, err
 	}
+	b.HelperDir = filepath.Join(b.StateDir, labels.HelperDir)
+	b.Socket = strings.TrimPrefix(api.DaemonHost(), "unix://")
 	return b, os.MkdirAll(b.HelperDir, 0o755)
 }

@@ -120,8 +120,8 @@ func (b *builder) habits() {
 	if passwords := PasswordsIn(c.Environment); len(passwords) > 0 {
 		b.warn("docker inspect shows %s to everyone who may use Docker; logins through the gateway need none", strings.Join(passwords, " and "))
 	}
-	if c.Privileged {
-		b.warn("privileged: whoever is root in it is root on this box")
+	if by := b.rootOfBox(); len(by) > 0 {
+		b.warn("%s: whoever is root in it is root on this box", strings.Join(by, ", "))
 	}
 	if c.GetScale() != 1 {
 		b.warn("one container is made, not %d: a host is one container", c.GetScale())

@@ -98,7 +98,9 @@ func (w Wanted) ImageRefs() []string {
 type Site struct {
 	Base      string // of host images, where a service names none
 	UserCA    string // public half of the gateway's
-	HelperDir string // mounted into every container; "" where the engine is elsewhere
+	HelperDir string // mounted into every container; "" where the engine is elsewhere, as the next two
+	StateDir  string // the gateway's, which no container gets
+	Socket    string // of the engine
 }
 
 // Want returns what the project needs at a site. Its error says what is wrong with

@@ -157,7 +157,7 @@ func wantedIn(t *testing.T, archive *txtar.Archive) (*compose.Project, compose.W
 	if err != nil {
 		return nil, compose.Wanted{}, err
 	}
-	want, err := project.Want(compose.Site{Base: o.Base, UserCA: "ssh-ed25519 CA", HelperDir: "/var/lib/berth/helper"})
+	want, err := project.Want(compose.Site{Base: o.Base, UserCA: "ssh-ed25519 CA", HelperDir: "/var/lib/berth/helper", StateDir: "/var/lib/berth"})
 	return project, want, err
 }
 
