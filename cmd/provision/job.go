@@ -25,7 +25,9 @@ type job struct {
 	options options
 	api     *client.Client
 	want    compose.Wanted
+	state   *state.State
 	box     box.Box // as it was last seen
+	marks   plan.Marks
 }
 
 func newJob(ctx context.Context, o options) (*job, error) {
@@ -37,12 +39,27 @@ func newJob(ctx context.Context, o options) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := openSite(o, api)
+	st, err := state.Open(o.state)
+	if err != nil {
+		return nil, err
+	}
+	at, err := siteOf(o, st, api)
 	if err != nil {
 		return nil, err
 	}
 	want, err := project.Want(at)
-	return &job{options: o, api: api, want: want}, err
+	return &job{options: o, api: api, want: want, state: st}, err
+}
+
+// marksOf returns by what provision knows its own containers. On the first run with
+// a state directory, those that an older version made are remembered.
+func marksOf(st *state.State, have plan.Observed) (plan.Marks, error) {
+	secret, err := st.Secret()
+	if err != nil {
+		return plan.Marks{}, err
+	}
+	unmarked, err := st.Unmarked(func() []string { return plan.Unmarked(have.Containers, have.Box) })
+	return plan.Marks{Secret: secret, Unmarked: unmarked}, err
 }
 
 func (j *job) plan(ctx context.Context) (plan.Plan, error) {
@@ -51,7 +68,11 @@ func (j *job) plan(ctx context.Context) (plan.Plan, error) {
 		return plan.Plan{}, err
 	}
 	have.Ignored = j.options.ignored
-	j.box = have.Box
+	if have.Marks, err = marksOf(j.state, have); err != nil {
+		return plan.Plan{}, err
+	}
+	have.Containers = have.Marks.Judge(have.Containers)
+	j.box, j.marks = have.Box, have.Marks
 	return plan.Up(j.want, have, j.options.force)
 }
 
@@ -91,13 +112,9 @@ func (j *job) showHosts(cmd *cobra.Command) error {
 	return nil
 }
 
-// openSite returns what the box adds to the files. It makes the state directory
-// where there is none: containers are created with the user CA in them.
-func openSite(o options, api *client.Client) (compose.Site, error) {
-	st, err := state.Open(o.state)
-	if err != nil {
-		return compose.Site{}, err
-	}
+// siteOf returns what the box adds to the files.
+func siteOf(o options, st *state.State, api *client.Client) (compose.Site, error) {
+	var err error
 	b := compose.Site{Base: o.load.Base, UserCA: st.UserCAPublic()}
 	if !docker.IsLocal(api) {
 		return b, nil // that box has no helper directory of ours to mount

@@ -25,6 +25,7 @@ type Executor struct {
 	Progress *Progress
 	Box      box.Box
 	Ignored  []string // containers whose claims do not count
+	Marks    plan.Marks
 }
 
 // Apply carries a plan's steps out in order, up to the first one that fails. Its
@@ -129,14 +130,8 @@ func (e *Executor) createContainer(ctx context.Context, s compose.Service) error
 	if err != nil {
 		return err
 	}
-	user := ""
-	if image.Config != nil {
-		user = image.Config.User
-	}
 	config := s.Config
-	config.Labels = maps.Clone(s.Config.Labels)
-	config.Labels[labels.Image] = image.ID
-	config.Labels[labels.Account] = account(config.Labels[labels.Account], user)
+	config.Labels = e.labelsOf(s, image)
 	options := client.ContainerCreateOptions{Name: s.Container, Config: &config, HostConfig: &s.HostConfig}
 	if len(s.Networks) > 0 { // engines before API 1.44 take one
 		first := s.Networks[0]
@@ -151,6 +146,25 @@ func (e *Executor) createContainer(ctx context.Context, s compose.Service) error
 	return e.ensureClaim(ctx, created.ID)
 }
 
+// labelsOf returns the labels of a new container. Those of ours that the image has,
+// which are whatever its author likes, are emptied.
+func (e *Executor) labelsOf(s compose.Service, image client.ImageInspectResult) map[string]string {
+	all, user := map[string]string{}, ""
+	if image.Config != nil {
+		user = image.Config.User
+		for name := range image.Config.Labels {
+			if strings.HasPrefix(name, labels.Prefix) {
+				all[name] = ""
+			}
+		}
+	}
+	maps.Copy(all, s.Config.Labels)
+	all[labels.Image] = image.ID
+	all[labels.Account] = account(all[labels.Account], user)
+	all[labels.Mark] = e.Marks.Of(all)
+	return all
+}
+
 // ensureClaim removes a new container, with an error, if one of its GPUs is
 // another's. It looks after the creation, when everyone sees the container's claim:
 // the lock holds off other runs on this box, but not docker run, nor a provision
@@ -162,7 +176,7 @@ func (e *Executor) ensureClaim(ctx context.Context, id string) error {
 	}
 	var mine ledger.Claim
 	var others []ledger.Claim
-	for _, c := range all {
+	for _, c := range e.Marks.Judge(all) {
 		switch {
 		case c.ID == id:
 			mine = c.Claim

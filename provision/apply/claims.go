@@ -18,16 +18,27 @@ import (
 // nothing else is written down anywhere. A container that provision did not make
 // holds what the engine and the NVIDIA runtime will give it.
 func claimOf(b box.Box, e plan.Container, config *container.Config, host *container.HostConfig) ledger.Claim {
-	c := ledger.Claim{Holder: e.Holder(), Amounts: ledger.Amounts{Memory: host.MemoryReservation}}
-	c.NanoCPUs, _ = strconv.ParseInt(e.Labels[labels.CPUs], 10, 64)
+	c := ledger.Claim{Holder: e.Holder(), Amounts: ledger.Amounts{
+		NanoCPUs: amountIn(e.Labels[labels.CPUs], b.NanoCPUs),
+		Memory:   max(0, min(host.MemoryReservation, b.Memory)),
+	}}
 	if e.Labels[labels.Pinned] != "" {
 		c.Pinned = box.ParseCPUs(host.CpusetCpus)
 	}
-	budget, _ := strconv.ParseInt(e.Labels[labels.GPUMemory], 10, 64)
 	for _, d := range visible(b, config, host) {
-		c.GPUs = append(c.GPUs, box.Hold{UUID: d.UUID, Budget: budget})
+		c.GPUs = append(c.GPUs, box.Hold{UUID: d.UUID, Budget: amountIn(e.Labels[labels.GPUMemory], d.Memory)})
 	}
 	return c
+}
+
+// amountIn returns the amount in a label: never less than nothing, nor more than
+// there is. What is no number is nothing.
+func amountIn(label string, most int64) int64 {
+	n, err := strconv.ParseInt(label, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return max(0, min(n, most))
 }
 
 // visible returns the devices that a container sees.

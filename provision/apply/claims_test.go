@@ -7,6 +7,8 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"berth/box"
+	"berth/labels"
+	"berth/provision/plan"
 )
 
 // A card whose device node has another number than its index, a partitioned
@@ -61,5 +63,22 @@ func TestWhatAContainerSees(t *testing.T) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// A label's number is never less than nothing, nor more than the box has.
+func TestAttackByNumbersInLabels(t *testing.T) {
+	b := box.Box{Engine: box.Engine{NanoCPUs: 8e9, Memory: 64 << 30}, Inventory: box.Inventory{GPUs: []box.GPU{{UUID: "GPU-a", Memory: 80 << 30}}}}
+	for text, want := range map[string][2]int64{
+		"-99000000000": {0, 0}, "99999999999999999999": {0, 0}, "9000000000000000000": {8e9, 80 << 30}, "1e9": {0, 0}, "4000000000": {4e9, 4e9},
+	} {
+		host := container.HostConfig{Resources: container.Resources{
+			MemoryReservation: 1 << 60, DeviceRequests: []container.DeviceRequest{{Count: 1, Driver: "nvidia"}},
+		}}
+		e := plan.Container{Labels: map[string]string{labels.CPUs: text, labels.GPUMemory: text}}
+		c := claimOf(b, e, &container.Config{}, &host)
+		if c.NanoCPUs != want[0] || len(c.GPUs) != 1 || c.GPUs[0].Budget != want[1] || c.Memory != 64<<30 {
+			t.Errorf("%s: %+v", text, c)
+		}
 	}
 }

@@ -95,14 +95,14 @@ func TestAttackByAMountThatLeadsElsewhere(t *testing.T) {
 func TestAttackByAVolumesDevice(t *testing.T) {
 	dir, at := boxWithLinks(t)
 	for options, want := range map[string]string{
-		"o: bind, type: none, device: /run":                                            "left out: with the Docker socket",
-		"o: rbind, type: none, device: " + dir + "/lab/chain":                          "left out: with the Docker socket",
-		"o: bind, device: " + dir + "/state":                                           "left out: the gateway's keys are there",
-		"type: overlay, device: overlay, o: 'lowerdir=/srv:" + dir + "/lab/keys'":      "left out: the gateway's keys are there",
+		"o: bind, type: none, device: /run":                                             "left out: with the Docker socket",
+		"o: rbind, type: none, device: " + dir + "/lab/chain":                           "left out: with the Docker socket",
+		"o: bind, device: " + dir + "/state":                                            "left out: the gateway's keys are there",
+		"type: overlay, device: overlay, o: 'lowerdir=/srv:" + dir + "/lab/keys'":       "left out: the gateway's keys are there",
 		"type: overlay, device: overlay, o: 'lowerdir=/srv,upperdir=/run,workdir=/mnt'": "left out: with the Docker socket",
-		"type: ext4, device: /dev/sda1":                                                "/dev/sda1: whoever is root in it is root on this box",
-		"o: bind, device: " + dir + "/lab/data":                                        "",
-		"type: nfs, o: 'addr=10.0.0.1,rw', device: ':/run'":                            "",
+		"type: ext4, device: /dev/sda1":                                                 "/dev/sda1: whoever is root in it is root on this box",
+		"o: bind, device: " + dir + "/lab/data":                                         "",
+		"type: nfs, o: 'addr=10.0.0.1,rw', device: ':/run'":                             "",
 	} {
 		warned(t, at, fmt.Sprintf("services: {a: {image: one, volumes: [vol:/v]}}\nvolumes: {vol: {driver_opts: {%s}}}", options), want)
 	}

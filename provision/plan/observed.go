@@ -22,6 +22,7 @@ type Observed struct {
 	Volumes    map[string]map[string]string
 	Containers []Container // every one on the engine: each may hold something
 	Ignored    []string    // names of those that hold nothing
+	Marks      Marks       // by which their labels were judged
 }
 
 // Container is a container as it is now.
@@ -39,6 +40,7 @@ type Container struct {
 	Created    time.Time
 	Claim      ledger.Claim
 	Users      []string // who is on it; only known of those that are asked for
+	Foreign    bool     // known not to be made by provision, whatever its labels say
 }
 
 // Container returns the container of this name.
@@ -92,7 +94,7 @@ func (e Container) HostName() string {
 // Holder returns how refusals name the container.
 func (e Container) Holder() string {
 	name := "container " + e.Name + " (not provision's)"
-	if project := e.Project(); project != "" {
+	if project := e.Project(); project != "" && !e.Foreign {
 		name = fmt.Sprintf("host %s of project %s", e.HostName(), project)
 	}
 	if !e.Running && e.State != "created" && e.State != "restarting" {
@@ -105,5 +107,5 @@ func (e Container) Holder() string {
 // were given until they are removed, so that one that was stopped can always start
 // again; those of others hold it while they run, or may come back at boot.
 func (e Container) Counts() bool {
-	return e.Project() != "" || e.Running || e.Restarts || e.State == "paused" || e.State == "restarting"
+	return e.Project() != "" && !e.Foreign || e.Running || e.Restarts || e.State == "paused" || e.State == "restarting"
 }
