@@ -29,7 +29,7 @@ type fate struct {
 func fatesOf(want compose.Wanted, have Observed, force bool) []*fate {
 	var all []*fate
 	for _, s := range want.Services {
-		f := &fate{service: s, facts: factsOf(s), cause: absent}
+		f := &fate{service: s, facts: factsOf(s, have.Marks.digestOf), cause: absent}
 		if f.is, f.there = have.standsFor(want.Project, s); f.there {
 			f.updates = f.is.updatesTo(s)
 			f.cause = outdated(f, have)
@@ -55,7 +55,7 @@ func outdated(f *fate, have Observed) string {
 	if is.Project() == "" {
 		return "docker compose made it; its volumes are kept"
 	}
-	if changes := f.facts.changes(readFacts(is.Labels[labels.Config])); len(changes) > 0 {
+	if changes := have.Marks.factsSince(is.Labels[labels.Config], s); len(changes) > 0 {
 		return causeOf(append(changes, f.updates.changes...))
 	}
 	if f.updates.obstacle != "" {

@@ -279,7 +279,7 @@ func (c givenContainer) likeService(e *Container, s compose.Service, project str
 			e.Networks = append(e.Networks, n.Network)
 		}
 	}
-	f := factsOf(s)
+	f := factsOf(s, Marks{}.digestOf)
 	for key, value := range c.Was {
 		switch key {
 		case "image":
