@@ -61,7 +61,7 @@ func CheckOwner(path string) error {
 	}
 	owner, known := info.Sys().(*syscall.Stat_t)
 	if known && owner.Uid != 0 && int(owner.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s belongs to uid %d, who could change it at will: chown root %s", path, owner.Uid, path)
+		return fmt.Errorf("it belongs to uid %d, who could change it at will: chown root %s", owner.Uid, path)
 	}
 	return nil
 }

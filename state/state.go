@@ -45,7 +45,7 @@ func Open(dir string) (*State, error) {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	if err := CheckOwner(dir); err != nil {
-		return nil, fmt.Errorf("state directory %w", err)
+		return nil, fmt.Errorf("state directory %s: %w", dir, err)
 	}
 	if err := refuseOpenToOthers(dir); err != nil {
 		return nil, err
