@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"slices"
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/loader"
@@ -43,7 +42,8 @@ func Load(ctx context.Context, o Options) (*Project, error) {
 		cli.WithConfigFileEnv, cli.WithDefaultConfigPath, cli.WithDefaultProfiles(o.Profiles...),
 		cli.WithConsistency(false)) // see loadWithHostImage
 	if err != nil {
-		return nil, err
+		shown, _ := envFileError(err)
+		return nil, shown
 	}
 	if len(config.ConfigPaths) == 0 {
 		return nil, ErrNoFile
@@ -56,7 +56,7 @@ func Load(ctx context.Context, o Options) (*Project, error) {
 	if err != nil {
 		return nil, sources.explain(err)
 	}
-	return &Project{loaded.WithoutUnnecessaryResources(), sources, warnings.unique()}, nil
+	return &Project{loaded.WithoutUnnecessaryResources(), sources, sources.unset(warnings.lines)}, nil
 }
 
 // loadWithHostImage loads twice: once to learn which services have no image,
@@ -131,9 +131,4 @@ func (h *heard) Levels() []logrus.Level { return []logrus.Level{logrus.WarnLevel
 func (h *heard) Fire(entry *logrus.Entry) error {
 	h.lines = append(h.lines, entry.Message)
 	return nil
-}
-
-func (h *heard) unique() []string {
-	slices.Sort(h.lines)
-	return slices.Compact(h.lines)
 }
