@@ -47,7 +47,7 @@ func newJob(ctx context.Context, o options) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, err := project.Want(at)
+	want, err := compose.Await(ctx, func() (compose.Wanted, error) { return project.Want(at) })
 	return &job{options: o, api: api, want: want, state: st}, err
 }
 
@@ -73,7 +73,7 @@ func (j *job) plan(ctx context.Context) (plan.Plan, error) {
 	}
 	have.Containers = have.Marks.Judge(have.Containers)
 	j.box, j.marks = have.Box, have.Marks
-	return plan.Up(j.want, have, j.options.force)
+	return compose.Await(ctx, func() (plan.Plan, error) { return plan.Up(j.want, have, j.options.force) })
 }
 
 // carryOut makes the plan once more, under the lock, and carries it out. Where it is

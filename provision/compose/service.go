@@ -85,7 +85,11 @@ func (b *builder) pin() error {
 }
 
 func (p *Project) containerName(service string) string {
-	return cmp.Or(p.AllServices()[service].ContainerName, p.Name+"-"+service+"-1")
+	compose, active := p.Services[service]
+	if !active {
+		compose = p.DisabledServices[service]
+	}
+	return cmp.Or(compose.ContainerName, p.Name+"-"+service+"-1")
 }
 
 // labels sets the labels that make the container a host and say what it reserves.

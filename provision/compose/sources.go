@@ -21,6 +21,30 @@ type Source struct {
 	Path      string
 	Root      *yaml.Node
 	variables []string // that its text names with a $
+	entries   entries
+}
+
+// entries finds a mapping's keys by name: a file may have many thousands in one. The
+// first of a name counts. A mapping is read when it is first asked for.
+type entries map[*yaml.Node]map[string]int
+
+func (e entries) of(node *yaml.Node, name string) (key, value *yaml.Node) {
+	if node.Kind != yaml.MappingNode {
+		return nil, nil
+	}
+	at, read := e[node]
+	if !read {
+		at = map[string]int{}
+		for i := len(node.Content) - 2; i >= 0; i -= 2 {
+			at[node.Content[i].Value] = i
+		}
+		e[node] = at
+	}
+	i, there := at[name]
+	if !there {
+		return nil, nil
+	}
+	return node.Content[i], node.Content[i+1]
 }
 
 // readSources reads the files. Its error says what is no YAML, by file and line.
@@ -35,7 +59,7 @@ func readSources(paths []string) (Sources, error) {
 		if err := yaml.Unmarshal(text, &root); err != nil {
 			return nil, syntaxError(path, string(text), err)
 		}
-		all = append(all, Source{ShortPath(path), &root, variablesIn(string(text))})
+		all = append(all, Source{ShortPath(path), &root, variablesIn(string(text)), entries{}})
 	}
 	return all, nil
 }
@@ -107,19 +131,20 @@ func tabIndent(text string) int {
 func (s Sources) Where(path ...string) string {
 	place, deepest := "", 0
 	for _, src := range s {
-		if line, depth := find(src.Root, path); depth > 0 && depth >= deepest {
+		if line, depth := src.find(path); depth > 0 && depth >= deepest {
 			place, deepest = fmt.Sprintf("%s:%d: ", src.Path, line), depth
 		}
 	}
 	return place
 }
 
-func find(node *yaml.Node, path []string) (line, depth int) {
+func (s Source) find(path []string) (line, depth int) {
+	node := s.Root
 	for node.Kind == yaml.DocumentNode && len(node.Content) > 0 {
 		node = node.Content[0]
 	}
 	for _, name := range path {
-		key, value := entry(node, name)
+		key, value := s.entries.of(node, name)
 		if key == nil {
 			break
 		}

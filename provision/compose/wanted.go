@@ -139,16 +139,18 @@ func (p *Project) Want(at Site) (Wanted, error) {
 	return d, nil
 }
 
-// startOrder returns every service after those it depends on; compose-go has made
-// sure that there is no cycle.
+// startOrder returns every service after those it depends on; [Load] has made sure
+// that there is no cycle.
 func (p *Project) startOrder() []string {
 	var order []string
+	visited := map[string]bool{}
 	var visit func(name string)
 	visit = func(name string) {
 		service, active := p.Services[name]
-		if !active || slices.Contains(order, name) {
+		if !active || visited[name] {
 			return
 		}
+		visited[name] = true
 		for _, dependency := range slices.Sorted(maps.Keys(service.DependsOn)) {
 			visit(dependency)
 		}
