@@ -120,17 +120,7 @@ type hold struct {
 	holder string
 }
 
-func (l *Ledger) holdsOn(uuid string) []hold {
-	var all []hold
-	for _, c := range l.claims {
-		for _, h := range c.GPUs {
-			if h.UUID == uuid {
-				all = append(all, hold{h, c.Holder})
-			}
-		}
-	}
-	return all
-}
+func (l *Ledger) holdsOn(uuid string) []hold { return l.holds[uuid] }
 
 // HoldersOf says who holds what of these devices, and which do not work: a list
 // behind a colon, or "".
