@@ -1,11 +1,12 @@
 package apply
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 
 	"berth/box"
 	"berth/labels"
@@ -16,7 +17,8 @@ import (
 
 // claimOf returns what a container holds of the box. The containers are the books:
 // nothing else is written down anywhere. A container that provision did not make
-// holds what the engine and the NVIDIA runtime will give it.
+// holds what the engine and the NVIDIA runtime will give it, or what it sees being
+// privileged.
 func claimOf(b box.Box, e plan.Container, config *container.Config, host *container.HostConfig) ledger.Claim {
 	c := ledger.Claim{Holder: e.Holder(), Amounts: ledger.Amounts{
 		NanoCPUs: amountIn(e.Labels[labels.CPUs], b.NanoCPUs),
@@ -25,7 +27,11 @@ func claimOf(b box.Box, e plan.Container, config *container.Config, host *contai
 	if e.Labels[labels.Pinned] != "" {
 		c.Pinned = box.ParseCPUs(host.CpusetCpus)
 	}
-	for _, d := range visible(b, config, host) {
+	holds := visible(b, config, host)
+	if e.Project() != "" { // which it was given; that it sees the others, being privileged, is no hold
+		holds = requestedBy(b, config, host)
+	}
+	for _, d := range holds {
 		c.GPUs = append(c.GPUs, box.Hold{UUID: d.UUID, Budget: amountIn(e.Labels[labels.GPUMemory], d.Memory)})
 	}
 	return c
@@ -46,12 +52,20 @@ func visible(b box.Box, config *container.Config, host *container.HostConfig) []
 	if host.Privileged {
 		return b.Devices()
 	}
+	return requestedBy(b, config, host)
+}
+
+// requestedBy returns the devices that a container was made to have, one by one.
+func requestedBy(b box.Box, config *container.Config, host *container.HostConfig) []box.Device {
 	var seen []box.Device
 	for _, r := range host.DeviceRequests {
 		seen = append(seen, requested(b, r)...)
 	}
 	for _, d := range host.Devices {
 		seen = append(seen, mapped(b, d.PathOnHost)...)
+	}
+	if compose.RulesAllowGPUs(host.DeviceCgroupRules) && mountsDev(host) {
+		seen = append(seen, b.Devices()...)
 	}
 	if runtime := host.Runtime; runtime == "nvidia" || runtime == "" && b.Runtime == "nvidia" {
 		for _, name := range compose.VisibleDevices(config.Env) {
@@ -77,10 +91,17 @@ func requested(b box.Box, r container.DeviceRequest) []box.Device {
 		return b.Devices()
 	}
 	seen := b.First(r.Count)
-	for _, id := range r.DeviceIDs {
+	for _, id := range box.Names(r.DeviceIDs...) {
 		seen = append(seen, b.Resolve(id)...)
 	}
 	return seen
+}
+
+// mountsDev reports whether a container has the nodes of all of the box's devices, which
+// it may use as far as its rules let it.
+func mountsDev(host *container.HostConfig) bool {
+	return slices.ContainsFunc(host.Binds, func(bind string) bool { return strings.HasPrefix(bind, "/dev:") }) ||
+		slices.ContainsFunc(host.Mounts, func(m mount.Mount) bool { return m.Source == "/dev" })
 }
 
 // mapped returns the GPU of a device node; nvidiactl, nvidia-uvm and the like are none.
@@ -88,10 +109,9 @@ func mapped(b box.Box, path string) []box.Device {
 	if path == "/dev" {
 		return b.Devices()
 	}
-	match := regexp.MustCompile(`^/dev/nvidia(\d+)$`).FindStringSubmatch(path)
-	if match == nil {
+	minor, is := box.MinorOf(path)
+	if !is {
 		return nil
 	}
-	minor, _ := strconv.Atoi(match[1])
 	return b.ByMinor(minor)
 }

@@ -44,11 +44,16 @@ func TestWhatAContainerSees(t *testing.T) {
 		"a partitioned card":                 {host: request(container.DeviceRequest{DeviceIDs: []string{"GPU-bbbb-1"}, Capabilities: gpu}), want: every[1:3]},
 		"the beginning of a UUID":            {host: request(container.DeviceRequest{DeviceIDs: []string{"GPU-c"}, Capabilities: gpu}), want: every[3:]},
 		"a CDI name":                         {host: request(container.DeviceRequest{Driver: "cdi", DeviceIDs: []string{"nvidia.com/gpu=MIG-b0"}}), want: every[1:2]},
+		"a list in one text":                 {host: request(container.DeviceRequest{DeviceIDs: []string{"0, 2"}, Capabilities: gpu}), want: []string{"GPU-aaaa-1", "GPU-cccc-1"}},
+		"a GPU of another maker":             {host: request(container.DeviceRequest{Driver: "amd", Count: 1, Capabilities: gpu})},
 		"another's CDI name":                 {host: request(container.DeviceRequest{Driver: "cdi", DeviceIDs: []string{"vendor.com/net=all"}})},
 		"an index that is not there":         {host: request(container.DeviceRequest{DeviceIDs: []string{"9"}, Capabilities: gpu})},
 		"a device node, by its minor number": {host: node("/dev/nvidia2"), want: every[:1]},
 		"the control node":                   {host: node("/dev/nvidiactl")},
 		"all of /dev":                        {host: node("/dev"), want: every},
+		"/dev, and a rule for GPUs":          {host: container.HostConfig{Binds: []string{"/dev:/dev"}, Resources: container.Resources{DeviceCgroupRules: []string{"c 195:* rmw"}}}, want: every},
+		"/dev, and a rule for others":        {host: container.HostConfig{Binds: []string{"/dev:/dev"}, Resources: container.Resources{DeviceCgroupRules: []string{"c 81:* rmw"}}}},
+		"a rule without /dev":                {host: container.HostConfig{Resources: container.Resources{DeviceCgroupRules: []string{"a *:* rwm"}}}},
 		"privileged":                         {host: container.HostConfig{Privileged: true}, want: every},
 		"the runtime's variable":             {host: nvidia, env: "NVIDIA_VISIBLE_DEVICES=0,GPU-cccc-1", want: []string{"GPU-aaaa-1", "GPU-cccc-1"}},
 		"the runtime's void":                 {host: nvidia, env: "NVIDIA_VISIBLE_DEVICES=void"},
@@ -79,6 +84,19 @@ func TestAttackByNumbersInLabels(t *testing.T) {
 		c := claimOf(b, e, &container.Config{}, &host)
 		if c.NanoCPUs != want[0] || len(c.GPUs) != 1 || c.GPUs[0].Budget != want[1] || c.Memory != 64<<30 {
 			t.Errorf("%s: %+v", text, c)
+		}
+	}
+}
+
+// Provision's own that is privileged sees every GPU, and holds what it asked for.
+func TestWhatAPrivilegedHostHolds(t *testing.T) {
+	host := container.HostConfig{Privileged: true, Resources: container.Resources{
+		DeviceRequests: []container.DeviceRequest{{Driver: "nvidia", DeviceIDs: []string{"GPU-cccc-1"}}},
+	}}
+	for project, want := range map[string]int{"lab": 1, "": 4} {
+		e := plan.Container{Labels: map[string]string{labels.Project: project}}
+		if c := claimOf(mixedBox(), e, &container.Config{}, &host); len(c.GPUs) != want {
+			t.Errorf("project %q: %v", project, c.GPUs)
 		}
 	}
 }

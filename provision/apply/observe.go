@@ -134,6 +134,9 @@ func existingOf(c container.InspectResponse, b box.Box) plan.Container {
 		Created:    timeOf(c.Created),
 	}
 	e.Claim = claimOf(b, e, c.Config, c.HostConfig)
+	for _, d := range visible(b, c.Config, c.HostConfig) {
+		e.Sees = append(e.Sees, d.UUID)
+	}
 	for name := range c.NetworkSettings.Networks {
 		e.Networks = append(e.Networks, name)
 	}

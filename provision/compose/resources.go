@@ -166,14 +166,14 @@ func deviceRequest(d types.DeviceRequest) container.DeviceRequest {
 	}
 }
 
-// IsGPU reports whether the engine would give GPUs for the request.
+// IsGPU reports whether the engine would give NVIDIA's GPUs for the request.
 func IsGPU(r container.DeviceRequest) bool {
-	for _, all := range r.Capabilities {
-		if slices.Contains(all, "gpu") {
-			return true
-		}
-	}
-	return r.Driver == "nvidia" || slices.ContainsFunc(r.DeviceIDs, func(id string) bool { return strings.HasPrefix(id, box.CDIPrefix) })
+	isCDI := slices.ContainsFunc(r.DeviceIDs, func(id string) bool { return strings.HasPrefix(id, box.CDIPrefix) })
+	return !isOthers(r) && (r.Driver == "nvidia" || isCDI || hasCapability(r, "gpu"))
+}
+
+func hasCapability(r container.DeviceRequest, name string) bool {
+	return slices.ContainsFunc(r.Capabilities, func(all []string) bool { return slices.Contains(all, name) })
 }
 
 // pointer returns nil for the zero value, which means the engine's default.

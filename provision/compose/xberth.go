@@ -26,6 +26,7 @@ type Settings struct {
 	dockerCLI    bool
 	dockerSocket bool
 	gpu          ledger.GPUAsk
+	noGPU        bool // gpu: none
 	pinned       bool // cpus: exclusive
 }
 
@@ -83,6 +84,9 @@ func (s *Settings) set(key string, value any) (wrong string) {
 		}
 		return ""
 	case "gpu":
+		if s.noGPU = text == "none"; s.noGPU {
+			return ""
+		}
 		return setGPU(&s.gpu, value)
 	case "host":
 		s.Host = text

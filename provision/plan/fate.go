@@ -105,7 +105,11 @@ func settle(fates []*fate, books *ledger.Ledger, b box.Box) (refusals []string) 
 			if !f.needsAllocation() || f.there != there {
 				continue
 			}
-			given, lines := books.Allocate(askOf(f.service, b, f.is.Claim))
+			if line := unseen(f.service, b); line != "" {
+				refusals = append(refusals, line)
+				continue
+			}
+			given, lines := books.Allocate(askOf(f.service, f.is.Claim))
 			for _, line := range lines {
 				refusals = append(refusals, f.service.Name+": "+line)
 			}

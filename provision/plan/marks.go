@@ -64,9 +64,9 @@ func (m Marks) Judge(all []Container) []Container {
 		judged[i].Foreign = true
 		judged[i].Claim.NanoCPUs, judged[i].Claim.Pinned = 0, nil
 		judged[i].Claim.Holder = judged[i].Holder()
-		judged[i].Claim.GPUs = slices.Clone(c.Claim.GPUs)
-		for k := range judged[i].Claim.GPUs {
-			judged[i].Claim.GPUs[k].Budget = 0
+		judged[i].Claim.GPUs = nil
+		for _, uuid := range c.Sees {
+			judged[i].Claim.GPUs = append(judged[i].Claim.GPUs, box.Hold{UUID: uuid})
 		}
 	}
 	return judged

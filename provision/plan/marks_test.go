@@ -13,7 +13,7 @@ import (
 // claimedBy is a container with these labels, on which it claims 4 cpus, a pinned one
 // and a part of a GPU.
 func claimedBy(id string, on map[string]string) Container {
-	return Container{ID: id, Name: id, Labels: on, State: "running", Running: true, Claim: ledger.Claim{
+	return Container{ID: id, Name: id, Labels: on, State: "running", Running: true, Sees: []string{"GPU-1"}, Claim: ledger.Claim{
 		Amounts: ledger.Amounts{NanoCPUs: 4e9, Memory: 1 << 30}, Pinned: []int{0}, GPUs: []box.Hold{{UUID: "GPU-1", Budget: 1}},
 	}}
 }

@@ -39,6 +39,7 @@ type Container struct {
 	Since      time.Time // of that state
 	Created    time.Time
 	Claim      ledger.Claim
+	Sees       []string // UUIDs of the devices that it can use, held or not
 	Users      []string // who is on it; only known of those that are asked for
 	Foreign    bool     // known not to be made by provision, whatever its labels say
 }
@@ -94,6 +95,9 @@ func (e Container) HostName() string {
 // Holder returns how refusals name the container.
 func (e Container) Holder() string {
 	name := "container " + e.Name + " (not provision's)"
+	if e.HostConfig.Privileged {
+		name = "container " + e.Name + " (not provision's; privileged, so it sees every GPU: --ignore " + e.Name + " if it uses none)"
+	}
 	if project := e.Project(); project != "" && !e.Foreign {
 		name = fmt.Sprintf("host %s of project %s", e.HostName(), project)
 	}

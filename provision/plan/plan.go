@@ -40,6 +40,7 @@ func Up(want compose.Wanted, have Observed, force bool) (Plan, error) {
 	}
 	p.Warnings = append(p.Warnings, books.Collisions()...)
 	p.Warnings = append(p.Warnings, unlimited(fates, have.Box)...)
+	p.Warnings = append(p.Warnings, seers(want, have.Box)...)
 	return p, nil
 }
 

@@ -33,6 +33,7 @@ type given struct {
 	Memory     string
 	GPUs       []givenGPU
 	Threads    int    // of each core; the cores are halved between two nodes
+	NoGPUs     string // why they cannot be counted
 	CDI        bool   // the engine knows them by CDI names
 	CUDA       string // of the driver
 	Toolkit    string
@@ -61,6 +62,8 @@ type givenContainer struct {
 	Name    string // or any other
 	Project string
 	Host    string
+
+	Privileged bool
 
 	CPUs     int      // held
 	Memory   string   // held
@@ -196,7 +199,7 @@ func (g given) observed(want compose.Wanted) Observed {
 }
 
 func (g given) box() box.Box {
-	b := box.Box{Engine: box.Engine{NanoCPUs: int64(g.CPUs) * 1e9, Memory: inRAM(g.Memory), CgroupV2: true}, Toolkit: g.Toolkit}
+	b := box.Box{Engine: box.Engine{NanoCPUs: int64(g.CPUs) * 1e9, Memory: inRAM(g.Memory), CgroupV2: true}, Toolkit: g.Toolkit, NoGPUs: g.NoGPUs}
 	b.CUDA = g.CUDA
 	for cpu := 0; g.Threads > 0 && cpu < g.CPUs; cpu += g.Threads {
 		c := box.Core{Node: 2 * cpu / g.CPUs}
@@ -259,6 +262,7 @@ func (c givenContainer) existing(want compose.Wanted, b box.Box) Container {
 			c.likeService(&e, s, want.Project)
 		}
 	}
+	e.HostConfig.Privileged = e.HostConfig.Privileged || c.Privileged
 	e.Claim = ledger.Claim{Holder: e.Holder(), Amounts: ledger.Amounts{NanoCPUs: int64(c.CPUs) * 1e9, Memory: inRAM(c.Memory)}, Pinned: c.Pinned}
 	for _, i := range c.GPUs {
 		uuid := "GPU-of-old"
