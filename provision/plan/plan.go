@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"berth/box"
 	"berth/labels"
 	"berth/provision/compose"
 )
@@ -41,6 +42,9 @@ func Up(want compose.Wanted, have Observed, force bool) (Plan, error) {
 	p.Warnings = append(p.Warnings, books.Collisions()...)
 	p.Warnings = append(p.Warnings, unlimited(fates, have.Box)...)
 	p.Warnings = append(p.Warnings, seers(want, have.Box)...)
+	if have.Box.Slow {
+		p.Notes = append(p.Notes, box.SlowHint)
+	}
 	return p, nil
 }
 
