@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,6 +42,9 @@ func newJob(ctx context.Context, o options) (*job, error) {
 		return nil, err
 	}
 	st, err := state.Open(o.state)
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w; name one of your own with --state DIR, or be root", err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -41,9 +41,15 @@ type Recipe struct {
 func (i Image) IsHost() bool { return i.Base != "" }
 
 func (p *Project) wantImage(c types.ServiceConfig, base string, dockerCLI bool) (Image, error) {
+	if err := p.refused(c); err != nil {
+		return Image{}, err
+	}
+	maker, builtHere := p.builders[c.Image]
 	switch {
 	case c.Build != nil:
 		return p.builtImage(c)
+	case builtHere:
+		return p.builtImage(maker)
 	case c.Image == plainHostImage(base):
 		return hostImage(image.Variant{Base: base, DockerCLI: dockerCLI})
 	}

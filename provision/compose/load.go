@@ -33,6 +33,7 @@ type Project struct {
 	*types.Project
 	Sources  Sources
 	warnings []string
+	builders map[string]types.ServiceConfig // by the image that they build
 }
 
 // Load reads the compose files as docker compose does: merged, with .env, variables
@@ -60,11 +61,15 @@ func load(ctx context.Context, o Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := sources.mistake(); err != nil {
+		return nil, err
+	}
 	loaded, err := loadWithHostImage(ctx, config, o.Base)
 	if err != nil {
 		return nil, sources.explain(err)
 	}
-	return &Project{loaded.WithoutUnnecessaryResources(), sources, sources.unset(warnings.lines)}, nil
+	loaded = loaded.WithoutUnnecessaryResources()
+	return &Project{loaded, sources, sources.unset(warnings.lines), buildersOf(loaded)}, nil
 }
 
 // loadWithHostImage loads twice: once to learn which services have no image, and in

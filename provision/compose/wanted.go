@@ -106,6 +106,9 @@ type Site struct {
 // Want returns what the project needs at a site. Its error says what is wrong with
 // the files, by file and line where there is one.
 func (p *Project) Want(at Site) (Wanted, error) {
+	if err := p.nothingAsked(); err != nil {
+		return Wanted{}, err
+	}
 	unsupported, err := p.unsupported()
 	if err != nil {
 		return Wanted{}, err
