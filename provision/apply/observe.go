@@ -26,6 +26,9 @@ func Observe(ctx context.Context, api *client.Client, images []string, projects 
 	if o.Images, err = ObserveImages(ctx, api, images); err != nil {
 		return o, err
 	}
+	if o.ImageConfigs, err = observeImageConfigs(ctx, api, o.Images); err != nil {
+		return o, err
+	}
 	if o.Networks, err = observeNetworks(ctx, api); err != nil {
 		return o, err
 	}
@@ -77,6 +80,21 @@ func ObserveImages(ctx context.Context, api *client.Client, refs []string) (map[
 		}
 	}
 	return ids, nil
+}
+
+// observeImageConfigs returns what images say of their containers, by reference.
+func observeImageConfigs(ctx context.Context, api *client.Client, ids map[string]string) (map[string]plan.ImageConfig, error) {
+	configs := map[string]plan.ImageConfig{}
+	for ref, id := range ids {
+		found, err := api.ImageInspect(ctx, id)
+		if err != nil && !errdefs.IsNotFound(err) {
+			return nil, err
+		}
+		if err == nil && found.Config != nil {
+			configs[ref] = plan.ImageConfig{Env: found.Config.Env, Entrypoint: found.Config.Entrypoint, Cmd: found.Config.Cmd}
+		}
+	}
+	return configs, nil
 }
 
 func observeNetworks(ctx context.Context, api *client.Client) (map[string]map[string]string, error) {

@@ -148,7 +148,7 @@ func RulesAllowGPUs(rules []string) bool {
 
 // VisibleDevices returns the names in NVIDIA_VISIBLE_DEVICES of an environment.
 func VisibleDevices(env []string) []string {
-	switch value := variable(env, EnvVisible); value {
+	switch value := Variable(env, EnvVisible); value {
 	case "", "void", "none":
 		return nil
 	default:
@@ -156,9 +156,9 @@ func VisibleDevices(env []string) []string {
 	}
 }
 
-// variable returns the last value of a variable in an environment; "" where it has
+// Variable returns the last value of a variable in an environment; "" where it has
 // none.
-func variable(env []string, name string) string {
+func Variable(env []string, name string) string {
 	value := ""
 	for _, entry := range env {
 		if text, ok := strings.CutPrefix(entry, name+"="); ok {

@@ -44,12 +44,13 @@ func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []
 	}
 	b := &builder{Project: p, compose: compose, settings: settings, site: at}
 	b.service = Service{
-		Name:      compose.Name,
-		Host:      cmp.Or(settings.Host, compose.Name),
-		Container: p.containerName(compose.Name),
-		Limits:    limitsOf(compose),
-		Reserved:  reservationsOf(compose),
-		OwnShm:    compose.ShmSize != 0,
+		Name:        compose.Name,
+		Host:        cmp.Or(settings.Host, compose.Name),
+		Container:   p.containerName(compose.Name),
+		Limits:      limitsOf(compose),
+		Reserved:    reservationsOf(compose),
+		OwnShm:      compose.ShmSize != 0,
+		DefaultInit: compose.Init == nil,
 	}
 	if b.service.GPUs, err = wantGPUs(compose, settings); err == nil {
 		b.service.Image, err = p.wantImage(compose, cmp.Or(settings.Base, at.Base), settings.dockerCLI)

@@ -54,15 +54,16 @@ type Service struct {
 	Container string
 	Image     Image
 
-	Config     container.Config
-	HostConfig container.HostConfig
-	Networks   []Attachment // joined in this order, the first one when the container is created
-	Limits     ledger.Amounts
-	Reserved   ledger.Amounts
-	GPUs       GPUs
-	Pinned     bool     // its cpus are pinned to it
-	OwnShm     bool     // the files say how large /dev/shm is; else it follows the memory limit
-	Volumes    []Volume // of its own, which the files do not know
+	Config      container.Config
+	HostConfig  container.HostConfig
+	Networks    []Attachment // joined in this order, the first one when the container is created
+	Limits      ledger.Amounts
+	Reserved    ledger.Amounts
+	GPUs        GPUs
+	Pinned      bool     // its cpus are pinned to it
+	OwnShm      bool     // the files say how large /dev/shm is; else it follows the memory limit
+	DefaultInit bool     // the files do not say whether an init runs in the container
+	Volumes     []Volume // of its own, which the files do not know
 }
 
 // Attachment is a service's place on a network.

@@ -15,6 +15,7 @@ import (
 // them. Its error says what is in the way, a line for each thing. Containers that
 // people are on are recreated only by force.
 func Up(want compose.Wanted, have Observed, force bool) (Plan, error) {
+	want = have.fit(want)
 	p := Plan{Warnings: slices.Concat(want.Warnings, adopted(want, have), strangers(want, have))}
 	fates := fatesOf(want, have, force)
 	lines := conflicts(want, have)

@@ -40,11 +40,14 @@ type given struct {
 	Base       string // of host images
 	Project    string
 	Force      bool
-	Images     bool              // every image that is wanted is there
-	Networks   map[string]string // name: project whose label it has
+	Images     bool                  // every image that is wanted is there
+	Says       map[string]givenImage // what images say of their containers
+	Networks   map[string]string     // name: project whose label it has
 	Volumes    map[string]string
 	Containers []givenContainer
 }
+
+type givenImage struct{ Env, Entrypoint, Cmd []string }
 
 type givenGPU struct {
 	Model  string
@@ -192,6 +195,11 @@ func (g given) observed(want compose.Wanted) Observed {
 			have.Images[ref] = "sha256:" + ref
 		}
 	}
+	have.ImageConfigs = map[string]ImageConfig{}
+	for ref, says := range g.Says {
+		have.ImageConfigs[ref] = ImageConfig(says)
+	}
+	want = have.fit(want)
 	for _, c := range g.Containers {
 		have.Containers = append(have.Containers, c.existing(want, have.Box))
 	}
@@ -311,6 +319,7 @@ func (c givenContainer) likeService(e *Container, s compose.Service, project str
 func containerText(t *testing.T, want compose.Wanted, have Observed) string {
 	t.Helper()
 	all := map[string]any{}
+	want = have.fit(want)
 	fates := fatesOf(want, have, false)
 	settle(fates, have.books(fates), have.Box)
 	for _, f := range fates {
