@@ -41,13 +41,13 @@ type Allocation struct {
 func New(b box.Box, claims ...Claim) *Ledger {
 	l := &Ledger{box: b, holds: map[string][]hold{}}
 	for _, c := range claims {
-		l.enter(c)
+		l.Hold(c)
 	}
 	return l
 }
 
-// enter writes a claim down.
-func (l *Ledger) enter(c Claim) {
+// Hold writes a claim down, whether there is room for it or not: it is held already.
+func (l *Ledger) Hold(c Claim) {
 	if len(c.Pinned) > 0 {
 		l.pinning = append(l.pinning, len(l.claims))
 	}
@@ -85,6 +85,6 @@ func (l *Ledger) Allocate(a Ask) (given Allocation, refusals []string) {
 	for _, d := range given.Devices {
 		c.GPUs = append(c.GPUs, box.Hold{UUID: d.UUID, Budget: a.GPUs.Budget()})
 	}
-	l.enter(c)
+	l.Hold(c)
 	return given, nil
 }

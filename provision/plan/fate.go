@@ -102,7 +102,11 @@ func (o Observed) books(fates []*fate) *ledger.Ledger {
 func settle(fates []*fate, books *ledger.Ledger, b box.Box) (refusals []string) {
 	for _, there := range []bool{true, false} {
 		for _, f := range fates {
-			if !f.needsAllocation() || f.there != there {
+			if f.there != there {
+				continue
+			}
+			if !f.needsAllocation() {
+				f.keepBroken(b)
 				continue
 			}
 			if line := unseen(f.service, b); line != "" {
@@ -110,6 +114,10 @@ func settle(fates []*fate, books *ledger.Ledger, b box.Box) (refusals []string) 
 				continue
 			}
 			given, lines := books.Allocate(askOf(f.service, f.is.Claim))
+			if len(lines) > 0 && f.keepDead(b, lines) {
+				books.Hold(f.is.Claim)
+				continue
+			}
 			for _, line := range lines {
 				refusals = append(refusals, f.service.Name+": "+line)
 			}

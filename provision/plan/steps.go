@@ -89,14 +89,18 @@ func (s Step) sameAs(other Step) bool {
 		slices.Equal(s.Given.Devices, other.Given.Devices) && slices.Equal(s.Given.CPUs, other.Given.CPUs)
 }
 
-// Kept is a container that ought to be recreated, and is not: somebody is on it.
+// Kept is a container that ought to be recreated, and is not: somebody is on it, or its
+// GPU is dead and there is no other.
 type Kept struct {
 	Container string
 	Cause     string   // why it ought to be recreated
-	Users     []string // who is on it
+	Users     []string // who is on it; nobody where the cause says why it is kept
 }
 
 func (k Kept) String() string {
+	if len(k.Users) == 0 {
+		return fmt.Sprintf("container %s, though %s", k.Container, k.Cause)
+	}
 	return fmt.Sprintf("container %s, though %s: %s; --force recreates it", k.Container, k.Cause, strings.Join(k.Users, ", "))
 }
 
