@@ -62,6 +62,9 @@ func (e *Executor) do(ctx context.Context, s plan.Step) error {
 		return e.create(ctx, s)
 	case plan.OpConnect:
 		return e.connect(ctx, s.Name, s.Joins)
+	case plan.OpDisconnect:
+		_, err := e.API.NetworkDisconnect(ctx, s.Joins.Network, client.NetworkDisconnectOptions{Container: s.Name, Force: true})
+		return err
 	case plan.OpUpdate:
 		return e.update(ctx, s.ID, s.Limits)
 	case plan.OpStart:
@@ -114,6 +117,9 @@ func (e *Executor) createNetwork(ctx context.Context, n compose.Network) error {
 		Driver: n.Driver, EnableIPv6: n.IPv6, IPAM: n.IPAM, Internal: n.Internal, Attachable: n.Attachable,
 		Options: n.Options, Labels: n.Labels,
 	})
+	if err != nil && (strings.Contains(err.Error(), "address pool") || strings.Contains(err.Error(), "fully subnetted")) {
+		return fmt.Errorf("%s: docker network prune removes what nothing uses; or give it an ipam subnet of its own, or the engine more default-address-pools", engineText(err))
+	}
 	return err
 }
 
@@ -140,6 +146,9 @@ func (e *Executor) createContainer(ctx context.Context, s compose.Service) error
 		}
 	}
 	created, err := e.API.ContainerCreate(ctx, options)
+	for _, warning := range created.Warnings {
+		e.Progress.warn(s.Container, warning)
+	}
 	if err != nil || s.GPUs.None() {
 		return err
 	}

@@ -64,6 +64,7 @@ func TestEachStepIsCarriedOut(t *testing.T) {
 		{plan.Step{Op: plan.OpCreate, Kind: plan.KindVolume, Name: "v", Volume: compose.Volume{Name: "v"}}, []string{"POST /volumes/create"}},
 		{plan.Step{Op: plan.OpCreate, Kind: plan.KindContainer, Name: "c", Service: service}, []string{"GET /images/i/json", "POST /containers/create"}},
 		{plan.Step{Op: plan.OpConnect, Kind: plan.KindContainer, Name: "c", Joins: compose.Attachment{Network: "n"}}, []string{"POST /networks/n/connect"}},
+		{plan.Step{Op: plan.OpDisconnect, Kind: plan.KindContainer, Name: "c", Joins: compose.Attachment{Network: "n"}}, []string{"POST /networks/n/disconnect"}},
 		{plan.Step{Op: plan.OpUpdate, Kind: plan.KindContainer, Name: "c", ID: "id"}, []string{"POST /containers/id/update"}},
 		{plan.Step{Op: plan.OpStart, Kind: plan.KindContainer, Name: "c"}, []string{"POST /containers/c/start"}},
 		{plan.Step{Op: plan.OpRestart, Kind: plan.KindContainer, Name: "c", ID: "id"}, []string{"POST /containers/id/restart"}},

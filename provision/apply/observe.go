@@ -29,10 +29,10 @@ func Observe(ctx context.Context, api *client.Client, images []string, projects 
 	if o.ImageConfigs, err = observeImageConfigs(ctx, api, o.Images); err != nil {
 		return o, err
 	}
-	if o.Networks, err = observeNetworks(ctx, api); err != nil {
+	if err := observeNetworks(ctx, api, &o); err != nil {
 		return o, err
 	}
-	if o.Volumes, err = observeVolumes(ctx, api); err != nil {
+	if err := observeVolumes(ctx, api, &o); err != nil {
 		return o, err
 	}
 	if o.Containers, err = ObserveContainers(ctx, api, o.Box); err != nil {
@@ -97,22 +97,28 @@ func observeImageConfigs(ctx context.Context, api *client.Client, ids map[string
 	return configs, nil
 }
 
-func observeNetworks(ctx context.Context, api *client.Client) (map[string]map[string]string, error) {
+func observeNetworks(ctx context.Context, api *client.Client, o *plan.Observed) error {
 	list, err := api.NetworkList(ctx, client.NetworkListOptions{})
-	found := map[string]map[string]string{}
+	o.Networks, o.NetworkStates = map[string]map[string]string{}, map[string]plan.NetworkState{}
 	for _, n := range list.Items {
-		found[n.Name] = n.Labels
+		o.Networks[n.Name] = n.Labels
+		is := plan.NetworkState{ID: n.ID, Driver: n.Driver, Internal: n.Internal, Attachable: n.Attachable, IPv6: n.EnableIPv6, Options: n.Options}
+		for _, pool := range n.IPAM.Config {
+			is.Subnets = append(is.Subnets, pool.Subnet)
+		}
+		o.NetworkStates[n.Name] = is
 	}
-	return found, err
+	return err
 }
 
-func observeVolumes(ctx context.Context, api *client.Client) (map[string]map[string]string, error) {
+func observeVolumes(ctx context.Context, api *client.Client, o *plan.Observed) error {
 	list, err := api.VolumeList(ctx, client.VolumeListOptions{})
-	found := map[string]map[string]string{}
+	o.Volumes, o.VolumeStates = map[string]map[string]string{}, map[string]plan.VolumeState{}
 	for _, v := range list.Items {
-		found[v.Name] = v.Labels
+		o.Volumes[v.Name] = v.Labels
+		o.VolumeStates[v.Name] = plan.VolumeState{Driver: v.Driver, Options: v.Options}
 	}
-	return found, err
+	return err
 }
 
 // ObserveContainers returns every container on the engine, with its claim on the
@@ -155,8 +161,12 @@ func existingOf(c container.InspectResponse, b box.Box) plan.Container {
 	for _, d := range visible(b, c.Config, c.HostConfig) {
 		e.Sees = append(e.Sees, d.UUID)
 	}
-	for name := range c.NetworkSettings.Networks {
+	e.NetworkIDs = map[string]string{}
+	for name, endpoint := range c.NetworkSettings.Networks {
 		e.Networks = append(e.Networks, name)
+		if endpoint != nil {
+			e.NetworkIDs[name] = endpoint.NetworkID
+		}
 	}
 	return e
 }

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -52,6 +53,18 @@ func (g guard) leadsToSocket(source string) bool {
 		}
 	}
 	return false
+}
+
+// refuses returns why no container gets a path of the box; "" where it may. With socket
+// an engine's socket is asked for by name.
+func (g guard) refuses(source string, socket bool) string {
+	switch {
+	case !socket && g.leadsToSocket(source):
+		return fmt.Sprintf("with the Docker socket one is root on this box; %s.docker_socket: true keeps it", Extension)
+	case g.leadsToState(source):
+		return "the gateway's keys are there (" + g.state + "), and no container gets them"
+	}
+	return ""
 }
 
 // leadsToState reports whether a path is the gateway's state directory, or has it

@@ -56,11 +56,8 @@ func (b *builder) guard() guard { return guardAt(b.site) }
 // leftOut returns why a mount is left out of the container; "" where it is not.
 func (b *builder) leftOut(v types.ServiceVolumeConfig) string {
 	for _, source := range b.sourcesOf(v) {
-		switch g := b.guard(); {
-		case !b.settings.dockerSocket && g.leadsToSocket(source):
-			return fmt.Sprintf("with the Docker socket one is root on this box; %s.docker_socket: true keeps it", Extension)
-		case g.leadsToState(source):
-			return "the gateway's keys are there (" + b.site.StateDir + "), and no container gets them"
+		if why := b.guard().refuses(source, b.settings.dockerSocket); why != "" {
+			return why
 		}
 	}
 	return ""

@@ -51,6 +51,7 @@ func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []
 		Reserved:    reservationsOf(compose),
 		OwnShm:      compose.ShmSize != 0,
 		DefaultInit: compose.Init == nil,
+		Socket:      settings.dockerSocket,
 	}
 	if b.service.GPUs, err = wantGPUs(compose, settings); err == nil {
 		b.service.Image, err = p.wantImage(compose, cmp.Or(settings.Base, at.Base), settings.dockerCLI)

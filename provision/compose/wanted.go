@@ -8,6 +8,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 
 	"berth/labels"
@@ -23,6 +24,22 @@ type Wanted struct {
 	Services []Service // in the order they start
 	Disabled []string  // services that no active profile asks for
 	Warnings []string
+
+	guard guard
+}
+
+// Refuses returns why a volume that is there already, with these options, cannot be
+// mounted into the services that ask for it; "" where it can, or nobody asks.
+func (w Wanted) Refuses(v Volume) string {
+	for _, s := range w.Services {
+		mounted := slices.ContainsFunc(s.HostConfig.Mounts, func(m mount.Mount) bool { return m.Type == mount.TypeVolume && m.Source == v.Name })
+		for _, path := range devicesOf(v) {
+			if why := w.guard.refuses(path, s.Socket); mounted && why != "" {
+				return fmt.Sprintf("%s leads to %s: %s", v.Name, path, why)
+			}
+		}
+	}
+	return ""
 }
 
 // Network is a network that the project uses.
@@ -63,6 +80,7 @@ type Service struct {
 	Pinned      bool     // its cpus are pinned to it
 	OwnShm      bool     // the files say how large /dev/shm is; else it follows the memory limit
 	DefaultInit bool     // the files do not say whether an init runs in the container
+	Socket      bool     // the files ask for the Docker socket by name
 	Volumes     []Volume // of its own, which the files do not know
 }
 
@@ -115,6 +133,7 @@ func (p *Project) Want(at Site) (Wanted, error) {
 		return Wanted{}, err
 	}
 	d := Wanted{
+		guard:    guardAt(at),
 		Project:  p.Name,
 		Disabled: p.DisabledServiceNames(),
 		Warnings: append(p.warnings, unsupported...),

@@ -12,7 +12,7 @@ import (
 
 // conflicts returns a line for each thing that stands in the way of the project.
 func conflicts(want compose.Wanted, have Observed) []string {
-	var lines []string
+	lines := slices.Concat(drift(want, have), unsafe(want, have))
 	for _, n := range want.Networks {
 		if _, ok := have.Networks[n.Name]; n.External && !ok {
 			lines = append(lines, fmt.Sprintf("network %s is external and does not exist; docker network create %s makes it", n.Name, n.Name))

@@ -22,6 +22,7 @@ type fate struct {
 	inUse   bool    // somebody is on it, so it stays nevertheless
 	updates updates // of one that stays
 	given   ledger.Allocation
+	lost    []string // networks that it is attached to no more, as they were made again
 }
 
 // fatesOf returns what becomes of each service, in the order they start. With force,
@@ -31,6 +32,7 @@ func fatesOf(want compose.Wanted, have Observed, force bool) []*fate {
 	for _, s := range want.Services {
 		f := &fate{service: s, facts: factsOf(s, have.Marks.digestOf), cause: absent}
 		if f.is, f.there = have.standsFor(want.Project, s); f.there {
+			f.lost = have.lost(f.is)
 			f.updates = f.is.updatesTo(s)
 			f.cause = outdated(f, have)
 			f.inUse = len(f.is.Users) > 0 && !force

@@ -16,14 +16,16 @@ import (
 
 // Observed is what is there.
 type Observed struct {
-	Box          box.Box
-	Images       map[string]string            // ids by reference
-	ImageConfigs map[string]ImageConfig       // of those that are there
-	Networks     map[string]map[string]string // labels by name
-	Volumes      map[string]map[string]string
-	Containers   []Container // every one on the engine: each may hold something
-	Ignored      []string    // names of those that hold nothing
-	Marks        Marks       // by which their labels were judged
+	Box           box.Box
+	Images        map[string]string            // ids by reference
+	ImageConfigs  map[string]ImageConfig       // of those that are there
+	Networks      map[string]map[string]string // labels by name
+	Volumes       map[string]map[string]string
+	Containers    []Container             // every one on the engine: each may hold something
+	NetworkStates map[string]NetworkState // by name
+	VolumeStates  map[string]VolumeState
+	Ignored       []string // names of those that hold nothing
+	Marks         Marks    // by which their labels were judged
 }
 
 // Container is a container as it is now.
@@ -32,6 +34,7 @@ type Container struct {
 	Name       string
 	Labels     map[string]string
 	Networks   []string
+	NetworkIDs map[string]string // by name, as it was attached
 	Mounts     []container.MountPoint
 	HostConfig container.HostConfig
 	Running    bool

@@ -105,7 +105,11 @@ func (p *Plan) container(f *fate, want compose.Wanted) {
 		p.add(Step{Op: OpUpdate, Kind: KindContainer, Name: is.Name, ID: is.ID, Cause: causeOf(f.updates.changes), Limits: f.updates.limits})
 	}
 	for _, n := range s.Networks {
-		if !slices.Contains(is.Networks, n.Network) {
+		switch {
+		case slices.Contains(f.lost, n.Network):
+			p.add(Step{Op: OpDisconnect, Kind: KindContainer, Name: is.Name, Cause: "the network was made again", Joins: n})
+			p.connect(is.Name, n, "the network was made again")
+		case !slices.Contains(is.Networks, n.Network):
 			p.connect(is.Name, n, "not connected")
 		}
 	}

@@ -45,6 +45,9 @@ type given struct {
 	Networks   map[string]string     // name: project whose label it has
 	Volumes    map[string]string
 	Containers []givenContainer
+
+	NetworkStates map[string]NetworkState
+	VolumeStates  map[string]VolumeState
 }
 
 type givenImage struct{ Env, Entrypoint, Cmd []string }
@@ -60,6 +63,7 @@ type givenContainer struct {
 	Service string            // the container of this service, as provision would make it,
 	Was     map[string]string // but for these facts and limits; "image": of another image
 	Gone    []string          // and without these networks
+	On      map[string]string // the ids of those that it is attached to
 	Compose bool              // and made by docker compose
 
 	Name    string // or any other
@@ -195,6 +199,7 @@ func (g given) observed(want compose.Wanted) Observed {
 			have.Images[ref] = "sha256:" + ref
 		}
 	}
+	have.NetworkStates, have.VolumeStates = g.NetworkStates, g.VolumeStates
 	have.ImageConfigs = map[string]ImageConfig{}
 	for ref, says := range g.Says {
 		have.ImageConfigs[ref] = ImageConfig(says)
@@ -265,6 +270,7 @@ func (c givenContainer) existing(want compose.Wanted, b box.Box) Container {
 	if c.Host != "" {
 		e.Labels[labels.Host] = c.Host
 	}
+	e.NetworkIDs = c.On
 	for _, s := range want.Services {
 		if s.Name == c.Service {
 			c.likeService(&e, s, want.Project)

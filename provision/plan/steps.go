@@ -17,15 +17,16 @@ import (
 type Op string
 
 const (
-	OpPull    Op = "pull"
-	OpBuild   Op = "build"
-	OpCreate  Op = "create"
-	OpConnect Op = "connect" // a container to one more network
-	OpUpdate  Op = "update"
-	OpStart   Op = "start"
-	OpRestart Op = "restart"
-	OpStop    Op = "stop"
-	OpRemove  Op = "remove"
+	OpPull       Op = "pull"
+	OpBuild      Op = "build"
+	OpCreate     Op = "create"
+	OpConnect    Op = "connect"    // a container to one more network
+	OpDisconnect Op = "disconnect" // a container from a network
+	OpUpdate     Op = "update"
+	OpStart      Op = "start"
+	OpRestart    Op = "restart"
+	OpStop       Op = "stop"
+	OpRemove     Op = "remove"
 )
 
 // Kind is what a step does it to.
@@ -53,7 +54,7 @@ type Step struct {
 	Volume  compose.Volume     // create a volume
 	Service compose.Service    // create a container
 	Given   ledger.Allocation  // create a container: what of the box it gets by name
-	Joins   compose.Attachment // connect: the network
+	Joins   compose.Attachment // connect, disconnect: the network
 	Limits  Limits             // update
 }
 
@@ -64,8 +65,11 @@ func (s Step) Task() string {
 
 func (s Step) resource() string {
 	text := fmt.Sprintf("%s %s", s.Kind, s.Name)
-	if s.Op == OpConnect {
+	switch s.Op {
+	case OpConnect:
 		text += " to " + s.Joins.Network
+	case OpDisconnect:
+		text += " from " + s.Joins.Network
 	}
 	return text
 }
