@@ -67,6 +67,8 @@ func (e *Executor) do(ctx context.Context, s plan.Step) error {
 		return err
 	case plan.OpUpdate:
 		return e.update(ctx, s.ID, s.Limits)
+	case plan.OpWait:
+		return e.waitUntil(ctx, s.Until)
 	case plan.OpStart:
 		return e.start(ctx, s.Name)
 	case plan.OpRestart:

@@ -153,6 +153,7 @@ func existingOf(c container.InspectResponse, b box.Box) plan.Container {
 		HostConfig: *c.HostConfig,
 		Running:    c.State.Running && !c.State.Restarting,
 		Restarts:   policy != "" && policy != container.RestartPolicyDisabled,
+		Done:       c.State.Status == container.StateExited && c.State.ExitCode == 0,
 		State:      string(c.State.Status),
 		Since:      since(c),
 		Created:    timeOf(c.Created),

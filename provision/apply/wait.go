@@ -55,6 +55,8 @@ func (e *Executor) waitFor(ctx, limit context.Context, began time.Time, s compos
 		switch {
 		case c.State.Running && !c.State.Restarting && c.RestartCount > restarts: // its code is gone
 			return fmt.Errorf("%s: its command ended, and was started again%s", s.Name, e.lastWords(ctx, c))
+		case isDone(c):
+			return nil
 		case !c.State.Running || c.State.Restarting:
 			return fmt.Errorf("%s: its command ended with code %d%s", s.Name, c.State.ExitCode, e.lastWords(ctx, c))
 		case s.Image.IsHost() && e.listens(ctx, c.ID), !s.Image.IsHost() && time.Since(began) > settleTime:
@@ -66,6 +68,14 @@ func (e *Executor) waitFor(ctx, limit context.Context, began time.Time, s compos
 		case <-time.After(readyPoll):
 		}
 	}
+}
+
+// isDone reports whether the container's command did what it had to, and is not meant
+// to run on.
+func isDone(c container.InspectResponse) bool {
+	policy := c.HostConfig.RestartPolicy.Name
+	again := policy == container.RestartPolicyAlways || policy == container.RestartPolicyUnlessStopped
+	return c.State.Status == container.StateExited && c.State.ExitCode == 0 && !again
 }
 
 // listens reports whether the host image's sshd listens. It asks inside the

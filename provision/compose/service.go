@@ -60,6 +60,7 @@ func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []
 		err = errors.Join(err, b.pin())
 	}
 	if err == nil {
+		b.service.After = b.dependencies()
 		b.networks()
 		b.config()
 		b.hostConfig()
@@ -136,11 +137,6 @@ func (b *builder) habits() {
 	case "", types.PullPolicyMissing, types.PullPolicyIfNotPresent:
 	default:
 		b.warn("pull_policy %s: an image that is on this box is used", c.PullPolicy)
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.DependsOn)) {
-		if condition := c.DependsOn[name].Condition; condition != types.ServiceConditionStarted {
-			b.warn("depends_on %s: started after it, but not %s", name, condition)
-		}
 	}
 	if b.service.Image.IsHost() {
 		b.hostImageHabits()

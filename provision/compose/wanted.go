@@ -77,11 +77,12 @@ type Service struct {
 	Limits      ledger.Amounts
 	Reserved    ledger.Amounts
 	GPUs        GPUs
-	Pinned      bool     // its cpus are pinned to it
-	OwnShm      bool     // the files say how large /dev/shm is; else it follows the memory limit
-	DefaultInit bool     // the files do not say whether an init runs in the container
-	Socket      bool     // the files ask for the Docker socket by name
-	Volumes     []Volume // of its own, which the files do not know
+	Pinned      bool         // its cpus are pinned to it
+	OwnShm      bool         // the files say how large /dev/shm is; else it follows the memory limit
+	DefaultInit bool         // the files do not say whether an init runs in the container
+	Socket      bool         // the files ask for the Docker socket by name
+	After       []Dependency // waited for before it starts
+	Volumes     []Volume     // of its own, which the files do not know
 }
 
 // Attachment is a service's place on a network.

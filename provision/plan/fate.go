@@ -22,6 +22,7 @@ type fate struct {
 	inUse   bool    // somebody is on it, so it stays nevertheless
 	updates updates // of one that stays
 	given   ledger.Allocation
+	job     bool     // the service is there to end
 	lost    []string // networks that it is attached to no more, as they were made again
 }
 
@@ -30,7 +31,7 @@ type fate struct {
 func fatesOf(want compose.Wanted, have Observed, force bool) []*fate {
 	var all []*fate
 	for _, s := range want.Services {
-		f := &fate{service: s, facts: factsOf(s, have.Marks.digestOf), cause: absent}
+		f := &fate{service: s, facts: factsOf(s, have.Marks.digestOf), cause: absent, job: isJob(s, want)}
 		if f.is, f.there = have.standsFor(want.Project, s); f.there {
 			f.lost = have.lost(f.is)
 			f.updates = f.is.updatesTo(s)

@@ -39,6 +39,7 @@ type Container struct {
 	HostConfig container.HostConfig
 	Running    bool
 	Restarts   bool      // the engine starts it again
+	Done       bool      // its command ended with code 0
 	State      string    // the engine's word
 	Since      time.Time // of that state
 	Created    time.Time

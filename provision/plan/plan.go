@@ -113,7 +113,8 @@ func (p *Plan) container(f *fate, want compose.Wanted) {
 			p.connect(is.Name, n, "not connected")
 		}
 	}
-	if !is.Running {
+	if !is.Running && !(is.Done && f.job) {
+		p.waits(s)
 		p.start(is.Name, is.State)
 	}
 }
@@ -126,6 +127,7 @@ func (p *Plan) create(f *fate) {
 	for _, n := range s.Networks[min(1, len(s.Networks)):] {
 		p.connect(s.Container, n, "one more network of "+s.Name)
 	}
+	p.waits(s)
 	p.start(s.Container, "new")
 }
 

@@ -81,6 +81,7 @@ type givenContainer struct {
 	Restarts bool
 
 	State string // "": running
+	Done  bool
 }
 
 // A golden case is a compose file or several, what is there, and the plan or
@@ -260,7 +261,7 @@ func labelledWith(projects map[string]string) map[string]map[string]string {
 }
 
 func (c givenContainer) existing(want compose.Wanted, b box.Box) Container {
-	e := Container{ID: c.Name + c.Service, Name: c.Name, State: c.State, Running: c.State == "", Restarts: c.Restarts, Users: c.Users, Labels: map[string]string{}}
+	e := Container{ID: c.Name + c.Service, Name: c.Name, State: c.State, Done: c.Done, Running: c.State == "", Restarts: c.Restarts, Users: c.Users, Labels: map[string]string{}}
 	if e.Running {
 		e.State = "running"
 	}

@@ -23,6 +23,7 @@ const (
 	OpConnect    Op = "connect"    // a container to one more network
 	OpDisconnect Op = "disconnect" // a container from a network
 	OpUpdate     Op = "update"
+	OpWait       Op = "wait" // for a container that another starts after
 	OpStart      Op = "start"
 	OpRestart    Op = "restart"
 	OpStop       Op = "stop"
@@ -56,6 +57,7 @@ type Step struct {
 	Given   ledger.Allocation  // create a container: what of the box it gets by name
 	Joins   compose.Attachment // connect, disconnect: the network
 	Limits  Limits             // update
+	Until   compose.Dependency // wait
 }
 
 // Task names the step without its cause: create network lab_default.
