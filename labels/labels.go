@@ -33,6 +33,9 @@ const (
 	Mark      = "berth.mark"           // vouches, by a secret of the state directory, for the reserve labels
 )
 
+// NoGPU is the value of GPUMemory on a container that holds none of the GPUs that it sees.
+const NoGPU = "none"
+
 // Labels by which docker compose knows what it made.
 const (
 	ComposeProject = "com.docker.compose.project"

@@ -31,6 +31,9 @@ func claimOf(b box.Box, e plan.Container, config *container.Config, host *contai
 	if e.Project() != "" { // which it was given; that it sees the others, being privileged, is no hold
 		holds = requestedBy(b, config, host)
 	}
+	if e.Labels[labels.GPUMemory] == labels.NoGPU && e.Project() != "" {
+		holds = nil
+	}
 	for _, d := range holds {
 		c.GPUs = append(c.GPUs, box.Hold{UUID: d.UUID, Budget: amountIn(e.Labels[labels.GPUMemory], d.Memory)})
 	}

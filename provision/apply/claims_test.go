@@ -93,8 +93,11 @@ func TestWhatAPrivilegedHostHolds(t *testing.T) {
 	host := container.HostConfig{Privileged: true, Resources: container.Resources{
 		DeviceRequests: []container.DeviceRequest{{Driver: "nvidia", DeviceIDs: []string{"GPU-cccc-1"}}},
 	}}
-	for project, want := range map[string]int{"lab": 1, "": 4} {
+	for project, want := range map[string]int{"lab": 1, "": 4, "unused": 0} {
 		e := plan.Container{Labels: map[string]string{labels.Project: project}}
+		if project == "unused" {
+			e.Labels[labels.GPUMemory] = labels.NoGPU
+		}
 		if c := claimOf(mixedBox(), e, &container.Config{}, &host); len(c.GPUs) != want {
 			t.Errorf("project %q: %v", project, c.GPUs)
 		}

@@ -19,7 +19,7 @@ type GPUs struct {
 	Capabilities []string // of the driver, which the container sees
 	Options      map[string]string
 	Nodes        []string // device nodes of GPUs that the files map themselves; "all": every one
-	Unused       bool     // x-berth.gpu is none: what it sees of GPUs it does not use
+	Unused       bool     // x-berth.gpu is none: it sees what the files say, and holds none of it
 	Silent       bool     // the files leave it to the image's variables which GPUs the NVIDIA runtime shows
 }
 
@@ -55,8 +55,8 @@ func wantGPUs(c types.ServiceConfig, s Settings) (GPUs, error) {
 		w.Count = 1
 	}
 	w.Silent = w.None() && value == nil && !w.Unused
-	if w.Unused && !w.None() {
-		return w, fmt.Errorf("asks for %s, though %s.gpu is none", w.GPUAsk, Extension)
+	if w.Unused { // the files' own words for the engine and the runtime stay, and say what it sees
+		w.GPUAsk = ledger.GPUAsk{}
 	}
 	if len(w.IDs) > 0 && (w.Count != 0 || w.Model != "" || w.MIG != "") {
 		return w, fmt.Errorf("names its GPUs (%s), so it can not ask for a number, model or MIG profile too", strings.Join(w.IDs, ", "))

@@ -53,6 +53,10 @@ func nanoCPUs(cpus float32) int64 {
 
 func (b *builder) resources() container.Resources {
 	c, reserved, limits := b.compose, b.service.Reserved, b.service.Limits
+	requests := deviceRequests(c)
+	if !b.settings.noGPU { // the ledger says which GPUs
+		requests = slices.DeleteFunc(requests, IsGPU)
+	}
 	return container.Resources{
 		NanoCPUs:          limits.NanoCPUs,
 		Memory:            limits.Memory,
@@ -69,7 +73,7 @@ func (b *builder) resources() container.Resources {
 		CgroupParent:      c.CgroupParent,
 		DeviceCgroupRules: c.DeviceCgroupRules,
 		Devices:           deviceMappings(c.Devices),
-		DeviceRequests:    slices.DeleteFunc(deviceRequests(c), IsGPU), // the ledger says which GPUs
+		DeviceRequests:    requests,
 	}
 }
 

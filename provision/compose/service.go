@@ -115,6 +115,9 @@ func (b *builder) labels() {
 	if s.Pinned {
 		s.Config.Labels[labels.Pinned] = "exclusive"
 	}
+	if s.GPUs.Unused {
+		s.Config.Labels[labels.GPUMemory] = labels.NoGPU
+	}
 	if budget := s.GPUs.Budget(); budget > 0 {
 		s.Config.Labels[labels.GPUMemory] = strconv.FormatInt(budget, 10)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"berth/box"
+	"berth/labels"
 	"berth/provision/compose"
 )
 
@@ -12,6 +13,9 @@ import (
 // cannot be given again; "" where nothing is known to be. What a person can do about it
 // is behind it.
 func (e Container) deadGPU(b box.Box) string {
+	if e.Labels[labels.GPUMemory] == labels.NoGPU {
+		return ""
+	}
 	for _, r := range e.HostConfig.DeviceRequests {
 		if !compose.IsGPU(r) {
 			continue

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"berth/labels"
 	"berth/provision/compose"
 )
 
@@ -79,6 +80,9 @@ func factsOf(s compose.Service, digest digestFunc) facts {
 	f := facts{"reservations.cpus": cpusFact(s.Reserved.NanoCPUs)}
 	if !s.GPUs.None() {
 		f["gpus"] = gpusFact(s.GPUs.GPUAsk)
+	}
+	if s.GPUs.Unused {
+		f["gpus"] = labels.NoGPU
 	}
 	f.addConfig(s.Config, digest)
 	f.addHostConfig(s.HostConfig)

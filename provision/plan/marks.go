@@ -88,7 +88,7 @@ func Unmarked(all []Container, b box.Box) []string {
 
 // possible reports whether a label is no number at all, or one that the box has.
 func possible(text string, most int64) bool {
-	if text == "" {
+	if text == "" || text == labels.NoGPU {
 		return true
 	}
 	n, err := strconv.ParseInt(text, 10, 64)

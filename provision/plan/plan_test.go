@@ -39,6 +39,7 @@ type given struct {
 	Toolkit    string
 	Base       string // of host images
 	Project    string
+	Profiles   []string
 	Force      bool
 	Images     bool                  // every image that is wanted is there
 	Says       map[string]givenImage // what images say of their containers
@@ -162,7 +163,7 @@ func planText(t *testing.T, archive *txtar.Archive) (text, containers string) {
 // wantedIn loads the files of a case that was unpacked here.
 func wantedIn(t *testing.T, archive *txtar.Archive) (*compose.Project, compose.Wanted, error) {
 	g := readGiven(t)
-	o := compose.Options{Base: g.Base, Project: g.Project}
+	o := compose.Options{Base: g.Base, Project: g.Project, Profiles: g.Profiles}
 	o.Files = strings.Fields(strings.SplitN(string(archive.Comment), "\n", 2)[0])
 	project, err := compose.Load(context.Background(), o)
 	if err != nil {
