@@ -53,29 +53,26 @@ func adopted(want compose.Wanted, have Observed) []string {
 // matters all the same: what is left of a service, and a host of the same name.
 func strangers(want compose.Wanted, have Observed) []string {
 	var lines []string
+	meant, serviceOf, disabled := have.meant(want), map[string]string{}, map[string]bool{}
+	for _, s := range want.Services {
+		serviceOf[s.Host] = s.Name
+	}
+	for _, name := range want.Disabled {
+		disabled[name] = true
+	}
 	for _, c := range have.Containers {
-		if isMeant(c, want) {
+		if meant[c.ID] {
 			continue
 		}
 		service := c.Service()
-		if (c.Project() == want.Project || c.ComposeProject() == want.Project) && !slices.Contains(want.Disabled, service) {
+		if (c.Project() == want.Project || c.ComposeProject() == want.Project) && !disabled[service] {
 			lines = append(lines, fmt.Sprintf("container %s stays, though the files have no service %s for it; docker rm -f %s removes it", c.Name, service, c.Name))
 		}
-		for _, s := range want.Services {
-			if c.Labels[labels.Host] == s.Host {
-				lines = append(lines, fmt.Sprintf("%s: host %s is also container %s; give one of them another name with %s.host", s.Name, s.Host, c.Name, compose.Extension))
-			}
+		if host := c.Labels[labels.Host]; serviceOf[host] != "" {
+			lines = append(lines, fmt.Sprintf("%s: host %s is also container %s; give one of them another name with %s.host", serviceOf[host], host, c.Name, compose.Extension))
 		}
 	}
 	return lines
-}
-
-// isMeant reports whether a container is one of the project's services.
-func isMeant(c Container, want compose.Wanted) bool {
-	return slices.ContainsFunc(want.Services, func(s compose.Service) bool {
-		is, there := Observed{Containers: []Container{c}}.standsFor(want.Project, s)
-		return there && is.ID == c.ID
-	})
 }
 
 // nameless returns a warning for each volume without a name in the files: the

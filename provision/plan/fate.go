@@ -30,8 +30,9 @@ type fate struct {
 // people on a container are no reason to keep it.
 func fatesOf(want compose.Wanted, have Observed, force bool) []*fate {
 	var all []*fate
+	jobs := jobsIn(want)
 	for _, s := range want.Services {
-		f := &fate{service: s, facts: factsOf(s, have.Marks.digestOf), cause: absent, job: isJob(s, want)}
+		f := &fate{service: s, facts: factsOf(s, have.Marks.digestOf), cause: absent, job: jobs[s.Container]}
 		if f.is, f.there = have.standsFor(want.Project, s); f.there {
 			f.lost = have.lost(f.is)
 			f.updates = f.is.updatesTo(s)
@@ -90,9 +91,14 @@ func lostGPU(b box.Box, is Container) string {
 // again.
 func (o Observed) books(fates []*fate) *ledger.Ledger {
 	var held []ledger.Claim
+	decided := map[string]bool{} // by id: those whose place is decided again
+	for _, f := range fates {
+		if f.there && f.needsAllocation() {
+			decided[f.is.ID] = true
+		}
+	}
 	for _, c := range o.Containers {
-		replaced := slices.ContainsFunc(fates, func(f *fate) bool { return f.needsAllocation() && f.there && f.is.ID == c.ID })
-		if c.Counts() && !replaced && !slices.Contains(o.Ignored, c.Name) {
+		if c.Counts() && !decided[c.ID] && !slices.Contains(o.Ignored, c.Name) {
 			held = append(held, c.Claim)
 		}
 	}

@@ -26,6 +26,8 @@ type Observed struct {
 	VolumeStates  map[string]VolumeState
 	Ignored       []string // names of those that hold nothing
 	Marks         Marks    // by which their labels were judged
+
+	roster *roster // of the containers; nil where they are looked for one by one
 }
 
 // Container is a container as it is now.
@@ -51,12 +53,14 @@ type Container struct {
 
 // Container returns the container of this name.
 func (o Observed) Container(name string) (Container, bool) {
-	for _, c := range o.Containers {
-		if c.Name == name {
-			return c, true
-		}
+	if o.roster == nil {
+		o = o.indexed()
 	}
-	return Container{}, false
+	i, there := o.roster.byName[name]
+	if !there {
+		return Container{}, false
+	}
+	return o.Containers[i], true
 }
 
 // standsFor returns a service's container: the one that provision made, or else the
@@ -65,7 +69,7 @@ func (o Observed) standsFor(project string, s compose.Service) (Container, bool)
 	if c, ok := o.Container(s.Container); ok && c.Project() == project {
 		return c, true
 	}
-	for _, c := range o.Containers {
+	for _, c := range o.ofService(project, s.Name) {
 		if c.Project() == "" && c.ComposeProject() == project && c.Labels[labels.ComposeService] == s.Name {
 			return c, true
 		}

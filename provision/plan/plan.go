@@ -15,6 +15,7 @@ import (
 // them. Its error says what is in the way, a line for each thing. Containers that
 // people are on are recreated only by force.
 func Up(want compose.Wanted, have Observed, force bool) (Plan, error) {
+	have = have.indexed()
 	want = have.fit(want)
 	p := Plan{Warnings: slices.Concat(want.Warnings, adopted(want, have), strangers(want, have))}
 	fates := fatesOf(want, have, force)
@@ -63,14 +64,14 @@ func Images(want compose.Wanted, have map[string]string) Plan {
 
 // image makes sure of an image; services may share one.
 func (p *Plan) image(i compose.Image, have map[string]string) {
-	if have[i.Ref] != "" || p.has(KindImage, i.Ref) {
+	if have[i.Ref] != "" || p.hasImage(i.Ref) {
 		return
 	}
 	if i.Recipe == nil {
 		p.add(Step{Op: OpPull, Kind: KindImage, Name: i.Ref, Cause: "not on this box"})
 		return
 	}
-	if i.IsHost() && have[i.Base] == "" && !p.has(KindImage, i.Base) {
+	if i.IsHost() && have[i.Base] == "" && !p.hasImage(i.Base) {
 		p.add(Step{Op: OpPull, Kind: KindImage, Name: i.Base, Cause: "base of the host image, not on this box"})
 	}
 	p.add(Step{Op: OpBuild, Kind: KindImage, Name: i.Ref, Cause: buildCause(i), Image: i})

@@ -123,6 +123,8 @@ type Plan struct {
 	Kept     []Kept
 	Warnings []string
 	Notes    []string
+
+	images map[string]bool // that steps bring
 }
 
 // String returns the plan for people, a line a step.
@@ -179,8 +181,15 @@ func (p Plan) Loss() string {
 	return strings.Join(losses, ", and ")
 }
 
-func (p *Plan) add(s Step) { p.Steps = append(p.Steps, s) }
-
-func (p *Plan) has(k Kind, name string) bool {
-	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Kind == k && s.Name == name })
+func (p *Plan) add(s Step) {
+	if s.Kind == KindImage {
+		if p.images == nil {
+			p.images = map[string]bool{}
+		}
+		p.images[s.Name] = true
+	}
+	p.Steps = append(p.Steps, s)
 }
+
+// hasImage reports whether a step brings the image.
+func (p *Plan) hasImage(name string) bool { return p.images[name] }

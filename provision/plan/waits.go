@@ -1,10 +1,6 @@
 package plan
 
-import (
-	"slices"
-
-	"berth/provision/compose"
-)
+import "berth/provision/compose"
 
 // waits adds a step for each service that this one waits for before it starts.
 func (p *Plan) waits(s compose.Service) {
@@ -17,9 +13,16 @@ func (p *Plan) waits(s compose.Service) {
 	}
 }
 
-// isJob reports whether a service is there to end: another starts when it has.
-func isJob(s compose.Service, want compose.Wanted) bool {
-	return slices.ContainsFunc(want.Services, func(other compose.Service) bool {
-		return slices.ContainsFunc(other.After, func(d compose.Dependency) bool { return d.Container == s.Container && d.Until == compose.Completed })
-	})
+// jobsIn returns the containers of services that are there to end: others start when
+// they have.
+func jobsIn(want compose.Wanted) map[string]bool {
+	jobs := map[string]bool{}
+	for _, s := range want.Services {
+		for _, d := range s.After {
+			if d.Until == compose.Completed {
+				jobs[d.Container] = true
+			}
+		}
+	}
+	return jobs
 }
