@@ -28,7 +28,7 @@ func manyServices(n int) string {
 // A file of twenty times the services takes about twenty times as long, and not four
 // hundred: whoever may write a compose file does not take the box's time with it.
 func TestAttackByAFileOfManyServices(t *testing.T) {
-	const few, times = 100, 20
+	const few, times = 50, 20
 	base := took(t, few)
 	if large := took(t, few*times); large > 4*times*base {
 		t.Errorf("%d services take %s, and %d take %s", few, base, few*times, large)
