@@ -25,7 +25,7 @@ soak: ## what takes long: 8 GiB by one scp, 200 slow readers, a thousand cut and
 bench: build ## what the gateway costs beside a published port, into docs/performance.md (about 15 minutes)
 	@scripts/setup-test go run ./bench -out docs/performance -page docs/performance.md $(ARGS)
 
-check: ## gofmt, vet, staticcheck, known vulnerabilities
+check: ## gofmt, vet, staticcheck, known vulnerabilities, modules and their licences
 	@scripts/check
 
 fuzz: ## each fuzz target for 10 s

@@ -63,10 +63,13 @@ func (i Inventory) Device(uuid string) (Device, bool) {
 }
 
 // Resolve returns the devices that a name means: all, an index as nvidia-smi
-// counts, index:index for an instance, a UUID or the beginning of one, or any of
-// these as a CDI name. It returns none where the name means none.
+// counts, index:index for an instance, a UUID or the beginning of one, any of
+// these as a CDI name, or a device node. It returns none where the name means none.
 func (i Inventory) Resolve(name string) []Device {
 	name = strings.TrimPrefix(name, CDIPrefix)
+	if minor, is := MinorOf(name); is {
+		return i.ByMinor(minor)
+	}
 	if name == "all" {
 		return i.Devices()
 	}
@@ -77,6 +80,31 @@ func (i Inventory) Resolve(name string) []Device {
 	return slices.DeleteFunc(i.Devices(), func(d Device) bool {
 		return !isPrefixOfUUID(name, d.UUID) && !isPrefixOfUUID(name, d.Card)
 	})
+}
+
+// MinorOf returns the number of a GPU's device node, such as /dev/nvidia1; other nodes
+// of NVIDIA's, such as /dev/nvidiactl, are no GPU's.
+func MinorOf(path string) (minor int, is bool) {
+	number, is := strings.CutPrefix(path, "/dev/nvidia")
+	if !is || strings.Trim(number, "0123456789") != "" {
+		return 0, false
+	}
+	minor, err := strconv.Atoi(number)
+	return minor, err == nil
+}
+
+// Names returns the names in a list of devices as people and NVIDIA's runtime write it:
+// "0,1" is two, in one text or in several.
+func Names(texts ...string) []string {
+	var names []string
+	for _, text := range texts {
+		for name := range strings.SplitSeq(text, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // isPrefixOfUUID: the driver takes the beginning of a UUID for the whole.

@@ -21,6 +21,7 @@ type Inventory struct {
 	Driver string // version; "" where there is none
 	CUDA   string // the newest version that the driver runs
 	GPUs   []GPU  // in nvidia-smi's order, so a GPU's place is its index
+	Slow   bool   `json:"-"` // it takes seconds to answer
 }
 
 // GPU is a card. Only its UUID stays the same for ever: an index moves when a
@@ -55,35 +56,49 @@ type GPUProcess struct {
 	Instance string // UUID of the MIG instance that it is on; "" where it is none
 }
 
-// smiTimeout: a sick driver answers never, and a cold one takes seconds.
-const smiTimeout = 15 * time.Second
+// A driver without persistence mode starts the cards for each question anew, which
+// takes some seconds for each; a sick one answers never.
+const (
+	smiTimeout = time.Minute
+	smiSlow    = 5 * time.Second
+)
 
 // ReadInventory asks nvidia-smi. Without a driver there are no GPUs, which is
-// no error; a driver that does not answer is one.
+// no error; a driver that does not answer within a minute is one.
 func ReadInventory(ctx context.Context) (Inventory, error) {
-	ctx, cancel := context.WithTimeout(ctx, smiTimeout)
-	defer cancel()
-	report, err := nvidiaSMI(ctx, "-q", "-x")
+	return readInventory(ctx, smiTimeout, smiSlow)
+}
+
+func readInventory(ctx context.Context, timeout, slow time.Duration) (Inventory, error) {
+	began := time.Now()
+	report, err := nvidiaSMI(ctx, timeout, "-q", "-x")
 	if errors.Is(err, exec.ErrNotFound) {
 		return Inventory{}, driverWithoutTool()
 	}
 	if err != nil {
 		return Inventory{}, err
 	}
-	list, err := nvidiaSMI(ctx, "-L")
+	took := time.Since(began)
+	list, err := nvidiaSMI(ctx, timeout, "-L")
 	if err != nil {
 		return Inventory{}, err
 	}
-	return ParseInventory(report, list)
+	inventory, err := ParseInventory(report, list)
+	inventory.Slow = took > slow
+	return inventory, err
 }
 
-func nvidiaSMI(ctx context.Context, args ...string) ([]byte, error) {
-	command := exec.CommandContext(ctx, "nvidia-smi", args...)
+func nvidiaSMI(ctx context.Context, timeout time.Duration, args ...string) ([]byte, error) {
+	limit, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	command := exec.CommandContext(limit, "nvidia-smi", args...)
 	command.WaitDelay = time.Second
 	out, err := command.Output()
 	switch {
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("nvidia-smi does not answer in %s: the driver hangs; see dmesg for Xid errors", smiTimeout)
+		return nil, ctx.Err()
+	case limit.Err() != nil:
+		return nil, fmt.Errorf("nvidia-smi does not answer in %s: the driver hangs; see dmesg for Xid errors", timeout)
 	case errors.Is(err, exec.ErrNotFound):
 		return nil, err
 	case err != nil:
@@ -92,6 +107,9 @@ func nvidiaSMI(ctx context.Context, args ...string) ([]byte, error) {
 	}
 	return out, nil
 }
+
+// SlowHint says what makes a slow driver answer at once.
+const SlowHint = "nvidia-smi takes long to answer, as the driver starts the GPUs for each question: nvidia-smi -pm 1 (persistence mode) keeps them ready"
 
 func driverWithoutTool() error {
 	if _, err := os.Stat("/proc/driver/nvidia/gpus"); errors.Is(err, fs.ErrNotExist) {

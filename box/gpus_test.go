@@ -1,7 +1,6 @@
 package box
 
 import (
-	"context"
 	"encoding/json"
 	"flag"
 	"os"
@@ -67,15 +66,6 @@ func TestALostCardIsAnError(t *testing.T) {
 	smi(t, "#!/bin/sh\necho 'Unable to determine the device handle for GPU0000:17:00.0: Unknown Error'\n")
 	_, err := ReadInventory(t.Context())
 	if err == nil || err.Error() != "nvidia-smi -q -x: Unable to determine the device handle for GPU0000:17:00.0: Unknown Error" {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestADriverThatHangsIsGivenUp(t *testing.T) {
-	smi(t, "#!/bin/sh\nexec sleep 100\n")
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := ReadInventory(ctx); err == nil || !strings.Contains(err.Error(), "does not answer") {
 		t.Errorf("got %v", err)
 	}
 }

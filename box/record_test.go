@@ -21,11 +21,11 @@ func TestRecordThisBox(t *testing.T) {
 	if *record == "" {
 		t.Skip("only with -record FILE")
 	}
-	report, err := nvidiaSMI(t.Context(), "-q", "-x")
+	report, err := nvidiaSMI(t.Context(), smiTimeout, "-q", "-x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := nvidiaSMI(t.Context(), "-L")
+	list, err := nvidiaSMI(t.Context(), smiTimeout, "-L")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestReadInventoryOfThisBox(t *testing.T) {
 	if len(inventory.GPUs) == 0 {
 		t.Skip("no GPU here")
 	}
-	table, err := nvidiaSMI(t.Context(), "--query-gpu=index,uuid,name,memory.total,mig.mode.current", "--format=csv,noheader,nounits")
+	table, err := nvidiaSMI(t.Context(), smiTimeout, "--query-gpu=index,uuid,name,memory.total,mig.mode.current", "--format=csv,noheader,nounits")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,9 @@ func Load(path string) (Config, error) {
 		return Config{}, d.err()
 	}
 	config := d.config(data)
+	if err := state.CheckOwner(path); err != nil {
+		d.wrong(0, "%v", err)
+	}
 	d.checkMode(mode)
 	if err := d.err(); err != nil {
 		return Config{}, err

@@ -15,14 +15,23 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Connect makes a client of a Docker engine: the one at the address, or else
-// the one that DOCKER_HOST names, or else the one at the usual socket. The
-// address is as docker knows it: unix://, tcp:// (with TLS as DOCKER_TLS_VERIFY
+// Connect makes a client of a Docker engine: the one at the address, or else the one
+// that the docker command would take: of DOCKER_HOST, or of the Docker context, or at
+// the usual socket. The address is as docker knows it: unix://, tcp:// (with TLS as DOCKER_TLS_VERIFY
 // and DOCKER_CERT_PATH say) or ssh://, which runs the ssh command. It does not
 // wait for an answer.
 func Connect(address string) (*client.Client, error) {
 	address = cmp.Or(address, os.Getenv("DOCKER_HOST"))
 	options := []client.Opt{client.FromEnv}
+	if address == "" {
+		of, more, err := currentContext()
+		if err != nil {
+			return nil, err
+		}
+		if of != "" {
+			address, options = of, more
+		}
+	}
 	bySSH, err := connhelper.GetConnectionHelper(address)
 	switch {
 	case err != nil:

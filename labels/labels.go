@@ -31,17 +31,22 @@ const (
 // Labels on what provision makes. They are its only memory: there is no state
 // file beside the engine.
 const (
+	Prefix    = "berth."
 	Project   = "berth.project"
 	Service   = "berth.service"
 	Config    = "berth.config"         // what the container was made from, as facts
 	Image     = "berth.image"          // id of the image it was made from
 	CPUs      = "berth.reserve.cpus"   // in nano CPUs; the engine keeps no CPU reservation
 	GPUMemory = "berth.reserve.gpu"    // bytes on each of its GPUs, where it shares them
-	Pinned    = "berth.reserve.cpuset" // present where the container's cpuset is its own
 	Variant   = "berth.variant"        // what the files asked of the host image it was made from
 	Replaces  = "berth.replaces"       // id of the container that it was made to replace; stays when that one is gone
 	Fills     = "berth.fills"          // on a volume: id of the container whose directory it begins with
+	Pinned    = "berth.reserve.cpuset" // not empty where the container's cpuset is its own
+	Mark      = "berth.mark"           // vouches, by a secret of the state directory, for the reserve labels
 )
+
+// NoGPU is the value of GPUMemory on a container that holds none of the GPUs that it sees.
+const NoGPU = "none"
 
 // Labels by which docker compose knows what it made.
 const (

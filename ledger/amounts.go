@@ -56,11 +56,7 @@ func checkLimit(k kind, limits, reserved Amounts, most int64) []string {
 
 // checkReservation says why an amount does not fit beside what is held.
 func (l *Ledger) checkReservation(k kind, reserved Amounts, most int64) []string {
-	wanted, free := k.of(reserved), most
-	for _, c := range l.claims {
-		free -= k.of(c.Amounts)
-	}
-	free = max(0, free)
+	wanted, free := k.of(reserved), max(0, most-k.of(l.sum))
 	switch {
 	case wanted > most:
 		return []string{fmt.Sprintf("reserves %s, but the box has %s", k.phrase(wanted), k.text(most))}
@@ -75,6 +71,9 @@ func (l *Ledger) checkReservation(k kind, reserved Amounts, most int64) []string
 func (l *Ledger) holdersOf(k kind) string {
 	var held []string
 	for _, c := range l.claims {
+		if len(held) > mostHolders {
+			break
+		}
 		if amount := k.of(c.Amounts); amount > 0 {
 			held = append(held, fmt.Sprintf("%s holds %s", c.Holder, k.text(amount)))
 		}
@@ -82,10 +81,17 @@ func (l *Ledger) holdersOf(k kind) string {
 	return afterColon(held)
 }
 
-// afterColon is a list to go behind a sentence; "" where it is empty.
+// mostHolders is how many a refusal names.
+const mostHolders = 20
+
+// afterColon is a list to go behind a sentence; "" where it is empty. Of a long one it
+// is the beginning.
 func afterColon(parts []string) string {
-	if len(parts) == 0 {
+	switch {
+	case len(parts) == 0:
 		return ""
+	case len(parts) > mostHolders:
+		return ": " + strings.Join(parts[:mostHolders], ", ") + " and others"
 	}
 	return ": " + strings.Join(parts, ", ")
 }

@@ -32,10 +32,20 @@ func (l *Ledger) devicesFor(a GPUAsk, had Claim) (given []box.Device, refusal st
 	}
 	free := slices.DeleteFunc(slices.Clone(suited), func(d box.Device) bool { return !l.IsFree(d, a.Budget()) })
 	if len(free) < count {
-		return nil, fmt.Sprintf("reserves %s, but %s of the box's %d are left%s", a, orNone(len(free)), len(suited), l.HoldersOf(suited...))
+		return nil, fmt.Sprintf("reserves %s, but %s of the box's %d are left%s%s", a, orNone(len(free)), len(suited), l.HoldersOf(suited...), l.hint(suited...))
 	}
 	l.prefer(free, a, had)
 	return free[:count], ""
+}
+
+// hint says how hosts share a device, where hosts are what holds one of these.
+func (l *Ledger) hint(devices ...box.Device) string {
+	for _, d := range devices {
+		if d.Profile == "" && slices.ContainsFunc(l.holdsOn(d.UUID), func(h hold) bool { return h.Budget == 0 && strings.HasPrefix(h.holder, "host ") }) {
+			return "; hosts share one by x-berth.gpu.share"
+		}
+	}
+	return ""
 }
 
 func orNone(n int) string {
@@ -54,7 +64,7 @@ func (l *Ledger) named(a GPUAsk) (given []box.Device, refusal string) {
 		}
 		for _, d := range meant {
 			if !l.IsFree(d, a.Budget()) {
-				return nil, fmt.Sprintf("names GPU %s, which is not free%s", id, l.HoldersOf(d))
+				return nil, fmt.Sprintf("names GPU %s, which is not free%s%s", id, l.HoldersOf(d), l.hint(d))
 			}
 			given = append(given, d)
 		}
@@ -120,17 +130,7 @@ type hold struct {
 	holder string
 }
 
-func (l *Ledger) holdsOn(uuid string) []hold {
-	var all []hold
-	for _, c := range l.claims {
-		for _, h := range c.GPUs {
-			if h.UUID == uuid {
-				all = append(all, hold{h, c.Holder})
-			}
-		}
-	}
-	return all
-}
+func (l *Ledger) holdsOn(uuid string) []hold { return l.holds[uuid] }
 
 // HoldersOf says who holds what of these devices, and which do not work: a list
 // behind a colon, or "".

@@ -15,8 +15,11 @@ import (
 // Ledger is a box, and who holds what of it. Its claims grow with each
 // allocation. It is for one goroutine.
 type Ledger struct {
-	box    box.Box
-	claims []Claim
+	box     box.Box
+	claims  []Claim
+	sum     Amounts           // of the claims
+	holds   map[string][]hold // by the device's UUID
+	pinning []int             // the claims that pin cpus
 }
 
 // Claim is what a container holds of the box, from when it is created until it
@@ -36,7 +39,24 @@ type Allocation struct {
 
 // New is the ledger of a box on which these claims are held.
 func New(b box.Box, claims ...Claim) *Ledger {
-	return &Ledger{box: b, claims: slices.Clone(claims)}
+	l := &Ledger{box: b, holds: map[string][]hold{}}
+	for _, c := range claims {
+		l.Hold(c)
+	}
+	return l
+}
+
+// Hold writes a claim down, whether there is room for it or not: it is held already.
+func (l *Ledger) Hold(c Claim) {
+	if len(c.Pinned) > 0 {
+		l.pinning = append(l.pinning, len(l.claims))
+	}
+	l.claims = append(l.claims, c)
+	l.sum.NanoCPUs += c.NanoCPUs
+	l.sum.Memory += c.Memory
+	for _, h := range c.GPUs {
+		l.holds[h.UUID] = append(l.holds[h.UUID], hold{h, c.Holder})
+	}
 }
 
 // Allocate gives an ask what it wants, and writes the claim down; or it returns
@@ -65,6 +85,6 @@ func (l *Ledger) Allocate(a Ask) (given Allocation, refusals []string) {
 	for _, d := range given.Devices {
 		c.GPUs = append(c.GPUs, box.Hold{UUID: d.UUID, Budget: a.GPUs.Budget()})
 	}
-	l.claims = append(l.claims, c)
+	l.Hold(c)
 	return given, nil
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -168,5 +169,19 @@ func TestCollisions(t *testing.T) {
 		if got := strings.Join(New(lab(), c.held...).Collisions(), "\n"); got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+// A refusal is a line for a person, however many hold something.
+func TestARefusalNamesNotEverybody(t *testing.T) {
+	l := New(box.Box{Engine: box.Engine{NanoCPUs: 8e9}})
+	refused := ""
+	for i := range 1000 {
+		_, lines := l.Allocate(Ask{Host: strconv.Itoa(i), Reserved: Amounts{NanoCPUs: 1e7}})
+		refused = strings.Join(lines, "\n")
+	}
+	want := "host 19 holds 0.01 and others"
+	if !strings.HasPrefix(refused, "reserves 0.01 cpus, but 0 of the box's 8 are left: host 0 holds 0.01") || !strings.HasSuffix(refused, want) {
+		t.Errorf("got %s", refused)
 	}
 }

@@ -16,13 +16,12 @@ func (l *Ledger) pin(wanted int, had []int) (given []int, refusal string) {
 	}
 	pinned := map[int]bool{}
 	var holders []string
-	for _, c := range l.claims {
+	for _, i := range l.pinning {
+		c := l.claims[i]
 		for _, cpu := range c.Pinned {
 			pinned[cpu] = true
 		}
-		if len(c.Pinned) > 0 {
-			holders = append(holders, c.Holder+" holds "+box.FormatCPUs(c.Pinned))
-		}
+		holders = append(holders, c.Holder+" holds "+box.FormatCPUs(c.Pinned))
 	}
 	free := slices.DeleteFunc(slices.Clone(l.box.Cores), func(c box.Core) bool {
 		return slices.ContainsFunc(c.CPUs, func(cpu int) bool { return pinned[cpu] })

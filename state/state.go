@@ -1,7 +1,8 @@
 // Package state is what a box keeps on disk for Berth: the gateway's host key,
-// the user CA that containers trust, and the host keys pinned to containers.
+// the user CA that containers trust, the host keys pinned to containers, and the
+// secret by which provision knows what it made.
 //
-// The directory is made on first use, mode 0700, and its keys are never made
+// The directory is made on first use, mode 0700, and neither its keys nor the secret are ever made
 // anew: a client that has seen the host key must see it for ever, and a
 // container that trusts the user CA must go on trusting it. The private halves
 // never leave the directory; containers get the CA's public half only.
@@ -40,11 +41,17 @@ type State struct {
 // Open opens the state directory, creating it and the keys it lacks. Two
 // processes that open a new directory at once get the same keys.
 func Open(dir string) (*State, error) {
-	if err := os.MkdirAll(filepath.Join(dir, pinsDir), 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	if err := CheckOwner(dir); err != nil {
+		return nil, fmt.Errorf("state directory %s: %w", dir, err)
 	}
 	if err := refuseOpenToOthers(dir); err != nil {
 		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, pinsDir), 0o700); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	hostKey, err := loadOrMakeKey(filepath.Join(dir, hostKeyFile), "berth host key")
 	if err != nil {

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -25,8 +28,10 @@ type job struct {
 	options options
 	api     *client.Client
 	want    compose.Wanted
-	undoes  string  // the file that import made of this one; "" where it made none
+	undoes  string // the file that import made of this one; "" where it made none
+	state   *state.State
 	box     box.Box // as it was last seen
+	marks   plan.Marks
 }
 
 func newJob(ctx context.Context, o options) (*job, error) {
@@ -38,12 +43,30 @@ func newJob(ctx context.Context, o options) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := openSite(o, docker.IsLocal(api))
+	st, err := state.Open(o.state)
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w; name one of your own with --state DIR, or be root", err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	want, err := project.Want(at)
-	return &job{options: o, api: api, want: want, undoes: project.ReplacedBy()}, err
+	at, err := siteOf(o, st, api)
+	if err != nil {
+		return nil, err
+	}
+	want, err := compose.Await(ctx, func() (compose.Wanted, error) { return project.Want(at) })
+	return &job{options: o, api: api, want: want, undoes: project.ReplacedBy(), state: st}, err
+}
+
+// marksOf returns by what provision knows its own containers. On the first run with
+// a state directory, those that an older version made are remembered.
+func marksOf(st *state.State, have plan.Observed) (plan.Marks, error) {
+	secret, err := st.Secret()
+	if err != nil {
+		return plan.Marks{}, err
+	}
+	unmarked, err := st.Unmarked(func() []string { return plan.Unmarked(have.Containers, have.Box) })
+	return plan.Marks{Secret: secret, Unmarked: unmarked}, err
 }
 
 func (j *job) plan(ctx context.Context) (plan.Plan, error) {
@@ -52,8 +75,12 @@ func (j *job) plan(ctx context.Context) (plan.Plan, error) {
 		return plan.Plan{}, err
 	}
 	have.Ignored = j.options.ignored
-	j.box = have.Box
-	p, err := plan.Up(j.want, have, j.options.plan)
+	if have.Marks, err = marksOf(j.state, have); err != nil {
+		return plan.Plan{}, err
+	}
+	have.Containers = have.Marks.Judge(have.Containers)
+	j.box, j.marks = have.Box, have.Marks
+	p, err := compose.Await(ctx, func() (plan.Plan, error) { return plan.Up(j.want, have, j.options.plan) })
 	if err != nil {
 		return p, err
 	}
@@ -110,19 +137,17 @@ func (j *job) showHosts(cmd *cobra.Command) error {
 	return nil
 }
 
-// openSite returns what the box adds to the files. It makes the state directory
-// where there is none: containers are created with the user CA in them.
-func openSite(o options, local bool) (compose.Site, error) {
-	st, err := state.Open(o.state)
-	if err != nil {
-		return compose.Site{}, err
-	}
+// siteOf returns what the box adds to the files.
+func siteOf(o options, st *state.State, api *client.Client) (compose.Site, error) {
+	var err error
 	b := compose.Site{Base: o.load.Base, UserCA: st.UserCAPublic(), Today: time.Now()}
-	if !local {
+	if !docker.IsLocal(api) {
 		return b, nil // that box has no helper directory of ours to mount
 	}
-	if b.HelperDir, err = filepath.Abs(filepath.Join(st.Dir(), labels.HelperDir)); err != nil {
+	if b.StateDir, err = filepath.Abs(st.Dir()); err != nil {
 		return compose.Site{}, err
 	}
+	b.HelperDir = filepath.Join(b.StateDir, labels.HelperDir)
+	b.Socket = strings.TrimPrefix(api.DaemonHost(), "unix://")
 	return b, os.MkdirAll(b.HelperDir, 0o755)
 }

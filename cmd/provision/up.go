@@ -41,7 +41,7 @@ func up(cmd *cobra.Command, o options) error {
 	if err := confirm(cmd, p, o.yes); err != nil {
 		return err
 	}
-	e := &apply.Executor{API: j.api, Progress: apply.NewProgress(os.Stderr), Box: j.box, Ignored: o.ignored}
+	e := &apply.Executor{API: j.api, Progress: apply.NewProgress(os.Stderr), Box: j.box, Ignored: o.ignored, Marks: j.marks}
 	if err := e.Apply(ctx, p.Images()); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type Executor struct {
 	Progress *Progress
 	Box      box.Box
 	Ignored  []string // containers whose claims do not count
+	Marks    plan.Marks
 
 	// Patient is for one who comes right after a run that died: a stop that it began may
 	// still be going on in the engine.
@@ -77,8 +78,13 @@ func (e *Executor) do(ctx context.Context, s plan.Step) error {
 		return e.create(ctx, s)
 	case plan.OpConnect:
 		return e.connect(ctx, s.Name, s.Joins)
+	case plan.OpDisconnect:
+		_, err := e.API.NetworkDisconnect(ctx, s.Joins.Network, client.NetworkDisconnectOptions{Container: s.Name, Force: true})
+		return err
 	case plan.OpUpdate:
 		return e.update(ctx, s.ID, s.Limits)
+	case plan.OpWait:
+		return e.waitUntil(ctx, s.Until)
 	case plan.OpStart:
 		return e.start(ctx, s.Name)
 	case plan.OpRename:
@@ -136,6 +142,9 @@ func (e *Executor) createNetwork(ctx context.Context, n compose.Network) error {
 		Driver: n.Driver, EnableIPv6: n.IPv6, IPAM: n.IPAM, Internal: n.Internal, Attachable: n.Attachable,
 		Options: n.Options, Labels: n.Labels,
 	})
+	if err != nil && (strings.Contains(err.Error(), "address pool") || strings.Contains(err.Error(), "fully subnetted")) {
+		return fmt.Errorf("%s: docker network prune removes what nothing uses; or give it an ipam subnet of its own, or the engine more default-address-pools", engineText(err))
+	}
 	return err
 }
 
@@ -154,14 +163,8 @@ func (e *Executor) createContainer(ctx context.Context, s compose.Service, from 
 	if err != nil {
 		return "", err
 	}
-	user := ""
-	if image.Config != nil {
-		user = image.Config.User
-	}
 	config := s.Config
-	config.Labels = maps.Clone(s.Config.Labels)
-	config.Labels[labels.Image] = image.ID
-	config.Labels[labels.Account] = account(config.Labels[labels.Account], user)
+	config.Labels = e.labelsOf(s, image)
 	config.Image = cmp.Or(from, config.Image)
 	host := s.HostConfig
 	if image.Config != nil {
@@ -175,6 +178,9 @@ func (e *Executor) createContainer(ctx context.Context, s compose.Service, from 
 		}
 	}
 	created, err := e.API.ContainerCreate(ctx, options)
+	for _, warning := range created.Warnings {
+		e.Progress.warn(s.Container, warning)
+	}
 	if err != nil || s.GPUs.None() {
 		return created.ID, err
 	}
@@ -197,6 +203,25 @@ func inherited(asked map[string]struct{}, host container.HostConfig, old plan.Co
 	return mounts
 }
 
+// labelsOf returns the labels of a new container. Those of ours that the image has,
+// which are whatever its author likes, are emptied.
+func (e *Executor) labelsOf(s compose.Service, image client.ImageInspectResult) map[string]string {
+	all, user := map[string]string{}, ""
+	if image.Config != nil {
+		user = image.Config.User
+		for name := range image.Config.Labels {
+			if strings.HasPrefix(name, labels.Prefix) {
+				all[name] = ""
+			}
+		}
+	}
+	maps.Copy(all, s.Config.Labels)
+	all[labels.Image] = image.ID
+	all[labels.Account] = account(all[labels.Account], user)
+	all[labels.Mark] = e.Marks.Of(all)
+	return all
+}
+
 // ensureClaim removes a new container, with an error, if one of its GPUs is
 // another's. It looks after the creation, when everyone sees the container's claim:
 // the lock holds off other runs on this box, but not docker run, nor a provision
@@ -208,7 +233,7 @@ func (e *Executor) ensureClaim(ctx context.Context, id string) error {
 	}
 	var mine ledger.Claim
 	var others []ledger.Claim
-	for _, c := range all {
+	for _, c := range e.Marks.Judge(all) {
 		switch {
 		case c.ID == id:
 			mine = c.Claim

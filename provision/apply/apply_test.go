@@ -39,7 +39,7 @@ func (f *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"message":"it is in use"}`)
 		return
 	}
-	fmt.Fprint(w, `{"Id":"sha256:made","Config":{"User":"ada:staff"}}`)
+	fmt.Fprint(w, `{"Id":"sha256:made","Config":{"User":"ada:staff","Labels":{"berth.reserve.gpu":"1","theirs":"x"}}}`)
 }
 
 func executorOn(t *testing.T, f *fakeEngine) *Executor {
@@ -64,6 +64,7 @@ func TestEachStepIsCarriedOut(t *testing.T) {
 		{plan.Step{Op: plan.OpCreate, Kind: plan.KindVolume, Name: "v", Volume: compose.Volume{Name: "v"}}, []string{"POST /volumes/create"}},
 		{plan.Step{Op: plan.OpCreate, Kind: plan.KindContainer, Name: "c", Service: service}, []string{"GET /images/i/json", "POST /containers/create"}},
 		{plan.Step{Op: plan.OpConnect, Kind: plan.KindContainer, Name: "c", Joins: compose.Attachment{Network: "n"}}, []string{"POST /networks/n/connect"}},
+		{plan.Step{Op: plan.OpDisconnect, Kind: plan.KindContainer, Name: "c", Joins: compose.Attachment{Network: "n"}}, []string{"POST /networks/n/disconnect"}},
 		{plan.Step{Op: plan.OpUpdate, Kind: plan.KindContainer, Name: "c", ID: "id"}, []string{"POST /containers/id/update"}},
 		{plan.Step{Op: plan.OpStart, Kind: plan.KindContainer, Name: "c"}, []string{"POST /containers/c/start"}},
 		{plan.Step{Op: plan.OpRestart, Kind: plan.KindContainer, Name: "c", ID: "id"}, []string{"POST /containers/id/restart"}},
@@ -101,6 +102,29 @@ func TestAContainerIsLabelledWithItsImage(t *testing.T) {
 	}
 	if service.Config.Labels[labels.Image] != "" {
 		t.Error("the plan's own labels were changed")
+	}
+}
+
+// The author of an image puts our labels on it, to hold a byte of a GPU that the host
+// has alone. They are emptied, and the mark is over what is there in the end.
+func TestAttackByAnImagesLabels(t *testing.T) {
+	var engine fakeEngine
+	e := executorOn(t, &engine)
+	e.Marks = plan.Marks{Secret: []byte("ours")}
+	on := map[string]string{labels.Project: "lab", labels.Service: "a"}
+	service := compose.Service{Container: "c", Image: compose.Image{Ref: "i"}, Config: container.Config{Image: "i", Labels: on}}
+	if err := e.CarryOut(t.Context(), plan.Step{Op: plan.OpCreate, Kind: plan.KindContainer, Name: "c", Service: service}); err != nil {
+		t.Fatal(err)
+	}
+	var sent struct{ Labels map[string]string }
+	if err := json.Unmarshal([]byte(engine.bodies[1]), &sent); err != nil {
+		t.Fatal(err)
+	}
+	if value, there := sent.Labels[labels.GPUMemory]; value != "" || !there {
+		t.Errorf("the image's label is left: %v", sent.Labels)
+	}
+	if judged := e.Marks.Judge([]plan.Container{{Labels: sent.Labels}}); judged[0].Foreign {
+		t.Errorf("not known as provision's own: %v", sent.Labels)
 	}
 }
 

@@ -1,11 +1,12 @@
 package apply
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 
 	"berth/box"
 	"berth/labels"
@@ -16,18 +17,37 @@ import (
 
 // claimOf returns what a container holds of the box. The containers are the books:
 // nothing else is written down anywhere. A container that provision did not make
-// holds what the engine and the NVIDIA runtime will give it.
+// holds what the engine and the NVIDIA runtime will give it, or what it sees being
+// privileged.
 func claimOf(b box.Box, e plan.Container, config *container.Config, host *container.HostConfig) ledger.Claim {
-	c := ledger.Claim{Holder: e.Holder(), Amounts: ledger.Amounts{Memory: host.MemoryReservation}}
-	c.NanoCPUs, _ = strconv.ParseInt(e.Labels[labels.CPUs], 10, 64)
+	c := ledger.Claim{Holder: e.Holder(), Amounts: ledger.Amounts{
+		NanoCPUs: amountIn(e.Labels[labels.CPUs], b.NanoCPUs),
+		Memory:   max(0, min(host.MemoryReservation, b.Memory)),
+	}}
 	if e.Labels[labels.Pinned] != "" {
 		c.Pinned = box.ParseCPUs(host.CpusetCpus)
 	}
-	budget, _ := strconv.ParseInt(e.Labels[labels.GPUMemory], 10, 64)
-	for _, d := range visible(b, config, host) {
-		c.GPUs = append(c.GPUs, box.Hold{UUID: d.UUID, Budget: budget})
+	holds := visible(b, config, host)
+	if e.Project() != "" { // which it was given; that it sees the others, being privileged, is no hold
+		holds = requestedBy(b, config, host)
+	}
+	if e.Labels[labels.GPUMemory] == labels.NoGPU && e.Project() != "" {
+		holds = nil
+	}
+	for _, d := range holds {
+		c.GPUs = append(c.GPUs, box.Hold{UUID: d.UUID, Budget: amountIn(e.Labels[labels.GPUMemory], d.Memory)})
 	}
 	return c
+}
+
+// amountIn returns the amount in a label: never less than nothing, nor more than
+// there is. What is no number is nothing.
+func amountIn(label string, most int64) int64 {
+	n, err := strconv.ParseInt(label, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return max(0, min(n, most))
 }
 
 // visible returns the devices that a container sees.
@@ -35,12 +55,20 @@ func visible(b box.Box, config *container.Config, host *container.HostConfig) []
 	if host.Privileged {
 		return b.Devices()
 	}
+	return requestedBy(b, config, host)
+}
+
+// requestedBy returns the devices that a container was made to have, one by one.
+func requestedBy(b box.Box, config *container.Config, host *container.HostConfig) []box.Device {
 	var seen []box.Device
 	for _, r := range host.DeviceRequests {
 		seen = append(seen, requested(b, r)...)
 	}
 	for _, d := range host.Devices {
 		seen = append(seen, mapped(b, d.PathOnHost)...)
+	}
+	if compose.RulesAllowGPUs(host.DeviceCgroupRules) && mountsDev(host) {
+		seen = append(seen, b.Devices()...)
 	}
 	if runtime := host.Runtime; runtime == "nvidia" || runtime == "" && b.Runtime == "nvidia" {
 		for _, name := range compose.VisibleDevices(config.Env) {
@@ -66,10 +94,17 @@ func requested(b box.Box, r container.DeviceRequest) []box.Device {
 		return b.Devices()
 	}
 	seen := b.First(r.Count)
-	for _, id := range r.DeviceIDs {
+	for _, id := range box.Names(r.DeviceIDs...) {
 		seen = append(seen, b.Resolve(id)...)
 	}
 	return seen
+}
+
+// mountsDev reports whether a container has the nodes of all of the box's devices, which
+// it may use as far as its rules let it.
+func mountsDev(host *container.HostConfig) bool {
+	return slices.ContainsFunc(host.Binds, func(bind string) bool { return strings.HasPrefix(bind, "/dev:") }) ||
+		slices.ContainsFunc(host.Mounts, func(m mount.Mount) bool { return m.Source == "/dev" })
 }
 
 // mapped returns the GPU of a device node; nvidiactl, nvidia-uvm and the like are none.
@@ -77,10 +112,9 @@ func mapped(b box.Box, path string) []box.Device {
 	if path == "/dev" {
 		return b.Devices()
 	}
-	match := regexp.MustCompile(`^/dev/nvidia(\d+)$`).FindStringSubmatch(path)
-	if match == nil {
+	minor, is := box.MinorOf(path)
+	if !is {
 		return nil
 	}
-	minor, _ := strconv.Atoi(match[1])
 	return b.ByMinor(minor)
 }

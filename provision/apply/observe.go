@@ -28,10 +28,13 @@ func Observe(ctx context.Context, api *client.Client, images []string, projects 
 	if o.Images, err = ObserveImages(ctx, api, images); err != nil {
 		return o, err
 	}
-	if o.Networks, err = observeNetworks(ctx, api); err != nil {
+	if o.ImageConfigs, err = observeImageConfigs(ctx, api, o.Images); err != nil {
 		return o, err
 	}
-	if o.Volumes, err = observeVolumes(ctx, api); err != nil {
+	if err := observeNetworks(ctx, api, &o); err != nil {
+		return o, err
+	}
+	if err := observeVolumes(ctx, api, &o); err != nil {
 		return o, err
 	}
 	if o.Containers, err = ObserveContainers(ctx, api, o.Box); err != nil {
@@ -96,22 +99,43 @@ func ObserveImages(ctx context.Context, api *client.Client, refs []string) (map[
 	return ids, nil
 }
 
-func observeNetworks(ctx context.Context, api *client.Client) (map[string]map[string]string, error) {
-	list, err := api.NetworkList(ctx, client.NetworkListOptions{})
-	found := map[string]map[string]string{}
-	for _, n := range list.Items {
-		found[n.Name] = n.Labels
+// observeImageConfigs returns what images say of their containers, by reference.
+func observeImageConfigs(ctx context.Context, api *client.Client, ids map[string]string) (map[string]plan.ImageConfig, error) {
+	configs := map[string]plan.ImageConfig{}
+	for ref, id := range ids {
+		found, err := api.ImageInspect(ctx, id)
+		if err != nil && !errdefs.IsNotFound(err) {
+			return nil, err
+		}
+		if err == nil && found.Config != nil {
+			configs[ref] = plan.ImageConfig{Env: found.Config.Env, Entrypoint: found.Config.Entrypoint, Cmd: found.Config.Cmd}
+		}
 	}
-	return found, err
+	return configs, nil
 }
 
-func observeVolumes(ctx context.Context, api *client.Client) (map[string]map[string]string, error) {
-	list, err := api.VolumeList(ctx, client.VolumeListOptions{})
-	found := map[string]map[string]string{}
-	for _, v := range list.Items {
-		found[v.Name] = v.Labels
+func observeNetworks(ctx context.Context, api *client.Client, o *plan.Observed) error {
+	list, err := api.NetworkList(ctx, client.NetworkListOptions{})
+	o.Networks, o.NetworkStates = map[string]map[string]string{}, map[string]plan.NetworkState{}
+	for _, n := range list.Items {
+		o.Networks[n.Name] = n.Labels
+		is := plan.NetworkState{ID: n.ID, Driver: n.Driver, Internal: n.Internal, Attachable: n.Attachable, IPv6: n.EnableIPv6, Options: n.Options}
+		for _, pool := range n.IPAM.Config {
+			is.Subnets = append(is.Subnets, pool.Subnet)
+		}
+		o.NetworkStates[n.Name] = is
 	}
-	return found, err
+	return err
+}
+
+func observeVolumes(ctx context.Context, api *client.Client, o *plan.Observed) error {
+	list, err := api.VolumeList(ctx, client.VolumeListOptions{})
+	o.Volumes, o.VolumeStates = map[string]map[string]string{}, map[string]plan.VolumeState{}
+	for _, v := range list.Items {
+		o.Volumes[v.Name] = v.Labels
+		o.VolumeStates[v.Name] = plan.VolumeState{Driver: v.Driver, Options: v.Options}
+	}
+	return err
 }
 
 // ObserveContainers returns every container on the engine, with its claim on the
@@ -146,6 +170,7 @@ func existingOf(c container.InspectResponse, b box.Box) plan.Container {
 		HostConfig: *c.HostConfig,
 		Running:    c.State.Running && !c.State.Restarting,
 		Restarts:   policy != "" && policy != container.RestartPolicyDisabled,
+		Done:       c.State.Status == container.StateExited && c.State.ExitCode == 0,
 		State:      string(c.State.Status),
 		Since:      since(c),
 		Created:    timeOf(c.Created),
@@ -155,8 +180,15 @@ func existingOf(c container.InspectResponse, b box.Box) plan.Container {
 		Health:     c.Config.Healthcheck,
 	}
 	e.Claim = claimOf(b, e, c.Config, c.HostConfig)
-	for name := range c.NetworkSettings.Networks {
+	for _, d := range visible(b, c.Config, c.HostConfig) {
+		e.Sees = append(e.Sees, d.UUID)
+	}
+	e.NetworkIDs = map[string]string{}
+	for name, endpoint := range c.NetworkSettings.Networks {
 		e.Networks = append(e.Networks, name)
+		if endpoint != nil {
+			e.NetworkIDs[name] = endpoint.NetworkID
+		}
 	}
 	return e
 }

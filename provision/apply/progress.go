@@ -2,6 +2,7 @@ package apply
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -74,6 +75,17 @@ func (p *Progress) end(done bool) {
 	if done {
 		fmt.Fprintf(p.out, "%s  %.1fs\n", p.task, time.Since(p.began).Seconds())
 	}
+}
+
+// warn writes what the engine warns of, also where there is no terminal.
+func (p *Progress) warn(about, warning string) {
+	if p.out == nil {
+		return
+	}
+	if p.live {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+	fmt.Fprintf(p.out, "%s: the engine warns: %s\n", about, printable.Line(warning, math.MaxInt))
 }
 
 func pullLine(m jsonstream.Message) string {

@@ -48,13 +48,13 @@ func (b *builder) hostname() string {
 func (b *builder) environment() []string {
 	var env []string
 	for _, name := range slices.Sorted(maps.Keys(b.compose.Environment)) {
-		if value := b.compose.Environment[name]; value != nil && name != EnvVisible {
+		if value := b.compose.Environment[name]; value != nil && (name != EnvVisible || b.settings.noGPU) {
 			env = append(env, name+"="+*value)
 		}
 	}
 	// CUDA images ask for every GPU, and where nvidia is the engine's default
 	// runtime they get them, reserved or not.
-	if b.service.GPUs.None() {
+	if b.service.GPUs.None() && !(b.settings.noGPU && b.seesGPUs()) {
 		env = append(env, EnvVisible+"=void")
 	}
 	if b.service.Image.IsHost() {
@@ -67,6 +67,11 @@ func (b *builder) environment() []string {
 		}
 	}
 	return env
+}
+
+// seesGPUs reports whether the files let the service see GPUs in their own words.
+func (b *builder) seesGPUs() bool {
+	return b.compose.Environment[EnvVisible] != nil || slices.ContainsFunc(deviceRequests(b.compose), IsGPU)
 }
 
 func entrypoint(command types.ShellCommand) []string {

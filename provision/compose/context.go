@@ -23,8 +23,9 @@ type Dockerfile struct {
 	Text []byte
 }
 
-// DockerfileOf reads the Dockerfile of a build section. Its error says which file
-// is not there.
+// DockerfileOf reads the Dockerfile of a build section. A link that leads out of where
+// it is named is not followed: lines of it are shown. The error says which file
+// is wrong.
 func DockerfileOf(b *types.BuildConfig) (Dockerfile, error) {
 	const elsewhere = ".berth.Dockerfile"
 	if b.DockerfileInline != "" {
@@ -34,14 +35,21 @@ func DockerfileOf(b *types.BuildConfig) (Dockerfile, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(b.Context, path)
 	}
-	text, err := os.ReadFile(path)
+	name, root := elsewhere, filepath.Dir(path)
+	if within, err := filepath.Rel(b.Context, path); err == nil && filepath.IsLocal(within) {
+		name, root = within, b.Context
+	}
+	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Dockerfile{}, fmt.Errorf("there is no %s to build from", ShortPath(path))
 	}
-	name, outside := filepath.Rel(b.Context, path)
-	if outside != nil || !filepath.IsLocal(name) {
-		name = elsewhere
+	if within, outside := filepath.Rel(resolve(root), resolve(path)); outside != nil || !filepath.IsLocal(within) {
+		return Dockerfile{}, fmt.Errorf("%s is a link that leads out of %s; name the file itself", ShortPath(path), ShortPath(root))
 	}
+	if err == nil && !info.Mode().IsRegular() {
+		return Dockerfile{}, fmt.Errorf("%s is no file to build from", ShortPath(path))
+	}
+	text, err := os.ReadFile(path)
 	return Dockerfile{filepath.ToSlash(name), text}, err
 }
 

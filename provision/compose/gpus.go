@@ -7,7 +7,9 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/docker/go-units"
+	"github.com/moby/moby/api/types/container"
 
+	"berth/box"
 	"berth/ledger"
 )
 
@@ -16,31 +18,45 @@ type GPUs struct {
 	ledger.GPUAsk
 	Capabilities []string // of the driver, which the container sees
 	Options      map[string]string
+	Nodes        []string // device nodes of GPUs that the files map themselves; "all": every one
+	Unused       bool     // x-berth.gpu is none: it sees what the files say, and holds none of it
+	Silent       bool     // the files leave it to the image's variables which GPUs the NVIDIA runtime shows
 }
 
 // wantGPUs returns what a service asks for in compose's words, which say how many,
 // and in x-berth, which says of which kind.
-func wantGPUs(c types.ServiceConfig, asked ledger.GPUAsk) (GPUs, error) {
-	w := GPUs{GPUAsk: asked}
+func wantGPUs(c types.ServiceConfig, s Settings) (GPUs, error) {
+	w := GPUs{GPUAsk: s.gpu, Unused: s.noGPU, Nodes: gpuNodes(c)}
 	for _, r := range deviceRequests(c) {
+		if isOthers(r) {
+			return w, fmt.Errorf("asks for a GPU of driver %s, and provision knows those of NVIDIA alone: map its nodes with devices, such as /dev/dri or /dev/kfd", r.Driver)
+		}
 		if !IsGPU(r) {
 			continue
 		}
 		w.Options = r.Options
 		w.Capabilities = slices.Concat(r.Capabilities...)
-		w.IDs = append(w.IDs, r.DeviceIDs...)
+		w.IDs = append(w.IDs, box.Names(r.DeviceIDs...)...)
 		if w.Count = w.Count + int64(r.Count); r.Count == ledger.Every {
 			w.Count = ledger.Every
 		}
 	}
-	if value := c.Environment[EnvVisible]; w.None() && value != nil {
+	value := c.Environment[EnvVisible]
+	if w.None() && value != nil {
 		w.IDs = VisibleDevices([]string{EnvVisible + "=" + *value})
+	}
+	if capabilities := c.Environment[EnvCapabilities]; capabilities != nil {
+		w.Capabilities = append(w.Capabilities, DriverCapabilities(*capabilities)...)
 	}
 	if slices.Contains(w.IDs, "all") {
 		w.Count, w.IDs = ledger.Every, nil
 	}
-	if w.None() && saysWhich(asked) {
+	if w.None() && saysWhich(s.gpu) {
 		w.Count = 1
+	}
+	w.Silent = w.None() && value == nil && !w.Unused
+	if w.Unused { // the files' own words for the engine and the runtime stay, and say what it sees
+		w.GPUAsk = ledger.GPUAsk{}
 	}
 	if len(w.IDs) > 0 && (w.Count != 0 || w.Model != "" || w.MIG != "") {
 		return w, fmt.Errorf("names its GPUs (%s), so it can not ask for a number, model or MIG profile too", strings.Join(w.IDs, ", "))
@@ -53,11 +69,11 @@ func saysWhich(a ledger.GPUAsk) bool { return a.Model != "" || a.Memory > 0 || a
 
 const knownGPUSettings = "memory, mig, model, share"
 
-// setGPU reads x-berth.gpu. It returns what is wrong with it, or "".
+// setGPU reads x-berth.gpu, where it is not none. It returns what is wrong with it, or "".
 func setGPU(a *ledger.GPUAsk, value any) (wrong string) {
 	keys, isMap := value.(map[string]any)
 	if !isMap || len(keys) == 0 {
-		return "holds keys (" + knownGPUSettings + "), such as {share: true, memory: 8G}"
+		return "holds keys (" + knownGPUSettings + "), such as {share: true, memory: 8G}; or is none"
 	}
 	for key, value := range keys {
 		if wrong := setGPUKey(a, key, value); wrong != "" {
@@ -93,21 +109,80 @@ func setGPUKey(a *ledger.GPUAsk, key string, value any) (wrong string) {
 	return ""
 }
 
+// isOthers reports whether a request is for a GPU that is not NVIDIA's.
+func isOthers(r container.DeviceRequest) bool {
+	return hasCapability(r, "gpu") && !slices.Contains([]string{"", "nvidia", "cdi"}, r.Driver)
+}
+
+// gpuNodes returns the device nodes of GPUs that a service maps itself: one by one, or
+// all with /dev, where a rule lets it use them.
+func gpuNodes(c types.ServiceConfig) []string {
+	var nodes []string
+	for _, d := range c.Devices {
+		if _, is := box.MinorOf(d.Source); is {
+			nodes = append(nodes, d.Source)
+		}
+		if d.Source == "/dev" {
+			return []string{"all"}
+		}
+	}
+	for _, v := range c.Volumes {
+		if v.Type == types.VolumeTypeBind && v.Source == "/dev" && RulesAllowGPUs(c.DeviceCgroupRules) {
+			return []string{"all"}
+		}
+	}
+	return nodes
+}
+
+// RulesAllowGPUs reports whether device_cgroup_rules let a container use the nodes of
+// NVIDIA's GPUs, which have the major number 195.
+func RulesAllowGPUs(rules []string) bool {
+	return slices.ContainsFunc(rules, func(rule string) bool {
+		fields := strings.Fields(rule)
+		if len(fields) > 0 && fields[0] == "a" {
+			return true
+		}
+		return len(fields) > 1 && fields[0] == "c" && (strings.HasPrefix(fields[1], "195:") || strings.HasPrefix(fields[1], "*:"))
+	})
+}
+
 // VisibleDevices returns the names in NVIDIA_VISIBLE_DEVICES of an environment.
 func VisibleDevices(env []string) []string {
+	switch value := Variable(env, EnvVisible); value {
+	case "", "void", "none":
+		return nil
+	default:
+		return box.Names(value)
+	}
+}
+
+// Variable returns the last value of a variable in an environment; "" where it has
+// none.
+func Variable(env []string, name string) string {
 	value := ""
 	for _, entry := range env {
-		if text, ok := strings.CutPrefix(entry, EnvVisible+"="); ok {
+		if text, ok := strings.CutPrefix(entry, name+"="); ok {
 			value = text
 		}
 	}
-	switch value {
-	case "", "void", "none":
-		return nil
-	}
-	return strings.Split(value, ",")
+	return value
 }
 
-// EnvVisible is the variable that tells the NVIDIA runtime which GPUs a container
-// sees.
-const EnvVisible = "NVIDIA_VISIBLE_DEVICES"
+// DriverCapabilities returns the names in a value of NVIDIA_DRIVER_CAPABILITIES, as
+// the engine knows them.
+func DriverCapabilities(value string) []string {
+	names := box.Names(value)
+	if slices.Contains(names, "all") {
+		return []string{"compute", "compat32", "graphics", "utility", "video", "display"}
+	}
+	return names
+}
+
+const (
+	// EnvVisible is the variable that tells the NVIDIA runtime which GPUs a container
+	// sees.
+	EnvVisible = "NVIDIA_VISIBLE_DEVICES"
+
+	// EnvCapabilities is the one that tells it which parts of the driver.
+	EnvCapabilities = "NVIDIA_DRIVER_CAPABILITIES"
+)

@@ -51,9 +51,15 @@ func (i Image) Variant() string {
 }
 
 func (p *Project) wantImage(c types.ServiceConfig, s Settings, base string) (Image, error) {
+	if err := p.refused(c); err != nil {
+		return Image{}, err
+	}
+	maker, builtHere := p.builders[c.Image]
 	switch {
 	case c.Build != nil:
 		return p.builtImage(c)
+	case builtHere:
+		return p.builtImage(maker)
 	case c.Image == plainHostImage(base):
 		return hostImage(image.Variant{Base: base, DockerCLI: s.dockerCLI, Packages: strings.Join(s.packages, " ")})
 	}

@@ -2,10 +2,12 @@ package compose
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/loader"
@@ -31,19 +33,26 @@ type Project struct {
 	*types.Project
 	Sources  Sources
 	warnings []string
+	builders map[string]types.ServiceConfig // by the image that they build
 }
 
 // Load reads the compose files as docker compose does: merged, with .env, variables
 // and profiles. A service that has neither image nor build, which compose refuses,
-// gets the host image. Its error is [ErrNoFile], or names the file and line.
+// gets the host image. Its error is [ErrNoFile], or names the file and line; or is
+// the context's, as soon as that ends.
 func Load(ctx context.Context, o Options) (*Project, error) {
+	return Await(ctx, func() (*Project, error) { return load(ctx, o) })
+}
+
+func load(ctx context.Context, o Options) (*Project, error) {
 	warnings := listenToCompose()
 	config, err := cli.NewProjectOptions(o.Files,
 		cli.WithName(o.Project), cli.WithOsEnv, cli.WithEnvFiles(o.EnvFiles...), cli.WithDotEnv,
 		cli.WithConfigFileEnv, cli.WithDefaultConfigPath, cli.WithDefaultProfiles(o.Profiles...),
 		cli.WithConsistency(false)) // see loadWithHostImage
 	if err != nil {
-		return nil, err
+		shown, _ := envFileError(err)
+		return nil, shown
 	}
 	if len(config.ConfigPaths) == 0 {
 		return nil, ErrNoFile
@@ -52,41 +61,100 @@ func Load(ctx context.Context, o Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := sources.mistake(); err != nil {
+		return nil, err
+	}
 	loaded, err := loadWithHostImage(ctx, config, o.Base)
 	if err != nil {
 		return nil, sources.explain(err)
 	}
-	return &Project{loaded.WithoutUnnecessaryResources(), sources, warnings.unique()}, nil
+	loaded = loaded.WithoutUnnecessaryResources()
+	return &Project{loaded, sources, sources.unset(warnings.lines), buildersOf(loaded)}, nil
 }
 
-// loadWithHostImage loads twice: once to learn which services have no image,
-// and then whole, with the host image in those and every check of compose's.
+// loadWithHostImage loads twice: once to learn which services have no image, and in
+// which order services start; and then whole, with the host image in those and every
+// check of compose's but the one for cycles, which takes the square of the services
+// in a chain, and more in a net.
 func loadWithHostImage(ctx context.Context, config *cli.ProjectOptions, base string) (*types.Project, error) {
 	draft, err := config.LoadProject(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkCycles(draft); err != nil {
 		return nil, err
 	}
 	details, err := config.ReadConfigFiles(ctx, draft.WorkingDir, config)
 	if err != nil {
 		return nil, err
 	}
-	services := map[string]any{}
-	for name, service := range draft.Services {
-		if service.Image == "" && service.Build == nil && service.Provider == nil {
-			services[name] = map[string]string{"image": plainHostImage(baseOf(service, base))}
-		}
-	}
-	if len(services) > 0 {
-		override, err := json.Marshal(map[string]any{"services": services})
-		if err != nil {
-			return nil, err
-		}
-		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{Filename: "host image", Content: override})
-	}
 	details.Environment = draft.Environment
-	return loader.LoadWithContext(ctx, *details, loader.WithProfiles(draft.Profiles), func(o *loader.Options) {
-		o.SetProjectName(draft.Name, true)
+	options := []func(*loader.Options){loader.WithProfiles(draft.Profiles), func(o *loader.Options) { o.SetProjectName(draft.Name, true) }}
+	model, err := loader.LoadModelWithContext(ctx, *details, options...)
+	if err != nil {
+		return nil, err
+	}
+	services, _ := model["services"].(map[string]any)
+	for name, service := range draft.Services {
+		if keys, ok := services[name].(map[string]any); ok {
+			prepare(keys, service, draft, base)
+		}
+	}
+	project, err := loader.ModelToProject(model, loader.ToOptions(details, options), *details)
+	if err != nil {
+		return nil, err
+	}
+	for name, service := range project.Services {
+		service.DependsOn = draft.Services[name].DependsOn
+		project.Services[name] = service
+	}
+	return project, nil
+}
+
+// prepare gives a service that has no image the host image, and leaves it to depend
+// only on services that there are not, which compose-go complains of.
+func prepare(keys map[string]any, service types.ServiceConfig, draft *types.Project, base string) {
+	if service.Image == "" && service.Build == nil && service.Provider == nil {
+		keys["image"] = plainHostImage(baseOf(service, base))
+	}
+	dependencies, _ := keys["depends_on"].(map[string]any)
+	maps.DeleteFunc(dependencies, func(name string, _ any) bool {
+		_, active := draft.Services[name]
+		return active
 	})
+}
+
+// checkCycles returns an error where services depend on each other in a circle.
+func checkCycles(p *types.Project) error {
+	const visiting, done = 1, 2
+	state := map[string]int{}
+	var path []string
+	var visit func(name string) error
+	visit = func(name string) error {
+		if state[name] == visiting {
+			circle := append(path[slices.Index(path, name):], name)
+			return fmt.Errorf("service %q depends on itself: %s", name, strings.Join(circle, " → "))
+		}
+		if state[name] == done {
+			return nil
+		}
+		state[name] = visiting
+		path = append(path, name)
+		for _, dependency := range slices.Sorted(maps.Keys(p.Services[name].DependsOn)) {
+			if err := visit(dependency); err != nil {
+				return err
+			}
+		}
+		path = path[:len(path)-1]
+		state[name] = done
+		return nil
+	}
+	for _, name := range p.ServiceNames() {
+		if err := visit(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // baseOf returns what a service's host image is made from. x-berth is checked
@@ -131,9 +199,4 @@ func (h *heard) Levels() []logrus.Level { return []logrus.Level{logrus.WarnLevel
 func (h *heard) Fire(entry *logrus.Entry) error {
 	h.lines = append(h.lines, entry.Message)
 	return nil
-}
-
-func (h *heard) unique() []string {
-	slices.Sort(h.lines)
-	return slices.Compact(h.lines)
 }

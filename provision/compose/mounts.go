@@ -1,9 +1,9 @@
 package compose
 
 import (
+	"cmp"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -14,16 +14,16 @@ import (
 	"berth/labels"
 )
 
-// mounts sets what is mounted: the service's volumes, less the Docker socket, and
-// the gateway's helper.
+// mounts sets what is mounted: the service's volumes, less what
+// no container gets, and the gateway's helper.
 func (b *builder) mounts() {
 	for _, v := range b.compose.Volumes {
-		if v.Type == types.VolumeTypeBind && LeadsToDockerSocket(v.Source) {
-			if !b.settings.dockerSocket {
-				b.warn("%s left out: with the Docker socket one is root on this box; %s.docker_socket: true keeps it", v.Source, Extension)
-				continue
-			}
-			b.warn("%s: who enters this host has the Docker socket, and is root on this box", v.Source)
+		if why := b.leftOut(v); why != "" {
+			b.warn("%s left out: %s", nameOf(v), why)
+			continue
+		}
+		if b.hasSocket(v) {
+			b.warn("%s: who enters this host has the Docker socket, and is root on this box", nameOf(v))
 		}
 		b.mount(v)
 	}
@@ -75,15 +75,25 @@ func (b *builder) isMounted(target string) bool {
 	return slices.ContainsFunc(b.compose.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == target })
 }
 
-// LeadsToDockerSocket reports whether a path of the box is the engine's socket, or
-// a directory that has it.
-func LeadsToDockerSocket(source string) bool {
-	switch source = filepath.Clean(source); source {
-	case "/", "/var", "/var/run", "/run":
-		return true
+func (b *builder) guard() guard { return guardAt(b.site) }
+
+// leftOut returns why a mount is left out of the container; "" where it is not.
+func (b *builder) leftOut(v types.ServiceVolumeConfig) string {
+	for _, source := range b.sourcesOf(v) {
+		if why := b.guard().refuses(source, b.settings.dockerSocket); why != "" {
+			return why
+		}
 	}
-	return filepath.Base(source) == "docker.sock"
+	return ""
 }
+
+func (b *builder) hasSocket(v types.ServiceVolumeConfig) bool {
+	return slices.ContainsFunc(b.sourcesOf(v), b.guard().leadsToSocket)
+}
+
+// nameOf returns what people call a mount: its source, or else where it is in the
+// container.
+func nameOf(v types.ServiceVolumeConfig) string { return cmp.Or(v.Source, v.Target) }
 
 func (b *builder) mount(v types.ServiceVolumeConfig) {
 	m := mount.Mount{Type: mount.Type(v.Type), Source: v.Source, Target: v.Target, ReadOnly: v.ReadOnly}

@@ -53,6 +53,10 @@ func nanoCPUs(cpus float32) int64 {
 
 func (b *builder) resources() container.Resources {
 	c, reserved, limits := b.compose, b.service.Reserved, b.service.Limits
+	requests := deviceRequests(c)
+	if !b.settings.noGPU { // the ledger says which GPUs
+		requests = slices.DeleteFunc(requests, IsGPU)
+	}
 	return container.Resources{
 		NanoCPUs:          limits.NanoCPUs,
 		Memory:            limits.Memory,
@@ -69,7 +73,7 @@ func (b *builder) resources() container.Resources {
 		CgroupParent:      c.CgroupParent,
 		DeviceCgroupRules: c.DeviceCgroupRules,
 		Devices:           deviceMappings(c.Devices),
-		DeviceRequests:    slices.DeleteFunc(deviceRequests(c), IsGPU), // the ledger says which GPUs
+		DeviceRequests:    requests,
 	}
 }
 
@@ -166,14 +170,14 @@ func deviceRequest(d types.DeviceRequest) container.DeviceRequest {
 	}
 }
 
-// IsGPU reports whether the engine would give GPUs for the request.
+// IsGPU reports whether the engine would give NVIDIA's GPUs for the request.
 func IsGPU(r container.DeviceRequest) bool {
-	for _, all := range r.Capabilities {
-		if slices.Contains(all, "gpu") {
-			return true
-		}
-	}
-	return r.Driver == "nvidia" || slices.ContainsFunc(r.DeviceIDs, func(id string) bool { return strings.HasPrefix(id, box.CDIPrefix) })
+	isCDI := slices.ContainsFunc(r.DeviceIDs, func(id string) bool { return strings.HasPrefix(id, box.CDIPrefix) })
+	return !isOthers(r) && (r.Driver == "nvidia" || isCDI || hasCapability(r, "gpu"))
+}
+
+func hasCapability(r container.DeviceRequest, name string) bool {
+	return slices.ContainsFunc(r.Capabilities, func(all []string) bool { return slices.Contains(all, name) })
 }
 
 // pointer returns nil for the zero value, which means the engine's default.

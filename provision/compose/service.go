@@ -44,16 +44,18 @@ func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []
 	}
 	b := &builder{Project: p, compose: compose, settings: settings, site: at}
 	b.service = Service{
-		Name:      compose.Name,
-		Host:      cmp.Or(settings.Host, compose.Name),
-		Container: p.containerName(compose.Name),
-		Limits:    limitsOf(compose),
-		Reserved:  reservationsOf(compose),
-		OwnShm:    compose.ShmSize != 0,
-		Said:      Said{Route: settings.route},
-		Keep:      !settings.fresh,
+		Name:        compose.Name,
+		Host:        cmp.Or(settings.Host, compose.Name),
+		Container:   p.containerName(compose.Name),
+		Limits:      limitsOf(compose),
+		Reserved:    reservationsOf(compose),
+		OwnShm:      compose.ShmSize != 0,
+		DefaultInit: compose.Init == nil,
+		Socket:      settings.dockerSocket,
+		Said:        Said{Route: settings.route},
+		Keep:        !settings.fresh,
 	}
-	if b.service.GPUs, err = wantGPUs(compose, settings.gpu); err == nil {
+	if b.service.GPUs, err = wantGPUs(compose, settings); err == nil {
 		b.service.Image, err = p.wantImage(compose, settings, cmp.Or(settings.Base, at.Base))
 	}
 	if settings.pinned {
@@ -63,6 +65,7 @@ func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []
 		if b.service.Image.IsHost() {
 			b.service.Said.Peers = settings.peers
 		}
+		b.service.After = b.dependencies()
 		b.networks()
 		b.config()
 		b.hostConfig()
@@ -90,7 +93,11 @@ func (b *builder) pin() error {
 }
 
 func (p *Project) containerName(service string) string {
-	return cmp.Or(p.AllServices()[service].ContainerName, p.Name+"-"+service+"-1")
+	compose, active := p.Services[service]
+	if !active {
+		compose = p.DisabledServices[service]
+	}
+	return cmp.Or(compose.ContainerName, p.Name+"-"+service+"-1")
 }
 
 // labels sets the labels that make the container a host and say what it reserves.
@@ -119,6 +126,9 @@ func (b *builder) labels() {
 	if s.Pinned {
 		s.Config.Labels[labels.Pinned] = "exclusive"
 	}
+	if s.GPUs.Unused {
+		s.Config.Labels[labels.GPUMemory] = labels.NoGPU
+	}
 	if budget := s.GPUs.Budget(); budget > 0 {
 		s.Config.Labels[labels.GPUMemory] = strconv.FormatInt(budget, 10)
 	}
@@ -131,8 +141,8 @@ func (b *builder) habits() {
 	if passwords := PasswordsIn(c.Environment); len(passwords) > 0 {
 		b.warn("docker inspect shows %s to everyone who may use Docker; logins through the gateway need none", strings.Join(passwords, " and "))
 	}
-	if c.Privileged {
-		b.warn("privileged: whoever is root in it is root on this box")
+	if by := b.rootOfBox(); len(by) > 0 {
+		b.warn("%s: whoever is root in it is root on this box", strings.Join(by, ", "))
 	}
 	if c.GetScale() != 1 {
 		b.warn("one container is made, not %d: a host is one container", c.GetScale())
@@ -141,11 +151,6 @@ func (b *builder) habits() {
 	case "", types.PullPolicyMissing, types.PullPolicyIfNotPresent:
 	default:
 		b.warn("pull_policy %s: an image that is on this box is used", c.PullPolicy)
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.DependsOn)) {
-		if condition := c.DependsOn[name].Condition; condition != types.ServiceConditionStarted {
-			b.warn("depends_on %s: started after it, but not %s", name, condition)
-		}
 	}
 	if b.service.Image.IsHost() {
 		b.hostImageHabits()

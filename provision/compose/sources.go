@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -17,8 +18,33 @@ type Sources []Source
 
 // Source is one compose file.
 type Source struct {
-	Path string
-	Root *yaml.Node
+	Path      string
+	Root      *yaml.Node
+	variables []string // that its text names with a $
+	entries   entries
+}
+
+// entries finds a mapping's keys by name: a file may have many thousands in one. The
+// first of a name counts. A mapping is read when it is first asked for.
+type entries map[*yaml.Node]map[string]int
+
+func (e entries) of(node *yaml.Node, name string) (key, value *yaml.Node) {
+	if node.Kind != yaml.MappingNode {
+		return nil, nil
+	}
+	at, read := e[node]
+	if !read {
+		at = map[string]int{}
+		for i := len(node.Content) - 2; i >= 0; i -= 2 {
+			at[node.Content[i].Value] = i
+		}
+		e[node] = at
+	}
+	i, there := at[name]
+	if !there {
+		return nil, nil
+	}
+	return node.Content[i], node.Content[i+1]
 }
 
 // readSources reads the files. Its error says what is no YAML, by file and line.
@@ -33,9 +59,49 @@ func readSources(paths []string) (Sources, error) {
 		if err := yaml.Unmarshal(text, &root); err != nil {
 			return nil, syntaxError(path, string(text), err)
 		}
-		all = append(all, Source{ShortPath(path), &root})
+		all = append(all, Source{ShortPath(path), &root, variablesIn(string(text)), entries{}})
 	}
 	return all, nil
+}
+
+func variablesIn(text string) []string {
+	var names []string
+	for _, m := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(text, -1) {
+		names = append(names, m[1])
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// unset returns a warning for each variable that compose-go says is not set. One that
+// no compose file names is a piece of a value in a file of variables, after a $, and
+// so may be a piece of a password: it is not shown.
+func (s Sources) unset(heard []string) []string {
+	const elsewhere = "a file of variables, or a file that is included, has a $ before what is no variable; write $$, or put the value in single quotes"
+	var all []string
+	for _, line := range heard {
+		m := regexp.MustCompile(`^The "(.*)" variable is not set`).FindStringSubmatch(line)
+		if m != nil && !slices.ContainsFunc(s, func(src Source) bool { _, ok := slices.BinarySearch(src.variables, m[1]); return ok }) {
+			line = elsewhere
+		}
+		all = append(all, line)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// envFileError returns one line for compose-go's error about a file of variables: which
+// and where, but nothing of what is in it.
+func envFileError(err error) (shown error, is bool) {
+	m := regexp.MustCompile(`(?s)failed to read (.*?): (.*)`).FindStringSubmatch(err.Error())
+	if m == nil {
+		return err, false
+	}
+	place := ShortPath(m[1])
+	if line := regexp.MustCompile(`^line (\d+):`).FindStringSubmatch(m[2]); line != nil {
+		place += ":" + line[1]
+	}
+	return fmt.Errorf("%s: not NAME=value, or a $ that should be $$, or a quote without its end", place), true
 }
 
 func syntaxError(path, text string, err error) error {
@@ -65,19 +131,20 @@ func tabIndent(text string) int {
 func (s Sources) Where(path ...string) string {
 	place, deepest := "", 0
 	for _, src := range s {
-		if line, depth := find(src.Root, path); depth > 0 && depth >= deepest {
+		if line, depth := src.find(path); depth > 0 && depth >= deepest {
 			place, deepest = fmt.Sprintf("%s:%d: ", src.Path, line), depth
 		}
 	}
 	return place
 }
 
-func find(node *yaml.Node, path []string) (line, depth int) {
+func (s Source) find(path []string) (line, depth int) {
+	node := s.Root
 	for node.Kind == yaml.DocumentNode && len(node.Content) > 0 {
 		node = node.Content[0]
 	}
 	for _, name := range path {
-		key, value := entry(node, name)
+		key, value := s.entries.of(node, name)
 		if key == nil {
 			break
 		}
@@ -101,6 +168,9 @@ func entry(node *yaml.Node, name string) (key, value *yaml.Node) {
 // explain returns one line for people for an error of compose-go, with file and
 // line where the error names the place in its own way.
 func (s Sources) explain(err error) error {
+	if shown, is := envFileError(err); is {
+		return shown
+	}
 	text := err.Error()
 	if m := regexp.MustCompile(`^failed to parse (\S+): .*line (\d+): (.*)`).FindStringSubmatch(text); m != nil {
 		return fmt.Errorf("%s:%s: %s", ShortPath(m[1]), m[2], m[3])

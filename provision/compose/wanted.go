@@ -9,6 +9,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 
 	"berth/labels"
@@ -24,6 +25,22 @@ type Wanted struct {
 	Services []Service // in the order they start
 	Disabled []string  // services that no active profile asks for
 	Warnings []string
+
+	guard guard
+}
+
+// Refuses returns why a volume that is there already, with these options, cannot be
+// mounted into the services that ask for it; "" where it can, or nobody asks.
+func (w Wanted) Refuses(v Volume) string {
+	for _, s := range w.Services {
+		mounted := slices.ContainsFunc(s.HostConfig.Mounts, func(m mount.Mount) bool { return m.Type == mount.TypeVolume && m.Source == v.Name })
+		for _, path := range devicesOf(v) {
+			if why := w.guard.refuses(path, s.Socket); mounted && why != "" {
+				return fmt.Sprintf("%s leads to %s: %s", v.Name, path, why)
+			}
+		}
+	}
+	return ""
 }
 
 // Network is a network that the project uses.
@@ -56,18 +73,21 @@ type Service struct {
 	Container string
 	Image     Image
 
-	Config     container.Config
-	HostConfig container.HostConfig
-	Networks   []Attachment // joined in this order, the first one when the container is created
-	Limits     ledger.Amounts
-	Reserved   ledger.Amounts
-	GPUs       GPUs
-	Pinned     bool     // its cpus are pinned to it
-	OwnShm     bool     // the files say how large /dev/shm is; else it follows the memory limit
-	Keep       bool     // what was written in its container goes with it when it is recreated
-	Volumes    []Volume // of its own, which the files do not know
-	HasPeers   bool     // other hosts of the project that have it too reach it by ssh
-	Said       Said
+	Config      container.Config
+	HostConfig  container.HostConfig
+	Networks    []Attachment // joined in this order, the first one when the container is created
+	Limits      ledger.Amounts
+	Reserved    ledger.Amounts
+	GPUs        GPUs
+	Pinned      bool         // its cpus are pinned to it
+	OwnShm      bool         // the files say how large /dev/shm is; else it follows the memory limit
+	DefaultInit bool         // the files do not say whether an init runs in the container
+	Socket      bool         // the files ask for the Docker socket by name
+	After       []Dependency // waited for before it starts
+	Volumes     []Volume     // of its own, which the files do not know
+	Keep        bool         // what was written in its container goes with it when it is recreated
+	HasPeers    bool         // other hosts of the project that have it too reach it by ssh
+	Said        Said
 }
 
 // Said is what the files say where provision has a default of its own. The
@@ -110,18 +130,24 @@ func (w Wanted) ImageRefs() []string {
 type Site struct {
 	Base      string    // of host images, where a service names none
 	UserCA    string    // public half of the gateway's
-	HelperDir string    // mounted into every container; "" where the engine is elsewhere
+	HelperDir string    // mounted into every container; "" where the engine is elsewhere, as the next two
+	StateDir  string    // the gateway's, which no container gets
+	Socket    string    // of the engine
 	Today     time.Time // by which a base is past its support
 }
 
 // Want returns what the project needs at a site. Its error says what is wrong with
 // the files, by file and line where there is one.
 func (p *Project) Want(at Site) (Wanted, error) {
+	if err := p.nothingAsked(); err != nil {
+		return Wanted{}, err
+	}
 	unsupported, err := p.unsupported()
 	if err != nil {
 		return Wanted{}, err
 	}
 	d := Wanted{
+		guard:    guardAt(at),
 		Project:  p.Name,
 		Disabled: p.DisabledServiceNames(),
 		Warnings: append(p.withoutChoice(p.warnings), unsupported...),
@@ -153,16 +179,18 @@ func (p *Project) Want(at Site) (Wanted, error) {
 	return d, nil
 }
 
-// startOrder returns every service after those it depends on; compose-go has made
-// sure that there is no cycle.
+// startOrder returns every service after those it depends on; [Load] has made sure
+// that there is no cycle.
 func (p *Project) startOrder() []string {
 	var order []string
+	visited := map[string]bool{}
 	var visit func(name string)
 	visit = func(name string) {
 		service, active := p.Services[name]
-		if !active || slices.Contains(order, name) {
+		if !active || visited[name] {
 			return
 		}
+		visited[name] = true
 		for _, dependency := range slices.Sorted(maps.Keys(service.DependsOn)) {
 			visit(dependency)
 		}

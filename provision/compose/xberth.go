@@ -31,6 +31,7 @@ type Settings struct {
 	dockerCLI    bool
 	dockerSocket bool
 	gpu          ledger.GPUAsk
+	noGPU        bool // gpu: none
 	pinned       bool // cpus: exclusive
 	fresh        bool // keep: false
 }
@@ -96,6 +97,9 @@ func (s *Settings) set(key string, value any) (wrong string) {
 		}
 		return ""
 	case "gpu":
+		if s.noGPU = text == "none"; s.noGPU {
+			return ""
+		}
 		return setGPU(&s.gpu, value)
 	case "accounts":
 		s.perPerson = text == labels.PerPerson

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/moby/moby/api/types/container"
@@ -11,13 +12,37 @@ import (
 )
 
 // askOf returns what the ledger is asked for a service. had is what its container
-// holds today.
-func askOf(s compose.Service, b box.Box, had ledger.Claim) ledger.Ask {
+// holds today. Device nodes that the files map are asked for as GPUs are, but need
+// nothing of the engine.
+func askOf(s compose.Service, had ledger.Claim) ledger.Ask {
 	ask := ledger.Ask{Host: s.Host, Reserved: s.Reserved, Limit: s.Limits, GPUs: s.GPUs.GPUAsk, Pin: s.Pinned, Had: had}
-	if s.HostConfig.Privileged && s.GPUs.None() && len(b.Devices()) > 0 { // it sees every GPU, asked for or not
+	if s.GPUs.None() && !s.GPUs.Unused {
+		ask.GPUs.IDs = s.GPUs.Nodes
+	}
+	if slices.Contains(ask.GPUs.IDs, "all") {
 		ask.GPUs = ledger.GPUAsk{Count: ledger.Every}
 	}
 	return ask
+}
+
+// unseen returns why a service that would see GPUs without asking for one is not
+// planned: while the driver does not say what there is, nobody knows whose they are.
+func unseen(s compose.Service, b box.Box) string {
+	if !s.HostConfig.Privileged || !s.GPUs.None() || s.GPUs.Unused || b.NoGPUs == "" || b.Elsewhere {
+		return ""
+	}
+	return fmt.Sprintf("%s: privileged, it sees every GPU, but the GPUs cannot be counted: %s; %s.gpu: none says that it uses none", s.Name, b.NoGPUs, compose.Extension)
+}
+
+// seers returns a warning for each service that sees every GPU, and reserves none.
+func seers(want compose.Wanted, b box.Box) []string {
+	var lines []string
+	for _, s := range want.Services {
+		if s.HostConfig.Privileged && s.GPUs.None() && !s.GPUs.Unused && len(b.Devices()) > 0 {
+			lines = append(lines, fmt.Sprintf("%s: privileged, it sees every GPU, and reserves none; if it uses some it has to ask for them, and if not %s.gpu: none says so", s.Name, compose.Extension))
+		}
+	}
+	return lines
 }
 
 // requestFor returns how the engine is asked for the devices: by their CDI names

@@ -10,7 +10,7 @@ import (
 
 // conflicts returns a line for each thing that stands in the way of the project.
 func conflicts(want compose.Wanted, have Observed) []string {
-	var lines []string
+	lines := slices.Concat(drift(want, have), unsafe(want, have))
 	for _, n := range want.Networks {
 		if _, ok := have.Networks[n.Name]; n.External && !ok {
 			lines = append(lines, fmt.Sprintf("network %s is external and does not exist; docker network create %s makes it", n.Name, n.Name))
@@ -42,11 +42,14 @@ func conflicts(want compose.Wanted, have Observed) []string {
 func namesakes(want compose.Wanted, have Observed) []string {
 	var lines []string
 	hosts := map[string]int{} // that other projects have, by project
+	meant, named := have.meant(want), map[string][]Container{}
+	for _, c := range have.Containers {
+		if host := c.Labels[labels.Host]; host != "" && !meant[c.ID] {
+			named[host] = append(named[host], c)
+		}
+	}
 	for _, s := range want.Services {
-		for _, c := range have.Containers {
-			if c.Labels[labels.Host] != s.Host || isMeant(c, want, have) {
-				continue
-			}
+		for _, c := range named[s.Host] {
 			whose := "which provision did not make"
 			if c.Project() != "" {
 				whose = "of project " + c.Project()
@@ -87,25 +90,24 @@ func adopted(want compose.Wanted, have Observed) []string {
 // strangers returns a warning for each container of the project that no file means.
 func strangers(want compose.Wanted, have Observed) []string {
 	var lines []string
+	meant, services, disabled := have.meant(want), map[string]bool{}, map[string]bool{}
+	for _, s := range want.Services {
+		services[s.Name] = true
+	}
+	for _, name := range want.Disabled {
+		disabled[name] = true
+	}
 	for _, c := range have.Containers {
 		service := c.Service()
 		ofProject := c.Project() == want.Project || c.ComposeProject() == want.Project
-		if !ofProject || isMeant(c, want, have) || slices.Contains(want.Disabled, service) {
+		if !ofProject || meant[c.ID] || disabled[service] {
 			continue
 		}
 		why := "the files have no service " + service + " for it"
-		if slices.ContainsFunc(want.Services, func(s compose.Service) bool { return s.Name == service }) {
+		if services[service] {
 			why = "service " + service + " has another container"
 		}
 		lines = append(lines, fmt.Sprintf("container %s stays, though %s; docker rm -f %s removes it", c.Name, why, c.Name))
 	}
 	return lines
-}
-
-// isMeant reports whether a container is the one of one of the project's services.
-func isMeant(c Container, want compose.Wanted, have Observed) bool {
-	return slices.ContainsFunc(want.Services, func(s compose.Service) bool {
-		is, there := have.standsFor(want.Project, s)
-		return there && is.ID == c.ID
-	})
 }

@@ -24,36 +24,70 @@ import (
 // JSON of the engine's library: facts_v1.go lists them one by one.
 //
 // The form has a version. Version 1 has no key that says so; a later one writes
-// its number under "version", and has to read all before it. Values of variables
-// may be secrets: the facts hold only a hash of them.
+// its number under "version", and has to read all before it: a container of an older
+// version is compared by the rules of then, and stays. Values of variables may be
+// secrets: the facts hold only a digest of them. In version 1 that was a plain hash,
+// by which a value can be guessed; version 2 keys it with the secret of the state
+// directory, and has nothing else that is new.
 type facts map[string]string
 
 // versionKey is where a label says which version its facts are of, from 2 on.
 const versionKey = "version"
 
-// label returns the facts as the label's value.
-func (f facts) label() string { return inJSON(f) }
+// digestFunc returns what the facts say of a variable's value.
+type digestFunc func(name, value string) string
 
-// readFacts reads a label's value. It returns nil where these are no facts of
-// version 1.
-func readFacts(label string) facts {
-	var f facts
-	if json.Unmarshal([]byte(label), &f) != nil || f[versionKey] != "" {
-		return nil
+// label returns facts of version 2 as the label's value.
+func (f facts) label() string {
+	all := maps.Clone(f)
+	all[versionKey] = "2"
+	return inJSON(all)
+}
+
+// readFacts reads a label's value, of version 1 or 2. It returns nil where these are
+// no facts of either.
+func readFacts(label string) (f facts, version string) {
+	if json.Unmarshal([]byte(label), &f) != nil {
+		return nil, ""
 	}
-	return f
+	version = cmp.Or(f[versionKey], "1")
+	if version != "1" && version != "2" {
+		return nil, ""
+	}
+	delete(f, versionKey)
+	return f, version
+}
+
+// factsSince returns what differs between a service and the facts in a label, by the
+// rules of the label's version.
+func (m Marks) factsSince(label string, s compose.Service) []string {
+	before, version := readFacts(label)
+	now := factsOf(s, m.digestOf)
+	if version == "1" {
+		now = factsOf(s, hashOf)
+	}
+	return now.changes(before)
+}
+
+// digestOf is version 2's digest of a variable's value. The name is part of it, so
+// that equal values of two variables do not look alike.
+func (m Marks) digestOf(name, value string) string {
+	return m.digest("berth.config 2\n"+name+"="+value, markSize)
 }
 
 // factsOf returns what a service's container is made of. The image is not
 // among them, as it has a label of its own, nor is what an existing container can
 // be changed to. A default for /dev/shm follows the memory limit, which can be
 // changed, so it is no fact either, nor is what [Container.unlike] compares.
-func factsOf(s compose.Service) facts {
+func factsOf(s compose.Service, digest digestFunc) facts {
 	f := facts{"reservations.cpus": cpusFact(s.Reserved.NanoCPUs)}
 	if !s.GPUs.None() {
 		f["gpus"] = gpusFact(s.GPUs.GPUAsk)
 	}
-	f.addConfig(s.Config)
+	if s.GPUs.Unused {
+		f["gpus"] = labels.NoGPU
+	}
+	f.addConfig(s.Config, digest)
 	f.addHostConfig(s.HostConfig)
 	if !s.OwnShm {
 		delete(f, "shm_size")
@@ -85,10 +119,10 @@ func (e Container) unlike(said compose.Said) []string {
 	return lines
 }
 
-func (f facts) addEnvironment(env []string) {
+func (f facts) addEnvironment(env []string, digest digestFunc) {
 	for _, entry := range env {
 		name, value, _ := strings.Cut(entry, "=")
-		f["environment."+name] = hashOf(value)
+		f["environment."+name] = digest(name, value)
 	}
 }
 
@@ -100,7 +134,8 @@ func (f facts) addLabels(on map[string]string) {
 	}
 }
 
-func hashOf(value string) string {
+// hashOf is version 1's digest.
+func hashOf(_, value string) string {
 	sum := sha256.Sum256([]byte(value))
 	return hex.EncodeToString(sum[:])[:12]
 }

@@ -51,7 +51,12 @@ func TestHostsOfAnOlderVersionAreUnchanged(t *testing.T) {
 			var m made
 			readJSON(t, "made.json", &m)
 			want := m.wanted(t, strings.Fields(strings.SplitN(string(archive.Comment), "\n", 2)[0]))
-			p, err := Up(want, m.observed(want), Options{})
+			have := m.observed(want)
+			have.Marks = Marks{Secret: []byte("made after them"), Unmarked: Unmarked(have.Containers, have.Box)}
+			if have.Containers = have.Marks.Judge(have.Containers); slices.ContainsFunc(have.Containers, func(c Container) bool { return c.Foreign }) {
+				t.Error("one of them is taken for somebody else's")
+			}
+			p, err := Up(want, have, Options{})
 			if err != nil || len(p.Steps)+len(p.Kept) > 0 {
 				t.Errorf("%v; the plan:\n%s", err, p)
 			}
@@ -143,7 +148,7 @@ func TestFactsAndTagsAreThoseOfVersion1(t *testing.T) {
 			}
 			for _, s := range want.Services {
 				then := services[s.Name]
-				now := readFacts(strings.ReplaceAll(factsOf(s).label(), project.WorkingDir, "DIR"))
+				now, _ := readFacts(strings.ReplaceAll(inJSON(factsOf(s, hashOf)), project.WorkingDir, "DIR"))
 				for _, change := range now.changes(then.Facts) {
 					t.Errorf("%s: %s", s.Name, change)
 				}
@@ -185,15 +190,37 @@ func TestOnlyTheFilesWordChangesADefault(t *testing.T) {
 }
 
 func TestFactsOfALaterVersionAreNotGuessedAt(t *testing.T) {
-	now := facts{"hostname": "a"}
-	if before := readFacts(`{"version":"2","hostname":"a"}`); before != nil {
+	if before, _ := readFacts(`{"version":"3","hostname":"a"}`); before != nil {
 		t.Errorf("read as %v", before)
 	}
+	now := facts{"hostname": "a"}
 	if got := now.changes(nil); len(got) != 1 || !strings.Contains(got[0], "another version of provision") {
 		t.Errorf("got %q", got)
 	}
-	if got := now.changes(readFacts(now.label())); got != nil {
+	before, version := readFacts(now.label())
+	if got := now.changes(before); got != nil || version != "2" {
 		t.Errorf("its own label: %q", got)
+	}
+}
+
+// Whoever may use Docker reads the label, and tries every word there is: without the
+// secret of the state directory no value can be told from another.
+func TestAttackByGuessingVariables(t *testing.T) {
+	s := compose.Service{Config: container.Config{Env: []string{"PASSWORD=hunter2", "AGAIN=hunter2"}}}
+	ours := Marks{Secret: []byte("ours")}
+	made := factsOf(s, ours.digestOf)
+	if is := made["environment.PASSWORD"]; is == hashOf("", "hunter2") || is == made["environment.AGAIN"] || len(is) != 2*markSize {
+		t.Errorf("the digest is %s", is)
+	}
+	if guessed := factsOf(s, Marks{Secret: []byte("theirs")}.digestOf); guessed["environment.PASSWORD"] == made["environment.PASSWORD"] {
+		t.Error("another secret has the same digest")
+	}
+	if changes := ours.factsSince(made.label(), s); len(changes) > 0 {
+		t.Errorf("unchanged, and %q", changes)
+	}
+	s.Config.Env[0] = "PASSWORD=hunter3"
+	if changes := ours.factsSince(made.label(), s); !slices.Equal(changes, []string{"environment.PASSWORD changed"}) {
+		t.Errorf("changed, and %q", changes)
 	}
 }
 
@@ -252,7 +279,7 @@ func factsAlone(structure any) facts {
 		case *network.EndpointSettings:
 			s.Networks = []compose.Attachment{{Network: "n", Settings: v}}
 		}
-		return factsOf(s)
+		return factsOf(s, hashOf)
 	}
 	all, empty := with(structure), with(reflect.New(reflect.TypeOf(structure).Elem()).Interface())
 	maps.DeleteFunc(all, func(key, value string) bool {

@@ -21,7 +21,7 @@ import (
 // 2026. Some are odd (expose, an empty tmpfs and init: false are no facts), but
 // to write them in another way would recreate every host.
 
-func (f facts) addConfig(c container.Config) {
+func (f facts) addConfig(c container.Config, digest digestFunc) {
 	f.text("hostname", c.Hostname)
 	f.text("domainname", c.Domainname)
 	f.text("user", c.User)
@@ -35,7 +35,7 @@ func (f facts) addConfig(c container.Config) {
 	if c.StopTimeout != nil {
 		f.number("stop_grace_period", int64(*c.StopTimeout))
 	}
-	f.addEnvironment(c.Env)
+	f.addEnvironment(c.Env, digest)
 	f.addLabels(c.Labels)
 }
 

@@ -17,23 +17,29 @@ import (
 type fate struct {
 	service compose.Service
 	facts   facts     // that it is made of
+	changes []string  // of its facts, since the container was made
 	is      Container // where one is there
 	there   bool
 	cause   string  // why it is created, or recreated; "" where it stays
 	inUse   bool    // somebody is on it, so it stays nevertheless
 	updates updates // of one that stays
 	given   ledger.Allocation
-	newer   bool // a newer host image is there, which the container is not recreated for
+	newer   bool     // a newer host image is there, which the container is not recreated for
+	job     bool     // the service is there to end
+	lost    []string // networks that it is attached to no more, as they were made again
 }
 
 // fatesOf returns what becomes of each service, in the order they start.
 func fatesOf(want compose.Wanted, have Observed, o Options) []*fate {
 	var all []*fate
+	jobs := jobsIn(want)
 	for _, s := range want.Services {
-		f := &fate{service: s, facts: factsOf(s), cause: absent}
+		f := &fate{service: s, facts: factsOf(s, have.Marks.digestOf), cause: absent, job: jobs[s.Container]}
 		if f.is, f.there = have.standsFor(want.Project, s); f.there {
+			f.changes = append(have.Marks.factsSince(f.is.Labels[labels.Config], s), f.is.unlike(s.Said)...)
 			f.stayOnImage(have, o)
 			f.service = withNameless(f.service, f.is.nameless(want))
+			f.lost = have.lost(f.is)
 			f.updates = f.is.updatesTo(s)
 			f.cause = outdated(f, have)
 			f.inUse = len(f.is.Users) > 0 && !o.Force
@@ -48,7 +54,8 @@ func fatesOf(want compose.Wanted, have Observed, o Options) []*fate {
 // a newer one: only a change of the files, or --upgrade, is a reason to recreate it.
 func (f *fate) stayOnImage(have Observed, o Options) {
 	id, variant := f.is.Labels[labels.Image], f.is.Labels[labels.Variant]
-	_, wasHost := readFacts(f.is.Labels[labels.Config])["environment."+image.EnvUserCA]
+	before, _ := readFacts(f.is.Labels[labels.Config])
+	_, wasHost := before["environment."+image.EnvUserCA]
 	asked := variant == "" || variant == f.service.Image.Variant()
 	if !f.service.Image.IsHost() || f.is.Project() == "" || !wasHost || !asked || have.Images[id] == "" || have.Images[f.service.Image.Ref] == id {
 		return
@@ -80,8 +87,8 @@ func outdated(f *fate, have Observed) string {
 	if gone := is.lostPartner(have); gone != "" {
 		return gone
 	}
-	if changes := append(f.facts.changes(readFacts(is.Labels[labels.Config])), is.unlike(s.Said)...); len(changes) > 0 {
-		return causeOf(append(changes, f.updates.changes...))
+	if len(f.changes) > 0 {
+		return causeOf(append(f.changes, f.updates.changes...))
 	}
 	if f.updates.obstacle != "" {
 		return causeOf(f.updates.changes) + "; " + f.updates.obstacle
@@ -124,9 +131,14 @@ func lostGPU(b box.Box, is Container) string {
 // again.
 func (o Observed) books(fates []*fate) *ledger.Ledger {
 	var held []ledger.Claim
+	decided := map[string]bool{} // by id: those whose place is decided again
+	for _, f := range fates {
+		if f.there && f.needsAllocation() {
+			decided[f.is.ID] = true
+		}
+	}
 	for _, c := range o.Containers {
-		replaced := slices.ContainsFunc(fates, func(f *fate) bool { return f.needsAllocation() && f.there && f.is.ID == c.ID })
-		if c.Counts() && !replaced && !slices.Contains(o.Ignored, c.Name) {
+		if c.Counts() && !decided[c.ID] && !slices.Contains(o.Ignored, c.Name) {
 			if o.hasID(c.Labels[labels.Replaces]) { // the old one's amounts count
 				c.Claim.Amounts = ledger.Amounts{}
 			}
@@ -142,10 +154,22 @@ func (o Observed) books(fates []*fate) *ledger.Ledger {
 func settle(fates []*fate, books *ledger.Ledger, b box.Box) (refusals []string) {
 	for _, there := range []bool{true, false} {
 		for _, f := range fates {
-			if !f.needsAllocation() || f.there != there {
+			if f.there != there {
 				continue
 			}
-			given, lines := books.Allocate(askOf(f.service, b, f.is.Claim))
+			if !f.needsAllocation() {
+				f.keepBroken(b)
+				continue
+			}
+			if line := unseen(f.service, b); line != "" {
+				refusals = append(refusals, line)
+				continue
+			}
+			given, lines := books.Allocate(askOf(f.service, f.is.Claim))
+			if len(lines) > 0 && f.keepDead(b, lines) {
+				books.Hold(f.is.Claim)
+				continue
+			}
 			for _, line := range lines {
 				refusals = append(refusals, f.service.Name+": "+line)
 			}

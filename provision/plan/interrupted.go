@@ -45,8 +45,9 @@ func (c Container) isCalledOld() bool {
 // done: each container is the old one or the new one, and runs.
 func Recover(project string, have Observed) Plan {
 	var p Plan
+	successors := have.successors(project)
 	for _, old := range have.Containers {
-		if news := have.successors(project, old.ID); len(news) > 0 {
+		if news := successors[old.ID]; len(news) > 0 {
 			p.recoverOne(old, news)
 		}
 	}
@@ -78,15 +79,16 @@ func (p *Plan) recoverOne(old Container, news []Container) {
 func (c Container) isPassing() bool { return passingName.MatchString(c.Name) }
 
 func (o Observed) hasID(id string) bool {
-	return slices.ContainsFunc(o.Containers, func(c Container) bool { return c.ID == id })
+	return id != "" && slices.ContainsFunc(o.Containers, func(c Container) bool { return c.ID == id })
 }
 
-// successors returns the containers that were made to replace this one.
-func (o Observed) successors(project, id string) []Container {
-	var all []Container
+// successors returns the project's containers that were made to replace others, by
+// the ids of those.
+func (o Observed) successors(project string) map[string][]Container {
+	all := map[string][]Container{}
 	for _, c := range o.Containers {
-		if c.Project() == project && c.Labels[labels.Replaces] == id {
-			all = append(all, c)
+		if replaced := c.Labels[labels.Replaces]; replaced != "" && c.Project() == project {
+			all[replaced] = append(all[replaced], c)
 		}
 	}
 	return all

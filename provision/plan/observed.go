@@ -16,12 +16,18 @@ import (
 
 // Observed is what is there.
 type Observed struct {
-	Box        box.Box
-	Images     map[string]string            // ids by reference
-	Networks   map[string]map[string]string // labels by name
-	Volumes    map[string]map[string]string
-	Containers []Container // every one on the engine: each may hold something
-	Ignored    []string    // names of those that hold nothing
+	Box           box.Box
+	Images        map[string]string            // ids by reference
+	ImageConfigs  map[string]ImageConfig       // of those that are there
+	Networks      map[string]map[string]string // labels by name
+	Volumes       map[string]map[string]string
+	Containers    []Container             // every one on the engine: each may hold something
+	NetworkStates map[string]NetworkState // by name
+	VolumeStates  map[string]VolumeState
+	Ignored       []string // names of those that hold nothing
+	Marks         Marks    // by which their labels were judged
+
+	roster *roster // of the containers; nil where they are looked for one by one
 }
 
 // Container is a container as it is now.
@@ -30,29 +36,35 @@ type Container struct {
 	Name       string
 	Labels     map[string]string
 	Networks   []string
+	NetworkIDs map[string]string // by name, as it was attached
 	Mounts     []container.MountPoint
 	HostConfig container.HostConfig
 	Running    bool
 	Restarts   bool      // the engine starts it again
+	Done       bool      // its command ended with code 0
 	State      string    // the engine's word
 	Since      time.Time // of that state
 	Created    time.Time
 	Claim      ledger.Claim
+	Sees       []string // UUIDs of the devices that it can use, held or not
 	Users      []string // who is on it; only known of those that are asked for
 	PID        int      // of its first process, on the box
 	Image      string   // as the container was told
 	ImageID    string
 	Health     *container.HealthConfig
+	Foreign    bool // known not to be made by provision, whatever its labels say
 }
 
 // Container returns the container of this name.
 func (o Observed) Container(name string) (Container, bool) {
-	for _, c := range o.Containers {
-		if c.Name == name {
-			return c, true
-		}
+	if o.roster == nil {
+		o = o.indexed()
 	}
-	return Container{}, false
+	i, there := o.roster.byName[name]
+	if !there {
+		return Container{}, false
+	}
+	return o.Containers[i], true
 }
 
 // standsFor returns a service's container: the one that provision made, or else the
@@ -60,7 +72,7 @@ func (o Observed) Container(name string) (Container, bool) {
 // several it is the one with the service's name, or else the first.
 func (o Observed) standsFor(project string, s compose.Service) (Container, bool) {
 	var own, foreign []Container
-	for _, c := range o.Containers {
+	for _, c := range o.ofService(project, s.Name) {
 		switch {
 		case c.Project() == project && c.Labels[labels.Service] == s.Name:
 			own = append(own, c)
@@ -119,7 +131,10 @@ func (e Container) HostName() string {
 // Holder returns how refusals name the container.
 func (e Container) Holder() string {
 	name := "container " + e.Name + " (not provision's)"
-	if project := e.Project(); project != "" {
+	if e.HostConfig.Privileged {
+		name = "container " + e.Name + " (not provision's; privileged, so it sees every GPU: --ignore " + e.Name + " if it uses none)"
+	}
+	if project := e.Project(); project != "" && !e.Foreign {
 		name = fmt.Sprintf("host %s of project %s", e.HostName(), project)
 	}
 	if !e.Running && e.State != "created" && e.State != "restarting" {
@@ -132,5 +147,5 @@ func (e Container) Holder() string {
 // were given until they are removed, so that one that was stopped can always start
 // again; those of others hold it while they run, or may come back at boot.
 func (e Container) Counts() bool {
-	return e.Project() != "" || e.Running || e.Restarts || e.State == "paused" || e.State == "restarting"
+	return e.Project() != "" && !e.Foreign || e.Running || e.Restarts || e.State == "paused" || e.State == "restarting"
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 
+	"berth/box"
 	"berth/labels"
 	"berth/provision/compose"
 )
@@ -23,7 +24,8 @@ type Options struct {
 // them. Its error says what is in the way, a line for each thing.
 func Up(want compose.Wanted, have Observed, o Options) (Plan, error) {
 	p := Recover(want.Project, have)
-	have = have.after(p)
+	have = have.after(p).indexed()
+	want = have.fit(want)
 	p.Warnings = slices.Concat(want.Warnings, adopted(want, have), strangers(want, have))
 	if lines := conflicts(want, have); len(lines) > 0 {
 		return p, errors.New(strings.Join(lines, "\n"))
@@ -41,6 +43,10 @@ func Up(want compose.Wanted, have Observed, o Options) (Plan, error) {
 	p.containers(fates, have, o)
 	p.Warnings = append(p.Warnings, books.Collisions()...)
 	p.Warnings = append(p.Warnings, unlimited(fates, have.Box)...)
+	p.Warnings = append(p.Warnings, seers(want, have.Box)...)
+	if have.Box.Slow {
+		p.Notes = append(p.Notes, box.SlowHint)
+	}
 	return p, nil
 }
 
@@ -76,17 +82,21 @@ func (p *Plan) volumes(want compose.Wanted, fates []*fate, have Observed) {
 // recreated together comes together, where the last of it would have come; and a new
 // container that gets a GPU of one that is recreated comes after it.
 func (p *Plan) containers(fates []*fate, have Observed, o Options) {
-	group := groups(fates)
+	group, members := groups(fates), map[int][]*fate{}
+	for _, f := range fates {
+		members[group[f]] = append(members[group[f]], f)
+	}
 	var waiting []*fate
 	for i, f := range fates {
 		n := group[f]
+		together := members[n]
 		switch {
-		case n == 0 && f.isNew() && waitsForAny(f, fates[i+1:]):
+		case n == 0 && f.isNew() && f.contends() && waitsForAny(f, fates[i+1:]):
 			waiting = append(waiting, f)
 		case n == 0:
 			p.container(f)
-		case !slices.ContainsFunc(fates[i+1:], func(g *fate) bool { return group[g] == n }):
-			p.recreate(fates[:i+1], group, n, have, o)
+		case together[len(together)-1] == f:
+			p.recreate(together, n, have, o)
 		}
 	}
 	for _, f := range waiting {
@@ -98,11 +108,9 @@ func waitsForAny(f *fate, others []*fate) bool {
 	return slices.ContainsFunc(others, func(g *fate) bool { return g.recreates() && f.waitsFor(g) })
 }
 
-func (p *Plan) recreate(fates []*fate, group map[*fate]int, n int, have Observed, o Options) {
-	for _, f := range fates {
-		if group[f] != n {
-			continue
-		}
+// recreate adds the recreations of a group.
+func (p *Plan) recreate(together []*fate, n int, have Observed, o Options) {
+	for _, f := range together {
 		r := f.recreation(have, n, o)
 		switch host := f.is.HostName(); {
 		case r.Keep:
@@ -111,6 +119,7 @@ func (p *Plan) recreate(fates []*fate, group map[*fate]int, n int, have Observed
 			p.Lost = append(p.Lost, host)
 		}
 		p.Warnings = append(p.Warnings, f.hidden(have)...)
+		p.waits(f.service)
 		p.add(Step{Op: OpRecreate, Kind: KindContainer, Name: f.service.Container, ID: f.is.ID, Cause: f.cause,
 			Service: f.labelled(), Given: f.given, Recreation: r})
 	}
@@ -147,14 +156,14 @@ func Images(want compose.Wanted, have map[string]string) Plan {
 
 // image makes sure of an image; services may share one.
 func (p *Plan) image(i compose.Image, have map[string]string) {
-	if have[i.Ref] != "" || p.has(KindImage, i.Ref) {
+	if have[i.Ref] != "" || p.hasImage(i.Ref) {
 		return
 	}
 	if i.Recipe == nil {
 		p.add(Step{Op: OpPull, Kind: KindImage, Name: i.Ref, Cause: "not on this box"})
 		return
 	}
-	if i.IsHost() && have[i.Base] == "" && !p.has(KindImage, i.Base) {
+	if i.IsHost() && have[i.Base] == "" && !p.hasImage(i.Base) {
 		p.add(Step{Op: OpPull, Kind: KindImage, Name: i.Base, Cause: "base of the host image, not on this box"})
 	}
 	p.add(Step{Op: OpBuild, Kind: KindImage, Name: i.Ref, Cause: buildCause(i), Image: i})
@@ -191,11 +200,16 @@ func (p *Plan) container(f *fate) {
 		is.Name = s.Container
 	}
 	for _, n := range s.Networks {
-		if !slices.Contains(is.Networks, n.Network) {
+		switch {
+		case slices.Contains(f.lost, n.Network):
+			p.add(Step{Op: OpDisconnect, Kind: KindContainer, Name: is.Name, Cause: "the network was made again", Joins: n})
+			p.connect(is.Name, n, "the network was made again")
+		case !slices.Contains(is.Networks, n.Network):
 			p.connect(is.Name, n, "not connected")
 		}
 	}
-	if !is.Running {
+	if !is.Running && !(is.Done && f.job) {
+		p.waits(s)
 		p.start(is.Name, is.State)
 	}
 }
@@ -206,6 +220,7 @@ func (p *Plan) create(f *fate) {
 	for _, n := range s.Networks[min(1, len(s.Networks)):] {
 		p.connect(s.Container, n, "one more network of "+s.Name)
 	}
+	p.waits(s)
 	p.start(s.Container, "new")
 }
 

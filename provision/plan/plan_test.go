@@ -36,20 +36,28 @@ type given struct {
 	Memory     string
 	GPUs       []givenGPU
 	Threads    int    // of each core; the cores are halved between two nodes
+	NoGPUs     string // why they cannot be counted
 	CDI        bool   // the engine knows them by CDI names
 	CUDA       string // of the driver
 	Toolkit    string
 	Base       string // of host images
 	Project    string
+	Profiles   []string
 	Force      bool
 	Fresh      bool
 	Upgrade    bool
-	Images     bool              // every image that is wanted is there
-	Older      []string          // ids of images that are there, too
-	Networks   map[string]string // name: project whose label it has
+	Images     bool                  // every image that is wanted is there
+	Older      []string              // ids of images that are there, too
+	Says       map[string]givenImage // what images say of their containers
+	Networks   map[string]string     // name: project whose label it has
 	Volumes    map[string]string
 	Containers []givenContainer
+
+	NetworkStates map[string]NetworkState
+	VolumeStates  map[string]VolumeState
 }
+
+type givenImage struct{ Env, Entrypoint, Cmd []string }
 
 type givenGPU struct {
 	Model  string
@@ -62,6 +70,7 @@ type givenContainer struct {
 	Service string            // the container of this service, as provision would make it,
 	Was     map[string]string // but for these facts and limits; "image": of another image
 	Gone    []string          // and without these networks
+	On      map[string]string // the ids of those that it is attached to
 	Compose bool              // and made by docker compose
 	Older   bool              // and made by a version whose hosts were entered by sshd, and no peers
 
@@ -73,6 +82,8 @@ type givenContainer struct {
 	Project string
 	Host    string
 
+	Privileged bool
+
 	CPUs     int      // held
 	Memory   string   // held
 	GPUs     []int    // held, by index
@@ -82,6 +93,7 @@ type givenContainer struct {
 	Restarts bool
 
 	State string // "": running
+	Done  bool
 }
 
 // A golden case is a compose file or several, what is there, and the plan or
@@ -162,13 +174,13 @@ func planText(t *testing.T, archive *txtar.Archive) (text, containers string) {
 // wantedIn loads the files of a case that was unpacked here.
 func wantedIn(t *testing.T, archive *txtar.Archive) (*compose.Project, compose.Wanted, error) {
 	g := readGiven(t)
-	o := compose.Options{Base: g.Base, Project: g.Project}
+	o := compose.Options{Base: g.Base, Project: g.Project, Profiles: g.Profiles}
 	o.Files = strings.Fields(strings.SplitN(string(archive.Comment), "\n", 2)[0])
 	project, err := compose.Load(context.Background(), o)
 	if err != nil {
 		return nil, compose.Wanted{}, err
 	}
-	want, err := project.Want(compose.Site{Base: o.Base, UserCA: "ssh-ed25519 CA", HelperDir: "/var/lib/berth/helper", Today: time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)})
+	want, err := project.Want(compose.Site{Base: o.Base, UserCA: "ssh-ed25519 CA", HelperDir: "/var/lib/berth/helper", StateDir: "/var/lib/berth", Today: time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)})
 	return project, want, err
 }
 
@@ -203,6 +215,12 @@ func (g given) observed(want compose.Wanted) Observed {
 	for _, id := range g.Older {
 		have.Images[id] = id
 	}
+	have.NetworkStates, have.VolumeStates = g.NetworkStates, g.VolumeStates
+	have.ImageConfigs = map[string]ImageConfig{}
+	for ref, says := range g.Says {
+		have.ImageConfigs[ref] = ImageConfig(says)
+	}
+	want = have.fit(want)
 	for _, c := range g.Containers {
 		have.Containers = append(have.Containers, c.existing(want, have.Box))
 	}
@@ -210,7 +228,7 @@ func (g given) observed(want compose.Wanted) Observed {
 }
 
 func (g given) box() box.Box {
-	b := box.Box{Engine: box.Engine{NanoCPUs: int64(g.CPUs) * 1e9, Memory: inRAM(g.Memory), CgroupV2: true}, Toolkit: g.Toolkit}
+	b := box.Box{Engine: box.Engine{NanoCPUs: int64(g.CPUs) * 1e9, Memory: inRAM(g.Memory), CgroupV2: true}, Toolkit: g.Toolkit, NoGPUs: g.NoGPUs}
 	b.CUDA = g.CUDA
 	for cpu := 0; g.Threads > 0 && cpu < g.CPUs; cpu += g.Threads {
 		c := box.Core{Node: 2 * cpu / g.CPUs}
@@ -258,7 +276,7 @@ func labelledWith(projects map[string]string) map[string]map[string]string {
 }
 
 func (c givenContainer) existing(want compose.Wanted, b box.Box) Container {
-	e := Container{ID: c.Name + c.Service, Name: c.Name, State: c.State, Running: c.State == "", Restarts: c.Restarts, Users: c.Users, Labels: map[string]string{}}
+	e := Container{ID: c.Name + c.Service, Name: c.Name, State: c.State, Done: c.Done, Running: c.State == "", Restarts: c.Restarts, Users: c.Users, Labels: map[string]string{}}
 	if e.Running {
 		e.State = "running"
 	}
@@ -268,11 +286,13 @@ func (c givenContainer) existing(want compose.Wanted, b box.Box) Container {
 	if c.Host != "" {
 		e.Labels[labels.Host] = c.Host
 	}
+	e.NetworkIDs = c.On
 	for _, s := range want.Services {
 		if s.Name == c.Service {
 			c.likeService(&e, s, want.Project)
 		}
 	}
+	e.HostConfig.Privileged = e.HostConfig.Privileged || c.Privileged
 	e.Claim = ledger.Claim{Holder: e.Holder(), Amounts: ledger.Amounts{NanoCPUs: int64(c.CPUs) * 1e9, Memory: inRAM(c.Memory)}, Pinned: c.Pinned}
 	for _, i := range c.GPUs {
 		uuid := "GPU-of-old"
@@ -299,7 +319,7 @@ func (c givenContainer) likeService(e *Container, s compose.Service, project str
 			e.Networks = append(e.Networks, n.Network)
 		}
 	}
-	f := factsOf(s)
+	f := factsOf(s, Marks{}.digestOf)
 	for key, value := range c.Was {
 		switch key {
 		case "image":
@@ -340,6 +360,7 @@ func (c givenContainer) likeService(e *Container, s compose.Service, project str
 func containerText(t *testing.T, want compose.Wanted, have Observed) string {
 	t.Helper()
 	all := map[string]any{}
+	want = have.fit(want)
 	fates := fatesOf(want, have, Options{})
 	settle(fates, have.books(fates), have.Box)
 	for _, f := range fates {

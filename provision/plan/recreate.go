@@ -130,6 +130,11 @@ func sharesWith(h container.HostConfig, name string) bool {
 	return slices.Contains(sharedModes(h), compose.ContainerMode(name))
 }
 
+// sharesAny reports whether a service's container lives in a namespace of any other.
+func sharesAny(h container.HostConfig) bool {
+	return slices.ContainsFunc(sharedModes(h), func(mode string) bool { return strings.HasPrefix(mode, compose.ContainerMode("")) })
+}
+
 func sharedModes(h container.HostConfig) []string {
 	return []string{string(h.NetworkMode), string(h.IpcMode), string(h.PidMode)}
 }
@@ -140,8 +145,11 @@ func follow(fates []*fate) {
 	for changed := true; changed; {
 		changed = false
 		for _, f := range fates {
+			if !f.there || !sharesAny(f.service.HostConfig) {
+				continue
+			}
 			for _, x := range fates {
-				if f == x || !f.there || !x.there || !sharesWith(f.service.HostConfig, x.service.Container) {
+				if f == x || !x.there || !sharesWith(f.service.HostConfig, x.service.Container) {
 					continue
 				}
 				changed = f.followOne(x) || changed
@@ -166,13 +174,19 @@ func (f *fate) followOne(x *fate) (changed bool) {
 // the other has until it is stopped: a GPU, a port, an address, a namespace.
 func groups(fates []*fate) map[*fate]int {
 	of := map[*fate]int{}
+	var contenders []*fate
+	sharing := slices.ContainsFunc(fates, func(f *fate) bool { return sharesAny(f.service.HostConfig) })
 	for i, f := range fates {
 		if !f.recreates() {
 			continue
 		}
 		of[f] = i + 1
-		for _, g := range fates[:i] {
-			if n := of[g]; n != 0 && n != of[f] && (f.waitsFor(g) || g.waitsFor(f)) {
+		if !sharing && !f.contends() {
+			continue
+		}
+		contenders = append(contenders, f)
+		for _, g := range contenders {
+			if n := of[g]; n != of[f] && (f.waitsFor(g) || g.waitsFor(f)) {
 				joined := of[f]
 				for member, number := range of {
 					if number == joined {
@@ -183,6 +197,14 @@ func groups(fates []*fate) map[*fate]int {
 		}
 	}
 	return of
+}
+
+// contends reports whether a service or its container has a GPU, a port or an
+// address, which only one container can have at a time, or lives in another's
+// namespace.
+func (f *fate) contends() bool {
+	return len(f.given.Devices)+len(f.is.Claim.GPUs)+len(f.service.HostConfig.PortBindings)+len(f.is.HostConfig.PortBindings) > 0 ||
+		f.fixed() || sharesAny(f.service.HostConfig)
 }
 
 // waitsFor reports whether the fate's new container needs what the other's old one has.

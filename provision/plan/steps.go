@@ -17,15 +17,17 @@ import (
 type Op string
 
 const (
-	OpPull    Op = "pull"
-	OpBuild   Op = "build"
-	OpCreate  Op = "create"
-	OpConnect Op = "connect" // a container to one more network
-	OpUpdate  Op = "update"
-	OpStart   Op = "start"
-	OpRestart Op = "restart"
-	OpStop    Op = "stop"
-	OpRename  Op = "rename"
+	OpPull       Op = "pull"
+	OpBuild      Op = "build"
+	OpCreate     Op = "create"
+	OpConnect    Op = "connect"    // a container to one more network
+	OpDisconnect Op = "disconnect" // a container from a network
+	OpUpdate     Op = "update"
+	OpWait       Op = "wait" // for a container that another starts after
+	OpStart      Op = "start"
+	OpRestart    Op = "restart"
+	OpStop       Op = "stop"
+	OpRename     Op = "rename"
 
 	// OpRecreate replaces a container by a new one, made beside it; the old one is
 	// removed when the new one is up.
@@ -60,12 +62,13 @@ type Step struct {
 	Volume  compose.Volume     // create a volume
 	Service compose.Service    // create a container
 	Given   ledger.Allocation  // create a container: what of the box it gets by name
-	Joins   compose.Attachment // connect: the network
+	Joins   compose.Attachment // connect, disconnect: the network
 	Limits  Limits             // update
 	To      string             // rename, finish: the container's name from then on
 
-	Recreation Recreation // recreate, finish, undo
-	Beside     bool       // undo: another successor stays, so the old one is not started
+	Recreation Recreation         // recreate, finish, undo
+	Beside     bool               // undo: another successor stays, so the old one is not started
+	Until      compose.Dependency // wait
 }
 
 // Task names the step without its cause: create network lab_default.
@@ -75,8 +78,11 @@ func (s Step) Task() string {
 
 func (s Step) resource() string {
 	text := fmt.Sprintf("%s %s", s.Kind, s.Name)
-	if s.Op == OpConnect {
+	switch s.Op {
+	case OpConnect:
 		text += " to " + s.Joins.Network
+	case OpDisconnect:
+		text += " from " + s.Joins.Network
 	}
 	if s.Op == OpRename {
 		text += " to " + s.To
@@ -109,14 +115,18 @@ func (s Step) sameAs(other Step) bool {
 		slices.Equal(s.Given.Devices, other.Given.Devices) && slices.Equal(s.Given.CPUs, other.Given.CPUs)
 }
 
-// Kept is a container that ought to be recreated, and is not: somebody is on it.
+// Kept is a container that ought to be recreated, and is not: somebody is on it, or its
+// GPU is dead and there is no other.
 type Kept struct {
 	Container string
 	Cause     string   // why it ought to be recreated
-	Users     []string // who is on it
+	Users     []string // who is on it; nobody where the cause says why it is kept
 }
 
 func (k Kept) String() string {
+	if len(k.Users) == 0 {
+		return fmt.Sprintf("container %s, though %s", k.Container, k.Cause)
+	}
 	return fmt.Sprintf("container %s, though %s: %s; --force recreates it", k.Container, k.Cause, strings.Join(k.Users, ", "))
 }
 
@@ -134,6 +144,8 @@ type Plan struct {
 	Kept      []Kept
 	Warnings  []string
 	Notes     []string
+
+	images map[string]bool // that steps bring
 }
 
 // String returns the plan for people, a line a step.
@@ -194,8 +206,15 @@ func (p Plan) Loss() string {
 	return strings.Join(losses, ", and ")
 }
 
-func (p *Plan) add(s Step) { p.Steps = append(p.Steps, s) }
-
-func (p *Plan) has(k Kind, name string) bool {
-	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Kind == k && s.Name == name })
+func (p *Plan) add(s Step) {
+	if s.Kind == KindImage {
+		if p.images == nil {
+			p.images = map[string]bool{}
+		}
+		p.images[s.Name] = true
+	}
+	p.Steps = append(p.Steps, s)
 }
+
+// hasImage reports whether a step brings the image.
+func (p *Plan) hasImage(name string) bool { return p.images[name] }

@@ -1,0 +1,26 @@
+package config
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// An account of the box owns the file that says who may enter what, and writes
+// itself into it.
+func TestAttackByAConfigurationOfAnother(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	t.Chdir(t.TempDir())
+	writeFile(t, "gateway.yaml", []byte("users: {dev: {keys: ["+publicKeyOf(t)+"]}}\n"), 0o600)
+	if _, err := Load("gateway.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown("gateway.yaml", 1234, 1234); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load("gateway.yaml"); err == nil || !strings.Contains(err.Error(), "gateway.yaml: it belongs to uid 1234") {
+		t.Errorf("loaded: %v", err)
+	}
+}

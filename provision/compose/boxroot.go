@@ -1,0 +1,100 @@
+package compose
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/moby/moby/api/types/container"
+)
+
+// capabilities that make root in a container root on the box.
+var rootCapabilities = []string{"ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "DAC_READ_SEARCH", "BPF", "PERFMON", "MAC_ADMIN", "MAC_OVERRIDE", "SYSLOG"}
+
+// Places of the box that say or decide who is root there: those of the first list to
+// whoever reads them, those of the second to whoever writes them.
+var (
+	rootWhenRead    = []string{"/etc/shadow", "/etc/ssh", "/root/.ssh", "/root", "/var/lib", "/var/lib/docker", "/var/lib/containerd"}
+	rootWhenWritten = []string{
+		"/etc/passwd", "/etc/sudoers", "/etc/sudoers.d", "/etc/pam.d", "/etc/cron.d", "/etc/crontab", "/etc/systemd", "/etc/docker", "/etc/ld.so.preload", "/etc/ld.so.conf.d",
+		"/proc", "/sys", "/dev", "/boot", "/usr", "/usr/bin", "/usr/sbin", "/usr/lib", "/bin", "/sbin", "/lib", "/lib64", "/var/spool/cron",
+	}
+	rootDevice = regexp.MustCompile(`^/dev(/(mem|kmem|port|sd[a-z]+\d*|hd[a-z]+\d*|x?vd[a-z]+\d*|nvme\d+n\d+(p\d+)?|mmcblk\d+(p\d+)?|md\d+|dm-\d+|loop\d+|mapper(/.*)?|disk(/.*)?))?$`)
+)
+
+// rootOfBox returns by what whoever is root in the container is, or can become, root
+// on the box; none where nothing is known.
+func (b *builder) rootOfBox() []string {
+	c := b.compose
+	var by []string
+	add := func(is bool, format string, args ...any) {
+		if is {
+			by = append(by, fmt.Sprintf(format, args...))
+		}
+	}
+	add(c.Privileged, "privileged")
+	for _, name := range c.CapAdd {
+		short := strings.TrimPrefix(strings.ToUpper(name), "CAP_")
+		add(slices.Contains(rootCapabilities, short), "cap_add %s", short)
+	}
+	add(c.Pid == "host", "pid: host")
+	add(c.UserNSMode == "host", "userns_mode: host")
+	add(container.NetworkMode(c.NetworkMode).IsHost(), "network_mode: host")
+	add(c.Cgroup == "host", "cgroup: host")
+	for _, option := range c.SecurityOpt {
+		key, value, _ := strings.Cut(strings.Replace(option, ":", "=", 1), "=")
+		add(value == "unconfined" || key == "label" && value == "disable", "security_opt %s", option)
+	}
+	for _, rule := range c.DeviceCgroupRules {
+		kind := strings.ToLower(strings.TrimSpace(rule))
+		add(strings.HasPrefix(kind, "a") || strings.HasPrefix(kind, "b") || strings.HasPrefix(kind, "c *:*") || strings.HasPrefix(kind, "c 1:"), "device_cgroup_rules %q", rule)
+	}
+	for _, d := range c.Devices {
+		add(!isCDI(d) && b.guard().isRootDevice(d.Source), "device %s", d.Source)
+	}
+	return append(by, b.rootMounts()...)
+}
+
+// rootMounts returns the mounts of places that make one root on the box.
+func (b *builder) rootMounts() []string {
+	var by []string
+	g := b.guard()
+	for _, v := range b.compose.Volumes {
+		if b.leftOut(v) != "" {
+			continue
+		}
+		for _, source := range b.sourcesOf(v) {
+			if g.coversAny(source, rootWhenRead) || g.isRootDevice(source) || !v.ReadOnly && g.coversAny(source, rootWhenWritten) {
+				by = append(by, source)
+			}
+		}
+	}
+	return by
+}
+
+func (g guard) coversAny(source string, places []string) bool {
+	for _, path := range g.meanings(source) {
+		if slices.ContainsFunc(places, func(place string) bool { return isBelow(place, path) }) {
+			return true
+		}
+	}
+	return false
+}
+
+func (g guard) isRootDevice(source string) bool {
+	return slices.ContainsFunc(g.meanings(source), rootDevice.MatchString)
+}
+
+// sourcesOf returns the paths of the box that a mount shows.
+func (b *builder) sourcesOf(v types.ServiceVolumeConfig) []string {
+	switch v.Type {
+	case types.VolumeTypeBind:
+		return []string{v.Source}
+	case types.VolumeTypeVolume:
+		named := b.Volumes[v.Source]
+		return devicesOf(Volume{Driver: named.Driver, Options: named.DriverOpts})
+	}
+	return nil
+}

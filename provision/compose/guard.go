@@ -1,0 +1,182 @@
+package compose
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// guard knows the places of the box that no container gets: the sockets of
+// container engines, and the gateway's state directory. It judges what a path
+// means, not how it is written: `..`, `//` and links are followed, and a second
+// mount of the same directory is the same directory.
+type guard struct {
+	here   bool // the engine is of this box, whose links can be followed
+	socket string
+	state  string
+}
+
+func guardAt(at Site) guard {
+	return guard{here: at.StateDir != "", socket: at.Socket, state: at.StateDir}
+}
+
+// socketNames are the sockets of engines, by which one is root on the box.
+var socketNames = []string{"docker.sock", "containerd.sock", "podman.sock", "crio.sock", "buildkitd.sock"}
+
+// socketPlaces are where they are; * stands for any one name.
+var socketPlaces = []string{
+	"/run/docker.sock", "/run/docker/containerd/containerd.sock", "/run/containerd/containerd.sock",
+	"/run/podman/podman.sock", "/run/crio/crio.sock", "/run/buildkit/buildkitd.sock",
+	"/run/user/*/docker.sock", "/run/user/*/podman/podman.sock",
+}
+
+// LeadsToDockerSocket reports whether a path of the box is the socket of an
+// engine, or a directory that has one in it.
+func LeadsToDockerSocket(source string) bool { return guard{here: true}.leadsToSocket(source) }
+
+func (g guard) leadsToSocket(source string) bool {
+	places := socketPlaces
+	if g.socket != "" {
+		places = append(slices.Clone(places), g.meanings(g.socket)...)
+	}
+	for _, path := range g.meanings(source) {
+		if slices.Contains(socketNames, filepath.Base(path)) || slices.ContainsFunc(places, func(place string) bool { return g.covers(path, place) }) {
+			return true
+		}
+		for _, name := range socketNames {
+			if info, err := os.Lstat(filepath.Join(path, name)); g.here && err == nil && info.Mode()&fs.ModeSocket != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// refuses returns why no container gets a path of the box; "" where it may. With socket
+// an engine's socket is asked for by name.
+func (g guard) refuses(source string, socket bool) string {
+	switch {
+	case !socket && g.leadsToSocket(source):
+		return fmt.Sprintf("with the Docker socket one is root on this box; %s.docker_socket: true keeps it", Extension)
+	case g.leadsToState(source):
+		return "the gateway's keys are there (" + g.state + "), and no container gets them"
+	}
+	return ""
+}
+
+// leadsToState reports whether a path is the gateway's state directory, or has it
+// in it, or is in it: there are the keys that open every host.
+func (g guard) leadsToState(source string) bool {
+	if g.state == "" {
+		return false
+	}
+	for _, path := range g.meanings(source) {
+		for _, state := range g.meanings(g.state) {
+			if g.covers(path, state) || isBelow(path, state) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// covers reports whether a place is this path or below it. Of places that are there,
+// also whether the path is another mount of one that the place is below.
+func (g guard) covers(path, place string) bool {
+	if isBelow(place, path) {
+		return true
+	}
+	info, err := os.Stat(path)
+	if !g.here || err != nil {
+		return false
+	}
+	for parent := place; ; parent = filepath.Dir(parent) {
+		if other, err := os.Stat(parent); err == nil && os.SameFile(info, other) {
+			return true
+		}
+		if parent == "/" || parent == "." {
+			return false
+		}
+	}
+}
+
+// isBelow reports whether a place, in which * is any one name, is a directory or below it.
+func isBelow(place, dir string) bool {
+	names, above := strings.Split(strings.Trim(place, "/"), "/"), strings.Split(strings.Trim(dir, "/"), "/")
+	if dir == "/" {
+		return true
+	}
+	if len(above) > len(names) {
+		return false
+	}
+	for i, name := range above {
+		if names[i] != name && names[i] != "*" && name != "*" {
+			return false
+		}
+	}
+	return true
+}
+
+// meanings returns what a path may lead to: as it is written, by the rule of the
+// engine, which takes .. for the directory above in the text, and by the kernel's,
+// for which that is the directory above where a link led. /var/run is /run on
+// every box.
+func (g guard) meanings(path string) []string {
+	clean := filepath.Clean(path)
+	all := []string{clean}
+	if rest, ok := strings.CutPrefix(clean, "/var/run"); ok && (rest == "" || rest[0] == '/') {
+		all = append(all, filepath.Clean("/run"+rest))
+	}
+	if g.here {
+		all = append(all, resolve(clean), resolve(path))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// resolve returns where a path leads when all links in it are followed, of what is
+// there; the rest of it need not be.
+func resolve(path string) string {
+	const mostLinks = 255
+	done, rest := "/", strings.Split(path, "/")
+	for links := 0; len(rest) > 0; {
+		name := rest[0]
+		rest = rest[1:]
+		next := filepath.Join(done, name) // done has no links, so .. is the directory above
+		target, err := os.Readlink(next)
+		if err != nil || links == mostLinks {
+			done = next
+			continue
+		}
+		links++
+		rest = append(strings.Split(target, "/"), rest...)
+		if filepath.IsAbs(target) {
+			done = "/"
+		}
+	}
+	return done
+}
+
+// devicesOf returns the paths of the box that a volume of the local driver mounts:
+// its device, and the directories of an overlay.
+func devicesOf(v Volume) []string {
+	if v.Driver != "" && v.Driver != "local" {
+		return nil
+	}
+	var paths []string
+	if device := v.Options["device"]; strings.HasPrefix(device, "/") {
+		paths = append(paths, device)
+	}
+	for option := range strings.SplitSeq(v.Options["o"], ",") {
+		_, value, _ := strings.Cut(option, "=")
+		for path := range strings.SplitSeq(value, ":") {
+			if strings.HasPrefix(path, "/") {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}

@@ -1,0 +1,171 @@
+package compose
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// boxWithLinks is a directory with a socket, a state directory, and links to them.
+func boxWithLinks(t *testing.T) (dir string, at Site) {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sub := range []string{"engine", "state/helper", "lab/data", "lab/deep/er"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir) // a socket's path must be short
+	listener, err := net.Listen("unix", "engine/e.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	for link, to := range map[string]string{
+		"lab/link": "../engine/e.sock", "lab/dir": dir + "/engine", "lab/chain": "dir", "lab/up": "deep/er/../../..",
+		"lab/run": "/run", "lab/keys": "../state", "lab/dangling": "/run/docker/later", "lab/loop": "loop",
+	} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Link("engine/e.sock", "lab/hard"); err != nil {
+		t.Fatal(err)
+	}
+	return dir, Site{StateDir: dir + "/state", Socket: dir + "/engine/e.sock"}
+}
+
+// Somebody writes a compose file whose mounts lead to the engine's socket or to the
+// gateway's keys by another name. An admin who runs it must not hand out the box.
+func TestAttackByAMountThatLeadsElsewhere(t *testing.T) {
+	dir, at := boxWithLinks(t)
+	for source, want := range map[string]string{
+		dir + "/engine/e.sock":           "socket",
+		dir + "/engine":                  "socket",
+		dir:                              "socket state",
+		"/":                              "socket state",
+		"//run":                          "socket",
+		"/run/../run/":                   "socket",
+		"/var/run/docker.sock":           "socket",
+		"/run/user":                      "socket",
+		"/run/user/1000":                 "socket",
+		"/run/containerd":                "socket",
+		"/run/podman/podman.sock":        "socket",
+		dir + "/lab/link":                "socket",
+		dir + "/lab/dir":                 "socket",
+		dir + "/lab/chain":               "socket",
+		dir + "/lab/chain/e.sock":        "socket",
+		dir + "/lab/hard":                "socket",
+		dir + "/lab/run":                 "socket",
+		dir + "/lab/run/user/0":          "socket",
+		dir + "/lab/up":                  "socket state",
+		dir + "/lab/deep/er/../../up/..": "socket state",
+		dir + "/lab/keys":                "state",
+		dir + "/lab/keys/user_ca":        "state",
+		dir + "/state/helper":            "state",
+		dir + "/nowhere/../state":        "state",
+		dir + "/lab/dangling":            "",
+		dir + "/lab/loop":                "",
+		dir + "/lab/data":                "",
+		"/run/systemd":                   "",
+		"/srv/docker.sock.d":             "",
+	} {
+		g := guardAt(at)
+		var got []string
+		if g.leadsToSocket(source) {
+			got = append(got, "socket")
+		}
+		if g.leadsToState(source) {
+			got = append(got, "state")
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s leads to %q, want %q", source, got, want)
+		}
+	}
+}
+
+// The same by a named volume of the local driver, which mounts what it is told to,
+// and by the directories of an overlay.
+func TestAttackByAVolumesDevice(t *testing.T) {
+	dir, at := boxWithLinks(t)
+	for options, want := range map[string]string{
+		"o: bind, type: none, device: /run":                                             "left out: with the Docker socket",
+		"o: rbind, type: none, device: " + dir + "/lab/chain":                           "left out: with the Docker socket",
+		"o: bind, device: " + dir + "/state":                                            "left out: the gateway's keys are there",
+		"type: overlay, device: overlay, o: 'lowerdir=/srv:" + dir + "/lab/keys'":       "left out: the gateway's keys are there",
+		"type: overlay, device: overlay, o: 'lowerdir=/srv,upperdir=/run,workdir=/mnt'": "left out: with the Docker socket",
+		"type: ext4, device: /dev/sda1":                                                 "/dev/sda1: whoever is root in it is root on this box",
+		"o: bind, device: " + dir + "/lab/data":                                         "",
+		"type: nfs, o: 'addr=10.0.0.1,rw', device: ':/run'":                             "",
+	} {
+		warned(t, at, fmt.Sprintf("services: {a: {image: one, volumes: [vol:/v]}}\nvolumes: {vol: {driver_opts: {%s}}}", options), want)
+	}
+}
+
+// One rule says what makes a container the box's root.
+func TestAttackByAContainerThatIsTheBoxsRoot(t *testing.T) {
+	for keys, want := range map[string]string{
+		"privileged: true":                         "privileged",
+		"cap_add: [ALL]":                           "cap_add ALL",
+		"cap_add: [cap_sys_admin]":                 "cap_add SYS_ADMIN",
+		"cap_add: [DAC_READ_SEARCH]":               "cap_add DAC_READ_SEARCH",
+		"cap_add: [NET_ADMIN, SYS_PTRACE]":         "",
+		"pid: host":                                "pid: host",
+		"userns_mode: host":                        "userns_mode: host",
+		"network_mode: host":                       "network_mode: host",
+		"security_opt: [seccomp:unconfined]":       "security_opt seccomp:unconfined",
+		"security_opt: [apparmor=unconfined]":      "security_opt apparmor=unconfined",
+		"security_opt: ['no-new-privileges:true']": "",
+		"devices: [/dev/mem]":                      "device /dev/mem",
+		"devices: [/dev/nvme0n1p2]":                "device /dev/nvme0n1p2",
+		"devices: [/dev/nvidia0, /dev/fuse]":       "",
+		"device_cgroup_rules: ['b 8:* rwm']":       `device_cgroup_rules "b 8:* rwm"`,
+		"device_cgroup_rules: ['c 195:* rwm']":     "",
+		"volumes: [/etc:/e:ro]":                    "/etc",
+		"volumes: [/etc/../etc//shadow:/e:ro]":     "/etc/../etc//shadow",
+		"volumes: [/root:/r]":                      "/root",
+		"volumes: [/root/work:/r]":                 "",
+		"volumes: [/var/lib:/l:ro]":                "/var/lib",
+		"volumes: [/proc:/p]":                      "/proc",
+		"volumes: [/proc:/p:ro, /sys:/s:ro]":       "",
+		"volumes: [/sys:/s]":                       "/sys",
+		"volumes: [/etc/localtime:/etc/localtime]": "",
+		"pid: host, cap_add: [BPF]":                "cap_add BPF, pid: host",
+	} {
+		if want != "" {
+			want += ": whoever is root in it is root on this box"
+		}
+		warned(t, Site{StateDir: "/srv/berth"}, "services: {a: {image: one, "+keys+"}}", want)
+	}
+}
+
+// warned checks that the files are warned of in this way; or, where want is "", of
+// no mount and no root.
+func warned(t *testing.T, at Site, text, want string) {
+	t.Helper()
+	project := loaded(t, text)
+	w, err := project.Want(at)
+	all := strings.Join(w.Warnings, "\n")
+	if err != nil || !strings.Contains(all, want) || want == "" && (strings.Contains(all, "left out") || strings.Contains(all, "root on this box")) {
+		t.Errorf("%s\nwarned of %q (%v), want %q", text, all, err, want)
+	}
+}
+
+func loaded(t *testing.T, text string) *Project {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "compose.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	project, err := Load(t.Context(), Options{Files: []string{path}, Project: "lab", Base: "debian:12"})
+	if err != nil {
+		t.Fatalf("%s\n%v", text, err)
+	}
+	return project
+}

@@ -1,0 +1,117 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// manyServices is a file of so many services, each with a volume and a key that nobody
+// carries out, which start one after the other.
+func manyServices(n int) string {
+	var text, volumes strings.Builder
+	text.WriteString("services:\n")
+	volumes.WriteString("volumes:\n")
+	for i := range n {
+		fmt.Fprintf(&text, "  s%d: {image: one, volumes: ['vol%d:/data'], tty: true, isolation: x, depends_on: [s%d]}\n", i, i, max(0, i-1))
+		fmt.Fprintf(&volumes, "  vol%d: {}\n", i)
+	}
+	return strings.Replace(text.String(), ", depends_on: [s0]}", "}", 1) + volumes.String()
+}
+
+// A file of twenty times the services takes about twenty times as long, and not four
+// hundred: whoever may write a compose file does not take the box's time with it.
+func TestAttackByAFileOfManyServices(t *testing.T) {
+	const few, times = 50, 20
+	base := took(t, few)
+	if large := took(t, few*times); large > 4*times*base {
+		t.Errorf("%d services take %s, and %d take %s", few, base, few*times, large)
+	}
+}
+
+// took is the time of the processor to load a file of so many services, and to say
+// what it wants.
+func took(t *testing.T, services int) time.Duration {
+	t.Helper()
+	text := manyServices(services)
+	began := processorTime(t)
+	want, err := loaded(t, text).Want(Site{StateDir: "/srv/berth"})
+	if err != nil || len(want.Services) != services || want.Services[services-1].Name != fmt.Sprintf("s%d", services-1) {
+		t.Fatalf("%d services of %d in order: %v", len(want.Services), services, err)
+	}
+	return processorTime(t) - began
+}
+
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// A net of 40 layers has more ways through it than anybody can walk.
+func TestAttackByANetOfDependencies(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("services:\n")
+	for layer := range 40 {
+		for k := range 3 {
+			fmt.Fprintf(&text, "  s%d-%d: {image: one", layer, k)
+			if layer > 0 {
+				fmt.Fprintf(&text, ", depends_on: [s%d-0, s%d-1, s%d-2]", layer-1, layer-1, layer-1)
+			}
+			text.WriteString("}\n")
+		}
+	}
+	if n := len(loaded(t, text.String()).Services); n != 120 {
+		t.Errorf("%d services", n)
+	}
+}
+
+func TestServicesThatWaitForEachOther(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "compose.yaml")
+	text := "services:\n  a: {image: one, depends_on: [b]}\n  b: {image: one, network_mode: 'service:c'}\n  c: {image: one, depends_on: [a]}\n"
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load(t.Context(), Options{Files: []string{path}, Project: "lab"})
+	if want := `:2: service "a" depends on itself: a → b → c → a`; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestALoadIsInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	release := make(chan struct{})
+	defer close(release)
+	if _, err := Await(ctx, func() (int, error) { <-release; return 1, nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Load(ctx, Options{Files: []string{fifo(t)}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a file that never comes: %v", err)
+	}
+}
+
+// fifo is a file that nobody writes to, so that reading it takes for ever; until the
+// test ends.
+func fifo(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "compose.yaml")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if file, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0); err == nil {
+			file.Close()
+		}
+	})
+	return path
+}

@@ -1,0 +1,62 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"berth/box"
+	"berth/labels"
+	"berth/provision/compose"
+)
+
+// deadGPU returns what is wrong with a GPU that the container was given, so that it
+// cannot be given again; "" where nothing is known to be. What a person can do about it
+// is behind it.
+func (e Container) deadGPU(b box.Box) string {
+	if e.Labels[labels.GPUMemory] == labels.NoGPU {
+		return ""
+	}
+	for _, r := range e.HostConfig.DeviceRequests {
+		if !compose.IsGPU(r) {
+			continue
+		}
+		if b.NoGPUs != "" && !b.Elsewhere {
+			return "its GPU cannot be asked after: " + b.NoGPUs
+		}
+		for _, id := range r.DeviceIDs {
+			devices := b.Resolve(id)
+			if len(devices) == 0 && len(b.Devices()) > 0 {
+				return fmt.Sprintf("its %s is gone; dmesg says why (Xid)", strings.TrimPrefix(id, box.CDIPrefix))
+			}
+			for _, d := range devices {
+				if d.Broken != "" {
+					return fmt.Sprintf("its %s does not work until a %s; dmesg says why (Xid)", d.UUID, strings.ToLower(d.Broken))
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// keepDead keeps a container as it is that cannot be recreated or changed, as its GPU
+// is dead and there is no other for it: it may be of use without. The rest of the plan
+// is carried out. It reports whether it did.
+func (f *fate) keepDead(b box.Box, refusals []string) bool {
+	dead := ""
+	if f.there {
+		dead = f.is.deadGPU(b)
+	}
+	if dead == "" {
+		return false
+	}
+	f.cause, f.inUse, f.updates = dead+"; it "+strings.Join(refusals, "; it "), true, updates{}
+	f.is.Users = nil
+	return true
+}
+
+// keepBroken notes that a container which stays is on a GPU that does not work.
+func (f *fate) keepBroken(b box.Box) {
+	if dead := f.is.deadGPU(b); f.there && f.cause == "" && b.NoGPUs == "" && dead != "" {
+		f.cause, f.inUse, f.is.Users = dead, true, nil
+	}
+}

@@ -1,0 +1,163 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"berth/labels"
+	"berth/provision/compose"
+)
+
+// NetworkState is a network as it is now.
+type NetworkState struct {
+	ID         string
+	Driver     string
+	Internal   bool
+	Attachable bool
+	IPv6       bool
+	Subnets    []netip.Prefix
+	Options    map[string]string
+}
+
+// VolumeState is a volume as it is now.
+type VolumeState struct {
+	Driver  string
+	Options map[string]string
+}
+
+// drift returns a line for each network and volume of the project that is not what the
+// files say. The engine changes neither, and both may be in use, so provision refuses,
+// and says how a person changes them. What somebody else made is used as it is.
+func drift(want compose.Wanted, have Observed) []string {
+	var lines []string
+	for _, n := range want.Networks {
+		is, known := have.NetworkStates[n.Name]
+		if !known || n.External || have.Networks[n.Name][labels.Project] != want.Project {
+			continue
+		}
+		if changes := is.changes(n); len(changes) > 0 {
+			lines = append(lines, fmt.Sprintf("network %s: %s; the engine changes no network: provision down, then up, makes it again (volumes stay)", n.Name, causeOf(changes)))
+		}
+	}
+	for _, v := range want.Volumes {
+		is, known := have.VolumeStates[v.Name]
+		if !known || v.External || have.Volumes[v.Name][labels.Project] != want.Project {
+			continue
+		}
+		if changes := is.changes(v); len(changes) > 0 {
+			lines = append(lines, fmt.Sprintf("volume %s: %s; the engine changes no volume: give the new one another name (name: under volumes), and copy what is in this one", v.Name, causeOf(changes)))
+		}
+	}
+	return lines
+}
+
+// changes returns what the files say otherwise; what they leave open, the engine has
+// decided.
+func (is NetworkState) changes(n compose.Network) []string {
+	c := differences{}
+	c.text("driver", is.Driver, n.Driver)
+	c.yes("internal", is.Internal, n.Internal)
+	c.yes("attachable", is.Attachable, n.Attachable)
+	if n.IPv6 != nil {
+		c.yes("enable_ipv6", is.IPv6, *n.IPv6)
+	}
+	for name, value := range n.Options {
+		c.text("driver_opts."+name, is.Options[name], value)
+	}
+	var subnets []netip.Prefix
+	if n.IPAM != nil {
+		for _, pool := range n.IPAM.Config {
+			if pool.Subnet.IsValid() {
+				subnets = append(subnets, pool.Subnet)
+			}
+		}
+	}
+	missing := slices.ContainsFunc(subnets, func(s netip.Prefix) bool { return !slices.Contains(is.Subnets, s.Masked()) })
+	if missing {
+		c.text("subnet", prefixes(is.Subnets), prefixes(subnets))
+	}
+	return c.lines()
+}
+
+func (is VolumeState) changes(v compose.Volume) []string {
+	c := differences{}
+	c.text("driver", is.Driver, v.Driver)
+	all := maps.Clone(is.Options)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, v.Options)
+	for name := range all {
+		c.text("driver_opts."+name, is.Options[name], v.Options[name])
+	}
+	return c.lines()
+}
+
+func prefixes(all []netip.Prefix) string {
+	var texts []string
+	for _, p := range all {
+		texts = append(texts, p.String())
+	}
+	return strings.Join(texts, " ")
+}
+
+// differences are lines, what is and what ought to be, by key.
+type differences map[string]string
+
+func (d differences) text(key, is, want string) {
+	if is != want {
+		d[key] = fmt.Sprintf("%s: %s → %s", key, orNothing(is), orNothing(want))
+	}
+}
+
+func (d differences) yes(key string, is, want bool) {
+	d.text(key, fmt.Sprint(is), fmt.Sprint(want))
+}
+
+func (d differences) lines() []string {
+	var lines []string
+	for _, key := range slices.Sorted(maps.Keys(d)) {
+		lines = append(lines, d[key])
+	}
+	return lines
+}
+
+func orNothing(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return shortened(text)
+}
+
+// unsafe returns a line for each volume that was there before, with the files' name or
+// as an external one, and is a bind of what no container gets. Its options are not in
+// the files, so the mount could not be judged there.
+func unsafe(want compose.Wanted, have Observed) []string {
+	var lines []string
+	for _, v := range want.Volumes {
+		is, known := have.VolumeStates[v.Name]
+		if !known {
+			continue
+		}
+		if why := want.Refuses(compose.Volume{Name: v.Name, Driver: is.Driver, Options: is.Options}); why != "" {
+			lines = append(lines, "volume "+why)
+		}
+	}
+	return lines
+}
+
+// lost returns the networks by which a container that does not run is attached to what
+// is gone: a network of that name is another one now, or none. It would not start.
+func (o Observed) lost(c Container) []string {
+	var names []string
+	for name, id := range c.NetworkIDs {
+		if is, known := o.NetworkStates[name]; !c.Running && id != "" && (!known && o.Networks[name] == nil || known && is.ID != id) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
