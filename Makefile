@@ -1,20 +1,20 @@
 # PATCHED goes before a command that builds: with the modules as patches/ edits them.
-PATCHED = GOFLAGS=$$(scripts/goflags) && export GOFLAGS &&
+PATCHED = scripts/need-go && GOFLAGS=$$(scripts/goflags) && export GOFLAGS &&
 GOBUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 
-.PHONY: help build demo test clients soak bench check fuzz
+.PHONY: help build demo test clients soak bench check fuzz release reproduce
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-build: ## bin/gateway and bin/provision, static
-	$(PATCHED) $(GOBUILD) -o bin/ ./cmd/...
+build: ## bin/berth-gateway and bin/berth-provision, static
+	@$(PATCHED) for program in gateway provision; do $(GOBUILD) -o bin/berth-$$program ./cmd/$$program || exit; done
 
 demo: build ## try it: two hosts behind one port, removed again (ARGS=--once: only the transcript)
-	@BERTH_BASE_IMAGE=$$(scripts/base-image); export BERTH_BASE_IMAGE; exec bin/gateway demo $(ARGS)
+	@BERTH_BASE_IMAGE=$$(scripts/base-image); export BERTH_BASE_IMAGE; exec bin/berth-gateway demo $(ARGS)
 
 test: ## every test, against a real Docker engine and OpenSSH
-	@scripts/setup-test scripts/test
+	@scripts/need-go && scripts/setup-test scripts/test
 
 clients: ## every client and editor of docs/clients.md (about 20 minutes)
 	@BERTH_CLIENTS=all scripts/setup-test scripts/clients
@@ -26,10 +26,16 @@ bench: build ## what the gateway costs beside a published port, into docs/perfor
 	@scripts/setup-test go run ./bench -out docs/performance -page docs/performance.md $(ARGS)
 
 check: ## gofmt, vet, staticcheck, known vulnerabilities, modules and their licences
-	@scripts/check
+	@scripts/need-go && scripts/check
 
 fuzz: ## each fuzz target for 10 s
-	@scripts/fuzz
+	@scripts/need-go && scripts/fuzz
+
+release: ## bin/release: .deb, .rpm and .tar.gz for amd64 and arm64, SBOM, checksums
+	@scripts/release
+
+reproduce: ## a release twice, with nothing in common but the commit, and compares them
+	@scripts/reproduce
 
 # Go keeps its caches under HOME and works in TMPDIR. Where there is no such
 # directory to write to, both are under bin.

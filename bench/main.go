@@ -34,9 +34,9 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.gateway, "gateway", "bin/gateway", "the `program`")
+	flag.StringVar(&o.gateway, "gateway", "bin/berth-gateway", "the `program`")
 	flag.StringVar(&o.beside, "beside", "", "measure another build of the gateway beside it: its `program`")
-	flag.StringVar(&o.provision, "provision", "bin/provision", "the `program`")
+	flag.StringVar(&o.provision, "provision", "bin/berth-provision", "the `program`")
 	flag.StringVar(&o.base, "base", os.Getenv("BERTH_BASE_IMAGE"), "`image` that the host is made of; also BERTH_BASE_IMAGE")
 	flag.IntVar(&o.rounds, "rounds", 5, "measure everything `n` times")
 	flag.IntVar(&o.megabytes, "megabytes", 512, "how much bulk rows copy")

@@ -93,9 +93,8 @@ func (d *document) config(data []byte) Config {
 	if len(d.errs) > 0 {
 		return c
 	}
-	if len(c.Users) == 0 {
-		d.wrong(1, "there are no users; add one under users:")
-		return c
+	if len(c.Users) == 0 { // as a fresh install has it
+		d.warn(1, "there are no users, so nobody can log in; add one under users:")
 	}
 	policy, err := auth.NewPolicy(c.Users)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"berth/auth"
 	"berth/configs"
+	"berth/packaging"
 )
 
 // runCommand is the program, without a process.
@@ -48,6 +49,11 @@ func TestCheck(t *testing.T) {
 	if want := "bad.yaml:1: listen must be an address; write :2222 or 127.0.0.1:2222\n" +
 		"bad.yaml:3: hosts must be a mapping; write \"key: value\" pairs\n"; stdout != "" || stderr != want || err == nil {
 		t.Errorf("%q, %q, %v", stdout, stderr, err)
+	}
+	writeFile(t, "first.yaml", append([]byte("listen: 127.0.0.1:0\nstate: /nowhere/berth\n"), packaging.FirstConfig...), 0o600)
+	stdout, stderr, err = runCommand(nil, "check", "--config", "first.yaml")
+	if want := "first.yaml:1: warning: there are no users, so nobody can log in; add one under users:\n"; stdout != "first.yaml: ok, 0 users, 0 hosts\n" || stderr != want || err != nil {
+		t.Errorf("what the packages install: %q, %q, %v", stdout, stderr, err)
 	}
 	if _, stderr, err := runCommand(nil, "check", "more"); !strings.HasPrefix(stderr, "gateway: ") || err == nil {
 		t.Errorf("%q, %v", stderr, err)

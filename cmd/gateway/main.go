@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"berth/config"
+	"berth/release"
 )
 
 func main() {
@@ -22,14 +23,14 @@ func main() {
 
 func newCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "gateway",
+		Use:           "berth-gateway",
 		Short:         "One SSH port in front of every host on a box",
-		Version:       version(),
+		Version:       release.Version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServeCommand(), newCheckCommand(), newHashPasswordCommand(), newDemoCommand(), newSelftestCommand(), newHelperCommand())
+	root.AddCommand(newServeCommand(), newCheckCommand(), newHashPasswordCommand(), newDemoCommand(), newSelftestCommand(), newHelperCommand(), release.NewManCommand())
 	return root
 }
 

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
@@ -90,6 +91,8 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 	}
 	log.Info("serving", "address", listener.Addr().String(), "state", settings.State, "engine", settings.Docker,
 		"host_key", ssh.FingerprintSHA256(st.HostKey().PublicKey()))
+	tellSystemd(daemon.SdNotifyReady, log)
+	defer context.AfterFunc(ctx, func() { tellSystemd(daemon.SdNotifyStopping, log) })()
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
 	followed := make(chan struct{})
 	go func() {

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -47,5 +50,37 @@ func TestServeLogsItsFingerprint(t *testing.T) {
 	}
 	if want := "host_key=" + ssh.FingerprintSHA256(st.HostKey().PublicKey()); !strings.Contains(serving, want) {
 		t.Errorf("%q, want %s in it", serving, want)
+	}
+}
+
+// systemd takes the gateway to be started once its port is open, and to be
+// stopping from when it was told to.
+func TestServeTellsSystemd(t *testing.T) {
+	told, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer told.Close()
+	told.SetReadDeadline(time.Now().Add(10 * time.Second))
+	t.Setenv("NOTIFY_SOCKET", told.LocalAddr().String())
+	policy, err := auth.NewPolicy(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	settings := config.Config{Listen: "127.0.0.1:0", State: t.TempDir() + "/state", Docker: "unix:///nowhere", Policy: policy}
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, settings, 0, slog.New(slog.DiscardHandler)) }()
+	message := make([]byte, 100)
+	for _, want := range []string{"READY=1", "STOPPING=1"} {
+		n, err := told.Read(message)
+		if got := string(message[:n]); got != want || err != nil {
+			t.Errorf("systemd is told %q, %v, want %q", got, err, want)
+		}
+		stop()
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"berth/image"
 	"berth/provision/compose"
 	"berth/provision/plan"
+	"berth/release"
 	"berth/state"
 )
 
@@ -61,8 +62,9 @@ func main() {
 func command() *cobra.Command {
 	var o options
 	root := &cobra.Command{
-		Use:           "provision",
+		Use:           "berth-provision",
 		Short:         "Make the hosts behind the gateway from a compose file",
+		Version:       release.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -76,7 +78,7 @@ func command() *cobra.Command {
 	flags.StringVar(&o.load.Base, "base", cmp.Or(os.Getenv("BERTH_BASE_IMAGE"), image.DefaultBase), "image that host images are made from; also BERTH_BASE_IMAGE")
 	flags.BoolVar(&o.yes, "yes", false, "do not ask before containers are removed or recreated")
 	root.AddCommand(planCommand(&o), upCommand(&o), downCommand(&o), psCommand(&o), gpusCommand(), doctorCommand(&o), importCommand(&o),
-		logsCommand(&o), execCommand(&o), buildCommand(&o), guardCommand(&o))
+		logsCommand(&o), execCommand(&o), buildCommand(&o), guardCommand(&o), release.NewManCommand())
 	root.AddCommand(lifeCommands(&o)...)
 	return root
 }

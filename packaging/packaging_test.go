@@ -1,0 +1,35 @@
+package packaging
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Debian 12 has a Go that cannot read our go.mod and says so in a riddle: make
+// says first what is needed. A Go since 1.21 fetches what it lacks.
+func TestAnOldGoIsToldWhatIsNeeded(t *testing.T) {
+	for version, good := range map[string]bool{
+		"go version go1.19.8 linux/amd64": false,
+		"go version go1.4 linux/amd64":    false,
+		"go version go1.21.0 linux/amd64": true,
+		"go version go1.26.8 linux/amd64": true,
+		"go version go1.27rc1 linux/arm":  true,
+		"go version devel go1.28-abcdef":  true,
+	} {
+		dir := t.TempDir()
+		program := "#!/bin/sh\necho '" + version + "'\n"
+		if err := os.WriteFile(filepath.Join(dir, "go"), []byte(program), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		command := exec.Command("../scripts/need-go")
+		command.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		out, err := command.CombinedOutput()
+		told := strings.Contains(string(out), "building Berth needs Go 1.26 or newer") && strings.Contains(string(out), dir+"/go is go1.")
+		if good != (err == nil) || good == told {
+			t.Errorf("%s: %v\n%s", version, err, out)
+		}
+	}
+}
