@@ -16,7 +16,7 @@ var arrows = map[string][]string{
 	"berth/auth":               nil,
 	"berth/bench":              nil,
 	"berth/box":                {"berth/auth", "berth/labels", "berth/printable"},
-	"berth/cmd/gateway":        {"berth/auth", "berth/config", "berth/demo", "berth/gateway", "berth/helper", "berth/hosts/configured", "berth/machine", "berth/patches", "berth/printable", "berth/release", "berth/screen", "berth/selftest", "berth/state"},
+	"berth/cmd/gateway":        {"berth/auth", "berth/box", "berth/config", "berth/demo", "berth/gateway", "berth/helper", "berth/hosts/configured", "berth/machine", "berth/patches", "berth/printable", "berth/release", "berth/screen", "berth/selftest", "berth/setup", "berth/state"},
 	"berth/cmd/provision":      {"berth/box", "berth/docker", "berth/hosts/docker", "berth/image", "berth/labels", "berth/printable", "berth/provision/apply", "berth/provision/compose", "berth/provision/doctor", "berth/provision/migrate", "berth/provision/plan", "berth/release", "berth/state"},
 	"berth/config":             {"berth/auth", "berth/hosts", "berth/labels", "berth/state"},
 	"berth/configs":            nil,
@@ -50,6 +50,7 @@ var arrows = map[string][]string{
 	"berth/selftest":           {"berth/auth", "berth/config", "berth/gateway", "berth/hosts", "berth/hosts/configured", "berth/selftest/checks", "berth/state"},
 	"berth/selftest/checks":    {"berth/labels", "berth/printable", "berth/screen"},
 	"berth/session":            {"berth/machine", "berth/sshconn"},
+	"berth/setup":              {"berth/auth", "berth/config", "berth/docker", "berth/labels", "berth/packaging"},
 	"berth/sshconn":            nil,
 	"berth/state":              nil,
 	"berth/wire":               nil,
@@ -58,7 +59,7 @@ var arrows = map[string][]string{
 // dockerClients may import the Docker client: the side of the gateway that
 // does not parse the network, and provision, which is about Docker's objects.
 // Tests start engines of their own.
-var dockerClients = []string{"berth/docker", "berth/hosts/docker", "berth/provision/apply", "berth/provision/doctor", "berth/cmd/provision", "berth/test/harness/engine"}
+var dockerClients = []string{"berth/docker", "berth/hosts/docker", "berth/provision/apply", "berth/provision/doctor", "berth/setup", "berth/cmd/provision", "berth/test/harness/engine"}
 
 // dockerTypes may import the types of the engine's API, but not the client, and
 // so can ask the engine nothing. They say what a container is to be, and what is
