@@ -78,6 +78,7 @@ var testArrows = map[string][]string{
 	"berth/test/harness":        nil,
 	"berth/test/harness/engine": {"berth/test/harness"},
 	"berth/test/images":         {"berth/test/harness"},
+	"berth/test/install":        {"berth/test/harness"},
 	"berth/test/life":           {"berth/test/harness", "berth/test/harness/engine"},
 	"berth/test/load":           {"berth/test/harness"},
 	"berth/test/migration":      {"berth/test/harness"},
