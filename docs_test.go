@@ -70,3 +70,13 @@ func read(t *testing.T, path string) string {
 	}
 	return string(text)
 }
+
+// What a page tells people to type is the name of the program that is installed.
+func TestPagesNameThePrograms(t *testing.T) {
+	command := regexp.MustCompile(`(?:^|[^-/\w"])((?:gateway (?:serve|check|init|hash-password|selftest|demo)|provision (?:plan|up|down|ps|gpus|doctor|import|logs|exec|build|start|stop|restart))\b)`)
+	for _, page := range pages(t) {
+		for _, found := range command.FindAllStringSubmatch(read(t, page), -1) {
+			t.Errorf("%s: %s; the program is berth-%[2]s", page, found[1])
+		}
+	}
+}

@@ -140,7 +140,7 @@ func TestConfigFile(t *testing.T) {
 		{name: "large", data: bytes.Repeat([]byte("#"), maxFile+1), mode: 0o600, want: "gateway.yaml: larger than 1024 KiB"},
 		{name: "several things", data: []byte("users: {dev: {password: x}}\nlistn: x\n"), mode: 0o602,
 			want: "gateway.yaml: others may write it (mode 0602); run: chmod go-w gateway.yaml\n" +
-				"gateway.yaml:1: password: not an argon2id or bcrypt hash; make one with: gateway hash-password\n" +
+				"gateway.yaml:1: password: not an argon2id or bcrypt hash; make one with: berth-gateway hash-password\n" +
 				"gateway.yaml:2: unknown key in the file; did you mean listen?"},
 	} {
 		writeFile(t, "gateway.yaml", tt.data, tt.mode)

@@ -130,7 +130,7 @@ func (d *document) password(n *yaml.Node) string {
 	}
 	d.secret = true
 	if err := auth.CheckHash(hash); err != nil {
-		d.wrong(n.Line, "password: %v; make one with: gateway hash-password", err)
+		d.wrong(n.Line, "password: %v; make one with: berth-gateway hash-password", err)
 	}
 	return hash
 }

@@ -15,7 +15,7 @@ const (
 	endTimeout   = 20 * time.Second
 )
 
-// runningGateway is gateway serve, in a process of its own.
+// runningGateway is berth-gateway serve, in a process of its own.
 type runningGateway struct {
 	process *os.Process
 	ended   chan struct{}

@@ -23,7 +23,7 @@ func newSelftestCommand() *cobra.Command {
 			"It does not disturb a gateway that is running. Run it as the gateway's account.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return errors.New("name one host: gateway selftest HOST")
+				return errors.New("name one host: berth-gateway selftest HOST")
 			}
 			return nil
 		},

@@ -13,7 +13,7 @@ import (
 
 func TestSelftestWantsAHost(t *testing.T) {
 	_, stderr, err := runCommand(nil, "selftest")
-	if err == nil || stderr != "gateway: name one host: gateway selftest HOST\n" {
+	if err == nil || stderr != "gateway: name one host: berth-gateway selftest HOST\n" {
 		t.Errorf("%v, %q", err, stderr)
 	}
 }

@@ -49,7 +49,7 @@ services:
 			t.Errorf("doctor says of %s: %t", host, told)
 		}
 	}
-	if strings.Contains(shown, "\nruns: ") || !strings.Contains(problems, "provision logs failed") {
+	if strings.Contains(shown, "\nruns: ") || !strings.Contains(problems, "berth-provision logs failed") {
 		t.Errorf("want nothing of one that runs, and a cure")
 	}
 	if t.Failed() {

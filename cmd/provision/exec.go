@@ -24,7 +24,7 @@ func execCommand(o *options) *cobra.Command {
 				return err
 			}
 			if !found[0].Running {
-				return fmt.Errorf("%s does not run: provision start %s", found[0].HostName(), found[0].HostName())
+				return fmt.Errorf("%s does not run: berth-provision start %s", found[0].HostName(), found[0].HostName())
 			}
 			docker := exec.Command("docker", dockerExec(found[0], args[1:], isTerminal(os.Stdin))...)
 			docker.Stdin, docker.Stdout, docker.Stderr = os.Stdin, os.Stdout, os.Stderr

@@ -91,14 +91,14 @@ func completeHosts(o *options) cobra.CompletionFunc {
 // hostFirst checks the arguments of a verb that begin with a host.
 func hostFirst(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("which host? provision %s; provision ps lists them", cmd.Use)
+		return fmt.Errorf("which host? berth-provision %s; berth-provision ps lists them", cmd.Use)
 	}
 	return nil
 }
 
 func oneHost(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return fmt.Errorf("one host at a time: provision %s", cmd.Use)
+		return fmt.Errorf("one host at a time: berth-provision %s", cmd.Use)
 	}
 	return hostFirst(cmd, args)
 }

@@ -111,7 +111,7 @@ func migrationTable(m *migrate.Migration, composeFile string) string {
 	if dir := here("."); dir != "." || composeFile != migrate.ComposeFile {
 		command = " -f " + here(composeFile)
 	}
-	return text + fmt.Sprintf("next:\n  provision plan%s\n  provision up%s\n  install -D -m 600 %s /etc/berth/gateway.yaml && gateway check && gateway serve\n",
+	return text + fmt.Sprintf("next:\n  berth-provision plan%s\n  berth-provision up%s\n  install -D -m 600 %s /etc/berth/gateway.yaml && berth-gateway check && berth-gateway serve\n",
 		command, command, here(migrate.GatewayFile))
 }
 

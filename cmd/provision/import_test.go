@@ -22,9 +22,9 @@ func TestMigrationTableSaysHowPeopleComeIn(t *testing.T) {
 -     +third   -                          ssh -p 2222 root+third@box
 master: its build gives way to Berth's host image
 next:
-  provision plan
-  provision up
-  install -D -m 600 gateway.yaml /etc/berth/gateway.yaml && gateway check && gateway serve
+  berth-provision plan
+  berth-provision up
+  install -D -m 600 gateway.yaml /etc/berth/gateway.yaml && berth-gateway check && berth-gateway serve
 `
 	if got := migrationTable(m, migrate.ComposeFile); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -135,7 +135,7 @@ func (e *Executor) stopOld(ctx context.Context, r *recreation) error {
 	if old.State == "exited" || old.State == "created" {
 		return nil
 	}
-	e.Tell(ctx, old.ID, old.HostName()+" is recreated now, by provision up")
+	e.Tell(ctx, old.ID, old.HostName()+" is recreated now, by berth-provision up")
 	r.stopped = true
 	_, err := e.API.ContainerStop(ctx, r.ID, client.ContainerStopOptions{})
 	return err

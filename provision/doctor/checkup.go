@@ -43,7 +43,7 @@ type Checkup struct {
 // Ended is a container that does not run.
 type Ended struct {
 	Name string
-	Host string // by which provision logs knows it
+	Host string // by which berth-provision logs knows it
 	Why  docker.Ending
 }
 
@@ -51,7 +51,7 @@ type Ended struct {
 type Container struct {
 	ID         string
 	Name       string
-	Host       string // by which provision restart knows it
+	Host       string // by which berth-provision restart knows it
 	SSHPort    string // on which it publishes its port 22; "" where it does not
 	Socket     string // path that leads to the Docker socket in it; "" where none does
 	HoldsGPU   bool

@@ -44,11 +44,11 @@ func (c *Checkup) Problems() []Problem {
 func (e Ended) cure() string {
 	switch e.Why.Kind {
 	case docker.OutOfMem:
-		return "it wants more than it may have: raise deploy.resources.limits.memory, then provision up and provision start " + e.Host
+		return "it wants more than it may have: raise deploy.resources.limits.memory, then berth-provision up and berth-provision start " + e.Host
 	case docker.NotStarted:
-		return "that is the engine's answer: when it is mended, provision start " + e.Host
+		return "that is the engine's answer: when it is mended, berth-provision start " + e.Host
 	}
-	return "provision logs " + e.Host + " shows what it wrote, provision start " + e.Host + " tries again"
+	return "berth-provision logs " + e.Host + " shows what it wrote, berth-provision start " + e.Host + " tries again"
 }
 
 func (c *Checkup) engineProblems() []Problem {
@@ -114,13 +114,13 @@ func (e Container) problems() []Problem {
 	var all []Problem
 	add := func(what, cure string) { all = append(all, Problem{"container " + e.Name + " " + what, cure}) }
 	if e.SSHPort != "" {
-		add("publishes its ssh as port "+e.SSHPort, "the gateway is the way in: take it out of ports, and provision up")
+		add("publishes its ssh as port "+e.SSHPort, "the gateway is the way in: take it out of ports, and berth-provision up")
 	}
 	if e.Socket != "" {
 		add("has the Docker socket, by "+e.Socket, "who enters it is root on this box: take it out of volumes")
 	}
 	if e.LostGPU {
-		add(`says "Failed to initialize NVML"`, "it has lost its GPU: provision restart "+e.Host+"; "+cdiKeepsIt)
+		add(`says "Failed to initialize NVML"`, "it has lost its GPU: berth-provision restart "+e.Host+"; "+cdiKeepsIt)
 	}
 	if e.OpenFiles > 0 && e.OpenFiles < leastFiles && !e.OwnLimits {
 		add(fmt.Sprintf("may have %d files open", e.OpenFiles), "data loaders want more: ulimits: {nofile: 524288}")
@@ -142,7 +142,7 @@ func Secrets(p *compose.Project) []Problem {
 			if value := environment[variable]; name.MatchString(variable) && value != nil && *value != "" {
 				all = append(all, Problem{
 					fmt.Sprintf("%s%s: %s is a secret in its environment", p.Sources.Where("services", service, "environment"), service, variable),
-					"docker inspect shows it to everyone who may use Docker; passwords belong into gateway.yaml, as hashes: provision import",
+					"docker inspect shows it to everyone who may use Docker; passwords belong into gateway.yaml, as hashes: berth-provision import",
 				})
 			}
 		}

@@ -54,7 +54,7 @@ type Login struct {
 }
 
 // Read reads one compose file, and works out what becomes of it. It writes
-// nothing. A file without such passwords is an error: provision up reads it as it
+// nothing. A file without such passwords is an error: berth-provision up reads it as it
 // is.
 func Read(ctx context.Context, o compose.Options) (*Migration, error) {
 	project, err := compose.Load(ctx, o)
@@ -74,7 +74,7 @@ func Read(ctx context.Context, o compose.Options) (*Migration, error) {
 		}
 	}
 	if len(m.Logins) == 0 {
-		return nil, errors.New("there is nothing to import: no service has ROOT_PASSWORD or DEVELOPER_PASSWORD; provision up reads the file as it is")
+		return nil, errors.New("there is nothing to import: no service has ROOT_PASSWORD or DEVELOPER_PASSWORD; berth-provision up reads the file as it is")
 	}
 	m.NameUsers(func(u User) string { return u.Name })
 	set(m.file.Content[0], compose.Extension, compose.ImportedFrom, m.From)
@@ -230,7 +230,7 @@ func writeOnce(path string, text []byte, mode fs.FileMode) error {
 // quotes for.
 func (m *Migration) gateway() ([]byte, error) {
 	var text bytes.Buffer
-	fmt.Fprintln(&text, "# The logins of a compose file, as provision import found them. It belongs at\n# /etc/berth/gateway.yaml. Better than passwords: keys.\nusers:")
+	fmt.Fprintln(&text, "# The logins of a compose file, as berth-provision import found them. It belongs at\n# /etc/berth/gateway.yaml. Better than passwords: keys.\nusers:")
 	written := map[string]bool{}
 	for _, l := range m.Logins {
 		if written[l.User] {

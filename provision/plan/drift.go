@@ -39,7 +39,7 @@ func drift(want compose.Wanted, have Observed) []string {
 			continue
 		}
 		if changes := is.changes(n); len(changes) > 0 {
-			lines = append(lines, fmt.Sprintf("network %s: %s; the engine changes no network: provision down, then up, makes it again (volumes stay)", n.Name, causeOf(changes)))
+			lines = append(lines, fmt.Sprintf("network %s: %s; the engine changes no network: berth-provision down, then up, makes it again (volumes stay)", n.Name, causeOf(changes)))
 		}
 	}
 	for _, v := range want.Volumes {

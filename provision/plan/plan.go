@@ -193,7 +193,7 @@ func (p *Plan) container(f *fate) {
 		p.add(Step{Op: OpUpdate, Kind: KindContainer, Name: is.Name, ID: is.ID, Cause: causeOf(f.updates.changes), Limits: f.updates.limits})
 	}
 	if f.newer && f.cause == "" {
-		p.Notes = append(p.Notes, s.Name+": a newer host image is there: provision up --upgrade recreates the host")
+		p.Notes = append(p.Notes, s.Name+": a newer host image is there: berth-provision up --upgrade recreates the host")
 	}
 	if is.Name != s.Container && is.Project() != "" {
 		p.add(Step{Op: OpRename, Kind: KindContainer, Name: is.Name, ID: is.ID, To: s.Container, Cause: "the files call it so"})

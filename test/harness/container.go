@@ -37,7 +37,7 @@ func StartContainer(t *testing.T) Container {
 	return Container{Dir: dir, Key: MakeKey(t, dir, "id"), Host: project, Name: project + "-master-1"}
 }
 
-// RemoveVolumes removes what provision down leaves.
+// RemoveVolumes removes what berth-provision down leaves.
 func RemoveVolumes(t *testing.T, project string) {
 	t.Helper()
 	names := strings.Fields(Must(t, exec.Command("docker", "volume", "ls", "-q", "--filter", "label=berth.project="+project)))
