@@ -102,5 +102,8 @@ func (d *document) config(data []byte) Config {
 		d.wrong(given["users"].Line, "%v", err)
 	}
 	c.Policy = policy
+	if err == nil && policy.Kinds() > 1 {
+		d.warn(given["users"].Line, "the passwords have hashes of %d kinds, and every attempt costs one of each; make them all with: gateway hash-password", policy.Kinds())
+	}
 	return c
 }

@@ -218,3 +218,26 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// The attack: guess from a copy of the file, or fill the processors with
+// passwords that each cost as much as the dearest hash in it.
+func TestDoubtfulHashesAreNamed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	writeFile(t, "gateway.yaml", []byte(`users:
+  cheap:
+    password: $argon2id$v=19$m=8,t=1,p=1$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8
+    hosts: { a: }
+  old:
+    password: $2a$12$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    hosts: { a: }
+`), 0o600)
+	c, err := Load("gateway.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "gateway.yaml:3: warning: password: the hash is cheap to guess (argon2id m=8,t=1); make one with: gateway hash-password\n" +
+		"gateway.yaml:2: warning: the passwords have hashes of 2 kinds, and every attempt costs one of each; make them all with: gateway hash-password"
+	if got := c.Warnings.Error(); got != want {
+		t.Errorf("warns\n%s\nwant\n%s", got, want)
+	}
+}

@@ -132,6 +132,9 @@ func (d *document) password(n *yaml.Node) string {
 	if err := auth.CheckHash(hash); err != nil {
 		d.wrong(n.Line, "password: %v; make one with: gateway hash-password", err)
 	}
+	if doubt := auth.Doubt(hash); doubt != "" {
+		d.warn(n.Line, "password: %s; make one with: gateway hash-password", doubt)
+	}
 	return hash
 }
 
