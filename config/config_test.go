@@ -99,6 +99,9 @@ func writeKey(t *testing.T, path string, mode fs.FileMode) {
 func render(c Config) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen %s\nstate %s\ndocker %s\nkeepalive %v, wait %v\n", c.Listen, c.State, c.Docker, c.Keepalive, c.Wait)
+	if len(c.Exempt) > 0 || c.LogUnknownUsers {
+		fmt.Fprintf(&b, "exempt %v, unknown users logged %v\n", c.Exempt, c.LogUnknownUsers)
+	}
 	for _, u := range c.Users {
 		fmt.Fprintf(&b, "user %s: password %v, keys", u.Name, u.Password != "")
 		for _, key := range u.Keys {
@@ -179,7 +182,7 @@ func TestExample(t *testing.T) {
 		}
 	}
 	for _, key := range []string{
-		"listen", "state", "docker", "users", "password", "keys", "hosts",
+		"listen", "state", "docker", "exempt", "log_unknown_users", "users", "password", "keys", "hosts",
 		"route", "address", "container", "account", "key_file", "host_key",
 	} {
 		if !bytes.Contains(whole, []byte(" "+key+":")) && !bytes.Contains(whole, []byte("\n"+key+":")) {

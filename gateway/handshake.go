@@ -99,11 +99,7 @@ func (c *conn) logAttempt(meta ssh.ConnMetadata, method string, err error) {
 	if err == nil || method == "none" {
 		return
 	}
-	login := "not a login" // it may be a password in the wrong field
-	if parsed, err := auth.ParseLogin(meta.User()); err == nil {
-		login = parsed.String()
-	}
-	c.log.Info("attempt failed", "login", login, "method", method)
+	c.log.Info("attempt failed", "login", c.server.nameInLog(meta.User()), "method", method)
 }
 
 // algorithms leave out what is broken or slow. The client's order decides, and

@@ -184,3 +184,35 @@ func TestALoginThatBreaksOffIsLogged(t *testing.T) {
 	conn.Close()
 	eventually(t, "the log tells", func() bool { return strings.Contains(g.log.String(), "not logged in") })
 }
+
+// Somebody types the password where the name belongs, and it looks like a name.
+func TestAPasswordTypedAsANameIsNotLogged(t *testing.T) {
+	g := startGateway(t, &fakeHosts{})
+	g.LogKey = []byte("a key")
+	fails := func(login string) (logged string) {
+		before := len(g.log.String())
+		if client, err := g.dial(login, nil, ssh.Password("wrong")); err == nil {
+			client.Close()
+			t.Errorf("%s is logged in", login)
+		}
+		_, after, _ := strings.Cut(g.log.String()[before:], `msg="attempt failed"`)
+		_, after, _ = strings.Cut(after, "login=")
+		return strings.Fields(after)[0]
+	}
+	first, other := fails("correct-horse.battery"), fails("correct-horse.battery+lab")
+	if strings.Contains(g.log.String(), "horse") || !strings.HasPrefix(first, "unknown:") || first == other {
+		t.Errorf("logged as %s and %s", first, other)
+	}
+	if again := fails("correct-horse.battery"); again != first {
+		t.Errorf("one name is %s, and %s", first, again)
+	}
+	if known := fails("dev+lab"); known != "dev+lab" {
+		t.Errorf("a user is %s", known)
+	}
+	if g.LogKey = []byte("another key"); fails("correct-horse.battery") == first {
+		t.Error("the digest needs no key")
+	}
+	if g.LogUnknownUsers = true; fails("correct-horse.battery") != "correct-horse.battery" {
+		t.Error("not written out although asked to")
+	}
+}

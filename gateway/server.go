@@ -38,6 +38,13 @@ type Server struct {
 	Hosts    Hosts
 	Log      *slog.Logger
 
+	// LogKey keys the digests by which the log names users that there are not.
+	LogKey []byte
+
+	// LogUnknownUsers writes their names out, among them passwords that somebody
+	// typed where the name belongs.
+	LogUnknownUsers bool
+
 	// Drain is how long connections may go on after Serve was told to stop.
 	Drain time.Duration
 

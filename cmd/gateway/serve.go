@@ -62,6 +62,10 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 	if err != nil {
 		return err
 	}
+	logKey, err := st.LogKey()
+	if err != nil {
+		return err
+	}
 	directory, err := configured.Open(settings.Docker, st, settings.Hosts, log)
 	if err != nil {
 		return err
@@ -81,6 +85,9 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 		Hosts:    directory,
 		Log:      log,
 		Drain:    drain,
+
+		LogKey:          logKey,
+		LogUnknownUsers: settings.LogUnknownUsers,
 
 		Keepalive: settings.Keepalive,
 		Wait:      settings.Wait,
