@@ -25,7 +25,7 @@ type conn struct {
 	id     string // for the log and for the server's live connections
 	wire   *wire.Conn
 	bytes  *counted // wire, as x/crypto reads and writes it
-	log    *slog.Logger
+	log    *slog.Logger // limited until the login: see Server.strangersLog
 	tasks  *sshconn.Tasks
 
 	authenticated func() // no longer a stranger
@@ -35,10 +35,15 @@ type conn struct {
 func newConn(s *Server, raw net.Conn) *conn {
 	c := &conn{server: s, id: rand.Text()[:8], wire: s.wires.New(raw)}
 	c.bytes = &counted{Conn: c.wire}
-	c.log = s.Log.With("conn", c.id, "remote", raw.RemoteAddr().String())
+	c.log = c.logTo(s.strangersLog())
 	c.authenticated = sync.OnceFunc(func() { s.strangers.release(raw.RemoteAddr()) })
 	c.tasks = &sshconn.Tasks{Panicked: c.panicked}
 	return c
+}
+
+// logTo makes a log the connection's.
+func (c *conn) logTo(log *slog.Logger) *slog.Logger {
+	return log.With("conn", c.id, "remote", c.wire.RemoteAddr().String())
 }
 
 // serve is the life of a connection, top to bottom. When it returns, nothing
@@ -60,6 +65,8 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	defer client.Close()
 	c.authenticated()
+	c.log = c.logTo(c.server.Log)
+	c.log.Info("logged in", "login", who.Login.String(), "client", string(client.ClientVersion()))
 	ctx, leave := c.enlist(ctx, client, who) // from now on others see it, and may end it
 	defer leave()
 
@@ -144,7 +151,7 @@ func (c *conn) recover() {
 }
 
 func (c *conn) panicked(value any, stack []byte) {
-	c.log.Error("panic", "value", value, "stack", string(stack))
+	c.logTo(c.server.Log).Error("panic", "value", value, "stack", string(stack))
 	c.wire.Conn.Close()
 }
 

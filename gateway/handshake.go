@@ -49,7 +49,6 @@ func (c *conn) handshake() (sshconn.Conn, auth.Identity, error) {
 		conn.Close()
 		return sshconn.Conn{}, auth.Identity{}, errors.New("logged in without an identity")
 	}
-	c.log.Info("logged in", "login", who.Login.String(), "client", string(conn.ClientVersion()))
 	return sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, who, nil
 }
 

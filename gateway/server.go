@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"berth/auth"
 	"berth/hosts"
+	"berth/logqueue"
 	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
@@ -55,43 +57,52 @@ type Server struct {
 	// Wait is how long a login waits for a host that is coming back.
 	Wait time.Duration
 
-	strangers strangers
-	live      liveConns
-	wires     wire.Pool // of the connections to clients and to hosts
+	limitLog   sync.Once
+	limitedLog *slog.Logger // what strangersLog returns
+
+	strangers  strangers
+	turnedAway atomic.Int32 // clients that are being told why they are not served
+	live       liveConns
+	wires      wire.Pool // of the connections to clients and to hosts
 }
 
-// Serve accepts connections until ctx ends, then lets those there are go on
-// for Drain, ends the rest, and returns when all have ended. The listener is
-// closed.
+// strangersLog is Log for those who are not logged in: what they make it say is
+// limited.
+func (s *Server) strangersLog() *slog.Logger {
+	s.limitLog.Do(func() { s.limitedLog = slog.New(logqueue.Limit(s.Log.Handler(), "strangers")) })
+	return s.limitedLog
+}
+
+// Serve accepts connections until ctx ends. Then it goes on to accept, but only
+// to say that it stops; it lets the connections there are go on for Drain, tells
+// the rest why they end, and returns within Drain and stopTimeout, whatever the
+// clients do. The listener is closed.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	stop := context.AfterFunc(ctx, func() { listener.Close() })
-	defer stop()
-	conns, kill := context.WithCancel(context.WithoutCancel(ctx))
-	defer kill()
-
-	var all sync.WaitGroup
-	err := s.accept(ctx, listener, func(raw net.Conn) {
-		all.Go(func() { s.serve(conns, raw) })
-	})
-	listener.Close()
-	drained := time.AfterFunc(s.Drain, kill)
-	defer drained.Stop()
-	all.Wait()
-	return err
+	conns, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	serving := &admitted{all: make(map[*conn]bool)}
+	failed := make(chan error, 1)
+	go func() { failed <- s.accept(listener, func(raw net.Conn) { s.meet(conns, serving, raw) }) }()
+	defer listener.Close()
+	select {
+	case err := <-failed:
+		return errors.Join(err, s.drain(serving, cut))
+	case <-ctx.Done():
+	}
+	return s.drain(serving, cut)
 }
 
-// accept does nothing but accept: a client can slow down its own connection
-// only. When descriptors run out it waits for some to come back.
-func (s *Server) accept(ctx context.Context, listener net.Listener, serve func(net.Conn)) error {
+// accept does nothing but accept, until the listener is closed: a client can slow
+// down its own connection only. When descriptors run out it waits for some to
+// come back.
+func (s *Server) accept(listener net.Listener, meet func(net.Conn)) error {
 	const maxDelay = time.Second
 	for delay := time.Duration(0); ; {
 		raw, err := listener.Accept()
 		switch {
 		case err == nil:
 			delay = 0
-			serve(raw)
-		case ctx.Err() != nil:
-			return nil
+			meet(raw)
 		case errors.Is(err, net.ErrClosed):
 			return err
 		default:
@@ -102,10 +113,23 @@ func (s *Server) accept(ctx context.Context, listener net.Listener, serve func(n
 	}
 }
 
-func (s *Server) serve(ctx context.Context, raw net.Conn) {
+// meet serves a client that has connected, in a goroutine of its own, or tells it
+// why not.
+func (s *Server) meet(ctx context.Context, serving *admitted, raw net.Conn) {
 	c := newConn(s, raw)
+	if !serving.add(c) {
+		go s.turnAway(raw, byApplication, "the gateway is stopping; try again in a moment")
+		return
+	}
+	go func() {
+		defer serving.remove(c)
+		s.serve(ctx, c)
+	}()
+}
+
+func (s *Server) serve(ctx context.Context, c *conn) {
 	defer c.recover()
-	if !s.strangers.admit(raw.RemoteAddr()) {
+	if !s.strangers.admit(c.wire.RemoteAddr()) {
 		c.log.Warn("refused: too many connections that are not logged in")
 		c.wire.Close()
 		return
