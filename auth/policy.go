@@ -82,8 +82,8 @@ func (p *Policy) PublicKey(login string, key ssh.PublicKey) (Identity, error) {
 }
 
 // Password identifies a user by the password, or returns [ErrDenied]. It
-// computes hashes, so it takes a core, tens of MiB and tens of milliseconds: see
-// [Policies.Password]. It takes the same time whoever is named, and whether the
+// computes hashes, so it takes a core, tens of MiB and tens of milliseconds: who
+// calls it bounds how many at once. It takes the same time whoever is named, and whether the
 // user is known or not: one hash of every kind that any user has.
 func (p *Policy) Password(login string, password []byte) (Identity, error) {
 	if len(password) == 0 || len(password) > maxPassword {

@@ -157,24 +157,6 @@ func TestThePolicyIsExchangedUnderLiveConnections(t *testing.T) {
 	}
 }
 
-func TestOneAddressHasSoManyStrangersAtMost(t *testing.T) {
-	g := startGateway(t, atMachine(newFakeMachine(echoes)))
-	for range maxStrangersPerSource {
-		conn, err := net.Dial("tcp", g.address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := conn.Read(make([]byte, 4)); err != nil { // the gateway's version
-			t.Fatal(err)
-		}
-	}
-	if client, err := g.dial("dev+lab", nil, ssh.PublicKeys(g.dev)); err == nil {
-		client.Close()
-		t.Error("one more is served")
-	}
-}
-
 func TestALoginThatBreaksOffIsLogged(t *testing.T) {
 	g := startGateway(t, &fakeHosts{})
 	conn, err := net.Dial("tcp", g.address)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"berth/auth"
 	"berth/hosts"
 	"berth/logqueue"
+	"berth/strangers"
 	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
@@ -57,20 +59,22 @@ type Server struct {
 	// Wait is how long a login waits for a host that is coming back.
 	Wait time.Duration
 
-	limitLog   sync.Once
-	limitedLog *slog.Logger // what strangersLog returns
+	// Exempt are the networks whose strangers are not counted by their source, and
+	// whose failures are not counted.
+	Exempt []netip.Prefix
 
-	strangers  strangers
+	begin        sync.Once    // sets these two, by open
+	strangersLog *slog.Logger // Log, limited, for what strangers make it say
+	door         *strangers.Door
+
 	turnedAway atomic.Int32 // clients that are being told why they are not served
 	live       liveConns
 	wires      wire.Pool // of the connections to clients and to hosts
 }
 
-// strangersLog is Log for those who are not logged in: what they make it say is
-// limited.
-func (s *Server) strangersLog() *slog.Logger {
-	s.limitLog.Do(func() { s.limitedLog = slog.New(logqueue.Limit(s.Log.Handler(), "strangers")) })
-	return s.limitedLog
+func (s *Server) open() {
+	s.strangersLog = slog.New(logqueue.Limit(s.Log.Handler(), "strangers"))
+	s.door = strangers.New(s.Exempt)
 }
 
 // Serve accepts connections until ctx ends. Then it goes on to accept, but only
@@ -129,10 +133,14 @@ func (s *Server) meet(ctx context.Context, serving *admitted, raw net.Conn) {
 
 func (s *Server) serve(ctx context.Context, c *conn) {
 	defer c.recover()
-	if !s.strangers.admit(c.wire.RemoteAddr()) {
-		c.log.Warn("refused: too many connections that are not logged in")
-		c.wire.Close()
+	ctx, cut := context.WithCancelCause(ctx)
+	defer cut(nil)
+	stranger, err := s.door.Enter(c.wire.RemoteAddr(), func(why error) { c.displaced(why, cut) })
+	if err != nil {
+		c.log.Warn("turned away", "why", err)
+		s.turnAway(c.wire.Conn, tooManyConnections, err.Error())
 		return
 	}
+	c.stranger = stranger
 	c.serve(ctx)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -104,6 +105,7 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 
 		LogKey:          logKey,
 		LogUnknownUsers: settings.LogUnknownUsers,
+		Exempt:          settings.Exempt,
 
 		Keepalive: settings.Keepalive,
 		Wait:      settings.Wait,
@@ -113,6 +115,7 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 	}
 	log.Info("serving", "address", listener.Addr().String(), "state", settings.State, "engine", settings.Docker,
 		"host_key", ssh.FingerprintSHA256(st.HostKey().PublicKey()))
+	defer onSignal(syscall.SIGUSR1, server.LogStrangers)()
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
 	followed := make(chan struct{})
 	go func() {

@@ -67,3 +67,21 @@ func (s signals) hangUp() {
 	}
 	s.reload()
 }
+
+// onSignal calls f for each such signal, until stop is called.
+func onSignal(wanted os.Signal, f func()) (stop func()) {
+	got := make(chan os.Signal, 1)
+	signal.Notify(got, wanted)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range got {
+			f()
+		}
+	}()
+	return func() {
+		signal.Stop(got)
+		close(got)
+		<-ended
+	}
+}
