@@ -30,6 +30,8 @@ type conn struct {
 	log    *slog.Logger // limited until the login: see Server.strangersLog
 	tasks  *sshconn.Tasks
 
+	running atomic.Int64 // goroutines of tasks, and of what serves its sessions
+
 	stranger *strangers.Stranger                   // until the login
 	preAuth  atomic.Pointer[ssh.ServerPreAuthConn] // nil before authentication
 }
@@ -40,7 +42,7 @@ func newConn(s *Server, raw net.Conn) *conn {
 	c.bytes = &counted{Conn: c.wire}
 	c.ssh = &exchange{Conn: c.bytes}
 	c.log = c.logTo(s.strangersLog)
-	c.tasks = &sshconn.Tasks{Panicked: c.panicked}
+	c.tasks = &sshconn.Tasks{Panicked: c.panicked, Running: &c.running}
 	return c
 }
 

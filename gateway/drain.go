@@ -28,6 +28,9 @@ func (a *admitted) add(c *conn) bool {
 	if a.closing != nil {
 		return false
 	}
+	if a.all == nil {
+		a.all = make(map[*conn]bool)
+	}
 	a.all[c] = true
 	return true
 }
@@ -61,8 +64,8 @@ func (a *admitted) left() int {
 
 // drain ends all connections: after Drain by telling, and then by cutting them.
 // It does not wait for what does not end even then, and returns an error about it.
-func (s *Server) drain(serving *admitted, cut func()) error {
-	empty := serving.close()
+func (s *Server) drain(cut func()) error {
+	empty := s.serving.close()
 	if came(empty, s.Drain) {
 		return nil
 	}
@@ -76,7 +79,7 @@ func (s *Server) drain(serving *admitted, cut func()) error {
 	if came(empty, stopTimeout-farewell) {
 		return nil
 	}
-	return fmt.Errorf("%d connections do not end, although they were cut", serving.left())
+	return fmt.Errorf("%d connections do not end, although they were cut", s.serving.left())
 }
 
 // came waits for an event, at most so long, and reports whether it came.

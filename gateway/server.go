@@ -67,6 +67,7 @@ type Server struct {
 	strangersLog *slog.Logger // Log, limited, for what strangers make it say
 	door         *strangers.Door
 
+	serving    admitted
 	turnedAway atomic.Int32 // clients that are being told why they are not served
 	live       liveConns
 	wires      wire.Pool // of the connections to clients and to hosts
@@ -84,16 +85,26 @@ func (s *Server) open() {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	conns, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	serving := &admitted{all: make(map[*conn]bool)}
+	s.begin.Do(s.open)
+	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		s.watch(watching)
+	}()
+	defer func() {
+		unwatch()
+		<-watched
+	}()
 	failed := make(chan error, 1)
-	go func() { failed <- s.accept(listener, func(raw net.Conn) { s.meet(conns, serving, raw) }) }()
+	go func() { failed <- s.accept(listener, func(raw net.Conn) { s.meet(conns, raw) }) }()
 	defer listener.Close()
 	select {
 	case err := <-failed:
-		return errors.Join(err, s.drain(serving, cut))
+		return errors.Join(err, s.drain(cut))
 	case <-ctx.Done():
 	}
-	return s.drain(serving, cut)
+	return s.drain(cut)
 }
 
 // accept does nothing but accept, until the listener is closed: a client can slow
@@ -119,14 +130,14 @@ func (s *Server) accept(listener net.Listener, meet func(net.Conn)) error {
 
 // meet serves a client that has connected, in a goroutine of its own, or tells it
 // why not.
-func (s *Server) meet(ctx context.Context, serving *admitted, raw net.Conn) {
+func (s *Server) meet(ctx context.Context, raw net.Conn) {
 	c := newConn(s, raw)
-	if !serving.add(c) {
+	if !s.serving.add(c) {
 		go s.turnAway(raw, byApplication, "the gateway is stopping; try again in a moment")
 		return
 	}
 	go func() {
-		defer serving.remove(c)
+		defer s.serving.remove(c)
 		s.serve(ctx, c)
 	}()
 }
