@@ -128,8 +128,10 @@ func (s *Stranger) standing() int {
 		return 0
 	case !s.exchanged && time.Since(s.since) > idleAfter:
 		return 1
+	case !s.exchanged:
+		return 2
 	}
-	return 2
+	return 3
 }
 
 // remove forgets a stranger, if it is inside. d.mu is held.

@@ -128,6 +128,12 @@ func TestWhoFailedLosesItsPlaceFirst(t *testing.T) {
 				t.Errorf("%d of %d %s", n, len(tt.who), tt.what)
 			}
 		}
+		for range 100 { // strangers who have exchanged no keys, however new, lose theirs
+			d.enter("192.0.2.1")
+		}
+		if n := among(good); n != 0 {
+			t.Errorf("%d who were logging in", n)
+		}
 		good[0].Leave()
 		good[0].Leave()
 		d.enter("192.0.2.1")
