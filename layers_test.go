@@ -68,14 +68,14 @@ var dockerTypes = []string{"berth/provision/compose", "berth/provision/plan"}
 // testArrows are those of the packages that test, with their tests: a scenario
 // meets the product as people do, by its programs, and imports none of it.
 var testArrows = map[string][]string{
-	"berth/test/accounts":       {"berth/test/harness"},
-	"berth/test/attack":         {"berth/test/harness"},
+	"berth/test/attack":         {"berth/test/harness", "berth/test/harness/peer"},
 	"berth/test/clients":        {"berth/test/harness"},
 	"berth/test/files":          {"berth/test/harness"},
 	"berth/test/forwards":       {"berth/test/harness"},
 	"berth/test/gpu":            {"berth/test/harness", "berth/test/harness/engine"},
 	"berth/test/harness":        nil,
 	"berth/test/harness/engine": {"berth/test/harness"},
+	"berth/test/harness/peer":   nil,
 	"berth/test/images":         {"berth/test/harness"},
 	"berth/test/life":           {"berth/test/harness", "berth/test/harness/engine"},
 	"berth/test/load":           {"berth/test/harness"},

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"berth/patches"
 	"berth/strangers"
+	"berth/test/harness/peer"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -176,6 +179,34 @@ func TestAKeyExchangeWaitsForItsTurn(t *testing.T) {
 	if err := <-loggedIn; err != nil {
 		t.Error(err)
 	}
+}
+
+// The attack: send packets behind a password, so that x/crypto reads no more until
+// it is checked. Whoever holds a turn meanwhile stops everybody.
+func TestPacketsBehindAPasswordStopNobody(t *testing.T) {
+	if !patches.Applied() {
+		t.Skip("x/crypto is not patched, and leaks what this test does to it: GOFLAGS=$(scripts/goflags) go test")
+	}
+	g := startGateway(t, atMachine(newFakeMachine(echoes)))
+	for range 2 * runtime.GOMAXPROCS(0) {
+		p, err := peer.Dial(g.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Conn.Close()
+		p.Send(peer.MsgServiceRequest, "ssh-userauth")
+		for range 40 {
+			p.Try("dev+lab", "wrong")
+		}
+		if err := p.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client, err := g.dial("dev+lab", nil, ssh.PublicKeys(g.dev))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
 }
 
 // takeAll takes all turns that there are.
