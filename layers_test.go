@@ -68,6 +68,7 @@ var dockerTypes = []string{"berth/provision/compose", "berth/provision/plan"}
 // testArrows are those of the packages that test, with their tests: a scenario
 // meets the product as people do, by its programs, and imports none of it.
 var testArrows = map[string][]string{
+	"berth/test/accounts":       {"berth/test/harness"},
 	"berth/test/attack":         {"berth/test/harness", "berth/test/harness/peer"},
 	"berth/test/clients":        {"berth/test/harness"},
 	"berth/test/files":          {"berth/test/harness"},
