@@ -169,32 +169,36 @@ func TestALoginThatBreaksOffIsLogged(t *testing.T) {
 
 // Somebody types the password where the name belongs, and it looks like a name.
 func TestAPasswordTypedAsANameIsNotLogged(t *testing.T) {
-	g := startGateway(t, &fakeHosts{})
-	g.LogKey = []byte("a key")
-	fails := func(login string) (logged string) {
-		before := len(g.log.String())
-		if client, err := g.dial(login, nil, ssh.Password("wrong")); err == nil {
-			client.Close()
-			t.Errorf("%s is logged in", login)
-		}
-		_, after, _ := strings.Cut(g.log.String()[before:], `msg="attempt failed"`)
-		_, after, _ = strings.Cut(after, "login=")
-		return strings.Fields(after)[0]
-	}
-	first, other := fails("correct-horse.battery"), fails("correct-horse.battery+lab")
+	keyed := func(key string) func(*Server) { return func(s *Server) { s.LogKey = []byte(key) } }
+	g := startGateway(t, &fakeHosts{}, keyed("a key"))
+	first, other := g.failsAs(t, "correct-horse.battery"), g.failsAs(t, "correct-horse.battery+lab")
 	if strings.Contains(g.log.String(), "horse") || !strings.HasPrefix(first, "unknown:") || first == other {
 		t.Errorf("logged as %s and %s", first, other)
 	}
-	if again := fails("correct-horse.battery"); again != first {
+	if again := g.failsAs(t, "correct-horse.battery"); again != first {
 		t.Errorf("one name is %s, and %s", first, again)
 	}
-	if known := fails("dev+lab"); known != "dev+lab" {
+	if known := g.failsAs(t, "dev+lab"); known != "dev+lab" {
 		t.Errorf("a user is %s", known)
 	}
-	if g.LogKey = []byte("another key"); fails("correct-horse.battery") == first {
+	if startGateway(t, &fakeHosts{}, keyed("another key")).failsAs(t, "correct-horse.battery") == first {
 		t.Error("the digest needs no key")
 	}
-	if g.LogUnknownUsers = true; fails("correct-horse.battery") != "correct-horse.battery" {
+	open := startGateway(t, &fakeHosts{}, func(s *Server) { s.LogUnknownUsers = true })
+	if open.failsAs(t, "correct-horse.battery") != "correct-horse.battery" {
 		t.Error("not written out although asked to")
 	}
+}
+
+// failsAs tries a wrong password, and returns what the log calls the login.
+func (g *testGateway) failsAs(t *testing.T, login string) string {
+	t.Helper()
+	before := len(g.log.String())
+	if client, err := g.dial(login, nil, ssh.Password("wrong")); err == nil {
+		client.Close()
+		t.Errorf("%s is logged in", login)
+	}
+	_, after, _ := strings.Cut(g.log.String()[before:], `msg="attempt failed"`)
+	_, after, _ = strings.Cut(after, "login=")
+	return strings.Fields(after)[0]
 }
