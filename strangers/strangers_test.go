@@ -332,6 +332,9 @@ func TestTurnsGoToWhoHasHadLeast(t *testing.T) {
 			t.Errorf("served: %s", got)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
+		queue.mu.Lock()
+		defer queue.mu.Unlock()
 		if len(queue.flows) != 0 || len(queue.waiting) != 0 || queue.free != 1 {
 			t.Errorf("left: %+v", queue)
 		}
@@ -364,6 +367,7 @@ func TestTurnsAreSharedByTime(t *testing.T) {
 		time.Sleep(time.Minute)
 		stop()
 		time.Sleep(time.Second)
+		synctest.Wait()
 		for _, had := range used {
 			if had < 19*time.Second || had > 21*time.Second {
 				t.Errorf("shares of a minute: %v", used)
