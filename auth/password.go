@@ -62,34 +62,84 @@ func CheckHash(hash string) error {
 	return err
 }
 
-// parseHash returns the function that tells, in constant time, whether a
-// password is the one that was hashed.
-func parseHash(s string) (verify func(password []byte) bool, err error) {
+// hash is a password's hash as it is stored.
+type hash struct {
+	kind   kind
+	verify func(password []byte) bool // in constant time
+}
+
+// kind is what decides how long a password takes to be verified.
+type kind struct {
+	bcryptCost   int // 0: argon2id
+	memory, time uint32
+	threads      uint8
+	tag          int // bytes
+}
+
+func parseHash(s string) (hash, error) {
 	if strings.HasPrefix(s, "$2") {
 		return parseBcrypt(s)
 	}
 	h, err := parseArgon2(s)
-	if err != nil {
-		return nil, err
-	}
-	return h.verify, nil
+	return hash{kind{memory: h.memory, time: h.time, threads: h.threads, tag: len(h.tag)}, h.verify}, err
 }
 
-func parseBcrypt(s string) (func([]byte) bool, error) {
+func parseBcrypt(s string) (hash, error) {
 	if !regexp.MustCompile(`^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$`).MatchString(s) {
-		return nil, errHash
+		return hash{}, errHash
 	}
-	hash := []byte(s)
-	cost, err := bcrypt.Cost(hash)
+	cost, err := bcrypt.Cost([]byte(s))
 	if err != nil {
-		return nil, errHash
+		return hash{}, errHash
 	}
 	if cost > maxBcryptCost {
-		return nil, errBcryptBounds
+		return hash{}, errBcryptBounds
 	}
-	return func(password []byte) bool {
-		return bcrypt.CompareHashAndPassword(hash, password) == nil
-	}, nil
+	return hash{kind{bcryptCost: cost}, func(password []byte) bool {
+		return bcrypt.CompareHashAndPassword([]byte(s), password) == nil
+	}}, nil
+}
+
+// dummy is a hash of a kind, of a password that nobody knows.
+func (k kind) dummy() hash {
+	if k.bcryptCost > 0 {
+		made, _ := parseBcrypt(fmt.Sprintf("$2a$%02d$%s", k.bcryptCost, strings.Repeat(".", 53))) // of the right form
+		return made
+	}
+	h := argon2Hash{memory: k.memory, time: k.time, threads: k.threads, salt: make([]byte, defaultSalt), tag: make([]byte, k.tag)}
+	return hash{k, h.verify}
+}
+
+// defaultKind is that of [HashPassword].
+func defaultKind() kind {
+	return kind{memory: defaultMemory, time: defaultTime, threads: defaultThreads, tag: defaultTag}
+}
+
+// Bounds below which a hash is cheap to guess: OWASP's smallest, each of whose
+// choices of memory and passes costs about as much.
+const (
+	cheapMemory     = 7 * 1024        // KiB
+	cheapMemoryTime = 5 * cheapMemory // KiB times passes
+	cheapBcryptCost = 10
+)
+
+// Doubt says what is doubtful about a hash that can be used; "" for nothing.
+func Doubt(s string) string {
+	h, err := parseHash(s)
+	k := h.kind
+	switch {
+	case err != nil:
+		return ""
+	case k.bcryptCost > 0 && k.bcryptCost < cheapBcryptCost:
+		return fmt.Sprintf("the hash is cheap to guess (bcrypt cost %d)", k.bcryptCost)
+	case k.bcryptCost > 0:
+		return ""
+	case k.memory < cheapMemory, k.memory*k.time < cheapMemoryTime:
+		return fmt.Sprintf("the hash is cheap to guess (argon2id m=%d,t=%d)", k.memory, k.time)
+	case k.threads > 1:
+		return fmt.Sprintf("the hash takes several processors at once (argon2id p=%d)", k.threads)
+	}
+	return ""
 }
 
 // argon2Hash is an argon2id hash of version 1.3, memory in KiB.

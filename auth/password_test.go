@@ -54,11 +54,11 @@ func TestForeignHashes(t *testing.T) {
 
 func verifies(t *testing.T, hash, password string) bool {
 	t.Helper()
-	verify, err := parseHash(hash)
+	parsed, err := parseHash(hash)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return verify([]byte(password))
+	return parsed.verify([]byte(password))
 }
 
 func TestHashesRefused(t *testing.T) {
@@ -85,6 +85,25 @@ func TestHashesRefused(t *testing.T) {
 		}
 		if len(hash) > 1 && strings.Contains(err.Error(), hash) {
 			t.Errorf("the error repeats the hash: %v", err)
+		}
+	}
+}
+
+func TestDoubtfulHashes(t *testing.T) {
+	argon2 := func(parameters string) string { return "$argon2id$v=19$" + parameters + "$" + salt16 + "$" + tag32 }
+	bcrypted := "$" + strings.Repeat("a", 53)
+	for hash, want := range map[string]string{
+		argon2("m=19456,t=2,p=1"): "", argon2OfPassword: "", argon2("m=7168,t=5,p=1"): "", argon2("m=47104,t=1,p=1"): "",
+		argon2("m=8,t=1,p=1"):     "the hash is cheap to guess (argon2id m=8,t=1)",
+		argon2("m=19456,t=1,p=1"): "the hash is cheap to guess (argon2id m=19456,t=1)",
+		argon2("m=4096,t=10,p=1"): "the hash is cheap to guess (argon2id m=4096,t=10)",
+		argon2("m=65536,t=3,p=4"): "the hash takes several processors at once (argon2id p=4)",
+		"$2a$10" + bcrypted:       "", "$2b$12" + bcrypted: "",
+		"$2y$04" + bcrypted: "the hash is cheap to guess (bcrypt cost 4)",
+		"hunter2":           "",
+	} {
+		if got := Doubt(hash); got != want {
+			t.Errorf("%s: %q, want %q", hash, got, want)
 		}
 	}
 }

@@ -1,49 +1,12 @@
 package auth
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
-
-func TestPasswordWaitsNoLongerThanItsContext(t *testing.T) {
-	policies := NewPolicies(newPolicy(t))
-	for range cap(policies.hashing) {
-		policies.hashing <- struct{}{}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if _, err := policies.Password(ctx, "dev", []byte("x")); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v", err)
-	}
-}
-
-// A password that waited through a change is judged by what holds afterwards.
-func TestAPasswordIsJudgedByThePolicyInForceAtItsTurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		policies := NewPolicies(newPolicy(t, User{Name: "dev", Password: cheapHash("dev")}))
-		for range cap(policies.hashing) {
-			policies.hashing <- struct{}{}
-		}
-		answered := make(chan error, 1)
-		go func() {
-			_, err := policies.Password(t.Context(), "dev", []byte("pw of dev"))
-			answered <- err
-		}()
-		synctest.Wait() // it waits for its turn
-		policies.Exchange(newPolicy(t))
-		<-policies.hashing
-		if err := <-answered; err != ErrDenied {
-			t.Errorf("%v", err)
-		}
-	})
-}
 
 // Who logged in a moment before a change enters nothing by what the change took
 // away: the key, the password, the grant, or the user.

@@ -15,12 +15,15 @@ var ErrDenied = errors.New("denied")
 type Policy struct {
 	users map[string]*user
 	keys  keyring
-	dummy func(password []byte) bool // stands in for a hash that is not there
+
+	// kinds are those of the users' hashes, each with one that nobody's password
+	// has. Every attempt computes one hash of each kind.
+	kinds map[kind]hash
 }
 
 type user struct {
-	verify func(password []byte) bool // nil: no password opens
-	hosts  map[string]Grant
+	password hash // without verify: no password opens
+	hosts    map[string]Grant
 }
 
 // NewPolicy checks the users and makes them a policy. The error names the user
@@ -29,12 +32,15 @@ func NewPolicy(users []User) (*Policy, error) {
 	p := &Policy{
 		users: make(map[string]*user),
 		keys:  make(keyring),
-		dummy: defaultArgon2().verify,
+		kinds: make(map[kind]hash),
 	}
 	for _, u := range users {
 		if err := p.add(u); err != nil {
 			return nil, err
 		}
+	}
+	if len(p.kinds) == 0 { // nobody has a password, which is nobody's business
+		p.kinds[defaultKind()] = defaultKind().dummy()
 	}
 	return p, nil
 }
@@ -51,7 +57,8 @@ func (p *Policy) add(u User) error {
 		added.hosts[host] = grant.clone()
 	}
 	if u.Password != "" {
-		added.verify, _ = parseHash(u.Password) // checked above
+		added.password, _ = parseHash(u.Password) // checked above
+		p.kinds[added.password.kind] = added.password.kind.dummy()
 	}
 	p.users[u.Name] = added
 	for _, key := range u.Keys {
@@ -75,24 +82,37 @@ func (p *Policy) PublicKey(login string, key ssh.PublicKey) (Identity, error) {
 }
 
 // Password identifies a user by the password, or returns [ErrDenied]. It
-// computes a hash, so it takes a core, tens of MiB and tens of milliseconds:
-// see [Policies.Password]. An unknown user costs the caller the same time as a
-// wrong password, if the user's hash is like those that [HashPassword] makes.
+// computes hashes, so it takes a core, tens of MiB and tens of milliseconds: who
+// calls it bounds how many at once. It takes the same time whoever is named, and whether the
+// user is known or not: one hash of every kind that any user has.
 func (p *Policy) Password(login string, password []byte) (Identity, error) {
 	if len(password) == 0 || len(password) > maxPassword {
 		return Identity{}, ErrDenied
 	}
 	l, _ := ParseLogin(login) // no user has the empty name
 	known := p.users[l.User]
-	if known == nil || known.verify == nil {
-		p.dummy(password)
-		return Identity{}, ErrDenied
+	if known == nil {
+		known = &user{}
 	}
-	if !known.verify(password) {
+	opens := false
+	for kind, dummy := range p.kinds {
+		if known.password.verify != nil && known.password.kind == kind {
+			opens = known.password.verify(password)
+		} else {
+			dummy.verify(password)
+		}
+	}
+	if !opens {
 		return Identity{}, ErrDenied
 	}
 	return Identity{User: l.User, Login: l, Method: ByPassword}, nil
 }
+
+// Kinds is how many hashes one attempt with a password computes.
+func (p *Policy) Kinds() int { return len(p.kinds) }
+
+// Knows reports whether there is a user of this name.
+func (p *Policy) Knows(name string) bool { return p.users[name] != nil }
 
 // stillProves reports whether the policy knows the user and lets the kind of
 // credential that was shown open, a key by its fingerprint.
@@ -104,7 +124,7 @@ func (p *Policy) stillProves(who Identity) bool {
 	case who.Method == ByPublicKey:
 		return p.keys.isOf(who.Credential, who.User)
 	case who.Method == ByPassword:
-		return known.verify != nil
+		return known.password.verify != nil
 	}
 	return false
 }

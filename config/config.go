@@ -11,6 +11,7 @@ package config
 
 import (
 	"cmp"
+	"net/netip"
 	"os"
 	"time"
 
@@ -40,6 +41,11 @@ type Config struct {
 
 	Keepalive time.Duration // silence after which a peer is asked for a sign of life
 	Wait      time.Duration // how long a login waits for a host that restarts
+
+	// Exempt are the networks whose failures to log in are not counted.
+	Exempt []netip.Prefix
+
+	LogUnknownUsers bool // write out names that no user has; they may be passwords
 
 	Users  []auth.User
 	Policy *auth.Policy // made of Users
@@ -71,7 +77,7 @@ func Load(path string) (Config, error) {
 
 // config reads the whole file. What it returns is of use if d.err is nil.
 func (d *document) config(data []byte) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "users", "hosts")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "exempt", "log_unknown_users", "users", "hosts")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
@@ -79,6 +85,9 @@ func (d *document) config(data []byte) Config {
 
 		Keepalive: d.duration(given["keepalive"], "keepalive", defaultKeepalive),
 		Wait:      d.duration(given["wait"], "wait", defaultWait),
+
+		Exempt:          d.networks(given["exempt"], "exempt"),
+		LogUnknownUsers: d.yes(given["log_unknown_users"], "log_unknown_users"),
 	}
 	d.each(given["users"], "users", func(name, value *yaml.Node) {
 		user := d.user(name, value)
@@ -101,5 +110,8 @@ func (d *document) config(data []byte) Config {
 		d.wrong(given["users"].Line, "%v", err)
 	}
 	c.Policy = policy
+	if err == nil && policy.Kinds() > 1 {
+		d.warn(given["users"].Line, "the passwords have hashes of %d kinds, and every attempt costs one of each; make them all with: berth-gateway hash-password", policy.Kinds())
+	}
 	return c
 }

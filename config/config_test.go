@@ -99,6 +99,9 @@ func writeKey(t *testing.T, path string, mode fs.FileMode) {
 func render(c Config) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen %s\nstate %s\ndocker %s\nkeepalive %v, wait %v\n", c.Listen, c.State, c.Docker, c.Keepalive, c.Wait)
+	if len(c.Exempt) > 0 || c.LogUnknownUsers {
+		fmt.Fprintf(&b, "exempt %v, unknown users logged %v\n", c.Exempt, c.LogUnknownUsers)
+	}
 	for _, u := range c.Users {
 		fmt.Fprintf(&b, "user %s: password %v, keys", u.Name, u.Password != "")
 		for _, key := range u.Keys {
@@ -179,7 +182,7 @@ func TestExample(t *testing.T) {
 		}
 	}
 	for _, key := range []string{
-		"listen", "state", "docker", "users", "password", "keys", "hosts",
+		"listen", "state", "docker", "exempt", "log_unknown_users", "users", "password", "keys", "hosts",
 		"route", "address", "container", "account", "key_file", "host_key",
 	} {
 		if !bytes.Contains(whole, []byte(" "+key+":")) && !bytes.Contains(whole, []byte("\n"+key+":")) {
@@ -217,4 +220,27 @@ func FuzzConfig(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The attack: guess from a copy of the file, or fill the processors with
+// passwords that each cost as much as the dearest hash in it.
+func TestDoubtfulHashesAreNamed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	writeFile(t, "gateway.yaml", []byte(`users:
+  cheap:
+    password: $argon2id$v=19$m=8,t=1,p=1$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8
+    hosts: { a: }
+  old:
+    password: $2a$12$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    hosts: { a: }
+`), 0o600)
+	c, err := Load("gateway.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "gateway.yaml:3: warning: password: the hash is cheap to guess (argon2id m=8,t=1); make one with: berth-gateway hash-password\n" +
+		"gateway.yaml:2: warning: the passwords have hashes of 2 kinds, and every attempt costs one of each; make them all with: berth-gateway hash-password"
+	if got := c.Warnings.Error(); got != want {
+		t.Errorf("warns\n%s\nwant\n%s", got, want)
+	}
 }

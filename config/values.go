@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -90,6 +91,36 @@ func (d *document) duration(n *yaml.Node, what string, missing time.Duration) ti
 	return length
 }
 
+// yes is true or false; a key that is not given is false.
+func (d *document) yes(n *yaml.Node, what string) bool {
+	text, ok := d.text(n, what)
+	if ok && text != "true" && text != "false" {
+		d.wrong(n.Line, "%s must be true or false", what)
+	}
+	return text == "true"
+}
+
+// networks is a list of networks and addresses.
+func (d *document) networks(n *yaml.Node, what string) []netip.Prefix {
+	var networks []netip.Prefix
+	d.list(n, what, func(item *yaml.Node) {
+		text, ok := d.text(item, "a network of "+what)
+		if !ok {
+			return
+		}
+		network, err := netip.ParsePrefix(text)
+		if address, addressErr := netip.ParseAddr(text); addressErr == nil && address.Zone() == "" {
+			network, err = netip.PrefixFrom(address, address.BitLen()), nil
+		}
+		if err != nil || network != network.Masked() {
+			d.wrong(item.Line, "%.64q of %s is not a network; write 10.0.0.0/8, 2001:db8::/32 or one address", text, what)
+			return
+		}
+		networks = append(networks, network)
+	})
+	return networks
+}
+
 func isEngine(s string) bool {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -131,6 +162,9 @@ func (d *document) password(n *yaml.Node) string {
 	d.secret = true
 	if err := auth.CheckHash(hash); err != nil {
 		d.wrong(n.Line, "password: %v; make one with: berth-gateway hash-password", err)
+	}
+	if doubt := auth.Doubt(hash); doubt != "" {
+		d.warn(n.Line, "password: %s; make one with: berth-gateway hash-password", doubt)
 	}
 	return hash
 }

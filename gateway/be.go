@@ -23,5 +23,6 @@ func (b be) run(ctx context.Context, client sshconn.Conn) {
 		Lost:     func() string { return lost(ctx, b.to.Host) },
 		Log:      b.log,
 		Panicked: b.panicked,
+		Running:  &b.running,
 	})
 }

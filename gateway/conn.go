@@ -7,12 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"berth/auth"
 	"berth/labels"
 	"berth/sshconn"
+	"berth/strangers"
 	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
@@ -24,21 +25,30 @@ type conn struct {
 	server *Server
 	id     string // for the log and for the server's live connections
 	wire   *wire.Conn
-	bytes  *counted // wire, as x/crypto reads and writes it
-	log    *slog.Logger
+	bytes  *counted     // wire, counted
+	ssh    *exchange    // bytes, as x/crypto reads and writes them
+	log    *slog.Logger // limited until the login: see Server.strangersLog
 	tasks  *sshconn.Tasks
 
-	authenticated func() // no longer a stranger
-	preAuth       ssh.ServerPreAuthConn
+	running atomic.Int64 // goroutines of tasks, and of what serves its sessions
+
+	stranger *strangers.Stranger                   // until the login
+	preAuth  atomic.Pointer[ssh.ServerPreAuthConn] // nil before authentication
 }
 
 func newConn(s *Server, raw net.Conn) *conn {
+	s.begin.Do(s.open)
 	c := &conn{server: s, id: rand.Text()[:8], wire: s.wires.New(raw)}
 	c.bytes = &counted{Conn: c.wire}
-	c.log = s.Log.With("conn", c.id, "remote", raw.RemoteAddr().String())
-	c.authenticated = sync.OnceFunc(func() { s.strangers.release(raw.RemoteAddr()) })
-	c.tasks = &sshconn.Tasks{Panicked: c.panicked}
+	c.ssh = &exchange{Conn: c.bytes}
+	c.log = c.logTo(s.strangersLog)
+	c.tasks = &sshconn.Tasks{Panicked: c.panicked, Running: &c.running}
 	return c
+}
+
+// logTo makes a log the connection's.
+func (c *conn) logTo(log *slog.Logger) *slog.Logger {
+	return log.With("conn", c.id, "remote", c.wire.RemoteAddr().String())
 }
 
 // serve is the life of a connection, top to bottom. When it returns, nothing
@@ -49,17 +59,19 @@ func (c *conn) serve(ctx context.Context) {
 	defer c.tasks.Wait()
 	defer close(ended)
 	defer c.wire.Close()
-	defer c.authenticated()
+	defer c.stranger.Leave()
 	stop := context.AfterFunc(ctx, func() { c.wire.Conn.Close() })
 	defer stop()
 
-	client, who, err := c.handshake() // RFC 4253 and 4252
+	client, who, err := c.handshake(ctx) // RFC 4253 and 4252
 	if err != nil {
 		c.log.Info("not logged in", "err", err)
 		return
 	}
 	defer client.Close()
-	c.authenticated()
+	c.stranger.Leave()
+	c.log = c.logTo(c.server.Log)
+	c.log.Info("logged in", "login", who.Login.String(), "client", string(client.ClientVersion()))
 	ctx, leave := c.enlist(ctx, client, who) // from now on others see it, and may end it
 	defer leave()
 
@@ -144,7 +156,7 @@ func (c *conn) recover() {
 }
 
 func (c *conn) panicked(value any, stack []byte) {
-	c.log.Error("panic", "value", value, "stack", string(stack))
+	c.logTo(c.server.Log).Error("panic", "value", value, "stack", string(stack))
 	c.wire.Conn.Close()
 }
 

@@ -157,24 +157,6 @@ func TestThePolicyIsExchangedUnderLiveConnections(t *testing.T) {
 	}
 }
 
-func TestOneAddressHasSoManyStrangersAtMost(t *testing.T) {
-	g := startGateway(t, atMachine(newFakeMachine(echoes)))
-	for range maxStrangersPerSource {
-		conn, err := net.Dial("tcp", g.address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := conn.Read(make([]byte, 4)); err != nil { // the gateway's version
-			t.Fatal(err)
-		}
-	}
-	if client, err := g.dial("dev+lab", nil, ssh.PublicKeys(g.dev)); err == nil {
-		client.Close()
-		t.Error("one more is served")
-	}
-}
-
 func TestALoginThatBreaksOffIsLogged(t *testing.T) {
 	g := startGateway(t, &fakeHosts{})
 	conn, err := net.Dial("tcp", g.address)
@@ -183,4 +165,40 @@ func TestALoginThatBreaksOffIsLogged(t *testing.T) {
 	}
 	conn.Close()
 	eventually(t, "the log tells", func() bool { return strings.Contains(g.log.String(), "not logged in") })
+}
+
+// Somebody types the password where the name belongs, and it looks like a name.
+func TestAPasswordTypedAsANameIsNotLogged(t *testing.T) {
+	keyed := func(key string) func(*Server) { return func(s *Server) { s.LogKey = []byte(key) } }
+	g := startGateway(t, &fakeHosts{}, keyed("a key"))
+	first, other := g.failsAs(t, "correct-horse.battery"), g.failsAs(t, "correct-horse.battery+lab")
+	if strings.Contains(g.log.String(), "horse") || !strings.HasPrefix(first, "unknown:") || first == other {
+		t.Errorf("logged as %s and %s", first, other)
+	}
+	if again := g.failsAs(t, "correct-horse.battery"); again != first {
+		t.Errorf("one name is %s, and %s", first, again)
+	}
+	if known := g.failsAs(t, "dev+lab"); known != "dev+lab" {
+		t.Errorf("a user is %s", known)
+	}
+	if startGateway(t, &fakeHosts{}, keyed("another key")).failsAs(t, "correct-horse.battery") == first {
+		t.Error("the digest needs no key")
+	}
+	open := startGateway(t, &fakeHosts{}, func(s *Server) { s.LogUnknownUsers = true })
+	if open.failsAs(t, "correct-horse.battery") != "correct-horse.battery" {
+		t.Error("not written out although asked to")
+	}
+}
+
+// failsAs tries a wrong password, and returns what the log calls the login.
+func (g *testGateway) failsAs(t *testing.T, login string) string {
+	t.Helper()
+	before := len(g.log.String())
+	if client, err := g.dial(login, nil, ssh.Password("wrong")); err == nil {
+		client.Close()
+		t.Errorf("%s is logged in", login)
+	}
+	_, after, _ := strings.Cut(g.log.String()[before:], `msg="attempt failed"`)
+	_, after, _ = strings.Cut(after, "login=")
+	return strings.Fields(after)[0]
 }

@@ -44,7 +44,7 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 	w := c.server.wires.New(sshd.Conn)
 	w.SetDeadline(time.Now().Add(joinTimeout))
 	conn, channels, requests, err := ssh.NewClientConn(w, "", &ssh.ClientConfig{
-		Config:            algorithms(),
+		Config:            algorithmsForHosts(),
 		User:              to.Account,
 		Auth:              auth,
 		HostKeyCallback:   pinned(sshd.HostKeys),

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"berth/labels"
+	"berth/machine"
 	"berth/sshconn"
 	"berth/wire"
 
@@ -363,5 +366,57 @@ func TestTheHostsKeepaliveIsAnsweredByTheGateway(t *testing.T) {
 	go ssh.DiscardRequests(requests)
 	if err := <-answered; err != nil {
 		t.Errorf("the host got %v", err)
+	}
+}
+
+// The attack: dev sends BERTH_USER\0, which sshd reads as BERTH_USER, to be
+// taken for somebody else by what runs in the session.
+func TestNobodyForgesWhomASessionIsFor(t *testing.T) {
+	heard := make(chan string, 16)
+	sshd := &fakeSshd{accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return nil }}
+	sshd.serve = func(_ *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+		go ssh.DiscardRequests(requests)
+		for asked := range channels {
+			channel, requests, err := asked.Accept()
+			if err != nil {
+				return
+			}
+			for request := range requests {
+				var env sshconn.EnvRequest
+				if request.Type == "env" && ssh.Unmarshal(request.Payload, &env) == nil {
+					heard <- env.Name + "=" + env.Value
+				}
+				sshconn.Reply(request, true, nil)
+				if request.Type == machine.Exec {
+					exitWith(channel, 0)
+				}
+			}
+		}
+	}
+	g := startGateway(t, sshdOf(t, sshd, nil))
+	s, err := g.enter(t, "dev+lab").NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, forged := range []sshconn.EnvRequest{
+		{Name: "BERTH_USER", Value: "root"}, {Name: "BERTH_USER\x00", Value: "root"}, {Name: "LANG", Value: "C\nBERTH_USER=root"}, {Name: "LC_/../x", Value: "x"},
+	} {
+		if ok, err := s.SendRequest("env", true, ssh.Marshal(forged)); ok || err != nil {
+			t.Errorf("%q is accepted: %v, %v", forged, ok, err)
+		}
+	}
+	if err := s.Setenv("EDITOR", "vi"); err != nil { // the host's sshd decides on other names
+		t.Error(err)
+	}
+	if err := s.Run("true"); err != nil {
+		t.Error(err)
+	}
+	close(heard)
+	var got []string
+	for env := range heard {
+		got = append(got, env)
+	}
+	if want := []string{labels.EnvUser + "=dev", "EDITOR=vi"}; !slices.Equal(got, want) {
+		t.Errorf("the host hears %q, want %q", got, want)
 	}
 }

@@ -189,7 +189,7 @@ func TestWhoDoesNotReadIsCutWhenItWasEnded(t *testing.T) {
 		served := make(chan struct{})
 		go func() {
 			defer close(served)
-			s.serve(t.Context(), ours)
+			s.serve(t.Context(), newConn(s, ours))
 		}()
 		conn, channels, requests, err := ssh.NewClientConn(theirs, "", &ssh.ClientConfig{
 			User: "dev", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.FixedHostKey(s.HostKey.PublicKey()),

@@ -105,7 +105,7 @@ func (c *conn) enter(entrance hosts.Entrance, to target) (mechanism, error) {
 // would be seen by every client without being taken for a program's output.
 func (c *conn) sayIfWaiting(who auth.Identity) {
 	target, err := c.server.Policies.Current().Target(who)
-	if err == nil && c.preAuth != nil && c.server.Hosts.ComingBack(target.Host) {
-		c.preAuth.SendAuthBanner("berth: host " + target.Host + " is restarting; waiting for it\n")
+	if err == nil && c.server.Hosts.ComingBack(target.Host) {
+		c.banner("host " + target.Host + " is restarting; waiting for it")
 	}
 }

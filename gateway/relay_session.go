@@ -56,7 +56,7 @@ func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newli
 	start := sync.OnceFunc(func() { close(started) })
 	defer start()
 	for request := range j.queue(j.client, outer.requests) {
-		if setsUser(request) {
+		if _, ok := sshconn.AcceptEnv(request.Payload); request.Type == "env" && !ok {
 			sshconn.Reply(request, false, nil)
 			continue
 		}
@@ -68,12 +68,6 @@ func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newli
 			start()
 		}
 	}
-}
-
-// setsUser: whom a session is for is the gateway's to say.
-func setsUser(request *ssh.Request) bool {
-	var env sshconn.EnvRequest
-	return request.Type == "env" && ssh.Unmarshal(request.Payload, &env) == nil && env.Name == labels.EnvUser
 }
 
 // lostText is what to say of a session whose end nobody told: that the host is

@@ -206,27 +206,76 @@ func TestAPanicEndsItsConnectionAlone(t *testing.T) {
 	eventually(t, "the log tells", func() bool { return strings.Contains(g.log.String(), "msg=panic") })
 }
 
-func TestServeLetsConnectionsGoOnForTheDrainAndEndsThem(t *testing.T) {
-	m := newFakeMachine(func(_ machine.Command, in io.Reader, out, _ io.Writer) int {
-		io.WriteString(out, "ready\n")
-		io.Copy(io.Discard, in)
-		return 0
-	})
+func TestServeLetsConnectionsGoOnForTheDrainAndSaysWhyTheyEnd(t *testing.T) {
+	m := newFakeMachine(waits)
 	g := startGateway(t, atMachine(m), func(s *Server) { s.Drain = 200 * time.Millisecond })
 	client := g.enter(t, "dev+lab")
-	startWaiting(t, client)
+	s, out, stderr := startWaiting(t, client)
 	began := time.Now()
 	g.stop()
-	if _, err := net.Dial("tcp", g.address); err == nil {
-		eventually(t, "nobody listens", func() bool {
-			_, err := net.Dial("tcp", g.address)
-			return err != nil
-		})
+	got := ended(t, client, s, out, stderr)
+	if want := (said{"ready\n", "berth: this connection was ended: the gateway is stopping\n", 255}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 	within(t, "Serve returns", g.stopped)
 	if took := time.Since(began); took < g.Drain {
 		t.Errorf("after %v: the connection had no time", took)
 	}
+	if _, err := net.Dial("tcp", g.address); err == nil {
+		t.Error("it still listens")
+	}
+}
+
+// The attack: a user logs in and then reads nothing, not even why it ends.
+func TestServeReturnsWhateverItsClientsDo(t *testing.T) {
+	from, stuck := atMachine(newFakeMachine(waits)), make(chan struct{})
+	defer close(stuck)
+	from.lookup = func(string) (hosts.Host, error) {
+		<-stuck
+		return hosts.Host{}, errors.New("stuck")
+	}
+	g := startGateway(t, from)
+	g.Drain = 100 * time.Millisecond
+	g.enter(t, "dev+lab")
+	stranger, err := net.Dial("tcp", g.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	eventually(t, "the host is being asked for", func() bool { return len(g.Live()) == 1 })
+	began := time.Now()
+	g.stop()
+	within(t, "Serve returns", g.stopped)
+	if took := time.Since(began); took > g.Drain+stopTimeout+200*time.Millisecond {
+		t.Errorf("after %v", took)
+	}
+}
+
+// Who connects while the gateway stops is told so by a message that clients show.
+func TestWhoConnectsDuringTheDrainIsToldSo(t *testing.T) {
+	g := startGateway(t, atMachine(newFakeMachine(waits)))
+	g.Drain = time.Minute
+	client := g.enter(t, "dev+lab")
+	startWaiting(t, client)
+	g.stop()
+	eventually(t, "it stops", func() bool {
+		client, err := g.dial("dev+lab", nil, ssh.PublicKeys(g.dev))
+		if err == nil {
+			client.Close()
+		}
+		return err != nil
+	})
+	for range 5 {
+		_, err := g.dial("dev+lab", nil, ssh.PublicKeys(g.dev))
+		if err == nil || !strings.Contains(err.Error(), "the gateway is stopping; try again in a moment") {
+			t.Errorf("it sees: %v", err)
+		}
+	}
+	if _, _, err := client.SendRequest("keepalive@openssh.com", true, nil); err != nil {
+		t.Errorf("who was there before: %v", err)
+	}
+	client.Close()
+	within(t, "Serve returns with its last connection", g.stopped)
 }
 
 // startWaiting starts a command that says that it is ready and then waits.

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"berth/auth"
 	"berth/hosts"
+	"berth/logqueue"
+	"berth/strangers"
 	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
@@ -38,6 +42,13 @@ type Server struct {
 	Hosts    Hosts
 	Log      *slog.Logger
 
+	// LogKey keys the digests by which the log names users that there are not.
+	LogKey []byte
+
+	// LogUnknownUsers writes their names out, among them passwords that somebody
+	// typed where the name belongs.
+	LogUnknownUsers bool
+
 	// Drain is how long connections may go on after Serve was told to stop.
 	Drain time.Duration
 
@@ -48,43 +59,65 @@ type Server struct {
 	// Wait is how long a login waits for a host that is coming back.
 	Wait time.Duration
 
-	strangers strangers
-	live      liveConns
-	wires     wire.Pool // of the connections to clients and to hosts
+	// Exempt are the networks whose strangers are not counted by their source, and
+	// whose failures are not counted.
+	Exempt []netip.Prefix
+
+	begin        sync.Once    // sets these two, by open
+	strangersLog *slog.Logger // Log, limited, for what strangers make it say
+	door         *strangers.Door
+
+	serving    admitted
+	turnedAway atomic.Int32 // clients that are being told why they are not served
+	live       liveConns
+	wires      wire.Pool // of the connections to clients and to hosts
 }
 
-// Serve accepts connections until ctx ends, then lets those there are go on
-// for Drain, ends the rest, and returns when all have ended. The listener is
-// closed.
+func (s *Server) open() {
+	s.strangersLog = slog.New(logqueue.Limit(s.Log.Handler(), "strangers"))
+	s.door = strangers.New(s.Exempt)
+}
+
+// Serve accepts connections until ctx ends. Then it goes on to accept, but only
+// to say that it stops; it lets the connections there are go on for Drain, tells
+// the rest why they end, and returns within Drain and stopTimeout, whatever the
+// clients do. The listener is closed.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	stop := context.AfterFunc(ctx, func() { listener.Close() })
-	defer stop()
-	conns, kill := context.WithCancel(context.WithoutCancel(ctx))
-	defer kill()
-
-	var all sync.WaitGroup
-	err := s.accept(ctx, listener, func(raw net.Conn) {
-		all.Go(func() { s.serve(conns, raw) })
-	})
-	listener.Close()
-	drained := time.AfterFunc(s.Drain, kill)
-	defer drained.Stop()
-	all.Wait()
-	return err
+	conns, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	s.begin.Do(s.open)
+	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		s.watch(watching)
+	}()
+	defer func() {
+		unwatch()
+		<-watched
+	}()
+	failed := make(chan error, 1)
+	go func() { failed <- s.accept(listener, func(raw net.Conn) { s.meet(conns, raw) }) }()
+	defer listener.Close()
+	select {
+	case err := <-failed:
+		return errors.Join(err, s.drain(cut))
+	case <-ctx.Done():
+	}
+	return s.drain(cut)
 }
 
-// accept does nothing but accept: a client can slow down its own connection
-// only. When descriptors run out it waits for some to come back.
-func (s *Server) accept(ctx context.Context, listener net.Listener, serve func(net.Conn)) error {
+// accept does nothing but accept, until the listener is closed: a client can slow
+// down its own connection only. When descriptors run out it waits for some to
+// come back.
+func (s *Server) accept(listener net.Listener, meet func(net.Conn)) error {
 	const maxDelay = time.Second
 	for delay := time.Duration(0); ; {
 		raw, err := listener.Accept()
 		switch {
 		case err == nil:
 			delay = 0
-			serve(raw)
-		case ctx.Err() != nil:
-			return nil
+			meet(raw)
 		case errors.Is(err, net.ErrClosed):
 			return err
 		default:
@@ -95,13 +128,30 @@ func (s *Server) accept(ctx context.Context, listener net.Listener, serve func(n
 	}
 }
 
-func (s *Server) serve(ctx context.Context, raw net.Conn) {
+// meet serves a client that has connected, in a goroutine of its own, or tells it
+// why not.
+func (s *Server) meet(ctx context.Context, raw net.Conn) {
 	c := newConn(s, raw)
-	defer c.recover()
-	if !s.strangers.admit(raw.RemoteAddr()) {
-		c.log.Warn("refused: too many connections that are not logged in")
-		c.wire.Close()
+	if !s.serving.add(c) {
+		go s.turnAway(raw, byApplication, "the gateway is stopping; try again in a moment")
 		return
 	}
+	go func() {
+		defer s.serving.remove(c)
+		s.serve(ctx, c)
+	}()
+}
+
+func (s *Server) serve(ctx context.Context, c *conn) {
+	defer c.recover()
+	ctx, cut := context.WithCancelCause(ctx)
+	defer cut(nil)
+	stranger, err := s.door.Enter(c.wire.RemoteAddr(), func(why error) { c.displaced(why, cut) })
+	if err != nil {
+		c.log.Warn("turned away", "why", err)
+		s.turnAway(c.wire.Conn, tooManyConnections, err.Error())
+		return
+	}
+	c.stranger = stranger
 	c.serve(ctx)
 }

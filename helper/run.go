@@ -79,6 +79,7 @@ func RunChild() error {
 // live answers until the gateway lets go, and then stays as the parent of what
 // sessions left running: a container's first process may reap nobody.
 func live(answer func(*machine.Local)) {
+	hideMemory()
 	unix.Umask(0o022)
 	heedSignals()
 	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -109,6 +110,15 @@ func live(answer func(*machine.Local)) {
 		case <-time.After(time.Second): // one that somebody else here has just reaped
 		}
 	}
+}
+
+// hideMemory keeps the account that the helper runs as, which may be several
+// people's, from reading its memory and from tracing it: there are bytes and
+// agents of all of them in it. The kernel writes no core of it either. It is not
+// inherited by programs that are started, and comes after the gateway has taken a
+// descriptor out of here, for which a gateway that is not root needs no less.
+func hideMemory() {
+	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // cannot fail
 }
 
 // heedSignals gives people's processes the signals back that whoever started

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"berth/test/harness/peer"
+
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
 )
@@ -21,29 +23,29 @@ const flood = 60
 func TestUnread(t *testing.T) {
 	needPatched(t)
 	t.Run("a stranger asks for nonsense, says much more and is gone", func(t *testing.T) {
-		leavesNothing(t, 3000, func(p *peer) error {
+		leavesNothing(t, 3000, func(p *peer.Peer) error {
 			for range 1 + flood {
-				p.send(msgServiceRequest, "nonsense")
+				p.Send(peer.MsgServiceRequest, "nonsense")
 			}
-			return p.flush()
+			return p.Flush()
 		})
 	})
 	t.Run("a user names a channel that is not there, says much more and is gone", func(t *testing.T) {
-		leavesNothing(t, 1000, func(p *peer) error {
-			if err := p.login(); err != nil {
+		leavesNothing(t, 1000, func(p *peer.Peer) error {
+			if err := p.Login(user, password); err != nil {
 				return err
 			}
 			for range 1 + flood {
-				p.send(msgChannelData, unknownChannel, "x")
+				p.Send(peer.MsgChannelData, peer.UnknownChannel, "x")
 			}
-			return p.flush()
+			return p.Flush()
 		})
 	})
 	t.Run("a server says much to a client that has given up", strangeServer)
 }
 
 // leavesNothing lets peers attack a server, and sees what is left of them.
-func leavesNothing(t *testing.T, peers int, attack func(*peer) error) {
+func leavesNothing(t *testing.T, peers int, attack func(*peer.Peer) error) {
 	s := startServer(t)
 	repeat(t, s.address, 100, attack) // what the server allocates once
 	before := s.settled(t, 4)
@@ -59,14 +61,14 @@ func leavesNothing(t *testing.T, peers int, attack func(*peer) error) {
 }
 
 // repeat attacks several times, eight at once.
-func repeat(t *testing.T, address string, times int, attack func(*peer) error) {
+func repeat(t *testing.T, address string, times int, attack func(*peer.Peer) error) {
 	t.Helper()
 	var all sync.WaitGroup
 	todo := make(chan struct{})
 	for range 8 {
 		all.Go(func() {
 			for range todo {
-				p, err := dial(address)
+				p, err := peer.Dial(address)
 				if err != nil {
 					t.Error(err)
 					continue
@@ -74,7 +76,7 @@ func repeat(t *testing.T, address string, times int, attack func(*peer) error) {
 				if err := attack(p); err != nil {
 					t.Error(err)
 				}
-				p.outlast()
+				p.Outlast()
 			}
 		})
 	}
@@ -171,10 +173,10 @@ func tcpPair(t *testing.T) (near, far net.Conn) {
 // TestUnserved: who closes a connection need not serve it any more.
 func TestUnserved(t *testing.T) {
 	needPatched(t)
-	for name, fill := range map[string]func(p *peer, channel int){
-		"global requests":  func(p *peer, _ int) { p.send(msgGlobalRequest, "r", false) },
-		"channels":         func(p *peer, _ int) { p.send(msgChannelOpen, "c", 0, 1<<20, 1<<15) },
-		"channel requests": func(p *peer, channel int) { p.send(msgChannelRequest, channel, "r", false) },
+	for name, fill := range map[string]func(p *peer.Peer, channel int){
+		"global requests":  func(p *peer.Peer, _ int) { p.Send(peer.MsgGlobalRequest, "r", false) },
+		"channels":         func(p *peer.Peer, _ int) { p.Send(peer.MsgChannelOpen, "c", 0, 1<<20, 1<<15) },
+		"channel requests": func(p *peer.Peer, channel int) { p.Send(peer.MsgChannelRequest, channel, "r", false) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer goleak.VerifyNone(t)
@@ -185,7 +187,7 @@ func TestUnserved(t *testing.T) {
 
 // closeUnserved fills a connection that nobody serves, and lets the server
 // close it then.
-func closeUnserved(t *testing.T, fill func(p *peer, channel int)) {
+func closeUnserved(t *testing.T, fill func(p *peer.Peer, channel int)) {
 	ended := make(chan struct{})
 	listener, err := listen(func(client *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 		defer close(ended)
@@ -201,21 +203,21 @@ func closeUnserved(t *testing.T, fill func(p *peer, channel int)) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	p, err := dial(listener.Addr().String())
+	p, err := peer.Dial(listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.login(); err != nil {
+	if err := p.Login(user, password); err != nil {
 		t.Fatal(err)
 	}
-	channel, _, err := p.openSession()
+	channel, _, err := p.OpenSession()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range flood {
 		fill(p, channel)
 	}
-	if err := p.flush(); err != nil {
+	if err := p.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -223,7 +225,7 @@ func closeUnserved(t *testing.T, fill func(p *peer, channel int)) {
 	case <-time.After(patience):
 		t.Error("the connection does not end when it is closed")
 	}
-	p.outlast()
+	p.Outlast()
 }
 
 // TestSmallPackets: ten channels that nobody reads cost 64 MiB at most, however
@@ -235,17 +237,17 @@ func TestSmallPackets(t *testing.T) {
 		channels, part = 10, 1
 	}
 	s := startServer(t)
-	p, err := dial(s.address)
+	p, err := peer.Dial(s.address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.conn.Close()
-	if err := p.login(); err != nil {
+	defer p.Conn.Close()
+	if err := p.Login(user, password); err != nil {
 		t.Fatal(err)
 	}
 	before := s.held(t)
 	for range channels {
-		if err := p.fillWindow(part); err != nil {
+		if err := fillWindow(p, part); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -258,26 +260,26 @@ func TestSmallPackets(t *testing.T) {
 
 // fillWindow fills a part of a new channel's window, one byte of stdin or stderr
 // at a time, and returns when the server has all of it.
-func (p *peer) fillWindow(part int) error {
-	channel, window, err := p.openSession()
+func fillWindow(p *peer.Peer, part int) error {
+	channel, window, err := p.OpenSession()
 	if err != nil {
 		return err
 	}
 	for range window / part / 2 {
-		p.send(msgChannelData, channel, "x")
-		p.send(msgChannelExtended, channel, 1, "x")
-		if len(p.queue) < 1<<16 {
+		p.Send(peer.MsgChannelData, channel, "x")
+		p.Send(peer.MsgChannelExtended, channel, 1, "x")
+		if p.Queued() < 1<<16 {
 			continue
 		}
-		if err := p.flush(); err != nil {
+		if err := p.Flush(); err != nil {
 			return err
 		}
 	}
-	p.send(msgGlobalRequest, "are you there", true)
-	if err := p.flush(); err != nil {
+	p.Send(peer.MsgGlobalRequest, "are you there", true)
+	if err := p.Flush(); err != nil {
 		return err
 	}
-	_, err = p.receive()
+	_, err = p.Receive()
 	return err
 }
 
@@ -289,19 +291,19 @@ func TestStrangers(t *testing.T) {
 	s := startServer(t)
 	before := s.held(t)
 	for range strangers {
-		p, err := dial(s.address)
+		p, err := peer.Dial(s.address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer p.conn.Close()
-		p.send(msgServiceRequest, "ssh-userauth")
-		p.try(slowPassword)
+		defer p.Conn.Close()
+		p.Send(peer.MsgServiceRequest, "ssh-userauth")
+		p.Try(user, slowPassword)
 		for range packets {
-			p.send(msgServiceRequest, string(make([]byte, size)))
+			p.Send(peer.MsgServiceRequest, string(make([]byte, size)))
 		}
-		p.flush() // or as much as the server takes
-		p.conn.SetReadDeadline(time.Now().Add(patience))
-		if _, err := io.Copy(io.Discard, p.conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		p.Flush() // or as much as the server takes
+		p.Conn.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.Copy(io.Discard, p.Conn); errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error("the server takes in all that it is sent")
 			break
 		}
@@ -377,32 +379,32 @@ func TestServiceAgain(t *testing.T) {
 		again []string // services asked for before the second attempt
 		want  []byte
 	}{
-		{"as paramiko does", []string{"ssh-userauth"}, []byte{msgServiceAccept, msgUserAuthFailure, msgServiceAccept, msgUserAuthSuccess}},
-		{"twice", []string{"ssh-userauth", "ssh-userauth"}, []byte{msgServiceAccept, msgUserAuthFailure, msgServiceAccept}},
-		{"another", []string{"ssh-connection"}, []byte{msgServiceAccept, msgUserAuthFailure}},
+		{"as paramiko does", []string{"ssh-userauth"}, []byte{peer.MsgServiceAccept, peer.MsgUserAuthFailure, peer.MsgServiceAccept, peer.MsgUserAuthSuccess}},
+		{"twice", []string{"ssh-userauth", "ssh-userauth"}, []byte{peer.MsgServiceAccept, peer.MsgUserAuthFailure, peer.MsgServiceAccept}},
+		{"another", []string{"ssh-connection"}, []byte{peer.MsgServiceAccept, peer.MsgUserAuthFailure}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, err := dial(listener.Addr().String())
+			p, err := peer.Dial(listener.Addr().String())
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer p.conn.Close()
-			p.send(msgServiceRequest, "ssh-userauth")
-			p.try("wrong")
+			defer p.Conn.Close()
+			p.Send(peer.MsgServiceRequest, "ssh-userauth")
+			p.Try(user, "wrong")
 			for _, service := range c.again {
-				p.send(msgServiceRequest, service)
+				p.Send(peer.MsgServiceRequest, service)
 			}
-			p.try(password)
-			if err := p.flush(); err != nil {
+			p.Try(user, password)
+			if err := p.Flush(); err != nil {
 				t.Fatal(err)
 			}
 			for _, number := range c.want {
-				if _, err := p.expect(number); err != nil {
+				if _, err := p.Expect(number); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if len(c.want) < 4 {
-				if message, err := p.receive(); err == nil {
+				if message, err := p.Receive(); err == nil {
 					t.Errorf("the connection goes on with message %d", message[0])
 				}
 			}

@@ -28,6 +28,7 @@ const envServer = "BERTH_PATCHES_SERVER"
 
 // What alice may answer: slowPassword is checked for ever.
 const (
+	user         = "alice"
 	password     = "right"
 	slowPassword = "slow"
 )

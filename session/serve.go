@@ -26,6 +26,9 @@ type Options struct {
 	// Panicked is told of a panic in a goroutine of Serve's, and must end the
 	// connection.
 	Panicked func(value any, stack []byte)
+
+	// Running counts Serve's goroutines; may be nil.
+	Running *atomic.Int64
 }
 
 // Serve answers a connection's channels and requests with a machine. It
@@ -38,7 +41,7 @@ func Serve(ctx context.Context, conn sshconn.Conn, machine machine.Machine, opti
 		conn:    conn,
 		machine: machine,
 		options: options,
-		tasks:   &sshconn.Tasks{Panicked: options.Panicked},
+		tasks:   &sshconn.Tasks{Panicked: options.Panicked, Running: options.Running},
 		ended:   ctx.Done(),
 	}
 	s.forwards = newForwards(s)

@@ -90,8 +90,8 @@ func (s *session) answer(request *ssh.Request) bool {
 }
 
 func (s *session) addEnv(payload []byte) bool {
-	var env sshconn.EnvRequest
-	if ssh.Unmarshal(payload, &env) != nil || s.process != nil || !acceptEnv(env.Name, env.Value) || len(s.env) >= maxEnv {
+	env, ok := sshconn.AcceptEnv(payload)
+	if !ok || s.process != nil || !isAllowed(env.Name) || len(s.env) >= maxEnv {
 		return false
 	}
 	s.env = append(s.env, env.Name+"="+env.Value)

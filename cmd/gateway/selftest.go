@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"os/signal"
 	"syscall"
 
@@ -36,7 +37,7 @@ func newSelftestCommand() *cobra.Command {
 			defer stop()
 			log := slog.New(slog.DiscardHandler)
 			if verbose {
-				log = newLog(true)
+				log = newLog(os.Stderr, true)
 			}
 			if !command.Flags().Changed("account") {
 				account = selftest.GrantedAccount(settings.Users, args[0])

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -18,6 +18,7 @@ import (
 	"berth/config"
 	"berth/gateway"
 	"berth/hosts/configured"
+	"berth/logqueue"
 	"berth/patches"
 	"berth/state"
 )
@@ -25,6 +26,15 @@ import (
 // defaultDrain gives connections time to end. It is shorter than the time after
 // which systemd and docker stop kill the gateway.
 const defaultDrain = 8 * time.Second
+
+const (
+	// stopPatience is how much longer than the drain all of an end may take. It
+	// is more than connections take, which are cut then, and their hosts.
+	stopPatience = 1900 * time.Millisecond
+
+	// logPatience is how long the log's reader may take to read the last lines.
+	logPatience = 100 * time.Millisecond
+)
 
 func newServeCommand() *cobra.Command {
 	path, drain, verbose := config.DefaultPath, defaultDrain, false
@@ -37,9 +47,16 @@ func newServeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(command.Context(), syscall.SIGTERM, syscall.SIGINT)
+			queue := logqueue.New(os.Stderr)
+			defer queue.Close(logPatience)
+			log := newLog(queue, verbose)
+			exit := func() {
+				queue.Close(logPatience)
+				os.Exit(1)
+			}
+			ctx, stop := signals{log: log, patience: drain + stopPatience, exit: exit}.heed(command.Context())
 			defer stop()
-			return serve(ctx, settings, drain, newLog(verbose))
+			return serve(ctx, settings, drain, log)
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
@@ -48,18 +65,22 @@ func newServeCommand() *cobra.Command {
 	return command
 }
 
-// newLog logs lines of key=value to stderr, with quotes where a value needs them.
-func newLog(verbose bool) *slog.Logger {
+// newLog logs lines of key=value, with quotes where a value needs them.
+func newLog(to io.Writer, verbose bool) *slog.Logger {
 	level := slog.LevelInfo
 	if verbose {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level}))
 }
 
 // serve runs the gateway until ctx ends.
 func serve(ctx context.Context, settings config.Config, drain time.Duration, log *slog.Logger) error {
 	st, err := state.Open(settings.State)
+	if err != nil {
+		return err
+	}
+	logKey, err := st.LogKey()
 	if err != nil {
 		return err
 	}
@@ -83,6 +104,10 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 		Log:      log,
 		Drain:    drain,
 
+		LogKey:          logKey,
+		LogUnknownUsers: settings.LogUnknownUsers,
+		Exempt:          settings.Exempt,
+
 		Keepalive: settings.Keepalive,
 		Wait:      settings.Wait,
 	}
@@ -93,6 +118,7 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 		"host_key", ssh.FingerprintSHA256(st.HostKey().PublicKey()))
 	tellSystemd(daemon.SdNotifyReady, log)
 	defer context.AfterFunc(ctx, func() { tellSystemd(daemon.SdNotifyStopping, log) })()
+	defer onSignal(syscall.SIGUSR1, server.LogStrangers)()
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
 	followed := make(chan struct{})
 	go func() {

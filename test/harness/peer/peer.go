@@ -1,4 +1,5 @@
-package patches_test
+// Package peer is a client that sends what it likes.
+package peer
 
 import (
 	"bufio"
@@ -18,30 +19,30 @@ import (
 
 // The messages that the attacks are made of (RFC 4250, 4.1.2).
 const (
-	msgServiceRequest   = 5
-	msgServiceAccept    = 6
-	msgKexInit          = 20
-	msgNewKeys          = 21
-	msgUserAuthRequest  = 50
-	msgUserAuthFailure  = 51
-	msgUserAuthSuccess  = 52
-	msgGlobalRequest    = 80
-	msgChannelOpen      = 90
-	msgChannelConfirm   = 91
-	msgChannelData      = 94
-	msgChannelExtended  = 95
-	msgChannelRequest   = 98
-	unknownChannel      = 999
+	MsgServiceRequest   = 5
+	MsgServiceAccept    = 6
+	MsgKexInit          = 20
+	MsgNewKeys          = 21
+	MsgUserAuthRequest  = 50
+	MsgUserAuthFailure  = 51
+	MsgUserAuthSuccess  = 52
+	MsgGlobalRequest    = 80
+	MsgChannelOpen      = 90
+	MsgChannelConfirm   = 91
+	MsgChannelData      = 94
+	MsgChannelExtended  = 95
+	MsgChannelRequest   = 98
+	UnknownChannel      = 999
 	clientVersion       = "SSH-2.0-peer"
 	gcmTagBytes         = 16
 	smallestPaddingSize = 4
 )
 
-// peer is a client that sends what it likes. It speaks curve25519-sha256 and
+// Peer is a client that sends what it likes. It speaks curve25519-sha256 and
 // aes128-gcm@openssh.com, and does not look at the host key. What is sent waits
-// until flush, so that a flood arrives as one.
-type peer struct {
-	conn  net.Conn
+// until Flush, so that a flood arrives as one.
+type Peer struct {
+	Conn  net.Conn
 	in    *bufio.Reader
 	queue []byte
 	read  *direction // nil before the key exchange
@@ -54,13 +55,13 @@ type direction struct {
 	nonce []byte
 }
 
-// dial connects and exchanges keys.
-func dial(address string) (*peer, error) {
+// Dial connects and exchanges keys.
+func Dial(address string) (*Peer, error) {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	p := &peer{conn: conn, in: bufio.NewReader(conn)}
+	p := &Peer{Conn: conn, in: bufio.NewReader(conn)}
 	if err := p.exchangeKeys(); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("key exchange: %w", err)
@@ -68,9 +69,9 @@ func dial(address string) (*peer, error) {
 	return p, nil
 }
 
-// send queues a message: its number, then strings, booleans and numbers as
+// Send queues a message: its number, then strings, booleans and numbers as
 // RFC 4251 writes them, byte slices as they are.
-func (p *peer) send(number byte, fields ...any) {
+func (p *Peer) Send(number byte, fields ...any) {
 	payload := []byte{number}
 	for _, field := range fields {
 		payload = appendField(payload, field)
@@ -95,14 +96,18 @@ func appendField(to []byte, field any) []byte {
 	panic(fmt.Sprintf("%T", field))
 }
 
-func (p *peer) flush() error {
-	_, err := p.conn.Write(p.queue)
+// Queued is how many bytes wait for Flush.
+func (p *Peer) Queued() int { return len(p.queue) }
+
+// Flush writes what was queued.
+func (p *Peer) Flush() error {
+	_, err := p.Conn.Write(p.queue)
 	p.queue = p.queue[:0]
 	return err
 }
 
 // pack makes a packet (RFC 4253, 6).
-func (p *peer) pack(payload []byte) []byte {
+func (p *Peer) pack(payload []byte) []byte {
 	block, counted := 8, 4 // whether the length counts for the padding
 	if p.write != nil {
 		block, counted = aes.BlockSize, 0
@@ -122,8 +127,8 @@ func (p *peer) pack(payload []byte) []byte {
 	return p.write.aead.Seal(packet[:4], p.write.next(), packet[4:], packet[:4])
 }
 
-// receive returns the next message.
-func (p *peer) receive() ([]byte, error) {
+// Receive returns the next message.
+func (p *Peer) Receive() ([]byte, error) {
 	head := make([]byte, 4)
 	if _, err := io.ReadFull(p.in, head); err != nil {
 		return nil, err
@@ -145,9 +150,9 @@ func (p *peer) receive() ([]byte, error) {
 	return packet[1 : len(packet)-int(packet[0])], nil
 }
 
-// expect receives one message, which must have this number.
-func (p *peer) expect(number byte) ([]byte, error) {
-	message, err := p.receive()
+// Expect receives one message, which must have this number.
+func (p *Peer) Expect(number byte) ([]byte, error) {
+	message, err := p.Receive()
 	if err == nil && message[0] != number {
 		err = fmt.Errorf("message %d, not %d", message[0], number)
 	}
@@ -163,12 +168,12 @@ func (d *direction) next() []byte {
 }
 
 // exchangeKeys is RFC 4253, 4 to 8, and RFC 8731.
-func (p *peer) exchangeKeys() error {
+func (p *Peer) exchangeKeys() error {
 	serverVersion, err := p.exchangeVersions()
 	if err != nil {
 		return err
 	}
-	ours := append([]byte{msgKexInit}, make([]byte, 16)...) // the cookie
+	ours := append([]byte{MsgKexInit}, make([]byte, 16)...) // the cookie
 	for _, names := range []string{
 		"curve25519-sha256", "ssh-ed25519", "aes128-gcm@openssh.com", "aes128-gcm@openssh.com",
 		"hmac-sha2-256", "hmac-sha2-256", "none", "none", "", "",
@@ -181,15 +186,15 @@ func (p *peer) exchangeKeys() error {
 		return err
 	}
 	p.queue = append(p.queue, p.pack(ours)...)
-	p.send(30, string(key.PublicKey().Bytes())) // SSH_MSG_KEX_ECDH_INIT
-	if err := p.flush(); err != nil {
+	p.Send(30, string(key.PublicKey().Bytes())) // SSH_MSG_KEX_ECDH_INIT
+	if err := p.Flush(); err != nil {
 		return err
 	}
-	theirs, err := p.expect(msgKexInit)
+	theirs, err := p.Expect(MsgKexInit)
 	if err != nil {
 		return err
 	}
-	reply, err := p.expect(31) // SSH_MSG_KEX_ECDH_REPLY
+	reply, err := p.Expect(31) // SSH_MSG_KEX_ECDH_REPLY
 	if err != nil {
 		return err
 	}
@@ -211,8 +216,8 @@ func (p *peer) exchangeKeys() error {
 	return p.takeKeys(secret, hash.Sum(nil))
 }
 
-func (p *peer) exchangeVersions() (string, error) {
-	if _, err := io.WriteString(p.conn, clientVersion+"\r\n"); err != nil {
+func (p *Peer) exchangeVersions() (string, error) {
+	if _, err := io.WriteString(p.Conn, clientVersion+"\r\n"); err != nil {
 		return "", err
 	}
 	line, err := p.in.ReadString('\n')
@@ -236,7 +241,7 @@ func agree(ours *ecdh.PrivateKey, theirs string) ([]byte, error) {
 }
 
 // takeKeys is RFC 4253, 7.2 and 7.3.
-func (p *peer) takeKeys(secret, hash []byte) error {
+func (p *Peer) takeKeys(secret, hash []byte) error {
 	derive := func(letter byte, size int) []byte {
 		sum := sha256.New()
 		sum.Write(secret)
@@ -245,10 +250,10 @@ func (p *peer) takeKeys(secret, hash []byte) error {
 		sum.Write(hash) // the session
 		return sum.Sum(nil)[:size]
 	}
-	if _, err := p.expect(msgNewKeys); err != nil {
+	if _, err := p.Expect(MsgNewKeys); err != nil {
 		return err
 	}
-	p.send(msgNewKeys)
+	p.Send(MsgNewKeys)
 	for _, d := range []struct {
 		to         **direction
 		nonce, key byte
@@ -266,32 +271,32 @@ func (p *peer) takeKeys(secret, hash []byte) error {
 	return nil
 }
 
-// login asks for the service and logs in.
-func (p *peer) login() error {
-	p.send(msgServiceRequest, "ssh-userauth")
-	p.try(password)
-	if err := p.flush(); err != nil {
+// Login asks for the service and logs in.
+func (p *Peer) Login(user, password string) error {
+	p.Send(MsgServiceRequest, "ssh-userauth")
+	p.Try(user, password)
+	if err := p.Flush(); err != nil {
 		return err
 	}
-	if _, err := p.expect(msgServiceAccept); err != nil {
+	if _, err := p.Expect(MsgServiceAccept); err != nil {
 		return err
 	}
-	_, err := p.expect(msgUserAuthSuccess)
+	_, err := p.Expect(MsgUserAuthSuccess)
 	return err
 }
 
-// try queues an attempt to log in.
-func (p *peer) try(password string) {
-	p.send(msgUserAuthRequest, "alice", "ssh-connection", "password", false, password)
+// Try queues an attempt to log in.
+func (p *Peer) Try(user, password string) {
+	p.Send(MsgUserAuthRequest, user, "ssh-connection", "password", false, password)
 }
 
-// openSession returns the server's number of a new channel, and its window.
-func (p *peer) openSession() (channel, window int, err error) {
-	p.send(msgChannelOpen, "session", 0, 1<<20, 1<<15)
-	if err := p.flush(); err != nil {
+// OpenSession returns the server's number of a new channel, and its window.
+func (p *Peer) OpenSession() (channel, window int, err error) {
+	p.Send(MsgChannelOpen, "session", 0, 1<<20, 1<<15)
+	if err := p.Flush(); err != nil {
 		return 0, 0, err
 	}
-	message, err := p.expect(msgChannelConfirm)
+	message, err := p.Expect(MsgChannelConfirm)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -302,8 +307,8 @@ func (p *peer) openSession() (channel, window int, err error) {
 	return int(confirm.Channel), int(confirm.Window), err
 }
 
-// outlast waits until the server has closed the connection.
-func (p *peer) outlast() {
-	io.Copy(io.Discard, p.conn)
-	p.conn.Close()
+// Outlast waits until the server has closed the connection.
+func (p *Peer) Outlast() {
+	io.Copy(io.Discard, p.Conn)
+	p.Conn.Close()
 }

@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	// stopTimeout is how much longer than Drain Serve may take to return.
+	stopTimeout = 1500 * time.Millisecond
+
+	// farewell is how much of that is for telling sessions why they end.
+	farewell = time.Second
+)
+
+// admitted are the connections that are served, until none are any more.
+type admitted struct {
+	mu      sync.Mutex
+	all     map[*conn]bool
+	closing chan struct{} // closed when the last has left; nil before close
+}
+
+// add counts a connection, unless close was called.
+func (a *admitted) add(c *conn) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closing != nil {
+		return false
+	}
+	if a.all == nil {
+		a.all = make(map[*conn]bool)
+	}
+	a.all[c] = true
+	return true
+}
+
+func (a *admitted) remove(c *conn) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.all, c)
+	if a.closing != nil && len(a.all) == 0 {
+		close(a.closing)
+	}
+}
+
+// close lets nobody in any more. The channel that it returns is closed when those
+// who are in have left.
+func (a *admitted) close() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closing = make(chan struct{})
+	if len(a.all) == 0 {
+		close(a.closing)
+	}
+	return a.closing
+}
+
+func (a *admitted) left() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.all)
+}
+
+// drain ends all connections: after Drain by telling, and then by cutting them.
+// It does not wait for what does not end even then, and returns an error about it.
+func (s *Server) drain(cut func()) error {
+	empty := s.serving.close()
+	if came(empty, s.Drain) {
+		return nil
+	}
+	for _, live := range s.Live() {
+		s.End(live.ID, "the gateway is stopping")
+	}
+	if came(empty, farewell) {
+		return nil
+	}
+	cut()
+	if came(empty, stopTimeout-farewell) {
+		return nil
+	}
+	return fmt.Errorf("%d connections do not end, although they were cut", s.serving.left())
+}
+
+// came waits for an event, at most so long, and reports whether it came.
+func came(event <-chan struct{}, patience time.Duration) bool {
+	select {
+	case <-event:
+		return true
+	case <-time.After(patience):
+		return false
+	}
+}

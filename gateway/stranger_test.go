@@ -1,0 +1,230 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"berth/patches"
+	"berth/strangers"
+	"berth/test/harness/peer"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// comeFrom connects to the gateway from an address of this machine, and waits
+// until it is served.
+func (g *testGateway) comeFrom(t *testing.T, ip string) net.Conn {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	conn, err := dialer.Dial("tcp", g.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.ReadFull(conn, make([]byte, len(version+"\r\n"))); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// The attack: 300 connections of six addresses that never log in. Ten of ten
+// logins from elsewhere were refused, and each neighbour behind their NAT for a
+// minute.
+func TestIdleStrangersKeepNobodyOut(t *testing.T) {
+	g := startGateway(t, atMachine(newFakeMachine(echoes)))
+	var idle []net.Conn
+	for i := range 300 {
+		idle = append(idle, g.comeFrom(t, fmt.Sprintf("127.0.0.%d", 1+i%6)))
+	}
+	for i := range 10 {
+		began := time.Now()
+		client, err := g.dial("dev+lab", nil, ssh.PublicKeys(g.dev)) // from 127.0.0.1, one of the six
+		if err != nil {
+			t.Fatalf("login %d: %v", i, err)
+		}
+		client.Close()
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("login %d: after %v", i, took)
+		}
+	}
+	told := 0
+	for _, conn := range idle {
+		conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+		said, _ := io.ReadAll(conn)
+		if strings.Contains(string(said), "berth: too many connections that are not logged in; try again in a moment") {
+			told++
+		}
+	}
+	if want := 300 - 200 + 1; told != want {
+		t.Errorf("%d of those who lost their place were told why, want %d", told, want)
+	}
+}
+
+// The attack: 400 passwords at 24 a second, of one address. Nothing slowed them
+// down.
+func TestPasswordsOfOneSourceAreSlowedDown(t *testing.T) {
+	g := startGateway(t, atMachine(newFakeMachine(echoes)))
+	end := time.Now().Add(3 * time.Second)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	banners := ""
+	for range 16 {
+		all.Go(func() {
+			for time.Now().Before(end) {
+				banner := g.failUntil(t, end)
+				mu.Lock()
+				banners += banner
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	tried := strings.Count(g.log.String(), `msg="attempt failed"`)
+	if tried > 40 || !strings.Contains(banners, "berth: too many wrong passwords from your address lately: wait ") {
+		t.Errorf("%d passwords were tried at once; said: %s", tried, banners)
+	}
+	penalties := g.Penalties()
+	if len(penalties) != 1 || penalties[0].Source.String() != "127.0.0.1/32" || penalties[0].Gap == 0 || !strings.Contains(g.log.String(), "penalty") {
+		t.Errorf("penalties: %+v", penalties)
+	}
+	client, err := g.dial("dev+lab", nil, ssh.PublicKeys(g.dev))
+	if err != nil {
+		t.Fatalf("the right key: %v", err)
+	}
+	client.Close()
+	if _, err := g.dial("other+vault", nil, ssh.Password("wrong")); err == nil || !strings.Contains(err.Error(), "unable to authenticate") {
+		t.Errorf("another user of the address has no try: %v", err)
+	}
+	g.LogStrangers()
+	if !strings.Contains(g.log.String(), "penalties=1") {
+		t.Error("LogStrangers does not tell")
+	}
+}
+
+// failUntil tries wrong passwords on one connection, and returns what the gateway
+// says meanwhile.
+func (g *testGateway) failUntil(t *testing.T, end time.Time) (banner string) {
+	t.Helper()
+	raw, err := net.Dial("tcp", g.address)
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	defer raw.Close()
+	raw.SetDeadline(end)
+	wrong := ssh.PasswordCallback(func() (string, error) { return "wrong", nil })
+	conn, _, _, err := ssh.NewClientConn(raw, "", &ssh.ClientConfig{
+		User: "dev+lab", Auth: []ssh.AuthMethod{ssh.RetryableAuthMethod(wrong, 10)}, HostKeyCallback: ssh.FixedHostKey(g.HostKey.PublicKey()),
+		BannerCallback: func(message string) error {
+			banner += message
+			return nil
+		},
+	})
+	if err == nil {
+		conn.Close()
+		t.Error("logged in by a wrong password")
+	}
+	return banner
+}
+
+// The attack: Diffie-Hellman in the large groups, which costs the server eighty
+// times what it costs the client.
+func TestNoDearKeyExchange(t *testing.T) {
+	g := startGateway(t, atMachine(newFakeMachine(echoes)))
+	for _, kex := range []string{ssh.KeyExchangeDH14SHA256, ssh.KeyExchangeDH16SHA512, ssh.InsecureKeyExchangeDH14SHA1, ssh.KeyExchangeDHGEXSHA256} {
+		_, err := ssh.Dial("tcp", g.address, &ssh.ClientConfig{
+			Config: ssh.Config{KeyExchanges: []string{kex}}, User: "dev", HostKeyCallback: ssh.FixedHostKey(g.HostKey.PublicKey()),
+		})
+		var none *ssh.AlgorithmNegotiationError
+		if !errors.As(err, &none) {
+			t.Errorf("%s: %v", kex, err)
+		}
+	}
+}
+
+// The attack: exchange keys again and again. x/crypto computes what a stranger
+// sends only when it is that stranger's turn.
+func TestAKeyExchangeWaitsForItsTurn(t *testing.T) {
+	g := startGateway(t, atMachine(newFakeMachine(echoes)))
+	g.begin.Do(g.open)
+	busy, err := g.door.Enter(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Leave()
+	free := takeAll(t, busy)
+	loggedIn := make(chan error, 1)
+	go func() {
+		client, err := g.dial("dev+lab", nil, ssh.PublicKeys(g.dev))
+		if err == nil {
+			client.Close()
+		}
+		loggedIn <- err
+	}()
+	eventually(t, "it is a stranger", func() bool { inside, _ := g.door.Inside(); return inside == 2 })
+	select {
+	case err := <-loggedIn:
+		t.Errorf("logged in without a turn: %v", err)
+	case <-time.After(300 * time.Millisecond): // longer than a login takes
+	}
+	free()
+	if err := <-loggedIn; err != nil {
+		t.Error(err)
+	}
+}
+
+// The attack: send packets behind a password, so that x/crypto reads no more until
+// it is checked. Whoever holds a turn meanwhile stops everybody.
+func TestPacketsBehindAPasswordStopNobody(t *testing.T) {
+	if !patches.Applied() {
+		t.Skip("x/crypto is not patched, and leaks what this test does to it: GOFLAGS=$(scripts/goflags) go test")
+	}
+	g := startGateway(t, atMachine(newFakeMachine(echoes)))
+	for range 2 * runtime.GOMAXPROCS(0) {
+		p, err := peer.Dial(g.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Conn.Close()
+		p.Send(peer.MsgServiceRequest, "ssh-userauth")
+		for range 40 {
+			p.Try("dev+lab", "wrong")
+		}
+		if err := p.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client, err := g.dial("dev+lab", nil, ssh.PublicKeys(g.dev))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+}
+
+// takeAll takes all turns that there are.
+func takeAll(t *testing.T, s *strangers.Stranger) (free func()) {
+	t.Helper()
+	var taken []func()
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		done, err := s.Turn(ctx, "")
+		cancel()
+		if err != nil {
+			break
+		}
+		taken = append(taken, done)
+	}
+	return func() {
+		for _, done := range taken {
+			done()
+		}
+	}
+}

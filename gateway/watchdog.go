@@ -1,0 +1,166 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How the watchdog judges. A leak that is still small is not worth a false alarm.
+const (
+	watchEvery = time.Second
+
+	// Goroutines that a connection may have beside its tasks, those of x/crypto
+	// and of its wires among them; and those of all else.
+	goroutinesEach  = 32
+	goroutinesOther = 1000
+
+	// Parts of the memory limit: from the first on no stranger is let in, and from
+	// the second on people's connections are ended.
+	shutAt = 0.85
+	endAt  = 0.95
+)
+
+var errShed = errors.New("the gateway is short of memory; try again in a moment")
+
+// held is what the process holds.
+type held struct {
+	goroutines int
+	memory     uint64 // bytes of the system's, without what was given back
+}
+
+// watchdog compares what the process holds with what its connections explain, so
+// that the next fault that leaks is seen in the log, and that the gateway gives
+// connections up before the system ends it with all of them.
+type watchdog struct {
+	server    *Server
+	limit     uint64 // bytes
+	hold      func() held
+	explained func() int // goroutines
+	told      int        // goroutines, when they were last told
+	short     bool       // of memory
+}
+
+// watch looks once a second until ctx ends.
+func (s *Server) watch(ctx context.Context) {
+	w := &watchdog{server: s, limit: memoryLimit(), hold: holds, explained: s.serving.goroutines}
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			w.look()
+		}
+	}
+}
+
+func (w *watchdog) look() {
+	now := w.hold()
+	w.lookAtGoroutines(now)
+	w.lookAtMemory(now)
+}
+
+// lookAtGoroutines tells of more goroutines than connections explain, and again
+// when they have doubled.
+func (w *watchdog) lookAtGoroutines(now held) {
+	explained := w.explained() + goroutinesOther
+	if now.goroutines <= explained {
+		w.told = 0
+		return
+	}
+	if now.goroutines < 2*w.told {
+		return
+	}
+	w.told = now.goroutines
+	w.server.Log.Error("more goroutines than connections explain: something leaks", "goroutines", now.goroutines,
+		"explained", explained, "memory", now.memory)
+}
+
+// lookAtMemory gives connections up where memory is short: the newest strangers
+// first, and then the newest connection of a person, one at a time.
+func (w *watchdog) lookAtMemory(now held) {
+	part := float64(now.memory) / float64(w.limit)
+	if part >= shutAt {
+		debug.FreeOSMemory() // what is garbage is no reason to end anything
+		now = w.hold()
+		part = float64(now.memory) / float64(w.limit)
+	}
+	if short := part >= shutAt; short != w.short {
+		w.short = short
+		w.server.door.Shut(short)
+		w.server.Log.Info("memory", "short", short, "memory", now.memory, "limit", w.limit)
+	}
+	if !w.short {
+		return
+	}
+	shed, ended := w.server.door.Shed(errShed), ""
+	if live := w.server.Live(); shed == 0 && part >= endAt && len(live) > 0 {
+		ended = live[len(live)-1].ID
+		w.server.End(ended, "the gateway is short of memory")
+	}
+	w.server.Log.Error("memory is short: strangers are not let in", "memory", now.memory, "limit", w.limit, "goroutines", now.goroutines,
+		"explained", w.explained()+goroutinesOther, "strangers_sent_away", shed, "ended", ended)
+}
+
+// goroutines is how many the connections that are served explain.
+func (a *admitted) goroutines() (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for c := range a.all {
+		n += goroutinesEach + 2*int(c.running.Load())
+	}
+	return n
+}
+
+// holds is what this process holds now.
+func holds() held {
+	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(samples)
+	return held{runtime.NumGoroutine(), samples[0].Value.Uint64() - samples[1].Value.Uint64()}
+}
+
+// memoryLimit is the least of GOMEMLIMIT, the cgroup's limit and half of the
+// machine's memory.
+func memoryLimit() uint64 {
+	limit := uint64(math.MaxInt64)
+	if set := debug.SetMemoryLimit(-1); set > 0 {
+		limit = min(limit, uint64(set))
+	}
+	var machine unix.Sysinfo_t
+	if unix.Sysinfo(&machine) == nil {
+		limit = min(limit, uint64(machine.Totalram)*uint64(machine.Unit)/2)
+	}
+	if cgroup, err := cgroupLimit(); err == nil {
+		limit = min(limit, cgroup)
+	}
+	return limit
+}
+
+// cgroupLimit reads memory.max of this process's cgroup (version 2).
+func cgroupLimit() (uint64, error) {
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return 0, err
+	}
+	_, path, found := strings.Cut(strings.TrimSpace(string(text)), "0::")
+	if !found {
+		return 0, fmt.Errorf("no cgroup of version 2")
+	}
+	text, err = os.ReadFile("/sys/fs/cgroup" + path + "/memory.max")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64) // "max" is an error
+}

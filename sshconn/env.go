@@ -1,0 +1,40 @@
+package sshconn
+
+import (
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// ourEnv begins the names that the gateway alone sets.
+const ourEnv = "BERTH_"
+
+// Bounds on what a client may say of its environment, in bytes.
+const (
+	maxEnvName  = 64
+	maxEnvValue = 4 << 10
+)
+
+// AcceptEnv reads an env request of a client (RFC 4254 §6.4) and reports whether
+// it may go any further, on any route. It looks at the bytes before anything else
+// does: a name is letters, digits and _, and a value has neither NUL nor newline.
+// Others read such bytes in ways of their own: OpenSSH's sshd ends a name at its
+// NUL, so that NAME\0 sets NAME. Names that begin with BERTH_ are the gateway's.
+//
+// Which of these variables a session gets is for the host to say: its own sshd
+// by AcceptEnv, or package session.
+func AcceptEnv(payload []byte) (EnvRequest, bool) {
+	var env EnvRequest
+	if ssh.Unmarshal(payload, &env) != nil {
+		return EnvRequest{}, false
+	}
+	switch {
+	case env.Name == "", len(env.Name) > maxEnvName, !IsWord(env.Name, "_"):
+		return EnvRequest{}, false
+	case strings.HasPrefix(env.Name, ourEnv):
+		return EnvRequest{}, false
+	case len(env.Value) > maxEnvValue, strings.ContainsAny(env.Value, "\x00\n"):
+		return EnvRequest{}, false
+	}
+	return env, true
+}
