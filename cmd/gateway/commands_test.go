@@ -37,12 +37,21 @@ func TestCheck(t *testing.T) {
 	t.Chdir(t.TempDir())
 	good := bytes.Replace(configs.Gateway, []byte("\nlisten: :2222"), []byte("\nlisten: 127.0.0.1:0"), 1)
 	good = bytes.Replace(good, []byte("\nstate: /var/lib/berth"), []byte("\nstate: /nowhere/berth"), 1)
+	good = bytes.Replace(good, []byte("\ndocker: unix:///var/run/docker.sock"), []byte("\ndocker: unix:///nowhere"), 1)
 	writeFile(t, "good.yaml", good, 0o600)
 	writeFile(t, "bad.yaml", []byte("listen: here\nusers: {}\nhosts: []\n"), 0o600)
 
 	stdout, stderr, err := runCommand(nil, "check", "--config", "good.yaml")
-	if stdout != "good.yaml: ok, 2 users, 3 hosts\n" || stderr != "" || err != nil {
-		t.Errorf("%q, %q, %v", stdout, stderr, err)
+	if want := `good.yaml: ok, 2 users, 3 hosts
+
+HOST     USERS       NOW
+box      admin       route local
+lab      admin       cannot be looked up: the engine does not answer
+master   dev, admin  cannot be looked up: the engine does not answer
+old-box  admin       route sshd
+worker   dev         cannot be looked up: the engine does not answer
+`; stdout != want || stderr != "" || err != nil {
+		t.Errorf("%s, %q, %v, want\n%s", stdout, stderr, err, want)
 	}
 	stdout, stderr, err = runCommand(nil, "check", "--config", "bad.yaml")
 	if want := "bad.yaml:1: listen must be an address; write :2222 or 127.0.0.1:2222\n" +
@@ -79,6 +88,18 @@ func TestCheckLooksAtThisMachine(t *testing.T) {
 	want = fmt.Sprintf("gateway: state directory %s is open to others (mode 0755): chmod 0700 %[1]s\n", dir)
 	if stdout != "" || stderr != want || err == nil {
 		t.Errorf("%q, %v, %q, want %q", stdout, err, stderr, want)
+	}
+}
+
+// A directory that cannot be written to is no reason not to start the gateway.
+func TestCheckWithoutADirectoryToLookFrom(t *testing.T) {
+	t.Chdir(t.TempDir())
+	file := fmt.Sprintf("listen: 127.0.0.1:0\nstate: /nowhere/berth\nusers:\n  dev: {password: %q, hosts: {lab: }}\n", hash(t))
+	writeFile(t, "gateway.yaml", []byte(file), 0o600)
+	t.Setenv("TMPDIR", "/nowhere")
+	stdout, stderr, err := runCommand(nil, "check", "--config", "gateway.yaml")
+	if stdout != "gateway.yaml: ok, 1 user, 0 hosts\n" || err != nil || !strings.HasPrefix(stderr, "gateway.yaml: warning: the hosts were not looked up: ") {
+		t.Errorf("%q, %q, %v", stdout, stderr, err)
 	}
 }
 
