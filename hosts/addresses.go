@@ -38,6 +38,16 @@ func (a Addresses) Lookup(_ context.Context, name string) (Host, error) {
 	return Host{Name: name, Route: labels.RouteSshd, Account: entry.Account}, nil
 }
 
+// List lists the entries.
+func (a Addresses) List(ctx context.Context) []Host {
+	var all []Host
+	for name := range a {
+		host, _ := a.Lookup(ctx, name)
+		all = append(all, host)
+	}
+	return all
+}
+
 // ComingBack knows nothing of what happens at an address.
 func (a Addresses) ComingBack(name string) (comingBack, known bool) {
 	_, known = a[name]

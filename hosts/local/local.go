@@ -51,6 +51,16 @@ func (s *Source) Lookup(_ context.Context, name string) (hosts.Host, error) {
 	return hosts.Host{Name: name, Route: labels.RouteLocal, Account: entry.Account}, nil
 }
 
+// List lists the entries.
+func (s *Source) List(ctx context.Context) []hosts.Host {
+	var all []hosts.Host
+	for name := range s.entries {
+		host, _ := s.Lookup(ctx, name)
+		all = append(all, host)
+	}
+	return all
+}
+
 // ComingBack knows that this machine is here.
 func (s *Source) ComingBack(name string) (comingBack, known bool) {
 	_, known = s.entries[name]
