@@ -20,7 +20,8 @@ type Policy struct {
 
 type user struct {
 	verify func(password []byte) bool // nil: no password opens
-	hosts  map[string]Grant
+	hash   string                     // fingerprint of what verify was made of
+	lines  []GrantLine                // in the order in which they are asked
 }
 
 // NewPolicy checks the users and makes them a policy. The error names the user
@@ -46,12 +47,13 @@ func (p *Policy) add(u User) error {
 	if p.users[u.Name] != nil {
 		return fmt.Errorf("user %s is given twice", u.Name)
 	}
-	added := &user{hosts: make(map[string]Grant)}
-	for host, grant := range u.Hosts {
-		added.hosts[host] = grant.clone()
+	added := &user{lines: linesOf("", u.Hosts)}
+	for _, group := range u.Groups {
+		added.lines = append(added.lines, linesOf(group.Name, group.Hosts)...)
 	}
 	if u.Password != "" {
 		added.verify, _ = parseHash(u.Password) // checked above
+		added.hash = fingerprint(u.Password)
 	}
 	p.users[u.Name] = added
 	for _, key := range u.Keys {
@@ -91,11 +93,11 @@ func (p *Policy) Password(login string, password []byte) (Identity, error) {
 	if !known.verify(password) {
 		return Identity{}, ErrDenied
 	}
-	return Identity{User: l.User, Login: l, Method: ByPassword}, nil
+	return Identity{User: l.User, Login: l, Method: ByPassword, Credential: known.hash}, nil
 }
 
-// stillProves reports whether the policy knows the user and lets the kind of
-// credential that was shown open, a key by its fingerprint.
+// stillProves reports whether the policy knows the user and lets the very
+// credential that was shown open.
 func (p *Policy) stillProves(who Identity) bool {
 	known := p.users[who.User]
 	switch {
@@ -104,7 +106,7 @@ func (p *Policy) stillProves(who Identity) bool {
 	case who.Method == ByPublicKey:
 		return p.keys.isOf(who.Credential, who.User)
 	case who.Method == ByPassword:
-		return known.verify != nil
+		return known.verify != nil && known.hash == who.Credential
 	}
 	return false
 }

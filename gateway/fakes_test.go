@@ -26,6 +26,7 @@ type fakeHosts struct {
 	lookup     func(name string) (hosts.Host, error) // nil: every name is a host by route exec
 	open       func(host hosts.Host, account string) (hosts.Entrance, error)
 	comingBack bool
+	list       []hosts.Host
 
 	mu      sync.Mutex
 	lookups int
@@ -41,6 +42,8 @@ func (f *fakeHosts) Lookup(_ context.Context, name string) (hosts.Host, error) {
 	}
 	return f.lookup(name)
 }
+
+func (f *fakeHosts) List(context.Context) []hosts.Host { return f.list }
 
 func (f *fakeHosts) ComingBack(string) bool { return f.comingBack }
 

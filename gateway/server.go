@@ -21,6 +21,9 @@ type Hosts interface {
 	// Lookup finds a host by its name, and asks no engine for it.
 	Lookup(ctx context.Context, name string) (hosts.Host, error)
 
+	// List returns the hosts that Lookup would find.
+	List(ctx context.Context) []hosts.Host
+
 	// ComingBack reports whether a host is likely to be restarting. It answers
 	// at once, by what is known already.
 	ComingBack(name string) bool
@@ -50,6 +53,7 @@ type Server struct {
 
 	strangers strangers
 	live      liveConns
+	counts    counts
 	wires     wire.Pool // of the connections to clients and to hosts
 }
 

@@ -1,0 +1,266 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"berth/auth"
+	"berth/machine"
+	"berth/sshconn"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// gate lets through what a grant allows on a connection. It stands before both
+// mechanisms, join and be, so that one table decides for both: what it refuses,
+// neither of them nor the host ever hears of.
+type gate struct {
+	person string
+	to     auth.Target
+	counts *counts
+	tasks  *sshconn.Tasks
+	log    *slog.Logger
+}
+
+// client is a client's connection with what is not granted left out. Whoever
+// serves it must read its channels and requests until they are closed.
+func (g *gate) client(conn sshconn.Conn) sshconn.Conn {
+	channels, requests := make(chan ssh.NewChannel), make(chan *ssh.Request)
+	g.tasks.Go(func() {
+		defer close(channels)
+		for channel := range conn.Channels {
+			if why := g.whyNoChannel(channel); why != "" {
+				g.refused(channel.ChannelType(), why)
+				channel.Reject(ssh.Prohibited, why)
+				continue
+			}
+			if channel.ChannelType() != "session" {
+				channels <- channel
+			} else if session, granted := g.newSession(channel); granted {
+				channels <- session
+			}
+		}
+	})
+	g.tasks.Go(func() {
+		defer close(requests)
+		for request := range conn.Requests {
+			if why := g.whyNoRequest(request); why != "" {
+				g.refused(request.Type, why)
+				sshconn.Reply(request, false, nil)
+				continue
+			}
+			requests <- request
+		}
+	})
+	return sshconn.Conn{Conn: conn.Conn, Channels: channels, Requests: requests}
+}
+
+// host is a host's connection without the channels that it may not open to the
+// client. A client should refuse them itself; not every one does.
+func (g *gate) host(conn sshconn.Conn) sshconn.Conn {
+	channels := make(chan ssh.NewChannel)
+	g.tasks.Go(func() {
+		defer close(channels)
+		for channel := range conn.Channels {
+			if g.mayComeBack(channel.ChannelType()) {
+				channels <- channel
+				continue
+			}
+			channel.Reject(ssh.Prohibited, "not granted")
+		}
+	})
+	return sshconn.Conn{Conn: conn.Conn, Channels: channels, Requests: conn.Requests}
+}
+
+func (g *gate) mayComeBack(kind string) bool {
+	switch grant := g.to.Grant; kind {
+	case "forwarded-tcpip":
+		return !grant.NoRemote
+	case "forwarded-streamlocal@openssh.com":
+		return !grant.NoStreamlocal
+	case "auth-agent@openssh.com":
+		return !grant.NoAgent
+	case "x11":
+		return !grant.NoX11
+	default:
+		return !grant.Any()
+	}
+}
+
+func (g *gate) refused(what, why string) { g.log.Info("not granted", "what", what, "why", why) }
+
+func (g *gate) not(format string, args ...any) string {
+	return fmt.Sprintf(format, args...) + " is not granted to " + g.person + " on " + g.to.Host.Name
+}
+
+// whyNoChannel says why a client may not open a channel; "" if it may.
+func (g *gate) whyNoChannel(channel ssh.NewChannel) string {
+	switch grant := g.to.Grant; channel.ChannelType() {
+	case "session":
+		return ""
+	case "direct-tcpip":
+		var open sshconn.DirectTCPIP
+		if ssh.Unmarshal(channel.ExtraData(), &open) != nil {
+			return g.unless(!grant.Any(), "a malformed direct-tcpip")
+		}
+		return g.unless(grant.MayOpen(open.Host, open.Port), "a forward to %q port %d", open.Host, open.Port)
+	case "direct-streamlocal@openssh.com":
+		return g.unless(!grant.NoStreamlocal, "a forward to a unix socket")
+	default:
+		return g.unless(!grant.Any(), "this kind of channel")
+	}
+}
+
+// whyNoRequest says why a client may not make a global request; "" if it may.
+func (g *gate) whyNoRequest(request *ssh.Request) string {
+	switch grant := g.to.Grant; request.Type {
+	case "tcpip-forward":
+		var forward sshconn.TCPIPForward
+		if ssh.Unmarshal(request.Payload, &forward) != nil {
+			return g.unless(!grant.Any(), "a malformed tcpip-forward")
+		}
+		return g.unless(grant.MayListen(forward.Address, forward.Port), "a listener at %q port %d", forward.Address, forward.Port)
+	case "streamlocal-forward@openssh.com":
+		return g.unless(!grant.NoStreamlocal, "a unix socket to listen on")
+	case "cancel-tcpip-forward", "cancel-streamlocal-forward@openssh.com", "keepalive@openssh.com",
+		"no-more-sessions@openssh.com", "hostkeys-prove-00@openssh.com":
+		return ""
+	default:
+		return g.unless(!grant.Any(), "this kind of request")
+	}
+}
+
+func (g *gate) unless(granted bool, what string, args ...any) string {
+	if granted {
+		return ""
+	}
+	return g.not(what, args...)
+}
+
+// gatedSession is a session channel that a client asks for. Whoever serves it
+// accepts or rejects it.
+type gatedSession struct {
+	ssh.NewChannel
+	gate  *gate
+	ended func()
+}
+
+// newSession counts a session. One too many is rejected.
+func (g *gate) newSession(channel ssh.NewChannel) (s *gatedSession, granted bool) {
+	key := countKey{"sessions", g.person, g.to.Host.Name}
+	if limit := g.to.Grant.Sessions; !g.counts.take(key, limit) {
+		why := fmt.Sprintf("more than %d sessions of %s on %s", limit, g.person, g.to.Host.Name)
+		g.refused(channel.ChannelType(), why)
+		channel.Reject(ssh.ResourceShortage, why)
+		return nil, false
+	}
+	return &gatedSession{channel, g, sync.OnceFunc(func() { g.counts.giveBack(key) })}, true
+}
+
+// Reject rejects the channel.
+func (s *gatedSession) Reject(reason ssh.RejectionReason, message string) error {
+	s.ended()
+	return s.NewChannel.Reject(reason, message)
+}
+
+// Accept accepts the channel. Of its requests the caller sees what is granted,
+// and must read them until they are closed.
+func (s *gatedSession) Accept() (ssh.Channel, <-chan *ssh.Request, error) {
+	channel, requests, err := s.NewChannel.Accept()
+	if err != nil {
+		s.ended()
+		return nil, nil, err
+	}
+	granted := make(chan *ssh.Request)
+	session := &sessionGate{gate: s.gate, channel: channel, newline: "\n"}
+	s.gate.tasks.Go(func() {
+		defer s.ended()
+		session.pass(requests, granted)
+	})
+	return channel, granted, nil
+}
+
+// sessionGate is the gate before one session.
+type sessionGate struct {
+	*gate
+	channel ssh.Channel
+	newline string
+	closed  bool // to whatever comes after a command that was refused
+}
+
+func (s *sessionGate) pass(requests <-chan *ssh.Request, granted chan<- *ssh.Request) {
+	defer close(granted)
+	for request := range requests {
+		why := s.whyNot(request)
+		switch {
+		case s.closed:
+			sshconn.Reply(request, false, nil)
+		case why == "":
+			granted <- request
+		case isStart(request.Type):
+			s.refuseStart(request, why)
+		default:
+			s.refused(request.Type, why)
+			sshconn.Reply(request, false, nil)
+		}
+	}
+}
+
+func isStart(request string) bool {
+	return request == machine.Shell || request == machine.Exec || request == machine.Subsystem
+}
+
+// whyNot says why a request is refused; "" if it is granted. It makes sftp the
+// read-only one where that is granted.
+func (s *sessionGate) whyNot(request *ssh.Request) string {
+	switch grant := s.to.Grant; request.Type {
+	case "pty-req":
+		s.newline = "\r\n" // the client's terminal is raw from then on
+		return ""
+	case machine.Shell:
+		return s.unless(!grant.NoShell, "a shell")
+	case machine.Exec:
+		var exec sshconn.ExecRequest
+		if ssh.Unmarshal(request.Payload, &exec) != nil {
+			return s.unless(!grant.Any(), "a malformed exec")
+		}
+		return s.unless(grant.MayExec(exec.Command), "the command %.200q", exec.Command)
+	case machine.Subsystem:
+		return s.whyNoSubsystem(request)
+	case "auth-agent-req@openssh.com":
+		return s.unless(!grant.NoAgent, "agent forwarding")
+	case "x11-req":
+		return s.unless(!grant.NoX11, "X11 forwarding")
+	}
+	return ""
+}
+
+func (s *sessionGate) whyNoSubsystem(request *ssh.Request) string {
+	grant := s.to.Grant
+	var subsystem sshconn.SubsystemRequest
+	if ssh.Unmarshal(request.Payload, &subsystem) != nil {
+		return s.unless(!grant.Any(), "a malformed subsystem")
+	}
+	if subsystem.Name == machine.SftpReadOnly {
+		subsystem.Name = machine.Sftp // by whatever name
+	}
+	if subsystem.Name == machine.Sftp && grant.ReadOnlySftp {
+		request.Payload = ssh.Marshal(sshconn.SubsystemRequest{Name: machine.SftpReadOnly})
+	}
+	return s.unless(grant.MaySubsystem(subsystem.Name), "the subsystem %.64q", subsystem.Name)
+}
+
+// refuseStart tells why no command is started. A refused request would tell
+// people nothing.
+func (s *sessionGate) refuseStart(request *ssh.Request, why string) {
+	s.refused(request.Type, why)
+	s.closed = true
+	sshconn.Reply(request, true, nil)
+	io.WriteString(s.channel.Stderr(), "berth: "+why+s.newline)
+	exit := sshconn.ExitStatus(255)
+	s.channel.SendRequest(exit.Request, false, exit.Payload)
+	s.channel.CloseWrite()
+	s.channel.Close()
+}
