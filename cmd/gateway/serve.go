@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -15,9 +16,11 @@ import (
 
 	"berth/auth"
 	"berth/config"
+	"berth/control"
 	"berth/gateway"
 	"berth/hosts/configured"
 	"berth/patches"
+	"berth/reload"
 	"berth/state"
 )
 
@@ -32,13 +35,15 @@ func newServeCommand() *cobra.Command {
 		Short: "Serve every host on one SSH port",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
+			hangUps := make(chan os.Signal, 1)
+			signal.Notify(hangUps, syscall.SIGHUP)
 			settings, err := config.Load(path)
 			if err != nil {
 				return err
 			}
 			ctx, stop := signal.NotifyContext(command.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return serve(ctx, settings, drain, newLog(verbose))
+			return serve(ctx, path, settings, hangUps, drain, newLog(verbose))
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
@@ -56,8 +61,9 @@ func newLog(verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 }
 
-// serve runs the gateway until ctx ends.
-func serve(ctx context.Context, settings config.Config, drain time.Duration, log *slog.Logger) error {
+// serve runs the gateway until ctx ends. It reads the file at path again at every
+// hang-up and after every change.
+func serve(ctx context.Context, path string, settings config.Config, hangUps <-chan os.Signal, drain time.Duration, log *slog.Logger) error {
 	st, err := state.Open(settings.State)
 	if err != nil {
 		return err
@@ -90,15 +96,21 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 	}
 	log.Info("serving", "address", listener.Addr().String(), "state", settings.State, "engine", settings.Docker,
 		"host_key", ssh.FingerprintSHA256(st.HostKey().PublicKey()))
+	reloader := reload.New(path, settings, server, directory.Exchange, log)
+	controls, err := control.Listen(control.SocketIn(settings.State), verbs(reloader), log)
+	if err != nil {
+		log.Warn("gateway reload cannot reach this gateway; SIGHUP can", "err", err)
+	}
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
-	followed := make(chan struct{})
-	go func() {
-		defer close(followed)
-		directory.Run(following)
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { directory.Run(following) })
+	beside.Go(func() { reloader.Run(ctx, hangUps) })
 	err = server.Serve(ctx, listener)
+	if controls != nil {
+		controls.Close()
+	}
 	unfollow()
-	<-followed
+	beside.Wait()
 	directory.Close()
 	log.Info("stopped")
 	return err

@@ -38,7 +38,7 @@ func TestServeLogsItsFingerprint(t *testing.T) {
 		}
 	}), nil))
 	settings := config.Config{Listen: "127.0.0.1:0", State: dir, Docker: "unix:///nowhere", Policy: policy}
-	if err := serve(ctx, settings, 0, log); err != nil {
+	if err := serve(ctx, "/nowhere/gateway.yaml", settings, nil, 0, log); err != nil {
 		t.Fatal(err)
 	}
 	st, err := state.Open(dir)

@@ -21,7 +21,7 @@ type Found struct {
 
 // Look looks up names once. It opens no host, and it uses a state directory of
 // its own, which it removes: a gateway that is running is not disturbed. It
-// returns what it found by name.
+// returns what it found by name, with all other hosts that there are.
 func Look(ctx context.Context, engine string, entries []hosts.Entry, names []string) (map[string]Found, error) {
 	dir, err := os.MkdirTemp("", "berth-look-")
 	if err != nil {
@@ -48,6 +48,9 @@ func Look(ctx context.Context, engine string, entries []hosts.Entry, names []str
 		<-ran
 	}()
 	found := make(map[string]Found)
+	for _, host := range directory.List(ctx) {
+		found[host.Name] = Found{Host: host}
+	}
 	for _, name := range names {
 		host, err := directory.Lookup(ctx, name)
 		found[name] = Found{host, err}

@@ -67,6 +67,12 @@ func foundByInspect(in container.InspectResponse) found {
 	return f
 }
 
+// isContainer reports whether it is what an entry names: by name, or by an id that
+// may be cut short.
+func (f found) isContainer(nameOrID string) bool {
+	return f.name == nameOrID || strings.HasPrefix(f.id, nameOrID)
+}
+
 // isComingBack reports whether it is likely to run again soon.
 func (f found) isComingBack() bool {
 	return f.restarting || !f.running && time.Since(f.stopped) < comingBack

@@ -21,7 +21,7 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	case <-ctx.Done():
 		return hosts.Host{}, unreachable(name, "cannot be looked up: the engine does not answer", ctx.Err())
 	}
-	if entry, isNamed := s.named[name]; isNamed {
+	if entry, isNamed := s.entries()[name]; isNamed {
 		return s.lookupEntry(entry)
 	}
 	return s.lookupLabel(name)
@@ -29,6 +29,7 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 
 func (s *Source) lookupEntry(entry hosts.Entry) (hosts.Host, error) {
 	f, ok := s.known.byEntry(entry.Name)
+	ok = ok && f.isContainer(entry.Container) // and not what an entry of before has named
 	switch {
 	case ok:
 		return f.asHost(entry.Name, entry.Route, entry.Account), nil
@@ -87,7 +88,7 @@ func (s *Source) patienceWith(name string) time.Duration {
 // ComingBack answers by the events: the container is being restarted, or it was
 // removed a moment ago, as when it is recreated.
 func (s *Source) ComingBack(name string) (comingBack, known bool) {
-	_, isNamed := s.named[name]
+	_, isNamed := s.entries()[name]
 	if f, ok := s.known.byEntry(name); ok {
 		return f.isComingBack(), true
 	}
