@@ -70,6 +70,7 @@ var dockerTypes = []string{"berth/provision/compose", "berth/provision/plan"}
 var testArrows = map[string][]string{
 	"berth/test/accounts":       {"berth/test/harness"},
 	"berth/test/attack":         {"berth/test/harness"},
+	"berth/test/change":         {"berth/test/harness"},
 	"berth/test/clients":        {"berth/test/harness"},
 	"berth/test/files":          {"berth/test/harness"},
 	"berth/test/forwards":       {"berth/test/harness"},
