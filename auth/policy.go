@@ -22,6 +22,7 @@ type user struct {
 	verify func(password []byte) bool // nil: no password opens
 	hash   string                     // fingerprint of what verify was made of
 	lines  []GrantLine                // in the order in which they are asked
+	limits Limits
 }
 
 // NewPolicy checks the users and makes them a policy. The error names the user
@@ -47,7 +48,7 @@ func (p *Policy) add(u User) error {
 	if p.users[u.Name] != nil {
 		return fmt.Errorf("user %s is given twice", u.Name)
 	}
-	added := &user{lines: linesOf("", u.Hosts)}
+	added := &user{lines: linesOf("", u.Hosts), limits: u.Limits}
 	for _, group := range u.Groups {
 		added.lines = append(added.lines, linesOf(group.Name, group.Hosts)...)
 	}

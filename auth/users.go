@@ -13,6 +13,7 @@ type User struct {
 	Keys     []ssh.PublicKey  // any one of them opens
 	Hosts    map[string]Grant // by what [CheckSelector] takes: a host's name, a pattern and so on
 	Groups   []Group          // asked after Hosts, in this order
+	Limits   Limits
 }
 
 // check says what is wrong with the user, without any part of a credential.

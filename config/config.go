@@ -185,7 +185,7 @@ func (d *document) config(data []byte) Config {
 
 // settings reads what is not about people, and adds people.
 func (d *document) settings(data []byte, all *people) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "users", "groups", "hosts")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "limits", "users", "groups", "hosts")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
@@ -194,6 +194,7 @@ func (d *document) settings(data []byte, all *people) Config {
 		Keepalive: d.duration(given["keepalive"], "keepalive", defaultKeepalive),
 		Wait:      d.duration(given["wait"], "wait", defaultWait),
 	}
+	all.limits = d.limits(given["limits"])
 	d.people(given["users"], given["groups"], all)
 	d.each(given["hosts"], "hosts", func(name, value *yaml.Node) {
 		c.Hosts = append(c.Hosts, d.host(name, value))

@@ -116,6 +116,9 @@ func render(c Config) string {
 		for _, host := range slices.Sorted(maps.Keys(u.Hosts)) {
 			fmt.Fprintf(&b, "  may enter %s as %q%s\n", host, u.Hosts[host].Account(), renderGrant(u.Hosts[host]))
 		}
+		if u.Limits != (auth.Limits{}) {
+			fmt.Fprintf(&b, "  limits %+v\n", u.Limits)
+		}
 		for _, group := range u.Groups {
 			for _, host := range slices.Sorted(maps.Keys(group.Hosts)) {
 				fmt.Fprintf(&b, "  may enter %s as %q by %s%s\n", host, group.Hosts[host].Account(), group.Name, renderGrant(group.Hosts[host]))
@@ -214,7 +217,7 @@ func TestExample(t *testing.T) {
 	}
 	for _, key := range []string{
 		"listen", "state", "docker", "users", "password", "keys", "hosts",
-		"groups", "accounts", "local_forwards", "agent", "until", "restrict", "sftp", "from", "sessions", "exec",
+		"limits", "connections", "forwards", "groups", "accounts", "local_forwards", "agent", "until", "restrict", "sftp", "from", "sessions", "exec",
 		"route", "address", "container", "account", "key_file", "host_key",
 	} {
 		if !bytes.Contains(whole, []byte(" "+key+":")) && !bytes.Contains(whole, []byte("\n"+key+":")) {

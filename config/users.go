@@ -19,6 +19,7 @@ type people struct {
 	users  []user
 	groups map[string]group
 	places map[string]string // where a user was given first, by name
+	limits auth.Limits       // of everyone
 }
 
 type user struct {
@@ -29,7 +30,8 @@ type user struct {
 
 type group struct {
 	auth.Group
-	place string
+	limits auth.Limits
+	place  string
 }
 
 // people adds the users and groups of one file.
@@ -42,8 +44,9 @@ func (d *document) people(users, groups *yaml.Node, all *people) {
 			d.wrong(name.Line, "group %.64q is given twice; keep this or the one at %s", name.Value, first.place)
 			return
 		}
-		given := d.fields(value, "a group", "hosts")
-		all.groups[name.Value] = group{auth.Group{Name: d.name(name, "group"), Hosts: d.grants(given["hosts"])}, d.place(name)}
+		given := d.fields(value, "a group", "hosts", "limits")
+		granted := auth.Group{Name: d.name(name, "group"), Hosts: d.grants(given["hosts"])}
+		all.groups[name.Value] = group{granted, d.limits(given["limits"]), d.place(name)}
 	})
 	d.each(users, "users", func(name, value *yaml.Node) {
 		if first, twice := all.places[name.Value]; twice {
@@ -65,7 +68,7 @@ func splitPlace(place string) (path string, line int) {
 }
 
 func (d *document) user(name, value *yaml.Node) user {
-	given := d.fields(value, "a user", "password", "keys", "hosts", "groups")
+	given := d.fields(value, "a user", "password", "keys", "hosts", "groups", "limits")
 	if given["password"] == nil && isEmpty(given["keys"]) {
 		d.wrong(name.Line, "user %.64q has neither password nor keys; give one of them", name.Value)
 	}
@@ -74,6 +77,7 @@ func (d *document) user(name, value *yaml.Node) user {
 		Password: d.password(given["password"]),
 		Keys:     d.publicKeys(given["keys"]),
 		Hosts:    d.grants(given["hosts"]),
+		Limits:   d.limits(given["limits"]),
 	}}
 	d.list(given["groups"], "groups", func(item *yaml.Node) { u.groups = append(u.groups, item) })
 	if len(u.Hosts) == 0 && len(u.groups) == 0 {
@@ -94,7 +98,8 @@ func (d *document) publicKeys(n *yaml.Node) []ssh.PublicKey {
 	return keys
 }
 
-// resolve gives each user the grants of its groups.
+// resolve gives each user the grants of its groups, and the limits that its own
+// leave open: those of the groups, and then those of everyone.
 func (p people) resolve() []auth.User {
 	var users []auth.User
 	for _, u := range p.users {
@@ -111,7 +116,9 @@ func (p people) resolve() []auth.User {
 			}
 			seen[name] = true
 			u.Groups = append(u.Groups, found.Group)
+			u.Limits = u.Limits.Or(found.limits)
 		}
+		u.Limits = u.Limits.Or(p.limits)
 		users = append(users, u.User)
 	}
 	return users

@@ -76,18 +76,44 @@ func (d *document) docker(n *yaml.Node) string {
 	return engine
 }
 
-const maxDuration = time.Hour
-
 func (d *document) duration(n *yaml.Node, what string, missing time.Duration) time.Duration {
-	text, ok := d.text(n, what)
+	length, ok := d.time(n, what, time.Hour, fmt.Sprintf("must be a time from 1s to 1h; write %v", missing))
 	if !ok {
 		return missing
 	}
-	length, err := time.ParseDuration(text)
-	if err != nil || length < time.Second || length > maxDuration {
-		d.wrong(n.Line, "%s must be a time from 1s to 1h; write %v", what, missing)
-	}
 	return length
+}
+
+// time is a length of time from a second to a longest.
+func (d *document) time(n *yaml.Node, what string, most time.Duration, right string) (length time.Duration, given bool) {
+	text, ok := d.text(n, what)
+	if !ok {
+		return 0, false
+	}
+	length, err := time.ParseDuration(text)
+	if err != nil || length < time.Second || length > most {
+		d.wrong(n.Line, "%s %s", what, right)
+	}
+	return length, true
+}
+
+const maxLimit = 10_000
+
+func (d *document) limits(n *yaml.Node) auth.Limits {
+	if n == nil {
+		return auth.Limits{}
+	}
+	given := d.fields(n, "limits", "connections", "sessions", "forwards", "idle", "total")
+	const right = "must be a time from 1s to 720h, such as 30m or 12h"
+	idle, _ := d.time(given["idle"], "idle", 720*time.Hour, right)
+	total, _ := d.time(given["total"], "total", 720*time.Hour, right)
+	return auth.Limits{
+		Connections: d.number(given["connections"], "connections", maxLimit),
+		Sessions:    d.number(given["sessions"], "sessions", maxLimit),
+		Forwards:    d.number(given["forwards"], "forwards", maxLimit),
+		Idle:        idle,
+		Total:       total,
+	}
 }
 
 func isEngine(s string) bool {

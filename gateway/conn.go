@@ -64,7 +64,15 @@ func (c *conn) serve(ctx context.Context) {
 	ctx, leave := c.enlist(ctx, client, who) // from now on others see it, and may end it
 	defer leave()
 
-	host, err := c.server.Policies.Current().Host(who, func() []auth.Host { return c.server.known(ctx) })
+	policy := c.server.Policies.Current()
+	limits := policy.Limits(who.User)
+	giveBack, err := c.take(who.User, limits)
+	if err != nil {
+		c.refuse(client, err)
+		return
+	}
+	defer giveBack()
+	host, err := policy.Host(who, func() []auth.Host { return c.server.known(ctx) })
 	if err != nil {
 		c.refuse(client, err)
 		return
@@ -81,8 +89,10 @@ func (c *conn) serve(ctx context.Context) {
 	c.log.Info("entered", "route", reached.host.Route, "account", reached.account, "container", short(reached.host.Container))
 	c.server.live.entered(c.id, reached)
 	c.server.review(c.id) // by a policy that came meanwhile
+	c.limitTime(ctx, limits)
+	client = c.limitIdle(ctx, reached.gate.client(client), limits)
 	began := time.Now()
-	reached.by.run(ctx, reached.gate.client(client)) // RFC 4254, until either side is gone: see join and be
+	reached.by.run(ctx, client) // RFC 4254, until either side is gone: see join and be
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
 }
 

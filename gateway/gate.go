@@ -19,6 +19,7 @@ import (
 type gate struct {
 	person string
 	to     auth.Target
+	limits auth.Limits
 	counts *counts
 	tasks  *sshconn.Tasks
 	log    *slog.Logger
@@ -36,10 +37,8 @@ func (g *gate) client(conn sshconn.Conn) sshconn.Conn {
 				channel.Reject(ssh.Prohibited, why)
 				continue
 			}
-			if channel.ChannelType() != "session" {
-				channels <- channel
-			} else if session, granted := g.newSession(channel); granted {
-				channels <- session
+			if counted, ok := g.count(channel); ok {
+				channels <- counted
 			}
 		}
 	})
@@ -139,47 +138,86 @@ func (g *gate) unless(granted bool, what string, args ...any) string {
 	return g.not(what, args...)
 }
 
-// gatedSession is a session channel that a client asks for. Whoever serves it
-// accepts or rejects it.
-type gatedSession struct {
+// count counts a channel that is granted, and rejects one that is one too many.
+func (g *gate) count(channel ssh.NewChannel) (_ ssh.NewChannel, ok bool) {
+	isSession := channel.ChannelType() == "session"
+	if !isSession && g.limits.Forwards == 0 {
+		return channel, true
+	}
+	counted := &countedChannel{NewChannel: channel, gate: g}
+	counted.ended = sync.OnceFunc(counted.giveBack)
+	var why string
+	switch {
+	case !isSession && !counted.take("forwards", "", g.limits.Forwards):
+		why = fmt.Sprintf("more than %d forwards of %s", g.limits.Forwards, g.person)
+	case isSession && !counted.take("sessions", "", g.limits.Sessions):
+		why = fmt.Sprintf("more than %d sessions of %s", g.limits.Sessions, g.person)
+	case isSession && !counted.take("sessions", g.to.Host.Name, g.to.Grant.Sessions):
+		why = fmt.Sprintf("more than %d sessions of %s on %s", g.to.Grant.Sessions, g.person, g.to.Host.Name)
+	default:
+		return counted, true
+	}
+	g.refused(channel.ChannelType(), why)
+	counted.Reject(ssh.ResourceShortage, why)
+	return nil, false
+}
+
+// countedChannel is a channel that a client asks for and that counts until it has
+// ended. Whoever serves it accepts or rejects it.
+type countedChannel struct {
 	ssh.NewChannel
 	gate  *gate
+	taken []countKey
 	ended func()
 }
 
-// newSession counts a session. One too many is rejected.
-func (g *gate) newSession(channel ssh.NewChannel) (s *gatedSession, granted bool) {
-	key := countKey{"sessions", g.person, g.to.Host.Name}
-	if limit := g.to.Grant.Sessions; !g.counts.take(key, limit) {
-		why := fmt.Sprintf("more than %d sessions of %s on %s", limit, g.person, g.to.Host.Name)
-		g.refused(channel.ChannelType(), why)
-		channel.Reject(ssh.ResourceShortage, why)
-		return nil, false
+func (c *countedChannel) take(what, host string, limit int) bool {
+	key := countKey{what, c.gate.person, host}
+	if !c.gate.counts.take(key, limit) {
+		return false
 	}
-	return &gatedSession{channel, g, sync.OnceFunc(func() { g.counts.giveBack(key) })}, true
+	c.taken = append(c.taken, key)
+	return true
+}
+
+func (c *countedChannel) giveBack() {
+	for _, key := range c.taken {
+		c.gate.counts.giveBack(key)
+	}
 }
 
 // Reject rejects the channel.
-func (s *gatedSession) Reject(reason ssh.RejectionReason, message string) error {
-	s.ended()
-	return s.NewChannel.Reject(reason, message)
+func (c *countedChannel) Reject(reason ssh.RejectionReason, message string) error {
+	c.ended()
+	return c.NewChannel.Reject(reason, message)
 }
 
 // Accept accepts the channel. Of its requests the caller sees what is granted,
 // and must read them until they are closed.
-func (s *gatedSession) Accept() (ssh.Channel, <-chan *ssh.Request, error) {
-	channel, requests, err := s.NewChannel.Accept()
+func (c *countedChannel) Accept() (ssh.Channel, <-chan *ssh.Request, error) {
+	channel, requests, err := c.NewChannel.Accept()
 	if err != nil {
-		s.ended()
+		c.ended()
 		return nil, nil, err
 	}
 	granted := make(chan *ssh.Request)
-	session := &sessionGate{gate: s.gate, channel: channel, newline: "\n"}
-	s.gate.tasks.Go(func() {
-		defer s.ended()
-		session.pass(requests, granted)
+	pass := func() { passAll(requests, granted) }
+	if c.ChannelType() == "session" {
+		session := &sessionGate{gate: c.gate, channel: channel, newline: "\n"}
+		pass = func() { session.pass(requests, granted) }
+	}
+	c.gate.tasks.Go(func() {
+		defer c.ended()
+		pass()
 	})
 	return channel, granted, nil
+}
+
+func passAll(requests <-chan *ssh.Request, granted chan<- *ssh.Request) {
+	defer close(granted)
+	for request := range requests {
+		granted <- request
+	}
 }
 
 // sessionGate is the gate before one session.

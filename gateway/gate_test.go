@@ -333,11 +333,7 @@ func TestReadOnlySftp(t *testing.T) {
 }
 
 func TestSessionsOfAGrantAreCounted(t *testing.T) {
-	g := startGateway(t, atMachine(newFakeMachine(func(_ machine.Command, in io.Reader, out, _ io.Writer) int {
-		io.WriteString(out, "ready\n")
-		io.Copy(io.Discard, in)
-		return 0
-	})))
+	g := startGateway(t, atMachine(newFakeMachine(waits)))
 	g.grant(t, map[string]auth.Grant{"lab": {Sessions: 2}, "more": {}})
 	one, two, more := g.enter(t, "dev+lab"), g.enter(t, "dev+lab"), g.enter(t, "dev+more")
 	startWaiting(t, one)
@@ -374,11 +370,7 @@ func TestAChangeCutsWhoLostAGrantAndNobodyElse(t *testing.T) {
 		"its time":       {map[string]auth.Grant{"lab": {Accounts: []string{"developer"}, Until: time.Now()}, "more": {}}, `host "lab" was granted to dev until`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := startGateway(t, atMachine(newFakeMachine(func(_ machine.Command, in io.Reader, out, _ io.Writer) int {
-				io.WriteString(out, "ready\n")
-				io.Copy(io.Discard, in)
-				return 3
-			})))
+			g := startGateway(t, atMachine(newFakeMachine(waits)))
 			g.grant(t, map[string]auth.Grant{"lab": auth.GrantAccount("developer"), "more": {}})
 			lab, more := g.enter(t, "dev+lab"), g.enter(t, "dev+more")
 			onLab, out, stderr := startWaiting(t, lab)
@@ -416,11 +408,7 @@ func goesOn(t *testing.T, client *ssh.Client, s *ssh.Session, out, stderr *safeB
 
 // A grant that ends by itself ends as one that is taken away does.
 func TestAGrantEndsAtItsTime(t *testing.T) {
-	g := startGateway(t, atMachine(newFakeMachine(func(_ machine.Command, in io.Reader, out, _ io.Writer) int {
-		io.WriteString(out, "ready\n")
-		io.Copy(io.Discard, in)
-		return 3
-	})))
+	g := startGateway(t, atMachine(newFakeMachine(waits)))
 	g.grant(t, map[string]auth.Grant{"lab": {Until: time.Now().Add(2 * time.Second)}})
 	client := g.enter(t, "dev+lab")
 	s, out, stderr := startWaiting(t, client)
@@ -435,10 +423,7 @@ func TestAGrantEndsAtItsTime(t *testing.T) {
 // The race: a grant is taken away while its host is being opened.
 func TestAGrantThatIsTakenAwayOnTheWayInIsNotEntered(t *testing.T) {
 	var g *testGateway
-	from := atMachine(newFakeMachine(func(_ machine.Command, in io.Reader, _, _ io.Writer) int {
-		io.Copy(io.Discard, in)
-		return 0
-	}))
+	from := atMachine(newFakeMachine(waits))
 	open := from.open
 	from.open = func(host hosts.Host, account string) (hosts.Entrance, error) {
 		g.grant(t, map[string]auth.Grant{"more": {}})

@@ -102,7 +102,7 @@ func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (re
 	}
 	to := target{
 		Host: host.Name, Account: cmp.Or(granted.Account, host.Account), person: who.User,
-		gate: &gate{person: who.User, to: granted, counts: &c.server.counts, tasks: c.tasks, log: c.log},
+		gate: &gate{person: who.User, to: granted, limits: policy.Limits(who.User), counts: &c.server.counts, tasks: c.tasks, log: c.log},
 	}
 	entrance, err := c.server.Hosts.Open(ctx, host, to.Account)
 	if err != nil {

@@ -202,7 +202,7 @@ func TestReloadsUnderLoginsDisturbNobody(t *testing.T) {
 					t.Errorf("a session that stays: %v, was told %q", err, e.stderr)
 					return
 				}
-				time.Sleep(10 * time.Millisecond)
+				time.Sleep(100 * time.Millisecond)
 			}
 		})
 	}
@@ -213,9 +213,12 @@ func TestReloadsUnderLoginsDisturbNobody(t *testing.T) {
 	work.Go(func() {
 		var all sync.WaitGroup
 		defer all.Wait()
+		free := make(chan struct{}, 20) // fewer than the gateway lets in at a time
 		for tick := time.NewTicker(every); !harness.IsClosed(stop); <-tick.C {
+			free <- struct{}{}
 			n := logins.Add(1)
 			all.Go(func() {
+				defer func() { <-free }()
 				if n%2 == 0 { // at any moment
 					if out, stderr, err := visit(t, l.Doors()[n/2%2], "echo in"); out != "in\n" || err != nil {
 						t.Errorf("dev: %q, %q, %v", out, stderr, err)
@@ -233,6 +236,7 @@ func TestReloadsUnderLoginsDisturbNobody(t *testing.T) {
 		}
 	})
 
+	began := time.Now()
 	for i := range reloads {
 		var visitor *echo
 		if i%5 == 0 && granted {
@@ -263,7 +267,9 @@ func TestReloadsUnderLoginsDisturbNobody(t *testing.T) {
 	}
 	failed()
 	work.Wait()
-	t.Logf("%d reloads, %d logins, %d of them with one right outcome, %d sessions", reloads, logins.Load(), decided.Load(), sessions)
+	took := time.Since(began)
+	t.Logf("%d reloads under %d sessions in %v; %d logins, %.0f a second, %d of them with one right outcome", reloads, sessions,
+		took.Round(time.Second), logins.Load(), float64(logins.Load())/took.Seconds(), decided.Load())
 }
 
 // Saving is enough, in whatever way; so is a hang-up. What is wrong changes
