@@ -75,6 +75,7 @@ func TestWatchWaitsForTheEndOfAWrite(t *testing.T) {
 			defer close(watching)
 			Watch(ctx, path, func() { told <- "" }, func(string) {})
 		}()
+		time.Sleep(watchEvery / 2) // between two looks
 		for i := range 5 {
 			writeFile(t, path, []byte(strings.Repeat("#\n", i+2)), 0o600)
 			time.Sleep(watchEvery)
