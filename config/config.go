@@ -15,6 +15,7 @@ package config
 import (
 	"cmp"
 	"errors"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -45,6 +46,8 @@ type Config struct {
 
 	Keepalive time.Duration // silence after which a peer is asked for a sign of life
 	Wait      time.Duration // how long a login waits for a host that restarts
+
+	Proxies []netip.Prefix // whose connections begin with a PROXY header
 
 	Users  []auth.User
 	Policy *auth.Policy // made of Users
@@ -185,7 +188,7 @@ func (d *document) config(data []byte) Config {
 
 // settings reads what is not about people, and adds people.
 func (d *document) settings(data []byte, all *people) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "limits", "users", "groups", "hosts")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "proxies", "limits", "users", "groups", "hosts")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
@@ -193,6 +196,7 @@ func (d *document) settings(data []byte, all *people) Config {
 
 		Keepalive: d.duration(given["keepalive"], "keepalive", defaultKeepalive),
 		Wait:      d.duration(given["wait"], "wait", defaultWait),
+		Proxies:   d.networks(given["proxies"], "proxies"),
 	}
 	all.limits = d.limits(given["limits"])
 	d.people(given["users"], given["groups"], all)

@@ -106,6 +106,9 @@ func writeKey(t *testing.T, path string, mode fs.FileMode) {
 // render shows a configuration without the secrets in it.
 func render(c Config) string {
 	var b strings.Builder
+	if c.Proxies != nil {
+		fmt.Fprintf(&b, "proxies %v\n", c.Proxies)
+	}
 	fmt.Fprintf(&b, "listen %s\nstate %s\ndocker %s\nkeepalive %v, wait %v\n", c.Listen, c.State, c.Docker, c.Keepalive, c.Wait)
 	for _, u := range c.Users {
 		fmt.Fprintf(&b, "user %s: password %v, keys", u.Name, u.Password != "")

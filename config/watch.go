@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -107,6 +108,7 @@ func (c Config) NeedsRestart(next Config) []string {
 		{"docker", c.Docker != next.Docker},
 		{"keepalive", c.Keepalive != next.Keepalive},
 		{"wait", c.Wait != next.Wait},
+		{"proxies", !slices.Equal(c.Proxies, next.Proxies)},
 	} {
 		if key.differs {
 			keys = append(keys, key.name)

@@ -20,6 +20,7 @@ import (
 	"berth/gateway"
 	"berth/hosts/configured"
 	"berth/patches"
+	"berth/proxy"
 	"berth/reload"
 	"berth/state"
 )
@@ -76,6 +77,9 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 	if err != nil { // another gateway may be there, whose helpers are to stay
 		directory.Close()
 		return fmt.Errorf("cannot listen on %s: %w", settings.Listen, err)
+	}
+	if len(settings.Proxies) > 0 {
+		listener = proxy.Listen(listener, settings.Proxies, log)
 	}
 	if err := directory.RemoveOldHelpers(); err != nil {
 		log.Warn("old helpers not removed", "err", err)
