@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -59,6 +60,13 @@ func (f *fakeHosts) calls() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.lookups + len(f.opened)
+}
+
+// opens is what was opened.
+func (f *fakeHosts) opens() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.opened)
 }
 
 // fakeMachine runs every command by one function.

@@ -327,8 +327,8 @@ func TestReadOnlySftp(t *testing.T) {
 	from := watchedByJoin(t, s)
 	g = startGateway(t, from)
 	g.grant(t, readOnly)
-	if got := runs(t, g.enter(t, "dev+lab"), "x"); got.status != 255 || !strings.Contains(got.err, "read-only sftp") || len(from.opened) > 0 {
-		t.Errorf("by sshd: %+v, opened %q", got, from.opened)
+	if got := runs(t, g.enter(t, "dev+lab"), "x"); got.status != 255 || !strings.Contains(got.err, "read-only sftp") || len(from.opens()) > 0 {
+		t.Errorf("by sshd: %+v, opened %q", got, from.opens())
 	}
 }
 
@@ -467,7 +467,7 @@ func TestAHostOutsideOfALabelLooksAsOneThatIsNotThere(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	if !slices.Equal(from.opened, []string{"@ours"}) {
-		t.Errorf("opened %q", from.opened)
+	if opened := from.opens(); !slices.Equal(opened, []string{"@ours"}) {
+		t.Errorf("opened %q", opened)
 	}
 }
