@@ -148,3 +148,18 @@ func TestAnAddressIsDialled(t *testing.T) {
 	}
 	entrance.Sshd.Close()
 }
+
+func TestAddressesAreExchanged(t *testing.T) {
+	a := NewAddresses([]Entry{{Name: "old", Address: "127.0.0.1:1"}})
+	host, err := a.Lookup(t.Context(), "old")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Exchange([]Entry{{Name: "new", Address: "127.0.0.1:1"}, {Name: "box", Container: "x"}})
+	if all := a.List(t.Context()); len(all) != 1 || all[0].Name != "new" {
+		t.Errorf("lists %+v", all)
+	}
+	if _, err := a.Open(t.Context(), host, "dev"); err == nil || !strings.Contains(err.Error(), "does not exist any more") {
+		t.Errorf("a host that was looked up before: %v", err)
+	}
+}

@@ -89,7 +89,7 @@ func (s *Source) patienceWith(name string) time.Duration {
 // removed a moment ago, as when it is recreated.
 func (s *Source) ComingBack(name string) (comingBack, known bool) {
 	_, isNamed := s.entries()[name]
-	if f, ok := s.known.byEntry(name); ok {
+	if f, ok := s.known.byEntry(name); ok && isNamed {
 		return f.isComingBack(), true
 	}
 	if claims := s.known.claims(name); !isNamed && len(claims) > 0 {
