@@ -101,8 +101,8 @@ func TestLoadReadsOneState(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(team), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	key := publicKeyOf(t)
 	t.Chdir(dir)
+	key := publicKeyOf(t)
 	save := func(path, text string) {
 		next := path + ".new"
 		if err := os.WriteFile(next, []byte(text), 0o600); err != nil {

@@ -90,7 +90,7 @@ func (c *conn) serve(ctx context.Context) {
 	c.server.live.entered(c.id, reached)
 	c.server.review(c.id) // by a policy that came meanwhile
 	c.limitTime(ctx, limits)
-	granted := c.limitIdle(ctx, reached.gate.client(client), limits)
+	granted := c.limitIdle(ctx, reached.gate.Client(client), limits)
 	began := time.Now()
 	reached.by.run(ctx, granted) // RFC 4254, until either side is gone: see join and be
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))

@@ -31,7 +31,7 @@ func (j join) run(ctx context.Context, client sshconn.Conn) {
 	j.tasks.Go(func() { j.keepAlive(j.host, "host", ended) })
 	stop := context.AfterFunc(ctx, func() { j.host.Close() })
 	defer stop()
-	host := end{Conn: j.to.gate.host(j.host.Conn), wire: j.host.wire}
+	host := end{Conn: j.to.gate.Host(j.host.Conn), wire: j.host.wire}
 	relay(end{Conn: client, wire: j.wire}, host, j.tasks, j.to.person, func() string { return lost(ctx, j.to.Host) })
 }
 
@@ -65,7 +65,7 @@ func (c *conn) authFor(sshd *hosts.Sshd, to target) ([]ssh.AuthMethod, error) {
 	if sshd.Key != nil {
 		return []ssh.AuthMethod{ssh.PublicKeys(sshd.Key)}, nil
 	}
-	certificate, err := newCertificate(c.server.UserCA, to.person, to.Account, to.gate.to.Grant.Restrictions)
+	certificate, err := newCertificate(c.server.UserCA, to.person, to.Account, to.gate.To.Grant.Restrictions)
 	return []ssh.AuthMethod{ssh.PublicKeys(certificate)}, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"berth/auth"
+	"berth/gate"
 	"berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
@@ -16,11 +17,11 @@ import (
 // take counts a connection of a person until giveBack. The error says that there
 // are too many.
 func (c *conn) take(person string, limits auth.Limits) (giveBack func(), err error) {
-	key := countKey{"connections", person, ""}
-	if !c.server.counts.take(key, limits.Connections) {
+	key := gate.Key{What: "connections", Person: person}
+	if !c.server.counts.Take(key, limits.Connections) {
 		return nil, fmt.Errorf("%s has %d connections already, and may have no more", person, limits.Connections)
 	}
-	return func() { c.server.counts.giveBack(key) }, nil
+	return func() { c.server.counts.GiveBack(key) }, nil
 }
 
 // limitTime ends a connection after its time, until ctx ends.

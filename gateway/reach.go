@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"berth/auth"
+	"berth/gate"
 	"berth/hosts"
 	"berth/labels"
 	"berth/sshconn"
@@ -30,7 +31,7 @@ const (
 type target struct {
 	Host, Account string
 	person        string
-	gate          *gate
+	gate          *gate.Gate
 }
 
 // reached is a host whose entrance is open.
@@ -38,7 +39,7 @@ type reached struct {
 	host    hosts.Host
 	account string
 	target  auth.Target
-	gate    *gate
+	gate    *gate.Gate
 	by      mechanism
 }
 
@@ -102,7 +103,7 @@ func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (re
 	}
 	to := target{
 		Host: host.Name, Account: cmp.Or(granted.Account, host.Account), person: who.User,
-		gate: &gate{person: who.User, to: granted, limits: policy.Limits(who.User), counts: &c.server.counts, tasks: c.tasks, log: c.log},
+		gate: &gate.Gate{Person: who.User, To: granted, Limits: policy.Limits(who.User), Counts: &c.server.counts, Tasks: c.tasks, Log: c.log},
 	}
 	entrance, err := c.server.Hosts.Open(ctx, host, to.Account)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"berth/auth"
+	"berth/gate"
 	"berth/hosts"
 	"berth/wire"
 
@@ -53,7 +54,7 @@ type Server struct {
 
 	strangers strangers
 	live      liveConns
-	counts    counts
+	counts    gate.Counts
 	wires     wire.Pool // of the connections to clients and to hosts
 }
 

@@ -154,7 +154,7 @@ func asksSession(kind string, payload any) ask {
 			data = ssh.Marshal(payload)
 		}
 		ok, err := channel.SendRequest(kind, true, data)
-		if err != nil || !ok || !isStart(kind) {
+		if err != nil || !ok || kind != machine.Shell && kind != machine.Exec && kind != machine.Subsystem {
 			return fmt.Sprint(ok, err)
 		}
 		said, _ := io.ReadAll(channel.Stderr())

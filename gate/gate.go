@@ -1,4 +1,10 @@
-package gateway
+// Package gate holds back what a grant does not allow on a connection.
+//
+// A [Gate] stands between a client's connection and whatever serves it, a session
+// server or the relay to a host's sshd: so one table decides for both, and what it
+// refuses neither of them nor the host ever hears of. [Counts] are how many things
+// people have at the same time, for the limits of grants and persons.
+package gate
 
 import (
 	"fmt"
@@ -13,23 +19,22 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// gate lets through what a grant allows on a connection. It stands before both
-// mechanisms, join and be, so that one table decides for both: what it refuses,
-// neither of them nor the host ever hears of.
-type gate struct {
-	person string
-	to     auth.Target
-	limits auth.Limits
-	counts *counts
-	tasks  *sshconn.Tasks
-	log    *slog.Logger
+// Gate lets through what a grant allows on a connection. Its fields are set before
+// it is used and not changed.
+type Gate struct {
+	Person string
+	To     auth.Target // with the grant
+	Limits auth.Limits
+	Counts *Counts
+	Tasks  *sshconn.Tasks // of the connection
+	Log    *slog.Logger
 }
 
-// client is a client's connection with what is not granted left out. Whoever
+// Client is a client's connection with what is not granted left out. Whoever
 // serves it must read its channels and requests until they are closed.
-func (g *gate) client(conn sshconn.Conn) sshconn.Conn {
+func (g *Gate) Client(conn sshconn.Conn) sshconn.Conn {
 	channels, requests := make(chan ssh.NewChannel), make(chan *ssh.Request)
-	g.tasks.Go(func() {
+	g.Tasks.Go(func() {
 		defer close(channels)
 		for channel := range conn.Channels {
 			if why := g.whyNoChannel(channel); why != "" {
@@ -42,7 +47,7 @@ func (g *gate) client(conn sshconn.Conn) sshconn.Conn {
 			}
 		}
 	})
-	g.tasks.Go(func() {
+	g.Tasks.Go(func() {
 		defer close(requests)
 		for request := range conn.Requests {
 			if why := g.whyNoRequest(request); why != "" {
@@ -56,11 +61,11 @@ func (g *gate) client(conn sshconn.Conn) sshconn.Conn {
 	return sshconn.Conn{Conn: conn.Conn, Channels: channels, Requests: requests}
 }
 
-// host is a host's connection without the channels that it may not open to the
+// Host is a host's connection without the channels that it may not open to the
 // client. A client should refuse them itself; not every one does.
-func (g *gate) host(conn sshconn.Conn) sshconn.Conn {
+func (g *Gate) Host(conn sshconn.Conn) sshconn.Conn {
 	channels := make(chan ssh.NewChannel)
-	g.tasks.Go(func() {
+	g.Tasks.Go(func() {
 		defer close(channels)
 		for channel := range conn.Channels {
 			if g.mayComeBack(channel.ChannelType()) {
@@ -73,8 +78,8 @@ func (g *gate) host(conn sshconn.Conn) sshconn.Conn {
 	return sshconn.Conn{Conn: conn.Conn, Channels: channels, Requests: conn.Requests}
 }
 
-func (g *gate) mayComeBack(kind string) bool {
-	switch grant := g.to.Grant; kind {
+func (g *Gate) mayComeBack(kind string) bool {
+	switch grant := g.To.Grant; kind {
 	case "forwarded-tcpip":
 		return !grant.NoRemote
 	case "forwarded-streamlocal@openssh.com":
@@ -88,15 +93,15 @@ func (g *gate) mayComeBack(kind string) bool {
 	}
 }
 
-func (g *gate) refused(what, why string) { g.log.Info("not granted", "what", what, "why", why) }
+func (g *Gate) refused(what, why string) { g.Log.Info("not granted", "what", what, "why", why) }
 
-func (g *gate) not(format string, args ...any) string {
-	return fmt.Sprintf(format, args...) + " is not granted to " + g.person + " on " + g.to.Host.Name
+func (g *Gate) not(format string, args ...any) string {
+	return fmt.Sprintf(format, args...) + " is not granted to " + g.Person + " on " + g.To.Host.Name
 }
 
 // whyNoChannel says why a client may not open a channel; "" if it may.
-func (g *gate) whyNoChannel(channel ssh.NewChannel) string {
-	switch grant := g.to.Grant; channel.ChannelType() {
+func (g *Gate) whyNoChannel(channel ssh.NewChannel) string {
+	switch grant := g.To.Grant; channel.ChannelType() {
 	case "session":
 		return ""
 	case "direct-tcpip":
@@ -113,8 +118,8 @@ func (g *gate) whyNoChannel(channel ssh.NewChannel) string {
 }
 
 // whyNoRequest says why a client may not make a global request; "" if it may.
-func (g *gate) whyNoRequest(request *ssh.Request) string {
-	switch grant := g.to.Grant; request.Type {
+func (g *Gate) whyNoRequest(request *ssh.Request) string {
+	switch grant := g.To.Grant; request.Type {
 	case "tcpip-forward":
 		var forward sshconn.TCPIPForward
 		if ssh.Unmarshal(request.Payload, &forward) != nil {
@@ -131,7 +136,7 @@ func (g *gate) whyNoRequest(request *ssh.Request) string {
 	}
 }
 
-func (g *gate) unless(granted bool, what string, args ...any) string {
+func (g *Gate) unless(granted bool, what string, args ...any) string {
 	if granted {
 		return ""
 	}
@@ -139,21 +144,21 @@ func (g *gate) unless(granted bool, what string, args ...any) string {
 }
 
 // count counts a channel that is granted, and rejects one that is one too many.
-func (g *gate) count(channel ssh.NewChannel) (_ ssh.NewChannel, ok bool) {
+func (g *Gate) count(channel ssh.NewChannel) (_ ssh.NewChannel, ok bool) {
 	isSession := channel.ChannelType() == "session"
-	if !isSession && g.limits.Forwards == 0 {
+	if !isSession && g.Limits.Forwards == 0 {
 		return channel, true
 	}
 	counted := &countedChannel{NewChannel: channel, gate: g}
 	counted.ended = sync.OnceFunc(counted.giveBack)
 	var why string
 	switch {
-	case !isSession && !counted.take("forwards", "", g.limits.Forwards):
-		why = fmt.Sprintf("more than %d forwards of %s", g.limits.Forwards, g.person)
-	case isSession && !counted.take("sessions", "", g.limits.Sessions):
-		why = fmt.Sprintf("more than %d sessions of %s", g.limits.Sessions, g.person)
-	case isSession && !counted.take("sessions", g.to.Host.Name, g.to.Grant.Sessions):
-		why = fmt.Sprintf("more than %d sessions of %s on %s", g.to.Grant.Sessions, g.person, g.to.Host.Name)
+	case !isSession && !counted.take("forwards", "", g.Limits.Forwards):
+		why = fmt.Sprintf("more than %d forwards of %s", g.Limits.Forwards, g.Person)
+	case isSession && !counted.take("sessions", "", g.Limits.Sessions):
+		why = fmt.Sprintf("more than %d sessions of %s", g.Limits.Sessions, g.Person)
+	case isSession && !counted.take("sessions", g.To.Host.Name, g.To.Grant.Sessions):
+		why = fmt.Sprintf("more than %d sessions of %s on %s", g.To.Grant.Sessions, g.Person, g.To.Host.Name)
 	default:
 		return counted, true
 	}
@@ -166,14 +171,14 @@ func (g *gate) count(channel ssh.NewChannel) (_ ssh.NewChannel, ok bool) {
 // ended. Whoever serves it accepts or rejects it.
 type countedChannel struct {
 	ssh.NewChannel
-	gate  *gate
-	taken []countKey
+	gate  *Gate
+	taken []Key
 	ended func()
 }
 
 func (c *countedChannel) take(what, host string, limit int) bool {
-	key := countKey{what, c.gate.person, host}
-	if !c.gate.counts.take(key, limit) {
+	key := Key{what, c.gate.Person, host}
+	if !c.gate.Counts.Take(key, limit) {
 		return false
 	}
 	c.taken = append(c.taken, key)
@@ -182,7 +187,7 @@ func (c *countedChannel) take(what, host string, limit int) bool {
 
 func (c *countedChannel) giveBack() {
 	for _, key := range c.taken {
-		c.gate.counts.giveBack(key)
+		c.gate.Counts.GiveBack(key)
 	}
 }
 
@@ -203,10 +208,10 @@ func (c *countedChannel) Accept() (ssh.Channel, <-chan *ssh.Request, error) {
 	granted := make(chan *ssh.Request)
 	pass := func() { passAll(requests, granted) }
 	if c.ChannelType() == "session" {
-		session := &sessionGate{gate: c.gate, channel: channel, newline: "\n"}
+		session := &sessionGate{Gate: c.gate, channel: channel, newline: "\n"}
 		pass = func() { session.pass(requests, granted) }
 	}
-	c.gate.tasks.Go(func() {
+	c.gate.Tasks.Go(func() {
 		defer c.ended()
 		pass()
 	})
@@ -222,7 +227,7 @@ func passAll(requests <-chan *ssh.Request, granted chan<- *ssh.Request) {
 
 // sessionGate is the gate before one session.
 type sessionGate struct {
-	*gate
+	*Gate
 	channel ssh.Channel
 	newline string
 	closed  bool // to whatever comes after a command that was refused
@@ -253,7 +258,7 @@ func isStart(request string) bool {
 // whyNot says why a request is refused; "" if it is granted. It makes sftp the
 // read-only one where that is granted.
 func (s *sessionGate) whyNot(request *ssh.Request) string {
-	switch grant := s.to.Grant; request.Type {
+	switch grant := s.To.Grant; request.Type {
 	case "pty-req":
 		s.newline = "\r\n" // the client's terminal is raw from then on
 		return ""
@@ -276,7 +281,7 @@ func (s *sessionGate) whyNot(request *ssh.Request) string {
 }
 
 func (s *sessionGate) whyNoSubsystem(request *ssh.Request) string {
-	grant := s.to.Grant
+	grant := s.To.Grant
 	var subsystem sshconn.SubsystemRequest
 	if ssh.Unmarshal(request.Payload, &subsystem) != nil {
 		return s.unless(!grant.Any(), "a malformed subsystem")
