@@ -1,17 +1,28 @@
 package auth
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
-// Grant is what a user may do on one host.
+// Grant is what a user may do on the hosts that it is for.
 type Grant struct {
 	// Accounts are those that a login may name; the first one is taken where a
 	// login names none. Without any, the host decides and a login names none.
 	Accounts []string
+
+	Restrictions
+
+	Until    time.Time      // when it ends; zero: never
+	From     []netip.Prefix // where a connection must come from; nil: anywhere
+	Sessions int            // at the same time on one host; 0: any number
+
+	Line string // where it is written, as file:line; may be empty
 }
 
 // GrantAccount grants one account, or the host's own where it is "".
@@ -33,75 +44,68 @@ func (g Grant) Account() string {
 // clone shares no memory with g.
 func (g Grant) clone() Grant {
 	g.Accounts = slices.Clone(g.Accounts)
+	g.Commands = slices.Clone(g.Commands)
+	g.Open = slices.Clone(g.Open)
+	g.Listen = slices.Clone(g.Listen)
+	g.From = slices.Clone(g.From)
 	return g
 }
 
-// Target is what a login comes to.
-type Target struct {
-	Host    string
-	Account string // "" where the host decides
+// permits reports whether a login may name an account; "" names none.
+func (g Grant) permits(account string) bool {
+	return account == "" || slices.Contains(g.Accounts, account)
 }
 
-// Refusal says why a user who did log in enters no host. Its text is for this
-// person and names nothing that was not granted.
-type Refusal struct{ text string }
-
-func (r *Refusal) Error() string { return r.text }
-
-func refuse(format string, args ...any) *Refusal {
-	return &Refusal{fmt.Sprintf(format, args...)}
-}
-
-// Target decides which host an identity enters and as which account. It may be
-// asked again at any time, of a later policy too: then the answer tells whether
-// a connection may go on. The error is a [*Refusal]: of several lines if there
-// is a choice to make, of one line otherwise.
-func (p *Policy) Target(who Identity) (Target, error) {
-	if !p.stillProves(who) {
-		return Target{}, refuse("%s may not log in in this way any more", who.User)
-	}
-	hosts := p.users[who.User].hosts
-	host, err := chooseHost(who, slices.Sorted(maps.Keys(hosts)))
-	if err != nil {
-		return Target{}, err
-	}
-	account, err := chooseAccount(who, host, hosts[host])
-	if err != nil {
-		return Target{}, err
-	}
-	return Target{Host: host, Account: account}, nil
-}
-
-// chooseHost treats a host that does not exist as one that is not granted: it
-// cannot tell them apart, and so neither can the person.
-func chooseHost(who Identity, granted []string) (string, error) {
-	asked := who.Login.Host
+// whyNot says why the grant does not hold for a person now; "" if it does.
+func (g Grant) whyNot(who Identity, host string, now time.Time) string {
+	inside := func(network netip.Prefix) bool { return network.Contains(who.From.Unmap()) }
 	switch {
-	case len(granted) == 0:
-		return "", refuse("no host is granted to %s", who.User)
-	case asked != "" && slices.Contains(granted, asked):
-		return asked, nil
-	case asked != "":
-		return "", refuse("host %q is not granted to %s; granted: %s", asked, who.User, strings.Join(granted, ", "))
-	case len(granted) == 1:
-		return granted[0], nil
+	case !g.Until.IsZero() && !now.Before(g.Until):
+		return fmt.Sprintf("host %q was granted to %s until %s", host, who.User, g.Until.Format("2006-01-02 15:04 MST"))
+	case g.From != nil && !slices.ContainsFunc(g.From, inside):
+		return fmt.Sprintf("host %q is not granted to %s from %s", host, who.User, who.From)
 	}
-	choice := fmt.Sprintf("%d hosts are granted to %s; log in as one of", len(granted), who.User)
-	for _, host := range granted {
-		choice += "\n  " + Login{User: who.User, Host: host}.String()
-	}
-	return "", refuse("%s", choice)
+	return ""
 }
 
-func chooseAccount(who Identity, host string, grant Grant) (string, error) {
-	asked := who.Login.Account
-	switch {
-	case asked == "":
-		return grant.Account(), nil
-	case slices.Contains(grant.Accounts, asked):
-		return asked, nil
-	case len(grant.Accounts) == 0:
-		return "", refuse("account %q is not granted to %s on %s; name no account: %s+%s", asked, who.User, host, who.User, host)
+// Group is what all its members are granted.
+type Group struct {
+	Name  string
+	Hosts map[string]Grant // as those of [User]
+}
+
+// GrantLine is a grant and the hosts that it is for.
+type GrantLine struct {
+	Grant
+	Hosts string // a name, a pattern, project:NAME or label:KEY=VALUE
+	Group string // that it came by; "": the user's own
+
+	selector selector
+}
+
+// linesOf puts grants in the order in which they are asked.
+func linesOf(group string, hosts map[string]Grant) []GrantLine {
+	var lines []GrantLine
+	for text, grant := range hosts {
+		selector, _ := parseSelector(text) // checked before
+		lines = append(lines, GrantLine{grant.clone(), text, group, selector})
 	}
-	return "", refuse("account %q is not granted to %s on %s; granted: %s", asked, who.User, host, strings.Join(grant.Accounts, ", "))
+	slices.SortFunc(lines, func(a, b GrantLine) int {
+		return cmp.Or(cmp.Compare(a.selector.rank(), b.selector.rank()), strings.Compare(a.Hosts, b.Hosts))
+	})
+	return lines
+}
+
+func checkHosts(hosts map[string]Grant) error {
+	for _, host := range slices.Sorted(maps.Keys(hosts)) {
+		if err := CheckSelector(host); err != nil {
+			return fmt.Errorf("host: %w", err)
+		}
+		for _, account := range hosts[host].Accounts {
+			if err := CheckName(account); err != nil {
+				return fmt.Errorf("account on %s: %w", host, err)
+			}
+		}
+	}
+	return nil
 }

@@ -1,5 +1,7 @@
 package auth
 
+import "net/netip"
+
 // Method is how an identity was proved, named as in RFC 4252.
 type Method string
 
@@ -17,6 +19,11 @@ type Identity struct {
 	Method Method
 
 	// Credential tells which one of the user's credentials was shown: a key's
-	// fingerprint as ssh-keygen -l prints it, and "" for the password.
+	// fingerprint as ssh-keygen -l prints it, and for a password that of its
+	// hash, which is another one after each change.
 	Credential string
+
+	// From is where the connection comes from. Whoever takes the connection sets
+	// it; where it is not set, no grant with networks holds.
+	From netip.Addr
 }

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -60,6 +61,13 @@ func HashPassword(password []byte) (string, error) {
 func CheckHash(hash string) error {
 	_, err := parseHash(hash)
 	return err
+}
+
+// fingerprint tells one password hash from another. It is as the fingerprints of
+// keys are, and nothing of the hash can be had from it: a hash has a salt.
+func fingerprint(hash string) string {
+	sum := sha256.Sum256([]byte(hash))
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
 // hash is a password's hash as it is stored.

@@ -19,7 +19,7 @@ func TestWhatAChangeTookAwayOpensNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := before.Target(who); err != nil {
+		if _, err := enters(before, who); err != nil {
 			t.Errorf("before the change: %v", err)
 		}
 		return who
@@ -29,20 +29,21 @@ func TestWhatAChangeTookAwayOpensNothing(t *testing.T) {
 	byPassword := identify(before.Password("dev", []byte("pw of dev")))
 
 	keyTaken := newPolicy(t, User{Name: "dev", Keys: []ssh.PublicKey{kept}, Hosts: lab})
-	if _, err := keyTaken.Target(byKept); err != nil {
+	if _, err := enters(keyTaken, byKept); err != nil {
 		t.Errorf("the key that stays: %v", err)
 	}
 	for name, tt := range map[string]struct {
 		after *Policy
 		who   Identity
 	}{
-		"the key":      {keyTaken, byLost},
-		"the password": {keyTaken, byPassword},
-		"the grant":    {newPolicy(t, User{Name: "dev", Keys: []ssh.PublicKey{kept}}), byKept},
-		"the user":     {newPolicy(t, User{Name: "eve", Keys: []ssh.PublicKey{kept}, Hosts: lab}), byKept},
-		"no method":    {before, Identity{User: "dev", Login: Login{User: "dev"}}},
+		"the key":       {keyTaken, byLost},
+		"the password":  {keyTaken, byPassword},
+		"this password": {newPolicy(t, User{Name: "dev", Password: cheapHash("another"), Hosts: lab}), byPassword},
+		"the grant":     {newPolicy(t, User{Name: "dev", Keys: []ssh.PublicKey{kept}}), byKept},
+		"the user":      {newPolicy(t, User{Name: "eve", Keys: []ssh.PublicKey{kept}, Hosts: lab}), byKept},
+		"no method":     {before, Identity{User: "dev", Login: Login{User: "dev"}}},
 	} {
-		if target, err := tt.after.Target(tt.who); err == nil {
+		if target, err := enters(tt.after, tt.who); err == nil {
 			t.Errorf("%s: enters %+v", name, target)
 		}
 	}
@@ -67,7 +68,7 @@ func TestPoliciesAreExchangedWhole(t *testing.T) {
 				if err != nil {
 					continue // the other one is in force
 				}
-				if target, err := policy.Target(who); err != nil || target.Host != "of-"+name {
+				if target, err := enters(policy, who); err != nil || target.Host.Name != "of-"+name {
 					t.Errorf("%s enters %+v, %v", name, target, err)
 				}
 			}
@@ -85,8 +86,8 @@ func TestAPolicySharesNoMemoryWithItsUsers(t *testing.T) {
 	policy := newPolicy(t, User{Name: "dev", Password: cheapHash("dev"), Hosts: hosts})
 	hosts["lab"].Accounts[0] = "root"
 	hosts["vault"] = Grant{}
-	who := Identity{User: "dev", Login: Login{User: "dev"}, Method: ByPassword}
-	if target, err := policy.Target(who); err != nil || target != (Target{"lab", "developer"}) {
+	who := Identity{User: "dev", Login: Login{User: "dev"}, Method: ByPassword, Credential: policy.users["dev"].shown}
+	if target, err := enters(policy, who); err != nil || target.Host.Name != "lab" || target.Account != "developer" {
 		t.Errorf("enters %+v, %v", target, err)
 	}
 }

@@ -22,8 +22,10 @@ type Policy struct {
 }
 
 type user struct {
-	password hash // without verify: no password opens
-	hosts    map[string]Grant
+	password hash        // without verify: no password opens
+	shown    string      // fingerprint of the password's hash
+	lines    []GrantLine // in the order in which they are asked
+	limits   Limits
 }
 
 // NewPolicy checks the users and makes them a policy. The error names the user
@@ -52,13 +54,14 @@ func (p *Policy) add(u User) error {
 	if p.users[u.Name] != nil {
 		return fmt.Errorf("user %s is given twice", u.Name)
 	}
-	added := &user{hosts: make(map[string]Grant)}
-	for host, grant := range u.Hosts {
-		added.hosts[host] = grant.clone()
+	added := &user{lines: linesOf("", u.Hosts), limits: u.Limits}
+	for _, group := range u.Groups {
+		added.lines = append(added.lines, linesOf(group.Name, group.Hosts)...)
 	}
 	if u.Password != "" {
 		added.password, _ = parseHash(u.Password) // checked above
 		p.kinds[added.password.kind] = added.password.kind.dummy()
+		added.shown = fingerprint(u.Password)
 	}
 	p.users[u.Name] = added
 	for _, key := range u.Keys {
@@ -105,7 +108,7 @@ func (p *Policy) Password(login string, password []byte) (Identity, error) {
 	if !opens {
 		return Identity{}, ErrDenied
 	}
-	return Identity{User: l.User, Login: l, Method: ByPassword}, nil
+	return Identity{User: l.User, Login: l, Method: ByPassword, Credential: known.shown}, nil
 }
 
 // Kinds is how many hashes one attempt with a password computes.
@@ -114,8 +117,8 @@ func (p *Policy) Kinds() int { return len(p.kinds) }
 // Knows reports whether there is a user of this name.
 func (p *Policy) Knows(name string) bool { return p.users[name] != nil }
 
-// stillProves reports whether the policy knows the user and lets the kind of
-// credential that was shown open, a key by its fingerprint.
+// stillProves reports whether the policy knows the user and lets the very
+// credential that was shown open.
 func (p *Policy) stillProves(who Identity) bool {
 	known := p.users[who.User]
 	switch {
@@ -124,7 +127,7 @@ func (p *Policy) stillProves(who Identity) bool {
 	case who.Method == ByPublicKey:
 		return p.keys.isOf(who.Credential, who.User)
 	case who.Method == ByPassword:
-		return known.password.verify != nil
+		return known.password.verify != nil && known.shown == who.Credential
 	}
 	return false
 }

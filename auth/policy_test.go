@@ -145,7 +145,7 @@ func TestIdentityIsThatOfTheAttemptThatSucceeded(t *testing.T) {
 		if whoErr != nil || who.User != "alice" || who.Login != (Login{User: "alice", Host: host}) {
 			return errors.Join(err, fmt.Errorf("%+v, %v", who, whoErr))
 		}
-		_, refusal := policy.Target(who)
+		_, refusal := enters(policy, who)
 		if want := fmt.Sprintf("host %q is not granted to alice; granted: a, c", host); refusal == nil || refusal.Error() != want {
 			err = errors.Join(err, fmt.Errorf("target: %v", refusal))
 		}

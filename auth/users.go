@@ -11,7 +11,9 @@ type User struct {
 	Name     string
 	Password string           // an argon2id or bcrypt hash; "": no password opens
 	Keys     []ssh.PublicKey  // any one of them opens
-	Hosts    map[string]Grant // by the host's name
+	Hosts    map[string]Grant // by what [CheckSelector] takes: a host's name, a pattern and so on
+	Groups   []Group          // asked after Hosts, in this order
+	Limits   Limits
 }
 
 // check says what is wrong with the user, without any part of a credential.
@@ -29,19 +31,13 @@ func (u User) check() error {
 			return fmt.Errorf("user %s: %w", u.Name, err)
 		}
 	}
-	return u.checkHosts()
-}
-
-func (u User) checkHosts() error {
-	for host, grant := range u.Hosts {
-		if err := CheckName(host); err != nil {
-			return fmt.Errorf("user %s: host: %w", u.Name, err)
+	for _, group := range u.Groups {
+		if err := checkHosts(group.Hosts); err != nil {
+			return fmt.Errorf("group %s: %w", group.Name, err)
 		}
-		for _, account := range grant.Accounts {
-			if err := CheckName(account); err != nil {
-				return fmt.Errorf("user %s: account on %s: %w", u.Name, host, err)
-			}
-		}
+	}
+	if err := checkHosts(u.Hosts); err != nil {
+		return fmt.Errorf("user %s: %w", u.Name, err)
 	}
 	return nil
 }

@@ -5,14 +5,19 @@
 // everything is checked. It is strict: an unknown key, a value of the wrong
 // kind or a file that others may write is an error, and all errors of a file
 // come together, as [Errors], each with its line. config.go has the keys of the
-// file, hosts.go and users.go those of a host and a user, values.go each kind
-// of value, document.go the YAML under them.
+// file, hosts.go, users.go and grants.go those of a host, a user and a grant,
+// values.go each kind of value, document.go the YAML under them.
+//
+// [Watch] tells when the files have changed, and [Config.NeedsRestart] which
+// changes a gateway that runs cannot take.
 package config
 
 import (
 	"cmp"
+	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -47,6 +52,8 @@ type Config struct {
 
 	LogUnknownUsers bool // write out names that no user has; they may be passwords
 
+	Proxies []netip.Prefix // whose connections begin with a PROXY header
+
 	Users  []auth.User
 	Policy *auth.Policy // made of Users
 	Hosts  []hosts.Entry
@@ -54,30 +61,142 @@ type Config struct {
 	Warnings Errors // what is allowed, but probably not meant
 }
 
-// Load reads a configuration file. Its error is [Errors]: everything that is
-// wrong with the file.
+// Load reads a configuration: the file at path, and all of users.d/*.yaml beside
+// it, which may have users and groups. Its error is [Errors]: everything that is
+// wrong with the files. Files that change while they are read are read again.
 func Load(path string) (Config, error) {
-	d := &document{path: path}
+	for try := 0; ; try++ {
+		before := Stamp(path)
+		config, err := load(path)
+		if Stamp(path) == before {
+			return config, err
+		}
+		if try == maxTries {
+			d := &document{path: path}
+			d.wrong(0, "it changes again and again while it is read; try again when it is written")
+			return Config{}, d.err()
+		}
+	}
+}
+
+// maxTries bounds how often files that change meanwhile are read.
+const maxTries = 20
+
+func load(path string) (Config, error) {
+	main := &document{path: path}
 	data, mode, err := readFile(path)
 	if err != nil {
-		d.wrong(0, "%v", err)
-		return Config{}, d.err()
+		main.wrong(0, "%v", err)
+		return Config{}, main.err()
 	}
-	config := d.config(data)
-	if err := state.CheckOwner(path); err != nil {
-		d.wrong(0, "%v", err)
+	var all people
+	config := main.settings(data, &all)
+	main.checkOwner(path)
+	main.checkMode(mode)
+	if info, err := os.Stat(usersDir(path)); err == nil && info.Mode()&0o022 != 0 {
+		main.wrong(0, "others may write to users.d beside it (mode %04o); run: chmod go-w %s", info.Mode().Perm(), usersDir(path))
 	}
-	d.checkMode(mode)
-	if err := d.err(); err != nil {
+	if _, err := os.Stat(usersDir(path)); err == nil {
+		main.checkOwner(usersDir(path))
+	}
+	documents := []*document{main}
+	for _, path := range usersFiles(path) {
+		d := &document{path: path}
+		documents = append(documents, d)
+		d.usersFile(&all)
+	}
+	config, err = config.complete(all, documents)
+	if err != nil {
 		return Config{}, err
 	}
-	config.Warnings = d.warnings
 	return config, nil
 }
 
-// config reads the whole file. What it returns is of use if d.err is nil.
+// StateDir is the state directory that a configuration names, also where much
+// else in it is wrong. A file that says nothing of it means the default one.
+func StateDir(path string) string {
+	data, _, err := readFile(path)
+	if err != nil {
+		return state.DefaultDir
+	}
+	d := &document{path: path}
+	return d.settings(data, &people{}).State
+}
+
+// usersFile reads a file of users.d.
+func (d *document) usersFile(all *people) {
+	data, mode, err := readFile(d.path)
+	if err != nil {
+		d.wrong(0, "%v", err)
+		return
+	}
+	given := d.fields(d.parse(data), "a file of users.d", "users", "groups")
+	d.people(given["users"], given["groups"], all)
+	d.checkOwner(d.path)
+	d.checkMode(mode)
+}
+
+// complete makes the policy of what was read, and returns all problems, those of
+// one document after those of another.
+func (c Config) complete(all people, documents []*document) (Config, error) {
+	main := documents[0]
+	c.Users = all.resolve()
+	if len(c.Users) == 0 && problems(documents) == nil { // as a fresh install has it
+		main.warn(1, "there are no users, so nobody can log in; add one under users:")
+	}
+	if err := problems(documents); err != nil {
+		return c, err
+	}
+	policy, err := auth.NewPolicy(c.Users)
+	if err != nil {
+		main.wrong(1, "%v", err)
+		return c, main.err()
+	}
+	c.Policy = policy
+	if policy.Kinds() > 1 {
+		main.warn(1, "the passwords have hashes of %d kinds, and every attempt costs one of each; make them all with: berth-gateway hash-password", policy.Kinds())
+	}
+	var unenforced Errors
+	checkRoutes(policy, c.Users, c.Hosts, func(place, text string) {
+		path, line := splitPlace(place)
+		unenforced = append(unenforced, Error{path, line, text})
+	})
+	if unenforced != nil {
+		return c, slices.Compact(unenforced)
+	}
+	for _, d := range documents {
+		c.Warnings = append(c.Warnings, d.warnings...)
+	}
+	return c, nil
+}
+
+func problems(documents []*document) error {
+	var all Errors
+	for _, d := range documents {
+		if d.err() != nil {
+			all = append(all, d.errs...)
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	return all
+}
+
+// config reads a whole file that has no others beside it. What it returns is of
+// use if d.err is nil.
 func (d *document) config(data []byte) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "exempt", "log_unknown_users", "users", "hosts")
+	var all people
+	c, err := d.settings(data, &all).complete(all, []*document{d})
+	if errs := (Errors)(nil); errors.As(err, &errs) {
+		d.errs = errs
+	}
+	return c
+}
+
+// settings reads what is not about people, and adds people.
+func (d *document) settings(data []byte, all *people) Config {
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "proxies", "exempt", "log_unknown_users", "limits", "users", "groups", "hosts")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
@@ -85,33 +204,15 @@ func (d *document) config(data []byte) Config {
 
 		Keepalive: d.duration(given["keepalive"], "keepalive", defaultKeepalive),
 		Wait:      d.duration(given["wait"], "wait", defaultWait),
+		Proxies:   d.networks(given["proxies"], "proxies"),
 
 		Exempt:          d.networks(given["exempt"], "exempt"),
-		LogUnknownUsers: d.yes(given["log_unknown_users"], "log_unknown_users"),
+		LogUnknownUsers: d.yes(given["log_unknown_users"], "log_unknown_users", false),
 	}
-	d.each(given["users"], "users", func(name, value *yaml.Node) {
-		user := d.user(name, value)
-		if len(user.Hosts) == 0 {
-			d.warn(name.Line, "user %.64q has no hosts, so nothing can be entered; add them under hosts:", name.Value)
-		}
-		c.Users = append(c.Users, user)
-	})
+	all.limits = d.limits(given["limits"])
+	d.people(given["users"], given["groups"], all)
 	d.each(given["hosts"], "hosts", func(name, value *yaml.Node) {
 		c.Hosts = append(c.Hosts, d.host(name, value))
 	})
-	if len(d.errs) > 0 {
-		return c
-	}
-	if len(c.Users) == 0 { // as a fresh install has it
-		d.warn(1, "there are no users, so nobody can log in; add one under users:")
-	}
-	policy, err := auth.NewPolicy(c.Users)
-	if err != nil {
-		d.wrong(given["users"].Line, "%v", err)
-	}
-	c.Policy = policy
-	if err == nil && policy.Kinds() > 1 {
-		d.warn(given["users"].Line, "the passwords have hashes of %d kinds, and every attempt costs one of each; make them all with: berth-gateway hash-password", policy.Kinds())
-	}
 	return c
 }

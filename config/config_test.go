@@ -14,10 +14,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/tools/txtar"
 
+	"berth/auth"
 	"berth/configs"
 	"berth/hosts"
 )
@@ -46,11 +48,17 @@ func testConfig(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(archive.Files) != 2 || archive.Files[0].Name != "gateway.yaml" || archive.Files[1].Name != "want" {
-		t.Fatal("a case is the files gateway.yaml and want")
+	last := len(archive.Files) - 1
+	if last < 1 || archive.Files[0].Name != "gateway.yaml" || archive.Files[last].Name != "want" {
+		t.Fatal("a case is the file gateway.yaml, files of users.d, and want")
 	}
 	t.Chdir(t.TempDir())
-	writeFile(t, "gateway.yaml", archive.Files[0].Data, 0o600)
+	for _, file := range archive.Files[:last] {
+		if err := os.MkdirAll(filepath.Dir(file.Name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, file.Name, file.Data, 0o600)
+	}
 	writeKey(t, "key", 0o600)
 	writeKey(t, "open-key", 0o644)
 
@@ -60,11 +68,11 @@ func testConfig(t *testing.T, path string) {
 		got = err.Error() + "\n"
 	}
 	if *update {
-		archive.Files[1].Data = []byte(got)
+		archive.Files[last].Data = []byte(got)
 		writeFile(t, path, txtar.Format(archive), 0o644)
 		return
 	}
-	if want := string(archive.Files[1].Data); got != want {
+	if want := string(archive.Files[last].Data); got != want {
 		t.Errorf("got:\n%swant:\n%s", got, want)
 	}
 	if strings.Contains(got, "hunter2") {
@@ -98,6 +106,9 @@ func writeKey(t *testing.T, path string, mode fs.FileMode) {
 // render shows a configuration without the secrets in it.
 func render(c Config) string {
 	var b strings.Builder
+	if c.Proxies != nil {
+		fmt.Fprintf(&b, "proxies %v\n", c.Proxies)
+	}
 	fmt.Fprintf(&b, "listen %s\nstate %s\ndocker %s\nkeepalive %v, wait %v\n", c.Listen, c.State, c.Docker, c.Keepalive, c.Wait)
 	if len(c.Exempt) > 0 || c.LogUnknownUsers {
 		fmt.Fprintf(&b, "exempt %v, unknown users logged %v\n", c.Exempt, c.LogUnknownUsers)
@@ -109,13 +120,42 @@ func render(c Config) string {
 		}
 		fmt.Fprintln(&b)
 		for _, host := range slices.Sorted(maps.Keys(u.Hosts)) {
-			fmt.Fprintf(&b, "  may enter %s as %q\n", host, u.Hosts[host].Account())
+			fmt.Fprintf(&b, "  may enter %s as %q%s\n", host, u.Hosts[host].Account(), renderGrant(u.Hosts[host]))
+		}
+		if u.Limits != (auth.Limits{}) {
+			fmt.Fprintf(&b, "  limits %+v\n", u.Limits)
+		}
+		for _, group := range u.Groups {
+			for _, host := range slices.Sorted(maps.Keys(group.Hosts)) {
+				fmt.Fprintf(&b, "  may enter %s as %q by %s%s\n", host, group.Hosts[host].Account(), group.Name, renderGrant(group.Hosts[host]))
+			}
 		}
 	}
 	for _, h := range c.Hosts {
 		fmt.Fprintf(&b, "host %s: %s", h.Name, renderHost(h))
 	}
 	return b.String()
+}
+
+// renderGrant shows what is not as in a grant of one account.
+func renderGrant(g auth.Grant) string {
+	var text string
+	if len(g.Accounts) > 1 {
+		text += fmt.Sprintf(" accounts %q", g.Accounts)
+	}
+	if g.Restrictions.Any() {
+		text += fmt.Sprintf(" restricted %+v", g.Restrictions)
+	}
+	if !g.Until.IsZero() {
+		text += " until " + g.Until.UTC().Format(time.RFC3339)
+	}
+	if g.From != nil {
+		text += fmt.Sprintf(" from %v", g.From)
+	}
+	if g.Sessions > 0 {
+		text += fmt.Sprintf(" sessions %d", g.Sessions)
+	}
+	return text
 }
 
 func renderHost(h hosts.Entry) string {
@@ -183,6 +223,7 @@ func TestExample(t *testing.T) {
 	}
 	for _, key := range []string{
 		"listen", "state", "docker", "exempt", "log_unknown_users", "users", "password", "keys", "hosts",
+		"limits", "connections", "forwards", "groups", "accounts", "local_forwards", "agent", "until", "restrict", "sftp", "from", "sessions", "exec",
 		"route", "address", "container", "account", "key_file", "host_key",
 	} {
 		if !bytes.Contains(whole, []byte(" "+key+":")) && !bytes.Contains(whole, []byte("\n"+key+":")) {
@@ -239,7 +280,7 @@ func TestDoubtfulHashesAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "gateway.yaml:3: warning: password: the hash is cheap to guess (argon2id m=8,t=1); make one with: berth-gateway hash-password\n" +
-		"gateway.yaml:2: warning: the passwords have hashes of 2 kinds, and every attempt costs one of each; make them all with: berth-gateway hash-password"
+		"gateway.yaml:1: warning: the passwords have hashes of 2 kinds, and every attempt costs one of each; make them all with: berth-gateway hash-password"
 	if got := c.Warnings.Error(); got != want {
 		t.Errorf("warns\n%s\nwant\n%s", got, want)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"berth/state"
 	"errors"
 	"fmt"
 	"io"
@@ -42,6 +43,13 @@ func cause(err error) error {
 		return path.Err
 	}
 	return err
+}
+
+// checkOwner refuses what belongs to somebody who could change it.
+func (d *document) checkOwner(path string) {
+	if err := state.CheckOwner(path); err != nil {
+		d.wrong(0, "%v", err)
+	}
 }
 
 func (d *document) checkMode(mode fs.FileMode) {

@@ -1,23 +1,89 @@
 package config
 
 import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
 	"go.yaml.in/yaml/v4"
 	"golang.org/x/crypto/ssh"
 
 	"berth/auth"
+	"berth/hosts"
+	"berth/labels"
 )
 
-func (d *document) user(name, value *yaml.Node) auth.User {
-	given := d.fields(value, "a user", "password", "keys", "hosts")
+// people are the users and groups of all files.
+type people struct {
+	users  []user
+	groups map[string]group
+	places map[string]string // where a user was given first, by name
+	limits auth.Limits       // of everyone
+}
+
+type user struct {
+	auth.User
+	document *document
+	groups   []*yaml.Node // their names
+}
+
+type group struct {
+	auth.Group
+	limits auth.Limits
+	place  string
+}
+
+// people adds the users and groups of one file.
+func (d *document) people(users, groups *yaml.Node, all *people) {
+	if all.places == nil {
+		all.places, all.groups = map[string]string{}, map[string]group{}
+	}
+	d.each(groups, "groups", func(name, value *yaml.Node) {
+		if first, twice := all.groups[name.Value]; twice {
+			d.wrong(name.Line, "group %.64q is given twice; keep this or the one at %s", name.Value, first.place)
+			return
+		}
+		given := d.fields(value, "a group", "hosts", "limits")
+		granted := auth.Group{Name: d.name(name, "group"), Hosts: d.grants(given["hosts"])}
+		all.groups[name.Value] = group{granted, d.limits(given["limits"]), d.place(name)}
+	})
+	d.each(users, "users", func(name, value *yaml.Node) {
+		if first, twice := all.places[name.Value]; twice {
+			d.wrong(name.Line, "user %.64q is given twice; keep this or the one at %s", name.Value, first)
+			return
+		}
+		all.places[name.Value] = d.place(name)
+		all.users = append(all.users, d.user(name, value))
+	})
+}
+
+func (d *document) place(n *yaml.Node) string { return fmt.Sprintf("%s:%d", d.path, n.Line) }
+
+// splitPlace is place backwards.
+func splitPlace(place string) (path string, line int) {
+	colon := strings.LastIndexByte(place, ':')
+	line, _ = strconv.Atoi(place[colon+1:])
+	return place[:max(colon, 0)], line
+}
+
+func (d *document) user(name, value *yaml.Node) user {
+	given := d.fields(value, "a user", "password", "keys", "hosts", "groups", "limits")
 	if given["password"] == nil && isEmpty(given["keys"]) {
 		d.wrong(name.Line, "user %.64q has neither password nor keys; give one of them", name.Value)
 	}
-	return auth.User{
+	u := user{document: d, User: auth.User{
 		Name:     d.name(name, "user"),
 		Password: d.password(given["password"]),
 		Keys:     d.publicKeys(given["keys"]),
 		Hosts:    d.grants(given["hosts"]),
+		Limits:   d.limits(given["limits"]),
+	}}
+	d.list(given["groups"], "groups", func(item *yaml.Node) { u.groups = append(u.groups, item) })
+	if len(u.Hosts) == 0 && len(u.groups) == 0 {
+		d.warn(name.Line, "user %.64q has no hosts, so nothing can be entered; add them under hosts:", name.Value)
 	}
+	return u
 }
 
 func isEmpty(n *yaml.Node) bool {
@@ -32,10 +98,53 @@ func (d *document) publicKeys(n *yaml.Node) []ssh.PublicKey {
 	return keys
 }
 
-func (d *document) grants(n *yaml.Node) map[string]auth.Grant {
-	grants := make(map[string]auth.Grant)
-	d.each(n, "hosts", func(host, account *yaml.Node) {
-		grants[d.name(host, "host")] = auth.GrantAccount(d.account(account))
-	})
-	return grants
+// resolve gives each user the grants of its groups, and the limits that its own
+// leave open: those of the groups, and then those of everyone.
+func (p people) resolve() []auth.User {
+	var users []auth.User
+	for _, u := range p.users {
+		seen := map[string]bool{}
+		for _, n := range u.groups {
+			name := u.document.name(n, "group")
+			found, exists := p.groups[name]
+			switch {
+			case auth.CheckName(name) != nil || seen[name]:
+				continue
+			case !exists:
+				u.document.wrong(n.Line, "there is no group %.64q; %s", name, suggest(name, p.groupNames()))
+				continue
+			}
+			seen[name] = true
+			u.Groups = append(u.Groups, found.Group)
+			u.Limits = u.Limits.Or(found.limits)
+		}
+		u.Limits = u.Limits.Or(p.limits)
+		users = append(users, u.User)
+	}
+	return users
+}
+
+func (p people) groupNames() []string {
+	var names []string
+	for name := range p.groups {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// checkRoutes refuses grants with what the route of a host cannot enforce.
+func checkRoutes(policy *auth.Policy, users []auth.User, entries []hosts.Entry, wrong func(place, text string)) {
+	for _, entry := range entries {
+		if entry.Route != labels.RouteSshd {
+			continue
+		}
+		for _, user := range users {
+			for _, line := range policy.Explain(user.Name, auth.Host{Name: entry.Name, Account: entry.Account}) {
+				if line.ReadOnlySftp {
+					wrong(line.Line, fmt.Sprintf("sftp: read-only is not enforced by host %s of route sshd; use route exec, or sftp: no", entry.Name))
+				}
+			}
+		}
+	}
 }

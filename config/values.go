@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -77,48 +76,44 @@ func (d *document) docker(n *yaml.Node) string {
 	return engine
 }
 
-const maxDuration = time.Hour
-
 func (d *document) duration(n *yaml.Node, what string, missing time.Duration) time.Duration {
-	text, ok := d.text(n, what)
+	length, ok := d.time(n, what, time.Hour, fmt.Sprintf("must be a time from 1s to 1h; write %v", missing))
 	if !ok {
 		return missing
-	}
-	length, err := time.ParseDuration(text)
-	if err != nil || length < time.Second || length > maxDuration {
-		d.wrong(n.Line, "%s must be a time from 1s to 1h; write %v", what, missing)
 	}
 	return length
 }
 
-// yes is true or false; a key that is not given is false.
-func (d *document) yes(n *yaml.Node, what string) bool {
+// time is a length of time from a second to a longest.
+func (d *document) time(n *yaml.Node, what string, most time.Duration, right string) (length time.Duration, given bool) {
 	text, ok := d.text(n, what)
-	if ok && text != "true" && text != "false" {
-		d.wrong(n.Line, "%s must be true or false", what)
+	if !ok {
+		return 0, false
 	}
-	return text == "true"
+	length, err := time.ParseDuration(text)
+	if err != nil || length < time.Second || length > most {
+		d.wrong(n.Line, "%s %s", what, right)
+	}
+	return length, true
 }
 
-// networks is a list of networks and addresses.
-func (d *document) networks(n *yaml.Node, what string) []netip.Prefix {
-	var networks []netip.Prefix
-	d.list(n, what, func(item *yaml.Node) {
-		text, ok := d.text(item, "a network of "+what)
-		if !ok {
-			return
-		}
-		network, err := netip.ParsePrefix(text)
-		if address, addressErr := netip.ParseAddr(text); addressErr == nil && address.Zone() == "" {
-			network, err = netip.PrefixFrom(address, address.BitLen()), nil
-		}
-		if err != nil || network != network.Masked() {
-			d.wrong(item.Line, "%.64q of %s is not a network; write 10.0.0.0/8, 2001:db8::/32 or one address", text, what)
-			return
-		}
-		networks = append(networks, network)
-	})
-	return networks
+const maxLimit = 10_000
+
+func (d *document) limits(n *yaml.Node) auth.Limits {
+	if n == nil {
+		return auth.Limits{}
+	}
+	given := d.fields(n, "limits", "connections", "sessions", "forwards", "idle", "total")
+	const right = "must be a time from 1s to 720h, such as 30m or 12h"
+	idle, _ := d.time(given["idle"], "idle", 720*time.Hour, right)
+	total, _ := d.time(given["total"], "total", 720*time.Hour, right)
+	return auth.Limits{
+		Connections: d.number(given["connections"], "connections", maxLimit),
+		Sessions:    d.number(given["sessions"], "sessions", maxLimit),
+		Forwards:    d.number(given["forwards"], "forwards", maxLimit),
+		Idle:        idle,
+		Total:       total,
+	}
 }
 
 func isEngine(s string) bool {

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"time"
 
+	"berth/auth"
+
 	"golang.org/x/crypto/ssh"
 )
 
@@ -15,8 +17,8 @@ const (
 
 // newCertificate makes a key and certifies it for one login: a minute's life,
 // the account as its one principal, the person's name as key id, so that the
-// container's log says who came.
-func newCertificate(ca ssh.Signer, person, account string) (ssh.Signer, error) {
+// container's log says who came. It permits no more than the grant does.
+func newCertificate(ca ssh.Signer, person, account string, grant auth.Restrictions) (ssh.Signer, error) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -33,16 +35,26 @@ func newCertificate(ca ssh.Signer, person, account string) (ssh.Signer, error) {
 		ValidPrincipals: []string{account},
 		ValidAfter:      uint64(now.Add(-clockSkew).Unix()),
 		ValidBefore:     uint64(now.Add(certificateLife).Unix()),
-		Permissions: ssh.Permissions{Extensions: map[string]string{
-			"permit-agent-forwarding": "",
-			"permit-port-forwarding":  "",
-			"permit-pty":              "",
-			"permit-user-rc":          "",
-			"permit-X11-forwarding":   "",
-		}},
+		Permissions:     ssh.Permissions{Extensions: extensions(grant)},
 	}
 	if err := certificate.SignCert(rand.Reader, ca); err != nil {
 		return nil, err
 	}
 	return ssh.NewCertSigner(certificate, signer)
+}
+
+// extensions permit what an sshd can hold back by a certificate (OpenSSH's
+// PROTOCOL.certkeys).
+func extensions(grant auth.Restrictions) map[string]string {
+	permit := map[string]string{"permit-pty": "", "permit-user-rc": ""}
+	if !grant.NoAgent {
+		permit["permit-agent-forwarding"] = ""
+	}
+	if !grant.NoX11 {
+		permit["permit-X11-forwarding"] = ""
+	}
+	if !grant.NoLocal || !grant.NoRemote || !grant.NoStreamlocal {
+		permit["permit-port-forwarding"] = ""
+	}
+	return permit
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -75,15 +76,23 @@ func (c *conn) serve(ctx context.Context) {
 	ctx, leave := c.enlist(ctx, client, who) // from now on others see it, and may end it
 	defer leave()
 
-	target, err := c.server.Policies.Current().Target(who) // what the login asks for, and may have
+	policy := c.server.Policies.Current()
+	limits := policy.Limits(who.User)
+	giveBack, err := c.take(who.User, limits)
 	if err != nil {
 		c.refuse(client, err)
 		return
 	}
-	c.log = c.log.With("user", who.User, "host", target.Host)
+	defer giveBack()
+	host, err := policy.Host(who, func() []auth.Host { return c.server.known(ctx) })
+	if err != nil {
+		c.refuse(client, err)
+		return
+	}
+	c.log = c.log.With("user", who.User, "host", host)
 
 	c.tasks.Go(func() { c.keepAlive(end{client, c.wire}, "client", ended) })
-	reached, err := c.reach(ctx, client, target, who)
+	reached, err := c.reach(ctx, client, host, who) // what the login asks for, and may have
 	if err != nil {
 		c.refuse(client, err)
 		return
@@ -91,8 +100,11 @@ func (c *conn) serve(ctx context.Context) {
 
 	c.log.Info("entered", "route", reached.host.Route, "account", reached.account, "container", short(reached.host.Container))
 	c.server.live.entered(c.id, reached)
+	c.server.review(c.id) // by a policy that came meanwhile
+	c.limitTime(ctx, limits)
+	granted := c.limitIdle(ctx, reached.gate.Client(client), limits)
 	began := time.Now()
-	reached.by.run(ctx, client) // RFC 4254, until either side is gone: see join and be
+	reached.by.run(ctx, granted) // RFC 4254, until either side is gone: see join and be
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
 }
 
@@ -128,6 +140,15 @@ func lost(ctx context.Context, host string) string {
 		return "berth: " + ended.Error()
 	}
 	return fmt.Sprintf("berth: host %q has gone away", host)
+}
+
+// source is the address that the connection comes from.
+func (c *conn) source() netip.Addr {
+	tcp, ok := c.wire.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return tcp.AddrPort().Addr().Unmap().WithZone("")
 }
 
 // environment is what sshd says about a connection, and whose it is.

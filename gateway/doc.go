@@ -12,7 +12,10 @@
 //
 // Identity is one value, the [auth.Identity] of the attempt that succeeded. It
 // travels in that attempt's Permissions and is never remembered on the side. What
-// it may enter is decided once, by the policy in force when the login is over.
+// it may enter is decided by the policy in force when its host is looked up, and
+// decided again whenever another policy comes into force (grants.go): who may not
+// go on is ended. What may be done there is held back by one gate before both
+// mechanisms (package gate).
 //
 // Nothing is dialled or listened to from here on behalf of a user: forwards
 // live inside the host.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ type fakeHosts struct {
 	lookup     func(name string) (hosts.Host, error) // nil: every name is a host by route exec
 	open       func(host hosts.Host, account string) (hosts.Entrance, error)
 	comingBack bool
+	list       []hosts.Host
 
 	mu      sync.Mutex
 	lookups int
@@ -42,6 +44,8 @@ func (f *fakeHosts) Lookup(_ context.Context, name string) (hosts.Host, error) {
 	return f.lookup(name)
 }
 
+func (f *fakeHosts) List(context.Context) []hosts.Host { return f.list }
+
 func (f *fakeHosts) ComingBack(string) bool { return f.comingBack }
 
 func (f *fakeHosts) Open(_ context.Context, host hosts.Host, account string) (hosts.Entrance, error) {
@@ -56,6 +60,13 @@ func (f *fakeHosts) calls() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.lookups + len(f.opened)
+}
+
+// opens is what was opened.
+func (f *fakeHosts) opens() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.opened)
 }
 
 // fakeMachine runs every command by one function.

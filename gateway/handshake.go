@@ -97,6 +97,7 @@ func (c *conn) permissions(who auth.Identity, err error) (*ssh.Permissions, erro
 	if err != nil {
 		return nil, err
 	}
+	who.From = c.source()
 	c.sayIfWaiting(who)
 	return &ssh.Permissions{ExtraData: map[any]any{identityKey{}: who}}, nil
 }

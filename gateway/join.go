@@ -31,7 +31,8 @@ func (j join) run(ctx context.Context, client sshconn.Conn) {
 	j.tasks.Go(func() { j.keepAlive(j.host, "host", ended) })
 	stop := context.AfterFunc(ctx, func() { j.host.Close() })
 	defer stop()
-	relay(end{Conn: client, wire: j.wire}, j.host, j.tasks, j.to.person, func() string { return lost(ctx, j.to.Host) })
+	host := end{Conn: j.to.gate.Host(j.host.Conn), wire: j.host.wire}
+	relay(end{Conn: client, wire: j.wire}, host, j.tasks, j.to.person, func() string { return lost(ctx, j.to.Host) })
 }
 
 // dial logs in to the host's sshd.
@@ -64,7 +65,7 @@ func (c *conn) authFor(sshd *hosts.Sshd, to target) ([]ssh.AuthMethod, error) {
 	if sshd.Key != nil {
 		return []ssh.AuthMethod{ssh.PublicKeys(sshd.Key)}, nil
 	}
-	certificate, err := newCertificate(c.server.UserCA, to.person, to.Account)
+	certificate, err := newCertificate(c.server.UserCA, to.person, to.Account, to.gate.To.Grant.Restrictions)
 	return []ssh.AuthMethod{ssh.PublicKeys(certificate)}, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"berth/auth"
 	"berth/labels"
 	"berth/machine"
 	"berth/sshconn"
@@ -36,7 +37,7 @@ func newSigner(t *testing.T) ssh.Signer {
 // A stolen certificate is worth nothing soon, and nothing as another account.
 func TestACertificateIsForOneAccountAndAMinute(t *testing.T) {
 	ca := newSigner(t)
-	signer, err := newCertificate(ca, "dev", "developer")
+	signer, err := newCertificate(ca, "dev", "developer", auth.Restrictions{})
 	if err != nil {
 		t.Fatal(err)
 	}

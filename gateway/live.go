@@ -59,9 +59,11 @@ type liveConns struct {
 }
 
 type liveConn struct {
-	Live  // guarded by liveConns.mu; without the bytes
-	bytes *counted
-	end   func(*Ended)
+	Live   // guarded by liveConns.mu; without the bytes
+	target auth.Target
+	review *time.Timer // when the grant ends; nil where it does not
+	bytes  *counted
+	end    func(*Ended)
 }
 
 func (l *liveConns) add(c *liveConn) {
@@ -79,11 +81,43 @@ func (l *liveConns) entered(id string, to reached) {
 	defer l.mu.Unlock()
 	c := l.byID[id]
 	c.Host, c.Account, c.Route, c.Container = to.host.Name, to.account, to.host.Route, to.host.Container
+	c.target = to.target
+}
+
+// get is a connection that is there and has entered a host.
+func (l *liveConns) get(id string) (c liveConn, entered bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if found := l.byID[id]; found != nil {
+		c = *found
+	}
+	return c, c.Host != ""
+}
+
+// reviewAt calls review at a time, and at no other that was set before.
+func (l *liveConns) reviewAt(id string, at time.Time, review func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.byID[id]
+	if c == nil {
+		return
+	}
+	c.stopReview()
+	c.review = time.AfterFunc(time.Until(at), review)
+}
+
+func (c *liveConn) stopReview() {
+	if c.review != nil {
+		c.review.Stop()
+	}
 }
 
 func (l *liveConns) remove(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if c := l.byID[id]; c != nil {
+		c.stopReview()
+	}
 	delete(l.byID, id)
 }
 

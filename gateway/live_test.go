@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -43,7 +44,7 @@ func TestLiveConnectionsSayWhoIsWhere(t *testing.T) {
 		ID: got.ID, Since: got.Since, Up: got.Up, Down: got.Down,
 		Identity: auth.Identity{
 			User: "dev", Login: auth.Login{User: "dev", Host: "lab"},
-			Method: auth.ByPublicKey, Credential: ssh.FingerprintSHA256(g.dev.PublicKey()),
+			Method: auth.ByPublicKey, Credential: ssh.FingerprintSHA256(g.dev.PublicKey()), From: netip.MustParseAddr("127.0.0.1"),
 		},
 		Remote: client.LocalAddr().String(), ClientVersion: "SSH-2.0-OpenSSH_test",
 		Host: "lab", Account: "developer", Route: "exec", Container: "0123456789abcdef",

@@ -1,12 +1,17 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"berth/auth"
+	"berth/gate"
 	"berth/hosts"
+	"berth/labels"
 	"berth/sshconn"
 )
 
@@ -16,18 +21,25 @@ const (
 	DefaultWait = 30 * time.Second
 
 	retryEvery = 250 * time.Millisecond
+
+	// whileUnknown is how long a host that nobody knows may still be about to be
+	// made, and so how long one that is not this person's is tried again.
+	whileUnknown = 500 * time.Millisecond
 )
 
-// target is what a login comes to, and for whom.
+// target is where a connection leads, and for whom.
 type target struct {
-	auth.Target
-	person string
+	Host, Account string
+	person        string
+	gate          *gate.Gate
 }
 
 // reached is a host whose entrance is open.
 type reached struct {
 	host    hosts.Host
 	account string
+	target  auth.Target
+	gate    *gate.Gate
 	by      mechanism
 }
 
@@ -41,8 +53,8 @@ type mechanism interface {
 
 // reach looks a host up and opens the way into it. One that is coming back is
 // waited for; its client waits, too, or goes away. The error is for the person:
-// a [*hosts.Unreachable], or an [*Ended].
-func (c *conn) reach(ctx context.Context, client sshconn.Conn, to auth.Target, who auth.Identity) (reached, error) {
+// a [*hosts.Unreachable], an [*auth.Refusal], or an [*Ended].
+func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who auth.Identity) (reached, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.tasks.Go(func() {
@@ -50,7 +62,7 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, to auth.Target, w
 		cancel()
 	})
 	for began := time.Now(); ; {
-		found, err := c.tryReach(ctx, target{to, who.User})
+		found, err := c.tryReach(ctx, host, who)
 		if err == nil {
 			return found, nil
 		}
@@ -74,20 +86,60 @@ func endOr(ctx context.Context, err error) error {
 	return err
 }
 
-func (c *conn) tryReach(ctx context.Context, to target) (reached, error) {
-	host, err := c.server.Hosts.Lookup(ctx, to.Host) // a name becomes a container's id
+// tryReach looks the name up, and decides by what it means now: that, and
+// nothing else of the name, is opened.
+func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (reached, error) {
+	policy := c.server.Policies.Current()
+	host, err := c.server.Hosts.Lookup(ctx, name) // a name becomes a container's id
 	if err != nil {
+		return reached{}, hide(err, policy, who, name)
+	}
+	granted, err := policy.Target(who, grantedBy(host))
+	if err != nil {
+		return reached{}, hide(err, policy, who, name)
+	}
+	if err := enforceable(granted.Grant, host); err != nil {
 		return reached{}, err
 	}
-	if to.Account == "" {
-		to.Account = host.Account
+	to := target{
+		Host: host.Name, Account: cmp.Or(granted.Account, host.Account), person: who.User,
+		gate: &gate.Gate{Person: who.User, To: granted, Limits: policy.Limits(who.User), Counts: &c.server.counts, Tasks: c.tasks, Log: c.log},
 	}
 	entrance, err := c.server.Hosts.Open(ctx, host, to.Account)
 	if err != nil {
 		return reached{}, err
 	}
 	by, err := c.enter(entrance, to)
-	return reached{host, to.Account, by}, err
+	return reached{host, to.Account, granted, to.gate, by}, err
+}
+
+// hide keeps from a person what is known of a host that by its name alone is
+// not granted: the words and the time are those of a host that is there and is
+// somebody else's.
+func hide(err error, policy *auth.Policy, who auth.Identity, name string) error {
+	_, refusal := policy.Target(who, auth.Host{Name: name})
+	if refusal == nil {
+		return err
+	}
+	why, isOfHost := strings.CutPrefix(refusal.Error(), fmt.Sprintf("host %q ", name))
+	if !isOfHost {
+		return refusal
+	}
+	hidden := &hosts.Unreachable{Host: name, Why: why, Cause: err, Patience: whileUnknown}
+	var unreachable *hosts.Unreachable
+	if errors.As(err, &unreachable) {
+		hidden.Patience = max(hidden.Patience, unreachable.Patience)
+	}
+	return hidden
+}
+
+// enforceable refuses a grant with what the host's route cannot hold back.
+func enforceable(grant auth.Grant, host hosts.Host) error {
+	if grant.ReadOnlySftp && host.Route == labels.RouteSshd {
+		why := "is granted with read-only sftp, which its own sshd does not hold to; use route exec, or sftp: no"
+		return &hosts.Unreachable{Host: host.Name, Why: why}
+	}
+	return nil
 }
 
 // enter makes an open entrance the mechanism that serves by it: an sshd is logged
@@ -104,8 +156,8 @@ func (c *conn) enter(entrance hosts.Entrance, to target) (mechanism, error) {
 // before the login is over, why the host will take a moment. No later word
 // would be seen by every client without being taken for a program's output.
 func (c *conn) sayIfWaiting(who auth.Identity) {
-	target, err := c.server.Policies.Current().Target(who)
-	if err == nil && c.server.Hosts.ComingBack(target.Host) {
-		c.banner("host " + target.Host + " is restarting; waiting for it")
+	host, err := c.server.Policies.Current().Host(who, nil)
+	if err == nil && c.server.Hosts.ComingBack(host) {
+		c.banner("host " + host + " is restarting; waiting for it")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"berth/auth"
+	"berth/gate"
 	"berth/hosts"
 	"berth/logqueue"
 	"berth/strangers"
@@ -24,6 +25,9 @@ import (
 type Hosts interface {
 	// Lookup finds a host by its name, and asks no engine for it.
 	Lookup(ctx context.Context, name string) (hosts.Host, error)
+
+	// List returns the hosts that Lookup would find.
+	List(ctx context.Context) []hosts.Host
 
 	// ComingBack reports whether a host is likely to be restarting. It answers
 	// at once, by what is known already.
@@ -70,6 +74,7 @@ type Server struct {
 	serving    admitted
 	turnedAway atomic.Int32 // clients that are being told why they are not served
 	live       liveConns
+	counts     gate.Counts
 	wires      wire.Pool // of the connections to clients and to hosts
 }
 

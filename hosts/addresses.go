@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"context"
+	"sync/atomic"
 
 	"berth/labels"
 
@@ -9,45 +10,73 @@ import (
 )
 
 // Addresses are the sshds that the configuration gives the addresses of: any
-// sshd anywhere. They are a [Source], whose names never change.
-type Addresses map[string]Entry
+// sshd anywhere. They are a [Source].
+type Addresses struct {
+	entries atomic.Pointer[map[string]Entry]
+}
 
 // NewAddresses takes the entries that have an address.
-func NewAddresses(entries []Entry) Addresses {
-	a := Addresses{}
-	for _, entry := range entries {
-		if entry.Address != "" {
-			a[entry.Name] = entry
-		}
-	}
+func NewAddresses(entries []Entry) *Addresses {
+	a := &Addresses{}
+	a.Exchange(entries)
 	return a
 }
 
-// Run returns at once: nothing changes.
-func (a Addresses) Run(context.Context) {}
+// Exchange replaces the entries. Connections through former ones go on.
+func (a *Addresses) Exchange(entries []Entry) {
+	byName := map[string]Entry{}
+	for _, entry := range entries {
+		if entry.Address != "" {
+			byName[entry.Name] = entry
+		}
+	}
+	a.entries.Store(&byName)
+}
+
+func (a *Addresses) entry(name string) (entry Entry, known bool) {
+	entry, known = (*a.entries.Load())[name]
+	return entry, known
+}
+
+// Run returns at once: nothing changes by itself.
+func (a *Addresses) Run(context.Context) {}
 
 // Close has nothing to let go of.
-func (a Addresses) Close() {}
+func (a *Addresses) Close() {}
 
 // Lookup finds an entry.
-func (a Addresses) Lookup(_ context.Context, name string) (Host, error) {
-	entry, known := a[name]
+func (a *Addresses) Lookup(_ context.Context, name string) (Host, error) {
+	entry, known := a.entry(name)
 	if !known {
 		return Host{}, &Unreachable{Host: name, Why: "does not exist", Unknown: true}
 	}
 	return Host{Name: name, Route: labels.RouteSshd, Account: entry.Account}, nil
 }
 
+// List lists the entries.
+func (a *Addresses) List(ctx context.Context) []Host {
+	var all []Host
+	for name := range *a.entries.Load() {
+		if host, err := a.Lookup(ctx, name); err == nil {
+			all = append(all, host)
+		}
+	}
+	return all
+}
+
 // ComingBack knows nothing of what happens at an address.
-func (a Addresses) ComingBack(name string) (comingBack, known bool) {
-	_, known = a[name]
+func (a *Addresses) ComingBack(name string) (comingBack, known bool) {
+	_, known = a.entry(name)
 	return false, known
 }
 
 // Open connects to the sshd. Whoever logs in to it believes the entry's host
 // key alone.
-func (a Addresses) Open(ctx context.Context, host Host, _ string) (Entrance, error) {
-	entry := a[host.Name]
+func (a *Addresses) Open(ctx context.Context, host Host, _ string) (Entrance, error) {
+	entry, known := a.entry(host.Name)
+	if !known {
+		return Entrance{}, &Unreachable{Host: host.Name, Why: "does not exist any more"}
+	}
 	conn, err := DialSshd(ctx, host.Name, entry.Address)
 	if err != nil {
 		return Entrance{}, err

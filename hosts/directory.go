@@ -3,6 +3,8 @@ package hosts
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"berth/labels"
@@ -47,6 +49,23 @@ func (d *Directory) Lookup(ctx context.Context, name string) (Host, error) {
 		unknown = err // the last one has most to say: hosts are mostly found, not listed
 	}
 	return Host{}, unknown
+}
+
+// List returns the hosts that Lookup would find, by name.
+func (d *Directory) List(ctx context.Context) []Host {
+	names := map[string]bool{}
+	for _, source := range d.sources {
+		for _, host := range source.List(ctx) {
+			names[host.Name] = true
+		}
+	}
+	var all []Host
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if host, err := d.Lookup(ctx, name); err == nil {
+			all = append(all, host)
+		}
+	}
+	return all
 }
 
 func isUnknown(err error) bool {

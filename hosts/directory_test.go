@@ -34,6 +34,15 @@ func (f *fakeSource) Lookup(_ context.Context, name string) (Host, error) {
 	return Host{Name: name, Route: labels.RouteExec, Container: "of " + f.name}, err
 }
 
+func (f *fakeSource) List(ctx context.Context) (all []Host) {
+	for name := range f.hosts {
+		if host, err := f.Lookup(ctx, name); err == nil {
+			all = append(all, host)
+		}
+	}
+	return all
+}
+
 func (f *fakeSource) ComingBack(name string) (comingBack, known bool) {
 	err, known := f.hosts[name]
 	return err != nil, known
@@ -60,6 +69,9 @@ func TestTheFirstSourceThatKnowsANameDecides(t *testing.T) {
 	if len(first.opened) != 1 || first.opened[0] != "dev on a" || len(second.opened) != 1 || second.opened[0] != "dev on b" {
 		t.Errorf("opened: %q by the first, %q by the second", first.opened, second.opened)
 	}
+	if all := d.List(t.Context()); len(all) != 2 || all[0].Container != "of first" || all[1].Name != "b" {
+		t.Errorf("lists %+v, want a of the first and b", all)
+	}
 	_, err := d.Lookup(t.Context(), "c")
 	if !isUnknown(err) || !strings.Contains(err.Error(), "is not in second") {
 		t.Errorf("a name that no source knows: %v", err)
@@ -76,6 +88,9 @@ func TestALaterSourceNeverStandsInForAHostThatCannotBeEntered(t *testing.T) {
 	d := NewDirectory(&fakeSource{name: "first", hosts: map[string]error{"a": down}}, &fakeSource{name: "second", hosts: map[string]error{"a": nil}})
 	if host, err := d.Lookup(t.Context(), "a"); !errors.Is(err, down) {
 		t.Errorf("enters %+v, %v", host, err)
+	}
+	if all := d.List(t.Context()); len(all) != 0 {
+		t.Errorf("lists %+v", all)
 	}
 	if !d.ComingBack("a") {
 		t.Error("the second source was asked whether it comes back")
@@ -132,4 +147,19 @@ func TestAnAddressIsDialled(t *testing.T) {
 		t.Fatalf("%+v, %v", entrance, err)
 	}
 	entrance.Sshd.Close()
+}
+
+func TestAddressesAreExchanged(t *testing.T) {
+	a := NewAddresses([]Entry{{Name: "old", Address: "127.0.0.1:1"}})
+	host, err := a.Lookup(t.Context(), "old")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Exchange([]Entry{{Name: "new", Address: "127.0.0.1:1"}, {Name: "box", Container: "x"}})
+	if all := a.List(t.Context()); len(all) != 1 || all[0].Name != "new" {
+		t.Errorf("lists %+v", all)
+	}
+	if _, err := a.Open(t.Context(), host, "dev"); err == nil || !strings.Contains(err.Error(), "does not exist any more") {
+		t.Errorf("a host that was looked up before: %v", err)
+	}
 }

@@ -12,6 +12,9 @@ type Host struct {
 	Account   string // the host's own account, for grants that name none; may be empty
 	Container string // full id; empty where the host is none
 
+	Project string            // that provision or docker compose made it for; may be empty
+	Labels  map[string]string // of the container; not to be changed
+
 	source Source // that knows it; set by the directory
 }
 

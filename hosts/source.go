@@ -14,6 +14,10 @@ type Source interface {
 	// the source has no such host, the error says Unknown.
 	Lookup(ctx context.Context, name string) (Host, error)
 
+	// List returns the hosts that Lookup would find, in any order. It waits as
+	// Lookup does.
+	List(ctx context.Context) []Host
+
 	// ComingBack reports whether a host is likely to be restarting, and whether
 	// it is known to the source at all. It neither asks anyone nor waits.
 	ComingBack(name string) (comingBack, known bool)

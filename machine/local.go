@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -195,14 +196,26 @@ func (l *Local) argv(command Command) (path string, argv []string, err error) {
 	case Exec:
 		return shell, []string{name, "-c", command.Line}, nil
 	case Subsystem:
-		if command.Line != "sftp" {
-			return "", nil, fmt.Errorf("unknown subsystem %q", command.Line)
+		argv, err := l.subsystem(command.Line)
+		if err != nil {
+			return "", nil, err
 		}
-		argv := l.sftpServer()
 		return argv[0], argv, nil
 	default:
 		return "", nil, fmt.Errorf("unknown kind of command %q", command.Kind)
 	}
+}
+
+// subsystem is the program of a subsystem. Read-only is always our own: the
+// image's may be what somebody in the container has made of it.
+func (l *Local) subsystem(name string) (argv []string, err error) {
+	switch name {
+	case Sftp:
+		return l.sftpServer(), nil
+	case SftpReadOnly:
+		return append(slices.Clone(l.SftpServer), "--read-only"), nil
+	}
+	return nil, fmt.Errorf("unknown subsystem %q", name)
 }
 
 // sftpServer prefers the image's own, which knows more extensions.

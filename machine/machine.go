@@ -38,6 +38,12 @@ const (
 	Subsystem = "subsystem"
 )
 
+// Names of subsystems.
+const (
+	Sftp         = "sftp"
+	SftpReadOnly = "sftp-read-only" // sftp that changes nothing
+)
+
 // Command is what a session asks to run.
 type Command struct {
 	Kind string   // Shell, Exec or Subsystem

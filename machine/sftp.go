@@ -8,12 +8,16 @@ import (
 )
 
 // ServeSftp is the sftp subsystem on standard streams, for a machine that has
-// no sftp-server of its own.
-func ServeSftp(in io.Reader, out io.WriteCloser) error {
+// no sftp-server of its own and for people who may only read.
+func ServeSftp(in io.Reader, out io.WriteCloser, readOnly bool) error {
+	var options []sftp.ServerOption
+	if readOnly {
+		options = append(options, sftp.ReadOnly())
+	}
 	server, err := sftp.NewServer(struct {
 		io.Reader
 		io.WriteCloser
-	}{in, out})
+	}{in, out}, options...)
 	if err != nil {
 		return err
 	}

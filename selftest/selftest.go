@@ -111,9 +111,13 @@ func (s *Selftest) Run(ctx context.Context, began func(name string), ended func(
 
 // GrantedAccount returns the account of the first user who may enter the host.
 func GrantedAccount(users []auth.User, host string) string {
+	policy, err := auth.NewPolicy(users)
+	if err != nil {
+		return ""
+	}
 	for _, user := range users {
-		if grant, granted := user.Hosts[host]; granted {
-			return grant.Account()
+		if lines := policy.Explain(user.Name, auth.Host{Name: host}); len(lines) > 0 {
+			return lines[0].Account()
 		}
 	}
 	return ""

@@ -35,6 +35,9 @@ func newReader(pool *Pool, conn net.Conn) *reader {
 	// By type, not by interface: a connection that embeds one of these would
 	// be read past its own Read.
 	switch socket := conn.(type) {
+	case interface{ Socket() *net.TCPConn }: // the same bytes, from another address
+		r.raw, _ = socket.Socket().SyscallConn()
+		r.tcp = true
 	case *net.TCPConn:
 		r.raw, _ = socket.SyscallConn()
 		r.tcp = true

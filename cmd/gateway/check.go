@@ -1,37 +1,88 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"berth/auth"
 	"berth/config"
+	"berth/hosts"
+	"berth/hosts/configured"
+	"berth/labels"
 )
 
 func newCheckCommand() *cobra.Command {
-	path := config.DefaultPath
+	path, who, host := config.DefaultPath, "", ""
 	command := &cobra.Command{
 		Use:   "check",
-		Short: "Show the problems of the configuration file, each with its line",
-		Long: "Show the problems of the configuration file, each with its line. Then look at\n" +
-			"this machine: the mode of the state directory, and whether the port is free.\n" +
-			"A warning does not change the exit code.",
+		Short: "Show the problems of the configuration, each with its line, or what a user may do",
+		Long: "Show the problems of the configuration, gateway.yaml and users.d/*.yaml beside\n" +
+			"it, each with its line. Then look at this machine: the mode of the state\n" +
+			"directory, whether the port is free, and which of the granted hosts exist now.\n" +
+			"Warnings do not change the exit code.\n\n" +
+			"With --who and --host it says instead what a user may do on a host, and which\n" +
+			"line says so; it exits with 1 if the user may not enter it.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			settings, err := config.Load(path)
 			if err != nil {
 				return err
 			}
-			if err := warn(command.ErrOrStderr(), path, settings); err != nil {
-				return err
+			if (who == "") != (host == "") {
+				return errors.New("--who and --host go together: berth-gateway check --who dev --host master")
 			}
-			fmt.Fprintf(command.OutOrStdout(), "%s: ok, %s, %s\n", path, count(len(settings.Users), "user"), count(len(settings.Hosts), "host"))
-			return nil
+			if who != "" {
+				return explain(command.Context(), command.OutOrStdout(), settings, who, host)
+			}
+			return check(command, path, settings)
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
+	command.Flags().StringVar(&who, "who", "", "say what this `user` may do on the host")
+	command.Flags().StringVar(&host, "host", "", "the `host`, for --who")
 	return command
+}
+
+func check(command *cobra.Command, path string, settings config.Config) error {
+	if err := warn(command.ErrOrStderr(), path, settings); err != nil {
+		return err
+	}
+	fmt.Fprintf(command.OutOrStdout(), "%s: ok, %s, %s\n", path, count(len(settings.Users), "user"), count(len(settings.Hosts), "host"))
+	if err := showHosts(command.Context(), command.OutOrStdout(), command.ErrOrStderr(), settings); err != nil {
+		fmt.Fprintf(command.ErrOrStderr(), "%s: warning: the hosts were not looked up: %v\n", path, err)
+	}
+	return nil
+}
+
+// explain prints what a user may do on a host. Its project and labels count if it
+// exists now.
+func explain(ctx context.Context, w io.Writer, settings config.Config, user, name string) error {
+	found, err := configured.Look(ctx, settings.Docker, settings.Hosts, []string{name})
+	if err != nil {
+		return err
+	}
+	there := found[name]
+	rows, err := settings.Explain(user, asHost(name, there))
+	if err != nil && there.Err != nil {
+		return fmt.Errorf("%w; and by its name alone: the host %s", err, now(there))
+	}
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintf(table, "%s\t%s\n", row.What, row.Answer)
+	}
+	fmt.Fprintf(table, "now\t%s\n", now(there))
+	return table.Flush()
 }
 
 // warn prints what serve would accept, but what is probably not meant. Its error
@@ -55,4 +106,90 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// showHosts prints each granted host, who may enter it, and whether it exists
+// now, and each pattern, project or label that no host has. It waits some seconds
+// for the engine.
+func showHosts(ctx context.Context, w, warnings io.Writer, settings config.Config) error {
+	granted := grantedHosts(settings)
+	if len(granted) == 0 {
+		return nil
+	}
+	var names []string
+	for host := range granted {
+		if auth.CheckName(host) == nil {
+			names = append(names, host)
+		}
+	}
+	found, err := configured.Look(ctx, settings.Docker, settings.Hosts, names)
+	if err != nil {
+		return err
+	}
+	rows := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(rows, "\nHOST\tUSERS\tNOW")
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		users, lines := whoMayEnter(settings, asHost(name, found[name]))
+		for _, line := range lines {
+			delete(granted, line.Hosts)
+			if line.ReadOnlySftp && found[name].Route == labels.RouteSshd {
+				fmt.Fprintf(warnings, "%s: warning: host %s of route sshd does not hold to sftp: read-only, and is not entered by this grant\n", line.Line, name)
+			}
+		}
+		if len(users) > 0 {
+			fmt.Fprintf(rows, "%s\t%s\t%s\n", name, strings.Join(users, ", "), now(found[name]))
+		}
+	}
+	for _, pattern := range slices.Sorted(maps.Keys(granted)) {
+		fmt.Fprintf(rows, "%s\t%s\tno host\n", pattern, strings.Join(granted[pattern], ", "))
+	}
+	return rows.Flush()
+}
+
+// whoMayEnter are the users who are granted a host, and by which lines.
+func whoMayEnter(settings config.Config, host auth.Host) (users []string, lines []auth.GrantLine) {
+	for _, user := range settings.Users {
+		if granted := settings.Policy.Explain(user.Name, host); len(granted) > 0 {
+			users, lines = append(users, user.Name), append(lines, granted...)
+		}
+	}
+	return users, lines
+}
+
+func asHost(name string, found configured.Found) auth.Host {
+	return auth.Host{Name: name, Account: found.Account, Project: found.Project, Labels: found.Labels}
+}
+
+// grantedHosts are the users of each name, pattern, project and label that the
+// configuration grants.
+func grantedHosts(settings config.Config) map[string][]string {
+	users := make(map[string][]string)
+	add := func(user string, hosts map[string]auth.Grant) {
+		for host := range hosts {
+			if !slices.Contains(users[host], user) {
+				users[host] = append(users[host], user)
+			}
+		}
+	}
+	for _, user := range settings.Users {
+		add(user.Name, user.Hosts)
+		for _, group := range user.Groups {
+			add(user.Name, group.Hosts)
+		}
+	}
+	return users
+}
+
+// now says in a few words what a host's name means now.
+func now(found configured.Found) string {
+	why := (*hosts.Unreachable)(nil)
+	switch {
+	case errors.As(found.Err, &why):
+		return why.Why
+	case found.Err != nil:
+		return found.Err.Error()
+	case found.Container != "":
+		return fmt.Sprintf("route %s, container %.12s", found.Route, found.Container)
+	}
+	return "route " + found.Route
 }

@@ -38,12 +38,24 @@ func TestCheck(t *testing.T) {
 	t.Chdir(t.TempDir())
 	good := bytes.Replace(configs.Gateway, []byte("\nlisten: :2222"), []byte("\nlisten: 127.0.0.1:0"), 1)
 	good = bytes.Replace(good, []byte("\nstate: /var/lib/berth"), []byte("\nstate: /nowhere/berth"), 1)
+	good = bytes.Replace(good, []byte("\ndocker: unix:///var/run/docker.sock"), []byte("\ndocker: unix:///nowhere"), 1)
 	writeFile(t, "good.yaml", good, 0o600)
 	writeFile(t, "bad.yaml", []byte("listen: here\nusers: {}\nhosts: []\n"), 0o600)
 
 	stdout, stderr, err := runCommand(nil, "check", "--config", "good.yaml")
-	if stdout != "good.yaml: ok, 2 users, 3 hosts\n" || stderr != "" || err != nil {
-		t.Errorf("%q, %q, %v", stdout, stderr, err)
+	if want := `good.yaml: ok, 2 users, 3 hosts
+
+HOST              USERS       NOW
+box               admin       route local
+ci                dev         cannot be looked up: the engine does not answer
+lab               admin       cannot be looked up: the engine does not answer
+master            dev, admin  cannot be looked up: the engine does not answer
+old-box           admin       route sshd
+worker            dev         cannot be looked up: the engine does not answer
+gpu-*             dev         no host
+project:datasets  dev         no host
+`; stdout != want || stderr != "" || err != nil {
+		t.Errorf("%s, %q, %v, want\n%s", stdout, stderr, err, want)
 	}
 	stdout, stderr, err = runCommand(nil, "check", "--config", "bad.yaml")
 	if want := "bad.yaml:1: listen must be an address; write :2222 or 127.0.0.1:2222\n" +
@@ -85,6 +97,18 @@ func TestCheckLooksAtThisMachine(t *testing.T) {
 	want = fmt.Sprintf("gateway: state directory %s is open to others (mode 0755): chmod 0700 %[1]s\n", dir)
 	if stdout != "" || stderr != want || err == nil {
 		t.Errorf("%q, %v, %q, want %q", stdout, err, stderr, want)
+	}
+}
+
+// A directory that cannot be written to is no reason not to start the gateway.
+func TestCheckWithoutADirectoryToLookFrom(t *testing.T) {
+	t.Chdir(t.TempDir())
+	file := fmt.Sprintf("listen: 127.0.0.1:0\nstate: /nowhere/berth\nusers:\n  dev: {password: %q, hosts: {lab: }}\n", hash(t))
+	writeFile(t, "gateway.yaml", []byte(file), 0o600)
+	t.Setenv("TMPDIR", "/nowhere")
+	stdout, stderr, err := runCommand(nil, "check", "--config", "gateway.yaml")
+	if stdout != "gateway.yaml: ok, 1 user, 0 hosts\n" || err != nil || !strings.HasPrefix(stderr, "gateway.yaml: warning: the hosts were not looked up: ") {
+		t.Errorf("%q, %q, %v", stdout, stderr, err)
 	}
 }
 
@@ -212,5 +236,93 @@ func writeFile(t *testing.T, path string, data []byte, mode fs.FileMode) {
 	}
 	if err := os.Chmod(path, mode); err != nil { // whatever the umask
 		t.Fatal(err)
+	}
+}
+
+// What a user may do, and which line says so.
+func TestCheckExplains(t *testing.T) {
+	t.Chdir(t.TempDir())
+	file := fmt.Sprintf(`state: /nowhere/berth
+docker: unix:///nowhere
+groups:
+  lab:
+    hosts:
+      "m*": {restrict: yes, shell: yes, sessions: 2, from: 10.0.0.0/8, until: 2099-12-31T12:00:00Z}
+users:
+  dev:
+    password: %q
+    groups: [lab]
+    hosts:
+      master: {accounts: [developer, root], exec: [make test], local_forwards: ["localhost:8888"], x11: no}
+      old: {until: 2001-01-01}
+`, hash(t))
+	writeFile(t, "gateway.yaml", []byte(file), 0o600)
+	for _, tt := range []struct{ who, host, want, err string }{
+		{"dev", "master", `user             dev
+host             master
+by               gateway.yaml:12, hosts of the user, master
+account          developer, or if named root
+shell            yes
+exec             only "make test"
+sftp             yes
+local_forwards   only localhost:8888
+remote_forwards  yes
+streamlocal      yes
+agent            yes
+x11              no
+until            no end
+from             anywhere
+sessions         no limit
+also             gateway.yaml:6, group lab, m*, where the first does not hold
+now              cannot be looked up: the engine does not answer
+`, ""},
+		{"dev", "maker", `user             dev
+host             maker
+by               gateway.yaml:6, group lab, m*
+account          the host's own
+shell            yes
+exec             no
+sftp             no
+local_forwards   no
+remote_forwards  no
+streamlocal      no
+agent            no
+x11              no
+until            2099-12-31 12:00 UTC
+from             10.0.0.0/8
+sessions         2
+now              cannot be looked up: the engine does not answer
+`, ""},
+		{"dev", "old", "", "dev may not enter host old any more: the grant of gateway.yaml:13 has ended"},
+		{"dev", "vault", "", "dev may not enter host vault: nothing that is granted to dev is for it"},
+		{"dve", "master", "", `there is no user "dve"; did you mean dev?`},
+		{"dev", "", "", "--who and --host go together: berth-gateway check --who dev --host master"},
+	} {
+		stdout, _, err := runCommand(nil, "check", "--config", "gateway.yaml", "--who", tt.who, "--host", tt.host)
+		if stdout != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.HasPrefix(err.Error(), tt.err) {
+			t.Errorf("%s on %s: %v\n%s\nwant %s", tt.who, tt.host, err, stdout, tt.want)
+		}
+	}
+}
+
+func TestCheckListsPatternsWithoutHosts(t *testing.T) {
+	t.Chdir(t.TempDir())
+	file := fmt.Sprintf("listen: 127.0.0.1:0\nstate: /nowhere/berth\ndocker: unix:///nowhere\nusers:\n  dev: {password: %q, hosts: {\"b*\": , \"gpu-*\": }}\nhosts: {box: {route: local}}\n", hash(t))
+	writeFile(t, "gateway.yaml", []byte(file), 0o600)
+	stdout, stderr, err := runCommand(nil, "check", "--config", "gateway.yaml")
+	if want := "gateway.yaml: ok, 1 user, 1 host\n\nHOST   USERS  NOW\nbox    dev    route local\ngpu-*  dev    no host\n"; stdout != want || stderr != "" || err != nil {
+		t.Errorf("%s%s%v, want\n%s", stdout, stderr, err, want)
+	}
+}
+
+func TestReloadWithoutAGatewayShowsTheProblems(t *testing.T) {
+	t.Chdir(t.TempDir())
+	writeFile(t, "gateway.yaml", []byte("state: /nowhere/berth\nusers: {dev: {password: wrong}}\n"), 0o600)
+	if _, _, err := runCommand(nil, "reload", "--config", "gateway.yaml"); err == nil || !strings.HasPrefix(err.Error(), "gateway.yaml:2: password: not an argon2id or bcrypt hash") {
+		t.Errorf("%v", err)
+	}
+	writeFile(t, "gateway.yaml", fmt.Appendf(nil, "state: /nowhere/berth\nusers: {dev: {password: %q}}\n", hash(t)), 0o600)
+	if _, _, err := runCommand(nil, "reload", "--config", "gateway.yaml"); err == nil || !strings.HasPrefix(err.Error(), "no gateway is running here") {
+		t.Errorf("%v", err)
 	}
 }

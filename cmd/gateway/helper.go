@@ -26,11 +26,13 @@ func newHelperCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return helper.RunChild() },
 	}
+	readOnly := false
 	sftp := &cobra.Command{
 		Use:  "sftp",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return machine.ServeSftp(os.Stdin, os.Stdout) },
+		RunE: func(*cobra.Command, []string) error { return machine.ServeSftp(os.Stdin, os.Stdout, readOnly) },
 	}
+	sftp.Flags().BoolVar(&readOnly, "read-only", false, "refuse what changes files")
 	command.AddCommand(run, child, sftp)
 	return command
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,10 +17,13 @@ import (
 
 	"berth/auth"
 	"berth/config"
+	"berth/control"
 	"berth/gateway"
 	"berth/hosts/configured"
 	"berth/logqueue"
 	"berth/patches"
+	"berth/proxy"
+	"berth/reload"
 	"berth/state"
 )
 
@@ -43,10 +47,7 @@ func newServeCommand() *cobra.Command {
 		Short: "Serve every host on one SSH port",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			settings, err := config.Load(path)
-			if err != nil {
-				return err
-			}
+			hangUps := make(chan os.Signal, 1)
 			queue := logqueue.New(os.Stderr)
 			defer queue.Close(logPatience)
 			log := newLog(queue, verbose)
@@ -54,9 +55,19 @@ func newServeCommand() *cobra.Command {
 				queue.Close(logPatience)
 				os.Exit(1)
 			}
-			ctx, stop := signals{log: log, patience: drain + stopPatience, exit: exit}.heed(command.Context())
+			hangUp := func() {
+				select {
+				case hangUps <- syscall.SIGHUP:
+				default: // one is waiting
+				}
+			}
+			ctx, stop := signals{log: log, patience: drain + stopPatience, exit: exit, reload: hangUp}.heed(command.Context())
 			defer stop()
-			return serve(ctx, settings, drain, log)
+			settings, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			return serve(ctx, path, settings, hangUps, drain, log)
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
@@ -74,8 +85,9 @@ func newLog(to io.Writer, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level}))
 }
 
-// serve runs the gateway until ctx ends.
-func serve(ctx context.Context, settings config.Config, drain time.Duration, log *slog.Logger) error {
+// serve runs the gateway until ctx ends. It reads the file at path again at every
+// hang-up and after every change.
+func serve(ctx context.Context, path string, settings config.Config, hangUps <-chan os.Signal, drain time.Duration, log *slog.Logger) error {
 	st, err := state.Open(settings.State)
 	if err != nil {
 		return err
@@ -92,6 +104,9 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 	if err != nil { // another gateway may be there, whose helpers are to stay
 		directory.Close()
 		return fmt.Errorf("cannot listen on %s: %w", settings.Listen, err)
+	}
+	if len(settings.Proxies) > 0 {
+		listener = proxy.Listen(listener, settings.Proxies, log)
 	}
 	if err := directory.RemoveOldHelpers(); err != nil {
 		log.Warn("old helpers not removed", "err", err)
@@ -116,18 +131,24 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 	}
 	log.Info("serving", "address", listener.Addr().String(), "state", settings.State, "engine", settings.Docker,
 		"host_key", ssh.FingerprintSHA256(st.HostKey().PublicKey()))
+	reloader := reload.New(path, settings, server, directory.Exchange, log)
+	controls, err := control.Listen(control.SocketIn(settings.State), verbs(reloader), log)
+	if err != nil {
+		log.Warn("gateway reload cannot reach this gateway; SIGHUP can", "err", err)
+	}
 	tellSystemd(daemon.SdNotifyReady, log)
 	defer context.AfterFunc(ctx, func() { tellSystemd(daemon.SdNotifyStopping, log) })()
 	defer onSignal(syscall.SIGUSR1, server.LogStrangers)()
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
-	followed := make(chan struct{})
-	go func() {
-		defer close(followed)
-		directory.Run(following)
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { directory.Run(following) })
+	beside.Go(func() { reloader.Run(ctx, hangUps) })
 	err = server.Serve(ctx, listener)
+	if controls != nil {
+		controls.Close()
+	}
 	unfollow()
-	<-followed
+	beside.Wait()
 	directory.Close()
 	log.Info("stopped")
 	return err

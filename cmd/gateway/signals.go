@@ -14,7 +14,7 @@ type signals struct {
 	log      *slog.Logger
 	patience time.Duration // how long the process may take to end by itself
 	exit     func()        // ends it at once
-	reload   func()        // reads the configuration anew; nil where that is not supported
+	reload   func()        // has the configuration read again
 }
 
 // heed returns a context that ends with the first SIGTERM or SIGINT. With a
@@ -47,7 +47,7 @@ func (s signals) answer(got <-chan os.Signal, stopped <-chan struct{}, cancel fu
 			switch {
 			case signal == syscall.SIGPIPE:
 			case signal == syscall.SIGHUP:
-				s.hangUp()
+				s.reload()
 			case late == nil:
 				s.log.Info("stopping", "signal", signal.String())
 				late = time.After(s.patience)
@@ -58,14 +58,6 @@ func (s signals) answer(got <-chan os.Signal, stopped <-chan struct{}, cancel fu
 			}
 		}
 	}
-}
-
-func (s signals) hangUp() {
-	if s.reload == nil {
-		s.log.Warn("SIGHUP changes nothing yet: restart the gateway after a change of its configuration")
-		return
-	}
-	s.reload()
 }
 
 // onSignal calls f for each such signal, until stop is called.

@@ -15,6 +15,8 @@ import (
 // is found to have.
 type Hosts struct {
 	*hosts.Directory
+	addresses  *hosts.Addresses
+	local      *local.Source
 	containers *docker.Source
 }
 
@@ -25,8 +27,17 @@ func Open(engine string, st *state.State, entries []hosts.Entry, log *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	directory := hosts.NewDirectory(hosts.NewAddresses(entries), local.New(entries, log), containers)
-	return &Hosts{directory, containers}, nil
+	h := &Hosts{addresses: hosts.NewAddresses(entries), local: local.New(entries, log), containers: containers}
+	h.Directory = hosts.NewDirectory(h.addresses, h.local, h.containers)
+	return h, nil
+}
+
+// Exchange replaces the hosts that the configuration names. Who entered a former
+// one goes on.
+func (h *Hosts) Exchange(entries []hosts.Entry) {
+	h.addresses.Exchange(entries)
+	h.local.Exchange(entries)
+	h.containers.Exchange(entries)
 }
 
 // RemoveOldHelpers removes from the state directory what earlier versions of the

@@ -58,7 +58,8 @@ func (s *Source) setFollowing(following bool) {
 	s.syncedOnce.Do(func() { close(s.synced) })
 }
 
-// errResync ends a follow because its time is over.
+// errResync ends a follow because its time is over, or it has other entries to
+// follow.
 var errResync = errors.New("time to ask again")
 
 // follow subscribes first and lists then, so that nothing happens unseen in
@@ -81,6 +82,8 @@ func (s *Source) follow(ctx context.Context, answered func()) error {
 		case event := <-named.Messages:
 			s.applyToNamed(ctx, event)
 			continue
+		case <-s.renamed:
+			return errResync
 		case err = <-labelled.Err:
 		case err = <-named.Err:
 		}
@@ -96,9 +99,9 @@ func (s *Source) follow(ctx context.Context, answered func()) error {
 func (s *Source) subscribe(ctx context.Context) (labelled, named client.EventsResult) {
 	ofContainers := func() client.Filters { return make(client.Filters).Add("type", "container") }
 	labelled = s.engine.Events(ctx, client.EventsListOptions{Filters: ofContainers().Add("label", labels.Host)})
-	if len(s.named) > 0 {
+	if len(s.entries()) > 0 {
 		filters := ofContainers()
-		for _, entry := range s.named {
+		for _, entry := range s.entries() {
 			filters.Add("container", entry.Container)
 		}
 		named = s.engine.Events(ctx, client.EventsListOptions{Filters: filters})
@@ -122,7 +125,7 @@ func (s *Source) sync(ctx context.Context) error {
 		all = append(all, foundInList(item))
 	}
 	s.known.replaceLabelled(all)
-	for _, entry := range s.named {
+	for _, entry := range s.entries() {
 		if err := s.refresh(ctx, entry); err != nil {
 			return err
 		}
@@ -178,7 +181,7 @@ func (s *Source) applyToNamed(ctx context.Context, event events.Message) {
 	case events.ActionDie:
 		s.known.stopped(event.Actor.ID)
 	}
-	for _, entry := range s.named {
+	for _, entry := range s.entries() {
 		if !mayBe(event, entry.Container) {
 			continue
 		}

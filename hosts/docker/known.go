@@ -1,6 +1,8 @@
 package docker
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +23,8 @@ type found struct {
 	host     string // its label
 	route    string
 	account  string
+	project  string
+	labels   map[string]string // all of them
 
 	running    bool
 	restarting bool      // the engine starts it again and again
@@ -34,6 +38,8 @@ func newFound(id, name string, on map[string]string) found {
 		host:    on[labels.Host],
 		route:   on[labels.Route],
 		account: on[labels.Account],
+		project: cmp.Or(on[labels.Project], on[labels.ComposeProject]),
+		labels:  on,
 	}
 	if f.route == "" {
 		f.route = labels.RouteExec
@@ -59,6 +65,12 @@ func foundByInspect(in container.InspectResponse) found {
 		f.stopped, _ = time.Parse(time.RFC3339Nano, in.State.FinishedAt)
 	}
 	return f
+}
+
+// isContainer reports whether it is what an entry names: by name, or by an id that
+// may be cut short.
+func (f found) isContainer(nameOrID string) bool {
+	return f.name == nameOrID || strings.HasPrefix(f.id, nameOrID)
 }
 
 // isComingBack reports whether it is likely to run again soon.
@@ -188,6 +200,20 @@ func (k *known) claims(host string) []found {
 		return strings.Compare(a.name, b.name)
 	})
 	return claims
+}
+
+// names are the labelled hosts', and those of the configuration that exist.
+func (k *known) names() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	names := map[string]bool{}
+	for _, f := range k.labelled {
+		names[f.host] = true
+	}
+	for host := range k.named {
+		names[host] = true
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // wasLeft reports whether a host's container went a moment ago.

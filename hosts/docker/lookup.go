@@ -21,7 +21,7 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	case <-ctx.Done():
 		return hosts.Host{}, unreachable(name, "cannot be looked up: the engine does not answer", ctx.Err())
 	}
-	if entry, isNamed := s.named[name]; isNamed {
+	if entry, isNamed := s.entries()[name]; isNamed {
 		return s.lookupEntry(entry)
 	}
 	return s.lookupLabel(name)
@@ -29,9 +29,10 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 
 func (s *Source) lookupEntry(entry hosts.Entry) (hosts.Host, error) {
 	f, ok := s.known.byEntry(entry.Name)
+	ok = ok && f.isContainer(entry.Container) // and not what an entry of before has named
 	switch {
 	case ok:
-		return hosts.Host{Name: entry.Name, Route: entry.Route, Account: entry.Account, Container: f.id}, nil
+		return f.asHost(entry.Name, entry.Route, entry.Account), nil
 	case !s.known.isFollowing():
 		return hosts.Host{}, unreachable(entry.Name, "cannot be looked up: the engine does not answer", nil)
 	}
@@ -53,7 +54,27 @@ func (s *Source) lookupLabel(name string) (hosts.Host, error) {
 		return hosts.Host{}, unreachable(name, "is ambiguous: containers "+names+" both carry its label", nil)
 	}
 	f := claims[0]
-	return hosts.Host{Name: name, Route: f.route, Account: f.account, Container: f.id}, nil
+	return f.asHost(name, f.route, f.account), nil
+}
+
+func (f found) asHost(name, route, account string) hosts.Host {
+	return hosts.Host{Name: name, Route: route, Account: account, Container: f.id, Project: f.project, Labels: f.labels}
+}
+
+// List looks up every name that is known.
+func (s *Source) List(ctx context.Context) []hosts.Host {
+	select {
+	case <-s.synced:
+	case <-ctx.Done():
+		return nil
+	}
+	var all []hosts.Host
+	for _, name := range s.known.names() {
+		if host, err := s.Lookup(ctx, name); err == nil {
+			all = append(all, host)
+		}
+	}
+	return all
 }
 
 // patienceWith is how long a host that is not there may still come.
@@ -67,8 +88,8 @@ func (s *Source) patienceWith(name string) time.Duration {
 // ComingBack answers by the events: the container is being restarted, or it was
 // removed a moment ago, as when it is recreated.
 func (s *Source) ComingBack(name string) (comingBack, known bool) {
-	_, isNamed := s.named[name]
-	if f, ok := s.known.byEntry(name); ok {
+	_, isNamed := s.entries()[name]
+	if f, ok := s.known.byEntry(name); ok && isNamed {
 		return f.isComingBack(), true
 	}
 	if claims := s.known.claims(name); !isNamed && len(claims) > 0 {

@@ -2,8 +2,10 @@ package docker
 
 import (
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"berth/docker"
@@ -23,8 +25,10 @@ type Source struct {
 	engine *client.Client
 	state  *state.State
 	log    *slog.Logger
-	named  map[string]hosts.Entry // by the host's name
+	named  atomic.Pointer[map[string]hosts.Entry] // by the host's name
 	known  *known
+
+	renamed chan struct{} // has one item when other entries have come
 
 	helpers  *pool.Pool
 	self     helperBinary
@@ -54,20 +58,41 @@ func New(address string, st *state.State, entries []hosts.Entry, log *slog.Logge
 		engine:   engine,
 		state:    st,
 		log:      log,
-		named:    map[string]hosts.Entry{},
+		renamed:  make(chan struct{}, 1),
 		known:    newKnown(),
 		helpers:  pool.New(log),
 		self:     self,
 		meetings: meetings,
 		synced:   make(chan struct{}),
 	}
-	for _, entry := range entries {
-		if entry.Container != "" {
-			s.named[entry.Name] = entry
-		}
-	}
+	s.named.Store(withContainers(entries))
 	return s, nil
 }
+
+func withContainers(entries []hosts.Entry) *map[string]hosts.Entry {
+	byName := map[string]hosts.Entry{}
+	for _, entry := range entries {
+		if entry.Container != "" {
+			byName[entry.Name] = entry
+		}
+	}
+	return &byName
+}
+
+// Exchange replaces the entries, and has the engine asked for those that are
+// new. Who entered by a former one goes on.
+func (s *Source) Exchange(entries []hosts.Entry) {
+	next := withContainers(entries)
+	if maps.Equal(*s.named.Swap(next), *next) {
+		return
+	}
+	select {
+	case s.renamed <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Source) entries() map[string]hosts.Entry { return *s.named.Load() }
 
 // Close ends the helpers, and with them all machines.
 func (s *Source) Close() {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -182,7 +183,7 @@ func TestLabelsMakeAHost(t *testing.T) {
 	engine.set("id2", fakeContainer{name: "other", status: "running", labels: map[string]string{labels.Host: "any"}})
 	s := followed(t, engine)
 	host, err := s.Lookup(t.Context(), "master")
-	if want := (hosts.Host{Name: "master", Route: labels.RouteSshd, Account: "developer", Container: "id1"}); err != nil || host != want {
+	if want := (hosts.Host{Name: "master", Route: labels.RouteSshd, Account: "developer", Container: "id1"}); err != nil || !reflect.DeepEqual(bare(host), want) {
 		t.Errorf("got %+v, %v, want %+v", host, err, want)
 	}
 	if host, err := s.Lookup(t.Context(), "any"); err != nil || host.Route != labels.RouteExec {
@@ -199,6 +200,37 @@ func TestAnEntryGoesBeforeALabel(t *testing.T) {
 		t.Errorf("got %+v, %v", host, err)
 	}
 	refusedWith(t, s, "gone", "there is no container three")
+}
+
+// Other entries come into force while the source runs: new ones are followed, and
+// former ones are gone.
+func TestEntriesAreExchanged(t *testing.T) {
+	engine := newFakeEngine()
+	engine.set("id1", fakeContainer{name: "one", status: "running"})
+	engine.set("id2", fakeContainer{name: "two", status: "running"})
+	entry := func(name, container string) hosts.Entry {
+		return hosts.Entry{Name: name, Route: labels.RouteExec, Container: container}
+	}
+	s := followed(t, engine, entry("lab", "one"), entry("old", "one"))
+	if host, err := s.Lookup(t.Context(), "lab"); err != nil || host.Container != "id1" {
+		t.Fatalf("at first: %+v, %v", host, err)
+	}
+	s.Exchange([]hosts.Entry{entry("lab", "two"), entry("new", "one")})
+	if host, err := s.Lookup(t.Context(), "lab"); err == nil && host.Container != "id2" {
+		t.Errorf("the name leads to %+v, which it does not mean any more", host)
+	}
+	eventually(t, "both new ones are there", func() bool {
+		lab, labErr := s.Lookup(t.Context(), "lab")
+		added, addedErr := s.Lookup(t.Context(), "new")
+		return labErr == nil && lab.Container == "id2" && addedErr == nil && added.Container == "id1"
+	})
+	refusedWith(t, s, "old", "does not exist")
+	if all := s.List(t.Context()); len(all) != 2 {
+		t.Errorf("lists %+v", all)
+	}
+	if _, known := s.ComingBack("old"); known {
+		t.Error("the former one is known")
+	}
 }
 
 func TestEventsAreFollowedWithoutListing(t *testing.T) {
@@ -445,4 +477,10 @@ func eventually(t *testing.T, what string, done func() bool) {
 		}
 	}
 	t.Errorf("not within 10 s: %s", what)
+}
+
+// bare is a host without its labels.
+func bare(host hosts.Host) hosts.Host {
+	host.Labels = nil
+	return host
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 
 	"berth/helper"
@@ -21,19 +22,31 @@ const selfPath = "/proc/self/exe"
 
 // Source is this machine, under the names that the configuration gives it.
 type Source struct {
-	entries map[string]hosts.Entry
+	entries atomic.Pointer[map[string]hosts.Entry]
 	helpers *pool.Pool
 }
 
 // New takes the entries of route local.
 func New(entries []hosts.Entry, log *slog.Logger) *Source {
-	s := &Source{entries: map[string]hosts.Entry{}, helpers: pool.New(log)}
+	s := &Source{helpers: pool.New(log)}
+	s.Exchange(entries)
+	return s
+}
+
+// Exchange replaces the entries. Who entered by a former one goes on.
+func (s *Source) Exchange(entries []hosts.Entry) {
+	byName := map[string]hosts.Entry{}
 	for _, entry := range entries {
 		if entry.Route == labels.RouteLocal {
-			s.entries[entry.Name] = entry
+			byName[entry.Name] = entry
 		}
 	}
-	return s
+	s.entries.Store(&byName)
+}
+
+func (s *Source) entry(name string) (entry hosts.Entry, known bool) {
+	entry, known = (*s.entries.Load())[name]
+	return entry, known
 }
 
 // Run returns at once: this machine is there.
@@ -44,16 +57,27 @@ func (s *Source) Close() { s.helpers.Close() }
 
 // Lookup finds an entry.
 func (s *Source) Lookup(_ context.Context, name string) (hosts.Host, error) {
-	entry, known := s.entries[name]
+	entry, known := s.entry(name)
 	if !known {
 		return hosts.Host{}, &hosts.Unreachable{Host: name, Why: "does not exist", Unknown: true}
 	}
 	return hosts.Host{Name: name, Route: labels.RouteLocal, Account: entry.Account}, nil
 }
 
+// List lists the entries.
+func (s *Source) List(ctx context.Context) []hosts.Host {
+	var all []hosts.Host
+	for name := range *s.entries.Load() {
+		if host, err := s.Lookup(ctx, name); err == nil {
+			all = append(all, host)
+		}
+	}
+	return all
+}
+
 // ComingBack knows that this machine is here.
 func (s *Source) ComingBack(name string) (comingBack, known bool) {
-	_, known = s.entries[name]
+	_, known = s.entry(name)
 	return false, known
 }
 

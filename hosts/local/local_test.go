@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,7 +35,7 @@ func TestOnlyEntriesOfRouteLocalAreThisMachine(t *testing.T) {
 	defer s.Close()
 	s.Run(t.Context())
 	host, err := s.Lookup(t.Context(), "box")
-	if want := (hosts.Host{Name: "box", Route: labels.RouteLocal, Account: "dev"}); err != nil || host != want {
+	if want := (hosts.Host{Name: "box", Route: labels.RouteLocal, Account: "dev"}); err != nil || !reflect.DeepEqual(host, want) {
 		t.Errorf("got %+v, %v, want %+v", host, err, want)
 	}
 	var u *hosts.Unreachable

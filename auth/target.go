@@ -1,0 +1,194 @@
+package auth
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Target is what a login comes to.
+type Target struct {
+	Host    Host
+	Account string // "" where the host decides
+	Grant   Grant  // by which it is entered
+}
+
+// Refusal says why a user who did log in enters no host. Its text is for this
+// person and names nothing that was not granted.
+type Refusal struct{ text string }
+
+func (r *Refusal) Error() string { return r.text }
+
+func refuse(format string, args ...any) *Refusal {
+	return &Refusal{fmt.Sprintf(format, args...)}
+}
+
+// Host decides by names alone which host a login is about: the one that it
+// names, if a grant can be for it, or else the only one granted. Only a user who
+// is granted more than names has there called, for the hosts that there are. The
+// error is a [*Refusal], of several lines if there is a choice to make.
+func (p *Policy) Host(who Identity, there func() []Host) (string, error) {
+	if !p.stillProves(who) {
+		return "", notAnyMore(who)
+	}
+	lines := p.users[who.User].lines
+	if len(lines) == 0 {
+		return "", refuse("no host is granted to %s", who.User)
+	}
+	if asked := who.Login.Host; asked != "" {
+		mayBe := func(line GrantLine) bool { return line.selector.mayMatch(asked) }
+		_, err := question{who, asked, who.Login.Account, mayBe}.decide(lines)
+		return asked, err
+	}
+	return chooseHost(who, lines, there)
+}
+
+func notAnyMore(who Identity) *Refusal {
+	return refuse("%s may not log in in this way any more", who.User)
+}
+
+// Target decides whether an identity may enter a host, and as which account. The
+// host counts, and not what the login names. The error is a [*Refusal] of one
+// line.
+func (p *Policy) Target(who Identity, host Host) (Target, error) {
+	if !p.stillProves(who) {
+		return Target{}, notAnyMore(who)
+	}
+	isFor := func(line GrantLine) bool { return line.selector.matches(host) }
+	grant, err := question{who, host.Name, who.Login.Account, isFor}.decide(p.users[who.User].lines)
+	if err != nil {
+		return Target{}, err
+	}
+	return Target{Host: host, Account: cmp.Or(who.Login.Account, grant.Account()), Grant: grant}, nil
+}
+
+// Still decides whether a connection that entered a host as an account may go
+// on. The account is the one inside the host: that of the grant, or the host's
+// own. The grant that it returns is the one that holds now. The error is a
+// [*Refusal] of one line.
+func (p *Policy) Still(who Identity, host Host, account string) (Grant, error) {
+	if !p.stillProves(who) {
+		return Grant{}, notAnyMore(who)
+	}
+	isFor := func(line GrantLine) bool {
+		if !line.selector.matches(host) {
+			return false
+		}
+		return slices.Contains(line.Accounts, account) || len(line.Accounts) == 0 && account == host.Account
+	}
+	return question{who: who, host: host.Name, isFor: isFor}.decide(p.users[who.User].lines)
+}
+
+// Explain lists the grants of a user for a host in the order in which they are
+// asked: the first one that holds for a login decides.
+func (p *Policy) Explain(user string, host Host) []GrantLine {
+	known := p.users[user]
+	if known == nil {
+		return nil
+	}
+	var lines []GrantLine
+	for _, line := range known.lines {
+		if line.selector.matches(host) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// question is what the lines of a user are asked.
+type question struct {
+	who     Identity
+	host    string
+	account string // that was asked for; "": none
+	isFor   func(GrantLine) bool
+}
+
+// decide takes the first line that is for the host, holds now, and permits the
+// account that was asked for.
+func (q question) decide(lines []GrantLine) (Grant, error) {
+	var accounts []string
+	found, why := false, ""
+	now := time.Now()
+	for _, line := range lines {
+		if !q.isFor(line) {
+			continue
+		}
+		if not := line.whyNot(q.who, q.host, now); not != "" {
+			why = not
+			continue
+		}
+		if line.permits(q.account) {
+			return line.Grant, nil
+		}
+		found, accounts = true, append(accounts, line.Accounts...)
+	}
+	if found {
+		return Grant{}, q.refuseAccount(accounts)
+	}
+	if why != "" {
+		return Grant{}, refuse("%s", why)
+	}
+	return Grant{}, q.refuseHost(lines)
+}
+
+func (q question) refuseAccount(granted []string) error {
+	user := q.who.User
+	if len(granted) == 0 {
+		return refuse("account %q is not granted to %s on %s; name no account: %s+%s", q.account, user, q.host, user, q.host)
+	}
+	return refuse("account %q is not granted to %s on %s; granted: %s", q.account, user, q.host, strings.Join(granted, ", "))
+}
+
+// refuseHost says of a host that does not exist what it says of one that is not
+// granted: it cannot tell them apart, and so neither can the person.
+func (q question) refuseHost(lines []GrantLine) error {
+	var granted []string
+	for _, line := range lines {
+		if line.whyNot(q.who, q.host, time.Now()) == "" {
+			granted = append(granted, line.Hosts)
+		}
+	}
+	if len(granted) == 0 {
+		return refuse("no host is granted to %s", q.who.User)
+	}
+	slices.Sort(granted)
+	return refuse("host %q is not granted to %s; granted: %s", q.host, q.who.User, strings.Join(slices.Compact(granted), ", "))
+}
+
+// chooseHost finds the one host that is granted now to a login that names none.
+func chooseHost(who Identity, lines []GrantLine, there func() []Host) (string, error) {
+	granted := map[string]bool{}
+	named := func(line GrantLine) bool { return line.selector.name != "" }
+	for _, line := range lines {
+		if named(line) && line.whyNot(who, line.Hosts, time.Now()) == "" {
+			granted[line.Hosts] = true
+		}
+	}
+	if there != nil && !all(lines, named) {
+		for _, host := range there() {
+			q := question{who: who, host: host.Name, isFor: func(line GrantLine) bool { return line.selector.matches(host) }}
+			if _, err := q.decide(lines); err == nil {
+				granted[host.Name] = true
+			}
+		}
+	}
+	switch names := slices.Sorted(maps.Keys(granted)); len(names) {
+	case 0:
+		return "", refuse("no host is granted to %s", who.User)
+	case 1:
+		return names[0], nil
+	default:
+		choice := fmt.Sprintf("%d hosts are granted to %s; log in as one of", len(names), who.User)
+		for _, name := range names {
+			choice += "\n  " + Login{User: who.User, Host: name}.String()
+		}
+		return "", refuse("%s", choice)
+	}
+}
+
+func all(lines []GrantLine, is func(GrantLine) bool) bool {
+	return !slices.ContainsFunc(lines, func(line GrantLine) bool { return !is(line) })
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"berth/config"
+	"berth/control"
+	"berth/reload"
+)
+
+// callTimeout is how long a gateway that runs may take to answer.
+const callTimeout = 30 * time.Second
+
+func newReloadCommand() *cobra.Command {
+	path := config.DefaultPath
+	command := &cobra.Command{
+		Use:   "reload",
+		Short: "Have the running gateway read its configuration again",
+		Long: "Have the running gateway read its configuration again: gateway.yaml and\n" +
+			"users.d/*.yaml beside it. If anything in them is wrong, nothing changes and the\n" +
+			"problems are printed. Otherwise all of it takes effect at once: people who lost\n" +
+			"a grant are told and disconnected, nobody else notices. Run it as root or as the\n" +
+			"gateway's account.",
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(command.Context(), callTimeout)
+			defer cancel()
+			report, err := askToReload(ctx, path)
+			if err != nil {
+				return err
+			}
+			out := command.OutOrStdout()
+			fmt.Fprintf(out, "reloaded: %s, %s ended\n", count(report.Users, "user"), count(report.Ended, "connection"))
+			for _, warning := range report.Warnings {
+				fmt.Fprintln(command.ErrOrStderr(), warning)
+			}
+			if len(report.NeedsRestart) > 0 {
+				fmt.Fprintf(command.ErrOrStderr(), "%s: warning: restart the gateway for the change of %s\n", path, strings.Join(report.NeedsRestart, ", "))
+			}
+			return nil
+		},
+	}
+	command.Flags().StringVar(&path, "config", path, "configuration `file`, for its state directory")
+	return command
+}
+
+func askToReload(ctx context.Context, path string) (report reload.Report, err error) {
+	err = control.Call(ctx, control.SocketIn(config.StateDir(path)), "reload", nil, &report)
+	if errors.Is(err, control.ErrNotRunning) {
+		if _, wrong := config.Load(path); wrong != nil { // perhaps where the gateway is, too
+			return report, wrong
+		}
+	}
+	if err != nil && !errors.Is(err, control.ErrNotRunning) {
+		err = fmt.Errorf("not reloaded, what was in force stays so:\n%w", err)
+	}
+	return report, err
+}
+
+// verbs are what other programs may ask the gateway for.
+func verbs(reloader *reload.Reloader) map[string]control.Verb {
+	return map[string]control.Verb{
+		"reload": func(context.Context, json.RawMessage) (any, error) { return reloader.Reload("gateway reload") },
+	}
+}

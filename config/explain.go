@@ -1,0 +1,132 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"berth/auth"
+)
+
+// Explained is one thing that a user may or may not do on a host.
+type Explained struct{ What, Answer string }
+
+// Explain says what a user may do on a host, and which line says so. The error
+// says that the user may not enter it, and why.
+func (c Config) Explain(user string, host auth.Host) ([]Explained, error) {
+	var names []string
+	for _, u := range c.Users {
+		names = append(names, u.Name)
+	}
+	if !slices.Contains(names, user) {
+		return nil, fmt.Errorf("there is no user %.64q; %s", user, suggest(user, names))
+	}
+	lines := c.Policy.Explain(user, host)
+	decides := slices.IndexFunc(lines, func(line auth.GrantLine) bool { return line.Until.IsZero() || time.Now().Before(line.Until) })
+	switch {
+	case decides < 0 && len(lines) > 0:
+		return nil, fmt.Errorf("%s may not enter host %s any more: the grant of %s has ended", user, host.Name, lines[0].Line)
+	case decides < 0:
+		return nil, fmt.Errorf("%s may not enter host %s: nothing that is granted to %s is for it", user, host.Name, user)
+	}
+	line := lines[decides]
+	rows := append([]Explained{
+		{"user", user},
+		{"host", host.Name},
+		{"by", lineOf(line)},
+		{"account", accounts(line.Grant, host)},
+	}, rights(line.Grant)...)
+	for _, other := range lines[decides+1:] {
+		rows = append(rows, Explained{"also", lineOf(other) + ", where the first does not hold"})
+	}
+	return rows, nil
+}
+
+func lineOf(line auth.GrantLine) string {
+	whose := "hosts of the user"
+	if line.Group != "" {
+		whose = "group " + line.Group
+	}
+	return fmt.Sprintf("%s, %s, %s", line.Line, whose, line.Hosts)
+}
+
+func accounts(grant auth.Grant, host auth.Host) string {
+	switch {
+	case len(grant.Accounts) > 1:
+		return fmt.Sprintf("%s, or if named %s", grant.Accounts[0], strings.Join(grant.Accounts[1:], ", "))
+	case len(grant.Accounts) == 1:
+		return grant.Accounts[0]
+	case host.Account != "":
+		return host.Account + " (the host's own)"
+	}
+	return "the host's own"
+}
+
+// rights are in the words of the file.
+func rights(grant auth.Grant) []Explained {
+	return []Explained{
+		{"shell", yesOrNo(!grant.NoShell)},
+		{"exec", listed(grant.NoExec, grant.Commands, strconv.Quote)},
+		{"sftp", sftpOf(grant)},
+		{"local_forwards", listed(grant.NoLocal, grant.Open, auth.Destination.String)},
+		{"remote_forwards", listed(grant.NoRemote, grant.Listen, auth.Destination.String)},
+		{"streamlocal", yesOrNo(!grant.NoStreamlocal)},
+		{"agent", yesOrNo(!grant.NoAgent)},
+		{"x11", yesOrNo(!grant.NoX11)},
+		{"until", untilOf(grant)},
+		{"from", fromOf(grant)},
+		{"sessions", sessionsOf(grant)},
+	}
+}
+
+func yesOrNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}
+
+func listed[T any](none bool, list []T, text func(T) string) string {
+	if none || list == nil {
+		return yesOrNo(!none)
+	}
+	var texts []string
+	for _, item := range list {
+		texts = append(texts, text(item))
+	}
+	return "only " + strings.Join(texts, ", ")
+}
+
+func sftpOf(grant auth.Grant) string {
+	if grant.ReadOnlySftp {
+		return "read-only"
+	}
+	return yesOrNo(!grant.NoSftp)
+}
+
+func untilOf(grant auth.Grant) string {
+	if grant.Until.IsZero() {
+		return "no end"
+	}
+	return grant.Until.Format("2006-01-02 15:04 MST")
+}
+
+func fromOf(grant auth.Grant) string {
+	if grant.From == nil {
+		return "anywhere"
+	}
+	var networks []string
+	for _, network := range grant.From {
+		networks = append(networks, network.String())
+	}
+	return strings.Join(networks, ", ")
+}
+
+func sessionsOf(grant auth.Grant) string {
+	if grant.Sessions == 0 {
+		return "no limit"
+	}
+	return strconv.Itoa(grant.Sessions)
+}

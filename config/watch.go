@@ -1,0 +1,120 @@
+package config
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// usersFiles are users.d/*.yaml beside a configuration file, in the order of
+// their names. Hidden files are left out: editors keep them.
+func usersFiles(path string) []string {
+	entries, _ := os.ReadDir(usersDir(path))
+	var files []string
+	for _, entry := range entries {
+		if name := entry.Name(); strings.HasSuffix(name, ".yaml") && !strings.HasPrefix(name, ".") {
+			files = append(files, filepath.Join(usersDir(path), name))
+		}
+	}
+	return files
+}
+
+func usersDir(path string) string { return filepath.Join(filepath.Dir(path), "users.d") }
+
+// Stamp is another one after each change of the files of a configuration: of a
+// name, a size, a time or a file that took the place of another.
+func Stamp(path string) string {
+	var stamp strings.Builder
+	for _, file := range append([]string{path, usersDir(path)}, usersFiles(path)...) {
+		info, err := os.Stat(file)
+		if err != nil {
+			fmt.Fprintln(&stamp, file, cause(err))
+			continue
+		}
+		fmt.Fprintln(&stamp, file, info.Size(), info.ModTime().UnixNano(), inode(info), info.Mode())
+	}
+	return stamp.String()
+}
+
+func inode(info fs.FileInfo) uint64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Ino
+	}
+	return 0
+}
+
+// watchEvery is how often Watch looks. A change is told once two looks have seen
+// the same: whoever writes has stopped by then.
+const watchEvery = 500 * time.Millisecond
+
+// Watch calls changed after each change of the files of a configuration, until
+// ctx ends. It looks at them twice a second: unlike the kernel's notices, that
+// works on every file system, through every link, and for every way to save. A
+// file whose last line does not end is taken for half written: then changed is
+// not called, but halfWritten, with its path.
+func Watch(ctx context.Context, path string, changed func(), halfWritten func(path string)) {
+	told := Stamp(path)
+	last := told
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := Stamp(path)
+		if now != last || now == told {
+			last = now
+			continue
+		}
+		told = now
+		if file := unfinished(path); file != "" {
+			halfWritten(file)
+			continue
+		}
+		changed()
+	}
+}
+
+// unfinished is the first file of a configuration whose last line has no end.
+func unfinished(path string) string {
+	for _, file := range append([]string{path}, usersFiles(path)...) {
+		data, _, err := readFile(file)
+		if err == nil && len(data) > 0 && !bytes.HasSuffix(data, []byte("\n")) {
+			return file
+		}
+	}
+	return ""
+}
+
+// NeedsRestart names the keys that differ between two configurations and that a
+// gateway takes only when it starts.
+func (c Config) NeedsRestart(next Config) []string {
+	var keys []string
+	for _, key := range []struct {
+		name    string
+		differs bool
+	}{
+		{"listen", c.Listen != next.Listen},
+		{"state", c.State != next.State},
+		{"docker", c.Docker != next.Docker},
+		{"keepalive", c.Keepalive != next.Keepalive},
+		{"wait", c.Wait != next.Wait},
+		{"exempt", !slices.Equal(c.Exempt, next.Exempt)},
+		{"log_unknown_users", c.LogUnknownUsers != next.LogUnknownUsers},
+		{"proxies", !slices.Equal(c.Proxies, next.Proxies)},
+	} {
+		if key.differs {
+			keys = append(keys, key.name)
+		}
+	}
+	return keys
+}

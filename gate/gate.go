@@ -1,0 +1,309 @@
+// Package gate holds back what a grant does not allow on a connection.
+//
+// A [Gate] stands between a client's connection and whatever serves it, a session
+// server or the relay to a host's sshd: so one table decides for both, and what it
+// refuses neither of them nor the host ever hears of. [Counts] are how many things
+// people have at the same time, for the limits of grants and persons.
+package gate
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"berth/auth"
+	"berth/machine"
+	"berth/sshconn"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Gate lets through what a grant allows on a connection. Its fields are set before
+// it is used and not changed.
+type Gate struct {
+	Person string
+	To     auth.Target // with the grant
+	Limits auth.Limits
+	Counts *Counts
+	Tasks  *sshconn.Tasks // of the connection
+	Log    *slog.Logger
+}
+
+// Client is a client's connection with what is not granted left out. Whoever
+// serves it must read its channels and requests until they are closed.
+func (g *Gate) Client(conn sshconn.Conn) sshconn.Conn {
+	channels, requests := make(chan ssh.NewChannel), make(chan *ssh.Request)
+	g.Tasks.Go(func() {
+		defer close(channels)
+		for channel := range conn.Channels {
+			if why := g.whyNoChannel(channel); why != "" {
+				g.refused(channel.ChannelType(), why)
+				channel.Reject(ssh.Prohibited, why)
+				continue
+			}
+			if counted, ok := g.count(channel); ok {
+				channels <- counted
+			}
+		}
+	})
+	g.Tasks.Go(func() {
+		defer close(requests)
+		for request := range conn.Requests {
+			if why := g.whyNoRequest(request); why != "" {
+				g.refused(request.Type, why)
+				sshconn.Reply(request, false, nil)
+				continue
+			}
+			requests <- request
+		}
+	})
+	return sshconn.Conn{Conn: conn.Conn, Channels: channels, Requests: requests}
+}
+
+// Host is a host's connection without the channels that it may not open to the
+// client. A client should refuse them itself; not every one does.
+func (g *Gate) Host(conn sshconn.Conn) sshconn.Conn {
+	channels := make(chan ssh.NewChannel)
+	g.Tasks.Go(func() {
+		defer close(channels)
+		for channel := range conn.Channels {
+			if g.mayComeBack(channel.ChannelType()) {
+				channels <- channel
+				continue
+			}
+			channel.Reject(ssh.Prohibited, "not granted")
+		}
+	})
+	return sshconn.Conn{Conn: conn.Conn, Channels: channels, Requests: conn.Requests}
+}
+
+func (g *Gate) mayComeBack(kind string) bool {
+	switch grant := g.To.Grant; kind {
+	case "forwarded-tcpip":
+		return !grant.NoRemote
+	case "forwarded-streamlocal@openssh.com":
+		return !grant.NoStreamlocal
+	case "auth-agent@openssh.com":
+		return !grant.NoAgent
+	case "x11":
+		return !grant.NoX11
+	default:
+		return !grant.Any()
+	}
+}
+
+func (g *Gate) refused(what, why string) { g.Log.Info("not granted", "what", what, "why", why) }
+
+func (g *Gate) not(format string, args ...any) string {
+	return fmt.Sprintf(format, args...) + " is not granted to " + g.Person + " on " + g.To.Host.Name
+}
+
+// whyNoChannel says why a client may not open a channel; "" if it may.
+func (g *Gate) whyNoChannel(channel ssh.NewChannel) string {
+	switch grant := g.To.Grant; channel.ChannelType() {
+	case "session":
+		return ""
+	case "direct-tcpip":
+		var open sshconn.DirectTCPIP
+		if ssh.Unmarshal(channel.ExtraData(), &open) != nil {
+			return g.unless(!grant.Any(), "a malformed direct-tcpip")
+		}
+		return g.unless(grant.MayOpen(open.Host, open.Port), "a forward to %q port %d", open.Host, open.Port)
+	case "direct-streamlocal@openssh.com":
+		return g.unless(!grant.NoStreamlocal, "a forward to a unix socket")
+	default:
+		return g.unless(!grant.Any(), "this kind of channel")
+	}
+}
+
+// whyNoRequest says why a client may not make a global request; "" if it may.
+func (g *Gate) whyNoRequest(request *ssh.Request) string {
+	switch grant := g.To.Grant; request.Type {
+	case "tcpip-forward":
+		var forward sshconn.TCPIPForward
+		if ssh.Unmarshal(request.Payload, &forward) != nil {
+			return g.unless(!grant.Any(), "a malformed tcpip-forward")
+		}
+		return g.unless(grant.MayListen(forward.Address, forward.Port), "a listener at %q port %d", forward.Address, forward.Port)
+	case "streamlocal-forward@openssh.com":
+		return g.unless(!grant.NoStreamlocal, "a unix socket to listen on")
+	case "cancel-tcpip-forward", "cancel-streamlocal-forward@openssh.com", "keepalive@openssh.com",
+		"no-more-sessions@openssh.com", "hostkeys-prove-00@openssh.com":
+		return ""
+	default:
+		return g.unless(!grant.Any(), "this kind of request")
+	}
+}
+
+func (g *Gate) unless(granted bool, what string, args ...any) string {
+	if granted {
+		return ""
+	}
+	return g.not(what, args...)
+}
+
+// count counts a channel that is granted, and rejects one that is one too many.
+func (g *Gate) count(channel ssh.NewChannel) (_ ssh.NewChannel, ok bool) {
+	isSession := channel.ChannelType() == "session"
+	if !isSession && g.Limits.Forwards == 0 {
+		return channel, true
+	}
+	counted := &countedChannel{NewChannel: channel, gate: g}
+	counted.ended = sync.OnceFunc(counted.giveBack)
+	var why string
+	switch {
+	case !isSession && !counted.take("forwards", "", g.Limits.Forwards):
+		why = fmt.Sprintf("more than %d forwards of %s", g.Limits.Forwards, g.Person)
+	case isSession && !counted.take("sessions", "", g.Limits.Sessions):
+		why = fmt.Sprintf("more than %d sessions of %s", g.Limits.Sessions, g.Person)
+	case isSession && !counted.take("sessions", g.To.Host.Name, g.To.Grant.Sessions):
+		why = fmt.Sprintf("more than %d sessions of %s on %s", g.To.Grant.Sessions, g.Person, g.To.Host.Name)
+	default:
+		return counted, true
+	}
+	g.refused(channel.ChannelType(), why)
+	counted.Reject(ssh.ResourceShortage, why)
+	return nil, false
+}
+
+// countedChannel is a channel that a client asks for and that counts until it has
+// ended. Whoever serves it accepts or rejects it.
+type countedChannel struct {
+	ssh.NewChannel
+	gate  *Gate
+	taken []Key
+	ended func()
+}
+
+func (c *countedChannel) take(what, host string, limit int) bool {
+	key := Key{what, c.gate.Person, host}
+	if !c.gate.Counts.Take(key, limit) {
+		return false
+	}
+	c.taken = append(c.taken, key)
+	return true
+}
+
+func (c *countedChannel) giveBack() {
+	for _, key := range c.taken {
+		c.gate.Counts.GiveBack(key)
+	}
+}
+
+// Reject rejects the channel.
+func (c *countedChannel) Reject(reason ssh.RejectionReason, message string) error {
+	c.ended()
+	return c.NewChannel.Reject(reason, message)
+}
+
+// Accept accepts the channel. Of its requests the caller sees what is granted,
+// and must read them until they are closed.
+func (c *countedChannel) Accept() (ssh.Channel, <-chan *ssh.Request, error) {
+	channel, requests, err := c.NewChannel.Accept()
+	if err != nil {
+		c.ended()
+		return nil, nil, err
+	}
+	granted := make(chan *ssh.Request)
+	pass := func() { passAll(requests, granted) }
+	if c.ChannelType() == "session" {
+		session := &sessionGate{Gate: c.gate, channel: channel, newline: "\n"}
+		pass = func() { session.pass(requests, granted) }
+	}
+	c.gate.Tasks.Go(func() {
+		defer c.ended()
+		pass()
+	})
+	return channel, granted, nil
+}
+
+func passAll(requests <-chan *ssh.Request, granted chan<- *ssh.Request) {
+	defer close(granted)
+	for request := range requests {
+		granted <- request
+	}
+}
+
+// sessionGate is the gate before one session.
+type sessionGate struct {
+	*Gate
+	channel ssh.Channel
+	newline string
+	closed  bool // to whatever comes after a command that was refused
+}
+
+func (s *sessionGate) pass(requests <-chan *ssh.Request, granted chan<- *ssh.Request) {
+	defer close(granted)
+	for request := range requests {
+		why := s.whyNot(request)
+		switch {
+		case s.closed:
+			sshconn.Reply(request, false, nil)
+		case why == "":
+			granted <- request
+		case isStart(request.Type):
+			s.refuseStart(request, why)
+		default:
+			s.refused(request.Type, why)
+			sshconn.Reply(request, false, nil)
+		}
+	}
+}
+
+func isStart(request string) bool {
+	return request == machine.Shell || request == machine.Exec || request == machine.Subsystem
+}
+
+// whyNot says why a request is refused; "" if it is granted. It makes sftp the
+// read-only one where that is granted.
+func (s *sessionGate) whyNot(request *ssh.Request) string {
+	switch grant := s.To.Grant; request.Type {
+	case "pty-req":
+		s.newline = "\r\n" // the client's terminal is raw from then on
+		return ""
+	case machine.Shell:
+		return s.unless(!grant.NoShell, "a shell")
+	case machine.Exec:
+		var exec sshconn.ExecRequest
+		if ssh.Unmarshal(request.Payload, &exec) != nil {
+			return s.unless(!grant.Any(), "a malformed exec")
+		}
+		return s.unless(grant.MayExec(exec.Command), "the command %.200q", exec.Command)
+	case machine.Subsystem:
+		return s.whyNoSubsystem(request)
+	case "auth-agent-req@openssh.com":
+		return s.unless(!grant.NoAgent, "agent forwarding")
+	case "x11-req":
+		return s.unless(!grant.NoX11, "X11 forwarding")
+	}
+	return ""
+}
+
+func (s *sessionGate) whyNoSubsystem(request *ssh.Request) string {
+	grant := s.To.Grant
+	var subsystem sshconn.SubsystemRequest
+	if ssh.Unmarshal(request.Payload, &subsystem) != nil {
+		return s.unless(!grant.Any(), "a malformed subsystem")
+	}
+	if subsystem.Name == machine.SftpReadOnly {
+		subsystem.Name = machine.Sftp // by whatever name
+	}
+	if subsystem.Name == machine.Sftp && grant.ReadOnlySftp {
+		request.Payload = ssh.Marshal(sshconn.SubsystemRequest{Name: machine.SftpReadOnly})
+	}
+	return s.unless(grant.MaySubsystem(subsystem.Name), "the subsystem %.64q", subsystem.Name)
+}
+
+// refuseStart tells why no command is started. A refused request would tell
+// people nothing.
+func (s *sessionGate) refuseStart(request *ssh.Request, why string) {
+	s.refused(request.Type, why)
+	s.closed = true
+	sshconn.Reply(request, true, nil)
+	io.WriteString(s.channel.Stderr(), "berth: "+why+s.newline)
+	exit := sshconn.ExitStatus(255)
+	s.channel.SendRequest(exit.Request, false, exit.Payload)
+	s.channel.CloseWrite()
+	s.channel.Close()
+}

@@ -1,0 +1,24 @@
+package configured
+
+import (
+	"strings"
+	"testing"
+
+	"berth/hosts"
+	"berth/labels"
+)
+
+func TestLookWithoutAnEngine(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	entries := []hosts.Entry{{Name: "box", Route: labels.RouteLocal}}
+	found, err := Look(t.Context(), "unix:///nowhere", entries, []string{"box", "lab"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if box := found["box"]; box.Err != nil || box.Route != labels.RouteLocal {
+		t.Errorf("box: %+v", box)
+	}
+	if lab := found["lab"]; lab.Err == nil || !strings.Contains(lab.Err.Error(), "the engine does not answer") {
+		t.Errorf("lab: %+v", lab)
+	}
+}

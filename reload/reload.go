@@ -1,0 +1,88 @@
+// Package reload changes who may enter what while the gateway runs.
+//
+// A [Reloader] reads the whole configuration again, checks all of it, and either
+// puts it into force at once or leaves everything as it was and says why. It does
+// so when it is told to, by [Reloader.Reload] or a signal, and by itself when the
+// files have changed. Whoever lost a grant is told and cut; nobody else notices.
+package reload
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"sync"
+
+	"berth/config"
+	"berth/gateway"
+	"berth/hosts"
+)
+
+// Reloader puts configurations into force, one after the other.
+type Reloader struct {
+	path   string
+	server *gateway.Server
+	hosts  func([]hosts.Entry)
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	started config.Config // what the gateway was started with
+}
+
+// New makes a reloader of the file at path, for a gateway that was started with
+// what was in it. exchangeHosts replaces the hosts that a configuration names.
+func New(path string, started config.Config, server *gateway.Server, exchangeHosts func([]hosts.Entry), log *slog.Logger) *Reloader {
+	return &Reloader{path: path, server: server, hosts: exchangeHosts, log: log, started: started}
+}
+
+// Report is what came of a reload.
+type Report struct {
+	Users        int      `json:"users"`
+	Ended        int      `json:"ended"`                   // connections of those who lost a grant
+	NeedsRestart []string `json:"needs_restart,omitempty"` // keys that have changed and take effect at the next start
+	Warnings     []string `json:"warnings,omitempty"`
+}
+
+// Reload reads and checks all files, and puts them into force together. On an
+// error nothing has changed. By says on whose behalf, for the log.
+func (r *Reloader) Reload(by string) (Report, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next, err := config.Load(r.path)
+	if err != nil {
+		r.log.Error("not reloaded; what was in force stays so", "by", by, "err", err)
+		return Report{}, err
+	}
+	report := Report{Users: len(next.Users), NeedsRestart: r.started.NeedsRestart(next)}
+	for _, warning := range next.Warnings {
+		report.Warnings = append(report.Warnings, warning.Error())
+	}
+	r.hosts(next.Hosts)
+	report.Ended = r.server.Exchange(next.Policy)
+	r.log.Info("reloaded", "by", by, "users", report.Users, "ended", report.Ended)
+	for _, key := range report.NeedsRestart {
+		r.log.Warn("a key has changed that takes effect when the gateway is restarted", "key", key)
+	}
+	return report, nil
+}
+
+// Run reloads at every signal, and when the files have changed, until ctx ends.
+func (r *Reloader) Run(ctx context.Context, signals <-chan os.Signal) {
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		config.Watch(ctx, r.path, func() { r.Reload("watch") }, r.warnHalfWritten)
+	}()
+	defer func() { <-watched }()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+			r.Reload("signal")
+		}
+	}
+}
+
+func (r *Reloader) warnHalfWritten(path string) {
+	r.log.Warn("not reloaded: the last line has no end, as of a file that is half written; end it, or run: gateway reload", "file", path)
+}
