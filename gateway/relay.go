@@ -215,5 +215,5 @@ func (j *joined) stream(a, b channel, aEnd, bEnd end) {
 	sshconn.Join(
 		sshconn.End{Data: a, Ready: aEnd.wire.Ready, Serve: func() { j.passRequests(a, b, aEnd) }},
 		sshconn.End{Data: b, Ready: bEnd.wire.Ready, Serve: func() { j.passRequests(b, a, bEnd) }},
-		j.tasks)
+		j.tasks, nil) // a connection that ends takes no more, and that ends the copies
 }

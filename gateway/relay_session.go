@@ -33,7 +33,10 @@ func (j *joined) session(outer, inner channel) {
 	j.tasks.Go(func() {
 		defer parts.Done()
 		j.passInward(outer, inner, started, &newline)
-		sshconn.Await(inputEnded)
+		if !sshconn.Closed(inputEnded) {
+			inner.SendRequest("eow@openssh.com", false, nil) // the client reads no more
+		}
+		<-inputEnded // the process may take it late
 		inner.Close()
 	})
 	j.tasks.Go(func() {

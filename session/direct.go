@@ -49,7 +49,7 @@ func (s *server) join(ch ssh.Channel, requests <-chan *ssh.Request, conn net.Con
 	sshconn.Join(
 		sshconn.End{Data: ch, Ready: s.options.Ready, Serve: func() { discard(requests) }},
 		sshconn.End{Data: conn},
-		s.tasks)
+		s.tasks, s.closed)
 }
 
 // discard refuses a channel's requests until it is closed.

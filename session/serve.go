@@ -43,11 +43,11 @@ func Serve(ctx context.Context, conn sshconn.Conn, machine machine.Machine, opti
 		options: options,
 		tasks:   &sshconn.Tasks{Panicked: options.Panicked, Running: options.Running},
 		ended:   ctx.Done(),
+		closed:  make(chan struct{}),
 	}
 	s.forwards = newForwards(s)
 	s.tasks.Go(s.globalRequests)
-	closed := make(chan struct{})
-	s.tasks.Go(func() { s.closeAfterEnd(closed) })
+	s.tasks.Go(s.closeAfterEnd)
 	for channel := range conn.Channels {
 		s.serving.Add(1)
 		s.tasks.Go(func() {
@@ -55,7 +55,7 @@ func Serve(ctx context.Context, conn sshconn.Conn, machine machine.Machine, opti
 			s.open(channel)
 		})
 	}
-	close(closed)
+	close(s.closed)
 	s.forwards.closeAll()
 	s.agent.close()
 	s.tasks.Wait()
@@ -70,6 +70,7 @@ type server struct {
 	forwards *forwards
 	agent    agent
 	ended    <-chan struct{} // closed when the connection is to end
+	closed   chan struct{}   // closed when it has ended
 
 	serving  sshconn.Count // channels
 	running  sshconn.Count // sessions with a command
@@ -80,13 +81,13 @@ type server struct {
 // closeAfterEnd closes the connection when the machine is gone and all that was
 // there is delivered, or when the connection is to end and its sessions were
 // told. It returns when the connection is closed.
-func (s *server) closeAfterEnd(closed <-chan struct{}) {
+func (s *server) closeAfterEnd() {
 	select {
 	case <-s.machine.Done():
 		s.serving.Wait()
 	case <-s.ended:
 		s.running.Wait()
-	case <-closed:
+	case <-s.closed:
 	}
 	s.conn.Close()
 }
