@@ -46,16 +46,19 @@ func Serve(ctx context.Context, conn sshconn.Conn, machine machine.Machine, opti
 		closed:  make(chan struct{}),
 	}
 	s.forwards = newForwards(s)
-	s.tasks.Go(s.globalRequests)
 	s.tasks.Go(s.closeAfterEnd)
-	for channel := range conn.Channels {
-		s.serving.Add(1)
-		s.tasks.Go(func() {
-			defer s.serving.Add(-1)
-			s.open(channel)
-		})
+	s.tasks.Go(func() {
+		defer close(s.closed)
+		conn.Wait()
+	})
+	for arrived := range sshconn.NewOrder(conn).Arrivals(s.tasks) {
+		if arrived.Request != nil {
+			s.answer(arrived.Request)
+		} else {
+			s.start(arrived.Channel)
+		}
 	}
-	close(s.closed)
+	<-s.closed
 	s.forwards.closeAll()
 	s.agent.close()
 	s.tasks.Wait()
@@ -92,6 +95,15 @@ func (s *server) closeAfterEnd() {
 	s.conn.Close()
 }
 
+// start serves a channel in a goroutine of its own.
+func (s *server) start(channel ssh.NewChannel) {
+	s.serving.Add(1)
+	s.tasks.Go(func() {
+		defer s.serving.Add(-1)
+		s.open(channel)
+	})
+}
+
 // open answers CHANNEL_OPEN (RFC 4254 §5.1) and serves the channel to its end.
 func (s *server) open(channel ssh.NewChannel) {
 	defer s.channels.Add(-1)
@@ -122,23 +134,21 @@ func (s *server) openSession(channel ssh.NewChannel) {
 	}
 }
 
-// globalRequests answers requests one by one, since their replies carry
-// nothing but their order (RFC 4254 §4).
-func (s *server) globalRequests() {
-	for request := range s.conn.Requests {
-		switch request.Type {
-		case "tcpip-forward":
-			s.forwards.tcpip(request)
-		case "cancel-tcpip-forward":
-			s.forwards.cancelTCPIP(request)
-		case "streamlocal-forward@openssh.com":
-			s.forwards.streamlocal(request)
-		case "cancel-streamlocal-forward@openssh.com":
-			s.forwards.cancelStreamlocal(request)
-		default: // keepalive@openssh.com too: sshd answers it so
-			// No-more-sessions@openssh.com is not heeded: x/crypto does not tell
-			// whether a session was asked for before it.
-			sshconn.Reply(request, false, nil)
-		}
+// answer carries out a global request (RFC 4254 §4) before it answers it, and
+// before what the client sent after it is looked at.
+func (s *server) answer(request *ssh.Request) {
+	switch request.Type {
+	case "tcpip-forward":
+		s.forwards.tcpip(request)
+	case "cancel-tcpip-forward":
+		s.forwards.cancelTCPIP(request)
+	case "streamlocal-forward@openssh.com":
+		s.forwards.streamlocal(request)
+	case "cancel-streamlocal-forward@openssh.com":
+		s.forwards.cancelStreamlocal(request)
+	default: // keepalive@openssh.com too: sshd answers it so
+		// No-more-sessions@openssh.com is not heeded: without the edits of
+		// x/crypto, it may come here before the session that was opened before it.
+		sshconn.Reply(request, false, nil)
 	}
 }

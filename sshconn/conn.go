@@ -11,6 +11,9 @@ import (
 // window of memory.
 const MaxChannels = 1000
 
+// MaxForwards is how many listeners one connection may hold (ssh -R).
+const MaxForwards = 500
+
 // Conn is an authenticated SSH connection as x/crypto hands it out.
 type Conn struct {
 	ssh.Conn

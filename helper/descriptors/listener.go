@@ -56,8 +56,8 @@ func (l *listener) Accept() (net.Conn, error) {
 
 func (l *listener) Addr() net.Addr { return l.address }
 
-// Close returns when the machine listens no more. What arrived before is still
-// accepted.
+// Close returns when the machine listens no more. Who arrived and was not
+// accepted is closed, as by a kernel.
 func (l *listener) Close() error {
 	l.once.Do(l.release)
 	l.end()
@@ -68,8 +68,12 @@ func (l *listener) Close() error {
 func (l *listener) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closed {
-		l.closed = true
-		close(l.arrived)
+	if l.closed {
+		return
+	}
+	l.closed = true
+	close(l.arrived)
+	for file := range l.arrived {
+		Discard(file)
 	}
 }
