@@ -98,6 +98,10 @@ func forwards(t *testing.T, to harness.Target) {
 		to.Forward(t, "-R", far+":"+near)
 		to.Shout(t, far, "socket")
 	})
+	t.Run("remote_socket_that_was_left_behind", func(t *testing.T) {
+		t.Parallel()
+		to.Script(t, "testdata/left.txtar", "FAR="+to.FarSocket(t))
+	})
 	t.Run("agent", func(t *testing.T) {
 		t.Parallel()
 		to.Script(t, "testdata/agent.txtar")
