@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"berth/configs":            nil,
 	"berth/demo":               {"berth/auth", "berth/docker", "berth/labels", "berth/screen", "berth/state"},
 	"berth/docker":             {"berth/printable"},
-	"berth/gateway":            {"berth/auth", "berth/hosts", "berth/labels", "berth/logqueue", "berth/machine", "berth/session", "berth/sshconn", "berth/strangers", "berth/wire"},
+	"berth/gateway":            {"berth/auth", "berth/hosts", "berth/labels", "berth/logqueue", "berth/machine", "berth/printable", "berth/session", "berth/sshconn", "berth/strangers", "berth/wire"},
 	"berth/helper":             {"berth/helper/descriptors", "berth/helper/messages", "berth/helper/streams", "berth/machine"},
 	"berth/helper/descriptors": {"berth/helper/messages", "berth/machine", "berth/sshconn"},
 	"berth/helper/messages":    {"berth/machine", "berth/printable"},

@@ -82,7 +82,7 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	c.log = c.log.With("user", who.User, "host", target.Host)
 
-	c.tasks.Go(func() { c.keepAlive(end{client, c.wire}, "client", ended) })
+	c.tasks.Go(func() { c.keepAlive(end{Conn: client, wire: c.wire}, "client", ended) })
 	reached, err := c.reach(ctx, client, target, who)
 	if err != nil {
 		c.refuse(client, err)

@@ -18,6 +18,9 @@ const (
 	retryEvery = 250 * time.Millisecond
 )
 
+// errLeft is why nobody is there to be told why there is no host.
+var errLeft = errors.New("the client left before its host was reached")
+
 // target is what a login comes to, and for whom.
 type target struct {
 	auth.Target
@@ -41,7 +44,7 @@ type mechanism interface {
 
 // reach looks a host up and opens the way into it. One that is coming back is
 // waited for; its client waits, too, or goes away. The error is for the person:
-// a [*hosts.Unreachable], or an [*Ended].
+// a [*hosts.Unreachable], or an [*Ended]; or it is errLeft, for nobody.
 func (c *conn) reach(ctx context.Context, client sshconn.Conn, to auth.Target, who auth.Identity) (reached, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -51,8 +54,11 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, to auth.Target, w
 	})
 	for began := time.Now(); ; {
 		found, err := c.tryReach(ctx, target{to, who.User})
-		if err == nil {
+		switch {
+		case err == nil:
 			return found, nil
+		case ctx.Err() != nil:
+			return reached{}, endOr(ctx, errLeft)
 		}
 		var unreachable *hosts.Unreachable
 		if !errors.As(err, &unreachable) || time.Since(began) >= min(unreachable.Patience, c.server.Wait) {
@@ -60,7 +66,7 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, to auth.Target, w
 		}
 		select {
 		case <-ctx.Done():
-			return reached{}, endOr(ctx, err)
+			return reached{}, endOr(ctx, errLeft)
 		case <-time.After(retryEvery):
 		}
 	}

@@ -26,7 +26,8 @@ const (
 // end is one of the two connections that are joined.
 type end struct {
 	sshconn.Conn
-	wire *wire.Conn
+	wire   *wire.Conn
+	banner string // that the host's sshd showed before the login; "" for none
 }
 
 // joined are two connections: the client's, and one to the host's sshd. Each
@@ -42,6 +43,7 @@ type joined struct {
 	person       string        // whom the host's sessions are told they run for
 	lost         func() string // what to tell a session when the host is gone
 	hostGone     chan struct{} // closed when it is
+	bannerShown  sync.Once
 }
 
 // relay joins until either side is gone. If that is the host, the client gets

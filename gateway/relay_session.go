@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,12 +46,26 @@ func (j *joined) session(outer, inner channel) {
 		j.passOutward(inner, outer, exit)
 	})
 	<-started // nothing goes before the answer that it follows
+	if newline.Load() == "\r\n" {
+		j.showBanner(outer)
+	}
 	sshconn.Output{
 		Channel: outer, Stdout: inner, Stderr: inner.Stderr(),
 		Exit: exit, InputEnded: inputEnded, Ready: j.client.wire.Ready,
 		Lost: func() string { return j.lostText(newline.Load().(string)) },
 	}.Drain(j.tasks)
 	parts.Wait()
+}
+
+// showBanner shows what the host's sshd says before a login, which the client
+// has behind it by then, to the first person at a terminal. A program could take
+// it for output.
+func (j *joined) showBanner(outer channel) {
+	j.bannerShown.Do(func() {
+		for _, line := range wordsOf(j.host.banner) {
+			io.WriteString(outer.Stderr(), line+"\r\n")
+		}
+	})
 }
 
 // passInward passes a session's requests on until it is closed, and closes

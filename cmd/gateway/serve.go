@@ -107,6 +107,7 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 		LogKey:          logKey,
 		LogUnknownUsers: settings.LogUnknownUsers,
 		Exempt:          settings.Exempt,
+		OtherHostKeys:   st.OtherHostKeys,
 
 		Keepalive: settings.Keepalive,
 		Wait:      settings.Wait,
