@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -154,38 +153,4 @@ func (l *Local) sftpServer() []string {
 		}
 	}
 	return l.SftpServer
-}
-
-// environ is the machine's own environment, the account's variables as sshd
-// sets them, and what the session asks for, where the last one counts.
-func (l *Local) environ(command Command) []string {
-	account := []string{
-		"USER=" + l.Account.Name,
-		"LOGNAME=" + l.Account.Name,
-		"HOME=" + l.Account.Home,
-		"SHELL=" + l.Account.Shell,
-		"MAIL=/var/mail/" + l.Account.Name,
-	}
-	return mergeEnv([]string{"PATH=" + defaultPath}, l.Env, account, command.Env)
-}
-
-// defaultPath is for a machine whose environment has none.
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-// mergeEnv keeps the last value of each variable.
-func mergeEnv(layers ...[]string) []string {
-	var merged []string
-	index := map[string]int{}
-	for _, layer := range layers {
-		for _, variable := range layer {
-			name, _, _ := strings.Cut(variable, "=")
-			if i, seen := index[name]; seen {
-				merged[i] = variable
-				continue
-			}
-			index[name] = len(merged)
-			merged = append(merged, variable)
-		}
-	}
-	return merged
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"berth/helper"
-	"berth/machine"
+	"berth/sftpd"
 )
 
 // newHelperCommand is this program in its other role, inside a container. It
@@ -29,7 +29,7 @@ func newHelperCommand() *cobra.Command {
 	sftp := &cobra.Command{
 		Use:  "sftp",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return machine.ServeSftp(os.Stdin, os.Stdout) },
+		RunE: func(*cobra.Command, []string) error { return sftpd.Serve(os.Stdin, os.Stdout) },
 	}
 	command.AddCommand(run, child, sftp)
 	return command
