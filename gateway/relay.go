@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// relayDrain is how long a client may take to read what a host that is
-	// gone had sent before.
+	// relayDrain is how long a client may say nothing while there is something
+	// for it of a host that is gone. Who takes it says so: it opens the window.
 	relayDrain = 10 * time.Second
 
 	// maxRequests is how many requests of one channel may wait for the other
@@ -75,13 +75,35 @@ func relay(client, host end, tasks *sshconn.Tasks, person string, lost func() st
 	select {
 	case <-clientGone:
 	case <-j.hostGone:
-		client.wire.SetDeadline(time.Now().Add(relayDrain))
-		j.channels.Wait()
+		j.deliverRest(clientGone)
 	}
 	client.Close()
 	host.Close()
 	serving.Wait()
 	j.channels.Wait()
+}
+
+// deliverRest returns when the client has what the host had sent, or takes no
+// more.
+func (j *joined) deliverRest(clientGone <-chan struct{}) {
+	delivered := make(chan struct{})
+	j.tasks.Go(func() {
+		defer close(delivered)
+		j.channels.Wait()
+	})
+	for began := time.Now(); ; {
+		left := relayDrain - min(time.Since(began), j.client.wire.Silence())
+		if left <= 0 {
+			return
+		}
+		select {
+		case <-delivered:
+			return
+		case <-clientGone:
+			return
+		case <-time.After(left):
+		}
+	}
 }
 
 // serve carries out what one side sends, one after the other, until it is gone.
