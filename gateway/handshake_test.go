@@ -232,12 +232,11 @@ func TestAPasswordMayBeAskedFor(t *testing.T) {
 // A client that knows ed25519 gets that key whatever it would rather have, since
 // it is the one that people know.
 func TestOtherHostKeysAreForThoseThatKnowNoEd25519(t *testing.T) {
-	g := startGateway(t, atMachine(newFakeMachine(echoes)))
 	st, err := state.Open(filepath.Join(t.TempDir(), "state"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.OtherHostKeys = st.OtherHostKeys
+	g := startGateway(t, atMachine(newFakeMachine(echoes)), func(s *Server) { s.OtherHostKeys = st.OtherHostKeys })
 	for _, c := range []struct {
 		offers []string
 		want   string
