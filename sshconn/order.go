@@ -11,7 +11,7 @@ import (
 
 // maxWaiting is how many global requests and channel opens of one peer may
 // wait. Of a peer that sends more, nothing is read until there is room.
-const maxWaiting = 256
+const maxWaiting = 64
 
 // Arrival is what a peer sent that is no part of a channel: one of the three.
 type Arrival struct {
