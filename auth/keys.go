@@ -15,6 +15,7 @@ var (
 	errKeyLine    = errors.New(`not a public key; write the one line of an id_….pub file, such as "ssh-ed25519 AAAA… name"`)
 	errKeyOptions = errors.New("options before a key are not supported; write the key alone")
 	errCert       = errors.New("a certificate is not a key; write the key itself")
+	errDSA        = errors.New("an ssh-dss key is too weak, and OpenSSH takes none any more; make one with ssh-keygen -t ed25519")
 	errWeakKey    = errors.New("the key is too weak; use ssh-ed25519, or RSA of at least 2048 bits")
 )
 
@@ -27,7 +28,10 @@ func ParseKey(line string) (ssh.PublicKey, error) {
 		return nil, errKeyLine
 	}
 	key, _, options, _, err := ssh.ParseAuthorizedKey([]byte(line))
-	if err != nil {
+	switch {
+	case err != nil && strings.HasPrefix(line, ssh.InsecureKeyAlgoDSA+" "):
+		return nil, errDSA
+	case err != nil:
 		return nil, errKeyLine
 	}
 	if len(options) > 0 {

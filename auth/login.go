@@ -25,12 +25,13 @@ type Login struct {
 
 // ParseLogin reads user, user+host, user+account@host or user@host, which is
 // user+host in other words. Names are as [CheckName] wants them; nothing is
-// folded or trimmed.
+// folded or trimmed. OpenSSH's client reads the + of ssh://user+host@box as a
+// space, which no name has, so a space is a + here.
 func ParseLogin(s string) (Login, error) {
 	if len(s) > maxLogin {
 		return Login{}, errLogin
 	}
-	login, ok := splitLogin(s)
+	login, ok := splitLogin(strings.Replace(s, " ", "+", 1))
 	if !ok {
 		return Login{}, errLogin
 	}

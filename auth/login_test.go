@@ -13,6 +13,8 @@ func TestParseLogin(t *testing.T) {
 		"dev+root@master":        {User: "dev", Host: "master", Account: "root"},
 		"_x.y-z+A_1@h.local":     {User: "_x.y-z", Host: "h.local", Account: "A_1"},
 		"DEV+Master":             {User: "DEV", Host: "Master"},
+		"dev master":             {User: "dev", Host: "master"}, // ssh://dev+master@box
+		"dev root@master":        {User: "dev", Host: "master", Account: "root"},
 		"7":                      {User: "7"},
 		"dev+1000@9":             {User: "dev", Host: "9", Account: "1000"},
 		strings.Repeat("a", 64):  {User: strings.Repeat("a", 64)},
@@ -33,7 +35,7 @@ func TestStrangeLogins(t *testing.T) {
 		"", "+", "@", "+@", "+master", "dev+", "@master", "dev@", "dev+@", "dev+root@", "dev+@master",
 		"dev++master", "dev+master+worker", "dev+root@master+x", "dev@master+x", "dev@a@b", "dev+a@b@c", "dev@@master",
 		"-oProxyCommand=id", "dev+-oProxyCommand", "dev+-x@master", ".", "..", ".ssh", "../x", "dev+../x", "dev/x", `dev\x`,
-		"dev+master\n", "dev+master\r", "dev\x00", "dev+master\x00", " dev", "dev ", "dev+master ", "dev +master", "dev\tx",
+		"dev+master\n", "dev+master\r", "dev\x00", "dev+master\x00", " dev", "dev ", "dev  master", "dev master+x", "dev a b", "dev+master ", "dev +master", "dev\tx",
 		"dev%2Bmaster", "dev+%h", "dev:master", "dev,master", "dev;id", "dev$(id)", "dev`id`", "dev'", `dev"`, "dev*", "dev?",
 		"dеv",               // Cyrillic е
 		"dev＋master", "ｄev", // full width

@@ -30,52 +30,45 @@ type Gate struct {
 	Log    *slog.Logger
 }
 
-// Client is a client's connection with what is not granted left out. Whoever
-// serves it must read its channels and requests until they are closed.
+// Client returns a client's connection with what is not granted left out, by
+// whoever takes what arrives on it (see [sshconn.Order]).
 func (g *Gate) Client(conn sshconn.Conn) sshconn.Conn {
-	channels, requests := make(chan ssh.NewChannel), make(chan *ssh.Request)
-	g.Tasks.Go(func() {
-		defer close(channels)
-		for channel := range conn.Channels {
-			if why := g.whyNoChannel(channel); why != "" {
-				g.refused(channel.ChannelType(), why)
-				channel.Reject(ssh.Prohibited, why)
-				continue
-			}
-			if counted, ok := g.count(channel); ok {
-				channels <- counted
-			}
-		}
-	})
-	g.Tasks.Go(func() {
-		defer close(requests)
-		for request := range conn.Requests {
-			if why := g.whyNoRequest(request); why != "" {
-				g.refused(request.Type, why)
-				sshconn.Reply(request, false, nil)
-				continue
-			}
-			requests <- request
-		}
-	})
-	return sshconn.Conn{Conn: conn.Conn, Channels: channels, Requests: requests}
+	return conn.Admitting(g.admitFromClient)
 }
 
-// Host is a host's connection without the channels that it may not open to the
+// Host returns a host's connection without the channels that it may not open to the
 // client. A client should refuse them itself; not every one does.
 func (g *Gate) Host(conn sshconn.Conn) sshconn.Conn {
-	channels := make(chan ssh.NewChannel)
-	g.Tasks.Go(func() {
-		defer close(channels)
-		for channel := range conn.Channels {
-			if g.mayComeBack(channel.ChannelType()) {
-				channels <- channel
-				continue
-			}
-			channel.Reject(ssh.Prohibited, "not granted")
+	return conn.Admitting(g.admitFromHost)
+}
+
+func (g *Gate) admitFromClient(arrived sshconn.Arrival) (sshconn.Arrival, bool) {
+	switch {
+	case arrived.Channel != nil:
+		if why := g.whyNoChannel(arrived.Channel); why != "" {
+			g.refused(arrived.Channel.ChannelType(), why)
+			arrived.Channel.Reject(ssh.Prohibited, why)
+			return arrived, false
 		}
-	})
-	return sshconn.Conn{Conn: conn.Conn, Channels: channels, Requests: conn.Requests}
+		counted, ok := g.count(arrived.Channel)
+		arrived.Channel = counted
+		return arrived, ok
+	case arrived.Request != nil:
+		if why := g.whyNoRequest(arrived.Request); why != "" {
+			g.refused(arrived.Request.Type, why)
+			sshconn.Reply(arrived.Request, false, nil)
+			return arrived, false
+		}
+	}
+	return arrived, true
+}
+
+func (g *Gate) admitFromHost(arrived sshconn.Arrival) (sshconn.Arrival, bool) {
+	if arrived.Channel == nil || g.mayComeBack(arrived.Channel.ChannelType()) {
+		return arrived, true
+	}
+	arrived.Channel.Reject(ssh.Prohibited, "not granted")
+	return arrived, false
 }
 
 func (g *Gate) mayComeBack(kind string) bool {

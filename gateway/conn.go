@@ -91,7 +91,7 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	c.log = c.log.With("user", who.User, "host", host)
 
-	c.tasks.Go(func() { c.keepAlive(end{client, c.wire}, "client", ended) })
+	c.tasks.Go(func() { c.keepAlive(end{Conn: client, wire: c.wire}, "client", ended) })
 	reached, err := c.reach(ctx, client, host, who) // what the login asks for, and may have
 	if err != nil {
 		c.refuse(client, err)

@@ -286,6 +286,7 @@ type fakeSshd struct {
 	hostKey ssh.Signer
 	accept  func(meta ssh.ConnMetadata, key ssh.PublicKey) error
 	serve   func(*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request)
+	change  func(*ssh.ServerConfig) // may be nil
 }
 
 func (f *fakeSshd) dial() net.Conn {
@@ -296,6 +297,9 @@ func (f *fakeSshd) dial() net.Conn {
 			return nil, f.accept(meta, key)
 		}}
 		config.AddHostKey(f.hostKey)
+		if f.change != nil {
+			f.change(config)
+		}
 		if conn, channels, requests, err := ssh.NewServerConn(inside, config); err == nil {
 			f.serve(conn, channels, requests)
 		}

@@ -3,11 +3,13 @@ package gateway
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"berth/auth"
 	"berth/sshconn"
 	"berth/strangers"
+	"berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -42,6 +44,9 @@ func (c *conn) handshake(ctx context.Context) (sshconn.Conn, auth.Identity, erro
 		return sshconn.Conn{}, auth.Identity{}, err
 	}
 	config := c.serverConfig(ctx)
+	if err := c.addHostKeys(config, hello); err != nil {
+		return sshconn.Conn{}, auth.Identity{}, err
+	}
 	config.Ciphers = ciphersFor(hello, config.Ciphers)
 	c.ssh.turn = func() (func(), error) { return c.stranger.Turn(ctx, "") }
 	defer c.ssh.giveBack()
@@ -62,6 +67,9 @@ func (c *conn) handshake(ctx context.Context) (sshconn.Conn, auth.Identity, erro
 
 func (c *conn) serverConfig(ctx context.Context) *ssh.ServerConfig {
 	policies := c.server.Policies
+	checkPassword := func(meta ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+		return c.permissions(c.password(ctx, meta.User(), password))
+	}
 	config := &ssh.ServerConfig{
 		Config:        algorithms(),
 		ServerVersion: version,
@@ -79,8 +87,13 @@ func (c *conn) serverConfig(ctx context.Context) *ssh.ServerConfig {
 		VerifiedPublicKeyCallback: func(meta ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, _ string) (*ssh.Permissions, error) {
 			return c.permissions(policies.Current().PublicKey(meta.User(), key))
 		},
-		PasswordCallback: func(meta ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
-			return c.permissions(c.password(ctx, meta.User(), password))
+		PasswordCallback: checkPassword,
+		KeyboardInteractiveCallback: func(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+			answers, err := ask("", "", []string{"Password: "}, []bool{false}) // RFC 4256: one, not echoed
+			if err != nil {
+				return nil, err
+			}
+			return checkPassword(meta, []byte(answers[0]))
 		},
 		AuthLogCallback: c.logAttempt,
 		PreAuthConnCallback: func(preAuth ssh.ServerPreAuthConn) {
@@ -88,8 +101,22 @@ func (c *conn) serverConfig(ctx context.Context) *ssh.ServerConfig {
 			c.preAuth.Store(&preAuth)
 		},
 	}
-	config.AddHostKey(c.server.HostKey)
 	return config
+}
+
+// addHostKeys adds the key to show. A client's order would decide between
+// several, and many prefer others to ed25519, which they have known until now:
+// so the others are for those alone that do not take it.
+func (c *conn) addHostKeys(config *ssh.ServerConfig, hello wire.Hello) error {
+	config.AddHostKey(c.server.HostKey)
+	if c.server.OtherHostKeys == nil || hello.HostKeys == nil || slices.Contains(hello.HostKeys, ssh.KeyAlgoED25519) {
+		return nil
+	}
+	others, err := c.server.OtherHostKeys()
+	for _, key := range others {
+		config.AddHostKey(key)
+	}
+	return err
 }
 
 // permissions makes an identity that was just proved that of the connection.

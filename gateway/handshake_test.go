@@ -4,12 +4,15 @@ import (
 	"errors"
 	"io"
 	"net"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"berth/auth"
 	"berth/hosts"
 	"berth/labels"
+	"berth/state"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -201,4 +204,59 @@ func (g *testGateway) failsAs(t *testing.T, login string) string {
 	_, after, _ := strings.Cut(g.log.String()[before:], `msg="attempt failed"`)
 	_, after, _ = strings.Cut(after, "login=")
 	return strings.Fields(after)[0]
+}
+
+// Clients of GUIs know keyboard-interactive alone. It is the same password.
+func TestAPasswordMayBeAskedFor(t *testing.T) {
+	g := startGateway(t, atMachine(newFakeMachine(echoes)))
+	for password, isRight := range map[string]bool{"secret": true, "wrong": false} {
+		var asked []string
+		var echoed bool
+		client, err := g.dial("dev+lab", nil, ssh.KeyboardInteractive(func(_, _ string, questions []string, echos []bool) ([]string, error) {
+			asked = append(asked, questions...)
+			echoed = slices.Contains(echos, true)
+			return slices.Repeat([]string{password}, len(questions)), nil
+		}))
+		if (err == nil) != isRight || !slices.Equal(asked, []string{"Password: "}) || echoed {
+			t.Errorf("%s: asked %q, echoed %v, %v", password, asked, echoed, err)
+		}
+		if err == nil {
+			client.Close()
+		}
+	}
+	if !strings.Contains(g.log.String(), "method=keyboard-interactive") {
+		t.Error("the attempt that failed is not in the log")
+	}
+}
+
+// A client that knows ed25519 gets that key whatever it would rather have, since
+// it is the one that people know.
+func TestOtherHostKeysAreForThoseThatKnowNoEd25519(t *testing.T) {
+	st, err := state.Open(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := startGateway(t, atMachine(newFakeMachine(echoes)), func(s *Server) { s.OtherHostKeys = st.OtherHostKeys })
+	for _, c := range []struct {
+		offers []string
+		want   string
+	}{
+		{[]string{ssh.KeyAlgoECDSA256, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoED25519}, ssh.KeyAlgoED25519},
+		{[]string{ssh.KeyAlgoECDSA256, ssh.KeyAlgoRSASHA512}, ssh.KeyAlgoECDSA256},
+		{[]string{ssh.KeyAlgoRSASHA256}, ssh.KeyAlgoRSA},
+	} {
+		var shown string
+		client, err := ssh.Dial("tcp", g.address, &ssh.ClientConfig{
+			User: "dev+lab", Auth: []ssh.AuthMethod{ssh.PublicKeys(g.dev)}, HostKeyAlgorithms: c.offers,
+			HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+				shown = key.Type()
+				return nil
+			},
+		})
+		if err != nil || shown != c.want {
+			t.Errorf("%v: %s, %v", c.offers, shown, err)
+			continue
+		}
+		client.Close()
+	}
 }

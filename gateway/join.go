@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"errors"
 	"net"
 	"time"
 
@@ -15,8 +14,6 @@ import (
 
 // joinTimeout bounds the handshake with a host's sshd.
 const joinTimeout = 20 * time.Second
-
-var errHostKey = errors.New("it shows another host key than the one pinned to it")
 
 // join is the mechanism for a host that speaks SSH: two connections are joined.
 type join struct {
@@ -31,7 +28,8 @@ func (j join) run(ctx context.Context, client sshconn.Conn) {
 	j.tasks.Go(func() { j.keepAlive(j.host, "host", ended) })
 	stop := context.AfterFunc(ctx, func() { j.host.Close() })
 	defer stop()
-	host := end{Conn: j.to.gate.Host(j.host.Conn), wire: j.host.wire}
+	host := j.host
+	host.Conn = j.to.gate.Host(host.Conn)
 	relay(end{Conn: client, wire: j.wire}, host, j.tasks, j.to.person, func() string { return lost(ctx, j.to.Host) })
 }
 
@@ -43,6 +41,7 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 		return end{}, err
 	}
 	w := c.server.wires.New(sshd.Conn)
+	var banner string
 	w.SetDeadline(time.Now().Add(joinTimeout))
 	conn, channels, requests, err := ssh.NewClientConn(w, "", &ssh.ClientConfig{
 		Config:            algorithmsForHosts(),
@@ -51,13 +50,17 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 		HostKeyCallback:   pinned(sshd.HostKeys),
 		HostKeyAlgorithms: hostKeyAlgorithms(sshd.HostKeys),
 		ClientVersion:     version,
+		BannerCallback: func(text string) error {
+			banner = text[:min(len(text), maxBanner)]
+			return nil
+		},
 	})
 	if err != nil {
 		w.Close()
-		return end{}, refusedBySshd(err, sshd, to.Account)
+		return end{}, refusedBySshd(err, banner, sshd, to.Account)
 	}
 	w.SetDeadline(time.Time{})
-	return end{Conn: sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, wire: w}, nil
+	return end{Conn: sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, wire: w, banner: banner}, nil
 }
 
 // authFor is how the gateway logs in to an sshd for a person.
@@ -67,25 +70,6 @@ func (c *conn) authFor(sshd *hosts.Sshd, to target) ([]ssh.AuthMethod, error) {
 	}
 	certificate, err := newCertificate(c.server.UserCA, to.person, to.Account, to.gate.To.Grant.Restrictions)
 	return []ssh.AuthMethod{ssh.PublicKeys(certificate)}, err
-}
-
-// whyNotTimeout bounds the question why an sshd refused; the answer is worth
-// that much of a person's time.
-const whyNotTimeout = 5 * time.Second
-
-func refusedBySshd(err error, sshd *hosts.Sshd, account string) error {
-	why := "does not let the gateway in as " + account + " (does its sshd trust the gateway's user CA?)"
-	patience := sshd.Patience
-	if errors.Is(err, errHostKey) {
-		why = "is not who it was: " + errHostKey.Error() + "; recreate the container or ask the box's owner"
-	} else if sshd.WhyNot != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), whyNotTimeout)
-		defer cancel()
-		if known := sshd.WhyNot(ctx); known != "" {
-			why, patience = known, 0
-		}
-	}
-	return &hosts.Unreachable{Host: sshd.Host, Why: why, Cause: err, Patience: patience}
 }
 
 // pinned accepts the keys that the host is known to have, compared whole.

@@ -141,8 +141,8 @@ func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *sshconn.Task
 		return
 	}
 	relay(
-		end{sshconn.Conn{Conn: outer, Channels: outerChannels, Requests: outerRequests}, outerWire},
-		end{sshconn.Conn{Conn: inner, Channels: innerChannels, Requests: innerRequests}, innerWire},
+		end{Conn: sshconn.Conn{Conn: outer, Channels: outerChannels, Requests: outerRequests}, wire: outerWire},
+		end{Conn: sshconn.Conn{Conn: inner, Channels: innerChannels, Requests: innerRequests}, wire: innerWire},
 		tasks, "anna", func() string { return "the host is gone" })
 }
 

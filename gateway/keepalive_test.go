@@ -43,7 +43,7 @@ func keptAlive(t *testing.T, answer func(peer net.Conn, cut <-chan struct{}) err
 		}()
 		go func() {
 			defer close(done)
-			c.keepAlive(end{sshconn.Conn{Conn: a}, w}, "client", ended)
+			c.keepAlive(end{Conn: sshconn.Conn{Conn: a}, wire: w}, "client", ended)
 		}()
 		try(a, peer, cut)
 		close(ended)

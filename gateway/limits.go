@@ -49,14 +49,10 @@ func (c *conn) limitIdle(ctx context.Context, conn sshconn.Conn, limits auth.Lim
 			c.server.End(c.id, fmt.Sprintf("nothing was sent for %v, as long as it may be idle", limits.Idle))
 		}
 	})
-	channels := make(chan ssh.NewChannel)
-	c.tasks.Go(func() {
-		defer close(channels)
-		for channel := range conn.Channels {
-			channels <- activeNewChannel{channel, w}
-		}
+	return conn.Admitting(w.watch).Wrapping(func(channel ssh.Channel) ssh.Channel {
+		w.touch()
+		return activeChannel{channel, w}
 	})
-	return sshconn.Conn{Conn: activeConn{conn.Conn, w}, Channels: channels, Requests: conn.Requests}
 }
 
 // activity is when something was last sent.
@@ -82,19 +78,12 @@ func (a *activity) awaitSilence(ctx context.Context, length time.Duration) (sile
 	}
 }
 
-type activeConn struct {
-	ssh.Conn
-	activity *activity
-}
-
-// OpenChannel opens a channel that is watched.
-func (c activeConn) OpenChannel(name string, data []byte) (ssh.Channel, <-chan *ssh.Request, error) {
-	c.activity.touch()
-	channel, requests, err := c.Conn.OpenChannel(name, data)
-	if err != nil {
-		return nil, nil, err
+// watch watches a channel that the client opens.
+func (a *activity) watch(arrived sshconn.Arrival) (sshconn.Arrival, bool) {
+	if arrived.Channel != nil {
+		arrived.Channel = activeNewChannel{arrived.Channel, a}
 	}
-	return activeChannel{channel, c.activity}, requests, nil
+	return arrived, true
 }
 
 type activeNewChannel struct {

@@ -27,6 +27,9 @@ const (
 	whileUnknown = 500 * time.Millisecond
 )
 
+// errLeft is why nobody is there to be told why there is no host.
+var errLeft = errors.New("the client left before its host was reached")
+
 // target is where a connection leads, and for whom.
 type target struct {
 	Host, Account string
@@ -53,7 +56,7 @@ type mechanism interface {
 
 // reach looks a host up and opens the way into it. One that is coming back is
 // waited for; its client waits, too, or goes away. The error is for the person:
-// a [*hosts.Unreachable], an [*auth.Refusal], or an [*Ended].
+// a [*hosts.Unreachable], an [*auth.Refusal], or an [*Ended]; or it is errLeft, for nobody.
 func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who auth.Identity) (reached, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -63,8 +66,11 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who 
 	})
 	for began := time.Now(); ; {
 		found, err := c.tryReach(ctx, host, who)
-		if err == nil {
+		switch {
+		case err == nil:
 			return found, nil
+		case ctx.Err() != nil:
+			return reached{}, endOr(ctx, errLeft)
 		}
 		var unreachable *hosts.Unreachable
 		if !errors.As(err, &unreachable) || time.Since(began) >= min(unreachable.Patience, c.server.Wait) {
@@ -72,7 +78,7 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who 
 		}
 		select {
 		case <-ctx.Done():
-			return reached{}, endOr(ctx, err)
+			return reached{}, endOr(ctx, errLeft)
 		case <-time.After(retryEvery):
 		}
 	}

@@ -58,6 +58,9 @@ func TestAClientThatLeavesEndsTheWait(t *testing.T) {
 	eventually(t, "it waits", func() bool { return tries.Load() > 1 })
 	client.Close()
 	eventually(t, "nothing of the connection is left", func() bool { return len(g.Live()) == 0 })
+	if log := g.log.String(); !strings.Contains(log, "the client left before its host was reached") || strings.Contains(log, "is restarting\"") {
+		t.Errorf("the log says %s", log)
+	}
 }
 
 // An sshd that is still starting may not let the gateway in at first.

@@ -14,153 +14,218 @@ import (
 )
 
 const (
-	// relayDrain is how long a client may take to read what a host that is
-	// gone had sent before.
+	// relayDrain is how long a client may say nothing while there is something
+	// for it of a host that is gone. Who takes it says so: it opens the window.
 	relayDrain = 10 * time.Second
 
-	// maxRequests is how many requests of one channel or connection may wait
-	// for the other side. Whoever sends more without waiting is cut off.
+	// maxRequests is how many requests of one channel may wait for the other
+	// side.
 	maxRequests = 256
 )
 
 // end is one of the two connections that are joined.
 type end struct {
 	sshconn.Conn
-	wire *wire.Conn
+	wire   *wire.Conn
+	banner string // that the host's sshd showed before the login; "" for none
 }
 
 // joined are two connections: the client's, and one to the host's sshd. Each
-// channel and request that one side starts is started on the other.
+// channel and request that one side starts is started on the other, in the order
+// in which that side sent them.
 type joined struct {
 	client, host end
+	hostSays     *sshconn.Order // it answers the client's requests
 	tasks        *sshconn.Tasks
 	channels     sshconn.Count
 	open         atomic.Int32  // channels; what each holds is bounded, so that what all hold is
+	forwards     int           // that the client holds; clientRequest's
 	person       string        // whom the host's sessions are told they run for
 	lost         func() string // what to tell a session when the host is gone
 	hostGone     chan struct{} // closed when it is
-
-	// forwarding is held from a forward request until its reply is written: a
-	// channel that the host opens for it must come after the reply.
-	forwarding sync.RWMutex
+	bannerShown  sync.Once
 }
 
 // relay joins until either side is gone. If that is the host, the client gets
 // what was already there.
 func relay(client, host end, tasks *sshconn.Tasks, person string, lost func() string) {
-	j := &joined{client: client, host: host, tasks: tasks, person: person, lost: lost, hostGone: make(chan struct{})}
-	tasks.Go(func() { j.clientRequests() })
-	tasks.Go(func() { j.hostRequests() })
+	j := &joined{
+		client: client, host: host, hostSays: sshconn.NewOrder(host.Conn),
+		tasks: tasks, person: person, lost: lost, hostGone: make(chan struct{}),
+	}
+	var serving sync.WaitGroup
+	serving.Add(2)
 	tasks.Go(func() {
-		defer close(j.hostGone)
-		for channel := range host.Channels {
-			j.start(channel, j.openFromHost)
-		}
+		defer serving.Done()
+		j.serve(sshconn.NewOrder(client.Conn), host, j.clientRequest, j.openFromClient)
+	})
+	tasks.Go(func() {
+		defer serving.Done()
+		j.serve(j.hostSays, client, j.hostRequest, j.openFromHost)
 	})
 	clientGone := make(chan struct{})
 	tasks.Go(func() {
 		defer close(clientGone)
-		for channel := range client.Channels {
-			j.start(channel, j.openFromClient)
-		}
+		client.Wait()
+	})
+	tasks.Go(func() {
+		defer close(j.hostGone)
+		host.Wait()
 	})
 	select {
 	case <-clientGone:
 	case <-j.hostGone:
-		client.wire.SetDeadline(time.Now().Add(relayDrain))
-		j.channels.Wait()
+		j.deliverRest(clientGone)
 	}
 	client.Close()
 	host.Close()
-	<-clientGone
-	<-j.hostGone
+	serving.Wait()
 	j.channels.Wait()
 }
 
-// start serves a channel to its end, in a goroutine of its own.
-func (j *joined) start(channel ssh.NewChannel, serve func(ssh.NewChannel)) {
+// deliverRest returns when the client has what the host had sent, or takes no
+// more.
+func (j *joined) deliverRest(clientGone <-chan struct{}) {
+	delivered := make(chan struct{})
+	j.tasks.Go(func() {
+		defer close(delivered)
+		j.channels.Wait()
+	})
+	for began := time.Now(); ; {
+		left := relayDrain - min(time.Since(began), j.client.wire.Silence())
+		if left <= 0 {
+			return
+		}
+		select {
+		case <-delivered:
+			return
+		case <-clientGone:
+			return
+		case <-time.After(left):
+		}
+	}
+}
+
+// serve carries out what one side sends, one after the other, until it is gone.
+// A channel's open is sent on before what follows it, and waits for its answer
+// while that goes on.
+func (j *joined) serve(from *sshconn.Order, to end, request func(*ssh.Request), join func(asked ssh.NewChannel, opened channel)) {
+	for arrived := range from.Arrivals(j.tasks) {
+		switch {
+		case arrived.Request != nil:
+			request(arrived.Request)
+		case arrived.Channel != nil:
+			j.start(arrived.Channel, to, join)
+		default:
+			arrived.Answer()
+		}
+	}
+}
+
+// start opens a channel on the other side, too, and serves both to their end in
+// a goroutine of their own. Only what exists there is accepted here.
+func (j *joined) start(asked ssh.NewChannel, to end, join func(asked ssh.NewChannel, opened channel)) {
+	if j.open.Add(1) > sshconn.MaxChannels {
+		j.open.Add(-1)
+		asked.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d channels", sshconn.MaxChannels))
+		return
+	}
 	j.channels.Add(1)
+	await := to.StartChannel(asked.ChannelType(), asked.ExtraData())
 	j.tasks.Go(func() {
 		defer j.channels.Add(-1)
 		defer j.open.Add(-1)
-		if j.open.Add(1) > sshconn.MaxChannels {
-			channel.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d channels", sshconn.MaxChannels))
+		far, requests, err := await()
+		if err != nil {
+			reject(asked, err)
 			return
 		}
-		serve(channel)
+		join(asked, channel{far, requests})
 	})
 }
 
-// clientRequests passes global requests inward, one by one: replies carry
-// nothing but their order (RFC 4254 §4).
-func (j *joined) clientRequests() {
-	for request := range j.queue(j.client, j.client.Requests) {
-		switch request.Type {
-		case "keepalive@openssh.com", "hostkeys-prove-00@openssh.com":
-			sshconn.Reply(request, false, nil) // of this hop alone
-		case "no-more-sessions@openssh.com":
-			// Inward, it could overtake the session that was opened before it.
-		default:
-			j.forwarding.Lock()
-			pass(request, j.host)
-			j.forwarding.Unlock()
+// clientRequest passes a global request inward. Its answer is carried out in
+// its turn: after the channels that the host opened before, and before those
+// that the answer is about.
+func (j *joined) clientRequest(request *ssh.Request) {
+	switch request.Type {
+	case "keepalive@openssh.com", "hostkeys-prove-00@openssh.com":
+		sshconn.Reply(request, false, nil) // of this hop alone
+		return
+	case "no-more-sessions@openssh.com":
+		return // without the edits of x/crypto, it could overtake the session that was opened before it
+	}
+	change := forwardsBy(request.Type)
+	if j.forwards+change > sshconn.MaxForwards {
+		sshconn.Reply(request, false, nil)
+		return
+	}
+	if !request.WantReply {
+		j.host.SendRequest(request.Type, false, request.Payload)
+		j.forwards += max(change, 0)
+		return
+	}
+	j.hostSays.Ask(request.Type, request.Payload, func(ok bool, answer []byte) {
+		if ok {
+			j.forwards = max(j.forwards+change, 0)
 		}
+		request.Reply(ok, answer)
+	})
+}
+
+// forwardsBy is by how much a request changes the number of forwards.
+func forwardsBy(request string) int {
+	switch request {
+	case "tcpip-forward", "streamlocal-forward@openssh.com":
+		return 1
+	case "cancel-tcpip-forward", "cancel-streamlocal-forward@openssh.com":
+		return -1
+	default:
+		return 0
 	}
 }
 
-func (j *joined) hostRequests() {
-	for request := range j.queue(j.host, j.host.Requests) {
-		switch request.Type {
-		case "keepalive@openssh.com":
-			sshconn.Reply(request, false, nil)
-		case "hostkeys-00@openssh.com":
-			// They are the container's: the client would learn them for the gateway's name.
-		default:
-			pass(request, j.client)
-		}
+// hostRequest passes a global request outward. Whether its answer goes before a
+// channel that the client opens means nothing to either.
+func (j *joined) hostRequest(request *ssh.Request) {
+	switch request.Type {
+	case "keepalive@openssh.com":
+		sshconn.Reply(request, false, nil)
+	case "hostkeys-00@openssh.com":
+		// They are the container's: the client would learn them for the gateway's name.
+	default:
+		ok, payload, err := j.client.SendRequest(request.Type, request.WantReply, request.Payload)
+		sshconn.Reply(request, ok && err == nil, payload)
 	}
 }
 
-// pass passes a global request on and its reply back.
-func pass(request *ssh.Request, to end) {
-	ok, payload, err := to.SendRequest(request.Type, request.WantReply, request.Payload)
-	sshconn.Reply(request, ok && err == nil, payload)
-}
-
-// queue reads requests as they come, so that one which waits for the other
-// side never stops the connection that sent it.
-func (j *joined) queue(from end, requests <-chan *ssh.Request) <-chan *ssh.Request {
+// queue reads requests as they come, so that one which waits for the other side
+// stops no other channel. Of a side with too many waiting, nothing is read until
+// there is room.
+func (j *joined) queue(requests <-chan *ssh.Request) <-chan *ssh.Request {
 	queued := make(chan *ssh.Request, maxRequests)
 	j.tasks.Go(func() {
 		defer close(queued)
 		for request := range requests {
-			select {
-			case queued <- request:
-			default:
-				from.Close()
-			}
+			queued <- request
 		}
 	})
 	return queued
 }
 
-func (j *joined) openFromClient(channel ssh.NewChannel) {
-	outer, inner, ok := open(channel, j.host)
-	if !ok {
-		return
-	}
-	if channel.ChannelType() == "session" {
+func (j *joined) openFromClient(asked ssh.NewChannel, inner channel) {
+	outer, ok := accept(asked, inner)
+	switch {
+	case !ok:
+	case asked.ChannelType() == "session":
 		j.session(outer, inner)
-		return
+	default:
+		j.stream(outer, inner, j.client, j.host)
 	}
-	j.stream(outer, inner, j.client, j.host)
 }
 
-func (j *joined) openFromHost(channel ssh.NewChannel) {
-	j.forwarding.RLock() // the reply that the client waits for goes first
-	//lint:ignore SA2001 waiting is all
-	j.forwarding.RUnlock()
-	if inner, outer, ok := open(channel, j.client); ok {
+func (j *joined) openFromHost(asked ssh.NewChannel, outer channel) {
+	if inner, ok := accept(asked, outer); ok {
 		j.stream(inner, outer, j.host, j.client)
 	}
 }
@@ -171,21 +236,15 @@ type channel struct {
 	requests <-chan *ssh.Request
 }
 
-// open opens the other side first: only what exists there is accepted here.
-func open(asked ssh.NewChannel, to end) (from, opened channel, ok bool) {
-	far, farRequests, err := to.OpenChannel(asked.ChannelType(), asked.ExtraData())
+// accept accepts what the other side has opened.
+func accept(asked ssh.NewChannel, opened channel) (accepted channel, ok bool) {
+	near, requests, err := asked.Accept()
 	if err != nil {
-		reject(asked, err)
-		return from, opened, false
+		opened.Close()
+		ssh.DiscardRequests(opened.requests)
+		return accepted, false
 	}
-	opened = channel{far, farRequests}
-	near, nearRequests, err := asked.Accept()
-	if err != nil {
-		far.Close()
-		ssh.DiscardRequests(farRequests)
-		return from, opened, false
-	}
-	return channel{near, nearRequests}, opened, true
+	return channel{near, requests}, true
 }
 
 func reject(asked ssh.NewChannel, err error) {
@@ -198,8 +257,8 @@ func reject(asked ssh.NewChannel, err error) {
 }
 
 // passRequests passes a channel's requests on until it is closed.
-func (j *joined) passRequests(from, to channel, fromEnd end) {
-	for request := range j.queue(fromEnd, from.requests) {
+func (j *joined) passRequests(from, to channel) {
+	for request := range j.queue(from.requests) {
 		passRequest(request, to)
 	}
 }
@@ -213,7 +272,7 @@ func passRequest(request *ssh.Request, to channel) {
 // X11. A side that closes it has its last bytes delivered first.
 func (j *joined) stream(a, b channel, aEnd, bEnd end) {
 	sshconn.Join(
-		sshconn.End{Data: a, Ready: aEnd.wire.Ready, Serve: func() { j.passRequests(a, b, aEnd) }},
-		sshconn.End{Data: b, Ready: bEnd.wire.Ready, Serve: func() { j.passRequests(b, a, bEnd) }},
-		j.tasks)
+		sshconn.End{Data: a, Ready: aEnd.wire.Ready, Serve: func() { j.passRequests(a, b) }},
+		sshconn.End{Data: b, Ready: bEnd.wire.Ready, Serve: func() { j.passRequests(b, a) }},
+		j.tasks, nil) // a connection that ends takes no more, and that ends the copies
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +34,10 @@ func (j *joined) session(outer, inner channel) {
 	j.tasks.Go(func() {
 		defer parts.Done()
 		j.passInward(outer, inner, started, &newline)
-		sshconn.Await(inputEnded)
+		if !sshconn.Closed(inputEnded) {
+			inner.SendRequest("eow@openssh.com", false, nil) // the client reads no more
+		}
+		<-inputEnded // the process may take it late
 		inner.Close()
 	})
 	j.tasks.Go(func() {
@@ -42,6 +46,9 @@ func (j *joined) session(outer, inner channel) {
 		j.passOutward(inner, outer, exit)
 	})
 	<-started // nothing goes before the answer that it follows
+	if newline.Load() == "\r\n" {
+		j.showBanner(outer)
+	}
 	sshconn.Output{
 		Channel: outer, Stdout: inner, Stderr: inner.Stderr(),
 		Exit: exit, InputEnded: inputEnded, Ready: j.client.wire.Ready,
@@ -50,12 +57,23 @@ func (j *joined) session(outer, inner channel) {
 	parts.Wait()
 }
 
+// showBanner shows what the host's sshd says before a login, which the client
+// has behind it by then, to the first person at a terminal. A program could take
+// it for output.
+func (j *joined) showBanner(outer channel) {
+	j.bannerShown.Do(func() {
+		for _, line := range wordsOf(j.host.banner) {
+			io.WriteString(outer.Stderr(), line+"\r\n")
+		}
+	})
+}
+
 // passInward passes a session's requests on until it is closed, and closes
 // started when the one that starts its command has been answered.
 func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newline *atomic.Value) {
 	start := sync.OnceFunc(func() { close(started) })
 	defer start()
-	for request := range j.queue(j.client, outer.requests) {
+	for request := range j.queue(outer.requests) {
 		if _, ok := sshconn.AcceptEnv(request.Payload); request.Type == "env" && !ok {
 			sshconn.Reply(request, false, nil)
 			continue
@@ -84,7 +102,7 @@ func (j *joined) lostText(newline string) string {
 // passOutward passes on what the host says about a session, but keeps how its
 // process ended for the end of its output.
 func (j *joined) passOutward(inner, outer channel, exit chan<- sshconn.Exit) {
-	for request := range j.queue(j.host, inner.requests) {
+	for request := range j.queue(inner.requests) {
 		switch request.Type {
 		case "exit-status", "exit-signal":
 			select {

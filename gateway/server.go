@@ -40,7 +40,7 @@ type Hosts interface {
 
 // Server is the gateway. Its fields are set before Serve and not changed.
 type Server struct {
-	HostKey  ssh.Signer // shown to clients
+	HostKey  ssh.Signer // shown to clients: ed25519
 	UserCA   ssh.Signer // signs the certificates that containers trust
 	Policies *auth.Policies
 	Hosts    Hosts
@@ -52,6 +52,9 @@ type Server struct {
 	// LogUnknownUsers writes their names out, among them passwords that somebody
 	// typed where the name belongs.
 	LogUnknownUsers bool
+
+	// OtherHostKeys are shown to clients that know no ed25519; nil for none.
+	OtherHostKeys func() ([]ssh.Signer, error)
 
 	// Drain is how long connections may go on after Serve was told to stop.
 	Drain time.Duration

@@ -54,6 +54,7 @@ func NewPair() (*Client, *os.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	control.Peer = messages.Current()
 	return newClient(control), theirs, nil
 }
 
@@ -68,8 +69,8 @@ func newClient(control *descriptors.Socket) *Client {
 
 // newStreamsClient makes a client of a helper that no descriptor reaches, for
 // the reason why.
-func newStreamsClient(standard streams.Standard, why error) (*Client, error) {
-	client, err := streams.NewClient(standard)
+func newStreamsClient(standard streams.Standard, peer messages.Version, why error) (*Client, error) {
+	client, err := streams.NewClient(standard, peer)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +112,7 @@ func receiveHello(from *descriptors.Socket) (messages.Hello, error) {
 	if err := packet.As(messages.TypeHello, &hello); err != nil {
 		return hello, fmt.Errorf("the helper answers with something else: %w", err)
 	}
+	from.Peer = hello.Version()
 	return hello, nil
 }
 
@@ -147,5 +149,6 @@ func (c *Client) Machine() (machine.Machine, error) {
 		ours.Close()
 		return nil, err
 	}
+	ours.Peer = c.control.Peer
 	return descriptors.NewMachine(ours), nil
 }

@@ -78,7 +78,7 @@ func meetStarted(started Started, nonce string, arrived <-chan *descriptors.Sock
 	if _, err := io.WriteString(started.In, askStreams); err != nil {
 		return nil, err
 	}
-	return newStreamsClient(streams.Standard{Reader: out, Writer: started.In, OnClose: started.Close}, cannot)
+	return newStreamsClient(streams.Standard{Reader: out, Writer: started.In, OnClose: started.Close}, said.Version, cannot)
 }
 
 // announced is the first line that a helper prints.

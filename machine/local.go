@@ -1,14 +1,12 @@
 package machine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -41,69 +39,6 @@ func (l *Local) Done() <-chan struct{} { return nil }
 // Dial connects from here.
 func (l *Local) Dial(network, address string) (net.Conn, error) {
 	return net.DialTimeout(network, address, dialTimeout)
-}
-
-// Listen listens here; see [Machine].
-func (l *Local) Listen(network, address string) (net.Listener, error) {
-	switch {
-	case network == X11:
-		return listenDisplay(address)
-	case network != "unix":
-		return net.Listen(network, address)
-	case address == "":
-		return listenPrivate()
-	default:
-		return listenUnix(address)
-	}
-}
-
-// listenUnix makes a socket that only its owner can connect to. The mode is
-// set before there is a name, so there is no moment at which others could.
-func listenUnix(path string) (*net.UnixListener, error) {
-	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-		var failed error
-		err := raw.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), 0o600) })
-		return errors.Join(err, failed)
-	}}
-	listener, err := config.Listen(context.Background(), "unix", path)
-	if err != nil {
-		return nil, err
-	}
-	return listener.(*net.UnixListener), nil
-}
-
-// listenPrivate makes a socket in a directory of its own.
-func listenPrivate() (net.Listener, error) {
-	dir, err := privateDir()
-	if err != nil {
-		return nil, err
-	}
-	listener, err := listenUnix(filepath.Join(dir, "agent."+fmt.Sprint(os.Getpid())))
-	if err != nil {
-		os.Remove(dir)
-		return nil, err
-	}
-	return privateListener{listener, dir}, nil
-}
-
-// privateDir makes a directory that only the account can enter, as sshd does
-// for an agent, or elsewhere where /tmp cannot be written to.
-func privateDir() (dir string, err error) {
-	for _, parent := range []string{os.TempDir(), "/dev/shm", "/run"} {
-		if dir, err = os.MkdirTemp(parent, "ssh-"); err == nil {
-			return dir, nil
-		}
-	}
-	return "", err
-}
-
-type privateListener struct {
-	*net.UnixListener
-	dir string
-}
-
-func (l privateListener) Close() error {
-	return errors.Join(l.UnixListener.Close(), os.Remove(l.dir))
 }
 
 // Start runs a command; see [Machine].
@@ -231,38 +166,4 @@ func (l *Local) sftpServer() []string {
 		}
 	}
 	return l.SftpServer
-}
-
-// environ is the machine's own environment, the account's variables as sshd
-// sets them, and what the session asks for, where the last one counts.
-func (l *Local) environ(command Command) []string {
-	account := []string{
-		"USER=" + l.Account.Name,
-		"LOGNAME=" + l.Account.Name,
-		"HOME=" + l.Account.Home,
-		"SHELL=" + l.Account.Shell,
-		"MAIL=/var/mail/" + l.Account.Name,
-	}
-	return mergeEnv([]string{"PATH=" + defaultPath}, l.Env, account, command.Env)
-}
-
-// defaultPath is for a machine whose environment has none.
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-// mergeEnv keeps the last value of each variable.
-func mergeEnv(layers ...[]string) []string {
-	var merged []string
-	index := map[string]int{}
-	for _, layer := range layers {
-		for _, variable := range layer {
-			name, _, _ := strings.Cut(variable, "=")
-			if i, seen := index[name]; seen {
-				merged[i] = variable
-				continue
-			}
-			index[name] = len(merged)
-			merged = append(merged, variable)
-		}
-	}
-	return merged
 }

@@ -70,6 +70,10 @@ type Process struct {
 	// the end of input is no hangup.
 	Stdin io.WriteCloser
 
+	// Deliver waits until the process has what was written to Stdin, or cut is
+	// closed. It is nil where a write is enough.
+	Deliver func(cut <-chan struct{})
+
 	// Stdout ends when nobody in the machine can write to it any more, and on a
 	// pty when the command has ended and what it wrote is read. Closing it
 	// without a pty tells the process (SIGPIPE) that nobody reads on.

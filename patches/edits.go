@@ -25,7 +25,7 @@ type patch struct {
 
 // all are the faults that are mended.
 func all() []patch {
-	return []patch{unread(), unserved(), smallPackets(), strangers(), serviceAgain()}
+	return []patch{unread(), unserved(), smallPackets(), strangers(), serviceAgain(), turns()}
 }
 
 // unread: one goroutine reads packets and hands them on through a channel with
@@ -123,6 +123,38 @@ func serviceAgain() patch {
 		edits: []edit{{
 			file: "ssh/server.go", in: "connection.serverAuthenticate",
 			at: "if packet, err := s.transport.readPacket()", instead: "if packet, err := s.readAuthRequest()",
+		}},
+	}
+}
+
+// turns: RFC 4254 has one order of global requests, their answers and channel
+// opens, and clients count on it: OpenSSH's asks for its forwards and opens its
+// session without waiting. Requests and channels come out on two Go channels, so
+// each is told its turn in that order, and so is an answer that somebody asks for
+// by SendInTurn.
+func turns() patch {
+	return patch{
+		fault: "nobody can tell whether a request was sent before or after a channel's open",
+		issue: "none filed",
+		test:  "TestTurns",
+		edits: []edit{{
+			file: "ssh/mux.go", in: "mux",
+			at: "incomingChannels chan NewChannel", before: "turns uint64\nanswersInTurn atomic.Bool\nanswerTurn uint64\n\n",
+		}, {
+			file: "ssh/channel.go", in: "Request",
+			at: "ch  *channel", before: "turn uint64\n",
+		}, {
+			file: "ssh/channel.go", in: "channel",
+			at: "mux *mux", before: "turn uint64\n",
+		}, {
+			file: "ssh/mux.go", in: "mux.handleChannelOpen",
+			at: "c.remoteId = msg.PeersID", after: "\nc.turn = m.takeTurn()",
+		}, {
+			file: "ssh/mux.go", in: "mux.handleGlobalPacket",
+			at: "mux:       m,", instead: "mux: m,\nturn: m.takeTurn(),",
+		}, {
+			file: "ssh/mux.go", in: "mux.handleGlobalPacket",
+			at: "select {", before: "m.takeAnswersTurn()\n",
 		}},
 	}
 }

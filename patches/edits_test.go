@@ -411,3 +411,76 @@ func TestServiceAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestTurns: requests, channel opens and answers come with their turn.
+func TestTurns(t *testing.T) {
+	needPatched(t)
+	a, b := tcpPair(t)
+	config, err := serverConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type numbered interface{ Turn() uint64 }
+	type edited interface {
+		SendInTurn(name string, payload []byte) (bool, []byte, uint64, error)
+		StartChannel(kind string, extra []byte) (func() (ssh.Channel, <-chan *ssh.Request, error), error)
+	}
+	clients := make(chan ssh.Conn, 1)
+	go func() {
+		client, channels, requests, err := ssh.NewClientConn(a, "", &ssh.ClientConfig{
+			User: "alice", Auth: []ssh.AuthMethod{ssh.Password(password)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		})
+		if err != nil {
+			t.Error(err)
+			close(clients)
+			return
+		}
+		clients <- client
+		go func() {
+			for range channels {
+			}
+		}()
+		for request := range requests { // a channel, the answer, a channel
+			client.(edited).StartChannel("before", nil)
+			request.Reply(true, []byte("said"))
+			client.(edited).StartChannel("after", nil)
+		}
+	}()
+	server, channels, requests, err := ssh.NewServerConn(b, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	client, ok := <-clients
+	if !ok {
+		return
+	}
+	const pairs = 10 // there is room for 16 of each
+	for range pairs {
+		client.SendRequest("request", false, nil)
+		if _, err := client.(edited).StartChannel("channel", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range uint64(pairs) {
+		if turn := any(<-requests).(numbered).Turn(); turn != 2*i {
+			t.Errorf("request %d has turn %d", i, turn)
+		}
+		if turn := (<-channels).(numbered).Turn(); turn != 2*i+1 {
+			t.Errorf("channel %d has turn %d", i, turn)
+		}
+	}
+	ok, said, turn, err := server.Conn.(edited).SendInTurn("question", nil)
+	if !ok || string(said) != "said" || turn != 2*pairs+1 || err != nil {
+		t.Errorf("answered %v %q in turn %d, %v", ok, said, turn, err)
+	}
+	for _, want := range []struct {
+		kind string
+		turn uint64
+	}{{"before", 2 * pairs}, {"after", 2*pairs + 2}} {
+		channel := <-channels
+		if turn := channel.(numbered).Turn(); turn != want.turn || channel.ChannelType() != want.kind {
+			t.Errorf("%s has turn %d", channel.ChannelType(), turn)
+		}
+	}
+}

@@ -26,7 +26,9 @@ func (a *agent) listen(s *server) bool {
 		return false
 	}
 	a.listener = listener
-	s.acceptAll(listener, func(conn net.Conn) { s.openBack("auth-agent@openssh.com", nil, conn) })
+	s.tasks.Go(func() {
+		acceptAll(listener, func(conn net.Conn) { s.openBack("auth-agent@openssh.com", nil, conn) })
+	})
 	return true
 }
 

@@ -49,7 +49,7 @@ func (s *server) join(ch ssh.Channel, requests <-chan *ssh.Request, conn net.Con
 	sshconn.Join(
 		sshconn.End{Data: ch, Ready: s.options.Ready, Serve: func() { discard(requests) }},
 		sshconn.End{Data: conn},
-		s.tasks)
+		s.tasks, s.closed)
 }
 
 // discard refuses a channel's requests until it is closed.
@@ -59,18 +59,22 @@ func discard(requests <-chan *ssh.Request) {
 	}
 }
 
-// openBack opens a channel to the client for a connection that arrived at the
-// machine, and serves it to its end.
+// openBack asks the client to open a channel for a connection that arrived at
+// the machine, and serves it in a goroutine of its own.
 func (s *server) openBack(channelType string, extra []byte, conn net.Conn) {
-	defer s.channels.Add(-1)
 	if s.channels.Add(1) > sshconn.MaxChannels {
+		s.channels.Add(-1)
 		conn.Close()
 		return
 	}
-	ch, requests, err := s.conn.OpenChannel(channelType, extra)
-	if err != nil {
-		conn.Close()
-		return
-	}
-	s.join(ch, requests, conn)
+	await := s.conn.StartChannel(channelType, extra)
+	s.tasks.Go(func() {
+		defer s.channels.Add(-1)
+		ch, requests, err := await()
+		if err != nil {
+			conn.Close()
+			return
+		}
+		s.join(ch, requests, conn)
+	})
 }

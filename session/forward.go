@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"net"
 	"strconv"
 	"sync"
@@ -10,21 +11,22 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxForwards bounds the listeners that one connection may hold.
-const maxForwards = 64
-
 // forwards are the listeners a client asked for with -R. They are the
-// connection's own: another connection can neither see nor cancel them.
+// connection's own: another connection can neither see nor cancel them. They
+// are changed by whoever answers the connection's requests, one by one.
 type forwards struct {
 	server *server
+	byName map[string]*forward // by what the client called them
+}
 
-	mu        sync.Mutex
-	listeners map[string][]net.Listener // by what the client called them
-	closed    bool
+// forward is what one request asked for.
+type forward struct {
+	listeners []net.Listener
+	accepting sync.WaitGroup
 }
 
 func newForwards(s *server) *forwards {
-	return &forwards{server: s, listeners: map[string][]net.Listener{}}
+	return &forwards{server: s, byName: map[string]*forward{}}
 }
 
 // tcpip answers tcpip-forward (RFC 4254 §7.1).
@@ -32,6 +34,9 @@ func (f *forwards) tcpip(request *ssh.Request) {
 	var forward sshconn.TCPIPForward
 	if ssh.Unmarshal(request.Payload, &forward) != nil || forward.Port > 65535 {
 		sshconn.Reply(request, false, nil)
+		return
+	}
+	if !f.mayKeep(request, tcpipKey(forward)) {
 		return
 	}
 	listeners, err := f.listen(forward)
@@ -101,6 +106,9 @@ func (f *forwards) streamlocal(request *ssh.Request) {
 		sshconn.Reply(request, false, nil)
 		return
 	}
+	if !f.mayKeep(request, "unix "+forward.Path) {
+		return
+	}
 	listener, err := f.server.machine.Listen("unix", forward.Path)
 	if err != nil {
 		f.refuse(request, err)
@@ -121,64 +129,69 @@ func (f *forwards) refuse(request *ssh.Request, err error) {
 	sshconn.Reply(request, false, nil)
 }
 
+// mayKeep refuses one forward too many, or one that is there.
+func (f *forwards) mayKeep(request *ssh.Request, key string) bool {
+	var err error
+	switch {
+	case f.byName[key] != nil:
+		err = fmt.Errorf("%s is forwarded already", key)
+	case len(f.byName) >= sshconn.MaxForwards:
+		err = fmt.Errorf("more than %d forwards", sshconn.MaxForwards)
+	default:
+		return true
+	}
+	f.refuse(request, err)
+	return false
+}
+
 // accept keeps the listeners, replies, and only then accepts: the reply tells
 // the client the port, and must come before the first channel that names it.
 func (f *forwards) accept(request *ssh.Request, payload []byte, key string, listeners []net.Listener, serve func(net.Conn)) {
-	if !f.keep(key, listeners) {
-		closeAll(listeners)
-		sshconn.Reply(request, false, nil)
-		return
-	}
+	kept := &forward{listeners: listeners}
+	f.byName[key] = kept
 	sshconn.Reply(request, true, payload)
 	for _, listener := range listeners {
-		f.server.acceptAll(listener, serve)
-	}
-}
-
-func closeAll(listeners []net.Listener) {
-	for _, listener := range listeners {
-		listener.Close()
+		kept.accepting.Add(1)
+		f.server.tasks.Go(func() {
+			defer kept.accepting.Done()
+			acceptAll(listener, serve)
+		})
 	}
 }
 
 // acceptAll serves what arrives at a listener until it is closed.
-func (s *server) acceptAll(listener net.Listener, serve func(net.Conn)) {
-	s.tasks.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			s.tasks.Go(func() { serve(conn) })
+func acceptAll(listener net.Listener, serve func(net.Conn)) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
 		}
-	})
+		serve(conn)
+	}
 }
 
-func (f *forwards) keep(key string, listeners []net.Listener) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed || f.listeners[key] != nil || len(f.listeners) >= maxForwards {
+// cancel returns when nobody listens any more, and the client has been asked to
+// open a channel for whoever came before.
+func (f *forwards) cancel(key string) bool {
+	kept := f.byName[key]
+	if kept == nil {
 		return false
 	}
-	f.listeners[key] = listeners
+	delete(f.byName, key)
+	kept.close()
 	return true
 }
 
-func (f *forwards) cancel(key string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	listeners := f.listeners[key]
-	delete(f.listeners, key)
-	closeAll(listeners)
-	return listeners != nil
+func (f *forward) close() {
+	for _, listener := range f.listeners {
+		listener.Close()
+	}
+	f.accepting.Wait()
 }
 
 func (f *forwards) closeAll() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.closed = true
-	for _, listeners := range f.listeners {
-		closeAll(listeners)
+	for _, kept := range f.byName {
+		f.server.tasks.Go(kept.close)
 	}
 }
 

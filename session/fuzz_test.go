@@ -58,7 +58,9 @@ func FuzzRequestPayloads(f *testing.F) {
 		global <- request
 		close(global)
 		s.conn.Requests = global
-		s.globalRequests()
+		for request := range s.conn.Requests {
+			s.answer(request)
+		}
 		tasks.Wait()
 	})
 }

@@ -43,19 +43,22 @@ func Serve(ctx context.Context, conn sshconn.Conn, machine machine.Machine, opti
 		options: options,
 		tasks:   &sshconn.Tasks{Panicked: options.Panicked, Running: options.Running},
 		ended:   ctx.Done(),
+		closed:  make(chan struct{}),
 	}
 	s.forwards = newForwards(s)
-	s.tasks.Go(s.globalRequests)
-	closed := make(chan struct{})
-	s.tasks.Go(func() { s.closeAfterEnd(closed) })
-	for channel := range conn.Channels {
-		s.serving.Add(1)
-		s.tasks.Go(func() {
-			defer s.serving.Add(-1)
-			s.open(channel)
-		})
+	s.tasks.Go(s.closeAfterEnd)
+	s.tasks.Go(func() {
+		defer close(s.closed)
+		conn.Wait()
+	})
+	for arrived := range sshconn.NewOrder(conn).Arrivals(s.tasks) {
+		if arrived.Request != nil {
+			s.answer(arrived.Request)
+		} else {
+			s.start(arrived.Channel)
+		}
 	}
-	close(closed)
+	<-s.closed
 	s.forwards.closeAll()
 	s.agent.close()
 	s.tasks.Wait()
@@ -70,6 +73,7 @@ type server struct {
 	forwards *forwards
 	agent    agent
 	ended    <-chan struct{} // closed when the connection is to end
+	closed   chan struct{}   // closed when it has ended
 
 	serving  sshconn.Count // channels
 	running  sshconn.Count // sessions with a command
@@ -80,15 +84,24 @@ type server struct {
 // closeAfterEnd closes the connection when the machine is gone and all that was
 // there is delivered, or when the connection is to end and its sessions were
 // told. It returns when the connection is closed.
-func (s *server) closeAfterEnd(closed <-chan struct{}) {
+func (s *server) closeAfterEnd() {
 	select {
 	case <-s.machine.Done():
 		s.serving.Wait()
 	case <-s.ended:
 		s.running.Wait()
-	case <-closed:
+	case <-s.closed:
 	}
 	s.conn.Close()
+}
+
+// start serves a channel in a goroutine of its own.
+func (s *server) start(channel ssh.NewChannel) {
+	s.serving.Add(1)
+	s.tasks.Go(func() {
+		defer s.serving.Add(-1)
+		s.open(channel)
+	})
 }
 
 // open answers CHANNEL_OPEN (RFC 4254 §5.1) and serves the channel to its end.
@@ -121,23 +134,21 @@ func (s *server) openSession(channel ssh.NewChannel) {
 	}
 }
 
-// globalRequests answers requests one by one, since their replies carry
-// nothing but their order (RFC 4254 §4).
-func (s *server) globalRequests() {
-	for request := range s.conn.Requests {
-		switch request.Type {
-		case "tcpip-forward":
-			s.forwards.tcpip(request)
-		case "cancel-tcpip-forward":
-			s.forwards.cancelTCPIP(request)
-		case "streamlocal-forward@openssh.com":
-			s.forwards.streamlocal(request)
-		case "cancel-streamlocal-forward@openssh.com":
-			s.forwards.cancelStreamlocal(request)
-		default: // keepalive@openssh.com too: sshd answers it so
-			// No-more-sessions@openssh.com is not heeded: x/crypto does not tell
-			// whether a session was asked for before it.
-			sshconn.Reply(request, false, nil)
-		}
+// answer carries out a global request (RFC 4254 §4) before it answers it, and
+// before what the client sent after it is looked at.
+func (s *server) answer(request *ssh.Request) {
+	switch request.Type {
+	case "tcpip-forward":
+		s.forwards.tcpip(request)
+	case "cancel-tcpip-forward":
+		s.forwards.cancelTCPIP(request)
+	case "streamlocal-forward@openssh.com":
+		s.forwards.streamlocal(request)
+	case "cancel-streamlocal-forward@openssh.com":
+		s.forwards.cancelStreamlocal(request)
+	default: // keepalive@openssh.com too: sshd answers it so
+		// No-more-sessions@openssh.com is not heeded: without the edits of
+		// x/crypto, it may come here before the session that was opened before it.
+		sshconn.Reply(request, false, nil)
 	}
 }

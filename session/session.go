@@ -28,11 +28,12 @@ type session struct {
 	process    *machine.Process // nil until the start
 	inputEnded chan struct{}
 	gone       chan struct{} // closed when the channel is
+	over       chan struct{} // closed when the process or the connection has ended: nobody waits for more
 	copying    sync.WaitGroup
 }
 
 func newSession(s *server, channel ssh.Channel) *session {
-	return &session{server: s, channel: channel, inputEnded: make(chan struct{}), gone: make(chan struct{})}
+	return &session{server: s, channel: channel, inputEnded: make(chan struct{}), gone: make(chan struct{}), over: make(chan struct{})}
 }
 
 // serve answers requests until the channel is closed, then lets go of the
@@ -48,7 +49,7 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	}
 	s.channel.Close()
 	if s.process != nil {
-		sshconn.Await(s.inputEnded)
+		s.deliverInput()
 	}
 	close(s.gone)
 	if s.process != nil {
@@ -56,6 +57,18 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	}
 	s.x11.close()
 	s.copying.Wait()
+}
+
+// deliverInput waits until the process has what the client sent before it
+// closed the channel. What the process writes meanwhile is read no more.
+func (s *session) deliverInput() {
+	if !sshconn.Closed(s.inputEnded) {
+		s.stopOutput()
+	}
+	sshconn.Await(s.inputEnded, s.over)
+	if s.process.Deliver != nil {
+		s.process.Deliver(s.over)
+	}
 }
 
 func (s *session) answer(request *ssh.Request) bool {
@@ -204,8 +217,10 @@ func (s *session) exit() <-chan sshconn.Exit {
 				told <- exit
 			}
 		case <-s.server.ended:
+		case <-s.server.closed:
 		case <-s.gone:
 		}
+		close(s.over)
 		close(told)
 		select {
 		case <-s.server.ended:

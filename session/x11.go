@@ -39,12 +39,14 @@ func (s *session) requestX11(payload []byte) bool {
 		return false
 	}
 	s.x11 = &x11{listener, r.Screen}
-	s.server.acceptAll(listener, func(conn net.Conn) {
-		if r.SingleConnection {
-			listener.Close()
-		}
-		host, port := hostPort(conn.RemoteAddr())
-		s.server.openBack("x11", ssh.Marshal(sshconn.X11Open{OriginatorAddress: host, OriginatorPort: port}), conn)
+	s.server.tasks.Go(func() {
+		acceptAll(listener, func(conn net.Conn) {
+			if r.SingleConnection {
+				listener.Close()
+			}
+			host, port := hostPort(conn.RemoteAddr())
+			s.server.openBack("x11", ssh.Marshal(sshconn.X11Open{OriginatorAddress: host, OriginatorPort: port}), conn)
+		})
 	})
 	return true
 }

@@ -11,11 +11,54 @@ import (
 // window of memory.
 const MaxChannels = 1000
 
+// MaxForwards is how many listeners one connection may hold (ssh -R).
+const MaxForwards = 500
+
 // Conn is an authenticated SSH connection as x/crypto hands it out.
 type Conn struct {
 	ssh.Conn
 	Channels <-chan ssh.NewChannel
 	Requests <-chan *ssh.Request
+
+	admit  func(Arrival) (_ Arrival, ok bool) // nil: everything
+	opened func(ssh.Channel) ssh.Channel      // nil: as they are
+}
+
+// Admitting returns the connection with one more filter: it decides what
+// [Order.Arrivals] gives of what arrives, and as what. It answers what it does not
+// admit.
+func (c Conn) Admitting(filter func(Arrival) (_ Arrival, ok bool)) Conn {
+	before := c.admit
+	c.admit = func(arrived Arrival) (Arrival, bool) {
+		if before != nil {
+			admitted, ok := before(arrived)
+			if !ok {
+				return arrived, false
+			}
+			arrived = admitted
+		}
+		return filter(arrived)
+	}
+	return c
+}
+
+// Wrapping returns the connection with the channels that are opened to the peer
+// wrapped.
+func (c Conn) Wrapping(wrap func(ssh.Channel) ssh.Channel) Conn {
+	c.opened = wrap
+	return c
+}
+
+// OpenChannel opens a channel to the peer and waits for its answer.
+func (c Conn) OpenChannel(kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+	return c.wrapped(c.Conn.OpenChannel(kind, extra))
+}
+
+func (c Conn) wrapped(channel ssh.Channel, requests <-chan *ssh.Request, err error) (ssh.Channel, <-chan *ssh.Request, error) {
+	if err == nil && c.opened != nil {
+		channel = c.opened(channel)
+	}
+	return channel, requests, err
 }
 
 // IsOpenSSH reports whether a peer of this version knows OpenSSH's own requests.

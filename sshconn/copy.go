@@ -39,15 +39,21 @@ func Copy(dst io.Writer, src io.Reader, ready func()) error {
 	}
 }
 
-// inputGrace is how long data that arrived before its channel was closed may
-// take to be delivered.
-const inputGrace = time.Second
+// cutGrace is how long data may still take to be delivered when its connection
+// has ended.
+const cutGrace = time.Second
 
-// Await waits until what was sent before a channel was closed is delivered, or
-// nobody takes it.
-func Await(delivered <-chan struct{}) {
+// Await waits until what was sent before a channel was closed is delivered,
+// however long its taker takes. Once cut is closed, because the connection has
+// ended, it waits only a moment more. A nil cut never is.
+func Await(delivered, cut <-chan struct{}) {
 	select {
 	case <-delivered:
-	case <-time.After(inputGrace):
+		return
+	case <-cut:
+	}
+	select {
+	case <-delivered:
+	case <-time.After(cutGrace):
 	}
 }

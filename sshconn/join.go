@@ -9,7 +9,9 @@ import (
 // beside others.
 type End struct {
 	// Data is what is copied. Its CloseWrite, if it has one, passes on that the
-	// other end has no more to say; otherwise it is closed whole.
+	// other end has no more to say; otherwise it is closed whole. Its Deliver,
+	// if it has one, waits until what was written is with whoever it is for, or
+	// the connection is cut.
 	Data io.ReadWriteCloser
 
 	// Ready waits until the end can take more data; nil where its Write waits.
@@ -23,8 +25,9 @@ type End struct {
 
 // Join copies between two ends, passes each one's EOF on to the other, and
 // returns when both are closed. An end that its peer has closed has its last
-// bytes delivered to the other one, which is closed then.
-func Join(a, b End, tasks *Tasks) {
+// bytes delivered to the other one, which is closed then. That takes as long as
+// the other end does, until cut is closed (see [Await]).
+func Join(a, b End, tasks *Tasks, cut <-chan struct{}) {
 	toA, toB := make(chan struct{}), make(chan struct{})
 	var parts sync.WaitGroup
 	parts.Add(3)
@@ -34,11 +37,11 @@ func Join(a, b End, tasks *Tasks) {
 	})
 	tasks.Go(func() {
 		defer parts.Done()
-		a.closeWith(b, toA, toB)
+		a.closeWith(b, toA, toB, cut)
 	})
 	tasks.Go(func() {
 		defer parts.Done()
-		b.closeWith(a, toB, toA)
+		b.closeWith(a, toB, toA, cut)
 	})
 	carry(a, b, toA)
 	parts.Wait()
@@ -57,10 +60,13 @@ func carry(dst, src End, delivered chan<- struct{}) {
 
 // closeWith closes the other end once this one is closed and its last bytes
 // are delivered.
-func (e End) closeWith(other End, received, sent <-chan struct{}) {
+func (e End) closeWith(other End, received, sent, cut <-chan struct{}) {
 	if e.Serve != nil {
 		e.Serve()
-		Await(sent)
+		Await(sent, cut)
+		if far, ok := other.Data.(interface{ Deliver(cut <-chan struct{}) }); ok {
+			far.Deliver(cut)
+		}
 	} else {
 		<-received
 		<-sent

@@ -39,7 +39,7 @@ func join(t *testing.T, a, b End) (joined <-chan struct{}) {
 	tasks := &Tasks{Panicked: func(v any, _ []byte) { t.Errorf("panic: %v", v) }}
 	go func() {
 		defer close(over)
-		Join(a, b, tasks)
+		Join(a, b, tasks, nil)
 		tasks.Wait()
 	}()
 	return over

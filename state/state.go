@@ -9,8 +9,12 @@
 package state
 
 import (
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -18,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -27,8 +32,12 @@ const DefaultDir = "/var/lib/berth"
 
 const (
 	hostKeyFile = "ssh_host_ed25519_key"
+	ecdsaFile   = "ssh_host_ecdsa_key"
+	rsaFile     = "ssh_host_rsa_key"
 	userCAFile  = "user_ca"
 	pinsDir     = "pinned"
+
+	rsaBits = 3072
 )
 
 // State is an open state directory.
@@ -36,6 +45,8 @@ type State struct {
 	dir     string
 	hostKey ssh.Signer
 	userCA  ssh.Signer
+
+	otherHostKeys func() ([]ssh.Signer, error)
 }
 
 // Open opens the state directory, creating it and the keys it lacks. Two
@@ -53,15 +64,17 @@ func Open(dir string) (*State, error) {
 	if err := os.MkdirAll(filepath.Join(dir, pinsDir), 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	hostKey, err := loadOrMakeKey(filepath.Join(dir, hostKeyFile), "berth host key")
+	hostKey, err := loadOrMakeKey(filepath.Join(dir, hostKeyFile), "berth host key", newEd25519)
 	if err != nil {
 		return nil, err
 	}
-	userCA, err := loadOrMakeKey(filepath.Join(dir, userCAFile), "berth user CA")
+	userCA, err := loadOrMakeKey(filepath.Join(dir, userCAFile), "berth user CA", newEd25519)
 	if err != nil {
 		return nil, err
 	}
-	return &State{dir: dir, hostKey: hostKey, userCA: userCA}, nil
+	s := &State{dir: dir, hostKey: hostKey, userCA: userCA}
+	s.otherHostKeys = sync.OnceValues(s.loadOtherHostKeys)
+	return s, nil
 }
 
 // Dir is the path of the directory.
@@ -69,6 +82,23 @@ func (s *State) Dir() string { return s.dir }
 
 // HostKey is what the gateway shows to clients.
 func (s *State) HostKey() ssh.Signer { return s.hostKey }
+
+// OtherHostKeys are for clients that know no ed25519: ECDSA of P-256, and RSA
+// of 3072 bits. They are made when they are first asked for, which takes a
+// moment.
+func (s *State) OtherHostKeys() ([]ssh.Signer, error) { return s.otherHostKeys() }
+
+func (s *State) loadOtherHostKeys() ([]ssh.Signer, error) {
+	ecdsaKey, err := loadOrMakeKey(filepath.Join(s.dir, ecdsaFile), "berth host key", newECDSA)
+	if err != nil {
+		return nil, err
+	}
+	rsaKey, err := loadOrMakeKey(filepath.Join(s.dir, rsaFile), "berth host key", newRSA)
+	if err != nil {
+		return nil, err
+	}
+	return []ssh.Signer{ecdsaKey, rsaKey}, nil
+}
 
 // UserCA signs the certificate with which the gateway logs in to a container.
 func (s *State) UserCA() ssh.Signer { return s.userCA }
@@ -152,11 +182,11 @@ func refuseOpenToOthers(dir string) error {
 	return nil
 }
 
-// loadOrMakeKey makes an ed25519 key in OpenSSH's own format, so that ssh-keygen
-// can read it, and only where there is none yet.
-func loadOrMakeKey(path, comment string) (ssh.Signer, error) {
+// loadOrMakeKey makes a key in OpenSSH's own format, so that ssh-keygen can read
+// it, and only where there is none yet.
+func loadOrMakeKey(path, comment string, generate func() (crypto.PrivateKey, error)) (ssh.Signer, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if err := makeKey(path, comment); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := makeKey(path, comment, generate); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("%s: %w", comment, err)
 		}
 	}
@@ -171,8 +201,17 @@ func loadOrMakeKey(path, comment string) (ssh.Signer, error) {
 	return signer, nil
 }
 
-func makeKey(path, comment string) error {
+func newEd25519() (crypto.PrivateKey, error) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
+	return private, err
+}
+
+func newECDSA() (crypto.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
+func newRSA() (crypto.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, rsaBits) }
+
+func makeKey(path, comment string, generate func() (crypto.PrivateKey, error)) error {
+	private, err := generate()
 	if err != nil {
 		return err
 	}

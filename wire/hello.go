@@ -39,8 +39,9 @@ func (e *notSSH2) Error() string {
 type Hello struct {
 	Version string // RFC 4253 §4.2, without its line's end
 
-	// The ciphers that its KEXINIT (RFC 4253 §7.1) offers in either direction,
-	// in its order; nil where no KEXINIT came in time.
+	// What its KEXINIT (RFC 4253 §7.1) offers, in its order: the kinds of host
+	// keys, and the ciphers in either direction. Nil where none came in time.
+	HostKeys           []string
 	ToServer, ToClient []string
 }
 
@@ -73,26 +74,27 @@ func parseVersion(p []byte) (version string, n int, err error) {
 // shown is what a log needs of a line.
 func shown(line []byte) string { return strings.TrimSpace(string(line[:min(len(line), 40)])) }
 
-// parseKexInit reads the ciphers of the first packet after a version line. The
+// parseKexInit reads what the first packet after a version line offers. The
 // error is errIncomplete while it has not come whole, and errNotKexInit where
 // waiting for more is of no use.
-func parseKexInit(p []byte) (toServer, toClient []string, err error) {
+func (h *Hello) parseKexInit(p []byte) error {
 	payload, err := parsePacket(p)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	const msgKexInit, cookie = 20, 16
 	if len(payload) < 1+cookie || payload[0] != msgKexInit {
-		return nil, nil, errNotKexInit
+		return errNotKexInit
 	}
 	var lists [4][]string // key exchanges, host keys, ciphers to the server, ciphers to the client
 	rest := payload[1+cookie:]
 	for i := range lists {
 		if lists[i], rest, err = parseNameList(rest); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
-	return lists[2], lists[3], nil
+	h.HostKeys, h.ToServer, h.ToClient = lists[1], lists[2], lists[3]
+	return nil
 }
 
 // parsePacket returns the payload of a packet that is in clear (RFC 4253 §6).

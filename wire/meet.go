@@ -34,8 +34,7 @@ func (w *Conn) Meet(version string, deadline time.Time) (Hello, error) {
 	}
 	w.Conn.SetReadDeadline(earlier(deadline, time.Now().Add(kexInitPatience)))
 	defer w.Conn.SetReadDeadline(deadline)
-	hello.ToServer, hello.ToClient, err = w.hearKexInit(n)
-	return hello, err
+	return hello, w.hearKexInit(&hello, n)
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -63,17 +62,16 @@ func (w *Conn) hearVersion() (hello Hello, n int, err error) {
 
 // hearKexInit waits for the client's KEXINIT, which begins after n bytes. What
 // does not come in time or is none is for x/crypto to judge.
-func (w *Conn) hearKexInit(n int) (toServer, toClient []string, err error) {
+func (w *Conn) hearKexInit(hello *Hello, n int) error {
 	for {
-		toServer, toClient, err = parseKexInit(w.reader.peek()[n:])
-		if !errors.Is(err, errIncomplete) {
-			return toServer, toClient, nil
+		if err := hello.parseKexInit(w.reader.peek()[n:]); !errors.Is(err, errIncomplete) {
+			return nil
 		}
 		switch err := w.reader.fill(); {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, nil, nil
+			return nil
 		case err != nil:
-			return nil, nil, err
+			return err
 		}
 	}
 }

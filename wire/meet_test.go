@@ -214,7 +214,9 @@ func FuzzHello(f *testing.F) {
 		if n > len(p) || n > maxVersion || !strings.HasPrefix(string(p), version) || strings.Contains(version, "\n") {
 			t.Errorf("version %q in %d bytes", version, n)
 		}
-		toServer, toClient, err := parseKexInit(p[n:])
+		var hello Hello
+		err = hello.parseKexInit(p[n:])
+		toServer, toClient := hello.ToServer, hello.ToClient
 		if errors.Is(err, errIncomplete) && len(p)-n >= 4+maxPacket {
 			t.Errorf("waits for more than %d bytes", len(p)-n)
 		}

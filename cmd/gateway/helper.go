@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"berth/helper"
-	"berth/machine"
+	"berth/sftpd"
 )
 
 // newHelperCommand is this program in its other role, inside a container. It
@@ -30,7 +30,7 @@ func newHelperCommand() *cobra.Command {
 	sftp := &cobra.Command{
 		Use:  "sftp",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return machine.ServeSftp(os.Stdin, os.Stdout, readOnly) },
+		RunE: func(*cobra.Command, []string) error { return sftpd.Serve(os.Stdin, os.Stdout, readOnly) },
 	}
 	sftp.Flags().BoolVar(&readOnly, "read-only", false, "refuse what changes files")
 	command.AddCommand(run, child, sftp)

@@ -122,6 +122,7 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 		LogKey:          logKey,
 		LogUnknownUsers: settings.LogUnknownUsers,
 		Exempt:          settings.Exempt,
+		OtherHostKeys:   st.OtherHostKeys,
 
 		Keepalive: settings.Keepalive,
 		Wait:      settings.Wait,

@@ -71,7 +71,9 @@ func TestServeTellsSystemd(t *testing.T) {
 	defer stop()
 	settings := config.Config{Listen: "127.0.0.1:0", State: t.TempDir() + "/state", Docker: "unix:///nowhere", Policy: policy}
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, t.TempDir()+"/gateway.yaml", settings, nil, 0, slog.New(slog.DiscardHandler)) }()
+	go func() {
+		ended <- serve(ctx, t.TempDir()+"/gateway.yaml", settings, nil, 0, slog.New(slog.DiscardHandler))
+	}()
 	message := make([]byte, 100)
 	for _, want := range []string{"READY=1", "STOPPING=1"} {
 		n, err := told.Read(message)

@@ -19,6 +19,7 @@ type listener struct {
 
 	mu     sync.Mutex
 	closed bool
+	once   sync.Once
 }
 
 func newListener(network string, release func()) *listener {
@@ -55,24 +56,24 @@ func (l *listener) Accept() (net.Conn, error) {
 
 func (l *listener) Addr() net.Addr { return l.address }
 
+// Close returns when the machine listens no more. Who arrived and was not
+// accepted is closed, as by a kernel.
 func (l *listener) Close() error {
-	if l.end() {
-		l.release()
-	}
+	l.once.Do(l.release)
+	l.end()
 	return nil
 }
 
 // end is what is left to do when the helper is gone.
-func (l *listener) end() bool {
+func (l *listener) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return false
+		return
 	}
 	l.closed = true
 	close(l.arrived)
 	for file := range l.arrived {
 		Discard(file)
 	}
-	return true
 }

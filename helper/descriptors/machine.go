@@ -114,8 +114,8 @@ func (m *remote) Dial(network, address string) (net.Conn, error) {
 func (m *remote) Listen(network, address string) (net.Listener, error) {
 	id := m.newID()
 	l := newListener(network, func() {
+		m.release(id)
 		m.dropListener(id)
-		m.socket.Send(messages.TypeRelease, messages.Release{ID: id})
 	})
 	m.mu.Lock()
 	m.listeners[id] = l
@@ -126,10 +126,21 @@ func (m *remote) Listen(network, address string) (net.Listener, error) {
 		l.address, err = messages.ListenAddr(network, answer.address)
 	}
 	if err != nil {
-		l.Close()
+		m.dropListener(id)
+		m.socket.Send(messages.TypeRelease, messages.Release{ID: id}) // it may come yet
 		return nil, err
 	}
 	return l, nil
+}
+
+// release returns when nothing arrives at the listener any more.
+func (m *remote) release(id uint32) {
+	release := messages.Release{ID: id}
+	if !m.socket.Peer.Has(2) {
+		m.socket.Send(messages.TypeRelease, release)
+		return
+	}
+	m.call(id, messages.TypeRelease, release, messages.StartTimeout)
 }
 
 func (m *remote) dropListener(id uint32) {

@@ -136,12 +136,14 @@ func (s *server) listen(m messages.Address) {
 	}
 	if !s.keepListener(m.ID, listener) {
 		listener.Close()
+		s.socket.Send(messages.TypeDone, messages.Done{ID: m.ID})
 		return
 	}
 	s.socket.Send(messages.TypeDone, messages.Done{ID: m.ID, Address: listener.Addr().String()})
 	for { // until it is released
 		conn, err := listener.Accept()
 		if err != nil {
+			s.socket.Send(messages.TypeDone, messages.Done{ID: m.ID})
 			return
 		}
 		withFD(conn, func(fd int) error { return s.socket.Send(messages.TypeArrived, messages.Arrived{ID: m.ID}, fd) })

@@ -18,6 +18,8 @@ const maxFiles = 3
 
 // Socket is one end of a SOCK_SEQPACKET pair.
 type Socket struct {
+	Peer messages.Version // what the helper at the other end speaks, where there is one
+
 	conn *net.UnixConn
 	buf  []byte
 }

@@ -26,7 +26,7 @@ const (
 	TypeDial    //
 	TypeListen  //
 	TypeSignal  // to the process that start with this id started
-	TypeRelease // the listener that listen with this id made
+	TypeRelease // the listener that listen with this id made; answered since 3.2
 
 	// From the helper, on a machine's socket.
 	TypeDone   // at most one descriptor
@@ -47,6 +47,11 @@ const (
 	TypePart   // the first message of a stream for data
 	TypeTake   // a connection that arrived
 	TypeCaller // from the helper, on a listener's control: a connection arrived
+
+	// Since 3.2, on the control of a process or a connection: it is let go of once
+	// it has taken what was sent to it, however long that takes, and then the
+	// helper ends the control.
+	TypeDeliver
 )
 
 // The fields of messages. ID is chosen by the gateway.
@@ -96,8 +101,9 @@ type (
 		Columns, Rows uint32
 		Width, Height uint32
 	}
-	Break struct{ ID uint32 }
-	Part  struct {
+	Break   struct{ ID uint32 }
+	Deliver struct{ ID uint32 }
+	Part    struct {
 		ID   uint32 // of the thing
 		Part uint32 // from 0
 	}

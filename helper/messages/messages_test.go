@@ -43,6 +43,7 @@ func recorded() []struct {
 		{"part", TypePart, Part{1, 2}},
 		{"take", TypeTake, Take{5, 6}},
 		{"caller", TypeCaller, Caller{6, "127.0.0.1:80"}},
+		{"deliver", TypeDeliver, Deliver{1}},
 	}
 }
 

@@ -13,9 +13,10 @@ import (
 //
 //	3.0  machines on sockets
 //	3.1  machines on streams: resize, break, part, take, caller
+//	3.2  release is answered, once nothing more arrives; on streams: deliver
 const (
 	Major = 3
-	Minor = 1
+	Minor = 2
 )
 
 // Version is what a helper says that it speaks.
@@ -42,6 +43,9 @@ func (v Version) CheckStreams() error {
 	}
 	return v.Check()
 }
+
+// Has reports whether a helper of this version knows what a minor version added.
+func (v Version) Has(minor uint32) bool { return v.Major == Major && v.Minor >= minor }
 
 // ParseVersion reads the version that a helper announces. One of 3.0 announces
 // a host key in its place.

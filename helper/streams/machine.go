@@ -19,6 +19,7 @@ import (
 // alone opens streams, so that a container has it keep no more than it asked for.
 type Client struct {
 	session *yamux.Session
+	peer    messages.Version
 	letGoIn time.Duration // how long the helper may take to end a stream
 	maxOpen int           // how many it may not have ended yet
 
@@ -29,13 +30,13 @@ type Client struct {
 }
 
 // NewClient makes a client of a helper that serves (see [Serve]) on its
-// standard streams, and takes them over.
-func NewClient(s Standard) (*Client, error) {
+// standard streams, and takes them over. The peer is what the helper speaks.
+func NewClient(s Standard, peer messages.Version) (*Client, error) {
 	session, err := yamux.Client(Standard{&frames{Reader: s.Reader}, &frameWriter{w: s.Writer}, s.OnClose}, muxed())
 	if err != nil {
 		return nil, err
 	}
-	return &Client{session: session, letGoIn: letGoTimeout, maxOpen: maxLetGo}, nil
+	return &Client{session: session, peer: peer, letGoIn: letGoTimeout, maxOpen: maxLetGo}, nil
 }
 
 // Done is closed when the helper is gone.
@@ -106,12 +107,13 @@ type thing struct {
 	control *stream
 	data    []*stream
 	once    sync.Once
+	over    chan struct{} // closed by whoever reads the control, when the helper has ended it
 }
 
 // ask asks for a thing with so many streams for its data. It does not wait for
 // the answer.
 func (x *Client) ask(kind byte, message func(id uint32) any, data int) (*thing, error) {
-	t := &thing{mux: x, id: x.newID()}
+	t := &thing{mux: x, id: x.newID(), over: make(chan struct{})}
 	var err error
 	if t.control, err = x.open(kind, message(t.id)); err != nil {
 		return nil, err
@@ -145,6 +147,14 @@ func (t *thing) answer(timeout time.Duration) (messages.Done, error) {
 		return done, errors.New(messages.Printable(failed.Text))
 	default:
 		return done, errors.New("the helper answers with something else")
+	}
+}
+
+// Deliver waits until the thing has taken what was sent to it and is over, or
+// cut is closed. A helper before 3.2 gives it a second, once it is let go of.
+func (t *thing) Deliver(cut <-chan struct{}) {
+	if t.mux.peer.Has(2) && t.control.send(messages.TypeDeliver, messages.Deliver{ID: t.id}) == nil {
+		sshconn.Await(t.over, cut)
 	}
 }
 
@@ -246,16 +256,27 @@ func (m *streamed) process(t *thing) *machine.Process {
 	}
 	if len(t.data) == 1 {
 		p.Stdin, p.Stdout = typed{t.data[0]}, output{t.data[0], t.mux}
+		p.Deliver = func(cut <-chan struct{}) {
+			t.data[0].CloseWrite()
+			t.Deliver(cut)
+		}
 		p.Resize = func(s machine.Size) error { return t.control.send(messages.TypeResize, messages.NewResize(t.id, s)) }
 		p.Break = func() error { return t.control.send(messages.TypeBreak, messages.Break{ID: t.id}) }
 		return p
 	}
+	p.Deliver = t.Deliver
 	watching.Go(func() { t.data[0].awaitBreak() })
 	p.Stdin, p.Stdout, p.Stderr = input{t.data[0]}, output{t.data[1], t.mux}, output{t.data[2], t.mux}
 	return p
 }
 
 func (t *thing) awaitExit(exit chan<- sshconn.Exit) {
+	defer close(t.over)
+	t.readExit(exit)
+	io.Copy(io.Discard, t.control)
+}
+
+func (t *thing) readExit(exit chan<- sshconn.Exit) {
 	defer close(exit)
 	for {
 		said, err := t.control.receive(messages.MaxReply)
@@ -269,9 +290,8 @@ func (t *thing) awaitExit(exit chan<- sshconn.Exit) {
 		if known, err := sshconn.ParseExit(exited.Request, exited.Payload); err == nil {
 			exit <- known
 		}
-		break
+		return
 	}
-	io.Copy(io.Discard, t.control)
 }
 
 // awaitBreak waits until the helper says that it takes no more.
@@ -310,8 +330,9 @@ func (m *streamed) Dial(network, address string) (net.Conn, error) {
 
 // conn is a connection of the machine; from is who made it, if that was not us.
 func (m *streamed) conn(t *thing, from net.Addr) net.Conn {
-	c := &streamConn{stream: t.data[0], from: from}
+	c := &streamConn{stream: t.data[0], thing: t, from: from}
 	c.watching.Go(func() {
+		defer close(t.over)
 		io.Copy(io.Discard, t.control)
 		t.data[0].breakOff() // the connection is closed
 	})
@@ -322,12 +343,17 @@ func (m *streamed) conn(t *thing, from net.Addr) net.Conn {
 // streamConn is a connection of the machine.
 type streamConn struct {
 	*stream
+	thing    *thing
 	from     net.Addr
 	letGo    func() error
 	watching sync.WaitGroup
 }
 
 func (c *streamConn) RemoteAddr() net.Addr { return c.from }
+
+// Deliver waits until the peer in the machine has what was written, or cut is
+// closed.
+func (c *streamConn) Deliver(cut <-chan struct{}) { c.thing.Deliver(cut) }
 
 func (c *streamConn) Close() error {
 	defer c.watching.Wait()
@@ -357,19 +383,37 @@ type streamListener struct {
 	machine *streamed
 	thing   *thing
 	address net.Addr
+	reading sync.Mutex // of the control
 }
 
 func (l *streamListener) Addr() net.Addr { return l.address }
-func (l *streamListener) Close() error   { return l.machine.letGo(l.thing) }
 
-func (l *streamListener) Accept() (net.Conn, error) {
+// Close returns when the machine listens no more: then the helper ends the
+// control.
+func (l *streamListener) Close() error {
+	l.thing.control.CloseWrite()
+	l.thing.control.SetReadDeadline(time.Now().Add(messages.StartTimeout))
+	for err := error(nil); err == nil; _, err = l.arrival() {
+	}
+	return l.machine.letGo(l.thing)
+}
+
+// arrival is who has arrived at the listener.
+func (l *streamListener) arrival() (messages.Caller, error) {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	var caller messages.Caller
 	said, err := l.thing.control.receive(messages.MaxReply)
 	if err != nil {
-		return nil, net.ErrClosed
+		return caller, err
 	}
-	var caller messages.Caller
-	if said.As(messages.TypeCaller, &caller) != nil {
-		l.Close()
+	return caller, said.As(messages.TypeCaller, &caller)
+}
+
+func (l *streamListener) Accept() (net.Conn, error) {
+	caller, err := l.arrival()
+	if err != nil {
+		l.machine.letGo(l.thing)
 		return nil, net.ErrClosed
 	}
 	t, err := l.machine.ask(messages.TypeTake, func(id uint32) any { return messages.Take{ID: id, Number: caller.Number} }, 1)

@@ -164,26 +164,42 @@ func (s *server) start(control *stream, m messages.Start) {
 		exit := <-process.Exit
 		control.send(messages.TypeExited, messages.Exited{ID: m.ID, Request: exit.Request, Payload: string(exit.Payload)})
 	}()
-	control.heed(process)
-	sshconn.Await(delivered)
+	last := newLetGo()
+	go control.heed(process, last)
+	<-last.asked
+	sshconn.Await(delivered, last.cut)
 	process.Close()
 	closeAll(data)
 	copying.Wait()
 }
 
-// heed does what the gateway says about a process until it lets go of it.
-func (s *stream) heed(process *machine.Process) {
+// letGo is how a thing is let go of: it is asked to take what was sent to it
+// and then to end, and it is cut when the gateway waits no more for that.
+type letGo struct{ asked, cut chan struct{} }
+
+func newLetGo() letGo { return letGo{make(chan struct{}), make(chan struct{})} }
+
+// heed does what the gateway says about a process, or a connection where that
+// is nil, until it lets go of it.
+func (s *stream) heed(process *machine.Process, last letGo) {
+	ask := sync.OnceFunc(func() { close(last.asked) })
+	defer close(last.cut)
+	defer ask()
 	for {
 		said, err := s.receive(messages.MaxRequest)
 		if err != nil {
 			return
 		}
 		var (
-			signal messages.Signal
-			resize messages.Resize
-			broken messages.Break
+			signal  messages.Signal
+			resize  messages.Resize
+			broken  messages.Break
+			deliver messages.Deliver
 		)
 		switch {
+		case said.As(messages.TypeDeliver, &deliver) == nil:
+			ask()
+		case process == nil:
 		case said.As(messages.TypeSignal, &signal) == nil:
 			process.Signal(signal.Name)
 		case said.As(messages.TypeResize, &resize) == nil && process.Resize != nil:
@@ -236,10 +252,12 @@ func (s *server) dial(control *stream, m messages.Address) {
 // join serves a connection until both of its directions have ended, or the
 // gateway lets go of it.
 func (s *server) join(control, data *stream, conn net.Conn) {
+	last := newLetGo()
+	go control.heed(nil, last)
 	sshconn.Join(
-		sshconn.End{Data: joinedStream{data, control}, Serve: func() { io.Copy(io.Discard, control) }},
+		sshconn.End{Data: joinedStream{data, control}, Serve: func() { <-last.asked }},
 		sshconn.End{Data: conn},
-		s.tasks)
+		s.tasks, last.cut)
 }
 
 // joinedStream is a stream whose control tells that it is closed.

@@ -95,7 +95,7 @@ func hostile(t *testing.T, serve func(*yamux.Stream)) *Client {
 			go serve(stream)
 		}
 	}()
-	client, err := NewClient(Standard{near, near, func() { near.Close() }})
+	client, err := NewClient(Standard{near, near, func() { near.Close() }}, messages.Current())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,9 @@
 package ssh
 
-import "fmt"
+import (
+	"fmt"
+	"io"
+)
 
 // What Berth's edits of this package call. Which edits there are, and why, is
 // said where they are made: berth/patches.
@@ -109,4 +112,80 @@ func (c *connection) readAuthRequest() ([]byte, error) {
 		return nil, err
 	}
 	return c.transport.readPacket()
+}
+
+// Turn counts what a peer sent from 0: its global requests, its channel opens,
+// and its answers to SendInTurn.
+func (r *Request) Turn() uint64 { return r.turn }
+
+// Turn is the same of a channel that the peer has opened.
+func (ch *channel) Turn() uint64 { return ch.turn }
+
+// takeTurn is the loop's alone.
+func (m *mux) takeTurn() uint64 {
+	turn := m.turns
+	m.turns++
+	return turn
+}
+
+// takeAnswersTurn gives the first answer to SendInTurn its turn.
+func (m *mux) takeAnswersTurn() {
+	if m.answersInTurn.CompareAndSwap(true, false) {
+		m.answerTurn = m.takeTurn()
+	}
+}
+
+// SendInTurn is SendRequest with an answer, and tells the turn of that.
+func (m *mux) SendInTurn(name string, payload []byte) (ok bool, answer []byte, turn uint64, err error) {
+	m.globalSentMu.Lock()
+	defer m.globalSentMu.Unlock()
+	for len(m.globalResponses) > 0 { // an answer to nothing
+		if _, open := <-m.globalResponses; !open {
+			return false, nil, 0, io.EOF
+		}
+	}
+	m.answersInTurn.Store(true)
+	m.globalSentPending.Store(true)
+	defer m.globalSentPending.Store(false)
+	if err := m.sendMessage(globalRequestMsg{Type: name, WantReply: true, Data: payload}); err != nil {
+		return false, nil, 0, err
+	}
+	switch said := (<-m.globalResponses).(type) {
+	case *globalRequestSuccessMsg:
+		return true, said.Data, m.answerTurn, nil
+	case *globalRequestFailureMsg:
+		return false, said.Data, m.answerTurn, nil
+	default: // the connection has ended
+		return false, nil, 0, io.EOF
+	}
+}
+
+// StartChannel sends what OpenChannel sends; await waits for the answer.
+func (m *mux) StartChannel(kind string, extra []byte) (await func() (Channel, <-chan *Request, error), err error) {
+	ch := m.newChannel(kind, channelOutbound, extra)
+	if m.chanList.isClosed() {
+		return nil, io.EOF
+	}
+	err = m.sendMessage(channelOpenMsg{
+		ChanType:         kind,
+		PeersWindow:      ch.myWindow,
+		MaxPacketSize:    channelMaxPacket,
+		TypeSpecificData: extra,
+		PeersID:          ch.localId,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func() (Channel, <-chan *Request, error) {
+		switch answer := (<-ch.msg).(type) {
+		case *channelOpenConfirmMsg:
+			return ch, ch.incomingRequests, nil
+		case *channelOpenFailureMsg:
+			return nil, nil, &OpenChannelError{answer.Reason, answer.Message}
+		case nil:
+			return nil, nil, io.EOF
+		default:
+			return nil, nil, fmt.Errorf("ssh: unexpected answer to a channel open: %T", answer)
+		}
+	}, nil
 }

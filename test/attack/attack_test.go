@@ -151,7 +151,7 @@ func (a attacks) wantBobOutside(t *testing.T, attack func()) {
 	}
 }
 
-const failure = "failure password,publickey\n"
+const failure = "failure password,publickey,keyboard-interactive\n"
 
 func (a attacks) everybodyComesIn(t *testing.T) {
 	a.want(t, entered, password("alice+a", alicePassword))

@@ -47,6 +47,10 @@ func forwards(t *testing.T, to harness.Target) {
 		t.Parallel()
 		to.Want(t, `echo hi | ssh -W 127.0.0.1:$PORT h`, "HI\n", "PORT="+to.StartEcho(t, ""))
 	})
+	t.Run("whoever_takes_it_late_gets_it_all", func(t *testing.T) {
+		t.Parallel()
+		to.Script(t, "testdata/late.txtar")
+	})
 	t.Run("nobody_listens", func(t *testing.T) {
 		t.Parallel()
 		script := `ssh -o LogLevel=INFO -W 127.0.0.1:1 h </dev/null`
@@ -93,6 +97,10 @@ func forwards(t *testing.T, to harness.Target) {
 		harness.StartLocalEcho(t, near)
 		to.Forward(t, "-R", far+":"+near)
 		to.Shout(t, far, "socket")
+	})
+	t.Run("remote_socket_that_was_left_behind", func(t *testing.T) {
+		t.Parallel()
+		to.Script(t, "testdata/left.txtar", "FAR="+to.FarSocket(t))
 	})
 	t.Run("agent", func(t *testing.T) {
 		t.Parallel()

@@ -80,6 +80,7 @@ PasswordAuthentication no
 PermitRootLogin prohibit-password
 AcceptEnv LANG LC_*
 Subsystem sftp /usr/lib/openssh/sftp-server
+StreamLocalBindUnlink yes
 MaxSessions 100
 MaxStartups 100:30:200
 PrintMotd no

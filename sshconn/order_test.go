@@ -1,0 +1,114 @@
+package sshconn
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// connected are both ends of a connection. The test is skipped in a build
+// without the edits of x/crypto.
+func connected(t *testing.T) (client, server Conn) {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := pair(t)
+	shaken := make(chan error, 1)
+	go func() {
+		var err error
+		client.Conn, client.Channels, client.Requests, err = ssh.NewClientConn(near, "", &ssh.ClientConfig{HostKeyCallback: ssh.InsecureIgnoreHostKey()})
+		shaken <- err
+	}()
+	config := &ssh.ServerConfig{NoClientAuth: true}
+	config.AddHostKey(key)
+	conn, channels, requests, err := ssh.NewServerConn(far, config)
+	if failed := <-shaken; failed != nil || err != nil {
+		t.Fatal(failed, err)
+	}
+	server = Conn{Conn: conn, Channels: channels, Requests: requests}
+	if _, isEdited := server.edited(); !isEdited {
+		t.Skip("x/crypto is not edited")
+	}
+	return client, server
+}
+
+// A channel that overtakes the request before it finds nothing there.
+func TestWhatAPeerSendsKeepsItsOrder(t *testing.T) {
+	client, server := connected(t)
+	tasks := &Tasks{Panicked: func(v any, _ []byte) { t.Errorf("panic: %v", v) }}
+	const pairs = 500
+	go func() {
+		for i := range pairs {
+			client.SendRequest(fmt.Sprint(2*i), false, nil)
+			client.StartChannel(fmt.Sprint(2*i+1), nil)
+		}
+		client.Close()
+	}()
+	next := 0
+	for arrived := range NewOrder(server).Arrivals(tasks) {
+		name := ""
+		if arrived.Request != nil {
+			name = arrived.Request.Type
+		} else {
+			name = arrived.Channel.ChannelType()
+		}
+		if name != fmt.Sprint(next) {
+			t.Fatalf("%s comes where %d was due", name, next)
+		}
+		next++
+	}
+	if next != 2*pairs {
+		t.Errorf("%d of %d came", next, 2*pairs)
+	}
+	tasks.Wait()
+}
+
+// A forward's answer goes before the first connection to it, and a cancel's after
+// the last.
+func TestAnAnswerIsCarriedOutInItsTurn(t *testing.T) {
+	client, server := connected(t)
+	tasks := &Tasks{Panicked: func(v any, _ []byte) { t.Errorf("panic: %v", v) }}
+	go func() {
+		for request := range client.Requests {
+			client.StartChannel("before", nil)
+			request.Reply(true, []byte("answer"))
+			client.StartChannel("after", nil)
+		}
+	}()
+	const questions = 200
+	order := NewOrder(server)
+	tasks.Go(func() {
+		defer server.Close()
+		for range questions {
+			order.Ask("question", nil, func(ok bool, said []byte) {
+				if !ok || string(said) != "answer" {
+					t.Errorf("%v, %q", ok, said)
+				}
+			})
+		}
+	})
+	var came []string
+	for arrived := range order.Arrivals(tasks) {
+		if arrived.Answer == nil {
+			came = append(came, arrived.Channel.ChannelType())
+			continue
+		}
+		came = append(came, "answer")
+		arrived.Answer()
+	}
+	want := slices.Repeat([]string{"before", "answer", "after"}, questions)
+	if want = want[:len(want)-1]; len(came) < len(want) || !slices.Equal(came[:len(want)], want) {
+		t.Errorf("%d of %d, %q", len(came), len(want), came[:min(len(came), 6)])
+	}
+	tasks.Wait()
+}
