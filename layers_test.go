@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"berth/helper/streams":     {"berth/helper/messages", "berth/machine", "berth/sshconn"},
 	"berth/hosts":              {"berth/labels", "berth/machine"},
 	"berth/hosts/configured":   {"berth/hosts", "berth/hosts/docker", "berth/hosts/local", "berth/state"},
-	"berth/hosts/docker":       {"berth/docker", "berth/helper", "berth/hosts", "berth/hosts/pool", "berth/labels", "berth/state"},
+	"berth/hosts/docker":       {"berth/docker", "berth/helper", "berth/hosts", "berth/hosts/pool", "berth/labels", "berth/printable", "berth/state"},
 	"berth/hosts/local":        {"berth/helper", "berth/hosts", "berth/hosts/pool", "berth/labels"},
 	"berth/hosts/pool":         {"berth/helper", "berth/hosts", "berth/machine"},
 	"berth/image":              nil,

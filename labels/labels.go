@@ -4,6 +4,11 @@
 // never changed, only added.
 package labels
 
+import (
+	"cmp"
+	"strings"
+)
+
 // Labels that make a container a host. provision sets them; anyone who may
 // create containers can.
 const (
@@ -67,3 +72,19 @@ const (
 	// helper for that mount.
 	HelperDir = "helper"
 )
+
+// Owner returns whose a container is, by the labels on it: a service of a project,
+// whoever made it, or else the container by its name. It is kept in the state
+// directory beside the host's name, so that the name stays with its owner.
+func Owner(on map[string]string, container string) string {
+	project, service := cmp.Or(on[Project], on[ComposeProject]), cmp.Or(on[Service], on[ComposeService])
+	if project == "" {
+		return ownerAlone + container
+	}
+	return "service " + service + " of project " + project
+}
+
+// IsAlone reports whether an owner is a container of no project.
+func IsAlone(owner string) bool { return strings.HasPrefix(owner, ownerAlone) }
+
+const ownerAlone = "container "

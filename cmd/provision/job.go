@@ -127,6 +127,18 @@ func (j *job) sayUndoes(cmd *cobra.Command) {
 	}
 }
 
+// giveNames makes the host names those of this project, which the gateway keeps with
+// their owners. The plan has made sure that no other container carries them.
+func (j *job) giveNames() error {
+	for _, s := range j.want.Services {
+		on := map[string]string{labels.Project: j.want.Project, labels.Service: s.Name}
+		if err := j.state.GiveHost(s.Host, labels.Owner(on, s.Container)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (j *job) showHosts(cmd *cobra.Command) error {
 	have, err := apply.ObserveContainers(cmd.Context(), j.api, box.Box{})
 	if err != nil {

@@ -125,6 +125,9 @@ func (s *Source) sync(ctx context.Context) error {
 		all = append(all, foundInList(item))
 	}
 	s.known.replaceLabelled(all)
+	for _, f := range all {
+		s.claim(f.host)
+	}
 	for _, entry := range s.entries() {
 		if err := s.refresh(ctx, entry); err != nil {
 			return err
@@ -167,7 +170,9 @@ func (s *Source) apply(ctx context.Context, event events.Message) {
 		s.known.forget(id)
 		return
 	}
-	s.known.remember(foundByInspect(in))
+	f := foundByInspect(in)
+	s.known.remember(f)
+	s.claim(f.host)
 }
 
 // applyToNamed looks again at the containers that an event may be about.

@@ -2,7 +2,6 @@ package docker
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"berth/hosts"
@@ -49,11 +48,15 @@ func (s *Source) lookupLabel(name string) (hosts.Host, error) {
 	case len(claims) == 0:
 		why := "does not exist: no container carries its label"
 		return hosts.Host{}, &hosts.Unreachable{Host: name, Why: why, Unknown: true, Patience: justMade}
-	case len(claims) > 1 && claims[1].running:
-		names := fmt.Sprintf("%s and %s", claims[0].name, claims[1].name)
-		return hosts.Host{}, unreachable(name, "is ambiguous: containers "+names+" both carry its label", nil)
 	}
-	f := claims[0]
+	own, err := s.ofOwner(name, claims)
+	switch {
+	case err != nil:
+		return hosts.Host{}, err
+	case len(own) > 1 && own[1].running:
+		return hosts.Host{}, ambiguous(name, own)
+	}
+	f := own[0]
 	return f.asHost(name, f.route, f.account), nil
 }
 

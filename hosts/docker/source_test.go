@@ -264,14 +264,75 @@ func TestAnAmbiguousNameIsRefused(t *testing.T) {
 	refusedWith(t, s, "master", "containers one and two both carry its label")
 }
 
-func TestARunningContainerGoesBeforeAStoppedOne(t *testing.T) {
+func TestOfOneServicesContainersTheRunningOneIsEntered(t *testing.T) {
 	engine := newFakeEngine()
-	engine.set("id1", fakeContainer{name: "a-old", status: "exited", labels: labelling("master", labels.RouteExec)})
-	engine.set("id2", fakeContainer{name: "b-new", status: "running", labels: labelling("master", labels.RouteExec)})
+	engine.set("id1", fakeContainer{name: "a-old", status: "exited", labels: ofProject("lab", "master")})
+	engine.set("id2", fakeContainer{name: "b-new", status: "running", labels: ofProject("lab", "master")})
 	s := followed(t, engine)
 	if host, err := s.Lookup(t.Context(), "master"); err != nil || host.Container != "id2" {
 		t.Errorf("got %+v, %v", host, err)
 	}
+}
+
+// ofProject are the labels of a service's container, whose host has its name.
+func ofProject(project, service string) map[string]string {
+	on := labelling(service, labels.RouteExec)
+	on[labels.Project], on[labels.Service] = project, service
+	return on
+}
+
+// A grant says a name. When its container stops, nobody must end in a container that
+// another project has given the same name, with the agent and all.
+func TestAStoppedHostsNameIsNotTakenOver(t *testing.T) {
+	for name, taker := range map[string]map[string]string{
+		"another project's":            ofProject("evil", "master"),
+		"one with just the host label": labelling("master", labels.RouteExec),
+	} {
+		t.Run(name, func(t *testing.T) {
+			engine := newFakeEngine()
+			engine.set("id1", fakeContainer{name: "lab-master-1", status: "running", labels: ofProject("lab", "master")})
+			s := followed(t, engine)
+			if host, err := s.Lookup(t.Context(), "master"); err != nil || host.Container != "id1" {
+				t.Fatalf("got %+v, %v", host, err)
+			}
+			engine.set("id2", fakeContainer{name: "taker", status: "running", labels: taker})
+			engine.events <- `{"Type":"container","Action":"start","Actor":{"ID":"id2"}}`
+			engine.set("id1", fakeContainer{name: "lab-master-1", status: "exited", labels: ofProject("lab", "master")})
+			engine.events <- `{"Type":"container","Action":"die","Actor":{"ID":"id1"}}`
+			eventually(t, "both events are seen", func() bool {
+				claims := s.known.claims("master")
+				return len(claims) == 2 && claims[0].id == "id2" && !claims[1].running
+			})
+			if host, err := s.Lookup(t.Context(), "master"); err != nil || host.Container != "id1" {
+				t.Errorf("stopped: got %+v, %v", host, err)
+			}
+			engine.remove("id1")
+			engine.events <- `{"Type":"container","Action":"destroy","Actor":{"ID":"id1"}}`
+			eventually(t, "the first one is gone", func() bool { return len(s.known.claims("master")) == 1 })
+			refusedWith(t, s, "master", "its name belongs to service master of project lab, and container taker carries it now")
+			if err := s.state.ForgetHost("master"); err != nil {
+				t.Fatal(err)
+			}
+			if host, err := s.Lookup(t.Context(), "master"); err != nil || host.Container != "id2" {
+				t.Errorf("after the owner has said so: got %+v, %v", host, err)
+			}
+		})
+	}
+}
+
+// A container of no project is often made again under another name.
+func TestANameOfNoProjectIsFreeWhenItsContainerIsGone(t *testing.T) {
+	engine := newFakeEngine()
+	engine.set("id1", fakeContainer{name: "one", status: "running", labels: labelling("lab", labels.RouteExec)})
+	s := followed(t, engine)
+	engine.remove("id1")
+	engine.events <- `{"Type":"container","Action":"destroy","Actor":{"ID":"id1"}}`
+	engine.set("id2", fakeContainer{name: "two", status: "running", labels: labelling("lab", labels.RouteExec)})
+	engine.events <- `{"Type":"container","Action":"start","Actor":{"ID":"id2"}}`
+	eventually(t, "the other one has the name", func() bool {
+		host, err := s.Lookup(t.Context(), "lab")
+		return err == nil && host.Container == "id2"
+	})
 }
 
 func TestAContainerThatCannotBeEnteredSaysWhy(t *testing.T) {

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"berth/auth"
+	"berth/config"
+	"berth/state"
+)
+
+func newForgetCommand() *cobra.Command {
+	path := config.DefaultPath
+	command := &cobra.Command{
+		Use:   "forget HOST",
+		Short: "Let another container have the name of a host",
+		Long: "Let another container have the name of a host. The gateway keeps whose each host\n" +
+			"name is, since grants say names: when the container of a project is gone, that of\n" +
+			"another one is refused under its name. After this command the next one has it.\n" +
+			"berth-provision up does the same for the hosts that it makes.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			if err := auth.CheckName(args[0]); err != nil {
+				return err
+			}
+			st, err := state.Open(config.StateDir(path))
+			if err != nil {
+				return err
+			}
+			owner, err := st.Owner(args[0])
+			switch {
+			case err != nil:
+				return err
+			case owner == "":
+				fmt.Fprintf(command.OutOrStdout(), "host %s is nobody's: there is nothing to forget\n", args[0])
+				return nil
+			}
+			fmt.Fprintf(command.OutOrStdout(), "host %s was that of %s; the next container that carries the name has it\n", args[0], owner)
+			return st.ForgetHost(args[0])
+		},
+	}
+	command.Flags().StringVar(&path, "config", path, "configuration `file`, for its state directory")
+	return command
+}
