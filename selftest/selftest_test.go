@@ -299,7 +299,7 @@ func TestSelftestOfContainers(t *testing.T) {
 	r := newSelftestRun(t, "  lab: { route: exec, account: developer, container: "+name+" }")
 	provision := filepath.Join(t.TempDir(), "provision")
 	build(t, provision, "../cmd/provision")
-	writeFile(t, r.file("compose.yaml"), []byte("services: { lab: { init: true, x-berth: { host: "+project+" } } }\n"), 0o600)
+	writeFile(t, r.file("compose.yaml"), []byte("services: { lab: { init: true, x-berth: { host: "+project+", route: sshd } } }\n"), 0o600)
 	t.Cleanup(func() { must(t, provision, "down", "--volumes", "-p", project, "--yes") })
 	must(t, provision, "up", "-p", project, "--state", r.file("state"), "--base", base, "-f", r.file("compose.yaml"), "--yes")
 

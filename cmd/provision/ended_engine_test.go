@@ -22,7 +22,7 @@ services:
 	if out, err := l.run("up", "-f", file); err == nil {
 		t.Fatalf("up finds nothing wrong:\n%s", out)
 	}
-	l.mustRun("stop", "stopped")
+	l.mustRun("stop", l.host("stopped"))
 	// The engine refuses what is not in the image, and remembers why.
 	unstartable := l.file("services: {unstartable: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", init: false, network_mode: none, command: [/no/such/program]}}")
 	if _, err := l.run("up", "-f", unstartable); err == nil {

@@ -395,27 +395,25 @@ func TestLookingUpAsksNoEngine(t *testing.T) {
 // On a busy box the engine takes seconds to say what became of a container, and
 // the next login comes at once.
 func TestAContainerThatDiesComesBackBeforeTheEngineSaysMore(t *testing.T) {
-	engine := newFakeEngine()
-	engine.set("id1", fakeContainer{name: "one", status: "running", labels: labelling("lab", labels.RouteExec)})
-	engine.set("id2", fakeContainer{name: "two", status: "running"})
-	s := followed(t, engine, hosts.Entry{Name: "box", Route: labels.RouteExec, Container: "two"})
-	for host, event := range map[string]struct {
-		id string
-		to chan string
-	}{"lab": {"id1", engine.events}, "box": {"id2", engine.named}} {
-		eventually(t, host+" runs", func() bool {
-			comingBack, known := s.ComingBack(host)
-			return known && !comingBack
-		})
-		func() {
+	for host, id := range map[string]string{"lab": "id1", "box": "id2"} {
+		t.Run(host, func(t *testing.T) {
+			engine := newFakeEngine()
+			engine.set("id1", fakeContainer{name: "one", status: "running", labels: labelling("lab", labels.RouteExec)})
+			engine.set("id2", fakeContainer{name: "two", status: "running"})
+			s := followed(t, engine, hosts.Entry{Name: "box", Route: labels.RouteExec, Container: "two"})
+			eventually(t, "it is known", func() bool {
+				_, err := s.Lookup(t.Context(), host)
+				return err == nil
+			})
 			engine.mu.Lock() // it answers nothing from now on
 			defer engine.mu.Unlock()
-			event.to <- fmt.Sprintf(`{"Type":"container","Action":"die","Actor":{"ID":%q,"Attributes":{"name":%q}}}`, event.id, event.id)
-			eventually(t, host+" comes back", func() bool {
+			to := map[string]chan string{"lab": engine.events, "box": engine.named}[host]
+			to <- fmt.Sprintf(`{"Type":"container","Action":"die","Actor":{"ID":%q,"Attributes":{"name":%q}}}`, id, id)
+			eventually(t, "it comes back", func() bool {
 				comingBack, _ := s.ComingBack(host)
 				return comingBack
 			})
-		}()
+		})
 	}
 }
 

@@ -84,7 +84,7 @@ func TestSignalsEndTheGateway(t *testing.T) {
 	g, to := start(t, "")
 	session := to.StartCat(t)
 	g.Signal(syscall.SIGHUP)
-	g.AwaitRecord(t, "SIGHUP changes nothing yet: restart the gateway after a change of its configuration")
+	g.AwaitRecord(t, "reloaded")
 	session.WantLine(t, "still there")
 	g.Signal(syscall.SIGTERM)
 	g.AwaitRecord(t, "stopping")
