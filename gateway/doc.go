@@ -42,4 +42,7 @@
 //
 // After login, a refusal is one readable line on the first session's stderr
 // and exit status 255. Before login, everything that fails looks the same.
+//
+// The package is larger than others are here, since a connection is read in one
+// place: what every part of it serves is (*conn).serve.
 package gateway

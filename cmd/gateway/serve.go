@@ -111,27 +111,8 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 	if err := directory.RemoveOldHelpers(); err != nil {
 		log.Warn("old helpers not removed", "err", err)
 	}
-	server := &gateway.Server{
-		HostKey:  st.HostKey(),
-		UserCA:   st.UserCA(),
-		Policies: auth.NewPolicies(settings.Policy),
-		Hosts:    directory,
-		Log:      log,
-		Drain:    drain,
-
-		LogKey:          logKey,
-		LogUnknownUsers: settings.LogUnknownUsers,
-		Exempt:          settings.Exempt,
-		OtherHostKeys:   st.OtherHostKeys,
-
-		Keepalive: settings.Keepalive,
-		Wait:      settings.Wait,
-	}
-	if !patches.Applied() {
-		log.Warn("built without the patches of x/crypto: clients can make this gateway leak memory; build it with make")
-	}
-	log.Info("serving", "address", listener.Addr().String(), "state", settings.State, "engine", settings.Docker,
-		"host_key", ssh.FingerprintSHA256(st.HostKey().PublicKey()))
+	server := newServer(settings, st, directory, logKey, drain, log)
+	sayServing(listener, settings, st, log)
 	reloader := reload.New(path, settings, server, directory.Exchange, log)
 	controls, err := control.Listen(control.SocketIn(settings.State), verbs(reloader), log)
 	if err != nil {
@@ -153,4 +134,32 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 	directory.Close()
 	log.Info("stopped")
 	return err
+}
+
+// newServer makes the gateway of its settings and of what the box keeps for it.
+func newServer(settings config.Config, st *state.State, directory gateway.Hosts, logKey []byte, drain time.Duration, log *slog.Logger) *gateway.Server {
+	return &gateway.Server{
+		HostKey:       st.HostKey(),
+		OtherHostKeys: st.OtherHostKeys,
+		UserCA:        st.UserCA(),
+		Policies:      auth.NewPolicies(settings.Policy),
+		Hosts:         directory,
+		Log:           log,
+		Drain:         drain,
+
+		LogKey:          logKey,
+		LogUnknownUsers: settings.LogUnknownUsers,
+		Exempt:          settings.Exempt,
+
+		Keepalive: settings.Keepalive,
+		Wait:      settings.Wait,
+	}
+}
+
+func sayServing(listener net.Listener, settings config.Config, st *state.State, log *slog.Logger) {
+	if !patches.Applied() {
+		log.Warn("built without the patches of x/crypto: clients can make this gateway leak memory; build it with make")
+	}
+	log.Info("serving", "address", listener.Addr().String(), "state", settings.State, "engine", settings.Docker,
+		"host_key", ssh.FingerprintSHA256(st.HostKey().PublicKey()))
 }

@@ -4,4 +4,7 @@
 //
 // [Observe] looks, [Executor.Apply] acts, [Executor.WaitReady] waits until the
 // hosts can be entered. [Lock] holds off other runs in between.
+//
+// The package is larger than others are here: it is all that provision asks of an
+// engine, a file for each kind of call.
 package apply

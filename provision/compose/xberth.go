@@ -118,6 +118,13 @@ func (s *Settings) set(key string, value any) (wrong string) {
 			return fmt.Sprintf("is %s, %s or %s", image.SudoFree, image.SudoPassword, image.SudoNone)
 		}
 		return ""
+	}
+	return s.setText(key, text, isText)
+}
+
+// setText takes a key whose value is a text.
+func (s *Settings) setText(key, text string, isText bool) (wrong string) {
+	switch key {
 	case "host":
 		s.Host = text
 	case "route":
