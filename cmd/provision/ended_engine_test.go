@@ -41,7 +41,7 @@ services:
 		"finished":    {`its command ended: all done`, false},
 		"unstartable": {`the engine could not start it: .*/no/such/program.*`, true},
 	} {
-		if !regexp.MustCompile(`(?m)^` + host + `: ` + want.why + `$`).MatchString(shown) {
+		if !regexp.MustCompile(`(?m)^` + l.host(host) + `: ` + want.why + `$`).MatchString(shown) {
 			t.Errorf("ps does not say of %s: %s", host, want.why)
 		}
 		told := regexp.MustCompile(`(?m)^container ` + l.project + `-` + host + `-1 does not run: ` + want.why + `$`).MatchString(problems)
@@ -49,7 +49,7 @@ services:
 			t.Errorf("doctor says of %s: %t", host, told)
 		}
 	}
-	if strings.Contains(shown, "\nruns: ") || !strings.Contains(problems, "berth-provision logs failed") {
+	if strings.Contains(shown, "\n"+l.host("runs")+": ") || !strings.Contains(problems, "berth-provision logs failed") {
 		t.Errorf("want nothing of one that runs, and a cure")
 	}
 	if t.Failed() {
