@@ -96,9 +96,9 @@ func TestDemoOnAnEngine(t *testing.T) {
 		missing(t, "BERTH_BASE_IMAGE names no image to make hosts from")
 	}
 	dir := t.TempDir()
-	goBuild(t, dir+"/gateway", "../cmd/gateway")
-	goBuild(t, dir+"/provision", "../cmd/provision")
-	out, err := exec.Command(dir+"/gateway", "demo", "--once").CombinedOutput()
+	goBuild(t, dir+"/berth-gateway", "../cmd/gateway")
+	goBuild(t, dir+"/berth-provision", "../cmd/provision")
+	out, err := exec.Command(dir+"/berth-gateway", "demo", "--once").CombinedOutput()
 	if err != nil || strings.Count(string(out), "came back the same") != 2 || !strings.Contains(string(out), "route exec") {
 		t.Fatalf("%v\n%s", err, out)
 	}

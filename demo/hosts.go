@@ -62,9 +62,10 @@ func (d *demo) canProvision(ctx context.Context, base string) (provision string,
 	if err != nil {
 		return "", err
 	}
-	provision = filepath.Join(filepath.Dir(self), "provision")
+	dir, name := filepath.Split(self)
+	provision = filepath.Join(dir, strings.Replace(name, "gateway", "provision", 1)) // berth-provision beside berth-gateway
 	if _, err := os.Stat(provision); err != nil {
-		return "", fmt.Errorf("there is no provision beside %s", self)
+		return "", fmt.Errorf("there is no %s", provision)
 	}
 	engine, err := docker.Connect("")
 	if err != nil {
@@ -154,7 +155,7 @@ func (d *demo) writeCompose(project, base string) error {
 }
 
 func (d *demo) provisionUp(ctx context.Context, provision string, args ...string) error {
-	d.show.Command(append([]string{"provision"}, args...)...)
+	d.show.Command(append([]string{"berth-provision"}, args...)...)
 	command := d.command(ctx, provision, args...)
 	command.Stdout, command.Stderr = d.show.Out, os.Stderr
 	if err := command.Run(); err != nil {
