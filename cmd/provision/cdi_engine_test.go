@@ -26,10 +26,10 @@ func TestGPUsAreGivenByTheirCDINames(t *testing.T) {
 	}
 	b := newGPUBox(t, 2, flag+"="+dir)
 	const one = "one: , gpus: [{count: 1}]"
-	file := b.compose("lab", one)
+	file := b.Compose("lab", one)
 	b.mustRun("up", "-f", file, "-p", "lab")
 	inspect := func() client.ContainerInspectResult {
-		result, err := b.api.ContainerInspect(t.Context(), "lab-one-1", client.ContainerInspectOptions{})
+		result, err := b.API.ContainerInspect(t.Context(), "lab-one-1", client.ContainerInspectOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +47,7 @@ func TestGPUsAreGivenByTheirCDINames(t *testing.T) {
 	if want := "the CDI specification knows no GPU-00000001"; err == nil || !strings.Contains(out, want) {
 		t.Errorf("a specification without the second: %v\n%s", err, out)
 	}
-	b.compose("lab", one+", mem_limit: 64m")
+	b.Compose("lab", one+", mem_limit: 64m")
 	b.mustRun("up", "-f", file, "-p", "lab")
 	if after := inspect().Container; after.ID != c.ID || after.HostConfig.Memory != 64<<20 {
 		t.Errorf("recreated: %v; %d bytes", after.ID != c.ID, after.HostConfig.Memory)

@@ -14,10 +14,10 @@ import (
 // A doctor that examines a real engine, on which faults were planted.
 func TestDoctorOnAnEngine(t *testing.T) {
 	b := newGPUBox(t, 1)
-	b.stub("nvidia-ctk", "#!/bin/sh\necho NVIDIA Container Toolkit CLI version 1.17.4\n")
-	smi := b.cProgram(`#include <stdio.h>
+	b.Stub("nvidia-ctk", "#!/bin/sh\necho NVIDIA Container Toolkit CLI version 1.17.4\n")
+	smi := b.CProgram(`#include <stdio.h>
 int main(void) { puts("Failed to initialize NVML: Unknown Error"); return 255; }`)
-	_, err := b.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+	_, err := b.API.ContainerCreate(t.Context(), client.ContainerCreateOptions{
 		Name:   "old",
 		Config: &container.Config{Image: "wait"},
 		HostConfig: &container.HostConfig{
@@ -25,15 +25,15 @@ int main(void) { puts("Failed to initialize NVML: Unknown Error"); return 255; }
 		},
 	})
 	if err == nil {
-		_, err = b.api.ContainerStart(t.Context(), "old", client.ContainerStartOptions{})
+		_, err = b.API.ContainerStart(t.Context(), "old", client.ContainerStartOptions{})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(b.dir, "faults.yaml")
+	file := filepath.Join(b.Dir, "faults.yaml")
 	text := `services:
   trainer: {image: wait, network_mode: none, shm_size: 64m, ulimits: {nofile: 1000}, gpus: [{count: 1}], environment: {HF_TOKEN: x},
-    volumes: ["` + b.dir + `/docker.sock:/run/docker.sock", "` + smi + `:/usr/bin/nvidia-smi"], x-berth: {docker_socket: true}}
+    volumes: ["` + b.Dir + `/docker.sock:/run/docker.sock", "` + smi + `:/usr/bin/nvidia-smi"], x-berth: {docker_socket: true}}
 `
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

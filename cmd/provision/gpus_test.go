@@ -77,20 +77,20 @@ func TestGPUsWithoutAnEngine(t *testing.T) {
 
 func TestWhoIsOnAGPUIsNamedAndNotThrownOut(t *testing.T) {
 	b := newGPUBox(t, 1)
-	file := b.compose("lab", "one: , gpus: [{count: 1}]")
+	file := b.Compose("lab", "one: , gpus: [{count: 1}]")
 	b.mustRun("up", "-f", file, "-p", "lab")
-	created, err := b.api.ExecCreate(t.Context(), "lab-one-1", client.ExecCreateOptions{Cmd: []string{"/wait"}, Env: []string{"BERTH_USER=anna"}})
+	created, err := b.API.ExecCreate(t.Context(), "lab-one-1", client.ExecCreateOptions{Cmd: []string{"/wait"}, Env: []string{"BERTH_USER=anna"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.api.ExecStart(t.Context(), created.ID, client.ExecStartOptions{Detach: true}); err != nil {
+	if _, err := b.API.ExecStart(t.Context(), created.ID, client.ExecStartOptions{Detach: true}); err != nil {
 		t.Fatal(err)
 	}
-	started, err := b.api.ExecInspect(t.Context(), created.ID, client.ExecInspectOptions{})
+	started, err := b.API.ExecInspect(t.Context(), created.ID, client.ExecInspectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.driver(1, started.PID, 1)
+	b.Driver(1, started.PID, 1)
 	want := fmt.Sprintf("wait %d anna+one, wait 1 (in no container)", started.PID)
 	if out := b.mustRun("gpus"); !strings.Contains(out, want) {
 		t.Errorf("got\n%s\nwant %s", out, want)
@@ -98,7 +98,7 @@ func TestWhoIsOnAGPUIsNamedAndNotThrownOut(t *testing.T) {
 
 	b.watches(2)
 
-	b.compose("lab", "one: , gpus: [{count: 1}], environment: {A: b}")
+	b.Compose("lab", "one: , gpus: [{count: 1}], environment: {A: b}")
 	want = fmt.Sprintf("container lab-one-1, though environment.A added: anna (wait (process %[1]d), by docker exec), wait (process %[1]d) on GPU-00000000-0000-0000-0000-000000000000; --force recreates it", started.PID)
 	if out, err := b.run("up", "-f", file, "-p", "lab"); err == nil || !strings.Contains(out, want) {
 		t.Errorf("got %v\n%s\nwant %s", err, out, want)

@@ -63,14 +63,14 @@ func (b *gpuBox) killedAt(n int, after bool, args ...string) (died bool) {
 // runWithDeath runs provision on an engine where something is killed.
 func (b *gpuBox) runWithDeath(ctx context.Context, death *deathAt, args ...string) (out string, err error, calls int64) {
 	b.Helper()
-	engine := strings.TrimPrefix(b.engine, "unix://")
+	engine := strings.TrimPrefix(b.Address, "unix://")
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: "docker"}) },
 		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", engine)
 		}},
 	}
-	socket := filepath.Join(b.dir, rand.Text()[:8])
+	socket := filepath.Join(b.Dir, rand.Text()[:8])
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		b.Fatal(err)
@@ -88,7 +88,7 @@ func (b *gpuBox) runWithDeath(ctx context.Context, death *deathAt, args ...strin
 // whole writes the file of a project that has something of everything.
 func (b *gpuBox) whole(service string) string {
 	b.Helper()
-	path := filepath.Join(b.dir, "whole.yaml")
+	path := filepath.Join(b.Dir, "whole.yaml")
 	text := "services: {a: {image: wait, init: false, stop_grace_period: 0s, networks: [near, far], volumes: ['data:/data']" + service + "}}\n" +
 		"networks: {near: {internal: true}, far: {internal: true}}\nvolumes: {data: }\n"
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -100,7 +100,7 @@ func (b *gpuBox) whole(service string) string {
 func TestUpFinishesWhatAKilledOneBegan(t *testing.T) {
 	const one = ", gpus: [{count: 1}]"
 	b := newGPUBox(t, 32)
-	two := b.compose("two", "master: "+ofProject("master")+one, "worker: "+ofProject("worker")+one)
+	two := b.Compose("two", "master: "+ofProject("master")+one, "worker: "+ofProject("worker")+one)
 	t.Run("killed", func(t *testing.T) {
 		for name, c := range map[string]struct {
 			file  string
@@ -142,7 +142,7 @@ func (b *gpuBox) settled(project string, hosts int) {
 	b.Helper()
 	var seen []string
 	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
-		list, err := b.api.ContainerList(b.Context(), client.ContainerListOptions{
+		list, err := b.API.ContainerList(b.Context(), client.ContainerListOptions{
 			All: true, Filters: make(client.Filters).Add("label", labels.Project+"="+project),
 		})
 		seen = nil
@@ -166,7 +166,7 @@ func TestAHostIsOldOrNewWhereverProvisionIsKilled(t *testing.T) {
 	const one = ", gpus: [{count: 1}]"
 	b := newGPUBox(t, 32)
 	a, c := "a: "+ofProject("a")+one, "b: "+ofProject("b")+one
-	before, after := b.compose("before", a, c), b.compose("after", a+", hostname: new", c)
+	before, after := b.Compose("before", a, c), b.Compose("after", a+", hostname: new", c)
 	const calls = 14 // that change something
 	t.Run("killed", func(t *testing.T) {
 		for n := 1; n <= calls; n++ {
@@ -211,8 +211,8 @@ func ofProject(service string) string {
 // The same for the engine, which starts again.
 func TestAHostIsOldOrNewWhereverTheEngineIsKilled(t *testing.T) {
 	b := newGPUBox(t, 2)
-	before := b.compose("before", "a: "+ofProject("a")+", gpus: [{count: 1}]")
-	after := b.compose("after", "a: "+ofProject("a")+", hostname: new, gpus: [{count: 1}]")
+	before := b.Compose("before", "a: "+ofProject("a")+", gpus: [{count: 1}]")
+	after := b.Compose("after", "a: "+ofProject("a")+", hostname: new, gpus: [{count: 1}]")
 	step := 6
 	if os.Getenv("BERTH_SOAK") != "" {
 		step = 1
@@ -222,10 +222,8 @@ func TestAHostIsOldOrNewWhereverTheEngineIsKilled(t *testing.T) {
 		b.mustRun("up", "-f", before, "-p", project)
 		started := make(chan struct{})
 		out, err, calls := b.runWithDeath(b.Context(), &deathAt{n: int64(n), after: true, engine: true, kill: func() {
-			b.daemon.Kill()
-			<-b.ended
-			os.Remove(filepath.Join(b.dir, "exec", "containerd", "containerd.pid")) // it dies with its engine, a moment later
-			go func() { defer close(started); b.startEngine() }()
+			b.Kill()
+			go func() { defer close(started); b.Restart(b.T) }()
 		}}, "up", "-f", after, "-p", project)
 		if calls < int64(n) {
 			break

@@ -23,7 +23,7 @@ import (
 func TestGPUsAreHandedOutOnce(t *testing.T) {
 	b := newGPUBox(t, 2)
 	const one = ", gpus: [{count: 1}]"
-	pair := b.compose("pair", "master: "+one, "worker: "+one)
+	pair := b.Compose("pair", "master: "+one, "worker: "+one)
 	b.mustRun("up", "-f", pair, "-p", "pair")
 	held := b.holders("")
 	if len(held) != 2 {
@@ -33,7 +33,7 @@ func TestGPUsAreHandedOutOnce(t *testing.T) {
 		if len(names) != 1 {
 			t.Errorf("%s is held by %v", uuid, names)
 		}
-		result, err := b.api.ContainerInspect(t.Context(), names[0], client.ContainerInspectOptions{})
+		result, err := b.API.ContainerInspect(t.Context(), names[0], client.ContainerInspectOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func TestGPUsAreHandedOutOnce(t *testing.T) {
 		t.Errorf("a second up:\n%s", out)
 	}
 
-	third := b.compose("third", "third: "+one)
+	third := b.Compose("third", "third: "+one)
 	out, err := b.run("up", "-f", third, "-p", "third")
 	if err == nil || !strings.Contains(out, "third: reserves 1 gpu, but none of the box's 2 are left: host master of project pair holds GPU-") {
 		t.Errorf("a third host: %v\n%s", err, out)
@@ -53,7 +53,7 @@ func TestGPUsAreHandedOutOnce(t *testing.T) {
 	b.mustRun("down", "-p", "pair")
 
 	const share = ", x-berth: {gpu: {share: true, memory: 60G}}"
-	shared := b.compose("shared", "a: "+share, "b: "+share, "c: "+share)
+	shared := b.Compose("shared", "a: "+share, "b: "+share, "c: "+share)
 	b.mustRun("up", "-f", shared, "-p", "shared")
 	if held := b.holders(""); len(held) != 2 {
 		t.Errorf("three budgets of 60 GiB on cards of 140 GiB: %v", held)
@@ -67,7 +67,7 @@ func TestManyUpsAtOnceNeverHandOutAGPUTwice(t *testing.T) {
 	refused := 0
 	for i := range 20 {
 		project := fmt.Sprintf("p%d", i)
-		file := b.compose(project, fmt.Sprintf("host%d: , gpus: [{count: 1}]", i))
+		file := b.Compose(project, fmt.Sprintf("host%d: , gpus: [{count: 1}]", i))
 		running.Go(func() {
 			out, err := b.run("up", "-f", file, "-p", project)
 			mu.Lock()
@@ -94,16 +94,16 @@ func TestManyUpsAtOnceNeverHandOutAGPUTwice(t *testing.T) {
 
 func TestMIGInstancesAreHandedOutOnce(t *testing.T) {
 	b := newGPUBox(t, 0)
-	b.driverOf("550_h100_mig")
+	b.DriverOf("../../box/testdata/nvidia-smi/550_h100_mig.txtar")
 	const part = ", x-berth: {gpu: {mig: 1g.10gb}}"
-	b.mustRun("up", "-f", b.compose("lab", "a: "+part, "b: "+part), "-p", "lab")
+	b.mustRun("up", "-f", b.Compose("lab", "a: "+part, "b: "+part), "-p", "lab")
 	held := b.holders("lab")
 	for uuid, names := range held {
 		if !strings.HasPrefix(uuid, "MIG-") || len(names) != 1 {
 			t.Errorf("%s is held by %v", uuid, names)
 		}
 	}
-	out, err := b.run("up", "-f", b.compose("third", "c: "+part), "-p", "third")
+	out, err := b.run("up", "-f", b.Compose("third", "c: "+part), "-p", "third")
 	if err == nil || len(held) != 2 || !strings.Contains(out, "c: reserves 1 MIG 1g.10gb, but none of the box's 2 are left") {
 		t.Errorf("%v, %v\n%s", held, err, out)
 	}
@@ -114,7 +114,7 @@ func TestMIGInstancesAreHandedOutOnce(t *testing.T) {
 func TestComposesContainersAreTakenOver(t *testing.T) {
 	program := dockerCompose(t)
 	b := newGPUBox(t, 2)
-	_, err := b.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+	_, err := b.API.ContainerCreate(t.Context(), client.ContainerCreateOptions{
 		Name:   "trainer",
 		Config: &container.Config{Image: "wait"},
 		HostConfig: &container.HostConfig{
@@ -123,12 +123,12 @@ func TestComposesContainersAreTakenOver(t *testing.T) {
 		},
 	})
 	if err == nil {
-		_, err = b.api.ContainerStart(t.Context(), "trainer", client.ContainerStartOptions{})
+		_, err = b.API.ContainerStart(t.Context(), "trainer", client.ContainerStartOptions{})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(b.dir, "lab.yaml")
+	file := filepath.Join(b.Dir, "lab.yaml")
 	text := `version: "3.8"
 services:
   a:
@@ -144,16 +144,16 @@ volumes: {data: }
 		t.Fatal(err)
 	}
 	up := exec.Command(program[0], append(program[1:], "-f", file, "-p", "lab", "up", "-d")...)
-	up.Env = b.env()
+	up.Env = b.Env()
 	if out, err := up.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	b.mustRun("up", "-f", file, "-p", "lab")
-	list, err := b.api.ContainerList(t.Context(), client.ContainerListOptions{All: true})
+	list, err := b.API.ContainerList(t.Context(), client.ContainerListOptions{All: true})
 	if err != nil || len(list.Items) != 2 {
 		t.Errorf("%d containers, of the trainer and a; %v", len(list.Items), err)
 	}
-	result, err := b.api.ContainerInspect(t.Context(), "lab-a-1", client.ContainerInspectOptions{})
+	result, err := b.API.ContainerInspect(t.Context(), "lab-a-1", client.ContainerInspectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,9 +182,9 @@ func dockerCompose(t *testing.T) []string {
 func TestCPUsArePinnedOnce(t *testing.T) {
 	b := newGPUBox(t, 0)
 	const exclusive = ", deploy: {resources: {reservations: {cpus: '1'}}}, x-berth: {cpus: exclusive}"
-	file := b.compose("lab", "a: "+exclusive)
+	file := b.Compose("lab", "a: "+exclusive)
 	b.mustRun("up", "-f", file, "-p", "lab")
-	result, err := b.api.ContainerInspect(t.Context(), "lab-a-1", client.ContainerInspectOptions{})
+	result, err := b.API.ContainerInspect(t.Context(), "lab-a-1", client.ContainerInspectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestCPUsArePinnedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := b.compose("all", fmt.Sprintf("b: %s", strings.Replace(exclusive, "'1'", fmt.Sprintf("'%d'", box.CountCPUs(cores)), 1)))
+	all := b.Compose("all", fmt.Sprintf("b: %s", strings.Replace(exclusive, "'1'", fmt.Sprintf("'%d'", box.CountCPUs(cores)), 1)))
 	out, err := b.run("up", "-f", all, "-p", "all")
 	if err == nil || !strings.Contains(out, "host a of project lab holds "+box.FormatCPUs(pinned)) {
 		t.Errorf("all cpus, one of them a's: %v\n%s", err, out)
@@ -212,7 +212,7 @@ func TestOneUpTakesOverWhatComposeMade(t *testing.T) {
 	b := newGPUBox(t, 2)
 	for _, service := range []string{"master", "worker"} {
 		name := "seed-" + service + "-1"
-		created, err := b.api.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+		created, err := b.API.ContainerCreate(t.Context(), client.ContainerCreateOptions{
 			Name: name,
 			Config: &container.Config{Image: "wait", Env: []string{"OLD=1"}, Labels: map[string]string{
 				labels.ComposeProject: "seed", labels.ComposeService: service,
@@ -225,12 +225,12 @@ func TestOneUpTakesOverWhatComposeMade(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.put(name, "/work", service)
-		if _, err := b.api.ContainerStart(t.Context(), created.ID, client.ContainerStartOptions{}); err != nil {
+		if _, err := b.API.ContainerStart(t.Context(), created.ID, client.ContainerStartOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	const one = ", gpus: [{count: 1}]"
-	out := b.mustRun("up", "-f", b.compose("seed", "master: "+one, "worker: "+one), "-p", "seed")
+	out := b.mustRun("up", "-f", b.Compose("seed", "master: "+one, "worker: "+one), "-p", "seed")
 	if strings.Count(out, "recreate  container seed-") != 2 {
 		t.Errorf("the plan:\n%s", out)
 	}
@@ -254,14 +254,14 @@ func (b *gpuBox) put(name, path, text string) {
 	w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(path, "/"), Mode: 0o644, Size: int64(len(text))})
 	w.Write([]byte(text))
 	w.Close()
-	if _, err := b.api.CopyToContainer(b.Context(), name, client.CopyToContainerOptions{DestinationPath: "/", Content: &archive}); err != nil {
+	if _, err := b.API.CopyToContainer(b.Context(), name, client.CopyToContainerOptions{DestinationPath: "/", Content: &archive}); err != nil {
 		b.Fatal(err)
 	}
 }
 
 func (b *gpuBox) get(name, path string) string {
 	b.Helper()
-	result, err := b.api.CopyFromContainer(b.Context(), name, client.CopyFromContainerOptions{SourcePath: path})
+	result, err := b.API.CopyFromContainer(b.Context(), name, client.CopyFromContainerOptions{SourcePath: path})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func (b *gpuBox) get(name, path string) string {
 func TestHostsExchangeTheirGPUs(t *testing.T) {
 	b := newGPUBox(t, 2)
 	on := func(first, second int) string {
-		return b.compose("swap", fmt.Sprintf("a: , gpus: [{device_ids: ['%d']}]", first), fmt.Sprintf("b: , gpus: [{device_ids: ['%d']}]", second),
+		return b.Compose("swap", fmt.Sprintf("a: , gpus: [{device_ids: ['%d']}]", first), fmt.Sprintf("b: , gpus: [{device_ids: ['%d']}]", second),
 			"c: , pid: 'service:a'")
 	}
 	b.mustRun("up", "-f", on(0, 1), "-p", "swap")

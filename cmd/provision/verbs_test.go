@@ -12,11 +12,11 @@ import (
 
 func TestVerbsForOneHostAndForAll(t *testing.T) {
 	b := newGPUBox(t, 2)
-	b.compose("lab", "one: , gpus: [{count: 1}]", "two: ")
-	lab := func(args ...string) string { return b.mustRun(append(args, "-f", b.dir+"/lab.yaml", "-p", "lab")...) }
+	b.Compose("lab", "one: , gpus: [{count: 1}]", "two: ")
+	lab := func(args ...string) string { return b.mustRun(append(args, "-f", b.Dir+"/lab.yaml", "-p", "lab")...) }
 	lab("up")
 	states := func() string {
-		list, err := b.api.ContainerList(t.Context(), client.ContainerListOptions{All: true})
+		list, err := b.API.ContainerList(t.Context(), client.ContainerListOptions{All: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,8 +5,10 @@ package engine
 import (
 	"bytes"
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +22,10 @@ import (
 type Engine struct {
 	API     *client.Client
 	Address string // unix://…
+
+	dir     string
+	env     []string
+	flags   []string
 	command *exec.Cmd
 	ended   chan struct{}
 	log     *bytes.Buffer // to be read when it has ended
@@ -32,20 +38,8 @@ func Start(t *testing.T, dir string, env []string, flags ...string) *Engine {
 	t.Helper()
 	harness.NeedRoot(t)
 	harness.Need(t, "dockerd")
-	path := func(name string) string { return filepath.Join(dir, name) }
-	e := &Engine{Address: "unix://" + path("docker.sock"), ended: make(chan struct{}), log: &bytes.Buffer{}}
-	e.command = exec.Command("dockerd", append(flags, "--host", e.Address, "--data-root", path("data"), "--exec-root", path("exec"),
-		"--pidfile", path("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--storage-driver", "vfs")...)
-	e.command.Env, e.command.Stdout, e.command.Stderr = env, e.log, e.log
-	// In a network of its own: without a bridge to itself, an engine removes docker0.
-	e.command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := e.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(e.ended)
-		e.command.Wait()
-	}()
+	e := &Engine{Address: "unix://" + filepath.Join(dir, "docker.sock"), dir: dir, env: env, flags: flags}
+	e.run(t)
 	t.Cleanup(func() {
 		e.Stop()
 		exec.Command("sh", "-c", `umount -l "$0"/exec/netns/* "$0"/data`, dir).Run()
@@ -55,6 +49,40 @@ func Start(t *testing.T, dir string, env []string, flags ...string) *Engine {
 	})
 	e.await(t)
 	return e
+}
+
+// run starts the engine's process.
+func (e *Engine) run(t *testing.T) {
+	t.Helper()
+	path := func(name string) string { return filepath.Join(e.dir, name) }
+	ended, log := make(chan struct{}), &bytes.Buffer{}
+	command := exec.Command("dockerd", append(slices.Clone(e.flags), "--host", e.Address, "--data-root", path("data"), "--exec-root", path("exec"),
+		"--pidfile", path("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--storage-driver", "vfs")...)
+	command.Env, command.Stdout, command.Stderr = e.env, log, log
+	// In a network of its own: without a bridge to itself, an engine removes docker0.
+	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(ended)
+		command.Wait()
+	}()
+	e.command, e.ended, e.log = command, ended, log
+}
+
+// Kill kills the engine, as a crash would, and returns when it has ended.
+func (e *Engine) Kill() {
+	e.command.Process.Kill()
+	<-e.ended
+	os.Remove(filepath.Join(e.dir, "exec", "containerd", "containerd.pid")) // that ends a moment later
+}
+
+// Restart starts an engine that has ended again, and waits until it answers.
+func (e *Engine) Restart(t *testing.T) {
+	t.Helper()
+	e.run(t)
+	e.await(t)
 }
 
 // await waits until the engine answers.
