@@ -37,7 +37,7 @@ func start(t *testing.T) ground {
 func (g ground) write(t *testing.T, generation string) {
 	t.Helper()
 	harness.Write(t, filepath.Join(g.dir, "compose.yaml"), 0o644, strings.NewReplacer("P", g.project, "GENERATION", generation).Replace(`
-x-all: &all {init: true, environment: {X: GENERATION}, volumes: ["work:/work"]}
+x-all: &all {init: true, environment: {X: GENERATION}, volumes: ["work:/srv/shared"]}
 services:
   own: {<<: *all, x-berth: {host: P-own, accounts: per-person}}
   sshd: {<<: *all, x-berth: {host: P-sshd, accounts: per-person, route: sshd, sudo: none}}
@@ -75,8 +75,8 @@ func TestAccounts(t *testing.T) {
 		}
 	})
 	t.Run("people_work_on_the_same_files", func(t *testing.T) {
-		anna.Want(t, "ssh h 'sudo -n chown anna:developer /work && chmod 2775 /work && echo by-anna > /work/file'", "")
-		ben.Want(t, "ssh h 'echo by-ben >> /work/file && cat /work/file'", "by-anna\nby-ben\n")
+		anna.Want(t, "ssh h 'sudo -n chown anna:developer /srv/shared && chmod 2775 /srv/shared && echo by-anna > /srv/shared/file'", "")
+		ben.Want(t, "ssh h 'echo by-ben >> /srv/shared/file && cat /srv/shared/file'", "by-anna\nby-ben\n")
 	})
 	t.Run("what_one_writes_is_ones_own", func(t *testing.T) {
 		anna.Want(t, "ssh h 'echo kept > mine && stat -c %U mine'", "anna\n")
