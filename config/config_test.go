@@ -2,9 +2,6 @@ package config
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/pem"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -22,6 +19,7 @@ import (
 	"berth/auth"
 	"berth/configs"
 	"berth/hosts"
+	"berth/test/harness"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected part of testdata")
@@ -57,10 +55,10 @@ func testConfig(t *testing.T, path string) {
 		if err := os.MkdirAll(filepath.Dir(file.Name), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		writeFile(t, file.Name, file.Data, 0o600)
+		harness.Write(t, file.Name, 0o600, string(file.Data))
 	}
-	writeKey(t, "key", 0o600)
-	writeKey(t, "open-key", 0o644)
+	harness.WriteKey(t, "key", 0o600)
+	harness.WriteKey(t, "open-key", 0o644)
 
 	config, err := Load("gateway.yaml")
 	got := render(config)
@@ -69,7 +67,7 @@ func testConfig(t *testing.T, path string) {
 	}
 	if *update {
 		archive.Files[last].Data = []byte(got)
-		writeFile(t, path, txtar.Format(archive), 0o644)
+		harness.Write(t, path, 0o644, string(txtar.Format(archive)))
 		return
 	}
 	if want := string(archive.Files[last].Data); got != want {
@@ -78,29 +76,6 @@ func testConfig(t *testing.T, path string) {
 	if strings.Contains(got, "hunter2") {
 		t.Error("a secret is repeated")
 	}
-}
-
-func writeFile(t *testing.T, path string, data []byte, mode fs.FileMode) {
-	t.Helper()
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil { // whatever the umask
-		t.Fatal(err)
-	}
-}
-
-func writeKey(t *testing.T, path string, mode fs.FileMode) {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, path, pem.EncodeToMemory(block), mode)
 }
 
 // render shows a configuration without the secrets in it.
@@ -186,7 +161,7 @@ func TestConfigFile(t *testing.T) {
 				"gateway.yaml:1: password: not an argon2id or bcrypt hash; make one with: berth-gateway hash-password\n" +
 				"gateway.yaml:2: unknown key in the file; did you mean listen?"},
 	} {
-		writeFile(t, "gateway.yaml", tt.data, tt.mode)
+		harness.Write(t, "gateway.yaml", tt.mode, string(tt.data))
 		_, err := Load("gateway.yaml")
 		if got := fmt.Sprint(err); got != tt.want && (err != nil || tt.want != "") {
 			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
@@ -201,7 +176,7 @@ func TestConfigFile(t *testing.T) {
 
 func publicKeyOf(t *testing.T) string {
 	t.Helper()
-	writeKey(t, "some-key", 0o600)
+	harness.WriteKey(t, "some-key", 0o600)
 	key, err := readKey("some-key")
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +188,7 @@ func publicKeyOf(t *testing.T) string {
 // private key too.
 func TestExample(t *testing.T) {
 	t.Chdir(t.TempDir())
-	writeKey(t, "old-box_key", 0o600)
+	harness.WriteKey(t, "old-box_key", 0o600)
 	whole := bytes.Replace(configs.Gateway, []byte("# key_file:"), []byte("key_file:"), 1)
 	for _, data := range [][]byte{configs.Gateway, whole} {
 		d := &document{path: "gateway.yaml"}
@@ -267,14 +242,14 @@ func FuzzConfig(f *testing.F) {
 // passwords that each cost as much as the dearest hash in it.
 func TestDoubtfulHashesAreNamed(t *testing.T) {
 	t.Chdir(t.TempDir())
-	writeFile(t, "gateway.yaml", []byte(`users:
+	harness.Write(t, "gateway.yaml", 0o600, `users:
   cheap:
     password: $argon2id$v=19$m=8,t=1,p=1$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8
     hosts: { a: }
   old:
     password: $2a$12$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
     hosts: { a: }
-`), 0o600)
+`)
 	c, err := Load("gateway.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"berth/test/harness"
 	"os"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ func TestAttackByAConfigurationOfAnother(t *testing.T) {
 		t.Skip("only root can give a file away")
 	}
 	t.Chdir(t.TempDir())
-	writeFile(t, "gateway.yaml", []byte("users: {dev: {keys: ["+publicKeyOf(t)+"]}}\n"), 0o600)
+	harness.Write(t, "gateway.yaml", 0o600, "users: {dev: {keys: ["+publicKeyOf(t)+"]}}\n")
 	if _, err := Load("gateway.yaml"); err != nil {
 		t.Fatal(err)
 	}

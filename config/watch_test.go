@@ -1,6 +1,7 @@
 package config
 
 import (
+	"berth/test/harness"
 	"context"
 	"fmt"
 	"os"
@@ -17,7 +18,7 @@ func TestWatchTellsOfEveryWayToSave(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "gateway.yaml")
 	team := filepath.Join(dir, "users.d", "team.yaml")
-	write := func(path, text string) { writeFile(t, path, []byte(text), 0o600) }
+	write := func(path, text string) { harness.Write(t, path, 0o600, text) }
 	write(path, "users:\n")
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -66,7 +67,7 @@ func TestWatchTellsOfEveryWayToSave(t *testing.T) {
 // Somebody who writes on and on has not finished.
 func TestWatchWaitsForTheEndOfAWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gateway.yaml")
-	writeFile(t, path, []byte("\n"), 0o600)
+	harness.Write(t, path, 0o600, "\n")
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		told := make(chan string, 10)
@@ -77,7 +78,7 @@ func TestWatchWaitsForTheEndOfAWrite(t *testing.T) {
 		}()
 		time.Sleep(watchEvery / 2) // between two looks
 		for i := range 5 {
-			writeFile(t, path, []byte(strings.Repeat("#\n", i+2)), 0o600)
+			harness.Write(t, path, 0o600, strings.Repeat("#\n", i+2))
 			time.Sleep(watchEvery)
 		}
 		if len(told) > 0 {

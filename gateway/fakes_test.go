@@ -270,16 +270,6 @@ func within(t *testing.T, what string, happened <-chan struct{}) {
 	}
 }
 
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if done() {
-			return
-		}
-	}
-	t.Fatalf("not within 10 s: %s", what)
-}
-
 // fakeSshd are hosts with an sshd that believes a user CA.
 type fakeSshd struct {
 	t       *testing.T

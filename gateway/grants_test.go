@@ -17,6 +17,7 @@ import (
 	"berth/labels"
 	"berth/machine"
 	"berth/sshconn"
+	"berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -345,7 +346,7 @@ func TestSessionsOfAGrantAreCounted(t *testing.T) {
 	}
 	startWaiting(t, more) // of another grant
 	last.Close()
-	eventually(t, "there is room for one more", func() bool {
+	harness.Eventually(t, "there is room for one more", func() bool {
 		s, err := one.NewSession()
 		if err == nil {
 			s.Close()

@@ -13,6 +13,7 @@ import (
 	"berth/hosts"
 	"berth/labels"
 	"berth/state"
+	"berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -167,7 +168,7 @@ func TestALoginThatBreaksOffIsLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Close()
-	eventually(t, "the log tells", func() bool { return strings.Contains(g.log.String(), "not logged in") })
+	harness.Eventually(t, "the log tells", func() bool { return strings.Contains(g.log.String(), "not logged in") })
 }
 
 // Somebody types the password where the name belongs, and it looks like a name.

@@ -11,6 +11,7 @@ import (
 
 	"berth/auth"
 	"berth/machine"
+	"berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -47,7 +48,7 @@ func TestAPersonHasSoManyConnectionsAtMost(t *testing.T) {
 	defer other.Close()
 	startWaiting(t, other)
 	first.Close()
-	eventually(t, "there is room for one more", func() bool { return len(g.Live()) == 2 })
+	harness.Eventually(t, "there is room for one more", func() bool { return len(g.Live()) == 2 })
 	startWaiting(t, g.enter(t, "dev+lab"))
 }
 
@@ -61,7 +62,7 @@ func TestAPersonHasSoManySessionsAtMost(t *testing.T) {
 		t.Errorf("a third session: %v", err)
 	}
 	last.Close()
-	eventually(t, "there is room for one more", func() bool {
+	harness.Eventually(t, "there is room for one more", func() bool {
 		s, err := lab.NewSession()
 		if err == nil {
 			s.Close()
@@ -98,7 +99,7 @@ func TestAPersonHasSoManyForwardsAtMost(t *testing.T) {
 	}
 	startWaiting(t, client) // is none
 	one.Close()
-	eventually(t, "there is room for one more", func() bool {
+	harness.Eventually(t, "there is room for one more", func() bool {
 		_, err := client.Dial("tcp", "localhost:80")
 		return err == nil
 	})

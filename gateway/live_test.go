@@ -13,6 +13,7 @@ import (
 	"berth/auth"
 	"berth/hosts"
 	"berth/machine"
+	"berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -64,7 +65,7 @@ func TestLiveConnectionsSayWhoIsWhere(t *testing.T) {
 		t.Errorf("%d bytes up, and %d after more of them", got.Up, later.Up)
 	}
 	client.Close()
-	eventually(t, "it is forgotten", func() bool { return len(g.Live()) == 0 })
+	harness.Eventually(t, "it is forgotten", func() bool { return len(g.Live()) == 0 })
 }
 
 func TestLiveConnectionsAreListedByAge(t *testing.T) {
@@ -99,7 +100,7 @@ func endedWith(t *testing.T, g *testGateway, client *ssh.Client) said {
 		client.Wait()
 	}()
 	within(t, "the connection is closed", gone)
-	eventually(t, "it is forgotten", func() bool { return len(g.Live()) == 1 })
+	harness.Eventually(t, "it is forgotten", func() bool { return len(g.Live()) == 1 })
 	if _, _, err := bystander.SendRequest("keepalive@openssh.com", true, nil); err != nil || calm.String() != "" {
 		t.Errorf("another connection: %v, %q", err, calm.String())
 	}
@@ -136,7 +137,7 @@ func TestWhoIsEndedWhileWaitingForAHostIsToldWhy(t *testing.T) {
 	from, tries := waitsFor(newFakeMachine(echoes), 1000, time.Hour)
 	g := startGateway(t, from, func(s *Server) { s.Wait = time.Hour })
 	client := g.enter(t, "dev+lab")
-	eventually(t, "it waits", func() bool { return tries.Load() > 0 })
+	harness.Eventually(t, "it waits", func() bool { return tries.Load() > 0 })
 	g.End(g.Live()[0].ID, "the box is needed")
 	if got, want := runs(t, client, "x"), (said{"", "berth: this connection was ended: the box is needed\n", 255}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)

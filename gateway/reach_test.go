@@ -9,6 +9,7 @@ import (
 
 	"berth/hosts"
 	"berth/labels"
+	"berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -55,9 +56,9 @@ func TestAClientThatLeavesEndsTheWait(t *testing.T) {
 	from, tries := waitsFor(newFakeMachine(echoes), 1000, time.Hour)
 	g := startGateway(t, from, func(s *Server) { s.Wait = time.Hour })
 	client := g.enter(t, "dev+lab")
-	eventually(t, "it waits", func() bool { return tries.Load() > 1 })
+	harness.Eventually(t, "it waits", func() bool { return tries.Load() > 1 })
 	client.Close()
-	eventually(t, "nothing of the connection is left", func() bool { return len(g.Live()) == 0 })
+	harness.Eventually(t, "nothing of the connection is left", func() bool { return len(g.Live()) == 0 })
 	if log := g.log.String(); !strings.Contains(log, "the client left before its host was reached") || strings.Contains(log, "is restarting\"") {
 		t.Errorf("the log says %s", log)
 	}

@@ -16,6 +16,7 @@ import (
 	"berth/hosts"
 	"berth/labels"
 	"berth/machine"
+	"berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -203,7 +204,7 @@ func TestAPanicEndsItsConnectionAlone(t *testing.T) {
 	if got := runs(t, calm, "y"); got.status != 3 {
 		t.Errorf("the other connection: %+v", got)
 	}
-	eventually(t, "the log tells", func() bool { return strings.Contains(g.log.String(), "msg=panic") })
+	harness.Eventually(t, "the log tells", func() bool { return strings.Contains(g.log.String(), "msg=panic") })
 }
 
 func TestServeLetsConnectionsGoOnForTheDrainAndSaysWhyTheyEnd(t *testing.T) {
@@ -242,7 +243,7 @@ func TestServeReturnsWhateverItsClientsDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stranger.Close()
-	eventually(t, "the host is being asked for", func() bool { return len(g.Live()) == 1 })
+	harness.Eventually(t, "the host is being asked for", func() bool { return len(g.Live()) == 1 })
 	began := time.Now()
 	g.stop()
 	within(t, "Serve returns", g.stopped)
@@ -258,7 +259,7 @@ func TestWhoConnectsDuringTheDrainIsToldSo(t *testing.T) {
 	client := g.enter(t, "dev+lab")
 	startWaiting(t, client)
 	g.stop()
-	eventually(t, "it stops", func() bool {
+	harness.Eventually(t, "it stops", func() bool {
 		client, err := g.dial("dev+lab", nil, ssh.PublicKeys(g.dev))
 		if err == nil {
 			client.Close()

@@ -14,6 +14,7 @@ import (
 
 	"berth/patches"
 	"berth/strangers"
+	"berth/test/harness"
 	"berth/test/harness/peer"
 
 	"golang.org/x/crypto/ssh"
@@ -169,7 +170,7 @@ func TestAKeyExchangeWaitsForItsTurn(t *testing.T) {
 		}
 		loggedIn <- err
 	}()
-	eventually(t, "it is a stranger", func() bool { inside, _ := g.door.Inside(); return inside == 2 })
+	harness.Eventually(t, "it is a stranger", func() bool { inside, _ := g.door.Inside(); return inside == 2 })
 	select {
 	case err := <-loggedIn:
 		t.Errorf("logged in without a turn: %v", err)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"berth/test/harness"
 	"strings"
 	"testing"
 )
@@ -47,7 +48,7 @@ func TestTheWatchdogShedsBeforeMemoryEnds(t *testing.T) {
 	}
 	seen.memory = 960
 	w.look()
-	eventually(t, "the live connection is ended", func() bool { return len(g.Live()) == 0 })
+	harness.Eventually(t, "the live connection is ended", func() bool { return len(g.Live()) == 0 })
 	seen.memory = 500
 	w.look()
 	runs := g.enter(t, "dev+lab")
@@ -85,5 +86,5 @@ func TestConnectionsExplainTheirGoroutines(t *testing.T) {
 		t.Errorf("10 sessions explain %d goroutines", explained)
 	}
 	client.Close()
-	eventually(t, "nothing is explained", func() bool { return g.serving.goroutines() == 0 })
+	harness.Eventually(t, "nothing is explained", func() bool { return g.serving.goroutines() == 0 })
 }

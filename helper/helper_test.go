@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"berth/helper/descriptors"
 	"berth/helper/messages"
@@ -236,15 +235,4 @@ func FuzzAnnouncements(f *testing.F) {
 			t.Errorf("descriptor %d", said.FD)
 		}
 	})
-}
-
-// eventually waits for what another process or goroutine is about to do.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if done() {
-			return
-		}
-	}
-	t.Errorf("not within 10 s: %s", what)
 }

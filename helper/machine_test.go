@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"berth/machine"
+	"berth/test/harness"
 )
 
 // bound is how long a test waits for what should happen at once.
@@ -296,7 +297,7 @@ func TestALostGatewayHangsUp(t *testing.T) {
 			process := start(t, on, "trap 'touch "+hungUp+"; exit' HUP; echo ready; sleep 60 & wait", &machine.Pty{})
 			process.Stdout.Read(make([]byte, 100))
 			end(client, on)
-			eventually(t, "its command is told (SIGHUP)", func() bool {
+			harness.Eventually(t, "its command is told (SIGHUP)", func() bool {
 				_, err := os.Stat(hungUp)
 				return err == nil
 			})
@@ -338,7 +339,7 @@ func TestAPtyHangsUpWithItsMaster(t *testing.T) {
 			t.Errorf("size is %q, %v", line[:n], err)
 		}
 		process.Close()
-		eventually(t, "its command is told (SIGHUP)", func() bool {
+		harness.Eventually(t, "its command is told (SIGHUP)", func() bool {
 			_, err := os.Stat(hungUp)
 			return err == nil
 		})
@@ -407,7 +408,7 @@ func TestTheAgentsSocketIsPrivateAndGoesAway(t *testing.T) {
 			t.Errorf("its directory: %v, %v", info, err)
 		}
 		listener.Close()
-		eventually(t, "the socket's directory is removed", func() bool {
+		harness.Eventually(t, "the socket's directory is removed", func() bool {
 			_, err := os.Stat(filepath.Dir(path))
 			return errors.Is(err, os.ErrNotExist)
 		})
@@ -421,7 +422,7 @@ func TestClosingAMachineRemovesItsSockets(t *testing.T) {
 			t.Fatal(err)
 		}
 		on.Close()
-		eventually(t, "the socket is removed", func() bool {
+		harness.Eventually(t, "the socket is removed", func() bool {
 			_, err := os.Stat(path)
 			return errors.Is(err, os.ErrNotExist)
 		})

@@ -2,13 +2,9 @@ package selftest
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -23,6 +19,7 @@ import (
 
 	"berth/auth"
 	"berth/selftest/checks"
+	"berth/test/harness"
 )
 
 // selftestRun is the program, built, and a directory with its gateway.yaml. It
@@ -36,9 +33,9 @@ func newSelftestRun(t *testing.T, hosts string) selftestRun {
 	t.Helper()
 	r := selftestRun{t, filepath.Join(t.TempDir(), "gateway"), t.TempDir()}
 	build(t, r.program, "../cmd/gateway")
-	writeKey(t, r.file("key"), 0o600)
+	harness.WriteKey(t, r.file("key"), 0o600)
 	text := fmt.Sprintf("state: %s/state\nusers: {dev: {keys: [%s]}}\nhosts:\n%s\n", r.dir, publicHalf(t, r.file("key")), hosts)
-	writeFile(t, r.file("gateway.yaml"), []byte(text), 0o600)
+	harness.Write(t, r.file("gateway.yaml"), 0o600, text)
 	return r
 }
 
@@ -222,12 +219,12 @@ func TestSelftestOfABrokenSshd(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	writeKey(t, filepath.Join(dir, "key"), 0o600)
+	harness.WriteKey(t, filepath.Join(dir, "key"), 0o600)
 	public := publicHalf(t, filepath.Join(dir, "key"))
-	writeFile(t, filepath.Join(dir, "key.pub"), []byte(public+"\n"), 0o600)
+	harness.Write(t, filepath.Join(dir, "key.pub"), 0o600, public+"\n")
 	port := freePort(t)
 	config := fmt.Sprintf(brokenSshd, port, filepath.Join(dir, "key"), filepath.Join(dir, "key.pub"))
-	writeFile(t, filepath.Join(dir, "sshd_config"), []byte(config), 0o600)
+	harness.Write(t, filepath.Join(dir, "sshd_config"), 0o600, config)
 	entry := fmt.Sprintf("{ route: sshd, address: 127.0.0.1:%d, account: %s, key_file: %s/key, host_key: %s }", port, own.Username, dir, public)
 	r := newSelftestRun(t, "  broken: "+entry)
 
@@ -243,7 +240,7 @@ func TestSelftestOfABrokenSshd(t *testing.T) {
 	}
 	defer server.Wait()
 	defer server.Process.Kill()
-	for deadline := time.Now().Add(10 * time.Second); !answers(fmt.Sprintf("127.0.0.1:%d", port)); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); !harness.Answers(fmt.Sprintf("127.0.0.1:%d", port)); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("sshd does not answer")
 		}
@@ -299,9 +296,9 @@ func TestSelftestOfContainers(t *testing.T) {
 	r := newSelftestRun(t, "  lab: { route: exec, account: developer, container: "+name+" }")
 	provision := filepath.Join(t.TempDir(), "provision")
 	build(t, provision, "../cmd/provision")
-	writeFile(t, r.file("compose.yaml"), []byte("services: { lab: { init: true, x-berth: { host: "+project+", route: sshd } } }\n"), 0o600)
-	t.Cleanup(func() { must(t, provision, "down", "--volumes", "-p", project, "--yes") })
-	must(t, provision, "up", "-p", project, "--state", r.file("state"), "--base", base, "-f", r.file("compose.yaml"), "--yes")
+	harness.Write(t, r.file("compose.yaml"), 0o600, "services: { lab: { init: true, x-berth: { host: "+project+", route: sshd } } }\n")
+	t.Cleanup(func() { harness.Must(t, exec.Command(provision, "down", "--volumes", "-p", project, "--yes")) })
+	harness.Must(t, exec.Command(provision, "up", "-p", project, "--state", r.file("state"), "--base", base, "-f", r.file("compose.yaml"), "--yes"))
 
 	hosts := []string{project, "lab"} // by route sshd and exec
 	run := func(host string) map[string]string {
@@ -315,7 +312,7 @@ func TestSelftestOfContainers(t *testing.T) {
 	rows, _ := stranger.run("lab")
 	stranger.wantFailures(rows, map[string]string{"login": "does its sshd trust the gateway's user CA?"})
 
-	must(t, "docker", "exec", name, "rm", "/usr/bin/rsync", "/usr/bin/scp", "/usr/bin/stty")
+	harness.Must(t, exec.Command("docker", "exec", name, "rm", "/usr/bin/rsync", "/usr/bin/scp", "/usr/bin/stty"))
 	for _, host := range hosts {
 		rows := run(host)
 		for check, words := range map[string]string{
@@ -328,20 +325,13 @@ func TestSelftestOfContainers(t *testing.T) {
 			}
 		}
 	}
-	must(t, "docker", "exec", name, "sh", "-c", "echo echo welcome >/home/developer/.zshenv")
+	harness.Must(t, exec.Command("docker", "exec", name, "sh", "-c", "echo echo welcome >/home/developer/.zshenv"))
 	for _, host := range hosts {
 		r.wantFailures(run(host), map[string]string{"nothing but the command's output": "start-up files"})
 	}
-	must(t, "docker", "exec", name, "usermod", "--shell", "/bin/nowhere", "developer")
+	harness.Must(t, exec.Command("docker", "exec", name, "usermod", "--shell", "/bin/nowhere", "developer"))
 	for i, words := range []string{"does not let the gateway in as developer", "there is no /bin/nowhere here"} {
 		r.wantFailures(run(hosts[i]), map[string]string{"login": words})
-	}
-}
-
-func must(t *testing.T, program string, args ...string) {
-	t.Helper()
-	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
 	}
 }
 
@@ -356,36 +346,4 @@ func TestGrantedAccount(t *testing.T) {
 			t.Errorf("%s: %q, want %q", host, got, want)
 		}
 	}
-}
-
-func answers(address string) bool {
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		return false
-	}
-	conn.Close()
-	return true
-}
-
-func writeFile(t *testing.T, path string, data []byte, mode fs.FileMode) {
-	t.Helper()
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil { // whatever the umask
-		t.Fatal(err)
-	}
-}
-
-func writeKey(t *testing.T, path string, mode fs.FileMode) {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, path, pem.EncodeToMemory(block), mode)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"runtime"
@@ -18,6 +17,7 @@ import (
 	"berth/auth"
 	"berth/configs"
 	"berth/packaging"
+	"berth/test/harness"
 )
 
 // runCommand is the program, without a process.
@@ -39,8 +39,8 @@ func TestCheck(t *testing.T) {
 	good := bytes.Replace(configs.Gateway, []byte("\nlisten: :2222"), []byte("\nlisten: 127.0.0.1:0"), 1)
 	good = bytes.Replace(good, []byte("\nstate: /var/lib/berth"), []byte("\nstate: /nowhere/berth"), 1)
 	good = bytes.Replace(good, []byte("\ndocker: unix:///var/run/docker.sock"), []byte("\ndocker: unix:///nowhere"), 1)
-	writeFile(t, "good.yaml", good, 0o600)
-	writeFile(t, "bad.yaml", []byte("listen: here\nusers: {}\nhosts: []\n"), 0o600)
+	harness.Write(t, "good.yaml", 0o600, string(good))
+	harness.Write(t, "bad.yaml", 0o600, "listen: here\nusers: {}\nhosts: []\n")
 
 	stdout, stderr, err := runCommand(nil, "check", "--config", "good.yaml")
 	if want := `good.yaml: ok, 2 users, 3 hosts
@@ -62,7 +62,7 @@ project:datasets  dev         no host
 		"bad.yaml:3: hosts must be a mapping; write \"key: value\" pairs\n"; stdout != "" || stderr != want || err == nil {
 		t.Errorf("%q, %q, %v", stdout, stderr, err)
 	}
-	writeFile(t, "first.yaml", append([]byte("listen: 127.0.0.1:0\nstate: /nowhere/berth\n"), packaging.FirstConfig...), 0o600)
+	harness.Write(t, "first.yaml", 0o600, "listen: 127.0.0.1:0\nstate: /nowhere/berth\n"+string(packaging.FirstConfig))
 	stdout, stderr, err = runCommand(nil, "check", "--config", "first.yaml")
 	if want := "first.yaml:1: warning: there are no users, so nobody can log in; add one under users:\n"; stdout != "first.yaml: ok, 0 users, 0 hosts\n" || stderr != want || err != nil {
 		t.Errorf("what the packages install: %q, %q, %v", stdout, stderr, err)
@@ -82,7 +82,7 @@ func TestCheckLooksAtThisMachine(t *testing.T) {
 	defer taken.Close()
 	dir := t.TempDir()
 	file := fmt.Sprintf("listen: %s\nstate: %s\nusers:\n  dev: {password: %q}\n", taken.Addr(), dir, hash(t))
-	writeFile(t, "gateway.yaml", []byte(file), 0o600)
+	harness.Write(t, "gateway.yaml", 0o600, file)
 	check := func() (stdout, stderr string, err error) { return runCommand(nil, "check", "--config", "gateway.yaml") }
 
 	os.Chmod(dir, 0o700)
@@ -104,7 +104,7 @@ func TestCheckLooksAtThisMachine(t *testing.T) {
 func TestCheckWithoutADirectoryToLookFrom(t *testing.T) {
 	t.Chdir(t.TempDir())
 	file := fmt.Sprintf("listen: 127.0.0.1:0\nstate: /nowhere/berth\nusers:\n  dev: {password: %q, hosts: {lab: }}\n", hash(t))
-	writeFile(t, "gateway.yaml", []byte(file), 0o600)
+	harness.Write(t, "gateway.yaml", 0o600, file)
 	t.Setenv("TMPDIR", "/nowhere")
 	stdout, stderr, err := runCommand(nil, "check", "--config", "gateway.yaml")
 	if stdout != "gateway.yaml: ok, 1 user, 0 hosts\n" || err != nil || !strings.HasPrefix(stderr, "gateway.yaml: warning: the hosts were not looked up: ") {
@@ -229,16 +229,6 @@ func seenOn(person, terminal *os.File) string {
 	return string(seen)
 }
 
-func writeFile(t *testing.T, path string, data []byte, mode fs.FileMode) {
-	t.Helper()
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil { // whatever the umask
-		t.Fatal(err)
-	}
-}
-
 // What a user may do, and which line says so.
 func TestCheckExplains(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -256,7 +246,7 @@ users:
       master: {accounts: [developer, root], exec: [make test], local_forwards: ["localhost:8888"], x11: no}
       old: {until: 2001-01-01}
 `, hash(t))
-	writeFile(t, "gateway.yaml", []byte(file), 0o600)
+	harness.Write(t, "gateway.yaml", 0o600, file)
 	for _, tt := range []struct{ who, host, want, err string }{
 		{"dev", "master", `user             dev
 host             master
@@ -308,7 +298,7 @@ now              cannot be looked up: the engine does not answer
 func TestCheckListsPatternsWithoutHosts(t *testing.T) {
 	t.Chdir(t.TempDir())
 	file := fmt.Sprintf("listen: 127.0.0.1:0\nstate: /nowhere/berth\ndocker: unix:///nowhere\nusers:\n  dev: {password: %q, hosts: {\"b*\": , \"gpu-*\": }}\nhosts: {box: {route: local}}\n", hash(t))
-	writeFile(t, "gateway.yaml", []byte(file), 0o600)
+	harness.Write(t, "gateway.yaml", 0o600, file)
 	stdout, stderr, err := runCommand(nil, "check", "--config", "gateway.yaml")
 	if want := "gateway.yaml: ok, 1 user, 1 host\n\nHOST   USERS  NOW\nbox    dev    route local\ngpu-*  dev    no host\n"; stdout != want || stderr != "" || err != nil {
 		t.Errorf("%s%s%v, want\n%s", stdout, stderr, err, want)
@@ -317,11 +307,11 @@ func TestCheckListsPatternsWithoutHosts(t *testing.T) {
 
 func TestReloadWithoutAGatewayShowsTheProblems(t *testing.T) {
 	t.Chdir(t.TempDir())
-	writeFile(t, "gateway.yaml", []byte("state: /nowhere/berth\nusers: {dev: {password: wrong}}\n"), 0o600)
+	harness.Write(t, "gateway.yaml", 0o600, "state: /nowhere/berth\nusers: {dev: {password: wrong}}\n")
 	if _, _, err := runCommand(nil, "reload", "--config", "gateway.yaml"); err == nil || !strings.HasPrefix(err.Error(), "gateway.yaml:2: password: not an argon2id or bcrypt hash") {
 		t.Errorf("%v", err)
 	}
-	writeFile(t, "gateway.yaml", fmt.Appendf(nil, "state: /nowhere/berth\nusers: {dev: {password: %q}}\n", hash(t)), 0o600)
+	harness.Write(t, "gateway.yaml", 0o600, fmt.Sprintf("state: /nowhere/berth\nusers: {dev: {password: %q}}\n", hash(t)))
 	if _, _, err := runCommand(nil, "reload", "--config", "gateway.yaml"); err == nil || !strings.HasPrefix(err.Error(), "no gateway is running here") {
 		t.Errorf("%v", err)
 	}

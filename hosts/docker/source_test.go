@@ -20,6 +20,7 @@ import (
 	"berth/hosts"
 	"berth/labels"
 	"berth/state"
+	"berth/test/harness"
 
 	"go.uber.org/goleak"
 )
@@ -219,7 +220,7 @@ func TestEntriesAreExchanged(t *testing.T) {
 	if host, err := s.Lookup(t.Context(), "lab"); err == nil && host.Container != "id2" {
 		t.Errorf("the name leads to %+v, which it does not mean any more", host)
 	}
-	eventually(t, "both new ones are there", func() bool {
+	harness.Eventually(t, "both new ones are there", func() bool {
 		lab, labErr := s.Lookup(t.Context(), "lab")
 		added, addedErr := s.Lookup(t.Context(), "new")
 		return labErr == nil && lab.Container == "id2" && addedErr == nil && added.Container == "id1"
@@ -240,13 +241,13 @@ func TestEventsAreFollowedWithoutListing(t *testing.T) {
 
 	engine.set("id1", fakeContainer{name: "master", status: "running", labels: labelling("master", labels.RouteExec)})
 	engine.events <- `{"Type":"container","Action":"start","Actor":{"ID":"id1"}}`
-	eventually(t, "the host is there", func() bool {
+	harness.Eventually(t, "the host is there", func() bool {
 		_, err := s.Lookup(t.Context(), "master")
 		return err == nil
 	})
 	engine.remove("id1")
 	engine.events <- `{"Type":"container","Action":"destroy","Actor":{"ID":"id1"}}`
-	eventually(t, "the host is gone", func() bool {
+	harness.Eventually(t, "the host is gone", func() bool {
 		_, err := s.Lookup(t.Context(), "master")
 		return err != nil
 	})
@@ -299,7 +300,7 @@ func TestAStoppedHostsNameIsNotTakenOver(t *testing.T) {
 			engine.events <- `{"Type":"container","Action":"start","Actor":{"ID":"id2"}}`
 			engine.set("id1", fakeContainer{name: "lab-master-1", status: "exited", labels: ofProject("lab", "master")})
 			engine.events <- `{"Type":"container","Action":"die","Actor":{"ID":"id1"}}`
-			eventually(t, "both events are seen", func() bool {
+			harness.Eventually(t, "both events are seen", func() bool {
 				claims := s.known.claims("master")
 				return len(claims) == 2 && claims[0].id == "id2" && !claims[1].running
 			})
@@ -308,7 +309,7 @@ func TestAStoppedHostsNameIsNotTakenOver(t *testing.T) {
 			}
 			engine.remove("id1")
 			engine.events <- `{"Type":"container","Action":"destroy","Actor":{"ID":"id1"}}`
-			eventually(t, "the first one is gone", func() bool { return len(s.known.claims("master")) == 1 })
+			harness.Eventually(t, "the first one is gone", func() bool { return len(s.known.claims("master")) == 1 })
 			refusedWith(t, s, "master", "its name belongs to service master of project lab, and container taker carries it now")
 			if err := s.state.ForgetHost("master"); err != nil {
 				t.Fatal(err)
@@ -329,7 +330,7 @@ func TestANameOfNoProjectIsFreeWhenItsContainerIsGone(t *testing.T) {
 	engine.events <- `{"Type":"container","Action":"destroy","Actor":{"ID":"id1"}}`
 	engine.set("id2", fakeContainer{name: "two", status: "running", labels: labelling("lab", labels.RouteExec)})
 	engine.events <- `{"Type":"container","Action":"start","Actor":{"ID":"id2"}}`
-	eventually(t, "the other one has the name", func() bool {
+	harness.Eventually(t, "the other one has the name", func() bool {
 		host, err := s.Lookup(t.Context(), "lab")
 		return err == nil && host.Container == "id2"
 	})
@@ -366,7 +367,7 @@ func TestAnEngineThatComesLaterIsFound(t *testing.T) {
 	engine := newFakeEngine()
 	engine.set("id1", fakeContainer{name: "master", status: "running", labels: labelling("master", labels.RouteExec)})
 	listen(t, socket, engine)
-	eventually(t, "the host is there", func() bool {
+	harness.Eventually(t, "the host is there", func() bool {
 		_, err := s.Lookup(t.Context(), "master")
 		return err == nil
 	})
@@ -401,7 +402,7 @@ func TestAContainerThatDiesComesBackBeforeTheEngineSaysMore(t *testing.T) {
 			engine.set("id1", fakeContainer{name: "one", status: "running", labels: labelling("lab", labels.RouteExec)})
 			engine.set("id2", fakeContainer{name: "two", status: "running"})
 			s := followed(t, engine, hosts.Entry{Name: "box", Route: labels.RouteExec, Container: "two"})
-			eventually(t, "it is known", func() bool {
+			harness.Eventually(t, "it is known", func() bool {
 				_, err := s.Lookup(t.Context(), host)
 				return err == nil
 			})
@@ -409,7 +410,7 @@ func TestAContainerThatDiesComesBackBeforeTheEngineSaysMore(t *testing.T) {
 			defer engine.mu.Unlock()
 			to := map[string]chan string{"lab": engine.events, "box": engine.named}[host]
 			to <- fmt.Sprintf(`{"Type":"container","Action":"die","Actor":{"ID":%q,"Attributes":{"name":%q}}}`, id, id)
-			eventually(t, "it comes back", func() bool {
+			harness.Eventually(t, "it comes back", func() bool {
 				comingBack, _ := s.ComingBack(host)
 				return comingBack
 			})
@@ -458,18 +459,18 @@ func TestAHostThatRestartsIsKnownToComeBack(t *testing.T) {
 				return known && comingBack == want
 			}
 		}
-		eventually(t, tt.host+" runs", comesBack(false))
+		harness.Eventually(t, tt.host+" runs", comesBack(false))
 		happens("die", "exited", time.Now())
-		eventually(t, tt.host+" has ended a moment ago", comesBack(true))
+		harness.Eventually(t, tt.host+" has ended a moment ago", comesBack(true))
 		happens("start", "running", time.Time{})
-		eventually(t, tt.host+" runs again", comesBack(false))
+		harness.Eventually(t, tt.host+" runs again", comesBack(false))
 		happens("die", "restarting", time.Time{})
-		eventually(t, tt.host+" is restarted by the engine", comesBack(true))
+		harness.Eventually(t, tt.host+" is restarted by the engine", comesBack(true))
 		happens("die", "exited", time.Now().Add(-time.Hour))
-		eventually(t, tt.host+" ended long ago", comesBack(false))
+		harness.Eventually(t, tt.host+" ended long ago", comesBack(false))
 		engine.remove(tt.id)
 		tt.events <- fmt.Sprintf(`{"Type":"container","Action":"destroy","Actor":{"ID":%q,"Attributes":{"name":%q}}}`, tt.id, tt.name)
-		eventually(t, tt.host+" was removed a moment ago", comesBack(true))
+		harness.Eventually(t, tt.host+" was removed a moment ago", comesBack(true))
 	}
 	if comingBack, known := s.ComingBack("nobody"); comingBack || known {
 		t.Errorf("a host that never was: %v, %v", comingBack, known)
@@ -487,13 +488,13 @@ func TestANamedContainerIsFollowedAcrossItsRecreation(t *testing.T) {
 	}
 	engine.remove("id1")
 	engine.named <- `{"Type":"container","Action":"destroy","Actor":{"ID":"id1","Attributes":{"name":"two"}}}`
-	eventually(t, "it is gone", func() bool {
+	harness.Eventually(t, "it is gone", func() bool {
 		_, err := s.Lookup(t.Context(), "box")
 		return err != nil
 	})
 	engine.set("id2", fakeContainer{name: "two", status: "running"})
 	engine.named <- `{"Type":"container","Action":"rename","Actor":{"ID":"id2","Attributes":{"name":"other"}}}`
-	eventually(t, "the new one is there", func() bool {
+	harness.Eventually(t, "the new one is there", func() bool {
 		host, err := s.Lookup(t.Context(), "box")
 		return err == nil && host.Container == "id2"
 	})
@@ -526,16 +527,6 @@ func refusedWith(t *testing.T, s *Source, name, want string) {
 	if !errors.As(err, &u) || !strings.Contains(err.Error(), want) {
 		t.Errorf("%s: got %v, want %q", name, err, want)
 	}
-}
-
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if done() {
-			return
-		}
-	}
-	t.Errorf("not within 10 s: %s", what)
 }
 
 // bare is a host without its labels.

@@ -1,10 +1,16 @@
 package harness
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // MakeKey makes an ed25519 key pair and returns the private half's path.
@@ -13,6 +19,20 @@ func MakeKey(t *testing.T, dir, name string) string {
 	path := filepath.Join(dir, name)
 	Must(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path))
 	return path
+}
+
+// WriteKey writes a new ed25519 private key, without a program.
+func WriteKey(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	Write(t, path, mode, string(pem.EncodeToMemory(block)))
 }
 
 // PublicKey is the type and the key of a private key's file.

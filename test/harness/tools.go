@@ -57,10 +57,13 @@ func Read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// Write writes a file.
+// Write writes a file, which has that mode whatever the umask is.
 func Write(t *testing.T, path string, mode os.FileMode, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
 		t.Fatal(err)
 	}
 }
