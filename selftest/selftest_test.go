@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -240,11 +239,7 @@ func TestSelftestOfABrokenSshd(t *testing.T) {
 	}
 	defer server.Wait()
 	defer server.Process.Kill()
-	for deadline := time.Now().Add(10 * time.Second); !harness.Answers(fmt.Sprintf("127.0.0.1:%d", port)); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("sshd does not answer")
-		}
-	}
+	harness.Eventually(t, "sshd answers", func() bool { return harness.Answers(fmt.Sprintf("127.0.0.1:%d", port)) })
 	rows, _ = r.run("broken")
 	r.wantFailures(rows, map[string]string{
 		"environment":                   "AcceptEnv LANG LC_*",
