@@ -37,3 +37,32 @@ func TestAttackByAContainersLastWords(t *testing.T) {
 		})
 	}
 }
+
+// A log may be one line without end, or come in any pieces.
+func TestTheLastLineIsKeptAndNoMore(t *testing.T) {
+	for name, c := range map[string]struct {
+		writes []string
+		want   string
+	}{
+		"in pieces":   {[]string{"first\nsec", "ond\nthi", "rd"}, "third"},
+		"with an end": {[]string{"first\nsecond\n"}, "second\n"},
+		"nothing":     {nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var last lastLine
+			for _, text := range c.writes {
+				last.Write([]byte(text))
+			}
+			if got := last.text.String(); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+	var last lastLine
+	for range 100 {
+		last.Write([]byte(strings.Repeat("x", 1<<10)))
+	}
+	if got := last.text.Len(); got != maxLastWords {
+		t.Errorf("%d bytes are kept", got)
+	}
+}

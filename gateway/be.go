@@ -20,6 +20,7 @@ func (b be) run(ctx context.Context, client sshconn.Conn) {
 	session.Serve(ctx, client, b.machine, session.Options{
 		Env:      b.environment(b.to.person),
 		Ready:    b.wire.Ready,
+		Notice:   b.to.notice,
 		Lost:     func() string { return lost(ctx, b.to.Host) },
 		Log:      b.log,
 		Panicked: b.panicked,

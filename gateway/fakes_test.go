@@ -232,13 +232,24 @@ type said struct {
 // runs runs a command to its end, or for ten seconds.
 func runs(t *testing.T, client *ssh.Client, command string) said {
 	t.Helper()
+	return runsIn(t, client, command, func(*ssh.Session) error { return nil })
+}
+
+// runsAtTerminal is runs with a terminal.
+func runsAtTerminal(t *testing.T, client *ssh.Client, command string) said {
+	t.Helper()
+	return runsIn(t, client, command, func(s *ssh.Session) error { return s.RequestPty("xterm", 24, 80, nil) })
+}
+
+func runsIn(t *testing.T, client *ssh.Client, command string, prepare func(*ssh.Session) error) said {
+	t.Helper()
 	s, err := client.NewSession()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out, stderr safeBuffer
 	s.Stdout, s.Stderr = &out, &stderr
-	if err := s.Start(command); err != nil {
+	if err := errors.Join(prepare(s), s.Start(command)); err != nil {
 		t.Fatal(err)
 	}
 	return ended(t, client, s, &out, &stderr)

@@ -143,7 +143,7 @@ func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *sshconn.Task
 	relay(
 		end{Conn: sshconn.Conn{Conn: outer, Channels: outerChannels, Requests: outerRequests}, wire: outerWire},
 		end{Conn: sshconn.Conn{Conn: inner, Channels: innerChannels, Requests: innerRequests}, wire: innerWire},
-		tasks, "anna", func() string { return "the host is gone" })
+		tasks, target{person: "anna"}, func() string { return "the host is gone" })
 }
 
 func tcpPair(t *testing.T) (a, b net.Conn) {

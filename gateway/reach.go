@@ -35,6 +35,7 @@ type target struct {
 	Host, Account string
 	person        string
 	gate          *gate.Gate
+	notice        func() []string // what the person is told at a terminal; nil for nothing
 }
 
 // reached is a host whose entrance is open.
@@ -74,7 +75,7 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who 
 		}
 		var unreachable *hosts.Unreachable
 		if !errors.As(err, &unreachable) || time.Since(began) >= min(unreachable.Patience, c.server.Wait) {
-			return reached{}, endOr(ctx, err)
+			return reached{}, endOr(ctx, withDetails(ctx, err))
 		}
 		select {
 		case <-ctx.Done():
@@ -82,6 +83,22 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who 
 		case <-time.After(retryEvery):
 		}
 	}
+}
+
+// withDetails asks what more is known of why a host cannot be entered, now that it is
+// not tried again.
+func withDetails(ctx context.Context, err error) error {
+	var unreachable *hosts.Unreachable
+	if !errors.As(err, &unreachable) || unreachable.Details == nil {
+		return err
+	}
+	more := unreachable.Details(ctx)
+	if more == "" {
+		return err
+	}
+	detailed := *unreachable
+	detailed.Why += ": " + more
+	return &detailed
 }
 
 // endOr is why the connection was ended, or else err.
@@ -115,6 +132,7 @@ func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (re
 	if err != nil {
 		return reached{}, err
 	}
+	to.notice = c.notice(to, entrance.Before)
 	by, err := c.enter(entrance, to)
 	return reached{host, to.Account, granted, to.gate, by}, err
 }

@@ -71,16 +71,7 @@ func TestABannerIsShownAtATerminalOnly(t *testing.T) {
 		t.Errorf("a command's stderr is %q", got.err)
 	}
 	for _, want := range []string{"be kind\r\n", ""} { // once
-		s, err := client.NewSession()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out, stderr safeBuffer
-		s.Stdout, s.Stderr = &out, &stderr
-		if err := errors.Join(s.RequestPty("xterm", 24, 80, nil), s.Start("x")); err != nil {
-			t.Fatal(err)
-		}
-		if got := ended(t, client, s, &out, &stderr); got.err != want {
+		if got := runsAtTerminal(t, client, "x"); got.err != want {
 			t.Errorf("at a terminal: %q, want %q", got.err, want)
 		}
 	}

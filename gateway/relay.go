@@ -40,18 +40,18 @@ type joined struct {
 	channels     sshconn.Count
 	open         atomic.Int32  // channels; what each holds is bounded, so that what all hold is
 	forwards     int           // that the client holds; clientRequest's
-	person       string        // whom the host's sessions are told they run for
+	to           target        // whose person the host's sessions are told they run for
 	lost         func() string // what to tell a session when the host is gone
 	hostGone     chan struct{} // closed when it is
-	bannerShown  sync.Once
+	noticed      sync.Once
 }
 
 // relay joins until either side is gone. If that is the host, the client gets
 // what was already there.
-func relay(client, host end, tasks *sshconn.Tasks, person string, lost func() string) {
+func relay(client, host end, tasks *sshconn.Tasks, to target, lost func() string) {
 	j := &joined{
 		client: client, host: host, hostSays: sshconn.NewOrder(host.Conn),
-		tasks: tasks, person: person, lost: lost, hostGone: make(chan struct{}),
+		tasks: tasks, to: to, lost: lost, hostGone: make(chan struct{}),
 	}
 	var serving sync.WaitGroup
 	serving.Add(2)

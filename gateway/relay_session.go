@@ -17,7 +17,7 @@ import (
 // the one closing order (see sshconn.Output).
 func (j *joined) session(outer, inner channel) {
 	// Before any of the client's own.
-	inner.SendRequest("env", false, ssh.Marshal(sshconn.EnvRequest{Name: labels.EnvUser, Value: j.person}))
+	inner.SendRequest("env", false, ssh.Marshal(sshconn.EnvRequest{Name: labels.EnvUser, Value: j.to.person}))
 	started, inputEnded := make(chan struct{}), make(chan struct{})
 	var newline atomic.Value
 	newline.Store("\n")
@@ -47,7 +47,7 @@ func (j *joined) session(outer, inner channel) {
 	})
 	<-started // nothing goes before the answer that it follows
 	if newline.Load() == "\r\n" {
-		j.showBanner(outer)
+		j.showNotice(outer)
 	}
 	sshconn.Output{
 		Channel: outer, Stdout: inner, Stderr: inner.Stderr(),
@@ -57,12 +57,16 @@ func (j *joined) session(outer, inner channel) {
 	parts.Wait()
 }
 
-// showBanner shows what the host's sshd says before a login, which the client
-// has behind it by then, to the first person at a terminal. A program could take
-// it for output.
-func (j *joined) showBanner(outer channel) {
-	j.bannerShown.Do(func() {
-		for _, line := range wordsOf(j.host.banner) {
+// showNotice shows what there is to be told to the first person at a terminal, and
+// what the host's sshd says before a login, which the client has behind it by then.
+// A program could take it for output.
+func (j *joined) showNotice(outer channel) {
+	j.noticed.Do(func() {
+		lines := wordsOf(j.host.banner)
+		if j.to.notice != nil {
+			lines = append(j.to.notice(), lines...)
+		}
+		for _, line := range lines {
 			io.WriteString(outer.Stderr(), line+"\r\n")
 		}
 	})

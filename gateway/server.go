@@ -78,6 +78,7 @@ type Server struct {
 	turnedAway atomic.Int32 // clients that are being told why they are not served
 	live       liveConns
 	counts     gate.Counts
+	news       news
 	wires      wire.Pool // of the connections to clients and to hosts
 }
 

@@ -10,11 +10,20 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Entrance is an open way into a host, for one connection of a person. One of
-// the two is set, and is the caller's to close.
+// Entrance is an open way into a host, for one connection of a person. Either its
+// machine or its sshd is set, and is the caller's to close.
 type Entrance struct {
 	Machine machine.Machine // be this machine's SSH server
 	Sshd    *Sshd           // join this SSH server
+	Before  Before
+}
+
+// Before is how the host's last run ended that is over, while it runs again; the zero
+// value where there was none, or the source does not know.
+type Before struct {
+	Ended time.Time
+	Since time.Time                    // from when on it runs again
+	Why   func(context.Context) string // a line, "" where nobody knows; takes a few seconds at most
 }
 
 // Sshd is a connection to an SSH server.

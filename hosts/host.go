@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"context"
 	"fmt"
 	"time"
 )
@@ -23,6 +24,10 @@ type Unreachable struct {
 	Host  string
 	Why   string // one line for the person, who is logged in by then
 	Cause error  // for the log; may be nil
+
+	// Details asks what more is known of why, to go behind Why; "" where nothing is.
+	// It may be nil, and takes a few seconds at most.
+	Details func(context.Context) string
 
 	// Unknown says that the source knows no such host at all.
 	Unknown bool

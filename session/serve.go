@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"berth/machine"
@@ -22,6 +23,10 @@ type Options struct {
 	Ready func()        // waits until the connection can take more data; may be nil
 	Lost  func() string // what to tell a session when the machine is gone, or ctx has ended; may be nil
 	Log   *slog.Logger
+
+	// Notice is what the first person at a terminal is told before anything else:
+	// lines without their ends. It may take a few seconds, and may be nil.
+	Notice func() []string
 
 	// Panicked is told of a panic in a goroutine of Serve's, and must end the
 	// connection.
@@ -79,6 +84,7 @@ type server struct {
 	running  sshconn.Count // sessions with a command
 	channels atomic.Int32
 	sessions atomic.Int32
+	noticed  sync.Once
 }
 
 // closeAfterEnd closes the connection when the machine is gone and all that was

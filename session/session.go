@@ -201,7 +201,21 @@ func (s *session) run() {
 	s.server.tasks.Go(func() {
 		defer s.copying.Done()
 		defer s.server.running.Add(-1)
+		s.showNotice()
 		output.Drain(s.server.tasks)
+	})
+}
+
+// showNotice tells a person at a terminal what there is to be told. A program could
+// take it for output.
+func (s *session) showNotice() {
+	if s.pty == nil || s.server.options.Notice == nil {
+		return
+	}
+	s.server.noticed.Do(func() {
+		for _, line := range s.server.options.Notice() {
+			io.WriteString(s.channel.Stderr(), line+"\r\n")
+		}
 	})
 }
 

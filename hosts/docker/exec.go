@@ -32,11 +32,7 @@ const (
 
 // openExec opens a container, as an account of it; "" is the one that the
 // container itself runs as.
-func (s *Source) openExec(ctx context.Context, host hosts.Host, account string) (hosts.Entrance, error) {
-	in, err := s.running(ctx, host)
-	if err != nil {
-		return hosts.Entrance{}, err
-	}
+func (s *Source) openExec(ctx context.Context, host hosts.Host, in container.InspectResponse, account string) (hosts.Entrance, error) {
 	opened, err := s.helpers.Open(ctx, pool.Key{Container: host.Container, Account: account}, func() (*helper.Client, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()

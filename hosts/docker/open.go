@@ -22,14 +22,33 @@ const brief = 3 * time.Second
 // Open opens a container that was looked up, by its id. It asks the engine once
 // what the container is now.
 func (s *Source) Open(ctx context.Context, host hosts.Host, account string) (hosts.Entrance, error) {
+	in, err := s.running(ctx, host)
+	if err != nil {
+		return hosts.Entrance{}, err
+	}
+	var opened hosts.Entrance
 	switch host.Route {
 	case labels.RouteExec:
-		return s.openExec(ctx, host, account)
+		opened, err = s.openExec(ctx, host, in, account)
 	case labels.RouteSshd:
-		sshd, err := s.openSshd(ctx, host, account)
-		return hosts.Entrance{Sshd: sshd}, err
+		opened.Sshd, err = s.openSshd(ctx, host, in, account)
+	default:
+		err = unreachable(host.Name, fmt.Sprintf("has an unknown route %q: sshd and exec are known", host.Route), nil)
 	}
-	return hosts.Entrance{}, unreachable(host.Name, fmt.Sprintf("has an unknown route %q: sshd and exec are known", host.Route), nil)
+	opened.Before = s.before(in)
+	return opened, err
+}
+
+// before returns how the container's last run ended that is over.
+func (s *Source) before(in container.InspectResponse) hosts.Before {
+	ended := docker.EndBefore(in)
+	if ended.IsZero() {
+		return hosts.Before{}
+	}
+	since, _ := time.Parse(time.RFC3339Nano, in.State.StartedAt)
+	return hosts.Before{Ended: ended, Since: since, Why: func(ctx context.Context) string {
+		return docker.WhyEndedBefore(ctx, s.engine, in).Text
+	}}
 }
 
 func unreachable(host, why string, cause error) error {
@@ -48,11 +67,7 @@ func soon(err error, patience time.Duration) error {
 // openSshd asks the engine for the address at every connect. That
 // another container may have it a moment later is harmless: the host key is
 // pinned to the id.
-func (s *Source) openSshd(ctx context.Context, host hosts.Host, account string) (*hosts.Sshd, error) {
-	in, err := s.running(ctx, host)
-	if err != nil {
-		return nil, err
-	}
+func (s *Source) openSshd(ctx context.Context, host hosts.Host, in container.InspectResponse, account string) (*hosts.Sshd, error) {
 	if !docker.IsLocal(s.engine) {
 		return nil, unreachable(host.Name, "is on another machine than the gateway, whose networks are not reached from here: route exec would be", nil)
 	}
@@ -123,11 +138,18 @@ func (s *Source) running(ctx context.Context, host hosts.Host) (container.Inspec
 	case in.State.Paused:
 		return in, unreachable(host.Name, "is paused: docker unpause "+in.Name[1:], nil)
 	case in.State.Restarting:
-		return in, soon(unreachable(host.Name, "is restarting, again and again: see docker logs "+in.Name[1:], nil), comingBack)
+		return in, soon(s.ended(host, in, "is restarting, again and again: see docker logs "+in.Name[1:]), comingBack)
 	case !in.State.Running && isRecent(in.State.FinishedAt):
-		return in, soon(unreachable(host.Name, fmt.Sprintf("is not running (%s a moment ago)", in.State.Status), nil), comingBack)
+		return in, soon(s.ended(host, in, fmt.Sprintf("is not running (%s a moment ago)", in.State.Status)), comingBack)
 	case !in.State.Running:
-		return in, unreachable(host.Name, fmt.Sprintf("is not running (%s)", in.State.Status), nil)
+		return in, s.ended(host, in, fmt.Sprintf("is not running (%s)", in.State.Status))
 	}
 	return in, nil
+}
+
+// ended is an error that can tell why the container ended.
+func (s *Source) ended(host hosts.Host, in container.InspectResponse, why string) error {
+	return &hosts.Unreachable{Host: host.Name, Why: why, Details: func(ctx context.Context) string {
+		return docker.WhyEnded(ctx, s.engine, in).Text
+	}}
 }

@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"berth/hosts"
+	"berth/machine"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// A host that ended is told of with the reason, which is asked for once and not at
+// each try.
+func TestARefusalSaysWhyTheHostEnded(t *testing.T) {
+	asked := 0
+	from := atMachine(nil)
+	from.open = func(hosts.Host, string) (hosts.Entrance, error) {
+		return hosts.Entrance{}, &hosts.Unreachable{Host: "lab", Why: "is not running (exited)", Patience: 600 * time.Millisecond, Details: func(context.Context) string {
+			asked++
+			return "its command ended with code 3: no such file"
+		}}
+	}
+	g := startGateway(t, from)
+	got := runs(t, g.enter(t, "dev+lab"), "x")
+	if want := (said{"", "berth: host \"lab\" is not running (exited): its command ended with code 3: no such file\n", 255}); got != want || asked != 1 {
+		t.Errorf("asked %d times, got %+v, want %+v", asked, got, want)
+	}
+}
+
+// Who was on a host when it ended is told why, by both mechanisms: once, and where it
+// is no program's output.
+func TestPeopleAreToldOnceWhyTheirHostEnded(t *testing.T) {
+	began := time.Now()
+	silent := func(machine.Command, io.Reader, io.Writer, io.Writer) int { return 0 }
+	for name, from := range map[string]*fakeHosts{
+		"be": {open: func(hosts.Host, string) (hosts.Entrance, error) {
+			return hosts.Entrance{Machine: newFakeMachine(silent)}, nil
+		}},
+		"join": sshdOf(t, &fakeSshd{serve: runsCommands, accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return nil }}, nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			why := "its command ended with code 3"
+			before := hosts.Before{Ended: began.Add(-time.Hour), Since: began, Why: func(context.Context) string { return why }}
+			open := from.open
+			from.open = func(host hosts.Host, account string) (hosts.Entrance, error) {
+				in, err := open(host, account)
+				in.Before = before
+				return in, err
+			}
+			g := startGateway(t, from)
+			tells := func(want string) {
+				t.Helper()
+				if got := runsAtTerminal(t, g.enter(t, "dev+lab"), "x"); got.err != want {
+					t.Errorf("told %q, want %q", got.err, want)
+				}
+			}
+			line := "berth: host \"lab\" was started again at " + began.Local().Format("15:04 on 2 January") + ": "
+			tells("") // it ended before anybody came
+			before.Ended = time.Now()
+			if got := runs(t, g.enter(t, "dev+lab"), "x"); strings.Contains(got.err, "started again") {
+				t.Errorf("a program is told %q", got.err)
+			}
+			tells(line + "its command ended with code 3\r\n")
+			tells("")
+			before.Ended, why = time.Now(), ""
+			tells(line + "nobody knows any more why it had ended\r\n")
+		})
+	}
+}
