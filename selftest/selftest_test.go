@@ -122,15 +122,6 @@ func (r selftestRun) wantFailures(rows, want map[string]string) {
 	}
 }
 
-// missing skips on a laptop and fails in CI.
-func missing(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
-
 func TestSelftestOfThisMachine(t *testing.T) {
 	r := newSelftestRun(t, "  here: { route: local }")
 	rows, _ := r.run("here")
@@ -208,7 +199,7 @@ MaxSessions 10
 func TestSelftestOfABrokenSshd(t *testing.T) {
 	sshd, err := exec.LookPath("/usr/sbin/sshd")
 	if err != nil {
-		missing(t, "there is no sshd")
+		harness.Missing(t, "there is no sshd")
 	}
 	if os.Getuid() == 0 { // sshd wants it then
 		os.MkdirAll("/run/sshd", 0o755)
@@ -281,10 +272,10 @@ func freePort(t *testing.T) int {
 func TestSelftestOfContainers(t *testing.T) {
 	base := os.Getenv("BERTH_BASE_IMAGE")
 	if base == "" {
-		missing(t, "BERTH_BASE_IMAGE names no image to make hosts from")
+		harness.Missing(t, "BERTH_BASE_IMAGE names no image to make hosts from")
 	}
 	if out, err := exec.Command("docker", "version").CombinedOutput(); err != nil {
-		missing(t, fmt.Sprintf("no engine answers: %s", out))
+		harness.Missing(t, fmt.Sprintf("no engine answers: %s", out))
 	}
 	project := fmt.Sprintf("selftest-%d", os.Getpid())
 	name := project + "-lab-1"

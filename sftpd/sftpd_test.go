@@ -1,6 +1,7 @@
 package sftpd
 
 import (
+	"berth/test/harness"
 	"bytes"
 	"fmt"
 	"io"
@@ -79,7 +80,7 @@ func ourselves(t *testing.T) *exec.Cmd {
 
 func TestWhatOpenSSHsServerOffersIsOffered(t *testing.T) {
 	if _, err := os.Stat(openSSHs); err != nil {
-		t.Skip(err)
+		harness.Missing(t, err.Error())
 	}
 	ours := offered(t, ourselves(t))
 	for name, version := range offered(t, exec.Command(openSSHs)) {
@@ -92,11 +93,11 @@ func TestWhatOpenSSHsServerOffersIsOffered(t *testing.T) {
 // OpenSSH's client does by extensions what it can, and says so.
 func TestOpenSSHsClientUsesTheExtensions(t *testing.T) {
 	if _, err := exec.LookPath("sftp"); err != nil {
-		t.Skip(err)
+		harness.Missing(t, err.Error())
 	}
 	me, err := user.Current()
 	if err != nil {
-		t.Skip(err)
+		harness.Missing(t, err.Error())
 	}
 	dir := t.TempDir()
 	data := bytes.Repeat([]byte("data "), 200_000)
