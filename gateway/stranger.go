@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"runtime/debug"
 
 	"berth/auth"
 	"berth/strangers"
@@ -71,12 +72,16 @@ func (s *Server) Penalties() []strangers.Penalty {
 	return s.door.Penalties()
 }
 
-// LogStrangers logs how many strangers there are, and the worst penalties.
+// LogStrangers logs how many strangers there are, the worst penalties, and what the
+// process holds, without what is garbage.
 func (s *Server) LogStrangers() {
 	const most = 20
 	penalties := s.Penalties()
 	inside, sources := s.door.Inside()
-	s.Log.Info("strangers", "connections", inside, "sources", sources, "penalties", len(penalties), "live", len(s.Live()))
+	debug.FreeOSMemory()
+	now := holds()
+	s.Log.Info("strangers", "connections", inside, "sources", sources, "penalties", len(penalties), "live", len(s.Live()),
+		"served", s.serving.left(), "goroutines", now.goroutines, "memory", now.memory)
 	for _, p := range penalties[:min(most, len(penalties))] {
 		s.Log.Info("penalty", "source", p.Source.String(), "failures", math.Round(p.Failures), "gap", p.Gap)
 	}

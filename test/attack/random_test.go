@@ -16,12 +16,18 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// A gateway for what is random, with alice's and bob's passwords.
+// startRandom starts a gateway for what is random.
 func startRandom(t *testing.T) *harness.Gateway {
 	t.Helper()
 	if !harness.Soaking() {
 		t.Skip("only in make soak, which sets " + harness.EnvSoak)
 	}
+	return startCheap(t)
+}
+
+// startCheap starts a gateway with alice's and bob's passwords, which cost nothing.
+func startCheap(t *testing.T) *harness.Gateway {
+	t.Helper()
 	return harness.StartGateway(t, t.TempDir(), fmt.Sprintf(`
 exempt: [ 127.0.0.1 ] # of what wrong passwords cost
 users:
@@ -40,10 +46,16 @@ func cheapHash(password string) string {
 
 // Ten minutes of packets that are half right: true message numbers with fields of
 // any length, before the login and after it. The gateway neither panics, which
-// harness looks for in its log, nor stops serving.
+// harness looks for in its log, nor stops serving, and nothing of the connections
+// is left behind.
 func TestRandomPackets(t *testing.T) {
 	g := startRandom(t)
 	seed := uint64(time.Now().UnixNano())
+	settle := rand.New(rand.NewPCG(seed, seed))
+	for range 100 { // what the gateway allocates once
+		sendRandom(g.Address, settle)
+	}
+	before := awaitNobody(t, g)
 	var connections, packets atomic.Int64
 	var all sync.WaitGroup
 	for worker := range uint64(4) {
@@ -56,6 +68,7 @@ func TestRandomPackets(t *testing.T) {
 	}
 	all.Wait()
 	t.Logf("seed %d: %d packets on %d connections", seed, packets.Load(), connections.Load())
+	wantNothingLeft(t, g, before)
 	p, err := peer.Dial(g.Address)
 	if err != nil {
 		t.Fatal(err)

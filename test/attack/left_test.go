@@ -1,0 +1,150 @@
+package attack
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+
+	"berth/test/harness"
+	"berth/test/harness/peer"
+)
+
+// held is what a gateway holds, as it says on SIGUSR1.
+type held struct {
+	connections int // that it serves, logged in or not
+	goroutines  int
+	memory      int // bytes of the system's, without what is garbage
+}
+
+func (h held) String() string {
+	return fmt.Sprintf("%d connections, %d goroutines, %.1f MiB", h.connections, h.goroutines, float64(h.memory)/(1<<20))
+}
+
+// holds asks a gateway what it holds.
+func holds(t *testing.T, g *harness.Gateway) held {
+	t.Helper()
+	all := func() (said []harness.Record) {
+		for _, r := range g.Records(t) {
+			if r["msg"] == "strangers" {
+				said = append(said, r)
+			}
+		}
+		return said
+	}
+	before := len(all())
+	g.Signal(syscall.SIGUSR1)
+	var now harness.Record
+	harness.Eventually(t, "the gateway says what it holds", func() bool {
+		said := all()
+		if len(said) > before {
+			now = said[before]
+		}
+		return now != nil
+	})
+	return held{number(t, now["served"]), number(t, now["goroutines"]), number(t, now["memory"])}
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// awaitNobody waits until a gateway serves no connection, and returns what it
+// holds then.
+func awaitNobody(t *testing.T, g *harness.Gateway) (now held) {
+	t.Helper()
+	harness.Eventually(t, "the gateway's connections end", func() bool {
+		now = holds(t, g)
+		return now.connections == 0
+	})
+	return now
+}
+
+// wantNothingLeft wants a gateway to hold what it held before: no connection, no
+// goroutine more, and at most 5 MiB more.
+func wantNothingLeft(t *testing.T, g *harness.Gateway, before held) {
+	t.Helper()
+	now := holds(t, g)
+	defer func() { t.Logf("before: %v; after: %v", before, now) }()
+	harness.Eventually(t, "the gateway's connections end, and their goroutines", func() bool {
+		now = holds(t, g)
+		return now.connections == 0 && now.goroutines <= before.goroutines
+	})
+	if grown := now.memory - before.memory; grown > 5<<20 {
+		t.Errorf("%.1f MiB are left behind", float64(grown)/(1<<20))
+	}
+}
+
+// The attack: connections that end with more packets unread than there is room
+// for. Each left two goroutines before the login and four after it, for ever, with
+// what they hold; 3,000 and 1,000 of them in make soak.
+func TestHostileConnectionsLeaveNothing(t *testing.T) {
+	const unread = 60
+	strangers, users := 300, 100
+	if harness.Soaking() {
+		strangers, users = 3000, 1000
+	}
+	for _, attack := range []struct {
+		name  string
+		peers int
+		send  func(*peer.Peer) error
+	}{
+		{"a_stranger_asks_for_nonsense", strangers, func(p *peer.Peer) error {
+			for range 1 + unread {
+				p.Send(peer.MsgServiceRequest, "nonsense")
+			}
+			return p.Flush()
+		}},
+		{"a_user_names_a_channel_that_is_not_there", users, func(p *peer.Peer) error {
+			if err := p.Login("alice+a", alicePassword); err != nil {
+				return err
+			}
+			for range 1 + unread {
+				p.Send(peer.MsgChannelData, peer.UnknownChannel, "x")
+			}
+			return p.Flush()
+		}},
+	} {
+		t.Run(attack.name, func(t *testing.T) {
+			g := startCheap(t)
+			attackOften(t, g, 100, attack.send) // what the gateway allocates once
+			before := awaitNobody(t, g)
+			attackOften(t, g, attack.peers, attack.send)
+			t.Logf("%d connections", attack.peers)
+			wantNothingLeft(t, g, before)
+		})
+	}
+}
+
+// attackOften attacks several times, eight at once.
+func attackOften(t *testing.T, g *harness.Gateway, times int, attack func(*peer.Peer) error) {
+	t.Helper()
+	var all sync.WaitGroup
+	todo := make(chan struct{})
+	for range 8 {
+		all.Go(func() {
+			for range todo {
+				p, err := peer.Dial(g.Address)
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				if err := attack(p); err != nil {
+					t.Error(err)
+				}
+				p.Outlast()
+			}
+		})
+	}
+	for range times {
+		todo <- struct{}{}
+	}
+	close(todo)
+	all.Wait()
+}
