@@ -111,18 +111,18 @@ func (s *Source) subscribe(ctx context.Context) (labelled, named client.EventsRe
 
 // sync asks for all that events could have told.
 func (s *Source) sync(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	listing, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	list, err := s.engine.ContainerList(ctx, client.ContainerListOptions{
+	list, err := s.engine.ContainerList(listing, client.ContainerListOptions{
 		All:     true,
 		Filters: make(client.Filters).Add("label", labels.Host),
 	})
 	if err != nil {
 		return err
 	}
-	var all []found
-	for _, item := range list.Items {
-		all = append(all, foundInList(item))
+	all, err := s.foundByList(ctx, list)
+	if err != nil {
+		return err
 	}
 	s.known.replaceLabelled(all)
 	for _, f := range all {
@@ -138,10 +138,10 @@ func (s *Source) sync(ctx context.Context) error {
 
 // refresh asks what a container that the configuration names is now.
 func (s *Source) refresh(ctx context.Context, entry hosts.Entry) error {
-	in, err := s.inspect(ctx, entry.Container)
+	f, err := s.look(ctx, entry.Container)
 	switch {
 	case err == nil:
-		s.known.rememberNamed(entry.Name, foundByInspect(in))
+		s.known.rememberNamed(entry.Name, f)
 	case errdefs.IsNotFound(err):
 		s.known.forgetNamed(entry.Name)
 	default:
@@ -165,12 +165,11 @@ func (s *Source) apply(ctx context.Context, event events.Message) {
 	if event.Action == events.ActionDie {
 		s.known.stopped(id)
 	}
-	in, err := s.inspect(ctx, id)
+	f, err := s.look(ctx, id)
 	if err != nil {
 		s.known.forget(id)
 		return
 	}
-	f := foundByInspect(in)
 	s.known.remember(f)
 	s.claim(f.host)
 }

@@ -24,22 +24,26 @@ type found struct {
 	route    string
 	account  string
 	project  string
-	labels   map[string]string // all of them
+	labels   map[string]string // all of them but Berth's own that are its image's
+	byImage  string            // the host's name that its image says, which makes no host
 
 	running    bool
 	restarting bool      // the engine starts it again and again
 	stopped    time.Time // when it stopped running; zero where that is not known
 }
 
-func newFound(id, name string, on map[string]string) found {
+func newFound(id, name string, on, own map[string]string) found {
 	f := found{
 		id:      id,
 		name:    strings.TrimPrefix(name, "/"),
-		host:    on[labels.Host],
-		route:   on[labels.Route],
-		account: on[labels.Account],
-		project: cmp.Or(on[labels.Project], on[labels.ComposeProject]),
-		labels:  on,
+		host:    own[labels.Host],
+		route:   own[labels.Route],
+		account: own[labels.Account],
+		project: cmp.Or(own[labels.Project], own[labels.ComposeProject]),
+		labels:  own,
+	}
+	if f.host == "" {
+		f.byImage = on[labels.Host]
 	}
 	if f.route == "" {
 		f.route = labels.RouteExec
@@ -47,19 +51,19 @@ func newFound(id, name string, on map[string]string) found {
 	return f
 }
 
-func foundInList(item container.Summary) found {
+func foundInList(item container.Summary, own map[string]string) found {
 	name := item.ID
 	if len(item.Names) > 0 {
 		name = item.Names[0]
 	}
-	f := newFound(item.ID, name, item.Labels)
+	f := newFound(item.ID, name, item.Labels, own)
 	f.running = item.State == container.StateRunning
 	f.restarting = item.State == container.StateRestarting
 	return f
 }
 
-func foundByInspect(in container.InspectResponse) found {
-	f := newFound(in.ID, in.Name, in.Config.Labels)
+func foundByInspect(in container.InspectResponse, own map[string]string) found {
+	f := newFound(in.ID, in.Name, in.Config.Labels, own)
 	f.running, f.restarting = in.State.Running, in.State.Restarting
 	if !f.running {
 		f.stopped, _ = time.Parse(time.RFC3339Nano, in.State.FinishedAt)
@@ -202,13 +206,27 @@ func (k *known) claims(host string) []found {
 	return claims
 }
 
+// byImage is a container that has a host's name from its image only.
+func (k *known) byImage(host string) (f found, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, f := range k.labelled {
+		if f.byImage == host && host != "" {
+			return f, true
+		}
+	}
+	return found{}, false
+}
+
 // names are the labelled hosts', and those of the configuration that exist.
 func (k *known) names() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	names := map[string]bool{}
 	for _, f := range k.labelled {
-		names[f.host] = true
+		if f.host != "" {
+			names[f.host] = true
+		}
 	}
 	for host := range k.named {
 		names[host] = true

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"berth/hosts"
@@ -47,6 +48,10 @@ func (s *Source) lookupLabel(name string) (hosts.Host, error) {
 		return hosts.Host{}, soon(unreachable(name, "is gone: its container was removed a moment ago", nil), comingBack)
 	case len(claims) == 0:
 		why := "does not exist: no container carries its label"
+		if f, ok := s.known.byImage(name); ok {
+			why = fmt.Sprintf("does not exist: container %s has its label from its image only, where it does not count; "+
+				"if it is to be the host, gateway.yaml says so: hosts: { %s: { route: exec, container: %s } }", f.name, name, f.name)
+		}
 		return hosts.Host{}, &hosts.Unreachable{Host: name, Why: why, Unknown: true, Patience: justMade}
 	}
 	own, err := s.ofOwner(name, claims)

@@ -27,6 +27,7 @@ type Source struct {
 	log    *slog.Logger
 	named  atomic.Pointer[map[string]hosts.Entry] // by the host's name
 	known  *known
+	images map[string]map[string]string // Berth's labels on images, by id; Run's alone
 
 	renamed chan struct{} // has one item when other entries have come
 
@@ -60,6 +61,7 @@ func New(address string, st *state.State, entries []hosts.Entry, log *slog.Logge
 		log:      log,
 		renamed:  make(chan struct{}, 1),
 		known:    newKnown(),
+		images:   make(map[string]map[string]string),
 		helpers:  pool.New(log),
 		self:     self,
 		meetings: meetings,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -31,8 +32,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fakeEngine struct {
 	mu         sync.Mutex
 	containers map[string]fakeContainer
-	events     chan string // of containers with labels
-	named      chan string // of containers that the configuration names
+	images     map[string]map[string]string // their labels, by id
+	events     chan string                  // of containers with labels
+	named      chan string                  // of containers that the configuration names
 	lists      int
 	inspects   int
 }
@@ -42,6 +44,7 @@ type fakeContainer struct {
 	status string // running, paused, restarting, exited
 	labels map[string]string
 	ended  time.Time
+	image  string
 }
 
 func newFakeEngine() *fakeEngine {
@@ -64,6 +67,10 @@ func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	if i := strings.Index(path, "/containers"); i > 0 {
 		path = path[i:]
+	}
+	if _, image, ok := strings.Cut(path, "/images/"); ok {
+		e.inspectImage(w, strings.TrimSuffix(image, "/json"))
+		return
 	}
 	switch {
 	case strings.HasSuffix(path, "/_ping"):
@@ -101,7 +108,7 @@ func (e *fakeEngine) list(w http.ResponseWriter) {
 	e.lists++
 	list := []map[string]any{}
 	for id, c := range e.containers {
-		list = append(list, map[string]any{"Id": id, "Names": []string{"/" + c.name}, "Labels": c.labels, "State": c.status})
+		list = append(list, map[string]any{"Id": id, "Names": []string{"/" + c.name}, "ImageID": c.image, "Labels": c.labels, "State": c.status})
 	}
 	json.NewEncoder(w).Encode(list)
 }
@@ -113,7 +120,7 @@ func (e *fakeEngine) inspect(w http.ResponseWriter, id string) {
 	for known, c := range e.containers {
 		if id == known || id == c.name {
 			json.NewEncoder(w).Encode(map[string]any{
-				"Id": known, "Name": "/" + c.name,
+				"Id": known, "Name": "/" + c.name, "Image": c.image,
 				"Config": map[string]any{"Labels": c.labels},
 				"State": map[string]any{
 					"Status":  c.status,
@@ -126,6 +133,18 @@ func (e *fakeEngine) inspect(w http.ResponseWriter, id string) {
 	}
 	w.WriteHeader(http.StatusNotFound)
 	io.WriteString(w, `{"message":"No such container"}`)
+}
+
+func (e *fakeEngine) inspectImage(w http.ResponseWriter, id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	on, ok := e.images[id]
+	if !ok {
+		w.WriteHeader(http.StatusNotFound)
+		io.WriteString(w, `{"message":"No such image"}`)
+		return
+	}
+	json.NewEncoder(w).Encode(map[string]any{"Id": id, "Config": map[string]any{"Labels": on}})
 }
 
 // newTestSource follows an engine that listens at a socket, when it does.
@@ -318,6 +337,74 @@ func TestAStoppedHostsNameIsNotTakenOver(t *testing.T) {
 				t.Errorf("after the owner has said so: got %+v, %v", host, err)
 			}
 		})
+	}
+}
+
+// A host's name that an image brings along is its author's word, whoever starts it:
+// it must not stand before the name of a host that a grant means, or is to mean.
+func TestAnImagesLabelMakesNoHost(t *testing.T) {
+	evil := map[string]string{labels.Host: "master", labels.Account: "root", labels.Project: "lab", labels.Service: "master", "team": "vision"}
+	with := func(more map[string]string) map[string]string {
+		all := maps.Clone(evil)
+		maps.Copy(all, more)
+		return all
+	}
+	for name, tt := range map[string]struct {
+		on   map[string]string // the container
+		host string            // "" for none
+		want hosts.Host
+	}{
+		"the image's alone":                {evil, "", hosts.Host{}},
+		"another name, by hand":            {with(map[string]string{labels.Host: "worker"}), "worker", hosts.Host{Route: labels.RouteExec}},
+		"by hand, as compose does":         {with(map[string]string{labels.Host: "worker", labels.ComposeProject: "p"}), "worker", hosts.Host{Route: labels.RouteExec, Project: "p"}},
+		"provision's, of what it has kept": {with(map[string]string{labels.Image: "sha256:evil"}), "master", hosts.Host{Route: labels.RouteExec, Account: "root", Project: "lab"}},
+	} {
+		for _, when := range []string{"listed", "an event"} {
+			t.Run(name+", "+when, func(t *testing.T) {
+				engine := newFakeEngine()
+				engine.images = map[string]map[string]string{"sha256:evil": evil}
+				container := fakeContainer{name: "pulled", status: "running", image: "sha256:evil", labels: tt.on}
+				if when == "listed" {
+					engine.set("id1", container)
+				}
+				s := followed(t, engine)
+				refusedWith(t, s, "nobody", "does not exist")
+				if when != "listed" {
+					engine.set("id1", container)
+					engine.events <- `{"Type":"container","Action":"start","Actor":{"ID":"id1"}}`
+				}
+				if tt.host == "" {
+					harness.Eventually(t, "it is known", func() bool {
+						_, known := s.known.byImage("master")
+						return known
+					})
+					refusedWith(t, s, "master", "container pulled has its label from its image only")
+					if all := s.List(t.Context()); len(all) != 0 {
+						t.Errorf("lists %+v", all)
+					}
+					return
+				}
+				harness.Eventually(t, "the host is there", func() bool {
+					host, err := s.Lookup(t.Context(), tt.host)
+					tt.want.Name, tt.want.Container = tt.host, "id1"
+					return err == nil && reflect.DeepEqual(bare(host), bare(tt.want))
+				})
+			})
+		}
+	}
+}
+
+// Where the box's owner names the container, it is a host, but as what the entry
+// says, and of no project.
+func TestAnEntryMakesAHostOfAnImagesLabel(t *testing.T) {
+	on := map[string]string{labels.Host: "master", labels.Project: "lab"}
+	engine := newFakeEngine()
+	engine.images = map[string]map[string]string{"sha256:own": on}
+	engine.set("id1", fakeContainer{name: "built", status: "running", image: "sha256:own", labels: on})
+	s := followed(t, engine, hosts.Entry{Name: "master", Route: labels.RouteExec, Container: "built"})
+	host, err := s.Lookup(t.Context(), "master")
+	if err != nil || host.Container != "id1" || host.Project != "" {
+		t.Errorf("got %+v, %v", host, err)
 	}
 }
 

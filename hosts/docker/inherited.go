@@ -1,0 +1,82 @@
+package docker
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	"berth/labels"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+)
+
+// ownLabels returns a container's labels without those of Berth's that it has from
+// its image: who makes an image must not give hosts their names. A container that
+// provision made carries its image's id, which no image can hold of itself, and
+// has all its labels from provision.
+func (s *Source) ownLabels(ctx context.Context, image string, on map[string]string) (map[string]string, error) {
+	if image == "" || on[labels.Image] == image {
+		return on, nil
+	}
+	inherited, err := s.imageLabels(ctx, image)
+	if err != nil || len(inherited) == 0 {
+		return on, err
+	}
+	own := maps.Clone(on)
+	maps.DeleteFunc(own, func(name, value string) bool {
+		ofImage, isInherited := inherited[name]
+		return isInherited && ofImage == value
+	})
+	return own, nil
+}
+
+// imageLabels returns Berth's labels on an image, and asks for each image once: an
+// id stands for a content. An image that is gone while its container is there has
+// none.
+func (s *Source) imageLabels(ctx context.Context, id string) (map[string]string, error) {
+	if known, ok := s.images[id]; ok {
+		return known, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	image, err := s.engine.ImageInspect(ctx, id)
+	switch {
+	case errdefs.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	ours := map[string]string{}
+	if image.Config != nil {
+		maps.Copy(ours, image.Config.Labels)
+		maps.DeleteFunc(ours, func(name, _ string) bool { return !strings.HasPrefix(name, labels.Prefix) })
+	}
+	s.images[id] = ours
+	return ours, nil
+}
+
+// foundByList returns the containers with labels, as the engine lists them. Images
+// are asked for again, so that those which are gone are not kept.
+func (s *Source) foundByList(ctx context.Context, list client.ContainerListResult) ([]found, error) {
+	clear(s.images)
+	var all []found
+	for _, item := range list.Items {
+		own, err := s.ownLabels(ctx, item.ImageID, item.Labels)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, foundInList(item, own))
+	}
+	return all, nil
+}
+
+// look asks the engine what a container is.
+func (s *Source) look(ctx context.Context, id string) (found, error) {
+	in, err := s.inspect(ctx, id)
+	if err != nil {
+		return found{}, err
+	}
+	own, err := s.ownLabels(ctx, in.Image, in.Config.Labels)
+	return foundByInspect(in, own), err
+}
