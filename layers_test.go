@@ -30,7 +30,8 @@ var arrows = map[string][]string{
 	"berth/helper/messages":    {"berth/machine", "berth/printable"},
 	"berth/helper/streams":     {"berth/helper/messages", "berth/machine", "berth/sshconn"},
 	"berth/hosts":              {"berth/labels", "berth/machine"},
-	"berth/hosts/configured":   {"berth/hosts", "berth/hosts/docker", "berth/hosts/local", "berth/state"},
+	"berth/hosts/boxes":        {"berth/hosts", "berth/labels", "berth/state"},
+	"berth/hosts/configured":   {"berth/docker", "berth/hosts", "berth/hosts/boxes", "berth/hosts/docker", "berth/hosts/local", "berth/state"},
 	"berth/hosts/docker":       {"berth/docker", "berth/helper", "berth/hosts", "berth/hosts/pool", "berth/labels", "berth/printable", "berth/state"},
 	"berth/hosts/local":        {"berth/helper", "berth/hosts", "berth/hosts/pool", "berth/labels"},
 	"berth/hosts/pool":         {"berth/helper", "berth/hosts", "berth/machine"},
@@ -78,6 +79,7 @@ var dockerTypes = []string{"berth/provision/compose", "berth/provision/plan"}
 var testArrows = map[string][]string{
 	"berth/test/accounts":       {"berth/test/harness"},
 	"berth/test/attack":         {"berth/test/harness", "berth/test/harness/peer"},
+	"berth/test/boxes":          {"berth/test/harness", "berth/test/harness/engine"},
 	"berth/test/change":         {"berth/test/harness"},
 	"berth/test/clients":        {"berth/test/harness"},
 	"berth/test/files":          {"berth/test/harness"},

@@ -77,7 +77,7 @@ type Group struct {
 // GrantLine is a grant and the hosts that it is for.
 type GrantLine struct {
 	Grant
-	Hosts string // a name, a pattern, project:NAME or label:KEY=VALUE
+	Hosts string // a name, a pattern, project:NAME, label:KEY=VALUE or box:NAME
 	Group string // that it came by; "": the user's own
 
 	selector selector

@@ -145,6 +145,43 @@ func TestOfPatternsTheHostsThatThereAreAreShown(t *testing.T) {
 	}
 }
 
+// With several boxes, a grant is for a host by its name, which may be the exact one, by
+// name.box, or by its box.
+func TestGrantsOnSeveralBoxes(t *testing.T) {
+	own := Host{Name: "master", Exact: "master.a100", Box: "a100"}        // whose the name is
+	other := Host{Name: "master.h200", Exact: "master.h200", Box: "h200"} // a clash
+	for _, tt := range []struct {
+		grant      string
+		own, other bool
+	}{
+		{"master", true, false},
+		{"master.a100", true, false},
+		{"master.h200", false, true},
+		{"*.a100", true, false},
+		{"*.h200", false, true},
+		{"box:a100", true, false},
+		{"box:h200", false, true},
+		{"mast?r.*", true, true},
+		{"*", true, true},
+		{"worker.a100", false, false},
+		{"box:a", false, false},
+	} {
+		policy := newPolicy(t, User{Name: "dev", Password: cheapHash("dev"), Hosts: map[string]Grant{tt.grant: {}}})
+		for host, want := range map[*Host]bool{&own: tt.own, &other: tt.other} {
+			for _, login := range []string{"dev+" + host.Exact, "dev+" + host.Name} {
+				who := identity(t, policy, login)
+				_, err := policy.Host(who, nil)
+				if want && err != nil {
+					t.Errorf("%s by %s is refused before it is looked up: %v", login, tt.grant, err)
+				}
+				if _, err := policy.Target(who, *host); (err == nil) != want {
+					t.Errorf("%s by %s: %v, want entered: %v", login, tt.grant, err, want)
+				}
+			}
+		}
+	}
+}
+
 // A connection goes on by whatever line grants what it has, and not by what its
 // login would come to now.
 func TestAConnectionGoesOnAsLongAsWhatItHasIsGranted(t *testing.T) {

@@ -42,7 +42,7 @@ const (
 type Config struct {
 	Listen string // host:port
 	State  string // the state directory
-	Docker string // the engine, as in DOCKER_HOST
+	Docker string // the engine, as in DOCKER_HOST; hosts.NoEngine: none
 
 	Keepalive time.Duration // silence after which a peer is asked for a sign of life
 	Wait      time.Duration // how long a login waits for a host that restarts
@@ -57,6 +57,7 @@ type Config struct {
 	Users  []auth.User
 	Policy *auth.Policy // made of Users
 	Hosts  []hosts.Entry
+	Boxes  []hosts.Box
 
 	Warnings Errors // what is allowed, but probably not meant
 }
@@ -196,11 +197,11 @@ func (d *document) config(data []byte) Config {
 
 // settings reads what is not about people, and adds people.
 func (d *document) settings(data []byte, all *people) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "proxies", "exempt", "log_unknown_users", "limits", "users", "groups", "hosts")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "proxies", "exempt", "log_unknown_users", "limits", "users", "groups", "hosts", "boxes")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
-		Docker: cmp.Or(d.docker(given["docker"]), os.Getenv("DOCKER_HOST"), defaultDocker),
+		Docker: cmp.Or(d.docker(given["docker"], true), os.Getenv("DOCKER_HOST"), defaultDocker),
 
 		Keepalive: d.duration(given["keepalive"], "keepalive", defaultKeepalive),
 		Wait:      d.duration(given["wait"], "wait", defaultWait),
@@ -211,8 +212,11 @@ func (d *document) settings(data []byte, all *people) Config {
 	}
 	all.limits = d.limits(given["limits"])
 	d.people(given["users"], given["groups"], all)
+	c.Boxes = d.boxes(given["boxes"])
+	var lines []int
 	d.each(given["hosts"], "hosts", func(name, value *yaml.Node) {
-		c.Hosts = append(c.Hosts, d.host(name, value))
+		c.Hosts, lines = append(c.Hosts, d.host(name, value)), append(lines, name.Line)
 	})
+	d.checkBoxes(c.Boxes, c.Hosts, lines)
 	return c
 }

@@ -8,13 +8,14 @@ import (
 )
 
 func (d *document) host(name, value *yaml.Node) hosts.Entry {
-	given := d.fields(value, "a host", "route", "address", "container", "account", "key_file", "host_key")
+	given := d.fields(value, "a host", "route", "address", "container", "box", "account", "key_file", "host_key")
 	route, _ := d.text(given["route"], "route")
 	entry := hosts.Entry{
 		Name:      d.name(name, "host"),
 		Route:     route,
 		Address:   d.address(given["address"]),
 		Container: d.container(given["container"]),
+		Box:       d.name(given["box"], "box"),
 		Account:   d.account(given["account"]),
 		Key:       d.keyFile(given["key_file"]),
 		HostKey:   d.publicKey(given["host_key"], "host_key"),
@@ -27,7 +28,7 @@ func (d *document) host(name, value *yaml.Node) hosts.Entry {
 		r.needs("container", "write the name or id that docker ps shows")
 		r.refuses("address", "key_file", "host_key")
 	case labels.RouteLocal:
-		r.refuses("address", "container", "key_file", "host_key")
+		r.refuses("address", "container", "box", "key_file", "host_key")
 	case "":
 		d.wrong(name.Line, "host %.64q has no route; write route: sshd, exec or local", name.Value)
 	default:
@@ -55,6 +56,7 @@ func (r routeCheck) sshd() {
 	case r.given["container"] != nil:
 		r.d.wrong(r.given["container"].Line, "route sshd takes an address or a container; leave one out")
 	default:
+		r.refuses("box")
 		r.needs("host_key", "write the line of its /etc/ssh/ssh_host_ed25519_key.pub")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"berth/auth"
+	"berth/hosts"
 )
 
 // The values of gateway.yaml. Each reads one node; where that is nil or wrong
@@ -68,9 +69,10 @@ func (d *document) stateDir(n *yaml.Node) string {
 	return dir
 }
 
-func (d *document) docker(n *yaml.Node) string {
+// docker reads the address of an engine, or that there is none where that may be.
+func (d *document) docker(n *yaml.Node, mayBeNone bool) string {
 	engine, ok := d.text(n, "docker")
-	if ok && !isEngine(engine) {
+	if ok && !isEngine(engine) && !(mayBeNone && engine == hosts.NoEngine) {
 		d.wrong(n.Line, "docker must be unix:///var/run/docker.sock or the like, tcp://host:port or ssh://user@host")
 	}
 	return engine
@@ -127,7 +129,7 @@ func isEngine(s string) bool {
 	case "tcp":
 		return isAddress(u.Host, 1)
 	case "ssh":
-		return u.Hostname() != "" && u.Path == ""
+		return u.Hostname() != "" && !strings.HasPrefix(u.Hostname(), "-") && u.RawQuery == "" && u.Fragment == ""
 	default:
 		return false
 	}

@@ -106,6 +106,7 @@ func (c Config) NeedsRestart(next Config) []string {
 		{"listen", c.Listen != next.Listen},
 		{"state", c.State != next.State},
 		{"docker", c.Docker != next.Docker},
+		{"boxes", !slices.Equal(c.Boxes, next.Boxes)},
 		{"keepalive", c.Keepalive != next.Keepalive},
 		{"wait", c.Wait != next.Wait},
 		{"exempt", !slices.Equal(c.Exempt, next.Exempt)},

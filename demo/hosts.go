@@ -67,7 +67,7 @@ func (d *demo) canProvision(ctx context.Context, base string) (provision string,
 	if _, err := os.Stat(provision); err != nil {
 		return "", fmt.Errorf("there is no %s", provision)
 	}
-	engine, err := docker.Connect("")
+	engine, err := docker.Connect(docker.Address{})
 	if err != nil {
 		return "", err
 	}

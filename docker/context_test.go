@@ -51,7 +51,7 @@ func TestDockerContextsAreFollowed(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if engine, err := Connect(""); err != nil {
+		if engine, err := Connect(Address{}); err != nil {
 			got = err.Error()
 		} else {
 			got = engine.DaemonHost()
@@ -60,7 +60,7 @@ func TestDockerContextsAreFollowed(t *testing.T) {
 			t.Errorf("%+v: got %s", c, got)
 		}
 	}
-	if engine, err := Connect("unix:///srv/named.sock"); err != nil || engine.DaemonHost() != "unix:///srv/named.sock" {
+	if engine, err := Connect(Address{URL: "unix:///srv/named.sock"}); err != nil || engine.DaemonHost() != "unix:///srv/named.sock" {
 		t.Errorf("an address that is given: %v", err)
 	}
 }

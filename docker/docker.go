@@ -7,21 +7,54 @@ package docker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
-	"github.com/docker/cli/cli/connhelper"
 	"github.com/moby/moby/client"
 )
 
+// Address is where an engine is.
+type Address struct {
+	URL string // as docker knows it: unix://, tcp:// or ssh://; "": as the docker command finds it
+	TLS string // directory of ca.pem, cert.pem and key.pem for tcp://; "": as DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say
+}
+
+// Engine is a client of an engine. Closing it ends what it opened, also the connection
+// of the ssh command.
+type Engine struct {
+	*client.Client
+	link *link // by ssh; nil without
+}
+
+// Close ends every connection to the engine by ssh, and the idle ones of others.
+func (e *Engine) Close() error {
+	err := e.Client.Close()
+	if e.link != nil {
+		e.link.close()
+	}
+	return err
+}
+
+// Explain returns why a call to an engine failed: what ssh says, where the call goes by ssh
+// and ssh has failed, or else err. The engine's client hides that.
+func (e *Engine) Explain(err error) error {
+	if err == nil || e.link == nil {
+		return err
+	}
+	if why := e.link.complaint(); why != "" {
+		return &LinkError{e.link.box, why}
+	}
+	return err
+}
+
 // Connect makes a client of a Docker engine: the one at the address, or else the one
 // that the docker command would take: of DOCKER_HOST, or of the Docker context, or at
-// the usual socket. The address is as docker knows it: unix://, tcp:// (with TLS as DOCKER_TLS_VERIFY
-// and DOCKER_CERT_PATH say) or ssh://, which runs the ssh command. It does not
-// wait for an answer.
-func Connect(address string) (*client.Client, error) {
-	address = cmp.Or(address, os.Getenv("DOCKER_HOST"))
+// the usual socket. An engine by ssh:// is reached by the ssh command, which is run once
+// for all that is asked. It does not wait for an answer.
+func Connect(a Address) (*Engine, error) {
+	address := cmp.Or(a.URL, os.Getenv("DOCKER_HOST"))
 	options := []client.Opt{client.FromEnv}
 	if address == "" {
 		of, more, err := currentContext()
@@ -32,12 +65,16 @@ func Connect(address string) (*client.Client, error) {
 			address, options = of, more
 		}
 	}
-	bySSH, err := connhelper.GetConnectionHelper(address)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("docker: %w", err)
-	case bySSH != nil:
-		options = []client.Opt{client.WithHost(bySSH.Host), client.WithDialContext(bySSH.Dialer)}
+	var over *link
+	switch scheme, _, _ := strings.Cut(address, "://"); {
+	case scheme == "ssh":
+		var err error
+		if over, err = newLink(address); err != nil {
+			return nil, fmt.Errorf("docker: %w", err)
+		}
+		options = []client.Opt{client.WithHost("tcp://" + over.host), client.WithDialContext(over.dial)}
+	case scheme == "tcp" && a.TLS != "":
+		options = []client.Opt{client.WithHost(address), client.WithDialContext(dialTLS(a.TLS))}
 	case address != "":
 		options = append(options, client.WithHost(address))
 	}
@@ -45,23 +82,28 @@ func Connect(address string) (*client.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("docker: %w", err)
 	}
-	return engine, nil
+	return &Engine{engine, over}, nil
 }
 
 // Dial is [Connect] to an engine that has answered. Its errors say what to do.
-func Dial(ctx context.Context, address string) (*client.Client, error) {
-	engine, err := Connect(address)
+func Dial(ctx context.Context, a Address) (*Engine, error) {
+	engine, err := Connect(a)
 	if err != nil {
 		return nil, err
 	}
 	_, err = engine.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
-	switch {
-	case err == nil:
+	if err == nil {
 		return engine, nil
+	}
+	at, err := cmp.Or(a.URL, engine.DaemonHost()), engine.Explain(err)
+	engine.Close()
+	switch why := (*LinkError)(nil); {
+	case errors.As(err, &why):
+		return nil, why
 	case strings.Contains(err.Error(), "permission denied"): // the client hides the cause's type
-		return nil, fmt.Errorf("no permission for the Docker engine at %s: be root, or in the group docker", engine.DaemonHost())
+		return nil, fmt.Errorf("no permission for the Docker engine at %s: be root, or in the group docker", at)
 	case client.IsErrConnectionFailed(err):
-		return nil, fmt.Errorf("no Docker engine answers at %s: is it running?", engine.DaemonHost())
+		return nil, fmt.Errorf("no Docker engine answers at %s: is it running?", at)
 	}
 	return nil, err
 }

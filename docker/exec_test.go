@@ -95,7 +95,7 @@ func runsOn(t *testing.T, f *fakeExec) *client.Client {
 	}
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: f}}
 	server.Start()
-	engine, err := Connect("unix://" + socket)
+	engine, err := Connect(Address{URL: "unix://" + socket})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func runsOn(t *testing.T, f *fakeExec) *client.Client {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	return engine
+	return engine.Client
 }
 
 func TestOutputIsStdoutAlone(t *testing.T) {

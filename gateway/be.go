@@ -13,6 +13,7 @@ type be struct {
 	*conn
 	machine machine.Machine
 	to      target
+	whyLost func() string // may be nil
 }
 
 func (b be) run(ctx context.Context, client sshconn.Conn) {
@@ -21,7 +22,7 @@ func (b be) run(ctx context.Context, client sshconn.Conn) {
 		Env:      b.environment(b.to.person),
 		Ready:    b.wire.Ready,
 		Notice:   b.to.notice,
-		Lost:     func() string { return lost(ctx, b.to.Host) },
+		Lost:     func() string { return lost(ctx, b.to.Host, b.whyLost) },
 		Log:      b.log,
 		Panicked: b.panicked,
 		Running:  &b.running,

@@ -134,12 +134,19 @@ func (c *conn) enlist(ctx context.Context, client sshconn.Conn, who auth.Identit
 }
 
 // lost is what a person is told whose sessions are over although no command has
-// ended: the connection was ended, or else the host has gone away.
-func lost(ctx context.Context, host string) string {
+// ended: the connection was ended, or else the host has gone away. why, which may be
+// nil, says why it has.
+func lost(ctx context.Context, host string, why func() string) string {
 	if ended := endOf(ctx); ended != nil {
 		return "berth: " + ended.Error()
 	}
-	return fmt.Sprintf("berth: host %q has gone away", host)
+	text := fmt.Sprintf("berth: host %q has gone away", host)
+	if why != nil {
+		if known := why(); known != "" {
+			text += ": it " + known
+		}
+	}
+	return text
 }
 
 // source is the address that the connection comes from.

@@ -57,5 +57,5 @@ func (s *Server) known(ctx context.Context) []auth.Host {
 
 // grantedBy is what grants go by of a host.
 func grantedBy(host hosts.Host) auth.Host {
-	return auth.Host{Name: host.Name, Account: host.Account, Project: host.Project, Labels: host.Labels}
+	return auth.Host{Name: host.Name, Exact: host.Exact, Box: host.Box, Account: host.Account, Project: host.Project, Labels: host.Labels}
 }

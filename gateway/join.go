@@ -30,7 +30,7 @@ func (j join) run(ctx context.Context, client sshconn.Conn) {
 	defer stop()
 	host := j.host
 	host.Conn = j.to.gate.Host(host.Conn)
-	relay(end{Conn: client, wire: j.wire}, host, j.tasks, j.to, func() string { return lost(ctx, j.to.Host) })
+	relay(end{Conn: client, wire: j.wire}, host, j.tasks, j.to, func() string { return lost(ctx, j.to.Host, nil) })
 }
 
 // dial logs in to the host's sshd.

@@ -170,7 +170,7 @@ func enforceable(grant auth.Grant, host hosts.Host) error {
 // in to, a machine is ready. It closes an entrance that it fails to enter.
 func (c *conn) enter(entrance hosts.Entrance, to target) (mechanism, error) {
 	if entrance.Machine != nil {
-		return be{c, entrance.Machine, to}, nil
+		return be{c, entrance.Machine, to, entrance.WhyLost}, nil
 	}
 	host, err := c.dial(entrance.Sshd, to)
 	return join{c, host, to}, err

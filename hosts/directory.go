@@ -2,7 +2,6 @@ package hosts
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -43,7 +42,7 @@ func (d *Directory) Lookup(ctx context.Context, name string) (Host, error) {
 			host.source = source
 			return host, nil
 		}
-		if !isUnknown(err) {
+		if !IsUnknown(err) {
 			return Host{}, err
 		}
 		unknown = err // the last one has most to say: hosts are mostly found, not listed
@@ -66,11 +65,6 @@ func (d *Directory) List(ctx context.Context) []Host {
 		}
 	}
 	return all
-}
-
-func isUnknown(err error) bool {
-	var unreachable *Unreachable
-	return errors.As(err, &unreachable) && unreachable.Unknown
 }
 
 // ComingBack reports whether a host is likely to be restarting or being

@@ -73,10 +73,10 @@ func TestTheFirstSourceThatKnowsANameDecides(t *testing.T) {
 		t.Errorf("lists %+v, want a of the first and b", all)
 	}
 	_, err := d.Lookup(t.Context(), "c")
-	if !isUnknown(err) || !strings.Contains(err.Error(), "is not in second") {
+	if !IsUnknown(err) || !strings.Contains(err.Error(), "is not in second") {
 		t.Errorf("a name that no source knows: %v", err)
 	}
-	if _, err := NewDirectory().Lookup(t.Context(), "c"); !isUnknown(err) {
+	if _, err := NewDirectory().Lookup(t.Context(), "c"); !IsUnknown(err) {
 		t.Errorf("without any source: %v", err)
 	}
 }
@@ -114,7 +114,7 @@ func TestADirectoryRunsAndClosesAllItsSources(t *testing.T) {
 
 func TestAnAddressThatDoesNotAnswerIsRefusedReadably(t *testing.T) {
 	d := NewDirectory(NewAddresses([]Entry{{Name: "old", Route: labels.RouteSshd, Address: "127.0.0.1:1"}, {Name: "box", Container: "x"}}))
-	if _, err := d.Lookup(t.Context(), "box"); !isUnknown(err) {
+	if _, err := d.Lookup(t.Context(), "box"); !IsUnknown(err) {
 		t.Errorf("a container among the addresses: %v", err)
 	}
 	host, err := d.Lookup(t.Context(), "old")

@@ -16,6 +16,11 @@ type Entrance struct {
 	Machine machine.Machine // be this machine's SSH server
 	Sshd    *Sshd           // join this SSH server
 	Before  Before
+
+	// WhyLost says why what was entered has gone away, for the person: "is gone: its
+	// container was removed"; "" where that is not known. It waits for some seconds at
+	// most. It may be nil.
+	WhyLost func() string
 }
 
 // Before is how the host's last run ended that is over, while it runs again; the zero

@@ -17,6 +17,7 @@ type Entry struct {
 	// For routes exec and sshd into a container that carries no labels (see
 	// hosts/docker).
 	Container string // name or id
+	Box       string // that it is on; "": this machine's own
 }
 
 // How a host by route exec is entered: what happens in it is handed out as open

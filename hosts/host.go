@@ -2,19 +2,24 @@ package hosts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
 
 // Host is a name that was looked up: what it meant at that moment.
 type Host struct {
-	Name      string
+	Name      string // by which grants know it: its own one, or Exact where that is another's
 	Route     string // labels.RouteSshd, labels.RouteExec or labels.RouteLocal
 	Account   string // the host's own account, for grants that name none; may be empty
 	Container string // full id; empty where the host is none
 
 	Project string            // that provision or docker compose made it for; may be empty
 	Labels  map[string]string // of the container; not to be changed
+
+	// Where hosts are on several boxes (see package hosts/boxes); else empty.
+	Box   string
+	Exact string // name.box, which is this host's wherever its name leads
 
 	source Source // that knows it; set by the directory
 }
@@ -32,6 +37,9 @@ type Unreachable struct {
 	// Unknown says that the source knows no such host at all.
 	Unknown bool
 
+	// Silent says that the source cannot tell, since who it asks does not answer.
+	Silent bool
+
 	// Patience is how long it is worth trying again, since the first try: 0
 	// for what will not mend itself.
 	Patience time.Duration
@@ -39,3 +47,24 @@ type Unreachable struct {
 
 func (u *Unreachable) Error() string { return fmt.Sprintf("host %q %s", u.Host, u.Why) }
 func (u *Unreachable) Unwrap() error { return u.Cause }
+
+// AsUnreachable returns what an error says of a host; nil where it says nothing.
+func AsUnreachable(err error) *Unreachable {
+	var unreachable *Unreachable
+	if errors.As(err, &unreachable) {
+		return unreachable
+	}
+	return nil
+}
+
+// IsUnknown reports whether an error says that there is no such host.
+func IsUnknown(err error) bool {
+	why := AsUnreachable(err)
+	return why != nil && why.Unknown
+}
+
+// IsSilent reports whether an error says that who knows the host does not answer.
+func IsSilent(err error) bool {
+	why := AsUnreachable(err)
+	return why != nil && why.Silent
+}

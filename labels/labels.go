@@ -87,4 +87,14 @@ func Owner(on map[string]string, container string) string {
 // IsAlone reports whether an owner is a container of no project.
 func IsAlone(owner string) bool { return strings.HasPrefix(owner, ownerAlone) }
 
-const ownerAlone = "container "
+const (
+	ownerAlone = "container "
+	ownerBox   = "box "
+)
+
+// OwnerBox is the owner of a host name that leads to a box, where hosts are on several:
+// whose it is there is kept beside name.box.
+func OwnerBox(box string) string { return ownerBox + box }
+
+// IsBox reports whether an owner is a box.
+func IsBox(owner string) bool { return strings.HasPrefix(owner, ownerBox) }

@@ -52,7 +52,7 @@ func startGateway(ctx context.Context, settings config.Config, host, account str
 	if err != nil {
 		return nil, err
 	}
-	directory, err := configured.Open(settings.Docker, st, settings.Hosts, log)
+	directory, err := configured.Open(settings.HostSettings(), st, log)
 	if err != nil {
 		return nil, err
 	}

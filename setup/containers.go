@@ -28,7 +28,7 @@ type Container struct {
 // hosts: the one on their label, or else their compose service, or else, where
 // others have that name too, their own.
 func Containers(ctx context.Context, address string) ([]Container, error) {
-	engine, err := docker.Dial(ctx, address)
+	engine, err := docker.Dial(ctx, docker.Address{URL: address})
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func check(command *cobra.Command, path string, settings config.Config) error {
 // explain prints what a user may do on a host. Its project and labels count if it
 // exists now.
 func explain(ctx context.Context, w io.Writer, settings config.Config, user, name string) error {
-	found, err := configured.Look(ctx, settings.Docker, settings.Hosts, []string{name})
+	found, err := configured.Look(ctx, settings.HostSettings(), []string{name})
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func showHosts(ctx context.Context, w, warnings io.Writer, settings config.Confi
 			names = append(names, host)
 		}
 	}
-	found, err := configured.Look(ctx, settings.Docker, settings.Hosts, names)
+	found, err := configured.Look(ctx, settings.HostSettings(), names)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func whoMayEnter(settings config.Config, host auth.Host) (users []string, lines 
 }
 
 func asHost(name string, found configured.Found) auth.Host {
-	return auth.Host{Name: name, Account: found.Account, Project: found.Project, Labels: found.Labels}
+	return auth.Host{Name: name, Exact: found.Exact, Box: found.Box, Account: found.Account, Project: found.Project, Labels: found.Labels}
 }
 
 // grantedHosts are the users of each name, pattern, project and label that the

@@ -96,7 +96,7 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 	if err != nil {
 		return err
 	}
-	directory, err := configured.Open(settings.Docker, st, settings.Hosts, log)
+	directory, err := configured.Open(settings.HostSettings(), st, log)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
-	"berth/docker"
 	"berth/provision/compose"
 	"berth/provision/doctor"
 )
@@ -24,7 +23,7 @@ func doctorCommand(o *options) *cobra.Command {
 }
 
 func runDoctor(cmd *cobra.Command, o options) error {
-	c, err := examine(cmd.Context())
+	c, err := examine(cmd.Context(), o)
 	if err != nil {
 		return err
 	}
@@ -52,8 +51,8 @@ func runDoctor(cmd *cobra.Command, o options) error {
 
 // examine looks at the engine, its box and the containers. That an engine of this
 // box does not answer is a problem; that one elsewhere does not is an error.
-func examine(ctx context.Context) (*doctor.Checkup, error) {
-	api, err := docker.Dial(ctx, "")
+func examine(ctx context.Context, o options) (*doctor.Checkup, error) {
+	api, err := o.dial(ctx)
 	switch {
 	case err != nil && engineIsHere():
 		return doctor.WithoutEngine(ctx, err), nil

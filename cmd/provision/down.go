@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/docker"
 	"berth/provision/apply"
 	"berth/provision/compose"
 	"berth/provision/plan"
@@ -44,7 +43,7 @@ func down(cmd *cobra.Command, o options, volumes bool) error {
 	if name == "" {
 		return fmt.Errorf("%w, or a project with -p", compose.ErrNoFile)
 	}
-	api, err := docker.Dial(ctx, "")
+	api, err := o.dial(ctx)
 	if err != nil {
 		return err
 	}

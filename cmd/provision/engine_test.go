@@ -41,11 +41,11 @@ func newLab(t *testing.T) lab {
 	if os.Getenv("BERTH_BASE_IMAGE") == "" {
 		missing(t, "BERTH_BASE_IMAGE names no image to make hosts from")
 	}
-	api, err := docker.Dial(t.Context(), "")
+	api, err := docker.Dial(t.Context(), docker.Address{})
 	if err != nil {
 		missing(t, err.Error())
 	}
-	l := lab{t, api, "pt" + strings.ToLower(rand.Text()[:8]), filepath.Join(t.TempDir(), "state")}
+	l := lab{t, api.Client, "pt" + strings.ToLower(rand.Text()[:8]), filepath.Join(t.TempDir(), "state")}
 	t.Cleanup(l.clear)
 	return l
 }

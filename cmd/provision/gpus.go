@@ -20,7 +20,7 @@ import (
 
 const watchPeriod = 2 * time.Second
 
-func gpusCommand() *cobra.Command {
+func gpusCommand(o *options) *cobra.Command {
 	var asJSON, watch bool
 	command := &cobra.Command{
 		Use:   "gpus",
@@ -28,9 +28,9 @@ func gpusCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !watch {
-				return showGPUs(cmd.Context(), cmd.OutOrStdout(), asJSON)
+				return showGPUs(cmd.Context(), *o, cmd.OutOrStdout(), asJSON)
 			}
-			return watchGPUs(cmd.Context(), cmd.OutOrStdout(), asJSON)
+			return watchGPUs(cmd.Context(), *o, cmd.OutOrStdout(), asJSON)
 		},
 	}
 	command.Flags().BoolVar(&asJSON, "json", false, "as JSON")
@@ -38,12 +38,12 @@ func gpusCommand() *cobra.Command {
 	return command
 }
 
-func watchGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
+func watchGPUs(ctx context.Context, o options, out io.Writer, asJSON bool) error {
 	for {
 		if !asJSON && isTerminal(os.Stdout) {
 			fmt.Fprint(out, "\x1b[H\x1b[2J")
 		}
-		if err := showGPUs(ctx, out, asJSON); err != nil {
+		if err := showGPUs(ctx, o, out, asJSON); err != nil {
 			return err
 		}
 		select {
@@ -56,8 +56,8 @@ func watchGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
 
 // showGPUs lists the GPUs. Where this box's engine does not answer it shows them
 // without their holders, and ends with an error that says so.
-func showGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
-	api, unanswered := docker.Dial(ctx, "")
+func showGPUs(ctx context.Context, o options, out io.Writer, asJSON bool) error {
+	api, unanswered := o.dial(ctx)
 	var states []box.DeviceState
 	var err error
 	switch {
@@ -79,8 +79,8 @@ func showGPUs(ctx context.Context, out io.Writer, asJSON bool) error {
 
 // engineIsHere reports whether the engine, which need not run, is this box's.
 func engineIsHere() bool {
-	api, err := docker.Connect("")
-	return err == nil && docker.IsLocal(api)
+	api, err := docker.Connect(docker.Address{})
+	return err == nil && docker.IsLocal(api.Client)
 }
 
 func writeGPUs(out io.Writer, states []box.DeviceState, asJSON bool) error {

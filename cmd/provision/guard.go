@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"berth/box"
-	"berth/docker"
 	"berth/provision/apply"
 	"berth/provision/plan"
 )
@@ -74,7 +73,7 @@ func recoverProject(ctx context.Context, o options) error {
 	}
 	defer unlock()
 	for {
-		done, err := recoverOnce(ctx, o.load.Project)
+		done, err := recoverOnce(ctx, o)
 		if done {
 			return nil
 		}
@@ -86,8 +85,8 @@ func recoverProject(ctx context.Context, o options) error {
 	}
 }
 
-func recoverOnce(ctx context.Context, project string) (done bool, err error) {
-	api, err := docker.Dial(ctx, "")
+func recoverOnce(ctx context.Context, o options) (done bool, err error) {
+	api, err := o.dial(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -96,7 +95,7 @@ func recoverOnce(ctx context.Context, project string) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	p := plan.Recover(project, plan.Observed{Containers: all})
+	p := plan.Recover(o.load.Project, plan.Observed{Containers: all})
 	e := &apply.Executor{API: api, Progress: apply.NewProgress(os.Stderr), Patient: true}
 	return len(p.Steps) == 0, e.Apply(ctx, p)
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"berth/box"
-	"berth/docker"
 	"berth/provision/apply"
 	"berth/provision/compose"
 	"berth/provision/plan"
@@ -23,7 +22,7 @@ func findHosts(ctx context.Context, o options, names []string) (*client.Client, 
 	if err != nil {
 		return nil, nil, err
 	}
-	api, err := docker.Dial(ctx, "")
+	api, err := o.dial(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -39,7 +39,7 @@ func newJob(ctx context.Context, o options) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	api, err := docker.Dial(ctx, "")
+	api, err := o.dial(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"berth/box"
-	"berth/docker"
 	dockerhosts "berth/hosts/docker"
 	"berth/labels"
 	"berth/provision/apply"
@@ -33,7 +32,7 @@ func ps(cmd *cobra.Command, o options) error {
 	if err != nil {
 		return err
 	}
-	api, err := docker.Dial(ctx, "")
+	api, err := o.dial(ctx)
 	if err != nil {
 		return err
 	}

@@ -33,11 +33,11 @@ func TestPsTellsHowHostsAreEntered(t *testing.T) {
 		{"tcp://engine:2376", exec, mount, hosts.ByStreams},
 		{"unix:///var/run/docker.sock", map[string]string{labels.Route: labels.RouteSshd}, mount, "-"},
 	} {
-		api, err := docker.Connect(c.engine)
+		api, err := docker.Connect(docker.Address{URL: c.engine})
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := stateTable(api, []plan.Container{{Labels: c.labels, Mounts: c.mounts, State: "running"}}, time.Now())
+		got := stateTable(api.Client, []plan.Container{{Labels: c.labels, Mounts: c.mounts, State: "running"}}, time.Now())
 		if row := strings.Fields(strings.SplitAfter(got, "\n")[1]); !strings.Contains(got, "VIA") || !slices.Contains(row, c.want) {
 			t.Errorf("%s, %v: want %s in\n%s", c.engine, c.labels, c.want, got)
 		}

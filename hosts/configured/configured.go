@@ -5,31 +5,71 @@ package configured
 import (
 	"log/slog"
 
+	"berth/docker"
 	"berth/hosts"
-	"berth/hosts/docker"
+	"berth/hosts/boxes"
+	dockerhosts "berth/hosts/docker"
 	"berth/hosts/local"
 	"berth/state"
 )
 
-// Hosts are the hosts of a configuration: its entries go before what the engine
-// is found to have.
+// Hosts are the hosts of a configuration: its entries go before what is found.
 type Hosts struct {
 	*hosts.Directory
-	addresses  *hosts.Addresses
-	local      *local.Source
-	containers *docker.Source
+	addresses *hosts.Addresses
+	local     *local.Source
+	engines   []*dockerhosts.Source
 }
 
-// Open makes the sources of entries and of the Docker engine at an address. It
-// waits for nothing: [hosts.Directory.Run] finds the hosts.
-func Open(engine string, st *state.State, entries []hosts.Entry, log *slog.Logger) (*Hosts, error) {
-	containers, err := docker.New(engine, st, entries, log)
+// Open makes the sources of entries, and of the engines of this machine and of all
+// boxes. It waits for nothing: [hosts.Directory.Run] finds the hosts.
+func Open(from hosts.Settings, st *state.State, log *slog.Logger) (*Hosts, error) {
+	h := &Hosts{addresses: hosts.NewAddresses(from.Entries), local: local.New(from.Entries, log)}
+	found, err := h.openEngines(from, st, log)
 	if err != nil {
+		for _, engine := range h.engines {
+			engine.Close()
+		}
 		return nil, err
 	}
-	h := &Hosts{addresses: hosts.NewAddresses(entries), local: local.New(entries, log), containers: containers}
-	h.Directory = hosts.NewDirectory(h.addresses, h.local, h.containers)
+	h.Directory = hosts.NewDirectory(append([]hosts.Source{h.addresses, h.local}, found...)...)
 	return h, nil
+}
+
+// openEngines returns one source of all that is found on engines: the engine of this
+// machine, or several boxes.
+func (h *Hosts) openEngines(from hosts.Settings, st *state.State, log *slog.Logger) ([]hosts.Source, error) {
+	options := dockerhosts.Options{Engine: docker.Address{URL: from.Docker}, Entries: from.Entries, State: st, Log: log}
+	if len(from.Boxes) == 0 {
+		if from.Docker == hosts.NoEngine {
+			return nil, nil
+		}
+		engine, err := h.openEngine(options)
+		return []hosts.Source{engine}, err
+	}
+	all := boxes.New(st, log)
+	options.Seen = all.Seen
+	own := hosts.Box{Name: hosts.LocalBox, Docker: from.Docker}
+	for _, box := range append([]hosts.Box{own}, from.Boxes...) {
+		if box.Docker == hosts.NoEngine {
+			continue
+		}
+		options.Box, options.Engine = box.Name, docker.Address{URL: box.Docker, TLS: box.TLS}
+		engine, err := h.openEngine(options)
+		if err != nil {
+			return nil, err
+		}
+		all.Add(box.Name, engine)
+	}
+	return []hosts.Source{all}, nil
+}
+
+func (h *Hosts) openEngine(options dockerhosts.Options) (*dockerhosts.Source, error) {
+	engine, err := dockerhosts.New(options)
+	if err == nil {
+		h.engines = append(h.engines, engine)
+	}
+	return engine, err
 }
 
 // Exchange replaces the hosts that the configuration names. Who entered a former
@@ -37,9 +77,18 @@ func Open(engine string, st *state.State, entries []hosts.Entry, log *slog.Logge
 func (h *Hosts) Exchange(entries []hosts.Entry) {
 	h.addresses.Exchange(entries)
 	h.local.Exchange(entries)
-	h.containers.Exchange(entries)
+	for _, engine := range h.engines {
+		engine.Exchange(entries)
+	}
 }
 
 // RemoveOldHelpers removes from the state directory what earlier versions of the
-// gateway put there for containers (see [docker.Source.RemoveOldHelpers]).
-func (h *Hosts) RemoveOldHelpers() error { return h.containers.RemoveOldHelpers() }
+// gateway put there for containers (see [dockerhosts.Source.RemoveOldHelpers]).
+func (h *Hosts) RemoveOldHelpers() error {
+	for _, engine := range h.engines {
+		if err := engine.RemoveOldHelpers(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

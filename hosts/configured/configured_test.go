@@ -22,11 +22,11 @@ func TestHostsThatNeedNoEngineAreThereWithoutOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := Open("unix://"+filepath.Join(t.TempDir(), "no-engine"), st, []hosts.Entry{
+	h, err := Open(hosts.Settings{Docker: "unix://" + filepath.Join(t.TempDir(), "no-engine"), Entries: []hosts.Entry{
 		{Name: "here", Route: labels.RouteLocal, Account: "dev"},
 		{Name: "there", Route: labels.RouteSshd, Address: "127.0.0.1:1", Account: "dev"},
 		{Name: "box", Route: labels.RouteExec, Container: "box"},
-	}, slog.New(slog.DiscardHandler))
+	}}, st, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"berth/state"
 )
 
-// lookTimeout is how long, at most, Look waits for the engine.
+// lookTimeout is how long, at most, Look waits for the engines.
 const lookTimeout = 5 * time.Second
 
 // Found is what a name means now.
@@ -22,7 +22,7 @@ type Found struct {
 // Look looks up names once. It opens no host, and it uses a state directory of
 // its own, which it removes: a gateway that is running is not disturbed. It
 // returns what it found by name, with all other hosts that there are.
-func Look(ctx context.Context, engine string, entries []hosts.Entry, names []string) (map[string]Found, error) {
+func Look(ctx context.Context, from hosts.Settings, names []string) (map[string]Found, error) {
 	dir, err := os.MkdirTemp("", "berth-look-")
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func Look(ctx context.Context, engine string, entries []hosts.Entry, names []str
 	if err != nil {
 		return nil, err
 	}
-	directory, err := Open(engine, st, entries, slog.New(slog.DiscardHandler))
+	directory, err := Open(from, st, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 func TestLookWithoutAnEngine(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	entries := []hosts.Entry{{Name: "box", Route: labels.RouteLocal}}
-	found, err := Look(t.Context(), "unix:///nowhere", entries, []string{"box", "lab"})
+	found, err := Look(t.Context(), hosts.Settings{Docker: "unix:///nowhere", Entries: entries}, []string{"box", "lab"})
 	if err != nil {
 		t.Fatal(err)
 	}

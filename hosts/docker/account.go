@@ -20,7 +20,7 @@ func perPerson(in container.InspectResponse) bool {
 // there. Only accounts that a grant names come here.
 func (s *Source) makeAccount(ctx context.Context, in container.InspectResponse, account string) error {
 	command := docker.Command{User: "root", Args: []string{labels.MakeAccount, account}}
-	if err := docker.Run(ctx, s.engine, in.ID, command); err != nil {
+	if err := docker.Run(ctx, s.engine.Client, in.ID, command); err != nil {
 		return fmt.Errorf("its account cannot be made: %w", err)
 	}
 	return nil

@@ -51,6 +51,9 @@ func deliverToMounts(stateDir string) (helperBinary, error) {
 // that containers see, and sockets of gateways that are gone. Helpers that
 // still run keep their file.
 func (s *Source) RemoveOldHelpers() error {
+	if s.self.path == "" { // none of its containers is on this machine
+		return nil
+	}
 	dir := filepath.Dir(s.self.path)
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -45,7 +45,7 @@ func (s *Source) openExec(ctx context.Context, host hosts.Host, in container.Ins
 		return started, err
 	})
 	if err == nil {
-		return hosts.Entrance{Machine: opened}, nil
+		return hosts.Entrance{Machine: opened, WhyLost: func() string { return s.whyLost(host) }}, nil
 	}
 	now, gone := s.running(ctx, host)
 	switch {
@@ -107,7 +107,7 @@ func (s *Source) removeWritten(ctx context.Context, in container.InspectResponse
 
 // exec runs a command in a container as an account.
 func (s *Source) exec(ctx context.Context, in container.InspectResponse, account string, command ...string) (*docker.Exec, error) {
-	return docker.Start(ctx, s.engine, in.ID, docker.Command{User: account, Env: without(in.Config.Env), Args: command})
+	return docker.Start(ctx, s.engine.Client, in.ID, docker.Command{User: account, Env: without(in.Config.Env), Args: command})
 }
 
 // without takes out of an exec what was meant for the container's entrypoint:
@@ -145,7 +145,7 @@ func (s *Source) execHelper(ctx context.Context, in container.InspectResponse, a
 		return nil, err
 	}
 	started := helper.Started{In: exec.In, Out: exec.Out, Close: exec.Close}
-	if docker.IsLocal(s.engine) {
+	if docker.IsLocal(s.engine.Client) {
 		started.PID = func() (int, error) { return exec.PID(ctx) }
 	}
 	met, err := s.meetings.Meet(started)

@@ -27,12 +27,13 @@ const (
 func (s *Source) Run(ctx context.Context) {
 	backoff, warned := minBackoff, false
 	for {
-		err := s.follow(ctx, func() {
+		err := s.engine.Explain(s.follow(ctx, func() {
 			if warned {
 				s.log.Info("engine answers again")
 			}
 			backoff, warned = minBackoff, false
-		})
+			s.silence.Store(nil)
+		}))
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -42,6 +43,7 @@ func (s *Source) Run(ctx context.Context) {
 			s.log.Warn("engine does not answer; hosts in containers cannot be entered until it does", "err", err)
 			warned = true
 		}
+		s.fallSilent(err)
 		s.setFollowing(false)
 		select {
 		case <-ctx.Done():
@@ -128,6 +130,7 @@ func (s *Source) sync(ctx context.Context) error {
 	for _, f := range all {
 		s.claim(f.host)
 	}
+	s.tellSeen()
 	for _, entry := range s.entries() {
 		if err := s.refresh(ctx, entry); err != nil {
 			return err
@@ -172,6 +175,13 @@ func (s *Source) apply(ctx context.Context, event events.Message) {
 	}
 	s.known.remember(f)
 	s.claim(f.host)
+	s.tellSeen()
+}
+
+func (s *Source) tellSeen() {
+	if s.seen != nil {
+		s.seen()
+	}
 }
 
 // applyToNamed looks again at the containers that an event may be about.

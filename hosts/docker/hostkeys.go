@@ -44,7 +44,7 @@ func (s *Source) hostKeys(ctx context.Context, host hosts.Host, in container.Ins
 func (s *Source) readHostKeys(ctx context.Context, in container.InspectResponse) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return docker.Output(ctx, s.engine, in.ID, docker.Command{
+	return docker.Output(ctx, s.engine.Client, in.ID, docker.Command{
 		User: "0",
 		Env:  without(in.Config.Env),
 		Args: []string{"sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub"},

@@ -19,7 +19,7 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	select {
 	case <-s.synced:
 	case <-ctx.Done():
-		return hosts.Host{}, unreachable(name, "cannot be looked up: the engine does not answer", ctx.Err())
+		return hosts.Host{}, s.silent(name, "cannot be looked up", ctx.Err())
 	}
 	if entry, isNamed := s.entries()[name]; isNamed {
 		return s.lookupEntry(entry)
@@ -34,7 +34,7 @@ func (s *Source) lookupEntry(entry hosts.Entry) (hosts.Host, error) {
 	case ok:
 		return f.asHost(entry.Name, entry.Route, entry.Account), nil
 	case !s.known.isFollowing():
-		return hosts.Host{}, unreachable(entry.Name, "cannot be looked up: the engine does not answer", nil)
+		return hosts.Host{}, s.silent(entry.Name, "cannot be looked up", nil)
 	}
 	return hosts.Host{}, soon(unreachable(entry.Name, "does not exist: there is no container "+entry.Container, nil), s.patienceWith(entry.Name))
 }
@@ -43,7 +43,7 @@ func (s *Source) lookupLabel(name string) (hosts.Host, error) {
 	claims := s.known.claims(name)
 	switch {
 	case len(claims) == 0 && !s.known.isFollowing():
-		return hosts.Host{}, unreachable(name, "cannot be looked up: the engine does not answer", nil)
+		return hosts.Host{}, s.silent(name, "cannot be looked up", nil)
 	case len(claims) == 0 && s.known.wasLeft(name):
 		return hosts.Host{}, soon(unreachable(name, "is gone: its container was removed a moment ago", nil), comingBack)
 	case len(claims) == 0:

@@ -47,7 +47,7 @@ func (s *Source) before(in container.InspectResponse) hosts.Before {
 	}
 	since, _ := time.Parse(time.RFC3339Nano, in.State.StartedAt)
 	return hosts.Before{Ended: ended, Since: since, Why: func(ctx context.Context) string {
-		return docker.WhyEndedBefore(ctx, s.engine, in).Text
+		return docker.WhyEndedBefore(ctx, s.engine.Client, in).Text
 	}}
 }
 
@@ -68,8 +68,8 @@ func soon(err error, patience time.Duration) error {
 // another container may have it a moment later is harmless: the host key is
 // pinned to the id.
 func (s *Source) openSshd(ctx context.Context, host hosts.Host, in container.InspectResponse, account string) (*hosts.Sshd, error) {
-	if !docker.IsLocal(s.engine) {
-		return nil, unreachable(host.Name, "is on another machine than the gateway, whose networks are not reached from here: route exec would be", nil)
+	if !docker.IsLocal(s.engine.Client) {
+		return nil, unreachable(host.Name, "is on another box than the gateway, whose networks are not reached from here: with the label berth.route=exec it would be entered", nil)
 	}
 	address, ok := addressOf(in)
 	if !ok {
@@ -95,7 +95,7 @@ func (s *Source) openSshd(ctx context.Context, host hosts.Host, in container.Ins
 
 // whyNot asks the engine for the account, by running nothing of use as it.
 func (s *Source) whyNot(ctx context.Context, host hosts.Host, account string) string {
-	err := docker.Run(ctx, s.engine, host.Container, docker.Command{User: account, Args: []string{"true"}})
+	err := docker.Run(ctx, s.engine.Client, host.Container, docker.Command{User: account, Args: []string{"true"}})
 	if errors.Is(err, docker.ErrNoAccount) {
 		return noAccount(account)
 	}
@@ -134,7 +134,7 @@ func (s *Source) running(ctx context.Context, host hosts.Host) (container.Inspec
 	case errdefs.IsNotFound(err):
 		return in, soon(unreachable(host.Name, "is gone: its container was removed", nil), comingBack)
 	case err != nil:
-		return in, unreachable(host.Name, "cannot be entered: the engine does not answer", err)
+		return in, s.silent(host.Name, "cannot be entered", err)
 	case in.State.Paused:
 		return in, unreachable(host.Name, "is paused: docker unpause "+in.Name[1:], nil)
 	case in.State.Restarting:
@@ -150,6 +150,6 @@ func (s *Source) running(ctx context.Context, host hosts.Host) (container.Inspec
 // ended is an error that can tell why the container ended.
 func (s *Source) ended(host hosts.Host, in container.InspectResponse, why string) error {
 	return &hosts.Unreachable{Host: host.Name, Why: why, Details: func(ctx context.Context) string {
-		return docker.WhyEnded(ctx, s.engine, in).Text
+		return docker.WhyEnded(ctx, s.engine.Client, in).Text
 	}}
 }

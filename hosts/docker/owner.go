@@ -22,9 +22,23 @@ func (s *Source) claim(name string) {
 	if name == "" || len(claims) == 0 || !haveOneOwner(claims) {
 		return
 	}
-	if _, err := s.state.ClaimHost(name, claims[0].owner()); err != nil {
+	_, err := s.state.ClaimHost(s.ownName(name), claims[0].owner())
+	if err != nil {
 		s.log.Debug("owner of a host name not kept", "host", name, "err", err)
 	}
+}
+
+// ownName is the name by which the owner of a host of this engine is kept. Of another
+// box that is name.box: whose the plain name is, package hosts/boxes decides. So it is on
+// this machine, where the plain name is another box's.
+func (s *Source) ownName(name string) string {
+	if s.box == "" {
+		return name
+	}
+	if owner, err := s.state.Owner(name); !s.isElsewhere() && err == nil && !labels.IsBox(owner) {
+		return name
+	}
+	return name + "." + s.box
 }
 
 func haveOneOwner(claims []found) bool {
@@ -34,21 +48,22 @@ func haveOneOwner(claims []found) bool {
 // ofOwner returns those of a name's containers that are of its owner. A container of
 // no project has its name only as long as it is there.
 func (s *Source) ofOwner(name string, claims []found) ([]found, error) {
-	owner, err := s.state.Owner(name)
+	own := s.ownName(name)
+	owner, err := s.state.Owner(own)
 	if err != nil {
 		return nil, unreachable(name, "cannot be looked up: the gateway cannot read whose its name is", err)
 	}
-	own := slices.DeleteFunc(slices.Clone(claims), func(f found) bool { return f.owner() != owner })
+	ofOwner := slices.DeleteFunc(slices.Clone(claims), func(f found) bool { return f.owner() != owner })
 	switch {
-	case len(own) > 0:
-		return own, nil
+	case len(ofOwner) > 0:
+		return ofOwner, nil
 	case !haveOneOwner(claims):
 		return nil, ambiguous(name, claims)
 	case owner == "" || labels.IsAlone(owner):
-		return claims, s.state.GiveHost(name, claims[0].owner())
+		return claims, s.state.GiveHost(own, claims[0].owner())
 	}
 	return nil, unreachable(name, fmt.Sprintf("is not entered: its name belongs to %s, and container %s carries it now; "+
-		"if it is to have it, the box's owner runs: berth-gateway forget %s", printable.Line(owner, maxOwner), claims[0].name, name), nil)
+		"if it is to have it, the box's owner runs: berth-gateway forget %s", printable.Line(owner, maxOwner), claims[0].name, own), nil)
 }
 
 func ambiguous(name string, claims []found) error {

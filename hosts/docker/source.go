@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"log/slog"
 	"maps"
 	"path/filepath"
@@ -13,8 +14,6 @@ import (
 	"berth/hosts"
 	"berth/hosts/pool"
 	"berth/state"
-
-	"github.com/moby/moby/client"
 )
 
 // callTimeout bounds one call to the engine.
@@ -22,12 +21,15 @@ const callTimeout = 10 * time.Second
 
 // Source is the containers of an engine that are hosts.
 type Source struct {
-	engine *client.Client
-	state  *state.State
-	log    *slog.Logger
-	named  atomic.Pointer[map[string]hosts.Entry] // by the host's name
-	known  *known
-	images map[string]map[string]string // Berth's labels on images, by id; Run's alone
+	engine  *docker.Engine
+	state   *state.State
+	log     *slog.Logger
+	box     string                                 // that the engine is of; "": it is this machine's own, or the only one
+	seen    func()                                 // called when hosts may have come or gone; may be nil
+	named   atomic.Pointer[map[string]hosts.Entry] // by the host's name
+	known   *known
+	images  map[string]map[string]string // Berth's labels on images, by id; Run's alone
+	silence atomic.Pointer[silence]
 
 	renamed chan struct{} // has one item when other entries have come
 
@@ -39,26 +41,38 @@ type Source struct {
 	syncedOnce sync.Once
 }
 
+// Options are an engine, and who asks for its hosts.
+type Options struct {
+	Engine  docker.Address
+	Box     string // where there are several engines, the box that this one is of
+	Entries []hosts.Entry
+	Seen    func() // called when hosts may have come or gone, if it is not nil
+	State   *state.State
+	Log     *slog.Logger
+}
+
 // New makes a source of an engine's containers: those with labels, and those that
 // entries name, which go first. It does not wait for the engine.
-func New(address string, st *state.State, entries []hosts.Entry, log *slog.Logger) (*Source, error) {
-	engine, err := docker.Connect(address)
+func New(o Options) (*Source, error) {
+	engine, err := docker.Connect(o.Engine)
 	if err != nil {
 		return nil, err
 	}
-	self, err := deliverToMounts(st.Dir())
+	log := o.Log
+	if o.Box != "" {
+		log = log.With("box", o.Box)
+	}
+	self, meetings, err := meetingsOf(engine, o.State, log)
 	if err != nil {
 		engine.Close()
 		return nil, err
 	}
-	meetings, err := helper.NewMeetings(filepath.Dir(self.path))
-	if err != nil {
-		log.Warn("no socket for helpers in mounted containers", "err", err)
-	}
 	s := &Source{
 		engine:   engine,
-		state:    st,
+		state:    o.State,
 		log:      log,
+		box:      o.Box,
+		seen:     o.Seen,
 		renamed:  make(chan struct{}, 1),
 		known:    newKnown(),
 		images:   make(map[string]map[string]string),
@@ -67,14 +81,34 @@ func New(address string, st *state.State, entries []hosts.Entry, log *slog.Logge
 		meetings: meetings,
 		synced:   make(chan struct{}),
 	}
-	s.named.Store(withContainers(entries))
+	s.named.Store(s.withContainers(o.Entries))
 	return s, nil
 }
 
-func withContainers(entries []hosts.Entry) *map[string]hosts.Entry {
+// meetingsOf puts this program where containers of this machine can run it, and
+// listens there for those that do.
+func meetingsOf(engine *docker.Engine, st *state.State, log *slog.Logger) (helperBinary, *helper.Meetings, error) {
+	if !docker.IsLocal(engine.Client) {
+		name, err := hashOf(selfPath)
+		return helperBinary{name: name}, nil, err
+	}
+	self, err := deliverToMounts(st.Dir())
+	if err != nil {
+		return helperBinary{}, nil, err
+	}
+	meetings, err := helper.NewMeetings(filepath.Dir(self.path))
+	if err != nil {
+		log.Warn("no socket for helpers in mounted containers", "err", err)
+	}
+	return self, meetings, nil
+}
+
+// withContainers returns the entries for containers of this engine.
+func (s *Source) withContainers(entries []hosts.Entry) *map[string]hosts.Entry {
 	byName := map[string]hosts.Entry{}
 	for _, entry := range entries {
-		if entry.Container != "" {
+		box := cmp.Or(entry.Box, hosts.LocalBox)
+		if entry.Container != "" && (s.box == "" || box == s.box) {
 			byName[entry.Name] = entry
 		}
 	}
@@ -84,7 +118,7 @@ func withContainers(entries []hosts.Entry) *map[string]hosts.Entry {
 // Exchange replaces the entries, and has the engine asked for those that are
 // new. Who entered by a former one goes on.
 func (s *Source) Exchange(entries []hosts.Entry) {
-	next := withContainers(entries)
+	next := s.withContainers(entries)
 	if maps.Equal(*s.named.Swap(next), *next) {
 		return
 	}

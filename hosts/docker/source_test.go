@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"berth/docker"
 	"berth/hosts"
 	"berth/labels"
 	"berth/state"
@@ -154,7 +155,7 @@ func newTestSource(t *testing.T, socket string, entries ...hosts.Entry) *Source 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New("unix://"+socket, st, entries, slog.New(slog.DiscardHandler))
+	s, err := New(Options{Engine: docker.Address{URL: "unix://" + socket}, Entries: entries, State: st, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 // settings and none of the container's.
 func TestWhatIsKeptIsOneLayerFromTimeToTime(t *testing.T) {
 	base := os.Getenv("BERTH_BASE_IMAGE")
-	api, err := docker.Dial(t.Context(), "")
+	api, err := docker.Dial(t.Context(), docker.Address{})
 	if base == "" || err != nil {
 		t.Skip("no engine, or BERTH_BASE_IMAGE names no image: ", err)
 	}
@@ -25,7 +25,7 @@ func TestWhatIsKeptIsOneLayerFromTimeToTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Executor{API: api, Progress: &Progress{}}
+	e := &Executor{API: api.Client, Progress: &Progress{}}
 	defer e.discard(t.Context(), created.ID)
 	if err := e.start(t.Context(), created.ID); err != nil {
 		t.Fatal(err)

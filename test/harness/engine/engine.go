@@ -56,8 +56,12 @@ func (e *Engine) run(t *testing.T) {
 	t.Helper()
 	path := func(name string) string { return filepath.Join(e.dir, name) }
 	ended, log := make(chan struct{}), &bytes.Buffer{}
-	command := exec.Command("dockerd", append(slices.Clone(e.flags), "--host", e.Address, "--data-root", path("data"), "--exec-root", path("exec"),
-		"--pidfile", path("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--storage-driver", "vfs")...)
+	flags := slices.Clone(e.flags)
+	if !slices.Contains(flags, "--storage-driver") {
+		flags = append(flags, "--storage-driver", "vfs")
+	}
+	command := exec.Command("dockerd", append(flags, "--host", e.Address, "--data-root", path("data"), "--exec-root", path("exec"),
+		"--pidfile", path("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false")...)
 	command.Env, command.Stdout, command.Stderr = e.env, log, log
 	// In a network of its own: without a bridge to itself, an engine removes docker0.
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Setpgid: true, Pdeathsig: syscall.SIGKILL}

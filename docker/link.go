@@ -1,0 +1,158 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"berth/printable"
+)
+
+const (
+	defaultSocket = "/var/run/docker.sock"
+
+	// linkRetry is how long a link that could not be made, or was lost, is not tried
+	// again: what is asked meanwhile is told why at once.
+	linkRetry = time.Second
+)
+
+// LinkError says why a box cannot be reached by ssh, in ssh's own words.
+type LinkError struct {
+	Box string // user@host
+	Why string // one line
+}
+
+func (e *LinkError) Error() string { return fmt.Sprintf("ssh %s: %s", e.Box, e.Why) }
+
+var errLinkClosed = errors.New("the connection to the box was closed")
+
+// link is one ssh connection to the box of an engine. It is made when something is to be
+// asked, and carries all that is: each connection to the engine is a channel of it.
+//
+// The ssh command makes it, since its rules of known hosts, agents, jumps and ssh_config
+// are OpenSSH's alone. It forwards the engine's socket to one in a directory that only
+// this user can enter. It is never asked for a password, and ends with this process.
+type link struct {
+	args   []string // of ssh, without those about the socket
+	host   string
+	box    string // user@host, for messages
+	socket string // on the box
+
+	mu     sync.Mutex
+	tunnel *tunnel // the last one; nil before the first
+	failed error   // why none could be started at the last try
+	closed bool
+}
+
+// newLink reads an address such as ssh://user@host:22/run/user/1000/docker.sock.
+func newLink(address string) (*link, error) {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("%q is not an address such as ssh://user@host", address)
+	case strings.HasPrefix(u.Hostname(), "-") || strings.HasPrefix(u.User.Username(), "-"):
+		return nil, fmt.Errorf("%q names no host: it begins with -", address)
+	}
+	if _, given := u.User.Password(); given {
+		return nil, errors.New("ssh:// takes no password: use a key, or an agent")
+	}
+	l := &link{host: u.Hostname(), box: u.Hostname(), socket: defaultSocket}
+	if user := u.User.Username(); user != "" {
+		l.args, l.box = append(l.args, "-l", user), user+"@"+l.box
+	}
+	if port := u.Port(); port != "" {
+		l.args = append(l.args, "-p", port)
+	}
+	if u.Path != "" && u.Path != "/" {
+		l.socket = u.Path
+	}
+	if strings.ContainsAny(l.socket, ":$%") { // which ssh would take for more than a path
+		return nil, fmt.Errorf("%q is not the path of a socket", l.socket)
+	}
+	return l, nil
+}
+
+// dial opens a connection to the engine. It waits for the link, or until ctx ends.
+func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	t, err := l.current()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-t.up:
+	case <-t.ended:
+		return nil, &LinkError{l.box, t.why()}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", t.path)
+	if err != nil {
+		return nil, &LinkError{l.box, "its connection has ended"}
+	}
+	return conn, nil
+}
+
+// current returns the tunnel that is up or on its way; a new one where there is none and
+// the last one is not just over.
+func (l *link) current() (*tunnel, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return nil, errLinkClosed
+	case l.tunnel != nil && (!l.tunnel.isOver() || time.Since(l.tunnel.over) < linkRetry):
+		return l.tunnel, nil
+	}
+	l.tunnel, l.failed = l.open()
+	return l.tunnel, l.failed
+}
+
+// open starts ssh.
+func (l *link) open() (*tunnel, error) {
+	dir, err := os.MkdirTemp("", "berth-")
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "s")
+	args := append(sshArgs(path+":"+l.socket), l.args...)
+	return startTunnel(dir, path, append(args, "--", l.host))
+}
+
+// complaint returns why the last connection has ended or does not reach the engine's
+// socket, in ssh's words; "" where it does.
+func (l *link) complaint() string {
+	l.mu.Lock()
+	t, failed := l.tunnel, l.failed
+	l.mu.Unlock()
+	switch {
+	case failed != nil:
+		return failed.Error()
+	case t == nil:
+		return ""
+	case t.isOver():
+		return t.why()
+	}
+	if line := t.said.lastLine(); strings.Contains(line, "open failed") {
+		return printable.Line(line, maxWhySSH) + " (" + l.socket + ")"
+	}
+	return ""
+}
+
+// close ends the connection, and with it all that goes through it.
+func (l *link) close() {
+	l.mu.Lock()
+	l.closed = true
+	t := l.tunnel
+	l.mu.Unlock()
+	if t != nil {
+		t.end()
+	}
+}

@@ -1,0 +1,255 @@
+// Package boxes puts the hosts of several boxes under one set of names.
+//
+// A name is one host over all boxes, and name.box is the host of that name on that
+// box, whatever else there is. The plain name is the box's that had it first, as long
+// as a host of that name is there; that is kept in the state directory, so that nobody
+// who may create containers on another box gets the people who are granted the name.
+// Where several boxes have a name that is nobody's yet, name.box has to be said.
+//
+// Each box is followed by itself. Where one does not answer, its own hosts say so, and
+// what is on the others is looked up and entered as before.
+package boxes
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"berth/hosts"
+	"berth/labels"
+	"berth/state"
+)
+
+// Source is the hosts of all boxes.
+type Source struct {
+	boxes []box
+	state *state.State
+	log   *slog.Logger
+	seen  chan struct{} // has one item when hosts may have come or gone
+}
+
+type box struct {
+	name string
+	hosts.Source
+}
+
+// New makes a source of no boxes.
+func New(st *state.State, log *slog.Logger) *Source {
+	return &Source{state: st, log: log, seen: make(chan struct{}, 1)}
+}
+
+// Add adds a box, before the source runs. What the box's own source finds has no name
+// with the box in it.
+func (s *Source) Add(name string, of hosts.Source) {
+	s.boxes = append(s.boxes, box{name, of})
+}
+
+// Seen tells that hosts may have come or gone. It does not wait.
+func (s *Source) Seen() {
+	select {
+	case s.seen <- struct{}{}:
+	default:
+	}
+}
+
+// Run keeps all boxes current.
+func (s *Source) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, b := range s.boxes {
+		all.Go(func() { b.Run(ctx) })
+	}
+	all.Go(func() { s.claimAll(ctx) })
+	all.Wait()
+}
+
+// Close ends what was opened on all boxes.
+func (s *Source) Close() {
+	for _, b := range s.boxes {
+		b.Close()
+	}
+}
+
+// Lookup finds a host by its name, or by name.box. A box that its owner is on is the
+// only one that is waited for.
+func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
+	if b, host, isExact := s.exact(name); isExact {
+		found, err := b.Lookup(ctx, host)
+		if err != nil {
+			return hosts.Host{}, renamed(err, name)
+		}
+		return s.placed(found, b), nil
+	}
+	owner, err := s.owner(name)
+	if err != nil {
+		return hosts.Host{}, err
+	}
+	if owner == nil {
+		return s.lookupUnowned(ctx, name)
+	}
+	found, err := owner.Lookup(ctx, name)
+	switch {
+	case err == nil:
+		return s.placed(found, *owner), nil
+	case !hosts.IsUnknown(err):
+		return hosts.Host{}, err
+	}
+	return s.lookupMoved(ctx, name, *owner, err)
+}
+
+// lookupUnowned finds a host whose name is no box's yet.
+func (s *Source) lookupUnowned(ctx context.Context, name string) (hosts.Host, error) {
+	found, refused := s.having(ctx, name)
+	switch {
+	case len(found) == 1:
+		s.claim(name, found[0].box)
+		return s.placed(found[0].host, found[0].box), nil
+	case len(found) > 1:
+		return hosts.Host{}, ambiguous(name, found)
+	}
+	return hosts.Host{}, refused
+}
+
+// lookupMoved finds a host on another box than its name belongs to, where it is gone.
+// A container of no project has its name only as long as it is there.
+func (s *Source) lookupMoved(ctx context.Context, name string, from box, gone error) (hosts.Host, error) {
+	found, _ := s.having(ctx, name)
+	if len(found) == 0 {
+		return hosts.Host{}, gone
+	}
+	to := found[0].box
+	was, err := s.state.Owner(s.ownName(name, from))
+	if err != nil || len(found) > 1 || was != "" && !labels.IsAlone(was) {
+		why := fmt.Sprintf("is not entered: its name belongs to box %s, where it is gone, and %s has one of that name: log in to %s.%s, or the owner of the gateway runs: berth-gateway forget %s",
+			from.name, to.name, name, to.name, name)
+		return hosts.Host{}, &hosts.Unreachable{Host: name, Why: why, Cause: err}
+	}
+	if err := s.state.ForgetHost(name); err != nil {
+		s.log.Warn("owner of a host name not forgotten", "host", name, "err", err)
+	}
+	s.claim(name, to)
+	return s.placed(found[0].host, to), nil
+}
+
+// ownName is where the state directory keeps whose a name is on a box.
+func (s *Source) ownName(name string, b box) string {
+	if b.name == hosts.LocalBox {
+		return name
+	}
+	return name + "." + b.name
+}
+
+// candidate is a host that a name may mean.
+type candidate struct {
+	box  box
+	host hosts.Host
+}
+
+// having returns the hosts of that name on all boxes that answer; and where there are
+// none, why.
+func (s *Source) having(ctx context.Context, name string) (found []candidate, refused error) {
+	var silent []string
+	for _, b := range s.boxes {
+		host, err := b.Lookup(ctx, name)
+		switch {
+		case err == nil:
+			found = append(found, candidate{b, host})
+		case hosts.IsSilent(err):
+			silent = append(silent, b.name)
+		case !hosts.IsUnknown(err):
+			return nil, renamed(err, name+"."+b.name)
+		case refused == nil:
+			refused = err // it says for how long a host may still be about to be made
+		}
+	}
+	if len(silent) == 0 {
+		return found, refused
+	}
+	why := fmt.Sprintf("does not exist on the boxes that answer; %s does not", strings.Join(silent, ", "))
+	return found, &hosts.Unreachable{Host: name, Why: why, Unknown: true, Silent: true}
+}
+
+func ambiguous(name string, found []candidate) error {
+	var exact []string
+	for _, c := range found {
+		exact = append(exact, name+"."+c.box.name)
+	}
+	why := "is on several boxes: log in to " + strings.Join(exact, " or ")
+	return &hosts.Unreachable{Host: name, Why: why}
+}
+
+// renamed is an error about a host by the name that was asked for.
+func renamed(err error, name string) error {
+	if why := hosts.AsUnreachable(err); why != nil {
+		renamed := *why
+		renamed.Host = name
+		return &renamed
+	}
+	return err
+}
+
+// exact cuts name.box, where there is such a box.
+func (s *Source) exact(name string) (b box, host string, isExact bool) {
+	dot := strings.LastIndexByte(name, '.')
+	if dot < 1 {
+		return box{}, "", false
+	}
+	i := slices.IndexFunc(s.boxes, func(b box) bool { return b.name == name[dot+1:] })
+	if i < 0 {
+		return box{}, "", false
+	}
+	return s.boxes[i], name[:dot], true
+}
+
+// placed is a host of a box, by the name by which grants know it: the plain one only
+// where that is this box's.
+func (s *Source) placed(host hosts.Host, b box) hosts.Host {
+	name := host.Name
+	host.Box, host.Exact, host.Name = b.name, name+"."+b.name, name+"."+b.name
+	if _, _, isExact := s.exact(name); isExact {
+		return host
+	}
+	if owner, err := s.owner(name); err == nil && owner != nil && owner.name == b.name {
+		host.Name = name
+	}
+	return host
+}
+
+// List lists the hosts of all boxes. Those of boxes that have not answered yet are waited
+// for once.
+func (s *Source) List(ctx context.Context) []hosts.Host {
+	var all []hosts.Host
+	for _, b := range s.boxes {
+		for _, host := range b.List(ctx) {
+			all = append(all, s.placed(host, b))
+		}
+	}
+	return all
+}
+
+// ComingBack asks the box that a name belongs to, or else all.
+func (s *Source) ComingBack(name string) (comingBack, known bool) {
+	if b, host, isExact := s.exact(name); isExact {
+		return b.ComingBack(host)
+	}
+	if owner, err := s.owner(name); err == nil && owner != nil {
+		return owner.ComingBack(name)
+	}
+	for _, b := range s.boxes {
+		if comingBack, known := b.ComingBack(name); known {
+			return comingBack, true
+		}
+	}
+	return false, false
+}
+
+// Open opens a host on its box.
+func (s *Source) Open(ctx context.Context, host hosts.Host, account string) (hosts.Entrance, error) {
+	i := slices.IndexFunc(s.boxes, func(b box) bool { return b.name == host.Box })
+	if i < 0 {
+		return hosts.Entrance{}, &hosts.Unreachable{Host: host.Name, Why: "is on a box that is not known"}
+	}
+	return s.boxes[i].Open(ctx, host, account)
+}

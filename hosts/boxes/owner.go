@@ -1,0 +1,67 @@
+package boxes
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"berth/hosts"
+	"berth/labels"
+)
+
+// owner returns the box that a plain name belongs to; nil where it is no box's yet. Its
+// error is a *[hosts.Unreachable].
+func (s *Source) owner(name string) (*box, error) {
+	owner, err := s.state.Owner(name)
+	if err != nil {
+		return nil, nil // a name that cannot be kept is nobody's, and is asked of all
+	}
+	of := strings.TrimPrefix(owner, labels.OwnerBox(""))
+	switch {
+	case owner == "":
+		return nil, nil
+	case of == owner: // a service or container, which only this machine's engine keeps so
+		of = hosts.LocalBox
+	}
+	i := slices.IndexFunc(s.boxes, func(b box) bool { return b.name == of })
+	if i >= 0 {
+		return &s.boxes[i], nil
+	}
+	why := fmt.Sprintf("is not entered: its name belongs to box %s, which gateway.yaml does not have any more; the owner of the gateway runs: berth-gateway forget %s", of, name)
+	return nil, &hosts.Unreachable{Host: name, Why: why}
+}
+
+// claim makes a plain name a box's, unless it is another's already. This machine's own
+// engine claims its names itself, with whose they are there.
+func (s *Source) claim(name string, b box) {
+	if b.name == hosts.LocalBox {
+		return
+	}
+	if _, err := s.state.ClaimHost(name, labels.OwnerBox(b.name)); err != nil {
+		s.log.Debug("box of a host name not kept", "host", name, "box", b.name, "err", err)
+	}
+}
+
+// claimAll claims each name that only one box has, as soon as all boxes have answered
+// once or were found to be silent, and whenever one has seen something.
+func (s *Source) claimAll(ctx context.Context) {
+	for {
+		on := map[string][]box{}
+		for _, b := range s.boxes {
+			for _, host := range b.List(ctx) {
+				on[host.Name] = append(on[host.Name], b)
+			}
+		}
+		for name, boxes := range on {
+			if _, _, isExact := s.exact(name); !isExact && len(boxes) == 1 && ctx.Err() == nil {
+				s.claim(name, boxes[0])
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.seen:
+		}
+	}
+}

@@ -1,0 +1,22 @@
+package hosts
+
+// Settings are what a configuration says of hosts: where they are found, and which
+// it names itself.
+type Settings struct {
+	Docker  string // the engine of this machine, as in DOCKER_HOST; NoEngine: there is none
+	Boxes   []Box
+	Entries []Entry
+}
+
+// NoEngine is the address of an engine that there is not.
+const NoEngine = "none"
+
+// LocalBox is the box of this machine's own engine. No other box has this name.
+const LocalBox = "local"
+
+// Box is a computer with an engine whose containers are hosts, too.
+type Box struct {
+	Name   string
+	Docker string // its engine: unix://, tcp:// or ssh://
+	TLS    string // directory of ca.pem, cert.pem and key.pem, for tcp://; "": as docker finds them
+}

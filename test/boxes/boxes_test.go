@@ -1,0 +1,113 @@
+package boxes
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"berth/test/harness"
+	"berth/test/harness/engine"
+)
+
+// lab is a gateway before two boxes.
+type lab struct {
+	*harness.Gateway
+	a, b *engine.Box
+	key  string
+	ssh  string // directory of the command that the gateway reaches the boxes by
+}
+
+// startLab starts both boxes, with the hosts that they have, and then the gateway.
+func startLab(t *testing.T, run func(l *lab)) *lab {
+	t.Helper()
+	l := &lab{a: engine.NewBox(t, "a100"), b: engine.NewBox(t, "h200")}
+	l.ssh = engine.SSH(t, l.a, l.b)
+	run(l)
+	dir := harness.OpenDir(t)
+	l.key = harness.MakeKey(t, dir, "id")
+	l.Gateway = harness.StartGatewayBy(t, dir, fmt.Sprintf(`
+docker: none
+boxes:
+  a100: { docker: %s }
+  h200: { docker: %s }
+users:
+  dev:
+    keys: [ %[3]s ]
+    hosts: { master: root, worker: root, both: root, both.h200: root }
+  of-a100:
+    keys: [ %[3]s ]
+    hosts: { "*.a100": root }
+  of-h200:
+    keys: [ %[3]s ]
+    hosts: { "box:h200": root }
+`, l.a.URL, l.b.URL, harness.PublicKey(t, l.key)), harness.WithEnv(engine.Path(l.ssh)))
+	return l
+}
+
+// at is a door to a host.
+func (l *lab) at(t *testing.T, login string) harness.Target {
+	t.Helper()
+	return l.Target(t, login, login, l.key)
+}
+
+func (l *lab) want(t *testing.T, login, stdout string) {
+	t.Helper()
+	if got := l.at(t, login).Run(t, `ssh h 'cat /box'`); got.Stdout != stdout || got.Exit != 0 {
+		t.Errorf("%s: exit %d, %q, %s", login, got.Exit, got.Stdout, got.Stderr)
+	}
+}
+
+func (l *lab) wantRefused(t *testing.T, login, why string) {
+	t.Helper()
+	if got := l.at(t, login).Run(t, `ssh h 'cat /box'`); got.Exit != 255 || !strings.Contains(got.Stderr, why) {
+		t.Errorf("%s: exit %d, %q; want %q", login, got.Exit, got.Stderr, why)
+	}
+}
+
+// run starts a host that knows on which box it is.
+func run(t *testing.T, b *engine.Box, host string) {
+	t.Helper()
+	name := b.Run(t, host)
+	harness.Must(t, b.Docker("exec", name, "sh", "-c", "echo "+b.Name+" >/box"))
+}
+
+func TestBoxes(t *testing.T) {
+	l := startLab(t, func(l *lab) {
+		for _, host := range []string{"master", "both"} {
+			run(t, l.a, host)
+		}
+		for _, host := range []string{"worker", "both"} {
+			run(t, l.b, host)
+		}
+	})
+	t.Run("a_name_is_one_host_over_all_boxes", func(t *testing.T) {
+		l.want(t, "dev+master", "a100\n")
+		l.want(t, "dev+worker", "h200\n")
+		l.want(t, "dev+master.a100", "a100\n")
+		l.wantRefused(t, "dev+both", "is on several boxes: log in to both.a100 or both.h200")
+		l.want(t, "dev+both.h200", "h200\n")
+		l.wantRefused(t, "dev+both.a100", `host "both.a100" is not granted to dev`)
+	})
+	t.Run("grants_by_the_box", func(t *testing.T) {
+		l.want(t, "of-a100+master", "a100\n")
+		l.want(t, "of-a100+both.a100", "a100\n")
+		l.wantRefused(t, "of-a100+worker", "is not granted to of-a100")
+		l.want(t, "of-h200+worker", "h200\n")
+		l.wantRefused(t, "of-h200+master", "is not granted to of-h200")
+	})
+	t.Run("one_connection_for_all", func(t *testing.T) {
+		for _, b := range []*engine.Box{l.a, l.b} {
+			if pids := sshTo(t, b); len(pids) != 1 {
+				t.Errorf("%d ssh processes lead to %s, want one", len(pids), b.Name)
+			}
+		}
+	})
+}
+
+// sshTo are the ssh processes that lead to a box, by its sshd's socket.
+func sshTo(t *testing.T, b *engine.Box) []string {
+	t.Helper()
+	out := harness.Must(t, exec.Command("pgrep", "-f", "^/.*ssh .* -- "+b.Name+"$"))
+	return strings.Fields(out)
+}

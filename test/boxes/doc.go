@@ -1,0 +1,2 @@
+// Package boxes enters hosts on several boxes through one gateway.
+package boxes

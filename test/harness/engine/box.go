@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"berth/test/harness"
+)
+
+// Box is a computer of the test's own, as far as a gateway can tell: a network with an
+// engine and an sshd in it, at the other end of a wire.
+type Box struct {
+	*Engine
+	Name    string
+	URL     string // of its engine, as gateway.yaml has it, for those who use SSH
+	Address string // of its sshd
+
+	wire   string // this end's interface
+	config string // what an ssh_config says of the box
+}
+
+// NewBox starts a box. Its image "base" is what hosts' images are made from here.
+func NewBox(t *testing.T, name string) *Box {
+	t.Helper()
+	harness.NeedRoot(t)
+	harness.Need(t, "ip", "nsenter", "/usr/sbin/sshd", "ssh-keygen", "dockerd", "docker")
+	dir := harness.OpenDir(t)
+	b := &Box{Engine: Start(t, dir, os.Environ(), "--storage-driver", "overlay2"), Name: name}
+	b.URL = "ssh://" + name + filepath.Join(dir, "docker.sock")
+	t.Cleanup(func() { b.RemoveContainers(t) })
+	b.lay(t)
+	b.startSSHD(t)
+	b.load(t)
+	return b
+}
+
+// lay lays the wire.
+func (b *Box) lay(t *testing.T) {
+	t.Helper()
+	number := rand.IntN(250 * 250)
+	net := fmt.Sprintf("10.%d.%d.", 100+number/250%100, number%250)
+	pid := strconv.Itoa(b.command.Process.Pid)
+	b.wire = fmt.Sprintf("berth%d", number)
+	for _, command := range [][]string{
+		{"ip", "link", "add", b.wire, "type", "veth", "peer", "name", "wire", "netns", pid},
+		{"ip", "addr", "add", net + "1/30", "dev", b.wire},
+		{"ip", "link", "set", b.wire, "up"},
+		b.within("ip", "addr", "add", net+"2/30", "dev", "wire"),
+		b.within("ip", "link", "set", "wire", "up"),
+		b.within("ip", "link", "set", "lo", "up"),
+	} {
+		harness.Must(t, exec.Command(command[0], command[1:]...))
+	}
+	b.Address = net + "2:22"
+}
+
+// within is a command in the box's network.
+func (b *Box) within(command ...string) []string {
+	return append([]string{"nsenter", "--net=/proc/" + strconv.Itoa(b.command.Process.Pid) + "/ns/net", "--"}, command...)
+}
+
+// Cut has the wire carry nothing, as a cable that is pulled, until Mend.
+func (b *Box) Cut(t *testing.T)  { harness.Must(t, exec.Command("ip", "link", "set", b.wire, "down")) }
+func (b *Box) Mend(t *testing.T) { harness.Must(t, exec.Command("ip", "link", "set", b.wire, "up")) }
+
+func (b *Box) startSSHD(t *testing.T) {
+	t.Helper()
+	os.MkdirAll("/run/sshd", 0o755) // sshd of root wants it
+	dir := t.TempDir()
+	key, hostKey := harness.MakeKey(t, dir, "id"), harness.MakeKey(t, dir, "host_key")
+	config, known := filepath.Join(dir, "sshd_config"), filepath.Join(dir, "known_hosts")
+	harness.Write(t, config, 0o600, fmt.Sprintf(`
+ListenAddress %s
+HostKey %s
+PidFile none
+AuthorizedKeysFile %s.pub
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+LogLevel ERROR
+`, b.Address, hostKey, key))
+	args := b.within("/usr/sbin/sshd", "-D", "-e", "-f", config)
+	command := exec.Command(args[0], args[1:]...)
+	var said strings.Builder
+	command.Stderr = &said
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		command.Process.Kill()
+		command.Wait()
+		if t.Failed() {
+			t.Logf("sshd of %s:\n%s", b.Name, said.String())
+		}
+	})
+	harness.Eventually(t, "the box's sshd", func() bool { return harness.Answers(b.Address) })
+	host, _, _ := net.SplitHostPort(b.Address)
+	harness.Write(t, known, 0o600, host+" "+harness.PublicKey(t, hostKey)+"\n")
+	b.config = fmt.Sprintf(`Host %s
+	HostName %s
+	User root
+	IdentityFile %s
+	IdentitiesOnly yes
+	UserKnownHostsFile %s
+	GlobalKnownHostsFile /dev/null
+	StrictHostKeyChecking yes
+`, b.Name, host, key, known)
+}
+
+// SSH is a directory of an ssh command that knows these boxes by their names.
+func SSH(t *testing.T, boxes ...*Box) string {
+	t.Helper()
+	program, err := exec.LookPath("ssh")
+	if err != nil {
+		harness.Missing(t, err.Error())
+	}
+	dir := harness.OpenDir(t)
+	config := filepath.Join(dir, "config")
+	text := ""
+	for _, b := range boxes {
+		text += b.config
+	}
+	harness.Write(t, config, 0o600, text)
+	harness.Write(t, filepath.Join(dir, "ssh"), 0o755, fmt.Sprintf("#!/bin/sh\nexec %s -F %s \"$@\"\n", program, config))
+	return dir
+}
+
+// Path is an environment variable with that ssh command first.
+func Path(ssh string) string { return "PATH=" + ssh + ":" + os.Getenv("PATH") }
+
+// load brings the base image in.
+func (b *Box) load(t *testing.T) {
+	t.Helper()
+	script := `docker save "$1" | docker -H "$2" load -q | sed 's/.*: //' | { read image; docker -H "$2" tag "$image" base; }`
+	command := exec.CommandContext(t.Context(), "sh", "-euc", script, "sh", harness.BaseImage(t), b.Engine.Address)
+	command.WaitDelay = time.Second
+	harness.Must(t, command)
+}
+
+// Docker is the docker command, at the box's engine.
+func (b *Box) Docker(args ...string) *exec.Cmd {
+	return exec.Command("docker", append([]string{"-H", b.Engine.Address}, args...)...)
+}
+
+// Run runs a container of the base image that waits, with a host's name, and returns its
+// name at the engine.
+func (b *Box) Run(t *testing.T, host string, args ...string) string {
+	t.Helper()
+	name := strings.ReplaceAll(host, ".", "-")
+	args = append([]string{"run", "-d", "--init", "--network", "none", "--name", name, "--label", "berth.host=" + host}, args...)
+	harness.Must(t, b.Docker(append(args, "base", "sleep", "infinity")...))
+	return name
+}
