@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,6 +22,8 @@ type gateway struct {
 	as      *syscall.Credential // nil: the user that bench runs as
 	address string
 	command *exec.Cmd
+
+	profileSocket string // where it answers if it can be profiled
 }
 
 // startTimeout bounds the start of a gateway.
@@ -34,9 +37,10 @@ func startGateway(ctx context.Context, program, dir string, as *syscall.Credenti
 	}
 	defer log.Close()
 	g := &gateway{program: program, dir: dir, as: as}
+	g.profileSocket = filepath.Join(dir, "profile-"+rand.Text()[:8])
 	g.command = exec.Command(program, "serve", "--config", filepath.Join(dir, "gateway.yaml"), "--drain", "0s")
 	g.command.Stdout, g.command.Stderr = log, log
-	g.command.Env = append(os.Environ(), envProfileSocket+"="+g.profileSocket())
+	g.command.Env = append(os.Environ(), envProfileSocket+"="+g.profileSocket)
 	g.command.SysProcAttr = &syscall.SysProcAttr{Credential: as, Pdeathsig: syscall.SIGKILL}
 	if err := g.command.Start(); err != nil {
 		return nil, err

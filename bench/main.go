@@ -45,7 +45,7 @@ func main() {
 	flag.StringVar(&o.page, "page", "", "put the table into this Markdown `file`")
 	flag.StringVar(&o.from, "from", "", "show what is in this results.json `file`, and measure nothing")
 	flag.Parse()
-	o.profiles = os.Getenv("BENCH_PROFILE")
+	o.profiles = os.Getenv(envProfiles)
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

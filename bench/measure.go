@@ -56,7 +56,7 @@ func bulk(ctx context.Context, g *ground, d *door, name string, options ...strin
 	up.Stdin = zeros
 	down := d.ssh(ctx, "-S", d.control, "h", fmt.Sprintf("head -c %d /dev/zero", g.bytes))
 	for direction, command := range map[string]*exec.Cmd{"up": up, "down": down} {
-		finish := d.gateway.profile(ctx, fmt.Sprintf("%s-%s-%s", d.name, direction, name))
+		finish := d.gateway.profile(fmt.Sprintf("%s-%s-%s", d.name, direction, name))
 		before := d.gateway.cpu()
 		took, err := timed(command)
 		finish()

@@ -17,7 +17,7 @@ const (
 
 	// settle is how long memory may take to become quiet: a garbage collection
 	// and what is given back after it.
-	settle = 3 * time.Second
+	settle = 8 * time.Second
 )
 
 // memory is what a gateway that does nothing else keeps for a connection with
@@ -55,6 +55,7 @@ func memory(ctx context.Context, g *ground, d *door) (values, error) {
 		return nil, err
 	}
 	grown := fresh.memory() - before
+	fresh.profileMemory(d.name)
 	return values{"gateway memory, an idle connection with a pty": float64(grown) / idleConnections / 1024}, nil
 }
 

@@ -12,8 +12,13 @@ import (
 	"path/filepath"
 )
 
-// envProfileSocket tells a profiled gateway where to listen.
-const envProfileSocket = "BERTH_BENCH_PROFILE_SOCKET"
+const (
+	// envProfiles names a directory for profiles of the gateway.
+	envProfiles = "BENCH_PROFILE"
+
+	// envProfileSocket tells a profiled gateway where to listen.
+	envProfileSocket = "BERTH_BENCH_PROFILE_SOCKET"
+)
 
 //go:embed profiled.go.txt
 var profiled []byte
@@ -50,27 +55,42 @@ func buildProfiled(ctx context.Context, dir string) (program string, err error) 
 	return program, command.Run()
 }
 
-func (g *gateway) profileSocket() string { return filepath.Join(g.dir, "profile") }
-
-// profile records until it is finished, where there is something to record.
-func (g *gateway) profile(ctx context.Context, name string) (finish func()) {
-	dir := os.Getenv("BENCH_PROFILE")
-	if dir == "" || g == nil {
+// profile records the processor's time until it is finished, where there is
+// something to record.
+func (g *gateway) profile(name string) (finish func()) {
+	if os.Getenv(envProfiles) == "" || g == nil {
 		return func() {}
 	}
+	g.ask("start", "")
+	return func() { g.ask("stop", name+".pprof") }
+}
+
+// profileMemory records what the heap holds and what the goroutines do.
+func (g *gateway) profileMemory(name string) {
+	if os.Getenv(envProfiles) == "" {
+		return
+	}
+	g.ask("memory?of=heap", name+"-heap.pprof")
+	g.ask("memory?of=heap&debug=1", name+"-heap.txt") // ends with the runtime's own counts
+	g.ask("memory?of=goroutine", name+"-goroutines.pprof")
+}
+
+// ask asks a profiled gateway, and keeps the answer under a name if it has one.
+func (g *gateway) ask(what, name string) {
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", g.profileSocket())
+		return new(net.Dialer).DialContext(ctx, "unix", g.profileSocket)
 	}}}
-	client.Post("http://gateway/start", "", nil)
-	return func() {
-		answer, err := client.Post("http://gateway/stop", "", nil)
-		if err != nil {
-			return
-		}
-		defer answer.Body.Close()
-		if file, err := os.Create(filepath.Join(dir, name+".pprof")); err == nil {
-			io.Copy(file, answer.Body)
-			file.Close()
-		}
+	defer client.CloseIdleConnections()
+	answer, err := client.Post("http://gateway/"+what, "", nil)
+	if err != nil {
+		return
+	}
+	defer answer.Body.Close()
+	if name == "" {
+		return
+	}
+	if file, err := os.Create(filepath.Join(os.Getenv(envProfiles), name)); err == nil {
+		io.Copy(file, answer.Body)
+		file.Close()
 	}
 }

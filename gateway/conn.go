@@ -55,10 +55,8 @@ func (c *conn) logTo(log *slog.Logger) *slog.Logger {
 // serve is the life of a connection, top to bottom. When it returns, nothing
 // of the connection is left. The end of ctx cuts the connection.
 func (c *conn) serve(ctx context.Context) {
-	ended := make(chan struct{})
 	defer func() { c.log.Debug("closed") }()
 	defer c.tasks.Wait()
-	defer close(ended)
 	defer c.wire.Close()
 	defer c.stranger.Leave()
 	stop := context.AfterFunc(ctx, func() { c.wire.Conn.Close() })
@@ -91,7 +89,8 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	c.log = c.log.With("user", who.User, "host", host)
 
-	c.tasks.Go(func() { c.keepAlive(end{Conn: client, wire: c.wire}, "client", ended) })
+	stopAsking := c.keepAlive(end{Conn: client, wire: c.wire}, "client")
+	defer stopAsking()
 	reached, err := c.reach(ctx, client, host, who) // what the login asks for, and may have
 	if err != nil {
 		c.refuse(client, err)

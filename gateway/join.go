@@ -23,9 +23,8 @@ type join struct {
 }
 
 func (j join) run(ctx context.Context, client sshconn.Conn) {
-	ended := make(chan struct{})
-	defer close(ended)
-	j.tasks.Go(func() { j.keepAlive(j.host, "host", ended) })
+	stopAsking := j.keepAlive(j.host, "host")
+	defer stopAsking()
 	stop := context.AfterFunc(ctx, func() { j.host.Close() })
 	defer stop()
 	host := j.host

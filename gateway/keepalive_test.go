@@ -35,19 +35,15 @@ func keptAlive(t *testing.T, answer func(peer net.Conn, cut <-chan struct{}) err
 		ours, peer := net.Pipe()
 		w := wire.New(ours)
 		c := &conn{server: &Server{Keepalive: 30 * time.Second}, log: slog.New(slog.DiscardHandler), tasks: &sshconn.Tasks{}}
-		cut, ended, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		cut := make(chan struct{})
 		a := &asked{answer: func() error { return answer(peer, cut) }}
 		go func() { // what x/crypto does
 			defer close(cut)
 			io.Copy(io.Discard, w)
 		}()
-		go func() {
-			defer close(done)
-			c.keepAlive(end{Conn: sshconn.Conn{Conn: a}, wire: w}, "client", ended)
-		}()
+		stop := c.keepAlive(end{Conn: sshconn.Conn{Conn: a}, wire: w}, "client")
 		try(a, peer, cut)
-		close(ended)
-		<-done
+		stop()
 		peer.Close()
 		w.Close()
 		<-cut

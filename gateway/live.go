@@ -76,7 +76,7 @@ func (l *liveConns) add(c *liveConn) {
 }
 
 // entered says where a connection leads.
-func (l *liveConns) entered(id string, to reached) {
+func (l *liveConns) entered(id string, to *reached) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.byID[id]

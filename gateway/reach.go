@@ -38,7 +38,9 @@ type target struct {
 	notice        func() []string // what the person is told at a terminal; nil for nothing
 }
 
-// reached is a host whose entrance is open.
+// reached is a host whose entrance is open. It is on the heap, as large things
+// are that conn.serve knows: on the stack they would have it keep four times as
+// much while the connection lasts.
 type reached struct {
 	host    hosts.Host
 	account string
@@ -58,12 +60,16 @@ type mechanism interface {
 // reach looks a host up and opens the way into it. One that is coming back is
 // waited for; its client waits, too, or goes away. The error is for the person:
 // a [*hosts.Unreachable], an [*auth.Refusal], or an [*Ended]; or it is errLeft, for nobody.
-func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who auth.Identity) (reached, error) {
+func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who auth.Identity) (*reached, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	over := client.Over(c.tasks)
 	c.tasks.Go(func() {
-		client.Wait()
-		cancel()
+		select {
+		case <-over:
+			cancel()
+		case <-ctx.Done():
+		}
 	})
 	for began := time.Now(); ; {
 		found, err := c.tryReach(ctx, host, who)
@@ -71,15 +77,15 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who 
 		case err == nil:
 			return found, nil
 		case ctx.Err() != nil:
-			return reached{}, endOr(ctx, errLeft)
+			return nil, endOr(ctx, errLeft)
 		}
 		var unreachable *hosts.Unreachable
 		if !errors.As(err, &unreachable) || time.Since(began) >= min(unreachable.Patience, c.server.Wait) {
-			return reached{}, endOr(ctx, withDetails(ctx, err))
+			return nil, endOr(ctx, withDetails(ctx, err))
 		}
 		select {
 		case <-ctx.Done():
-			return reached{}, endOr(ctx, errLeft)
+			return nil, endOr(ctx, errLeft)
 		case <-time.After(retryEvery):
 		}
 	}
@@ -111,18 +117,18 @@ func endOr(ctx context.Context, err error) error {
 
 // tryReach looks the name up, and decides by what it means now: that, and
 // nothing else of the name, is opened.
-func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (reached, error) {
+func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (*reached, error) {
 	policy := c.server.Policies.Current()
 	host, err := c.server.Hosts.Lookup(ctx, name) // a name becomes a container's id
 	if err != nil {
-		return reached{}, hide(err, policy, who, name)
+		return nil, hide(err, policy, who, name)
 	}
 	granted, err := policy.Target(who, grantedBy(host))
 	if err != nil {
-		return reached{}, hide(err, policy, who, name)
+		return nil, hide(err, policy, who, name)
 	}
 	if err := enforceable(granted.Grant, host); err != nil {
-		return reached{}, err
+		return nil, err
 	}
 	to := target{
 		Host: host.Name, Account: cmp.Or(granted.Account, host.Account), person: who.User,
@@ -130,11 +136,11 @@ func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (re
 	}
 	entrance, err := c.server.Hosts.Open(ctx, host, to.Account)
 	if err != nil {
-		return reached{}, err
+		return nil, err
 	}
 	to.notice = c.notice(to, entrance.Before)
 	by, err := c.enter(entrance, to)
-	return reached{host, to.Account, granted, to.gate, by}, err
+	return &reached{host, to.Account, granted, to.gate, by}, err
 }
 
 // hide keeps from a person what is known of a host that by its name alone is

@@ -38,11 +38,11 @@ type joined struct {
 	hostSays     *sshconn.Order // it answers the client's requests
 	tasks        *sshconn.Tasks
 	channels     sshconn.Count
-	open         atomic.Int32  // channels; what each holds is bounded, so that what all hold is
-	forwards     int           // that the client holds; clientRequest's
-	to           target        // whose person the host's sessions are told they run for
-	lost         func() string // what to tell a session when the host is gone
-	hostGone     chan struct{} // closed when it is
+	open         atomic.Int32    // channels; what each holds is bounded, so that what all hold is
+	forwards     int             // that the client holds; clientRequest's
+	to           target          // whose person the host's sessions are told they run for
+	lost         func() string   // what to tell a session when the host is gone
+	hostGone     <-chan struct{} // closed when it is
 	noticed      sync.Once
 }
 
@@ -51,7 +51,7 @@ type joined struct {
 func relay(client, host end, tasks *sshconn.Tasks, to target, lost func() string) {
 	j := &joined{
 		client: client, host: host, hostSays: sshconn.NewOrder(host.Conn),
-		tasks: tasks, to: to, lost: lost, hostGone: make(chan struct{}),
+		tasks: tasks, to: to, lost: lost, hostGone: host.Over(tasks),
 	}
 	var serving sync.WaitGroup
 	serving.Add(2)
@@ -63,15 +63,7 @@ func relay(client, host end, tasks *sshconn.Tasks, to target, lost func() string
 		defer serving.Done()
 		j.serve(j.hostSays, client, j.hostRequest, j.openFromHost)
 	})
-	clientGone := make(chan struct{})
-	tasks.Go(func() {
-		defer close(clientGone)
-		client.Wait()
-	})
-	tasks.Go(func() {
-		defer close(j.hostGone)
-		host.Wait()
-	})
+	clientGone := client.Over(tasks)
 	select {
 	case <-clientGone:
 	case <-j.hostGone:

@@ -54,6 +54,7 @@ type watchdog struct {
 // watch looks once a second until ctx ends.
 func (s *Server) watch(ctx context.Context) {
 	w := &watchdog{server: s, limit: memoryLimit(), hold: holds, explained: s.serving.goroutines}
+	unused := newSpare()
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
@@ -62,6 +63,7 @@ func (s *Server) watch(ctx context.Context) {
 			return
 		case <-ticker.C:
 			w.look()
+			unused.look()
 		}
 	}
 }

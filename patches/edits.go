@@ -7,11 +7,13 @@ func sums() map[string]string {
 	return map[string]string{
 		"ssh/buffer.go":     "8a7997c253d676a137735b1d0d9b17b8bca33dc54d351bd86620a1e017ad3520",
 		"ssh/channel.go":    "bc0e4204db6da021709c313cc6a0e4323695164fa1087dc538662f02f0380e78",
+		"ssh/cipher.go":     "e7aa62253f84266bf5a90a8d26f908fa36cbf9732a09d775bc83e0922bd1fca6",
 		"ssh/client.go":     "08aa99419e0c6d8d007bd08b07b8d56416c6e5df89d8ffcbcfac5b1bfc1a3819",
 		"ssh/connection.go": "c7c53e292b904ad31acd0fb7325e481a4c15a8e341e2d0769aab77fe82449ae6",
 		"ssh/handshake.go":  "418c6f6fb62c271e6b7c1a51c4bac59cfe08a6c778686cfbd5dd2e3de2f3bb34",
 		"ssh/mux.go":        "ad105cd022db660961fd3b62d0b07e31dd0a2d032e4b55a02681bcfae6d8161e",
 		"ssh/server.go":     "758446779119e406275495b33359a31309d6a108bd00291ae38f733f91e5cc57",
+		"ssh/transport.go":  "245b42435040ca899da4ca5e3b1022ab93e1dfdfbdf3cbbac06d4c656b7f344c",
 	}
 }
 
@@ -25,7 +27,7 @@ type patch struct {
 
 // all are the faults that are mended.
 func all() []patch {
-	return []patch{unread(), unserved(), smallPackets(), strangers(), serviceAgain(), turns()}
+	return []patch{unread(), unserved(), smallPackets(), strangers(), serviceAgain(), turns(), idle(), over()}
 }
 
 // unread: one goroutine reads packets and hands them on through a channel with
@@ -155,6 +157,86 @@ func turns() patch {
 		}, {
 			file: "ssh/mux.go", in: "mux.handleGlobalPacket",
 			at: "select {", before: "m.takeAnswersTurn()\n",
+		}},
+	}
+}
+
+// idle: x/crypto reads and writes through buffers of 4 KiB, and each cipher and
+// each channel keeps one for the largest packet that it has met. They come out of
+// a pool instead, and packets that a cipher has just made are not copied again.
+func idle() patch {
+	return patch{
+		fault: "an idle connection keeps 8 KiB of buffers, and 130 KiB when much was sent over it once",
+		issue: "none filed",
+		test:  "TestIdle",
+		edits: []edit{{
+			file: "ssh/transport.go", in: "transport",
+			at: "bufReader *bufio.Reader", instead: "bufReader *packetReader",
+		}, {
+			file: "ssh/transport.go", in: "transport",
+			at: "bufWriter *bufio.Writer", instead: "bufWriter *packetWriter",
+		}, {
+			file: "ssh/transport.go", in: "newTransport",
+			at: "bufio.NewReader(rwc)", instead: "&packetReader{buffered: bufio.NewReader(rwc), conn: rwc}",
+		}, {
+			file: "ssh/transport.go", in: "newTransport",
+			at: "bufio.NewWriter(rwc)", instead: "&packetWriter{conn: rwc}",
+		}, {
+			file: "ssh/transport.go", in: "connectionState.readPacket",
+			at: "*bufio.Reader", instead: "*packetReader",
+		}, {
+			file: "ssh/transport.go", in: "connectionState.readPacket",
+			at: "s.packetCipher = cipher", after: "\nr.exchanged = true",
+		}, {
+			file: "ssh/transport.go", in: "connectionState.readPacket",
+			at: "fresh := make([]byte, len(packet))", before: "if _, isFresh := s.packetCipher.(*gcmCipher); isFresh {\nreturn packet, err\n}\n",
+		}, {
+			file: "ssh/transport.go", in: "connectionState.writePacket",
+			at: "*bufio.Writer", instead: "*packetWriter",
+		}, {
+			file: "ssh/cipher.go", in: "gcmCipher",
+			at: "buf    []byte", before: "whole []byte\n",
+		}, {
+			file: "ssh/cipher.go", in: "gcmCipher.readCipherPacket",
+			at: "if cap(c.buf) < int(length+gcmTagSize)", before: "c.buf = nil // the packet is the caller's\n",
+		}, {
+			file: "ssh/cipher.go", in: "gcmCipher.readCipherPacket",
+			at: "return plain, nil", before: "c.buf = nil\n",
+		}, {
+			file: "ssh/buffer.go", in: "buffer.Read",
+			at: "n += r", after: "\nb.head.letGo()",
+		}, {
+			file: "ssh/cipher.go", in: "gcmCipher.writeCipherPacket",
+			at: "w.Write(c.prefix[:])", instead: "c.begin(length)",
+		}, {
+			file: "ssh/cipher.go", in: "gcmCipher.writeCipherPacket",
+			at: "w.Write(c.buf)", instead: "c.end(w)",
+		}, {
+			file: "ssh/channel.go", in: "channel.WriteExtended",
+			at: "ch.packetPool[extendedCode]\n\t// We", instead: "takeBuffer(0)\n\t// We",
+		}, {
+			file: "ssh/channel.go", in: "channel.WriteExtended",
+			at: "ch.packetPool[extendedCode] = packet", instead: "giveBuffer(packet)",
+		}},
+	}
+}
+
+// over: whoever must do something else at the end of a connection than wait for
+// it needs a goroutine that waits.
+func over() patch {
+	return patch{
+		fault: "nobody can wait for a connection's end and for something else at once",
+		issue: "none filed",
+		test:  "TestOver",
+		edits: []edit{{
+			file: "ssh/mux.go", in: "mux",
+			at: "errCond", before: "over chan struct{}\n\n",
+		}, {
+			file: "ssh/mux.go", in: "newMux",
+			at: "go m.loop()", before: "m.over = make(chan struct{})\n",
+		}, {
+			file: "ssh/mux.go", in: "mux.loop",
+			at: "if debugMux {", before: "close(m.over)\n",
 		}},
 	}
 }

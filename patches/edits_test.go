@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -482,5 +483,107 @@ func TestTurns(t *testing.T) {
 		if turn := channel.(numbered).Turn(); turn != want.turn || channel.ChannelType() != want.kind {
 			t.Errorf("%s has turn %d", channel.ChannelType(), turn)
 		}
+	}
+}
+
+// TestIdle: a connection keeps no buffer, whatever was sent over it.
+func TestIdle(t *testing.T) {
+	needPatched(t)
+
+	listener, err := listen(echo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	const size, connections = 200_000, 20
+	cost := func(connections int) int {
+		before := heap()
+		for range connections {
+			channel, err := dialChannel(t, listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			go channel.Write(make([]byte, size))
+			if _, err := io.ReadFull(channel, make([]byte, size)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return (heap() - before) / connections
+	}
+	cost(2) // what is allocated once
+	each := cost(connections)
+	t.Logf("a connection keeps %d bytes", each)
+	if each > 50<<10 { // both ends; without the edits more than 150 KiB
+		t.Errorf("a connection keeps %d KiB", each>>10)
+	}
+}
+
+// echo sends back what comes in on a connection's first channel.
+func echo(client *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	go ssh.DiscardRequests(requests)
+	if channel, channelRequests, err := (<-channels).Accept(); err == nil {
+		go ssh.DiscardRequests(channelRequests)
+		io.CopyBuffer(channel, channel, make([]byte, 4<<10)) // its own is larger than what is looked for
+	}
+	client.Close()
+}
+
+// dialChannel opens a channel of a new connection, which ends with the test.
+func dialChannel(t *testing.T, address string) (ssh.Channel, error) {
+	client, err := ssh.Dial("tcp", address, &ssh.ClientConfig{
+		User: user, Auth: []ssh.AuthMethod{ssh.Password(password)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { client.Close() })
+	channel, channelRequests, err := client.OpenChannel("session", nil)
+	if err != nil {
+		return nil, err
+	}
+	go ssh.DiscardRequests(channelRequests)
+	return channel, nil
+}
+
+// heap is what is reachable, in bytes.
+func heap() int {
+	for range 3 { // pools are emptied by the second collection
+		runtime.GC()
+	}
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int(stats.HeapAlloc)
+}
+
+// TestOver: who waits for a connection's end may wait for something else, too.
+func TestOver(t *testing.T) {
+	needPatched(t)
+	served := make(chan (<-chan struct{}), 1)
+	listener, err := listen(func(client *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+		served <- client.Conn.(interface{ Over() <-chan struct{} }).Over()
+		serveWell(client, channels, requests)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	p, err := peer.Dial(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Login(user, password); err != nil {
+		t.Fatal(err)
+	}
+	over := <-served
+	select {
+	case <-over:
+		t.Error("it is over while it goes on")
+	default:
+	}
+	p.Conn.Close()
+	select {
+	case <-over:
+	case <-time.After(patience):
+		t.Error("it is not over when the client is gone")
 	}
 }

@@ -48,14 +48,10 @@ func Serve(ctx context.Context, conn sshconn.Conn, machine machine.Machine, opti
 		options: options,
 		tasks:   &sshconn.Tasks{Panicked: options.Panicked, Running: options.Running},
 		ended:   ctx.Done(),
-		closed:  make(chan struct{}),
 	}
+	s.closed = conn.Over(s.tasks)
 	s.forwards = newForwards(s)
 	s.tasks.Go(s.closeAfterEnd)
-	s.tasks.Go(func() {
-		defer close(s.closed)
-		conn.Wait()
-	})
 	for arrived := range sshconn.NewOrder(conn).Arrivals(s.tasks) {
 		if arrived.Request != nil {
 			s.answer(arrived.Request)
@@ -78,7 +74,7 @@ type server struct {
 	forwards *forwards
 	agent    agent
 	ended    <-chan struct{} // closed when the connection is to end
-	closed   chan struct{}   // closed when it has ended
+	closed   <-chan struct{} // closed when it has ended
 
 	serving  sshconn.Count // channels
 	running  sshconn.Count // sessions with a command

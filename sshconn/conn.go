@@ -61,6 +61,20 @@ func (c Conn) wrapped(channel ssh.Channel, requests <-chan *ssh.Request, err err
 	return channel, requests, err
 }
 
+// Over is closed when the connection has ended. In a build without the edits of
+// package patches, each call costs a goroutine of tasks.
+func (c Conn) Over(tasks *Tasks) <-chan struct{} {
+	if conn, isEdited := c.edited(); isEdited {
+		return conn.Over()
+	}
+	over := make(chan struct{})
+	tasks.Go(func() {
+		defer close(over)
+		c.Wait()
+	})
+	return over
+}
+
 // IsOpenSSH reports whether a peer of this version knows OpenSSH's own requests.
 func IsOpenSSH(version []byte) bool {
 	return strings.HasPrefix(string(version), "SSH-2.0-OpenSSH")

@@ -44,6 +44,7 @@ type answer struct {
 type edited interface {
 	SendInTurn(name string, payload []byte) (ok bool, answer []byte, turn uint64, err error)
 	StartChannel(kind string, extra []byte) (await func() (ssh.Channel, <-chan *ssh.Request, error), err error)
+	Over() <-chan struct{}
 }
 
 // NewOrder orders what arrives on a connection, whose Channels and Requests

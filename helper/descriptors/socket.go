@@ -1,11 +1,13 @@
 package descriptors
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"berth/helper/messages"
@@ -20,14 +22,15 @@ const maxFiles = 3
 type Socket struct {
 	Peer messages.Version // what the helper at the other end speaks, where there is one
 
-	conn *net.UnixConn
-	buf  []byte
+	conn        *net.UnixConn
+	raw         syscall.RawConn
+	maxReceived int // bytes of a message
 }
 
 // Packet is one message and the descriptors that came along.
 type Packet struct {
-	messages.Message // its body is good until the next Receive
-	Files            []*os.File
+	messages.Message
+	Files []*os.File
 }
 
 // Close closes the descriptors.
@@ -40,7 +43,8 @@ func (p Packet) Close() {
 // NewSocket makes a socket of a connection, for messages of at most so many
 // bytes.
 func NewSocket(conn *net.UnixConn, maxReceived int) *Socket {
-	return &Socket{conn: conn, buf: make([]byte, maxReceived)}
+	raw, _ := conn.SyscallConn() // of a connection that is there
+	return &Socket{conn: conn, raw: raw, maxReceived: maxReceived}
 }
 
 // NewPair makes two connected sockets: ours, and the file to give away.
@@ -100,16 +104,21 @@ func (s *Socket) Send(kind byte, message any, fds ...int) error {
 
 // Receive reads one message. Its descriptors are the caller's, and close on exec.
 func (s *Socket) Receive() (Packet, error) {
-	rights := make([]byte, unix.CmsgSpace(maxRights*4))
-	n, nRights, flags, _, err := s.conn.ReadMsgUnix(s.buf, rights)
-	if err != nil {
+	var message, rights []byte
+	var flags int
+	var failed error
+	err := s.raw.Read(func(fd uintptr) bool {
+		message, rights, flags, failed = s.receive(int(fd))
+		return failed != unix.EAGAIN
+	})
+	if err = cmp.Or(err, os.NewSyscallError("recvmsg", failed)); err != nil {
 		return Packet{}, err
 	}
 	p := Packet{}
-	for _, fd := range descriptors(rights[:nRights]) {
+	for _, fd := range descriptors(rights) {
 		p.Files = append(p.Files, os.NewFile(uintptr(fd), "received"))
 	}
-	if n == 0 {
+	if len(message) == 0 {
 		p.Close()
 		return Packet{}, io.EOF
 	}
@@ -117,8 +126,41 @@ func (s *Socket) Receive() (Packet, error) {
 		p.Close()
 		return Packet{}, errors.New("a message too large")
 	}
-	p.Kind, p.Body = s.buf[0], s.buf[1:n]
+	p.Kind, p.Body = message[0], message[1:]
 	return p, nil
+}
+
+// receive takes a message that is there, and fails with EAGAIN where none is.
+// Its buffers are of this call alone and as large as the message: a socket that
+// waits holds none.
+func (s *Socket) receive(fd int) (message, rights []byte, flags int, err error) {
+	size := 0
+	err = uninterrupted(func() (err error) {
+		size, _, err = unix.Recvfrom(fd, nil, unix.MSG_DONTWAIT|unix.MSG_PEEK|unix.MSG_TRUNC)
+		return err
+	})
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	message, rights = make([]byte, min(size, s.maxReceived)), make([]byte, unix.CmsgSpace(maxRights*4))
+	n, nRights := 0, 0
+	err = uninterrupted(func() (err error) {
+		n, nRights, flags, _, err = unix.Recvmsg(fd, message, rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		return err
+	})
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	return message[:n], rights[:nRights], flags, nil
+}
+
+// uninterrupted makes a system call again that a signal has cut short.
+func uninterrupted(call func() error) error {
+	err := call()
+	for err == unix.EINTR {
+		err = call()
+	}
+	return err
 }
 
 // ReceiveWithin reads one message that is due soon.

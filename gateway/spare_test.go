@@ -1,0 +1,38 @@
+package gateway
+
+import "testing"
+
+// TestMemoryIsGivenBackWhenTheGatewayIsQuiet: not while it copies, not for
+// little, and again after the next burst.
+func TestMemoryIsGivenBackWhenTheGatewayIsQuiet(t *testing.T) {
+	var now usage
+	given := 0
+	s := &spare{used: func() usage { return now }, giveBack: func() { given++ }}
+	seconds := func(n int, allocated uint64) (times int) {
+		before := given
+		for range n {
+			now.allocated += allocated
+			s.look()
+		}
+		return given - before
+	}
+	now.held = 80 << 20
+	for _, step := range []struct {
+		what      string
+		seconds   int
+		allocated uint64 // in each
+		want      int
+	}{
+		{"while it copies", 60, 100 << 20, 0},
+		{"after that", 60, 0, rounds},
+		{"while a person types", 60, 1 << 10, 0},
+		{"a burst", 1, 50 << 20, 0},
+		{"the next second", 1, 0, 0},
+		{"from then on", 60, 0, rounds},
+		{"while thousands of connections live", 60, 2 << 20, 60 / 6},
+	} {
+		if got := seconds(step.seconds, step.allocated); got != step.want {
+			t.Errorf("%s: memory was given back %d times, not %d", step.what, got, step.want)
+		}
+	}
+}
