@@ -55,7 +55,7 @@ func orNone(n int) string {
 	return strconv.Itoa(n)
 }
 
-// named are the devices that the ask names itself.
+// named are the devices that the ask names itself, each once however often it is named.
 func (l *Ledger) named(a GPUAsk) (given []box.Device, refusal string) {
 	for _, id := range a.IDs {
 		meant := l.box.Resolve(id)
@@ -66,7 +66,9 @@ func (l *Ledger) named(a GPUAsk) (given []box.Device, refusal string) {
 			if !l.IsFree(d, a.Budget()) {
 				return nil, fmt.Sprintf("names GPU %s, which is not free%s%s", id, l.HoldersOf(d), l.hint(d))
 			}
-			given = append(given, d)
+			if !slices.Contains(given, d) {
+				given = append(given, d)
+			}
 		}
 	}
 	return given, ""

@@ -55,6 +55,7 @@ func TestWhichDevicesAnAskIsGiven(t *testing.T) {
 		"by profile":                        {held: []Claim{holding("x", whole("MIG-1"))}, ask: Ask{GPUs: GPUAsk{Count: 1, MIG: "1g.10gb"}}, want: "MIG-2"},
 		"what it had":                       {ask: Ask{GPUs: GPUAsk{Count: 1}, Had: holding("it", whole("GPU-b000"))}, want: "GPU-b000"},
 		"what it had is another's":          {held: []Claim{holding("x", whole("GPU-b000"))}, ask: Ask{GPUs: GPUAsk{Count: 1, Model: "H200"}, Had: holding("it", whole("GPU-b000"))}, want: "GPU-a000"},
+		"by two names of one":               {ask: Ask{GPUs: GPUAsk{IDs: []string{"0", "GPU-a000", "0"}}}, want: "GPU-a000"},
 		"by name":                           {ask: Ask{GPUs: GPUAsk{IDs: []string{"1", "GPU-small"}}}, want: "GPU-b000 GPU-small"},
 		"a budget beside another's":         {held: []Claim{holding("x", part("GPU-b000", 60))}, ask: Ask{GPUs: share(80)}, want: "GPU-b000"},
 		"a budget on a card of its own":     {held: []Claim{holding("x", part("GPU-b000", 61))}, ask: Ask{GPUs: share(80)}, want: "GPU-a000"},

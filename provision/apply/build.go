@@ -88,20 +88,28 @@ type buildStep struct {
 	digest string // BuildKit's name for it; "" of the classic builder
 	name   string
 	err    string
-	tail   []string // its last lines; the last of them may go on
+	tail   []string // its last lines
+
+	lineEnded bool // the last of them does not go on
 }
 
 // tailLines of a failing build step go into its error.
 const tailLines = 10
 
-// write takes output of a step, which need not end where a line does.
+// maxTailLine is how much of a line is kept, in bytes: progress bars are lines of
+// megabytes.
+const maxTailLine = 4 << 10
+
+// write takes output of a step, which need not end where a line does. Of a line that is
+// too long it keeps the beginning.
 func (b *buildLog) write(s *buildStep, text string) {
 	for line := range strings.Lines(text) {
-		if last := len(s.tail) - 1; last >= 0 && !strings.HasSuffix(s.tail[last], "\n") {
-			s.tail[last] += line
-		} else {
-			s.tail = append(s.tail, line)
+		if len(s.tail) == 0 || s.lineEnded {
+			s.tail = append(s.tail, "")
 		}
+		last := &s.tail[len(s.tail)-1]
+		*last += line[:min(len(line), maxTailLine-len(*last))]
+		s.lineEnded = strings.HasSuffix(line, "\n")
 		b.say(strings.TrimSpace(line))
 	}
 	s.tail = s.tail[max(0, len(s.tail)-tailLines):]

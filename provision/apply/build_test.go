@@ -31,6 +31,19 @@ func TestBuildErrorNamesTheStepAndEndsWithItsLastLines(t *testing.T) {
 	}
 }
 
+// A progress bar is one line of megabytes, written bit by bit.
+func TestABuildsLineHasABound(t *testing.T) {
+	b := buildLog{say: func(string) {}}
+	s := &buildStep{}
+	for range 10_000 {
+		b.write(s, strings.Repeat("=", 1000)+"\r")
+	}
+	b.write(s, "\nno space left\n")
+	if len(s.tail) != 2 || len(s.tail[0]) > maxTailLine || s.tail[1] != "no space left\n" {
+		t.Errorf("%d lines, the first of %d bytes: %.80q", len(s.tail), len(s.tail[0]), s.tail)
+	}
+}
+
 func TestBuildThatEndsIsNoError(t *testing.T) {
 	if err := (&Progress{}).followBuild(strings.NewReader(`{"stream":"Successfully built"}`)); err != nil {
 		t.Error(err)

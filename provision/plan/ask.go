@@ -34,6 +34,25 @@ func unseen(s compose.Service, b box.Box) string {
 	return fmt.Sprintf("%s: privileged, it sees every GPU, but the GPUs cannot be counted: %s; %s.gpu: none says that it uses none", s.Name, b.NoGPUs, compose.Extension)
 }
 
+// namedTwice returns a warning for each GPU that a service names more than once: it is
+// one GPU.
+func namedTwice(want compose.Wanted, b box.Box) []string {
+	var lines []string
+	for _, s := range want.Services {
+		first := map[string]string{} // name by UUID
+		for _, name := range askOf(s, ledger.Claim{}).GPUs.IDs {
+			for _, d := range b.Resolve(name) {
+				if before, is := first[d.UUID]; is {
+					lines = append(lines, fmt.Sprintf("%s: names one GPU twice, by %s and by %s; it gets it once", s.Name, before, name))
+					continue
+				}
+				first[d.UUID] = name
+			}
+		}
+	}
+	return lines
+}
+
 // seers returns a warning for each service that sees every GPU, and reserves none.
 func seers(want compose.Wanted, b box.Box) []string {
 	var lines []string

@@ -44,6 +44,7 @@ func Up(want compose.Wanted, have Observed, o Options) (Plan, error) {
 	p.Warnings = append(p.Warnings, books.Collisions()...)
 	p.Warnings = append(p.Warnings, unlimited(fates, have.Box)...)
 	p.Warnings = append(p.Warnings, seers(want, have.Box)...)
+	p.Warnings = append(p.Warnings, namedTwice(want, have.Box)...)
 	if have.Box.Slow {
 		p.Notes = append(p.Notes, box.SlowHint)
 	}
