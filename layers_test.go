@@ -92,7 +92,7 @@ var testArrows = map[string][]string{
 	"berth/test/install":        {"berth/test/harness"},
 	"berth/test/life":           {"berth/test/harness", "berth/test/harness/engine"},
 	"berth/test/load":           {"berth/test/harness"},
-	"berth/test/migration":      {"berth/test/harness"},
+	"berth/test/migration":      {"berth/test/harness", "berth/test/harness/engine"},
 	"berth/test/parity":         {"berth/test/harness"},
 	"berth/test/peers":          {"berth/test/harness"},
 	"berth/test/placement":      {"berth/test/harness"},

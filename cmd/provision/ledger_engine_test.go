@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -112,7 +111,6 @@ func TestMIGInstancesAreHandedOutOnce(t *testing.T) {
 // Beside a container of somebody else's, a project that docker compose made is
 // taken over: off the GPU that both were given, and with its volume.
 func TestComposesContainersAreTakenOver(t *testing.T) {
-	program := dockerCompose(t)
 	b := newGPUBox(t, 2)
 	_, err := b.API.ContainerCreate(t.Context(), client.ContainerCreateOptions{
 		Name:   "trainer",
@@ -143,9 +141,7 @@ volumes: {data: }
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	up := exec.Command(program[0], append(program[1:], "-f", file, "-p", "lab", "up", "-d")...)
-	up.Env = b.Env()
-	if out, err := up.CombinedOutput(); err != nil {
+	if out, err := b.DockerCompose("-f", file, "-p", "lab", "up", "-d").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	b.mustRun("up", "-f", file, "-p", "lab")
@@ -164,19 +160,6 @@ volumes: {data: }
 	if len(c.Mounts) != 2 || c.Config.Labels[labels.Project] != "lab" || !slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return m.Name == "lab_data" }) {
 		t.Errorf("its volume: %+v", c.Mounts)
 	}
-}
-
-// dockerCompose is docker compose, as the plugin that it is today or the program that
-// it was.
-func dockerCompose(t *testing.T) []string {
-	t.Helper()
-	if exec.Command("docker", "compose", "version").Run() == nil {
-		return []string{"docker", "compose"}
-	}
-	if _, err := exec.LookPath("docker-compose"); err != nil {
-		missing(t, "there is no docker compose here")
-	}
-	return []string{"docker-compose"}
 }
 
 func TestCPUsArePinnedOnce(t *testing.T) {

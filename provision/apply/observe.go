@@ -25,6 +25,9 @@ func Observe(ctx context.Context, api *client.Client, images []string, projects 
 	if o.Box, err = ObserveBox(ctx, api); err != nil {
 		return o, err
 	}
+	if o.NoKeep, err = observeStore(ctx, api); err != nil {
+		return o, err
+	}
 	if o.Images, err = ObserveImages(ctx, api, images); err != nil {
 		return o, err
 	}
@@ -51,6 +54,21 @@ func Observe(ctx context.Context, api *client.Client, images []string, projects 
 		}
 	}
 	return o, nil
+}
+
+// observeStore returns why the engine's store of images takes none of ours; "" where it
+// does. containerd's wants the files of layers that it has already.
+func observeStore(ctx context.Context, api *client.Client) (string, error) {
+	result, err := api.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return "", err
+	}
+	for _, status := range result.Info.DriverStatus {
+		if status[0] == "driver-type" && strings.HasPrefix(status[1], "io.containerd.snapshotter") {
+			return "the engine keeps its images in containerd's store", nil
+		}
+	}
+	return "", nil
 }
 
 // observeMadeFrom adds the image that a container of these projects was made from, by

@@ -160,6 +160,11 @@ func (e *Executor) bringUp(ctx context.Context, r *recreation, all []*recreation
 			return fmt.Errorf("fill the volume at %s: %w", dir, err)
 		}
 	}
+	if r.Recreation.Copy {
+		if err := e.copyWritten(ctx, r.ID, r.made, r.Recreation.Fills); err != nil {
+			return fmt.Errorf("copy what was written in it: %w (--fresh does without)", err)
+		}
+	}
 	if err := e.start(ctx, r.made); err != nil {
 		return err
 	}

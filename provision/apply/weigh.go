@@ -43,14 +43,7 @@ func Weigh(ctx context.Context, api *client.Client, p *plan.Plan) error {
 		if result.Container.SizeRw != nil {
 			size = *result.Container.SizeRw
 		}
-		name := s.Recreation.Old.Name
-		if s.Recreation.Keep {
-			takes := time.Duration(size/keepSpeed+1) * time.Second
-			p.Notes = append(p.Notes, fmt.Sprintf("%s: %s carried over, about %s", name, bytesText(size), takes))
-			continue
-		}
-		p.Notes = append(p.Notes, fmt.Sprintf("%s: %s written in it go:", name, bytesText(size)))
-		lines, err := largest(ctx, api, s.ID, s.Recreation.Fills)
+		lines, err := weighOne(ctx, api, s, size)
 		if err != nil {
 			return err
 		}
@@ -59,14 +52,37 @@ func Weigh(ctx context.Context, api *client.Client, p *plan.Plan) error {
 	return nil
 }
 
+// weighOne returns what is said of one container, in which so much was written.
+func weighOne(ctx context.Context, api *client.Client, s plan.Step, size int64) ([]string, error) {
+	name := s.Recreation.Old.Name
+	takes := time.Duration(size/keepSpeed+1) * time.Second
+	filled := func(path string) bool { return isInAny(path, s.Recreation.Fills) }
+	switch {
+	case s.Recreation.Keep:
+		return []string{fmt.Sprintf("%s: %s carried over, about %s", name, bytesText(size), takes)}, nil
+	case s.Recreation.Copy:
+		copied, err := largest(ctx, api, s.ID, func(path string) bool { return filled(path) || !isSystems(path) })
+		if err != nil {
+			return nil, err
+		}
+		gone, err := largest(ctx, api, s.ID, func(path string) bool { return isSystems(path) && !filled(path) })
+		lines := append([]string{fmt.Sprintf("%s: of %s written in it these are copied, in about %s:", name, bytesText(size), takes)}, copied...)
+		if len(gone) > 0 {
+			lines = append(append(lines, name+": these are the system's, which the new image brings, and go:"), gone...)
+		}
+		return lines, err
+	}
+	gone, err := largest(ctx, api, s.ID, func(path string) bool { return !filled(path) })
+	return append([]string{fmt.Sprintf("%s: %s written in it go:", name, bytesText(size))}, gone...), err
+}
+
 func bytesText(n int64) string {
 	return units.CustomSize(plainDigits, float64(n), 1024, []string{"B", "KiB", "MiB", "GiB", "TiB"})
 }
 
-// largest returns a line for each of the largest paths that were written in a
-// container, but for the directories that are copied. Sizes are known where its files
-// are this box's.
-func largest(ctx context.Context, api *client.Client, id string, copied []string) ([]string, error) {
+// largest returns a line for each of the largest of those paths that were written in a
+// container. Sizes are known where its files are this box's.
+func largest(ctx context.Context, api *client.Client, id string, counts func(path string) bool) ([]string, error) {
 	diff, err := api.ContainerDiff(ctx, id, client.ContainerDiffOptions{})
 	if err != nil {
 		return nil, err
@@ -77,7 +93,7 @@ func largest(ctx context.Context, api *client.Client, id string, copied []string
 	}
 	sizes := map[string]int64{}
 	for _, change := range diff.Changes {
-		if slices.ContainsFunc(copied, func(dir string) bool { return strings.HasPrefix(change.Path+"/", path.Clean(dir)+"/") }) {
+		if !counts(change.Path) {
 			continue
 		}
 		if info := lstat(dir, change.Path); dir == "" || info != nil && info.Mode().IsRegular() && info.Size() > 0 {

@@ -25,6 +25,7 @@ type Observed struct {
 	NetworkStates map[string]NetworkState // by name
 	VolumeStates  map[string]VolumeState
 	Ignored       []string // names of those that hold nothing
+	NoKeep        string   // why this engine carries nothing over that was written in a container; "" where it does
 	Marks         Marks    // by which their labels were judged
 
 	roster *roster // of the containers; nil where they are looked for one by one

@@ -31,6 +31,9 @@ func Up(want compose.Wanted, have Observed, o Options) (Plan, error) {
 		return p, errors.New(strings.Join(lines, "\n"))
 	}
 	fates := fatesOf(want, have, o)
+	if lines := unkept(fates, have, o); len(lines) > 0 {
+		return p, errors.New(strings.Join(lines, "\n"))
+	}
 	books := have.books(fates)
 	if lines := settle(fates, books, have.Box); len(lines) > 0 {
 		return p, errors.New(strings.Join(lines, "\n"))
@@ -114,7 +117,7 @@ func (p *Plan) recreate(together []*fate, n int, have Observed, o Options) {
 	for _, f := range together {
 		r := f.recreation(have, n, o)
 		switch host := f.is.HostName(); {
-		case r.Keep:
+		case r.Keep, r.Copy:
 			p.Recreated = append(p.Recreated, host)
 		case f.is.State != "created": // nothing was written in it yet
 			p.Lost = append(p.Lost, host)

@@ -46,6 +46,7 @@ type given struct {
 	Force      bool
 	Fresh      bool
 	Upgrade    bool
+	NoKeep     string
 	Images     bool                  // every image that is wanted is there
 	Older      []string              // ids of images that are there, too
 	Says       map[string]givenImage // what images say of their containers
@@ -203,6 +204,7 @@ func readGiven(t *testing.T) given {
 func (g given) observed(want compose.Wanted) Observed {
 	have := Observed{
 		Box:      g.box(),
+		NoKeep:   g.NoKeep,
 		Images:   map[string]string{},
 		Networks: labelledWith(g.Networks),
 		Volumes:  labelledWith(g.Volumes),
@@ -323,7 +325,7 @@ func (c givenContainer) likeService(e *Container, s compose.Service, project str
 	for key, value := range c.Was {
 		switch key {
 		case "image":
-			e.Labels[labels.Image] = value
+			e.Labels[labels.Image], e.ImageID = value, value
 		case "limits.memory":
 			e.HostConfig.Memory = inRAM(value)
 		case "limits.cpus":

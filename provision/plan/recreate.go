@@ -17,18 +17,34 @@ import (
 type Recreation struct {
 	Old   Container
 	Keep  bool     // what was written in it, outside volumes, goes with it
+	Copy  bool     // its image is another one: of what was written in it, what is not the system's is copied
 	Fills []string // directories of it that new volumes begin with
 	Group int      // recreations with the same number are one switch: all of them happen, or none
 }
 
-// recreation returns how the fate's container is recreated.
+// recreation returns how the fate's container is recreated. What was written in one that
+// docker compose made is copied also to another image: people move here with their work.
 func (f *fate) recreation(have Observed, group int, o Options) Recreation {
 	r := Recreation{Old: f.is, Group: group}
-	r.Keep = f.service.Keep && !o.Fresh && f.is.State != "created" && f.sameImage(have)
+	wanted := f.service.Keep && !o.Fresh && f.is.State != "created"
+	r.Keep = wanted && f.sameImage(have)
+	r.Copy = wanted && !r.Keep && f.is.Project() == ""
 	for _, v := range f.newVolumes(have) {
 		r.Fills = append(r.Fills, v.Target)
 	}
 	return r
+}
+
+// unkept returns a line for each container that would be recreated with what was written
+// in it, on an engine that cannot: nothing is stopped for that.
+func unkept(fates []*fate, have Observed, o Options) []string {
+	var lines []string
+	for _, f := range fates {
+		if f.recreates() && have.NoKeep != "" && f.recreation(have, 0, o).Keep {
+			lines = append(lines, f.service.Name+": "+f.cause+"; but what was written in it cannot be carried over: "+have.NoKeep+"; --fresh recreates it without")
+		}
+	}
+	return lines
 }
 
 // Together returns how many of the first steps are recreations of one group; 0 where

@@ -102,6 +102,9 @@ func (s Step) why() string {
 	if s.Recreation.Keep {
 		text += "; what was written in it is carried over"
 	}
+	if s.Recreation.Copy {
+		text += "; what was written in it is copied, but for the system's own"
+	}
 	for _, dir := range s.Recreation.Fills {
 		text += "; the new volume at " + dir + " begins with what is there"
 	}
@@ -111,7 +114,7 @@ func (s Step) why() string {
 // sameAs reports whether two plans' steps do the same for the same cause.
 func (s Step) sameAs(other Step) bool {
 	return s.Op == other.Op && s.Kind == other.Kind && s.Name == other.Name && s.ID == other.ID && s.Cause == other.Cause &&
-		s.Joins.Network == other.Joins.Network && s.To == other.To && s.Recreation.Keep == other.Recreation.Keep &&
+		s.Joins.Network == other.Joins.Network && s.To == other.To && s.Recreation.Keep == other.Recreation.Keep && s.Recreation.Copy == other.Recreation.Copy &&
 		slices.Equal(s.Given.Devices, other.Given.Devices) && slices.Equal(s.Given.CPUs, other.Given.CPUs)
 }
 

@@ -42,7 +42,7 @@ func Start(t *testing.T, dir string, env []string, flags ...string) *Engine {
 	e.run(t)
 	t.Cleanup(func() {
 		e.Stop()
-		exec.Command("sh", "-c", `umount -l "$0"/exec/netns/* "$0"/data`, dir).Run()
+		exec.Command("sh", "-c", `umount -l "$0"/exec/netns/* "$0"/data/overlay2/*/merged "$0"/data`, dir).Run()
 		if t.Failed() {
 			t.Logf("dockerd:\n%s", e.log)
 		}

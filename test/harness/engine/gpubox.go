@@ -148,6 +148,20 @@ func (b *GPUBox) Compose(project string, services ...string) string {
 	return path
 }
 
+// DockerCompose is docker compose on the box, as the plugin that it is today or the
+// program that it was.
+func (b *GPUBox) DockerCompose(args ...string) *exec.Cmd {
+	b.Helper()
+	program := []string{"docker", "compose"}
+	if exec.Command("docker", "compose", "version").Run() != nil {
+		harness.Need(b.T, "docker-compose")
+		program = []string{"docker-compose"}
+	}
+	command := exec.CommandContext(b.Context(), program[0], append(program[1:], args...)...)
+	command.Env = b.Env()
+	return command
+}
+
 // Provision is the program under test, with the box's state and no questions.
 func (b *GPUBox) Provision(args ...string) *exec.Cmd {
 	command := exec.CommandContext(b.Context(), harness.Program("provision"), append(args, "--state", filepath.Join(b.Dir, "state"), "--yes")...)
