@@ -20,7 +20,7 @@ import (
 func TestBuildsUseBuildKit(t *testing.T) {
 	l := newLab(t)
 	build := func(lines ...string) (string, error) {
-		return l.run("build", "-f", l.file(fmt.Sprintf("services: {own: {build: {dockerfile_inline: %q}}}",
+		return l.run("build", "-f", l.File(fmt.Sprintf("services: {own: {build: {dockerfile_inline: %q}}}",
 			"FROM "+os.Getenv("BERTH_BASE_IMAGE")+"\n"+strings.Join(lines, "\n"))))
 	}
 	const mount = "RUN --mount=type=tmpfs,target=/scratch touch /scratch/here"
@@ -28,7 +28,7 @@ func TestBuildsUseBuildKit(t *testing.T) {
 		t.Error(err)
 	}
 	_, err := build(mount, "RUN echo first; echo no compiler; exit 4")
-	want := "build image " + l.project + "-own:"
+	want := "build image " + l.Name + "-own:"
 	if err == nil || !strings.HasPrefix(err.Error(), want) ||
 		!strings.HasSuffix(err.Error(), "3/3] RUN echo first; echo no compiler; exit 4: exit code: 4\n  | first\n  | no compiler") {
 		t.Errorf("got  %v\nwant %s… and the failing step", err, want)
@@ -49,13 +49,13 @@ func TestBuildsUseBuildKit(t *testing.T) {
 // Docker Hub and others want a token of whoever pulls, who may be nobody.
 func TestABuildPullsFromARegistryThatWantsToKnowWho(t *testing.T) {
 	l := newLab(t)
-	if !docker.IsLocal(l.api) {
+	if !docker.IsLocal(l.API) {
 		t.Skip("the engine is elsewhere, and does not reach this test's registry")
 	}
 	registry := httptest.NewServer(new(registryOfOne))
 	defer registry.Close()
-	base := strings.TrimPrefix(registry.URL, "http://") + "/" + l.project + "-base"
-	l.mustRun("build", "-f", l.file("services: {own: {build: {dockerfile_inline: \"FROM "+base+"\\nENV A=b\"}}}"))
+	base := strings.TrimPrefix(registry.URL, "http://") + "/" + l.Name + "-base"
+	l.mustRun("build", "-f", l.File("services: {own: {build: {dockerfile_inline: \"FROM "+base+"\\nENV A=b\"}}}"))
 }
 
 // registryOfOne is a registry of one image, an empty file, which gives it to

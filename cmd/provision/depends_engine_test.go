@@ -10,7 +10,7 @@ import (
 func TestServicesWaitForWhatTheyDependOn(t *testing.T) {
 	l := newLab(t)
 	compose := func(job string) string {
-		return l.file(`
+		return l.File(`
 services:
   job: {image: "` + os.Getenv("BERTH_BASE_IMAGE") + `", command: ["sh", "-c", "` + job + `"], volumes: ["data:/data"]}
   db:
@@ -29,7 +29,7 @@ volumes: {data: {}}
 	}
 	file := compose("sleep 1; touch /data/done")
 	out := l.mustRun("up", "-f", file)
-	if !strings.Contains(out, "wait    container "+l.project+"-job-1") || !l.inspect("web").State.Running {
+	if !strings.Contains(out, "wait    container "+l.Name+"-job-1") || !l.Inspect("web").State.Running {
 		t.Errorf("the plan:\n%s", out)
 	}
 	if out := l.mustRun("up", "-f", file); !strings.Contains(out, "nothing to do") {
@@ -37,10 +37,10 @@ volumes: {data: {}}
 	}
 	l.mustRun("down", "--yes")
 	_, err := l.run("up", "--yes", "-f", compose("echo no disk; exit 3"))
-	if want := "wait container " + l.project + "-job-1: its command ended with code 3: no disk"; err == nil || err.Error() != want {
+	if want := "wait container " + l.Name + "-job-1: its command ended with code 3: no disk"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	if l.inspect("web").State.Running {
+	if l.Inspect("web").State.Running {
 		t.Error("started all the same")
 	}
 }

@@ -10,7 +10,7 @@ import (
 // Containers end for as many reasons as people meet; ps and doctor say which.
 func TestWhyHostsEndedIsToldByPsAndDoctor(t *testing.T) {
 	l := newLab(t)
-	file := l.file(`
+	file := l.File(`
 x-small: &small {image: ` + os.Getenv("BERTH_BASE_IMAGE") + `, network_mode: none}
 services:
   failed:  {<<: *small, command: [sh, -c, "printf 'first\nno \\033[31msuch file\n' >&2; exit 3"]}
@@ -22,9 +22,9 @@ services:
 	if out, err := l.run("up", "-f", file); err == nil {
 		t.Fatalf("up finds nothing wrong:\n%s", out)
 	}
-	l.mustRun("stop", l.host("stopped"))
+	l.mustRun("stop", l.Host("stopped"))
 	// The engine refuses what is not in the image, and remembers why.
-	unstartable := l.file("services: {unstartable: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", init: false, network_mode: none, command: [/no/such/program]}}")
+	unstartable := l.File("services: {unstartable: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", init: false, network_mode: none, command: [/no/such/program]}}")
 	if _, err := l.run("up", "-f", unstartable); err == nil {
 		t.Fatal("a container without its program starts")
 	}
@@ -41,15 +41,15 @@ services:
 		"finished":    {`its command ended: all done`, false},
 		"unstartable": {`the engine could not start it: .*/no/such/program.*`, true},
 	} {
-		if !regexp.MustCompile(`(?m)^` + l.host(host) + `: ` + want.why + `$`).MatchString(shown) {
+		if !regexp.MustCompile(`(?m)^` + l.Host(host) + `: ` + want.why + `$`).MatchString(shown) {
 			t.Errorf("ps does not say of %s: %s", host, want.why)
 		}
-		told := regexp.MustCompile(`(?m)^container ` + l.project + `-` + host + `-1 does not run: ` + want.why + `$`).MatchString(problems)
+		told := regexp.MustCompile(`(?m)^container ` + l.Name + `-` + host + `-1 does not run: ` + want.why + `$`).MatchString(problems)
 		if told != want.fault {
 			t.Errorf("doctor says of %s: %t", host, told)
 		}
 	}
-	if strings.Contains(shown, "\n"+l.host("runs")+": ") || !strings.Contains(problems, "berth-provision logs failed") {
+	if strings.Contains(shown, "\n"+l.Host("runs")+": ") || !strings.Contains(problems, "berth-provision logs failed") {
 		t.Errorf("want nothing of one that runs, and a cure")
 	}
 	if t.Failed() {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -9,54 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/moby/moby/api/pkg/stdcopy"
-	"github.com/moby/moby/client"
-
 	"berth/labels"
 )
 
 // own is the file of a project with one container that waits.
 func (l lab) own(more string) string {
 	l.Helper()
-	return l.file("services: {own: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", command: sleep 1000, stop_grace_period: 0s" + more + "}}\n" +
+	return l.File("services: {own: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", command: sleep 1000, stop_grace_period: 0s" + more + "}}\n" +
 		"volumes: {home: }\n")
-}
-
-// in runs a script in a container of the project as root.
-func (l lab) in(service, script string) string {
-	l.Helper()
-	created, err := l.api.ExecCreate(l.Context(), l.inspect(service).ID, client.ExecCreateOptions{
-		Cmd: []string{"sh", "-c", script}, AttachStdout: true, AttachStderr: true,
-	})
-	if err != nil {
-		l.Fatal(err)
-	}
-	attached, err := l.api.ExecAttach(l.Context(), created.ID, client.ExecAttachOptions{})
-	if err != nil {
-		l.Fatal(err)
-	}
-	defer attached.Close()
-	var out bytes.Buffer
-	if _, err := stdcopy.StdCopy(&out, &out, attached.Reader); err != nil {
-		l.Fatal(err)
-	}
-	return strings.TrimSpace(out.String())
-}
-
-// containers returns the names of the project's containers.
-func (l lab) containers() []string {
-	l.Helper()
-	list, err := l.api.ContainerList(l.Context(), client.ContainerListOptions{
-		All: true, Filters: make(client.Filters).Add("label", labels.Project+"="+l.project),
-	})
-	if err != nil {
-		l.Fatal(err)
-	}
-	var names []string
-	for _, c := range list.Items {
-		names = append(names, c.Names...)
-	}
-	return names
 }
 
 func TestAChangeThatTheEngineRefusesCostsNothing(t *testing.T) {
@@ -67,8 +26,8 @@ func TestAChangeThatTheEngineRefusesCostsNothing(t *testing.T) {
 	defer taken.Close()
 	l := newLab(t)
 	l.mustRun("up", "-f", l.own(""))
-	l.in("own", "echo of weeks >/root/work")
-	first := l.inspect("own").ID
+	l.In("own", "echo of weeks >/root/work")
+	first := l.Inspect("own").ID
 	for what, more := range map[string]string{
 		"a runtime that is not there":      ", runtime: nvidia",
 		"cpus that are not there":          `, cpuset: "0-63"`,
@@ -81,17 +40,17 @@ func TestAChangeThatTheEngineRefusesCostsNothing(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			_, err := l.run("up", "--yes", "-f", l.own(more))
-			if err == nil || !strings.HasPrefix(err.Error(), "recreate container "+l.project+"-own-1: ") || !strings.HasSuffix(err.Error(), "nothing is lost: what was runs again") {
+			if err == nil || !strings.HasPrefix(err.Error(), "recreate container "+l.Name+"-own-1: ") || !strings.HasSuffix(err.Error(), "nothing is lost: what was runs again") {
 				t.Errorf("got %v", err)
 			}
-			c := l.inspect("own")
+			c := l.Inspect("own")
 			if c.ID != first || !c.State.Running {
 				t.Fatalf("%s, running %t", c.ID, c.State.Running)
 			}
-			if names := l.containers(); len(names) != 1 {
+			if names := l.Containers(); len(names) != 1 {
 				t.Errorf("left behind: %v", names)
 			}
-			if got := l.in("own", "cat /root/work"); got != "of weeks" {
+			if got := l.In("own", "cat /root/work"); got != "of weeks" {
 				t.Errorf("the work: %q", got)
 			}
 		})
@@ -104,8 +63,8 @@ func TestAChangeThatTheEngineRefusesCostsNothing(t *testing.T) {
 func TestWhatWasWrittenGoesWithTheHost(t *testing.T) {
 	l := newLab(t)
 	l.mustRun("up", "-f", l.own(", environment: {A: one, B: one}, labels: {mine: yes-it-is}"))
-	l.in("own", "echo of weeks >/root/work; chown 1000:1000 /root/work; rm /etc/motd; ln /root/work /root/same")
-	image := l.inspect("own").Config.Labels[labels.Image]
+	l.In("own", "echo of weeks >/root/work; chown 1000:1000 /root/work; rm /etc/motd; ln /root/work /root/same")
+	image := l.Inspect("own").Config.Labels[labels.Image]
 	var carried []string
 	for _, a := range []string{"two", "three"} {
 		file := l.own(", environment: {A: " + a + "}")
@@ -117,10 +76,10 @@ func TestWhatWasWrittenGoesWithTheHost(t *testing.T) {
 			t.Errorf("no size in the plan:\n%s", out)
 		}
 		want := "1000 2\nof weeks\ngone\n" + a + "\n[]"
-		if got := l.in("own", "stat -c '%u %h' /root/work; cat /root/same; test -e /etc/motd || echo gone; echo $A; echo [$B]"); got != want {
+		if got := l.In("own", "stat -c '%u %h' /root/work; cat /root/same; test -e /etc/motd || echo gone; echo $A; echo [$B]"); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		c := l.inspect("own")
+		c := l.Inspect("own")
 		carried = append(carried, c.Config.Image)
 		if c.Config.Labels[labels.Image] != image || c.Config.Labels["mine"] != "" {
 			t.Errorf("labels %v", c.Config.Labels)
@@ -130,11 +89,11 @@ func TestWhatWasWrittenGoesWithTheHost(t *testing.T) {
 		}
 	}
 	l.mustRun("up", "--yes", "--fresh", "-f", l.own(", environment: {A: four}"))
-	if got := l.in("own", "ls /root"); got != "" {
+	if got := l.In("own", "ls /root"); got != "" {
 		t.Errorf("fresh, and there is %s", got)
 	}
-	l.in("own", "echo scratch >/root/scratch")
-	l.in("own", "mkdir -p /opt/big/one/two && head -c 3145728 /dev/zero >/opt/big/one/two/file && ln -s /etc/shadow /root/link")
+	l.In("own", "echo scratch >/root/scratch")
+	l.In("own", "mkdir -p /opt/big/one/two && head -c 3145728 /dev/zero >/opt/big/one/two/file && ln -s /etc/shadow /root/link")
 	out, err := l.run("up", "-f", l.own(", environment: {A: five}, x-berth: {keep: false}"))
 	for _, want := range []string{"-own-1: 3MiB written in it go:\n", "\n3MiB /opt/big/one\n", "\n8B /root/scratch\n"} {
 		if !strings.Contains(out, want) {
@@ -145,12 +104,12 @@ func TestWhatWasWrittenGoesWithTheHost(t *testing.T) {
 		t.Errorf("keep: false is not asked for: %v", err)
 	}
 	l.mustRun("up", "--yes", "-f", l.own(", environment: {A: five}, x-berth: {keep: false}"))
-	if got := l.in("own", "ls /root"); got != "" {
+	if got := l.In("own", "ls /root"); got != "" {
 		t.Errorf("not kept, and there is %s", got)
 	}
 	l.mustRun("down", "--yes")
 	for _, ref := range carried {
-		if _, err := l.api.ImageInspect(t.Context(), ref); err == nil || !strings.HasPrefix(ref, "berth/kept:") {
+		if _, err := l.API.ImageInspect(t.Context(), ref); err == nil || !strings.HasPrefix(ref, "berth/kept:") {
 			t.Errorf("left behind: %s", ref)
 		}
 	}
@@ -160,10 +119,10 @@ func TestVolumesGoWithTheHost(t *testing.T) {
 	l := newLab(t)
 	build := `, image: , build: {dockerfile_inline: "FROM ` + os.Getenv("BERTH_BASE_IMAGE") + `\nVOLUME /asked"}`
 	own := func(more string) string {
-		return l.file(strings.Replace("services: {own: {command: sleep 1000, stop_grace_period: 0s"+build+more+"}}\nvolumes: {home: , late: }\n", ", image: ", "", 1))
+		return l.File(strings.Replace("services: {own: {command: sleep 1000, stop_grace_period: 0s"+build+more+"}}\nvolumes: {home: , late: }\n", ", image: ", "", 1))
 	}
 	l.mustRun("up", "-f", own(`, volumes: ["/data"]`))
-	l.in("own", "for d in /data /asked /home /srv; do echo kept in $d >$d/work; chown 1000 $d/work; done")
+	l.In("own", "for d in /data /asked /home /srv; do echo kept in $d >$d/work; chown 1000 $d/work; done")
 	for _, more := range []string{
 		`, volumes: ["/data"], environment: {A: one}`,
 		`, volumes: ["/data", "home:/home"], environment: {A: two}`,
@@ -174,14 +133,14 @@ func TestVolumesGoWithTheHost(t *testing.T) {
 			t.Errorf("warned of nothing:\n%s", out)
 		}
 		for _, d := range []string{"/data", "/asked", "/home", "/srv"} {
-			if got := l.in("own", "cat "+d+"/work; stat -c %u "+d+"/work"); got != "kept in "+d+"\n1000" {
+			if got := l.In("own", "cat "+d+"/work; stat -c %u "+d+"/work"); got != "kept in "+d+"\n1000" {
 				t.Errorf("%s: %q", d, got)
 			}
 		}
 	}
-	l.in("own", "rm /srv/work")
+	l.In("own", "rm /srv/work")
 	out := l.mustRun("up", "--yes", "-f", own(`, volumes: ["/data", "home:/var/mail"], environment: {A: three}`))
-	if !strings.Contains(out, "what "+l.project+"-own-1 has in /var/mail will be hidden by volume "+l.project+"_home") {
+	if !strings.Contains(out, "what "+l.Name+"-own-1 has in /var/mail will be hidden by volume "+l.Name+"_home") {
 		t.Errorf("hidden unsaid:\n%s", out)
 	}
 }

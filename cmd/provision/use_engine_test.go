@@ -13,17 +13,17 @@ import (
 // terminal, whose output it returns when it ends.
 func (l lab) job(service string, terminal bool, command ...string) func() string {
 	l.Helper()
-	created, err := l.api.ExecCreate(l.Context(), l.inspect(service).ID, client.ExecCreateOptions{Cmd: command, TTY: terminal, AttachStdin: terminal, AttachStdout: terminal})
+	created, err := l.API.ExecCreate(l.Context(), l.Inspect(service).ID, client.ExecCreateOptions{Cmd: command, TTY: terminal, AttachStdin: terminal, AttachStdout: terminal})
 	if err != nil {
 		l.Fatal(err)
 	}
 	if !terminal {
-		if _, err := l.api.ExecStart(l.Context(), created.ID, client.ExecStartOptions{Detach: true}); err != nil {
+		if _, err := l.API.ExecStart(l.Context(), created.ID, client.ExecStartOptions{Detach: true}); err != nil {
 			l.Fatal(err)
 		}
 		return nil
 	}
-	attached, err := l.api.ExecAttach(l.Context(), created.ID, client.ExecAttachOptions{TTY: true})
+	attached, err := l.API.ExecAttach(l.Context(), created.ID, client.ExecAttachOptions{TTY: true})
 	if err != nil {
 		l.Fatal(err)
 	}
@@ -37,14 +37,14 @@ func (l lab) job(service string, terminal bool, command ...string) func() string
 func TestWorkThatRunsOnIsUse(t *testing.T) {
 	l := newLab(t)
 	file := func(a string) string {
-		return l.file("services:\n  own: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", command: sleep 1000, stop_grace_period: 0s, environment: {A: " + a + "}}\n" +
+		return l.File("services:\n  own: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", command: sleep 1000, stop_grace_period: 0s, environment: {A: " + a + "}}\n" +
 			"  host: {environment: {A: " + a + "}, stop_grace_period: 0s, x-berth: {route: sshd}}\n")
 	}
 	l.mustRun("up", "-f", file("one"))
 	if out, err := l.run("up", "-f", file("two")); err == nil || strings.Contains(out, "kept as it is") {
 		t.Fatalf("nobody is on them: %v\n%s", err, out)
 	}
-	l.ssh("host", "developer", "nohup sleep 1234 >/dev/null 2>&1 &")
+	l.SSH("host", "developer", "nohup sleep 1234 >/dev/null 2>&1 &")
 	l.job("own", false, "sleep", "4321")
 	out := l.mustRun("plan", "-f", file("two"))
 	for _, want := range []string{"left by a session; --force", "by docker exec; --force"} {
@@ -53,21 +53,21 @@ func TestWorkThatRunsOnIsUse(t *testing.T) {
 		}
 	}
 	for _, verb := range []string{"stop", "restart", "down"} {
-		first := l.inspect("own")
-		out, err := l.run(verb, l.host("own"), l.host("host"))
-		if err == nil || !strings.Contains(err.Error(), "--yes") || !strings.Contains(out, l.host("own")+": sleep (process") || !strings.Contains(out, l.host("host")+": sleep (process") {
+		first := l.Inspect("own")
+		out, err := l.run(verb, l.Host("own"), l.Host("host"))
+		if err == nil || !strings.Contains(err.Error(), "--yes") || !strings.Contains(out, l.Host("own")+": sleep (process") || !strings.Contains(out, l.Host("host")+": sleep (process") {
 			t.Errorf("%s: %v\n%s", verb, err, out)
 		}
-		if c := l.inspect("own"); c.State.Pid != first.State.Pid {
+		if c := l.Inspect("own"); c.State.Pid != first.State.Pid {
 			t.Fatalf("%s asked, and did it", verb)
 		}
 	}
-	if out, err := l.run("down"); err == nil || !strings.Contains(out, "in use: "+l.host("own")+": sleep") {
+	if out, err := l.run("down"); err == nil || !strings.Contains(out, "in use: "+l.Host("own")+": sleep") {
 		t.Errorf("down: %v\n%s", err, out)
 	}
 	said := l.job("own", true, "cat")
-	l.mustRun("stop", "--yes", l.host("own"))
-	if got := said(); !strings.Contains(got, l.host("own")+" is stopped now, by provision") {
+	l.mustRun("stop", "--yes", l.Host("own"))
+	if got := said(); !strings.Contains(got, l.Host("own")+" is stopped now, by provision") {
 		t.Errorf("on the terminal: %q", got)
 	}
 }

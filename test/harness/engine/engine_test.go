@@ -20,7 +20,7 @@ func TestProjectLeavesNothingBehind(t *testing.T) {
 		p := engine.NewProject(t)
 		name = p.Name
 		harness.Must(t, p.Provision("up", "-f", p.File("services: {master: {}}"), "--yes"))
-		if got := p.SSH("master", "developer", "hostname; id -un"); got != "master\ndeveloper\n" {
+		if got := p.SSH("master", "developer", "hostname; id -un"); got != p.Host("master")+"\ndeveloper\n" {
 			t.Errorf("over ssh: %q", got)
 		}
 	})

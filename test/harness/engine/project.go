@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"os/exec"
@@ -8,8 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+	"go.yaml.in/yaml/v4"
 
 	"berth/test/harness"
 )
@@ -40,12 +43,76 @@ func NewProject(t *testing.T) Project {
 	return p
 }
 
-// File writes a compose file of the project.
+// File writes a compose file of the project, whose hosts have names that no other
+// project has.
 func (p Project) File(text string) string {
 	p.Helper()
+	var file map[string]any
+	if err := yaml.Load([]byte(text), &file); err != nil {
+		p.Fatal(err)
+	}
+	services, _ := file["services"].(map[string]any)
+	for name, value := range services {
+		service, _ := value.(map[string]any)
+		if service == nil {
+			service = map[string]any{}
+		}
+		ours, _ := service["x-berth"].(map[string]any)
+		if ours == nil {
+			ours = map[string]any{}
+		}
+		ours["host"] = p.Host(name)
+		service["x-berth"], services[name] = ours, service
+	}
+	named, err := yaml.Marshal(file)
+	if err != nil {
+		p.Fatal(err)
+	}
 	path := filepath.Join(p.TempDir(), "compose.yaml")
-	harness.Write(p.T, path, 0o644, text)
+	harness.Write(p.T, path, 0o644, string(named))
 	return path
+}
+
+// Host is the name of a service's host.
+func (p Project) Host(service string) string { return service + "-" + p.Name }
+
+// In is what a script says, without the last newline, that runs in a service's container as root, past its sshd.
+func (p Project) In(service, script string) string { return p.InAs("root", service, script) }
+
+// InAs is In as another account.
+func (p Project) InAs(account, service, script string) string {
+	p.Helper()
+	created, err := p.API.ExecCreate(p.Context(), p.Inspect(service).ID, client.ExecCreateOptions{
+		User: account, Cmd: []string{"sh", "-c", script}, AttachStdout: true, AttachStderr: true,
+	})
+	if err != nil {
+		p.Fatal(err)
+	}
+	attached, err := p.API.ExecAttach(p.Context(), created.ID, client.ExecAttachOptions{})
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer attached.Close()
+	var out bytes.Buffer
+	if _, err := stdcopy.StdCopy(&out, &out, attached.Reader); err != nil {
+		p.Fatal(err)
+	}
+	return strings.TrimSpace(out.String())
+}
+
+// Containers are the names of the project's containers.
+func (p Project) Containers() []string {
+	p.Helper()
+	own := make(client.Filters).Add("label", "berth.project="+p.Name)
+	list, err := p.API.ContainerList(p.Context(), client.ContainerListOptions{All: true, Filters: own})
+	if err != nil {
+		p.Fatal(err)
+	}
+	var names []string
+	for _, c := range list.Items {
+		names = append(names, c.Names...)
+	}
+	return names
 }
 
 // Provision is the program under test, for this project.
