@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rsa"
 	"errors"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -69,26 +70,32 @@ func isWeak(key ssh.PublicKey) bool {
 type keyring map[string]*keyOwners
 
 type keyOwners struct {
-	blob  []byte
-	users map[string]bool
+	key   ssh.PublicKey
+	lines map[string][]Authorized // by user
 }
 
-func (r keyring) add(key ssh.PublicKey, user string) {
-	fingerprint := ssh.FingerprintSHA256(key)
+func (r keyring) add(line Authorized, user string) {
+	fingerprint := ssh.FingerprintSHA256(line.Key)
 	if r[fingerprint] == nil {
-		r[fingerprint] = &keyOwners{blob: key.Marshal(), users: make(map[string]bool)}
+		r[fingerprint] = &keyOwners{key: line.Key, lines: make(map[string][]Authorized)}
 	}
-	r[fingerprint].users[user] = true
+	owners := r[fingerprint]
+	owners.lines[user] = append(owners.lines[user], line)
 }
 
-// opens reports whether a key is the user's. Keys are compared whole.
-func (r keyring) opens(key ssh.PublicKey, user string) bool {
+// linesOf are a user's lines with a key. Keys are compared whole.
+func (r keyring) linesOf(key ssh.PublicKey, user string) []Authorized {
 	owners := r[ssh.FingerprintSHA256(key)]
-	return owners != nil && bytes.Equal(owners.blob, key.Marshal()) && owners.users[user]
+	if owners == nil || !isSameKey(owners.key, key) {
+		return nil
+	}
+	return owners.lines[user]
 }
 
-// isOf reports whether the key with a fingerprint is the user's.
+// isOf reports whether the key with a fingerprint opens for the user.
 func (r keyring) isOf(fingerprint, user string) bool {
 	owners := r[fingerprint]
-	return owners != nil && owners.users[user]
+	return owners != nil && slices.ContainsFunc(owners.lines[user], func(line Authorized) bool { return !line.Authority })
 }
+
+func isSameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }

@@ -12,6 +12,9 @@ type User struct {
 	Password string           // an argon2id or bcrypt hash; "": no password opens
 	Keys     []ssh.PublicKey  // any one of them opens
 	Hosts    map[string]Grant // by the host's name
+
+	Authorized []Authorized // any one of these lines opens, too, for those whom it admits
+	Principals []string     // what a user CA's certificates call the user; nil: Name
 }
 
 // check says what is wrong with the user, without any part of a credential.
@@ -26,6 +29,11 @@ func (u User) check() error {
 	}
 	for _, key := range u.Keys {
 		if err := checkKey(key); err != nil {
+			return fmt.Errorf("user %s: %w", u.Name, err)
+		}
+	}
+	for _, line := range u.Authorized {
+		if err := checkKey(line.Key); err != nil {
 			return fmt.Errorf("user %s: %w", u.Name, err)
 		}
 	}

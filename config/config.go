@@ -71,7 +71,7 @@ func Load(path string) (Config, error) {
 
 // config reads the whole file. What it returns is of use if d.err is nil.
 func (d *document) config(data []byte) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "users", "hosts")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "user_cas", "revoked", "login", "users", "hosts")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
@@ -80,6 +80,8 @@ func (d *document) config(data []byte) Config {
 		Keepalive: d.duration(given["keepalive"], "keepalive", defaultKeepalive),
 		Wait:      d.duration(given["wait"], "wait", defaultWait),
 	}
+	authorities, revoked := d.userCAs(given["user_cas"]), d.revoked(given["revoked"])
+	d.certified = len(authorities) > 0
 	d.each(given["users"], "users", func(name, value *yaml.Node) {
 		user := d.user(name, value)
 		if len(user.Hosts) == 0 {
@@ -90,6 +92,7 @@ func (d *document) config(data []byte) Config {
 	d.each(given["hosts"], "hosts", func(name, value *yaml.Node) {
 		c.Hosts = append(c.Hosts, d.host(name, value))
 	})
+	rules := d.login(given["login"], c.Users)
 	if len(d.errs) > 0 {
 		return c
 	}
@@ -97,7 +100,7 @@ func (d *document) config(data []byte) Config {
 		d.wrong(1, "there are no users; add one under users:")
 		return c
 	}
-	policy, err := auth.NewPolicy(c.Users)
+	policy, err := auth.NewPolicy(c.Users, auth.WithAuthorities(authorities...), auth.WithRevoked(revoked), auth.WithRules(rules...))
 	if err != nil {
 		d.wrong(given["users"].Line, "%v", err)
 	}

@@ -47,7 +47,9 @@ func (e Errors) Error() string {
 type document struct {
 	path   string
 	secret bool // a password was given
-	errs   Errors
+
+	certified bool // there is a user CA, so a user needs no credential of its own
+	errs      Errors
 
 	warnings Errors
 }

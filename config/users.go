@@ -2,34 +2,28 @@ package config
 
 import (
 	"go.yaml.in/yaml/v4"
-	"golang.org/x/crypto/ssh"
 
 	"berth/auth"
 )
 
 func (d *document) user(name, value *yaml.Node) auth.User {
-	given := d.fields(value, "a user", "password", "keys", "hosts")
-	if given["password"] == nil && isEmpty(given["keys"]) {
+	given := d.fields(value, "a user", "password", "keys", "authorized_keys", "principals", "hosts")
+	if given["password"] == nil && isEmpty(given["keys"]) && given["authorized_keys"] == nil && !d.certified {
 		d.wrong(name.Line, "user %.64q has neither password nor keys; give one of them", name.Value)
 	}
+	keys, restricted := d.keys(given["keys"])
 	return auth.User{
-		Name:     d.name(name, "user"),
-		Password: d.password(given["password"]),
-		Keys:     d.publicKeys(given["keys"]),
-		Hosts:    d.grants(given["hosts"]),
+		Name:       d.name(name, "user"),
+		Password:   d.password(given["password"]),
+		Keys:       keys,
+		Authorized: append(restricted, d.authorizedKeys(given["authorized_keys"])...),
+		Principals: d.principals(given["principals"]),
+		Hosts:      d.grants(given["hosts"]),
 	}
 }
 
 func isEmpty(n *yaml.Node) bool {
 	return n == nil || n.Kind == yaml.SequenceNode && len(n.Content) == 0
-}
-
-func (d *document) publicKeys(n *yaml.Node) []ssh.PublicKey {
-	var keys []ssh.PublicKey
-	d.list(n, "keys", func(item *yaml.Node) {
-		keys = append(keys, d.publicKey(item, "key"))
-	})
-	return keys
 }
 
 func (d *document) grants(n *yaml.Node) map[string]auth.Grant {

@@ -157,9 +157,7 @@ func (d *document) keyFile(n *yaml.Node) ssh.Signer {
 		d.wrong(n.Line, "key_file must be the path of a private key, not the key")
 		return nil
 	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(d.path), path)
-	}
+	path = d.beside(path)
 	key, err := readKey(path)
 	if err != nil {
 		d.wrong(n.Line, "key_file: %s %v", path, err)

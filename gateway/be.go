@@ -19,6 +19,7 @@ func (b be) run(ctx context.Context, client sshconn.Conn) {
 	defer b.machine.Close()
 	session.Serve(ctx, client, b.machine, session.Options{
 		Env:      b.environment(b.to.person),
+		Forced:   b.to.permits.Forced() != "",
 		Ready:    b.wire.Ready,
 		Lost:     func() string { return lost(ctx, b.to.Host) },
 		Log:      b.log,

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"time"
 
+	"berth/auth"
+
 	"golang.org/x/crypto/ssh"
 )
 
@@ -15,8 +17,9 @@ const (
 
 // newCertificate makes a key and certifies it for one login: a minute's life,
 // the account as its one principal, the person's name as key id, so that the
-// container's log says who came.
-func newCertificate(ca ssh.Signer, person, account string) (ssh.Signer, error) {
+// container's log says who came. It permits no more than the credential does by
+// which the person came here.
+func newCertificate(ca ssh.Signer, person, account string, permits *auth.Permits) (ssh.Signer, error) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -33,16 +36,27 @@ func newCertificate(ca ssh.Signer, person, account string) (ssh.Signer, error) {
 		ValidPrincipals: []string{account},
 		ValidAfter:      uint64(now.Add(-clockSkew).Unix()),
 		ValidBefore:     uint64(now.Add(certificateLife).Unix()),
-		Permissions: ssh.Permissions{Extensions: map[string]string{
-			"permit-agent-forwarding": "",
-			"permit-port-forwarding":  "",
-			"permit-pty":              "",
-			"permit-user-rc":          "",
-			"permit-X11-forwarding":   "",
-		}},
+		Permissions:     ssh.Permissions{Extensions: extensions(permits)},
 	}
 	if err := certificate.SignCert(rand.Reader, ca); err != nil {
 		return nil, err
 	}
 	return ssh.NewCertSigner(certificate, signer)
+}
+
+// extensions say what the host's sshd may do (OpenSSH's PROTOCOL.certkeys).
+func extensions(permits *auth.Permits) map[string]string {
+	said := map[string]string{}
+	for extension, permitted := range map[string]bool{
+		"permit-agent-forwarding": permits.MayAgent(),
+		"permit-port-forwarding":  permits.MayListenAny(),
+		"permit-pty":              permits.MayPty(),
+		"permit-user-rc":          permits.MayUserRC(),
+		"permit-X11-forwarding":   permits.MayX11(),
+	} {
+		if permitted {
+			said[extension] = ""
+		}
+	}
+	return said
 }

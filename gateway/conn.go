@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -80,7 +81,7 @@ func (c *conn) serve(ctx context.Context) {
 	c.log.Info("entered", "route", reached.host.Route, "account", reached.account, "container", short(reached.host.Container))
 	c.server.live.entered(c.id, reached)
 	began := time.Now()
-	reached.by.run(ctx, client) // RFC 4254, until either side is gone: see join and be
+	reached.by.run(ctx, c.permitted(who.Permits).client(client)) // RFC 4254, until either side is gone: see join and be
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
 }
 
@@ -116,6 +117,20 @@ func lost(ctx context.Context, host string) string {
 		return "berth: " + ended.Error()
 	}
 	return fmt.Sprintf("berth: host %q has gone away", host)
+}
+
+// permitted holds the connection to what a credential permits.
+func (c *conn) permitted(by *auth.Permits) permitted { return permitted{by, c.tasks, c.log} }
+
+// source is the address that the connection comes from.
+func (c *conn) source() netip.Addr { return addressOf(c.wire.RemoteAddr()) }
+
+func addressOf(remote net.Addr) netip.Addr {
+	tcp, ok := remote.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return tcp.AddrPort().Addr().Unmap().WithZone("")
 }
 
 // environment is what sshd says about a connection, and whose it is.

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -54,7 +53,7 @@ func (c *conn) handshake() (sshconn.Conn, auth.Identity, error) {
 }
 
 func (c *conn) serverConfig() *ssh.ServerConfig {
-	policies := c.server.Policies
+	first := c.steps(nil, auth.ByPublicKey, auth.ByPassword)
 	config := &ssh.ServerConfig{
 		Config:        algorithms(),
 		ServerVersion: version,
@@ -64,39 +63,20 @@ func (c *conn) serverConfig() *ssh.ServerConfig {
 			ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
 			ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSASHA512,
 		},
-		// A client may ask about any key it has heard of; only a signature proves.
-		PublicKeyCallback: func(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-			_, err := policies.Current().PublicKey(meta.User(), key)
-			return &ssh.Permissions{}, err
-		},
-		VerifiedPublicKeyCallback: func(meta ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, _ string) (*ssh.Permissions, error) {
-			return c.permissions(policies.Current().PublicKey(meta.User(), key))
-		},
-		PasswordCallback: func(meta ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
-			ctx, cancel := context.WithTimeout(context.Background(), loginGrace)
-			defer cancel()
-			return c.permissions(policies.Password(ctx, meta.User(), password))
-		},
-		AuthLogCallback:     c.logAttempt,
-		PreAuthConnCallback: func(preAuth ssh.ServerPreAuthConn) { c.preAuth = preAuth },
+		PublicKeyCallback:         first.PublicKeyCallback,
+		VerifiedPublicKeyCallback: c.keyProved,
+		PasswordCallback:          first.PasswordCallback,
+		AuthLogCallback:           c.logAttempt,
+		PreAuthConnCallback:       func(preAuth ssh.ServerPreAuthConn) { c.preAuth = preAuth },
 	}
 	config.AddHostKey(c.server.HostKey)
 	return config
 }
 
-// permissions makes an identity that was just proved that of the connection.
-func (c *conn) permissions(who auth.Identity, err error) (*ssh.Permissions, error) {
-	if err != nil {
-		return nil, err
-	}
-	c.sayIfWaiting(who)
-	return &ssh.Permissions{ExtraData: map[any]any{identityKey{}: who}}, nil
-}
-
 // logAttempt logs what failed. "none" fails always: it asks which methods
 // there are.
 func (c *conn) logAttempt(meta ssh.ConnMetadata, method string, err error) {
-	if err == nil || method == "none" {
+	if err == nil || method == "none" || isStep(err) {
 		return
 	}
 	login := "not a login" // it may be a password in the wrong field

@@ -18,6 +18,10 @@ const joinTimeout = 20 * time.Second
 
 var errHostKey = errors.New("it shows another host key than the one pinned to it")
 
+// errUserRC is why a credential without user-rc enters no host by its key_file:
+// only a certificate tells an sshd not to run ~/.ssh/rc.
+const errUserRC = "runs ~/.ssh/rc, which the key that logged in does not permit (no-user-rc, restrict)"
+
 // join is the mechanism for a host that speaks SSH: two connections are joined.
 type join struct {
 	*conn
@@ -31,7 +35,8 @@ func (j join) run(ctx context.Context, client sshconn.Conn) {
 	j.tasks.Go(func() { j.keepAlive(j.host, "host", ended) })
 	stop := context.AfterFunc(ctx, func() { j.host.Close() })
 	defer stop()
-	relay(end{Conn: client, wire: j.wire}, j.host, j.tasks, j.to.person, func() string { return lost(ctx, j.to.Host) })
+	host := end{Conn: j.permitted(j.to.permits).host(j.host.Conn), wire: j.host.wire}
+	relay(end{Conn: client, wire: j.wire}, host, j.tasks, j.to.person, func() string { return lost(ctx, j.to.Host) })
 }
 
 // dial logs in to the host's sshd.
@@ -62,9 +67,12 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 // authFor is how the gateway logs in to an sshd for a person.
 func (c *conn) authFor(sshd *hosts.Sshd, to target) ([]ssh.AuthMethod, error) {
 	if sshd.Key != nil {
+		if !to.permits.MayUserRC() {
+			return nil, &hosts.Unreachable{Host: sshd.Host, Why: errUserRC}
+		}
 		return []ssh.AuthMethod{ssh.PublicKeys(sshd.Key)}, nil
 	}
-	certificate, err := newCertificate(c.server.UserCA, to.person, to.Account)
+	certificate, err := newCertificate(c.server.UserCA, to.person, to.Account, to.permits)
 	return []ssh.AuthMethod{ssh.PublicKeys(certificate)}, err
 }
 

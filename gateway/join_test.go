@@ -33,7 +33,7 @@ func newSigner(t *testing.T) ssh.Signer {
 // A stolen certificate is worth nothing soon, and nothing as another account.
 func TestACertificateIsForOneAccountAndAMinute(t *testing.T) {
 	ca := newSigner(t)
-	signer, err := newCertificate(ca, "dev", "developer")
+	signer, err := newCertificate(ca, "dev", "developer", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

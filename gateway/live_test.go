@@ -44,6 +44,7 @@ func TestLiveConnectionsSayWhoIsWhere(t *testing.T) {
 		Identity: auth.Identity{
 			User: "dev", Login: auth.Login{User: "dev", Host: "lab"},
 			Method: auth.ByPublicKey, Credential: ssh.FingerprintSHA256(g.dev.PublicKey()),
+			From: addressOf(client.LocalAddr()),
 		},
 		Remote: client.LocalAddr().String(), ClientVersion: "SSH-2.0-OpenSSH_test",
 		Host: "lab", Account: "developer", Route: "exec", Container: "0123456789abcdef",

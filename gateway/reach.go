@@ -21,7 +21,8 @@ const (
 // target is what a login comes to, and for whom.
 type target struct {
 	auth.Target
-	person string
+	person  string
+	permits *auth.Permits
 }
 
 // reached is a host whose entrance is open.
@@ -50,7 +51,7 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, to auth.Target, w
 		cancel()
 	})
 	for began := time.Now(); ; {
-		found, err := c.tryReach(ctx, target{to, who.User})
+		found, err := c.tryReach(ctx, target{to, who.User, who.Permits})
 		if err == nil {
 			return found, nil
 		}

@@ -71,9 +71,11 @@ func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newli
 }
 
 // setsUser: whom a session is for is the gateway's to say.
-func setsUser(request *ssh.Request) bool {
+func setsUser(request *ssh.Request) bool { return setsVariable(request, labels.EnvUser) }
+
+func setsVariable(request *ssh.Request, name string) bool {
 	var env sshconn.EnvRequest
-	return request.Type == "env" && ssh.Unmarshal(request.Payload, &env) == nil && env.Name == labels.EnvUser
+	return request.Type == "env" && ssh.Unmarshal(request.Payload, &env) == nil && env.Name == name
 }
 
 // lostText is what to say of a session whose end nobody told: that the host is

@@ -35,6 +35,7 @@ type Server struct {
 	HostKey  ssh.Signer // shown to clients
 	UserCA   ssh.Signer // signs the certificates that containers trust
 	Policies *auth.Policies
+	Codes    Codes // nil: no code is right
 	Hosts    Hosts
 	Log      *slog.Logger
 

@@ -23,6 +23,10 @@ type Options struct {
 	Lost  func() string // what to tell a session when the machine is gone, or ctx has ended; may be nil
 	Log   *slog.Logger
 
+	// Forced says that a command was put in the place of the client's own, and
+	// that SSH_ORIGINAL_COMMAND, which tells the latter, comes from who did that.
+	Forced bool
+
 	// Panicked is told of a panic in a goroutine of Serve's, and must end the
 	// connection.
 	Panicked func(value any, stack []byte)

@@ -91,7 +91,11 @@ func (s *session) answer(request *ssh.Request) bool {
 
 func (s *session) addEnv(payload []byte) bool {
 	var env sshconn.EnvRequest
-	if ssh.Unmarshal(payload, &env) != nil || s.process != nil || !acceptEnv(env.Name, env.Value) || len(s.env) >= maxEnv {
+	if ssh.Unmarshal(payload, &env) != nil || s.process != nil {
+		return false
+	}
+	isOriginal := s.server.options.Forced && env.Name == "SSH_ORIGINAL_COMMAND" && !strings.ContainsRune(env.Value, 0)
+	if !isOriginal && (!acceptEnv(env.Name, env.Value) || len(s.env) >= maxEnv) {
 		return false
 	}
 	s.env = append(s.env, env.Name+"="+env.Value)
