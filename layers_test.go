@@ -16,7 +16,7 @@ var arrows = map[string][]string{
 	"berth/auth":               nil,
 	"berth/bench":              nil,
 	"berth/box":                {"berth/auth", "berth/labels", "berth/printable"},
-	"berth/cmd/gateway":        {"berth/auth", "berth/config", "berth/demo", "berth/gateway", "berth/helper", "berth/hosts/configured", "berth/machine", "berth/patches", "berth/printable", "berth/screen", "berth/selftest", "berth/state"},
+	"berth/cmd/gateway":        {"berth/auth", "berth/config", "berth/demo", "berth/gateway", "berth/helper", "berth/hosts/configured", "berth/machine", "berth/patches", "berth/printable", "berth/screen", "berth/selftest", "berth/state", "berth/totp"},
 	"berth/cmd/provision":      {"berth/box", "berth/docker", "berth/hosts/docker", "berth/image", "berth/labels", "berth/printable", "berth/provision/apply", "berth/provision/compose", "berth/provision/doctor", "berth/provision/migrate", "berth/provision/plan", "berth/state"},
 	"berth/config":             {"berth/auth", "berth/hosts", "berth/labels", "berth/state"},
 	"berth/configs":            nil,
@@ -50,6 +50,7 @@ var arrows = map[string][]string{
 	"berth/session":            {"berth/machine", "berth/sshconn"},
 	"berth/sshconn":            nil,
 	"berth/state":              nil,
+	"berth/totp":               nil,
 	"berth/wire":               nil,
 }
 

@@ -29,7 +29,7 @@ func newCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServeCommand(), newCheckCommand(), newHashPasswordCommand(), newDemoCommand(), newSelftestCommand(), newHelperCommand())
+	root.AddCommand(newServeCommand(), newCheckCommand(), newHashPasswordCommand(), newTotpCommand(), newDemoCommand(), newSelftestCommand(), newHelperCommand())
 	return root
 }
 

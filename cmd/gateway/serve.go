@@ -78,6 +78,7 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 		HostKey:  st.HostKey(),
 		UserCA:   st.UserCA(),
 		Policies: auth.NewPolicies(settings.Policy),
+		Codes:    codes(st.Dir()),
 		Hosts:    directory,
 		Log:      log,
 		Drain:    drain,
