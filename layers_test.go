@@ -12,17 +12,18 @@ import (
 
 // arrows are the imports between our packages that the design allows.
 var arrows = map[string][]string{
+	"berth/audit":              nil,
 	"berth":                    nil,
 	"berth/auth":               nil,
 	"berth/bench":              nil,
 	"berth/box":                {"berth/auth", "berth/labels", "berth/printable"},
-	"berth/cmd/gateway":        {"berth/auth", "berth/config", "berth/demo", "berth/gateway", "berth/helper", "berth/hosts/configured", "berth/machine", "berth/patches", "berth/printable", "berth/screen", "berth/selftest", "berth/state", "berth/totp"},
+	"berth/cmd/gateway":        {"berth/audit", "berth/auth", "berth/config", "berth/demo", "berth/gateway", "berth/helper", "berth/hosts/configured", "berth/machine", "berth/patches", "berth/printable", "berth/screen", "berth/selftest", "berth/state", "berth/totp"},
 	"berth/cmd/provision":      {"berth/box", "berth/docker", "berth/hosts/docker", "berth/image", "berth/labels", "berth/printable", "berth/provision/apply", "berth/provision/compose", "berth/provision/doctor", "berth/provision/migrate", "berth/provision/plan", "berth/state"},
-	"berth/config":             {"berth/auth", "berth/hosts", "berth/labels", "berth/state"},
+	"berth/config":             {"berth/audit", "berth/auth", "berth/hosts", "berth/labels", "berth/state"},
 	"berth/configs":            nil,
 	"berth/demo":               {"berth/auth", "berth/docker", "berth/labels", "berth/screen", "berth/state"},
 	"berth/docker":             {"berth/printable"},
-	"berth/gateway":            {"berth/auth", "berth/hosts", "berth/labels", "berth/machine", "berth/session", "berth/sshconn", "berth/wire"},
+	"berth/gateway":            {"berth/audit", "berth/auth", "berth/hosts", "berth/labels", "berth/machine", "berth/session", "berth/sshconn", "berth/wire"},
 	"berth/helper":             {"berth/helper/descriptors", "berth/helper/messages", "berth/helper/streams", "berth/machine"},
 	"berth/helper/descriptors": {"berth/helper/messages", "berth/machine", "berth/sshconn"},
 	"berth/helper/messages":    {"berth/machine", "berth/printable"},

@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"berth/audit"
 	"berth/auth"
 	"berth/hosts"
 	"berth/state"
@@ -40,6 +41,8 @@ type Config struct {
 
 	Keepalive time.Duration // silence after which a peer is asked for a sign of life
 	Wait      time.Duration // how long a login waits for a host that restarts
+
+	Audit audit.Settings // without a file: none
 
 	Users  []auth.User
 	Policy *auth.Policy // made of Users
@@ -71,7 +74,7 @@ func Load(path string) (Config, error) {
 
 // config reads the whole file. What it returns is of use if d.err is nil.
 func (d *document) config(data []byte) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "user_cas", "revoked", "login", "users", "hosts")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "audit", "user_cas", "revoked", "login", "users", "hosts")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
@@ -79,6 +82,8 @@ func (d *document) config(data []byte) Config {
 
 		Keepalive: d.duration(given["keepalive"], "keepalive", defaultKeepalive),
 		Wait:      d.duration(given["wait"], "wait", defaultWait),
+
+		Audit: d.audit(given["audit"]),
 	}
 	authorities, revoked := d.userCAs(given["user_cas"]), d.revoked(given["revoked"])
 	d.certified = len(authorities) > 0

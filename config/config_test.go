@@ -179,7 +179,7 @@ func TestExample(t *testing.T) {
 		}
 	}
 	for _, key := range []string{
-		"listen", "state", "docker", "user_cas", "revoked", "login", "users", "password", "keys", "authorized_keys", "principals", "hosts",
+		"listen", "state", "docker", "audit", "on_failure", "user_cas", "revoked", "login", "users", "password", "keys", "authorized_keys", "principals", "hosts",
 		"route", "address", "container", "account", "key_file", "host_key",
 	} {
 		if !bytes.Contains(whole, []byte(" "+key+":")) && !bytes.Contains(whole, []byte("\n"+key+":")) {

@@ -26,3 +26,5 @@ func (b be) run(ctx context.Context, client sshconn.Conn) {
 		Panicked: b.panicked,
 	})
 }
+
+func (b be) close() { b.machine.Close() }

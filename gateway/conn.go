@@ -63,10 +63,14 @@ func (c *conn) serve(ctx context.Context) {
 	c.authenticated()
 	ctx, leave := c.enlist(ctx, client, who) // from now on others see it, and may end it
 	defer leave()
+	if err := c.auditLogin(client, who); err != nil {
+		c.refuse(client, err)
+		return
+	}
 
 	target, err := c.server.Policies.Current().Target(who) // what the login asks for, and may have
 	if err != nil {
-		c.refuse(client, err)
+		c.turnAway(client, who, err)
 		return
 	}
 	c.log = c.log.With("user", who.User, "host", target.Host)
@@ -74,15 +78,23 @@ func (c *conn) serve(ctx context.Context) {
 	c.tasks.Go(func() { c.keepAlive(end{client, c.wire}, "client", ended) })
 	reached, err := c.reach(ctx, client, target, who)
 	if err != nil {
-		c.refuse(client, err)
+		c.turnAway(client, who, err)
+		return
+	}
+
+	audited, err := c.auditEntry(who, reached)
+	if err != nil {
+		reached.by.close()
+		c.turnAway(client, who, err)
 		return
 	}
 
 	c.log.Info("entered", "route", reached.host.Route, "account", reached.account, "container", short(reached.host.Container))
 	c.server.live.entered(c.id, reached)
 	began := time.Now()
-	reached.by.run(ctx, c.permitted(who.Permits).client(client)) // RFC 4254, until either side is gone: see join and be
+	reached.by.run(ctx, audited.client(c.permitted(who.Permits).client(client))) // RFC 4254, until either side is gone: see join and be
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
+	audited.left(time.Since(began), endOf(ctx))
 }
 
 // enlist makes a connection one of the server's live ones, until leave is

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"berth/audit"
 	"berth/auth"
 	"berth/sshconn"
 
@@ -83,6 +84,7 @@ func (c *conn) logAttempt(meta ssh.ConnMetadata, method string, err error) {
 	if parsed, err := auth.ParseLogin(meta.User()); err == nil {
 		login = parsed.String()
 	}
+	c.server.Audit.Write(audit.LoginTried{Conn: c.auditConn(), Login: login, Method: method})
 	c.log.Info("attempt failed", "login", login, "method", method)
 }
 

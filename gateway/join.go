@@ -39,6 +39,8 @@ func (j join) run(ctx context.Context, client sshconn.Conn) {
 	relay(end{Conn: client, wire: j.wire}, host, j.tasks, j.to.person, func() string { return lost(ctx, j.to.Host) })
 }
 
+func (j join) close() { j.host.Close() }
+
 // dial logs in to the host's sshd.
 func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 	auth, err := c.authFor(sshd, to)

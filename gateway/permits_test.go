@@ -137,9 +137,9 @@ func eachRoute(t *testing.T, options string, test func(t *testing.T, route strin
 	}
 }
 
-func startWithLine(t *testing.T, from Hosts, options string) *testGateway {
+func startWithLine(t *testing.T, from Hosts, options string, settings ...func(*Server)) *testGateway {
 	t.Helper()
-	g := startGateway(t, from)
+	g := startGateway(t, from, settings...)
 	line, err := auth.ParseAuthorized(options + " " + string(ssh.MarshalAuthorizedKey(g.dev.PublicKey())))
 	if err != nil {
 		t.Fatal(err)

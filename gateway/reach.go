@@ -38,6 +38,9 @@ type reached struct {
 // sessions why (see lost) and returns.
 type mechanism interface {
 	run(ctx context.Context, client sshconn.Conn)
+
+	// close closes the entrance, instead of run.
+	close()
 }
 
 // reach looks a host up and opens the way into it. One that is coming back is

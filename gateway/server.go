@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"berth/audit"
 	"berth/auth"
 	"berth/hosts"
 	"berth/wire"
@@ -38,6 +39,7 @@ type Server struct {
 	Codes    Codes // nil: no code is right
 	Hosts    Hosts
 	Log      *slog.Logger
+	Audit    *audit.Log // nil: none
 
 	// Drain is how long connections may go on after Serve was told to stop.
 	Drain time.Duration

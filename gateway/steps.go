@@ -86,7 +86,7 @@ func (c *conn) codeGiven(before *auth.Identity) func(ssh.ConnMetadata, ssh.Keybo
 		who := auth.Identity{Method: auth.ByCode}
 		who.Login, _ = auth.ParseLogin(meta.User())
 		who.User = who.Login.User
-		if len(answers) != 1 || c.server.Codes == nil || before == nil || who.User != before.User || !c.server.Codes.Spend(who.User, answers[0]) {
+		if len(answers) != 1 || c.server.Codes == nil || before == nil || who.Login != before.Login || !c.server.Codes.Spend(who.User, answers[0]) {
 			return nil, auth.ErrDenied
 		}
 		return c.proved(before, who, nil)

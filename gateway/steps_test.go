@@ -72,7 +72,6 @@ func answering(code string, prompts *[]string) ssh.AuthMethod {
 }
 
 func TestALoginOfSeveralSteps(t *testing.T) {
-	codes := &fakeCodes{codes: map[string]string{}}
 	key := func(g *testGateway) ssh.AuthMethod { return ssh.PublicKeys(g.dev) }
 	for _, tt := range []struct {
 		name  string
@@ -105,8 +104,7 @@ func TestALoginOfSeveralSteps(t *testing.T) {
 			}, true},
 		{"two of three", []string{"key+password+totp"}, func(g *testGateway) []ssh.AuthMethod { return []ssh.AuthMethod{key(g), answering("right", nil)} }, false},
 	} {
-		codes.codes["dev"] = "right"
-		g := startWithRules(t, codes, tt.with...)
+		g := startWithRules(t, &fakeCodes{codes: map[string]string{"dev": "right"}}, tt.with...)
 		client, err := g.dial("dev+lab", nil, tt.shown(g)...)
 		if (err == nil) != tt.enter {
 			t.Errorf("%s: %v", tt.name, err)
@@ -170,6 +168,9 @@ func TestANameSwappedBetweenStepsEntersNothing(t *testing.T) {
 		}
 		if permissions, err := partial.Next.PasswordCallback(meta, []byte("secret")); err != auth.ErrDenied || permissions != nil {
 			t.Errorf("%+v: by a password: %+v, %v", swap, permissions, err)
+		}
+		if len(codes.asked) > 0 {
+			t.Errorf("%+v: a code is spent on it", swap)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"berth/audit"
 	"berth/auth"
 	"berth/config"
 	"berth/gateway"
@@ -56,6 +57,14 @@ func newLog(verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 }
 
+// openAudit opens the audit file; it is nil if none is asked for.
+func openAudit(settings config.Config, log *slog.Logger) (*audit.Log, error) {
+	if settings.Audit.File == "" {
+		return nil, nil
+	}
+	return audit.Open(settings.Audit, log)
+}
+
 // serve runs the gateway until ctx ends.
 func serve(ctx context.Context, settings config.Config, drain time.Duration, log *slog.Logger) error {
 	st, err := state.Open(settings.State)
@@ -66,6 +75,12 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 	if err != nil {
 		return err
 	}
+	records, err := openAudit(settings, log)
+	if err != nil {
+		directory.Close()
+		return err
+	}
+	defer records.Close()
 	listener, err := net.Listen("tcp", settings.Listen)
 	if err != nil { // another gateway may be there, whose helpers are to stay
 		directory.Close()
@@ -81,6 +96,7 @@ func serve(ctx context.Context, settings config.Config, drain time.Duration, log
 		Codes:    codes(st.Dir()),
 		Hosts:    directory,
 		Log:      log,
+		Audit:    records,
 		Drain:    drain,
 
 		Keepalive: settings.Keepalive,
