@@ -308,3 +308,15 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func FuzzRevoked(f *testing.F) {
+	for _, list := range []string{"serial: 1-9\nid: x\n# y\n", "key: " + lineOf(newKey(f)), "SSHKRL\n\x00", "hash: SHA256:x\nserial: -1"} {
+		f.Add([]byte(list))
+	}
+	c := signed(f, newTestSigner(f), nil)
+	f.Fuzz(func(t *testing.T, list []byte) {
+		if revoked, wrong := ParseRevoked(list); len(wrong) == 0 {
+			revoked.has(c)
+		}
+	})
+}

@@ -14,6 +14,11 @@
 // travels in that attempt's Permissions and is never remembered on the side. What
 // it may enter is decided once, by the policy in force when the login is over.
 //
+// Where a login takes several steps, what was proved travels in the callbacks of
+// the next one (steps.go). What a credential does not permit is held back before
+// both mechanisms (permits.go), and what passes is written down where there is an
+// audit file (audit.go): what cannot be written does not happen.
+//
 // Nothing is dialled or listened to from here on behalf of a user: forwards
 // live inside the host.
 //
