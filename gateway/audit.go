@@ -208,7 +208,7 @@ func (s *auditedSession) write(request *ssh.Request) error {
 	case machine.Shell, machine.Exec, machine.Subsystem:
 		s.started = true
 		return s.server.Audit.Write(audit.Session{Who: s.who, Session: s.number, Kind: request.Type, Command: commandOf(request), Asked: s.asked, Pty: s.pty})
-	case "auth-agent-req@openssh.com":
+	case "auth-agent-req@openssh.com", "agent-req":
 		return s.server.Audit.Write(audit.Lent{Who: s.who, Session: s.number, What: "agent"})
 	case "x11-req":
 		return s.server.Audit.Write(audit.Lent{Who: s.who, Session: s.number, What: "x11"})

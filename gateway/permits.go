@@ -123,7 +123,7 @@ func (p permitted) mayComeBack(kind string) bool {
 		return p.by.MayListenAny()
 	case "forwarded-streamlocal@openssh.com":
 		return p.by.MayListenSocket()
-	case "auth-agent@openssh.com":
+	case "auth-agent@openssh.com", "agent-connect":
 		return p.by.MayAgent()
 	case "x11":
 		return p.by.MayX11()
@@ -153,16 +153,21 @@ func (s permittedSession) Accept() (ssh.Channel, <-chan *ssh.Request, error) {
 	return channel, passed, nil
 }
 
+// mayAskSession: what is not named here could be another way to what is
+// forbidden, as "agent-req" is, which newer clients say.
 func (s permittedSession) mayAskSession(request *ssh.Request) bool {
 	switch request.Type {
 	case "pty-req":
 		return s.by.MayPty()
-	case "auth-agent-req@openssh.com":
+	case "auth-agent-req@openssh.com", "agent-req":
 		return s.by.MayAgent()
 	case "x11-req":
 		return s.by.MayX11()
+	case "env", machine.Shell, machine.Exec, machine.Subsystem, "window-change", "xon-xoff", "signal", "break",
+		"eow@openssh.com", "keepalive@openssh.com":
+		return true
 	}
-	return true
+	return false
 }
 
 // force puts the forced command, if there is one, in the place of what the client

@@ -178,6 +178,8 @@ func tries() []try {
 	return []try{
 		{"pty", inSession(func(s *ssh.Session) { s.RequestPty("xterm", 24, 80, nil) }), "pty=true", "pty=true"},
 		{"agent", inSession(func(s *ssh.Session) { s.SendRequest("auth-agent-req@openssh.com", true, nil) }), `listen unix ""`, "session auth-agent-req"},
+		{"agent", inSession(func(s *ssh.Session) { s.SendRequest("agent-req", true, nil) }), "", "session agent-req"},
+		{"unknown", inSession(func(s *ssh.Session) { s.SendRequest("unknown-req@example.org", true, nil) }), "", "session unknown-req"},
 		{"x11", inSession(func(s *ssh.Session) {
 			s.SendRequest("x11-req", true, ssh.Marshal(sshconn.X11Request{Protocol: "MIT-MAGIC-COOKIE-1", Cookie: "00"}))
 		}), "listen " + machine.X11, "session x11-req"},
@@ -297,8 +299,8 @@ func TestNoUserRCIsTheSshdsToKeep(t *testing.T) {
 // The attack: a host asks for the client's agent, or display, although the key
 // that logged in forbids both. OpenSSH's client gives its agent then.
 func TestAHostOpensNothingThatTheKeyForbids(t *testing.T) {
-	kinds := []string{"auth-agent@openssh.com", "x11", "forwarded-tcpip", "forwarded-streamlocal@openssh.com", "unknown@example.org"}
-	for options, reaches := range map[string]int{"": len(kinds), "restrict": 0, "restrict,agent-forwarding": 1, "restrict,port-forwarding": 2} {
+	kinds := []string{"auth-agent@openssh.com", "agent-connect", "x11", "forwarded-tcpip", "forwarded-streamlocal@openssh.com", "unknown@example.org"}
+	for options, reaches := range map[string]int{"": len(kinds), "restrict": 0, "restrict,agent-forwarding": 2, "restrict,port-forwarding": 2} {
 		answered, registered := make(chan struct{}), make(chan struct{})
 		hostKey := newSigner(t)
 		f := &fakeSshd{t: t, hostKey: hostKey, accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return nil }}
