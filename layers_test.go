@@ -13,18 +13,19 @@ import (
 // arrows are the imports between our packages that the design allows.
 var arrows = map[string][]string{
 	"berth":                    nil,
+	"berth/audit":              nil,
 	"berth/auth":               nil,
 	"berth/bench":              nil,
 	"berth/box":                {"berth/auth", "berth/labels", "berth/printable"},
-	"berth/cmd/gateway":        {"berth/auth", "berth/box", "berth/config", "berth/control", "berth/demo", "berth/gateway", "berth/helper", "berth/hosts", "berth/hosts/configured", "berth/labels", "berth/logqueue", "berth/patches", "berth/printable", "berth/proxy", "berth/release", "berth/reload", "berth/screen", "berth/selftest", "berth/setup", "berth/sftpd", "berth/state"},
+	"berth/cmd/gateway":        {"berth/audit", "berth/auth", "berth/box", "berth/config", "berth/control", "berth/demo", "berth/gateway", "berth/helper", "berth/hosts", "berth/hosts/configured", "berth/labels", "berth/logqueue", "berth/patches", "berth/printable", "berth/proxy", "berth/release", "berth/reload", "berth/screen", "berth/selftest", "berth/setup", "berth/sftpd", "berth/state", "berth/totp"},
 	"berth/cmd/provision":      {"berth/box", "berth/docker", "berth/hosts/docker", "berth/image", "berth/labels", "berth/printable", "berth/provision/apply", "berth/provision/compose", "berth/provision/doctor", "berth/provision/migrate", "berth/provision/plan", "berth/release", "berth/state"},
-	"berth/config":             {"berth/auth", "berth/hosts", "berth/labels", "berth/state"},
+	"berth/config":             {"berth/audit", "berth/auth", "berth/hosts", "berth/labels", "berth/state"},
 	"berth/configs":            nil,
 	"berth/control":            nil,
 	"berth/demo":               {"berth/auth", "berth/docker", "berth/labels", "berth/screen", "berth/state"},
 	"berth/docker":             {"berth/printable"},
 	"berth/gate":               {"berth/auth", "berth/machine", "berth/sshconn"},
-	"berth/gateway":            {"berth/auth", "berth/gate", "berth/hosts", "berth/labels", "berth/logqueue", "berth/machine", "berth/printable", "berth/session", "berth/sshconn", "berth/strangers", "berth/wire"},
+	"berth/gateway":            {"berth/audit", "berth/auth", "berth/gate", "berth/hosts", "berth/labels", "berth/logqueue", "berth/machine", "berth/printable", "berth/session", "berth/sshconn", "berth/strangers", "berth/wire"},
 	"berth/helper":             {"berth/helper/descriptors", "berth/helper/messages", "berth/helper/streams", "berth/machine"},
 	"berth/helper/descriptors": {"berth/helper/messages", "berth/machine", "berth/sshconn"},
 	"berth/helper/messages":    {"berth/machine", "berth/printable"},
@@ -61,6 +62,7 @@ var arrows = map[string][]string{
 	"berth/sshconn":            nil,
 	"berth/state":              nil,
 	"berth/strangers":          nil,
+	"berth/totp":               nil,
 	"berth/wire":               nil,
 }
 

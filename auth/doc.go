@@ -7,6 +7,11 @@
 // which host this identity enters as which account, or why none: users have a
 // [Grant] for each host that they may enter.
 //
+// A key may be one line of an authorized_keys file ([Authorized]), whose options
+// are [Restrictions] on every host, as a grant's are on its own; a certificate
+// opens if an authority that is trusted has signed it. Where a [Rule] asks for several steps, [Policy.After] says what
+// comes after each, and makes them one Identity: of one user, by one login.
+//
 // A Policy never changes and remembers no attempt. A client may try one name
 // after another on a single connection, so who it is can only be the Identity
 // of the attempt that succeeded: keep that value, and ask nothing else.

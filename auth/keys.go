@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rsa"
 	"errors"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -23,24 +24,30 @@ var (
 // has it. Options, which would restrict the key, are refused rather than
 // ignored.
 func ParseKey(line string) (ssh.PublicKey, error) {
-	line = strings.TrimSpace(line)
-	if strings.ContainsAny(line, "\r\n") {
-		return nil, errKeyLine
-	}
-	key, _, options, _, err := ssh.ParseAuthorizedKey([]byte(line))
-	switch {
-	case err != nil && strings.HasPrefix(line, ssh.InsecureKeyAlgoDSA+" "):
-		return nil, errDSA
-	case err != nil:
-		return nil, errKeyLine
-	}
-	if len(options) > 0 {
+	key, options, err := parseKeyLine(line)
+	if err == nil && len(options) > 0 {
 		return nil, errKeyOptions
 	}
-	if err := checkKey(key); err != nil {
-		return nil, err
+	return key, err
+}
+
+// parseKeyLine reads a key with options before it.
+func parseKeyLine(line string) (key ssh.PublicKey, options []string, err error) {
+	line = strings.TrimSpace(line)
+	if strings.ContainsAny(line, "\r\n") {
+		return nil, nil, errKeyLine
 	}
-	return key, nil
+	key, _, options, _, err = ssh.ParseAuthorizedKey([]byte(line))
+	switch {
+	case err != nil && strings.HasPrefix(line, ssh.InsecureKeyAlgoDSA+" "):
+		return nil, nil, errDSA
+	case err != nil:
+		return nil, nil, errKeyLine
+	}
+	if err := checkKey(key); err != nil {
+		return nil, nil, err
+	}
+	return key, options, nil
 }
 
 func checkKey(key ssh.PublicKey) error {
@@ -73,26 +80,36 @@ func isWeak(key ssh.PublicKey) bool {
 type keyring map[string]*keyOwners
 
 type keyOwners struct {
-	blob  []byte
-	users map[string]bool
+	key   ssh.PublicKey
+	lines map[string][]Authorized // by user
 }
 
-func (r keyring) add(key ssh.PublicKey, user string) {
-	fingerprint := ssh.FingerprintSHA256(key)
+func (r keyring) add(line Authorized, user string) {
+	fingerprint := ssh.FingerprintSHA256(line.Key)
 	if r[fingerprint] == nil {
-		r[fingerprint] = &keyOwners{blob: key.Marshal(), users: make(map[string]bool)}
+		r[fingerprint] = &keyOwners{key: line.Key, lines: make(map[string][]Authorized)}
 	}
-	r[fingerprint].users[user] = true
-}
-
-// opens reports whether a key is the user's. Keys are compared whole.
-func (r keyring) opens(key ssh.PublicKey, user string) bool {
-	owners := r[ssh.FingerprintSHA256(key)]
-	return owners != nil && bytes.Equal(owners.blob, key.Marshal()) && owners.users[user]
-}
-
-// isOf reports whether the key with a fingerprint is the user's.
-func (r keyring) isOf(fingerprint, user string) bool {
 	owners := r[fingerprint]
-	return owners != nil && owners.users[user]
+	owners.lines[user] = append(owners.lines[user], line)
 }
+
+// linesOf are a user's lines with a key. Keys are compared whole.
+func (r keyring) linesOf(key ssh.PublicKey, user string) []Authorized {
+	owners := r[ssh.FingerprintSHA256(key)]
+	if owners == nil || !isSameKey(owners.key, key) {
+		return nil
+	}
+	return owners.lines[user]
+}
+
+// opening are the user's lines with the key of a fingerprint by which it opens
+// itself.
+func (r keyring) opening(fingerprint, user string) []Authorized {
+	owners := r[fingerprint]
+	if owners == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(owners.lines[user]), func(line Authorized) bool { return line.Authority })
+}
+
+func isSameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }

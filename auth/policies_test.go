@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"net/netip"
 	"sync"
 	"testing"
 
@@ -24,8 +25,8 @@ func TestWhatAChangeTookAwayOpensNothing(t *testing.T) {
 		}
 		return who
 	}
-	byLost := identify(before.PublicKey("dev", lost))
-	byKept := identify(before.PublicKey("dev", kept))
+	byLost := identify(before.PublicKey("dev", lost, netip.Addr{}))
+	byKept := identify(before.PublicKey("dev", kept, netip.Addr{}))
 	byPassword := identify(before.Password("dev", []byte("pw of dev")))
 
 	keyTaken := newPolicy(t, User{Name: "dev", Keys: []ssh.PublicKey{kept}, Hosts: lab})
@@ -64,7 +65,7 @@ func TestPoliciesAreExchangedWhole(t *testing.T) {
 		wg.Go(func() {
 			for i := range 2000 {
 				policy, name := inForce.Current(), fmt.Sprintf("user%d", i%2)
-				who, err := policy.PublicKey(name, key)
+				who, err := policy.PublicKey(name, key, netip.Addr{})
 				if err != nil {
 					continue // the other one is in force
 				}

@@ -3,6 +3,9 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -19,6 +22,29 @@ type Policy struct {
 	// kinds are those of the users' hashes, each with one that nobody's password
 	// has. Every attempt computes one hash of each kind.
 	kinds map[kind]hash
+
+	authorities []ssh.PublicKey // whose certificates open for everybody whom they name
+	revoked     *Revoked
+	rules       []Rule
+	now         func() time.Time
+}
+
+// Option adds to what a policy knows besides its users.
+type Option func(*Policy)
+
+// WithAuthorities trusts the user CAs with these keys: their certificates open
+// for the users whom they name.
+func WithAuthorities(keys ...ssh.PublicKey) Option {
+	return func(p *Policy) { p.authorities = append(p.authorities, keys...) }
+}
+
+// WithRevoked lets what is revoked open nothing.
+func WithRevoked(revoked *Revoked) Option { return func(p *Policy) { p.revoked = revoked } }
+
+// WithRules asks for more than one step of a login, or for certain ones. The
+// first rule that fits decides.
+func WithRules(rules ...Rule) Option {
+	return func(p *Policy) { p.rules = append(p.rules, rules...) }
 }
 
 type user struct {
@@ -26,15 +52,21 @@ type user struct {
 	shown    string      // fingerprint of the password's hash
 	lines    []GrantLine // in the order in which they are asked
 	limits   Limits
+
+	principals []string // by which a user CA's certificates name the user
 }
 
 // NewPolicy checks the users and makes them a policy. The error names the user
 // and quotes no credential.
-func NewPolicy(users []User) (*Policy, error) {
+func NewPolicy(users []User, options ...Option) (*Policy, error) {
 	p := &Policy{
 		users: make(map[string]*user),
 		keys:  make(keyring),
 		kinds: make(map[kind]hash),
+		now:   time.Now,
+	}
+	for _, option := range options {
+		option(p)
 	}
 	for _, u := range users {
 		if err := p.add(u); err != nil {
@@ -54,7 +86,10 @@ func (p *Policy) add(u User) error {
 	if p.users[u.Name] != nil {
 		return fmt.Errorf("user %s is given twice", u.Name)
 	}
-	added := &user{lines: linesOf("", u.Hosts), limits: u.Limits}
+	added := &user{lines: linesOf("", u.Hosts), limits: u.Limits, principals: slices.Clone(u.Principals)}
+	if added.principals == nil {
+		added.principals = []string{u.Name}
+	}
 	for _, group := range u.Groups {
 		added.lines = append(added.lines, linesOf(group.Name, group.Hosts)...)
 	}
@@ -65,23 +100,35 @@ func (p *Policy) add(u User) error {
 	}
 	p.users[u.Name] = added
 	for _, key := range u.Keys {
-		p.keys.add(key, u.Name)
+		p.keys.add(Authorized{Key: key}, u.Name)
+	}
+	for _, line := range u.Authorized {
+		p.keys.add(line, u.Name)
 	}
 	return nil
 }
 
-// PublicKey identifies the owner of a key, or returns [ErrDenied]. It answers
-// the offer of a key as well (RFC 4252, section 7), so only a caller who has
-// seen the signature may let anyone in.
-func (p *Policy) PublicKey(login string, key ssh.PublicKey) (Identity, error) {
-	if checkKey(key) != nil {
-		return Identity{}, ErrDenied
-	}
+// PublicKey identifies the owner of a key, or of a certificate and its key, or
+// returns [ErrDenied]. It answers the offer of a key as well (RFC 4252, section
+// 7), so only a caller who has seen the signature may let anyone in. from is
+// where the client is.
+func (p *Policy) PublicKey(login string, key ssh.PublicKey, from netip.Addr) (Identity, error) {
 	l, _ := ParseLogin(login) // no key is that of the empty user
-	if !p.keys.opens(key, l.User) {
+	if certificate, ok := key.(*ssh.Certificate); ok {
+		return p.certificate(l, certificate, from)
+	}
+	if checkKey(key) != nil || p.revoked.hasKey(key) {
 		return Identity{}, ErrDenied
 	}
-	return Identity{User: l.User, Login: l, Method: ByPublicKey, Credential: ssh.FingerprintSHA256(key)}, nil
+	for _, line := range p.keys.linesOf(key, l.User) {
+		if !line.Authority && line.admits(from, p.now()) {
+			return Identity{
+				User: l.User, Login: l, Method: ByPublicKey, Credential: ssh.FingerprintSHA256(key),
+				From: from, Restrictions: line.Restrictions, NoTouch: line.NoTouch,
+			}, nil
+		}
+	}
+	return Identity{}, ErrDenied
 }
 
 // Password identifies a user by the password, or returns [ErrDenied]. It
@@ -118,16 +165,42 @@ func (p *Policy) Kinds() int { return len(p.kinds) }
 func (p *Policy) Knows(name string) bool { return p.users[name] != nil }
 
 // stillProves reports whether the policy knows the user and lets the very
-// credential that was shown open.
+// credential that was shown open, in each step, and for as much as it did.
 func (p *Policy) stillProves(who Identity) bool {
-	known := p.users[who.User]
-	switch {
-	case known == nil:
+	return p.users[who.User] != nil && p.stillOpen(who, who.Restrictions)
+}
+
+// stillOpen looks at every step. The restrictions are those of all of them, so
+// none of them may forbid more now.
+func (p *Policy) stillOpen(who Identity, as *Restrictions) bool {
+	if who.Before != nil && !p.stillOpen(*who.Before, as) {
 		return false
-	case who.Method == ByPublicKey:
-		return p.keys.isOf(who.Credential, who.User)
-	case who.Method == ByPassword:
+	}
+	switch who.Method {
+	case ByPublicKey:
+		return slices.ContainsFunc(p.linesFor(who), func(line Authorized) bool {
+			return line.From.Has(who.From) && line.Restrictions.orNone().Covers(as.orNone())
+		})
+	case ByPassword:
+		known := p.users[who.User]
 		return known.password.verify != nil && known.shown == who.Credential
+	case ByCode:
+		return true
 	}
 	return false
+}
+
+// linesFor are the lines by which a key or certificate that was shown may open
+// now. Whether one of them has expired since does not matter to who is there.
+func (p *Policy) linesFor(who Identity) []Authorized {
+	if c := who.Certificate; c != nil {
+		if p.revoked.has(c) {
+			return nil
+		}
+		return slices.DeleteFunc(p.authoritiesFor(c.SignatureKey, who.User), func(line Authorized) bool { return !line.names(c) })
+	}
+	if p.revoked.hasFingerprint(who.Credential) {
+		return nil
+	}
+	return p.keys.opening(who.Credential, who.User)
 }

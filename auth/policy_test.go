@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -61,7 +62,7 @@ func TestKeys(t *testing.T) {
 		{"bob", alices, false}, {"alice", bobs, false}, {"alice", strangers, false}, {"carol", alices, false}, {"nobody", alices, false},
 		{"", alices, false}, {"alice+", alices, false}, {"Alice", alices, false}, {"alice+b+c", alices, false}, {"alice", nil, false},
 	} {
-		who, err := policy.PublicKey(tt.login, tt.key)
+		who, err := policy.PublicKey(tt.login, tt.key, netip.Addr{})
 		if tt.opens && (err != nil || who.Login.String() != tt.login || who.User != who.Login.User) {
 			t.Errorf("%q: %+v, %v", tt.login, who, err)
 		}
@@ -79,7 +80,7 @@ func TestCertificateIsNoKey(t *testing.T) {
 		{Key: key},
 		{},
 	} {
-		if who, err := policy.PublicKey("alice", cert); who != (Identity{}) || err != ErrDenied {
+		if who, err := policy.PublicKey("alice", cert, netip.Addr{}); who != (Identity{}) || err != ErrDenied {
 			t.Errorf("a certificate gets %+v, %v", who, err)
 		}
 	}
@@ -135,11 +136,11 @@ func TestIdentityIsThatOfTheAttemptThatSucceeded(t *testing.T) {
 			return nil
 		}
 		host := fmt.Sprintf("host%d", i)
-		offered, _ := policy.PublicKey("bob+b", bobs) // an offer needs no signature
+		offered, _ := policy.PublicKey("bob+b", bobs, netip.Addr{}) // an offer needs no signature
 		err := errors.Join(
 			denied(policy.Password("alice+a", []byte("wrong"))),
 			denied(policy.Password("bob+b", []byte("pw of alice"))),
-			denied(policy.PublicKey("bob+b", alices)),
+			denied(policy.PublicKey("bob+b", alices, netip.Addr{})),
 		)
 		who, whoErr := policy.Password("alice+"+host, []byte("pw of alice"))
 		if whoErr != nil || who.User != "alice" || who.Login != (Login{User: "alice", Host: host}) {

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"slices"
@@ -8,28 +9,34 @@ import (
 	"strings"
 )
 
-// Restrictions are what a grant forbids on its hosts. The zero value forbids
-// nothing; where anything is forbidden, so are channels and requests of kinds
-// that are not named here.
+// Restrictions are what a grant forbids on its hosts, or a credential on every
+// host. The zero value forbids nothing; where anything is forbidden, so are
+// channels and requests of kinds that are not named here.
 type Restrictions struct {
-	NoShell bool
-	NoExec  bool
-	NoSftp  bool
-	NoAgent bool
-	NoX11   bool
+	NoShell  bool
+	NoExec   bool
+	NoSftp   bool
+	NoPty    bool
+	NoAgent  bool
+	NoX11    bool
+	NoUserRC bool // ~/.ssh/rc, which a host's sshd runs
 
 	NoLocal       bool // ssh -L, -D, -W and -J: direct-tcpip (RFC 4254 §7.2)
 	NoRemote      bool // ssh -R: tcpip-forward (RFC 4254 §7.1)
 	NoStreamlocal bool // unix sockets, both ways (OpenSSH's PROTOCOL §2.4)
 
+	Forced       string        // the command that takes the place of every other; "": none
 	Commands     []string      // the only commands of exec, whole; nil: any
 	ReadOnlySftp bool          // files can be read by sftp, and not changed
 	Open         []Destination // where local forwards may lead; nil: anywhere
 	Listen       []Destination // where remote forwards may listen; nil: anywhere
 }
 
-// RestrictAll forbids everything that can be named, as "restrict" does in an
-// authorized_keys file.
+// InternalSftp is the forced command that stands for the subsystem sftp
+// (sshd_config(5), ForceCommand).
+const InternalSftp = "internal-sftp"
+
+// RestrictAll forbids everything that a grant can forbid.
 func RestrictAll() Restrictions {
 	return Restrictions{
 		NoShell: true, NoExec: true, NoSftp: true, NoLocal: true,
@@ -39,8 +46,8 @@ func RestrictAll() Restrictions {
 
 // Any reports whether anything is forbidden.
 func (r Restrictions) Any() bool {
-	return r.NoShell || r.NoExec || r.NoSftp || r.NoLocal || r.NoRemote || r.NoStreamlocal || r.NoAgent || r.NoX11 ||
-		r.Commands != nil || r.ReadOnlySftp || r.Open != nil || r.Listen != nil
+	return r.NoShell || r.NoExec || r.NoSftp || r.NoPty || r.NoUserRC || r.NoLocal || r.NoRemote || r.NoStreamlocal ||
+		r.NoAgent || r.NoX11 || r.Forced != "" || r.Commands != nil || r.ReadOnlySftp || r.Open != nil || r.Listen != nil
 }
 
 // MayExec reports whether a command may be run. Commands are compared whole: a
@@ -74,22 +81,92 @@ func (r Restrictions) Covers(other Restrictions) bool {
 	flags := [][2]bool{
 		{r.NoShell, other.NoShell}, {r.NoExec, other.NoExec}, {r.NoSftp, other.NoSftp}, {r.NoLocal, other.NoLocal},
 		{r.NoRemote, other.NoRemote}, {r.NoStreamlocal, other.NoStreamlocal}, {r.NoAgent, other.NoAgent},
-		{r.NoX11, other.NoX11}, {r.ReadOnlySftp, other.ReadOnlySftp || other.NoSftp},
+		{r.NoX11, other.NoX11}, {r.NoPty, other.NoPty}, {r.NoUserRC, other.NoUserRC}, {r.ReadOnlySftp, other.ReadOnlySftp || other.NoSftp},
 	}
 	if slices.ContainsFunc(flags, func(f [2]bool) bool { return f[0] && !f[1] }) {
 		return false
 	}
-	return (other.NoExec || covers(r.Commands, other.Commands)) &&
-		(other.NoLocal || covers(r.Open, other.Open)) && (other.NoRemote || covers(r.Listen, other.Listen))
+	if r.Forced != "" && r.Forced != other.Forced {
+		return false
+	}
+	return (other.NoExec || covers(r.Commands, other.Commands, same)) &&
+		(other.NoLocal || covers(r.Open, other.Open, Destination.and)) && (other.NoRemote || covers(r.Listen, other.Listen, Destination.and))
 }
 
-// covers compares lists of what is allowed; nil is everything.
-func covers[T comparable](list, other []T) bool {
+// covers compares lists of what is allowed; nil is everything. An item covers
+// another where the two have all of that in common.
+func covers[T comparable](list, other []T, and func(T, T) (T, bool)) bool {
 	if list == nil || other == nil {
 		return list == nil
 	}
-	return !slices.ContainsFunc(other, func(item T) bool { return !slices.Contains(list, item) })
+	covered := func(item T) bool {
+		return slices.ContainsFunc(list, func(by T) bool {
+			common, ok := and(item, by)
+			return ok && common == item
+		})
+	}
+	return !slices.ContainsFunc(other, func(item T) bool { return !covered(item) })
 }
+
+// orNone are the restrictions, none where r is nil.
+func (r *Restrictions) orNone() Restrictions {
+	if r == nil {
+		return Restrictions{}
+	}
+	return *r
+}
+
+// And is what either forbids; nil forbids nothing. It is not ok if the two force
+// different commands: then nothing can be started that both allow.
+func (r *Restrictions) And(other *Restrictions) (both *Restrictions, ok bool) {
+	switch {
+	case r == nil || !r.Any():
+		return other, true
+	case other == nil || !other.Any():
+		return r, true
+	case r.Forced != "" && other.Forced != "" && r.Forced != other.Forced:
+		return nil, false
+	}
+	return &Restrictions{
+		NoShell:       r.NoShell || other.NoShell,
+		NoExec:        r.NoExec || other.NoExec,
+		NoSftp:        r.NoSftp || other.NoSftp,
+		NoPty:         r.NoPty || other.NoPty,
+		NoAgent:       r.NoAgent || other.NoAgent,
+		NoX11:         r.NoX11 || other.NoX11,
+		NoUserRC:      r.NoUserRC || other.NoUserRC,
+		NoLocal:       r.NoLocal || other.NoLocal,
+		NoRemote:      r.NoRemote || other.NoRemote,
+		NoStreamlocal: r.NoStreamlocal || other.NoStreamlocal,
+		ReadOnlySftp:  r.ReadOnlySftp || other.ReadOnlySftp,
+		Forced:        cmp.Or(r.Forced, other.Forced),
+		Commands:      inBoth(r.Commands, other.Commands, same),
+		Open:          inBoth(r.Open, other.Open, Destination.and),
+		Listen:        inBoth(r.Listen, other.Listen, Destination.and),
+	}, true
+}
+
+// inBoth are the items that both lists have, by what two items have in common; a
+// nil list has all.
+func inBoth[T comparable](a, b []T, and func(T, T) (T, bool)) []T {
+	if a == nil {
+		return b
+	}
+	if b == nil {
+		return a
+	}
+	both := []T{}
+	for _, x := range a {
+		for _, y := range b {
+			if item, ok := and(x, y); ok && !slices.Contains(both, item) {
+				both = append(both, item)
+			}
+		}
+	}
+	return both
+}
+
+func same(a, b string) (string, bool) { return a, a == b }
 
 // Destination is an address that forwards may use.
 type Destination struct {
@@ -123,6 +200,23 @@ func (d Destination) String() string {
 		port = strconv.Itoa(int(d.Port))
 	}
 	return net.JoinHostPort(d.Host, port)
+}
+
+// and is what two destinations have in common.
+func (d Destination) and(other Destination) (Destination, bool) {
+	switch {
+	case d.Host == "*":
+		d.Host = other.Host
+	case other.Host != "*" && !strings.EqualFold(d.Host, other.Host):
+		return Destination{}, false
+	}
+	switch {
+	case d.Port == 0:
+		d.Port = other.Port
+	case other.Port != 0 && d.Port != other.Port:
+		return Destination{}, false
+	}
+	return d, true
 }
 
 func anyMatches(list []Destination, host string, port uint32) bool {

@@ -62,6 +62,9 @@ func (p *Policy) Target(who Identity, host Host) (Target, error) {
 	if err != nil {
 		return Target{}, err
 	}
+	if grant, err = grant.by(who); err != nil {
+		return Target{}, err
+	}
 	return Target{Host: host, Account: cmp.Or(who.Login.Account, grant.Account()), Grant: grant}, nil
 }
 
@@ -79,7 +82,21 @@ func (p *Policy) Still(who Identity, host Host, account string) (Grant, error) {
 		}
 		return slices.Contains(line.Accounts, account) || len(line.Accounts) == 0 && account == host.Account
 	}
-	return question{who: who, host: host.Name, isFor: isFor}.decide(p.users[who.User].lines)
+	grant, err := question{who: who, host: host.Name, isFor: isFor}.decide(p.users[who.User].lines)
+	if err != nil {
+		return Grant{}, err
+	}
+	return grant.by(who)
+}
+
+// by is the grant with what the credential forbids that was shown.
+func (g Grant) by(who Identity) (Grant, error) {
+	both, ok := g.Restrictions.And(who.Restrictions)
+	if !ok {
+		return Grant{}, refuse("the key or certificate of %s forces a command, and the grant another one", who.User)
+	}
+	g.Restrictions = both.orNone()
+	return g, nil
 }
 
 // Explain lists the grants of a user for a host in the order in which they are

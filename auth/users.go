@@ -14,6 +14,9 @@ type User struct {
 	Hosts    map[string]Grant // by what [CheckSelector] takes: a host's name, a pattern and so on
 	Groups   []Group          // asked after Hosts, in this order
 	Limits   Limits
+
+	Authorized []Authorized // any one of these lines opens, too, for those whom it admits
+	Principals []string     // what a user CA's certificates call the user; nil: Name
 }
 
 // check says what is wrong with the user, without any part of a credential.
@@ -28,6 +31,11 @@ func (u User) check() error {
 	}
 	for _, key := range u.Keys {
 		if err := checkKey(key); err != nil {
+			return fmt.Errorf("user %s: %w", u.Name, err)
+		}
+	}
+	for _, line := range u.Authorized {
+		if err := checkKey(line.Key); err != nil {
 			return fmt.Errorf("user %s: %w", u.Name, err)
 		}
 	}

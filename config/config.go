@@ -22,6 +22,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"berth/audit"
 	"berth/auth"
 	"berth/hosts"
 	"berth/state"
@@ -54,28 +55,36 @@ type Config struct {
 
 	Proxies []netip.Prefix // whose connections begin with a PROXY header
 
+	Audit audit.Settings // without a file: none
+
 	Users  []auth.User
-	Policy *auth.Policy // made of Users
+	Policy *auth.Policy // made of Users, and of who else is trusted
 	Hosts  []hosts.Entry
 	Boxes  []hosts.Box
+
+	Files []string // that the configuration names and that were read, also where much else is wrong
 
 	Warnings Errors // what is allowed, but probably not meant
 }
 
 // Load reads a configuration: the file at path, and all of users.d/*.yaml beside
 // it, which may have users and groups. Its error is [Errors]: everything that is
-// wrong with the files. Files that change while they are read are read again.
+// wrong with the files. Files that change while they are read are read again; so
+// are those that these name, once it is known which ones they are.
 func Load(path string) (Config, error) {
+	var named []string
 	for try := 0; ; try++ {
-		before := Stamp(path)
+		before := Stamp(path, named...)
 		config, err := load(path)
-		if Stamp(path) == before {
+		isSame := slices.Equal(named, config.Files)
+		named = config.Files
+		if isSame && Stamp(path, named...) == before {
 			return config, err
 		}
 		if try == maxTries {
 			d := &document{path: path}
 			d.wrong(0, "it changes again and again while it is read; try again when it is written")
-			return Config{}, d.err()
+			return Config{Files: named}, d.err()
 		}
 	}
 }
@@ -107,8 +116,14 @@ func load(path string) (Config, error) {
 		d.usersFile(&all)
 	}
 	config, err = config.complete(all, documents)
+	var named []string
+	for _, d := range documents {
+		named = append(named, d.files...)
+	}
+	slices.Sort(named)
+	config.Files = slices.Compact(named)
 	if err != nil {
-		return Config{}, err
+		return Config{Files: config.Files}, err
 	}
 	return config, nil
 }
@@ -142,13 +157,14 @@ func (d *document) usersFile(all *people) {
 func (c Config) complete(all people, documents []*document) (Config, error) {
 	main := documents[0]
 	c.Users = all.resolve()
+	rules := main.login(all.login, all)
 	if len(c.Users) == 0 && problems(documents) == nil { // as a fresh install has it
 		main.warn(1, "there are no users, so nobody can log in; add one under users:")
 	}
 	if err := problems(documents); err != nil {
 		return c, err
 	}
-	policy, err := auth.NewPolicy(c.Users)
+	policy, err := auth.NewPolicy(c.Users, auth.WithAuthorities(all.authorities...), auth.WithRevoked(all.revoked), auth.WithRules(rules...))
 	if err != nil {
 		main.wrong(1, "%v", err)
 		return c, main.err()
@@ -197,7 +213,7 @@ func (d *document) config(data []byte) Config {
 
 // settings reads what is not about people, and adds people.
 func (d *document) settings(data []byte, all *people) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "proxies", "exempt", "log_unknown_users", "limits", "users", "groups", "hosts", "boxes")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "proxies", "exempt", "log_unknown_users", "audit", "user_cas", "revoked", "login", "limits", "users", "groups", "hosts", "boxes")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
@@ -209,7 +225,10 @@ func (d *document) settings(data []byte, all *people) Config {
 
 		Exempt:          d.networks(given["exempt"], "exempt"),
 		LogUnknownUsers: d.yes(given["log_unknown_users"], "log_unknown_users", false),
+
+		Audit: d.audit(given["audit"]),
 	}
+	all.authorities, all.revoked, all.login = d.userCAs(given["user_cas"]), d.revoked(given["revoked"]), given["login"]
 	all.limits = d.limits(given["limits"])
 	d.people(given["users"], given["groups"], all)
 	c.Boxes = d.boxes(given["boxes"])

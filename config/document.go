@@ -47,7 +47,9 @@ func (e Errors) Error() string {
 type document struct {
 	path   string
 	secret bool // a password was given
-	errs   Errors
+
+	files []string // that it names, and that were read
+	errs  Errors
 
 	warnings Errors
 }

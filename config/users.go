@@ -20,6 +20,10 @@ type people struct {
 	groups map[string]group
 	places map[string]string // where a user was given first, by name
 	limits auth.Limits       // of everyone
+
+	authorities []ssh.PublicKey // user CAs
+	revoked     *auth.Revoked
+	login       *yaml.Node // rules, of the first file
 }
 
 type user struct {
@@ -54,7 +58,7 @@ func (d *document) people(users, groups *yaml.Node, all *people) {
 			return
 		}
 		all.places[name.Value] = d.place(name)
-		all.users = append(all.users, d.user(name, value))
+		all.users = append(all.users, d.user(name, value, len(all.authorities) > 0))
 	})
 }
 
@@ -67,17 +71,21 @@ func splitPlace(place string) (path string, line int) {
 	return place[:max(colon, 0)], line
 }
 
-func (d *document) user(name, value *yaml.Node) user {
-	given := d.fields(value, "a user", "password", "keys", "hosts", "groups", "limits")
-	if given["password"] == nil && isEmpty(given["keys"]) {
+// user reads one user, who needs no credential where certificates open.
+func (d *document) user(name, value *yaml.Node, certified bool) user {
+	given := d.fields(value, "a user", "password", "keys", "authorized_keys", "principals", "hosts", "groups", "limits")
+	if given["password"] == nil && isEmpty(given["keys"]) && given["authorized_keys"] == nil && !certified {
 		d.wrong(name.Line, "user %.64q has neither password nor keys; give one of them", name.Value)
 	}
+	keys, restricted := d.keys(given["keys"])
 	u := user{document: d, User: auth.User{
-		Name:     d.name(name, "user"),
-		Password: d.password(given["password"]),
-		Keys:     d.publicKeys(given["keys"]),
-		Hosts:    d.grants(given["hosts"]),
-		Limits:   d.limits(given["limits"]),
+		Name:       d.name(name, "user"),
+		Password:   d.password(given["password"]),
+		Keys:       keys,
+		Authorized: append(restricted, d.authorizedKeys(given["authorized_keys"])...),
+		Principals: d.principals(given["principals"]),
+		Hosts:      d.grants(given["hosts"]),
+		Limits:     d.limits(given["limits"]),
 	}}
 	d.list(given["groups"], "groups", func(item *yaml.Node) { u.groups = append(u.groups, item) })
 	if len(u.Hosts) == 0 && len(u.groups) == 0 {
@@ -88,14 +96,6 @@ func (d *document) user(name, value *yaml.Node) user {
 
 func isEmpty(n *yaml.Node) bool {
 	return n == nil || n.Kind == yaml.SequenceNode && len(n.Content) == 0
-}
-
-func (d *document) publicKeys(n *yaml.Node) []ssh.PublicKey {
-	var keys []ssh.PublicKey
-	d.list(n, "keys", func(item *yaml.Node) {
-		keys = append(keys, d.publicKey(item, "key"))
-	})
-	return keys
 }
 
 // resolve gives each user the grants of its groups, and the limits that its own
@@ -122,6 +122,17 @@ func (p people) resolve() []auth.User {
 		users = append(users, u.User)
 	}
 	return users
+}
+
+// members are the users of a group, by their names.
+func (p people) members(group string) []string {
+	var members []string
+	for _, u := range p.users {
+		if slices.ContainsFunc(u.groups, func(n *yaml.Node) bool { return n.Value == group }) {
+			members = append(members, u.Name)
+		}
+	}
+	return members
 }
 
 func (p people) groupNames() []string {

@@ -188,9 +188,8 @@ func (d *document) keyFile(n *yaml.Node) ssh.Signer {
 		d.wrong(n.Line, "key_file must be the path of a private key, not the key")
 		return nil
 	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(d.path), path)
-	}
+	path = d.beside(path)
+	d.files = append(d.files, path)
 	key, err := readKey(path)
 	if err != nil {
 		d.wrong(n.Line, "key_file: %s %v", path, err)

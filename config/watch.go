@@ -28,11 +28,12 @@ func usersFiles(path string) []string {
 
 func usersDir(path string) string { return filepath.Join(filepath.Dir(path), "users.d") }
 
-// Stamp is another one after each change of the files of a configuration: of a
-// name, a size, a time or a file that took the place of another.
-func Stamp(path string) string {
+// Stamp is another one after each change of the files of a configuration, and of
+// those that it names: of a name, a size, a time or a file that took the place of
+// another.
+func Stamp(path string, named ...string) string {
 	var stamp strings.Builder
-	for _, file := range append([]string{path, usersDir(path)}, usersFiles(path)...) {
+	for _, file := range slices.Concat([]string{path, usersDir(path)}, usersFiles(path), named) {
 		info, err := os.Stat(file)
 		if err != nil {
 			fmt.Fprintln(&stamp, file, cause(err))
@@ -54,13 +55,13 @@ func inode(info fs.FileInfo) uint64 {
 // the same: whoever writes has stopped by then.
 const watchEvery = 500 * time.Millisecond
 
-// Watch calls changed after each change of the files of a configuration, until
-// ctx ends. It looks at them twice a second: unlike the kernel's notices, that
+// Watch calls changed after each change of the files of a configuration, or of
+// those that it names now, until ctx ends. It looks at them twice a second: unlike the kernel's notices, that
 // works on every file system, through every link, and for every way to save. A
 // file whose last line does not end is taken for half written: then changed is
 // not called, but halfWritten, with its path.
-func Watch(ctx context.Context, path string, changed func(), halfWritten func(path string)) {
-	told := Stamp(path)
+func Watch(ctx context.Context, path string, named func() []string, changed func(), halfWritten func(path string)) {
+	told := Stamp(path, named()...)
 	last := told
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
@@ -70,7 +71,7 @@ func Watch(ctx context.Context, path string, changed func(), halfWritten func(pa
 			return
 		case <-ticker.C:
 		}
-		now := Stamp(path)
+		now := Stamp(path, named()...)
 		if now != last || now == told {
 			last = now
 			continue
@@ -112,6 +113,7 @@ func (c Config) NeedsRestart(next Config) []string {
 		{"exempt", !slices.Equal(c.Exempt, next.Exempt)},
 		{"log_unknown_users", c.LogUnknownUsers != next.LogUnknownUsers},
 		{"proxies", !slices.Equal(c.Proxies, next.Proxies)},
+		{"audit", c.Audit != next.Audit},
 	} {
 		if key.differs {
 			keys = append(keys, key.name)

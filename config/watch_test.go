@@ -26,7 +26,7 @@ func TestWatchTellsOfEveryWayToSave(t *testing.T) {
 		watching := make(chan struct{})
 		go func() {
 			defer close(watching)
-			Watch(ctx, path, func() { told <- "changed" }, func(path string) { told <- "half: " + filepath.Base(path) })
+			Watch(ctx, path, func() []string { return nil }, func() { told <- "changed" }, func(path string) { told <- "half: " + filepath.Base(path) })
 		}()
 		for _, step := range []struct {
 			name string
@@ -74,7 +74,7 @@ func TestWatchWaitsForTheEndOfAWrite(t *testing.T) {
 		watching := make(chan struct{})
 		go func() {
 			defer close(watching)
-			Watch(ctx, path, func() { told <- "" }, func(string) {})
+			Watch(ctx, path, func() []string { return nil }, func() { told <- "" }, func(string) {})
 		}()
 		time.Sleep(watchEvery / 2) // between two looks
 		for i := range 5 {

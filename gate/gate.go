@@ -1,4 +1,5 @@
-// Package gate holds back what a grant does not allow on a connection.
+// Package gate holds back what a grant does not allow on a connection, or the
+// credential by which it was logged in.
 //
 // A [Gate] stands between a client's connection and whatever serves it, a session
 // server or the relay to a host's sshd: so one table decides for both, and what it
@@ -8,12 +9,10 @@ package gate
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 
 	"berth/auth"
-	"berth/machine"
 	"berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
@@ -28,6 +27,10 @@ type Gate struct {
 	Counts *Counts
 	Tasks  *sshconn.Tasks // of the connection
 	Log    *slog.Logger
+
+	// ByKey says that the key or certificate of the login restricts To.Grant
+	// further, for what people are told.
+	ByKey bool
 }
 
 // Client returns a client's connection with what is not granted left out, by
@@ -77,7 +80,7 @@ func (g *Gate) mayComeBack(kind string) bool {
 		return !grant.NoRemote
 	case "forwarded-streamlocal@openssh.com":
 		return !grant.NoStreamlocal
-	case "auth-agent@openssh.com":
+	case "auth-agent@openssh.com", "agent-connect":
 		return !grant.NoAgent
 	case "x11":
 		return !grant.NoX11
@@ -89,7 +92,11 @@ func (g *Gate) mayComeBack(kind string) bool {
 func (g *Gate) refused(what, why string) { g.Log.Info("not granted", "what", what, "why", why) }
 
 func (g *Gate) not(format string, args ...any) string {
-	return fmt.Sprintf(format, args...) + " is not granted to " + g.Person + " on " + g.To.Host.Name
+	why := fmt.Sprintf(format, args...) + " is not granted to " + g.Person + " on " + g.To.Host.Name
+	if g.ByKey {
+		why += ", or not by this key"
+	}
+	return why
 }
 
 // whyNoChannel says why a client may not open a channel; "" if it may.
@@ -216,87 +223,4 @@ func passAll(requests <-chan *ssh.Request, granted chan<- *ssh.Request) {
 	for request := range requests {
 		granted <- request
 	}
-}
-
-// sessionGate is the gate before one session.
-type sessionGate struct {
-	*Gate
-	channel ssh.Channel
-	newline string
-	closed  bool // to whatever comes after a command that was refused
-}
-
-func (s *sessionGate) pass(requests <-chan *ssh.Request, granted chan<- *ssh.Request) {
-	defer close(granted)
-	for request := range requests {
-		why := s.whyNot(request)
-		switch {
-		case s.closed:
-			sshconn.Reply(request, false, nil)
-		case why == "":
-			granted <- request
-		case isStart(request.Type):
-			s.refuseStart(request, why)
-		default:
-			s.refused(request.Type, why)
-			sshconn.Reply(request, false, nil)
-		}
-	}
-}
-
-func isStart(request string) bool {
-	return request == machine.Shell || request == machine.Exec || request == machine.Subsystem
-}
-
-// whyNot says why a request is refused; "" if it is granted. It makes sftp the
-// read-only one where that is granted.
-func (s *sessionGate) whyNot(request *ssh.Request) string {
-	switch grant := s.To.Grant; request.Type {
-	case "pty-req":
-		s.newline = "\r\n" // the client's terminal is raw from then on
-		return ""
-	case machine.Shell:
-		return s.unless(!grant.NoShell, "a shell")
-	case machine.Exec:
-		var exec sshconn.ExecRequest
-		if ssh.Unmarshal(request.Payload, &exec) != nil {
-			return s.unless(!grant.Any(), "a malformed exec")
-		}
-		return s.unless(grant.MayExec(exec.Command), "the command %.200q", exec.Command)
-	case machine.Subsystem:
-		return s.whyNoSubsystem(request)
-	case "auth-agent-req@openssh.com":
-		return s.unless(!grant.NoAgent, "agent forwarding")
-	case "x11-req":
-		return s.unless(!grant.NoX11, "X11 forwarding")
-	}
-	return ""
-}
-
-func (s *sessionGate) whyNoSubsystem(request *ssh.Request) string {
-	grant := s.To.Grant
-	var subsystem sshconn.SubsystemRequest
-	if ssh.Unmarshal(request.Payload, &subsystem) != nil {
-		return s.unless(!grant.Any(), "a malformed subsystem")
-	}
-	if subsystem.Name == machine.SftpReadOnly {
-		subsystem.Name = machine.Sftp // by whatever name
-	}
-	if subsystem.Name == machine.Sftp && grant.ReadOnlySftp {
-		request.Payload = ssh.Marshal(sshconn.SubsystemRequest{Name: machine.SftpReadOnly})
-	}
-	return s.unless(grant.MaySubsystem(subsystem.Name), "the subsystem %.64q", subsystem.Name)
-}
-
-// refuseStart tells why no command is started. A refused request would tell
-// people nothing.
-func (s *sessionGate) refuseStart(request *ssh.Request, why string) {
-	s.refused(request.Type, why)
-	s.closed = true
-	sshconn.Reply(request, true, nil)
-	io.WriteString(s.channel.Stderr(), "berth: "+why+s.newline)
-	exit := sshconn.ExitStatus(255)
-	s.channel.SendRequest(exit.Request, false, exit.Payload)
-	s.channel.CloseWrite()
-	s.channel.Close()
 }

@@ -16,10 +16,13 @@ type be struct {
 	whyLost func() string // may be nil
 }
 
+func (b be) close() { b.machine.Close() }
+
 func (b be) run(ctx context.Context, client sshconn.Conn) {
 	defer b.machine.Close()
 	session.Serve(ctx, client, b.machine, session.Options{
 		Env:      b.environment(b.to.person),
+		Forced:   b.to.gate.To.Grant.Forced != "",
 		Ready:    b.wire.Ready,
 		Notice:   b.to.notice,
 		Lost:     func() string { return lost(ctx, b.to.Host, b.whyLost) },

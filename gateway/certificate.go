@@ -46,7 +46,13 @@ func newCertificate(ca ssh.Signer, person, account string, grant auth.Restrictio
 // extensions permit what an sshd can hold back by a certificate (OpenSSH's
 // PROTOCOL.certkeys).
 func extensions(grant auth.Restrictions) map[string]string {
-	permit := map[string]string{"permit-pty": "", "permit-user-rc": ""}
+	permit := map[string]string{}
+	if !grant.NoPty {
+		permit["permit-pty"] = ""
+	}
+	if !grant.NoUserRC {
+		permit["permit-user-rc"] = ""
+	}
 	if !grant.NoAgent {
 		permit["permit-agent-forwarding"] = ""
 	}

@@ -73,18 +73,22 @@ func (c *conn) serve(ctx context.Context) {
 	c.log.Info("logged in", "login", who.Login.String(), "client", string(client.ClientVersion()))
 	ctx, leave := c.enlist(ctx, client, who) // from now on others see it, and may end it
 	defer leave()
+	if err := c.auditLogin(client, who); err != nil {
+		c.refuse(client, who, err)
+		return
+	}
 
 	policy := c.server.Policies.Current()
 	limits := policy.Limits(who.User)
 	giveBack, err := c.take(who.User, limits)
 	if err != nil {
-		c.refuse(client, err)
+		c.refuse(client, who, err)
 		return
 	}
 	defer giveBack()
 	host, err := policy.Host(who, func() []auth.Host { return c.server.known(ctx) })
 	if err != nil {
-		c.refuse(client, err)
+		c.refuse(client, who, err)
 		return
 	}
 	c.log = c.log.With("user", who.User, "host", host)
@@ -93,7 +97,14 @@ func (c *conn) serve(ctx context.Context) {
 	defer stopAsking()
 	reached, err := c.reach(ctx, client, host, who) // what the login asks for, and may have
 	if err != nil {
-		c.refuse(client, err)
+		c.refuse(client, who, err)
+		return
+	}
+
+	audited, err := c.auditEntry(who, reached)
+	if err != nil {
+		reached.by.close()
+		c.refuse(client, who, err)
 		return
 	}
 
@@ -101,10 +112,11 @@ func (c *conn) serve(ctx context.Context) {
 	c.server.live.entered(c.id, reached)
 	c.server.review(c.id) // by a policy that came meanwhile
 	c.limitTime(ctx, limits)
-	granted := c.limitIdle(ctx, reached.gate.Client(client), limits)
+	granted := audited.client(c.limitIdle(ctx, reached.gate.Client(client), limits))
 	began := time.Now()
 	reached.by.run(ctx, granted) // RFC 4254, until either side is gone: see join and be
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
+	audited.left(time.Since(began), endOf(ctx))
 }
 
 // enlist makes a connection one of the server's live ones, until leave is

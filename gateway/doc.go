@@ -15,7 +15,11 @@
 // it may enter is decided by the policy in force when its host is looked up, and
 // decided again whenever another policy comes into force (grants.go): who may not
 // go on is ended. What may be done there is held back by one gate before both
-// mechanisms (package gate).
+// mechanisms (package gate), and so is what the credential itself forbids.
+//
+// Where a login takes several steps, what was proved travels in the callbacks of
+// the next one (steps.go). What passes the gate is written down where there is an
+// audit file (audit.go): what cannot be written does not happen.
 //
 // Nothing is dialled or listened to from here on behalf of a user: forwards
 // live inside the host.

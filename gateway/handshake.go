@@ -66,11 +66,8 @@ func (c *conn) handshake(ctx context.Context) (sshconn.Conn, auth.Identity, erro
 }
 
 func (c *conn) serverConfig(ctx context.Context) *ssh.ServerConfig {
-	policies := c.server.Policies
-	checkPassword := func(meta ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
-		return c.permissions(c.password(ctx, meta.User(), password))
-	}
-	config := &ssh.ServerConfig{
+	first := c.steps(ctx, nil, auth.ByPublicKey, auth.ByPassword)
+	return &ssh.ServerConfig{
 		Config:        algorithms(),
 		ServerVersion: version,
 		MaxAuthTries:  maxAuthTries,
@@ -79,29 +76,16 @@ func (c *conn) serverConfig(ctx context.Context) *ssh.ServerConfig {
 			ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
 			ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSASHA512,
 		},
-		// A client may ask about any key it has heard of; only a signature proves.
-		PublicKeyCallback: func(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-			_, err := policies.Current().PublicKey(meta.User(), key)
-			return &ssh.Permissions{}, err
-		},
-		VerifiedPublicKeyCallback: func(meta ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissions, _ string) (*ssh.Permissions, error) {
-			return c.permissions(policies.Current().PublicKey(meta.User(), key))
-		},
-		PasswordCallback: checkPassword,
-		KeyboardInteractiveCallback: func(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-			answers, err := ask("", "", []string{"Password: "}, []bool{false}) // RFC 4256: one, not echoed
-			if err != nil {
-				return nil, err
-			}
-			return checkPassword(meta, []byte(answers[0]))
-		},
-		AuthLogCallback: c.logAttempt,
+		PublicKeyCallback:           first.PublicKeyCallback,
+		VerifiedPublicKeyCallback:   c.keyProved(ctx),
+		PasswordCallback:            first.PasswordCallback,
+		KeyboardInteractiveCallback: first.KeyboardInteractiveCallback,
+		AuthLogCallback:             c.logAttempt,
 		PreAuthConnCallback: func(preAuth ssh.ServerPreAuthConn) {
 			c.stranger.Exchanged()
 			c.preAuth.Store(&preAuth)
 		},
 	}
-	return config
 }
 
 // addHostKeys adds the key to show. A client's order would decide between
@@ -117,16 +101,6 @@ func (c *conn) addHostKeys(config *ssh.ServerConfig, hello wire.Hello) error {
 		config.AddHostKey(key)
 	}
 	return err
-}
-
-// permissions makes an identity that was just proved that of the connection.
-func (c *conn) permissions(who auth.Identity, err error) (*ssh.Permissions, error) {
-	if err != nil {
-		return nil, err
-	}
-	who.From = c.source()
-	c.sayIfWaiting(who)
-	return &ssh.Permissions{ExtraData: map[any]any{identityKey{}: who}}, nil
 }
 
 // algorithms are for clients. They leave out what is broken or slow, such as the

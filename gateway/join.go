@@ -15,6 +15,10 @@ import (
 // joinTimeout bounds the handshake with a host's sshd.
 const joinTimeout = 20 * time.Second
 
+// errUserRC is why a credential without user-rc enters no host by its key_file:
+// only a certificate tells an sshd not to run ~/.ssh/rc.
+const errUserRC = "runs ~/.ssh/rc, which the key that logged in does not permit (no-user-rc, restrict)"
+
 // join is the mechanism for a host that speaks SSH: two connections are joined.
 type join struct {
 	*conn
@@ -31,6 +35,8 @@ func (j join) run(ctx context.Context, client sshconn.Conn) {
 	host.Conn = j.to.gate.Host(host.Conn)
 	relay(end{Conn: client, wire: j.wire}, host, j.tasks, j.to, func() string { return lost(ctx, j.to.Host, nil) })
 }
+
+func (j join) close() { j.host.Close() }
 
 // dial logs in to the host's sshd.
 func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
@@ -65,6 +71,9 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 // authFor is how the gateway logs in to an sshd for a person.
 func (c *conn) authFor(sshd *hosts.Sshd, to target) ([]ssh.AuthMethod, error) {
 	if sshd.Key != nil {
+		if to.gate.To.Grant.NoUserRC {
+			return nil, &hosts.Unreachable{Host: sshd.Host, Why: errUserRC}
+		}
 		return []ssh.AuthMethod{ssh.PublicKeys(sshd.Key)}, nil
 	}
 	certificate, err := newCertificate(c.server.UserCA, to.person, to.Account, to.gate.To.Grant.Restrictions)

@@ -55,6 +55,9 @@ type reached struct {
 // sessions why (see lost) and returns.
 type mechanism interface {
 	run(ctx context.Context, client sshconn.Conn)
+
+	// close closes the entrance, instead of run.
+	close()
 }
 
 // reach looks a host up and opens the way into it. One that is coming back is
@@ -132,7 +135,7 @@ func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (*r
 	}
 	to := target{
 		Host: host.Name, Account: cmp.Or(granted.Account, host.Account), person: who.User,
-		gate: &gate.Gate{Person: who.User, To: granted, Limits: policy.Limits(who.User), Counts: &c.server.counts, Tasks: c.tasks, Log: c.log},
+		gate: &gate.Gate{Person: who.User, To: granted, Limits: policy.Limits(who.User), Counts: &c.server.counts, Tasks: c.tasks, Log: c.log, ByKey: who.Restrictions != nil},
 	}
 	entrance, err := c.server.Hosts.Open(ctx, host, to.Account)
 	if err != nil {

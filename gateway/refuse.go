@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"berth/audit"
+	"berth/auth"
 	"berth/hosts"
 	"berth/machine"
 	"berth/sshconn"
@@ -20,7 +22,8 @@ const refusalTimeout = 10 * time.Second
 // channel shows nothing under ssh -q or through scp, so each session is opened
 // and gets the line on its stderr and exit status 255; other channels are
 // rejected with it.
-func (c *conn) refuse(client sshconn.Conn, why error) {
+func (c *conn) refuse(client sshconn.Conn, who auth.Identity, why error) {
+	c.server.Audit.Write(audit.Refused{Conn: c.auditConn(), User: who.User, Why: why.Error()})
 	var unreachable *hosts.Unreachable
 	if errors.As(why, &unreachable) {
 		c.log.Warn("refused", "why", unreachable.Error(), "cause", unreachable.Cause)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"berth/audit"
 	"berth/auth"
 	"berth/gate"
 	"berth/hosts"
@@ -43,8 +44,10 @@ type Server struct {
 	HostKey  ssh.Signer // shown to clients: ed25519
 	UserCA   ssh.Signer // signs the certificates that containers trust
 	Policies *auth.Policies
+	Codes    Codes // nil: no code is right
 	Hosts    Hosts
 	Log      *slog.Logger
+	Audit    *audit.Log // nil: none
 
 	// LogKey keys the digests by which the log names users that there are not.
 	LogKey []byte

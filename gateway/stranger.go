@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime/debug"
 
+	"berth/audit"
 	"berth/auth"
 	"berth/strangers"
 
@@ -16,9 +17,7 @@ import (
 // were failures, and for its turn: a hash takes a processor, and tens of MiB.
 func (c *conn) password(ctx context.Context, login string, password []byte) (auth.Identity, error) {
 	asked, _ := auth.ParseLogin(login) // what is no login is nobody's
-	if err := c.stranger.Pace(ctx, asked.User); err != nil {
-		c.banner(err.Error())
-		c.tasks.Go(func() { c.wire.Close() })
+	if err := c.pace(ctx, asked.User); err != nil {
 		return auth.Identity{}, err
 	}
 	done, err := c.stranger.Turn(ctx, asked.User)
@@ -26,28 +25,52 @@ func (c *conn) password(ctx context.Context, login string, password []byte) (aut
 		return auth.Identity{}, err
 	}
 	defer done()
-	who, err := c.server.Policies.Current().Password(login, password)
-	if err == nil {
-		c.stranger.Succeeded(asked.User)
-	}
-	return who, err
+	return c.server.Policies.Current().Password(login, password)
 }
 
-// logAttempt logs and counts what failed. "none" fails always: it asks which
-// methods there are.
+// code identifies a person by a code, who has proved another step before. It waits
+// for its time, as a password does.
+func (c *conn) code(ctx context.Context, login string, before *auth.Identity, code string) (auth.Identity, error) {
+	asked, _ := auth.ParseLogin(login)
+	if before == nil || asked != before.Login || c.server.Codes == nil {
+		return auth.Identity{}, auth.ErrDenied
+	}
+	if err := c.pace(ctx, asked.User); err != nil {
+		return auth.Identity{}, err
+	}
+	if !c.server.Codes.Spend(asked.User, code) {
+		return auth.Identity{}, auth.ErrDenied
+	}
+	return auth.Identity{User: asked.User, Login: asked, Method: auth.ByCode}, nil
+}
+
+// pace waits for the time of a user's next attempt from this source. Where that is
+// too far away it says so and ends the connection.
+func (c *conn) pace(ctx context.Context, user string) error {
+	err := c.stranger.Pace(ctx, user)
+	if err != nil {
+		c.banner(err.Error())
+		c.tasks.Go(func() { c.wire.Close() })
+	}
+	return err
+}
+
+// logAttempt logs and counts what failed, a step that is not the last one being no
+// failure. "none" fails always: it asks which methods there are.
 func (c *conn) logAttempt(meta ssh.ConnMetadata, method string, err error) {
-	if err == nil || method == "none" {
+	if err == nil || method == "none" || isStep(err) {
 		return
 	}
+	c.server.Audit.Write(audit.LoginTried{Conn: c.auditConn(), Login: c.server.nameInLog(meta.User()), Method: method})
 	var tooOften *strangers.TooOften
 	if errors.As(err, &tooOften) {
 		c.log.Warn("turned away", "login", c.server.nameInLog(meta.User()), "why", tooOften)
 		return
 	}
 	c.log.Info("attempt failed", "login", c.server.nameInLog(meta.User()), "method", method)
-	failures := strangers.FailedKey
-	if method == string(auth.ByPassword) {
-		failures = strangers.FailedPassword
+	failures := strangers.FailedPassword // or a code, or by keyboard-interactive
+	if method == string(auth.ByPublicKey) {
+		failures = strangers.FailedKey
 	}
 	asked, _ := auth.ParseLogin(meta.User())
 	c.failed(asked.User, failures)

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"berth/config"
 	"berth/gateway"
@@ -26,12 +27,16 @@ type Reloader struct {
 
 	mu      sync.Mutex
 	started config.Config // what the gateway was started with
+
+	named atomic.Pointer[[]string] // files that the configuration names which was read last
 }
 
 // New makes a reloader of the file at path, for a gateway that was started with
 // what was in it. exchangeHosts replaces the hosts that a configuration names.
 func New(path string, started config.Config, server *gateway.Server, exchangeHosts func([]hosts.Entry), log *slog.Logger) *Reloader {
-	return &Reloader{path: path, server: server, hosts: exchangeHosts, log: log, started: started}
+	r := &Reloader{path: path, server: server, hosts: exchangeHosts, log: log, started: started}
+	r.named.Store(&started.Files)
+	return r
 }
 
 // Report is what came of a reload.
@@ -48,6 +53,7 @@ func (r *Reloader) Reload(by string) (Report, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next, err := config.Load(r.path)
+	r.named.Store(&next.Files)
 	if err != nil {
 		r.log.Error("not reloaded; what was in force stays so", "by", by, "err", err)
 		return Report{}, err
@@ -70,7 +76,7 @@ func (r *Reloader) Run(ctx context.Context, signals <-chan os.Signal) {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		config.Watch(ctx, r.path, func() { r.Reload("watch") }, r.warnHalfWritten)
+		config.Watch(ctx, r.path, func() []string { return *r.named.Load() }, func() { r.Reload("watch") }, r.warnHalfWritten)
 	}()
 	defer func() { <-watched }()
 	for {

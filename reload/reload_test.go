@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,7 +70,7 @@ func (f *files) write(t *testing.T, grants, more string) {
 func (f *files) enters(t *testing.T) string {
 	t.Helper()
 	policy := f.server.Policies.Current()
-	who, err := policy.PublicKey("dev", f.key)
+	who, err := policy.PublicKey("dev", f.key, netip.Addr{})
 	if err != nil {
 		return err.Error()
 	}

@@ -24,6 +24,10 @@ type Options struct {
 	Lost  func() string // what to tell a session when the machine is gone, or ctx has ended; may be nil
 	Log   *slog.Logger
 
+	// Forced says that a command was put in the place of the client's own, and
+	// that SSH_ORIGINAL_COMMAND, which tells the latter, comes from who did that.
+	Forced bool
+
 	// Notice is what the first person at a terminal is told before anything else:
 	// lines without their ends. It may take a few seconds, and may be nil.
 	Notice func() []string

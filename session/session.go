@@ -104,7 +104,8 @@ func (s *session) answer(request *ssh.Request) bool {
 
 func (s *session) addEnv(payload []byte) bool {
 	env, ok := sshconn.AcceptEnv(payload)
-	if !ok || s.process != nil || !isAllowed(env.Name) || len(s.env) >= maxEnv {
+	isOriginal := s.server.options.Forced && env.Name == sshconn.OriginalCommand
+	if !ok || s.process != nil || !isOriginal && (!isAllowed(env.Name) || len(s.env) >= maxEnv) {
 		return false
 	}
 	s.env = append(s.env, env.Name+"="+env.Value)

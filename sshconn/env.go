@@ -9,6 +9,10 @@ import (
 // ourEnv begins the names that the gateway alone sets.
 const ourEnv = "BERTH_"
 
+// OriginalCommand is the variable in which a forced command finds what the client
+// asked for, as sshd(8) sets it. Package gate alone sets it, and lets no client.
+const OriginalCommand = "SSH_ORIGINAL_COMMAND"
+
 // Bounds on what a client may say of its environment, in bytes.
 const (
 	maxEnvName  = 64
@@ -19,7 +23,8 @@ const (
 // it may go any further, on any route. It looks at the bytes before anything else
 // does: a name is letters, digits and _, and a value has neither NUL nor newline.
 // Others read such bytes in ways of their own: OpenSSH's sshd ends a name at its
-// NUL, so that NAME\0 sets NAME. Names that begin with BERTH_ are the gateway's.
+// NUL, so that NAME\0 sets NAME. Names that begin with BERTH_ are the gateway's. The
+// value of [OriginalCommand] may have newlines.
 //
 // Which of these variables a session gets is for the host to say: its own sshd
 // by AcceptEnv, or package session.
@@ -33,6 +38,8 @@ func AcceptEnv(payload []byte) (EnvRequest, bool) {
 		return EnvRequest{}, false
 	case strings.HasPrefix(env.Name, ourEnv):
 		return EnvRequest{}, false
+	case env.Name == OriginalCommand:
+		return env, !strings.ContainsRune(env.Value, 0) // a command of any length, and of several lines
 	case len(env.Value) > maxEnvValue, strings.ContainsAny(env.Value, "\x00\n"):
 		return EnvRequest{}, false
 	}

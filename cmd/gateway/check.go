@@ -98,6 +98,9 @@ func warn(w io.Writer, path string, settings config.Config) error {
 	for _, warning := range warnings {
 		fmt.Fprintf(w, "%s: warning: %s\n", path, warning)
 	}
+	for _, user := range withoutCodes(settings) {
+		fmt.Fprintf(w, "%s: warning: user %s must show a code to log in, and has no authenticator; run: berth-gateway totp %s\n", path, user, user)
+	}
 	return nil
 }
 

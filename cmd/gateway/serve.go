@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"berth/audit"
 	"berth/auth"
 	"berth/config"
 	"berth/control"
@@ -85,6 +86,14 @@ func newLog(to io.Writer, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level}))
 }
 
+// openAudit opens the audit file; it is nil if none is asked for.
+func openAudit(settings config.Config, log *slog.Logger) (*audit.Log, error) {
+	if settings.Audit.File == "" {
+		return nil, nil
+	}
+	return audit.Open(settings.Audit, log)
+}
+
 // serve runs the gateway until ctx ends. It reads the file at path again at every
 // hang-up and after every change.
 func serve(ctx context.Context, path string, settings config.Config, hangUps <-chan os.Signal, drain time.Duration, log *slog.Logger) error {
@@ -100,6 +109,12 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 	if err != nil {
 		return err
 	}
+	records, err := openAudit(settings, log)
+	if err != nil {
+		directory.Close()
+		return err
+	}
+	defer records.Close()
 	listener, err := net.Listen("tcp", settings.Listen)
 	if err != nil { // another gateway may be there, whose helpers are to stay
 		directory.Close()
@@ -112,6 +127,7 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 		log.Warn("old helpers not removed", "err", err)
 	}
 	server := newServer(settings, st, directory, logKey, drain, log)
+	server.Audit = records
 	sayServing(listener, settings, st, log)
 	reloader := reload.New(path, settings, server, directory.Exchange, log)
 	controls, err := control.Listen(control.SocketIn(settings.State), verbs(reloader), log)
@@ -143,6 +159,7 @@ func newServer(settings config.Config, st *state.State, directory gateway.Hosts,
 		OtherHostKeys: st.OtherHostKeys,
 		UserCA:        st.UserCA(),
 		Policies:      auth.NewPolicies(settings.Policy),
+		Codes:         codes(st.Dir()),
 		Hosts:         directory,
 		Log:           log,
 		Drain:         drain,

@@ -1,0 +1,172 @@
+package audit
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func open(t *testing.T, settings Settings) *Log {
+	t.Helper()
+	if settings.File == "" {
+		settings.File = filepath.Join(t.TempDir(), "audit.jsonl")
+	}
+	l, err := Open(settings, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// lines are the file's, each of which must be an object.
+func lines(t *testing.T, path string) []map[string]any {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []map[string]any
+	for line := range strings.Lines(string(text)) {
+		var object map[string]any
+		if err := json.Unmarshal([]byte(line), &object); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		all = append(all, object)
+	}
+	return all
+}
+
+// The attack: run a command whose text ends the line and begins another one, or
+// that does something to the terminal of whoever reads the file.
+func TestTextCannotForgeALineNorReachATerminal(t *testing.T) {
+	l := open(t, Settings{})
+	command := "a\n{\"event\":\"left\"}\x1b[2J\u009b\u202e\x7f\xff\u2028\U0001f600"
+	if err := l.Write(Session{Who: Who{User: "dev"}, Kind: "exec", Command: command}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(l.settings.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range text[:len(text)-1] {
+		if b < 0x20 || b >= 0x7f {
+			t.Errorf("byte %#x in %q", b, text)
+		}
+	}
+	got := lines(t, l.settings.File)
+	if want := strings.ToValidUTF8(command, "\ufffd"); len(got) != 1 || got[0]["event"] != "session" || got[0]["command"] != want || got[0]["user"] != "dev" {
+		t.Errorf("%+v", got)
+	}
+	if info, err := os.Stat(l.settings.File); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
+func TestTheFileIsRotatedBySize(t *testing.T) {
+	l := open(t, Settings{MaxSize: 1000, Keep: 2})
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 25 {
+				if err := l.Write(Refused{User: "dev", Why: "no"}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	files, err := filepath.Glob(l.settings.File + "*")
+	if err != nil || len(files) != 3 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		if info, err := os.Stat(file); err != nil || info.Size() > 1000 || len(lines(t, file)) == 0 {
+			t.Errorf("%s: %v, %v", file, info, err)
+		}
+	}
+}
+
+// The attack: fill the disk, then do what nobody is to see.
+func TestWhatCannotBeWrittenDoesNotHappenUnlessTheOwnerSaysSo(t *testing.T) {
+	for _, goOn := range []bool{false, true} {
+		l := open(t, Settings{GoOn: goOn})
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Skip("no /dev/full here")
+		}
+		whole := l.file
+		l.file = full
+		if err := l.Write(Entered{}); (err == ErrNotWritten) == goOn || goOn && err != nil {
+			t.Errorf("go on %v: %v", goOn, err)
+		}
+		l.file = whole
+		if err := l.Write(Entered{}); err != nil || len(lines(t, l.settings.File)) != 1 {
+			t.Errorf("when there is room again: %v", err)
+		}
+	}
+}
+
+// A line that was cut, by a full disk or a loss of power, spoils no other.
+func TestALineThatWasCutIsEndedFirst(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	if err := os.WriteFile(path, []byte(`{"time":"20`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, Settings{File: path}).Write(Left{}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || !strings.HasPrefix(string(text), `{"time":"20`+"\n"+`{"time":"`) {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+func TestNoLogWritesNothing(t *testing.T) {
+	var none *Log
+	if err := none.Write(Left{}); err != nil || none.Close() != nil {
+		t.Error(err)
+	}
+	if _, err := Open(Settings{File: t.TempDir()}, slog.Default()); err == nil {
+		t.Error("a directory is taken")
+	}
+}
+
+// docs/audit.md has every event and every field, and no other.
+func TestTheSchemaIsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/audit.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exit := uint32(0)
+	for _, event := range []Event{LoginTried{}, LoggedIn{Steps: []Step{{Credential: "x", Certificate: &Certificate{}}}}, Refused{}, Entered{Account: "x", Container: "x"},
+		Session{Command: "x", Asked: "x"}, SessionEnded{Exit: &exit, Signal: "x"}, Forward{}, Listener{}, Lent{}, Left{Why: "x"}} {
+		_, section, found := strings.Cut(string(text), "\n| `"+event.name()+"` |")
+		if !found {
+			t.Errorf("docs/audit.md lacks %s", event.name())
+			continue
+		}
+		row, _, _ := strings.Cut(section, "\n")
+		fields, err := json.Marshal(event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var object map[string]any
+		if err := json.Unmarshal(fields, &object); err != nil {
+			t.Fatal(err)
+		}
+		for _, common := range []string{"conn", "remote"} {
+			delete(object, common)
+		}
+		for field := range object {
+			if !strings.Contains(row, "`"+field+"`") {
+				t.Errorf("docs/audit.md: %s lacks %s", event.name(), field)
+			}
+		}
+	}
+}

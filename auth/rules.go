@@ -1,0 +1,134 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Rule says which steps a login takes, for some users at some places.
+type Rule struct {
+	Users Names   // nil: everybody
+	From  Sources // where the client is; nil: anywhere
+	With  []Steps // any one of which suffices
+}
+
+// Names are users; the nil Names are all there are.
+type Names []string
+
+func (n Names) has(name string) bool { return n == nil || slices.Contains(n, name) }
+
+// Steps are ways to prove who one is, all of which are asked for, the code last.
+type Steps []Method
+
+var errSteps = errors.New("not the steps of a login; write key, password, key+password, key+totp, password+totp or key+password+totp")
+
+// ParseSteps reads steps as a configuration names them: key, password and totp,
+// with + between them.
+func ParseSteps(text string) (Steps, error) {
+	var steps Steps
+	for word := range strings.SplitSeq(text, "+") {
+		step := map[string]Method{"key": ByPublicKey, "password": ByPassword, "totp": ByCode}[word]
+		if step == "" || slices.Contains(steps, step) {
+			return nil, fmt.Errorf("%.40q is %w", text, errSteps)
+		}
+		steps = append(steps, step)
+	}
+	if len(steps) == 1 && steps[0] == ByCode {
+		return nil, errors.New("totp alone is no login; write key+totp or password+totp")
+	}
+	return steps, nil
+}
+
+// usual is what suffices where no rule says more.
+func usual() []Steps { return []Steps{{ByPublicKey}, {ByPassword}} }
+
+func (p *Policy) stepsFor(who Identity) []Steps {
+	for _, rule := range p.rules {
+		if rule.Users.has(who.User) && rule.From.Has(who.From) {
+			return rule.With
+		}
+	}
+	return usual()
+}
+
+// After decides what comes after a step that was proved. If that was the last
+// one, next is nil, and the identity is that of the login. Otherwise next are the
+// methods any one of which goes on. The error is [ErrDenied], for a step that
+// leads nowhere: then it must not be told from one that was not proved.
+//
+// before is the step that was proved before this one, or nil. Both must be of
+// one user by one login: whoever proves to be one person and then another is
+// neither.
+func (p *Policy) After(before *Identity, who Identity) (_ Identity, next []Method, _ error) {
+	if before != nil {
+		restrictions, ok := before.Restrictions.And(who.Restrictions)
+		if before.User != who.User || before.Login != who.Login || before.From != who.From || !ok {
+			return Identity{}, nil, ErrDenied
+		}
+		who.Before, who.Restrictions = before, restrictions
+	}
+	proved := who.proved()
+	leads := false
+	for _, steps := range p.stepsFor(who) {
+		missing, ok := steps.without(proved)
+		if ok && len(missing) == 0 {
+			return who, nil, nil
+		}
+		if ok {
+			leads = true
+			next = append(next, missing...)
+		}
+	}
+	if !leads {
+		return Identity{}, nil, ErrDenied
+	}
+	slices.Sort(next)
+	return who, slices.Compact(next), nil
+}
+
+// proved are the methods of all steps.
+func (i Identity) proved() []Method {
+	var methods []Method
+	for step := &i; step != nil; step = step.Before {
+		methods = append(methods, step.Method)
+	}
+	return methods
+}
+
+// without is what is missing where some steps were proved. It is not ok if one
+// was proved that is none of the steps, or the code before all others: strangers
+// do not get to guess it.
+func (s Steps) without(proved []Method) (missing []Method, ok bool) {
+	for _, method := range proved {
+		if !slices.Contains(s, method) {
+			return nil, false
+		}
+	}
+	for _, step := range s {
+		if !slices.Contains(proved, step) {
+			missing = append(missing, step)
+		}
+	}
+	if len(missing) > 0 && slices.Contains(proved, ByCode) {
+		return nil, false
+	}
+	if len(missing) > 1 {
+		missing = slices.DeleteFunc(missing, func(m Method) bool { return m == ByCode })
+	}
+	return missing, true
+}
+
+// Asks reports whether a user may be asked for a step of a method.
+func (p *Policy) Asks(user string, method Method) bool {
+	if p.users[user] == nil {
+		return false
+	}
+	for _, rule := range p.rules {
+		if rule.Users.has(user) && slices.ContainsFunc(rule.With, func(s Steps) bool { return slices.Contains(s, method) }) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,184 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	osuser "os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"go.yaml.in/yaml/v4"
+	"golang.org/x/crypto/ssh"
+
+	"berth/auth"
+)
+
+// keys reads lines as an authorized_keys file has them.
+func (d *document) keys(n *yaml.Node) (bare []ssh.PublicKey, restricted []auth.Authorized) {
+	d.list(n, "keys", func(item *yaml.Node) {
+		line, ok := d.text(item, "key")
+		if !ok {
+			return
+		}
+		authorized, err := auth.ParseAuthorized(line)
+		switch {
+		case err != nil:
+			d.wrong(item.Line, "key: %v", err)
+		case strings.HasPrefix(line, authorized.Key.Type()):
+			bare = append(bare, authorized.Key)
+		default:
+			restricted = append(restricted, authorized)
+		}
+	})
+	return bare, restricted
+}
+
+// authorizedKeys reads a file of keys; a relative path begins at the
+// configuration. A file of the gateway's owner must be right. One that begins
+// with ~NAME is that account's of this machine: what is wrong with it is its
+// owner's, and must not keep all others out, so its wrong lines are left out
+// and told of.
+func (d *document) authorizedKeys(n *yaml.Node) []auth.Authorized {
+	path, ok := d.text(n, "authorized_keys")
+	if !ok {
+		return nil
+	}
+	say := d.wrong
+	if strings.HasPrefix(path, "~") {
+		say = d.warn
+	}
+	file, err := d.keysFile(path)
+	if err != nil {
+		d.wrong(n.Line, "authorized_keys: %v", err)
+		return nil
+	}
+	data, err := d.read(file)
+	if err != nil {
+		say(n.Line, "authorized_keys: %s %v", file.path, err)
+		return nil
+	}
+	all, wrong := auth.ParseAuthorizedKeys(string(data))
+	for _, line := range wrong {
+		say(n.Line, "authorized_keys: %s:%d: %v", file.path, line.Line, line.Err)
+	}
+	return all
+}
+
+// ownedFile is a file that only its owner and root can change.
+type ownedFile struct {
+	path  string
+	owner uint32
+	home  string // "": the checks of directories go up to /
+}
+
+var errKeysPath = errors.New("must be the path of a file, or of one in an account's home, such as ~dev/.ssh/authorized_keys")
+
+func (d *document) keysFile(path string) (ownedFile, error) {
+	if path == "" || strings.ContainsAny(path, "\x00\n") {
+		return ownedFile{}, errKeysPath
+	}
+	name, rest, inHome := strings.Cut(strings.TrimPrefix(path, "~"), "/")
+	switch {
+	case !strings.HasPrefix(path, "~"):
+		return ownedFile{path: d.beside(path), owner: uint32(os.Geteuid())}, nil
+	case name == "" || rest == "" || !inHome:
+		return ownedFile{}, errKeysPath
+	}
+	account, err := osuser.Lookup(name)
+	if err != nil {
+		return ownedFile{}, fmt.Errorf("there is no account %.64q on this machine", name)
+	}
+	uid, err := strconv.ParseUint(account.Uid, 10, 32)
+	return ownedFile{filepath.Join(account.HomeDir, rest), uint32(uid), account.HomeDir}, err
+}
+
+// beside is a path that, if it is relative, begins at the configuration.
+func (d *document) beside(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(d.path), path)
+}
+
+// read reads a file that the configuration names.
+func (d *document) read(file ownedFile) ([]byte, error) {
+	d.files = append(d.files, file.path)
+	return file.read()
+}
+
+// read reads the file, if nobody but its owner and root can have written it: the
+// rule of sshd's StrictModes. It holds for the file that a link leads to, and
+// for every directory above it up to the home.
+func (f ownedFile) read() ([]byte, error) {
+	real, err := filepath.EvalSymlinks(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", cause(err))
+	}
+	data, _, err := readFile(real)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	home, err := filepath.EvalSymlinks(f.home)
+	if err != nil || f.home == "" {
+		home = "/"
+	}
+	if real, err = filepath.Abs(real); err != nil {
+		return nil, err
+	}
+	for at := real; ; at = filepath.Dir(at) {
+		if err := f.checkOwned(at, at == real); err != nil {
+			return nil, err
+		}
+		if at == home || at == "/" {
+			return data, nil
+		}
+	}
+}
+
+// checkOwned lets a directory be open to all where nobody can take away what is
+// another's, as in /tmp.
+func (f ownedFile) checkOwned(path string, isFile bool) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return cause(err)
+	}
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	isSticky := !isFile && info.Mode()&fs.ModeSticky != 0
+	switch {
+	case owner != 0 && owner != f.owner:
+		return fmt.Errorf("is not safe: %s belongs to another account (uid %d)", path, owner)
+	case info.Mode().Perm()&0o022 != 0 && !isSticky:
+		return fmt.Errorf("is not safe: others may write %s (mode %04o); run: chmod go-w %s", path, info.Mode().Perm(), path)
+	}
+	return nil
+}
+
+// revoked reads the list of what opens nothing.
+func (d *document) revoked(n *yaml.Node) *auth.Revoked {
+	path, ok := d.text(n, "revoked")
+	if !ok {
+		return nil
+	}
+	if path == "" || strings.ContainsAny(path, "\x00\n") {
+		d.wrong(n.Line, "revoked must be the path of a file")
+		return nil
+	}
+	file := ownedFile{path: d.beside(path), owner: uint32(os.Geteuid())}
+	data, err := d.read(file)
+	if err != nil {
+		d.wrong(n.Line, "revoked: %s %v", file.path, err)
+		return nil
+	}
+	if len(data) > 0 && data[len(data)-1] != '\n' { // "serial: 1" may be to become "serial: 17"
+		d.wrong(n.Line, "revoked: %s is perhaps half written: its last line has no end", file.path)
+	}
+	revoked, wrong := auth.ParseRevoked(data)
+	for _, line := range wrong {
+		d.wrong(n.Line, "revoked: %s:%d: %v", file.path, line.Line, line.Err)
+	}
+	return revoked
+}

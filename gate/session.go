@@ -1,0 +1,129 @@
+package gate
+
+import (
+	"io"
+
+	"berth/auth"
+	"berth/machine"
+	"berth/sshconn"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// sessionGate is the gate before one session.
+type sessionGate struct {
+	*Gate
+	channel ssh.Channel
+	newline string
+	closed  bool // to whatever comes after a command that was refused
+}
+
+func (s *sessionGate) pass(requests <-chan *ssh.Request, granted chan<- *ssh.Request) {
+	defer close(granted)
+	for request := range requests {
+		asked := s.force(request)
+		why := s.whyNot(request)
+		switch {
+		case s.closed:
+			sshconn.Reply(request, false, nil)
+		case why == "" && asked != "":
+			granted <- &ssh.Request{Type: "env", Payload: ssh.Marshal(sshconn.EnvRequest{Name: sshconn.OriginalCommand, Value: asked})}
+			granted <- request
+		case why == "":
+			granted <- request
+		case isStart(request.Type):
+			s.refuseStart(request, why)
+		default:
+			s.refused(request.Type, why)
+			sshconn.Reply(request, false, nil)
+		}
+	}
+}
+
+func isStart(request string) bool {
+	return request == machine.Shell || request == machine.Exec || request == machine.Subsystem
+}
+
+// whyNot says why a request is refused; "" if it is granted. It makes sftp the
+// read-only one where that is granted.
+func (s *sessionGate) whyNot(request *ssh.Request) string {
+	switch grant := s.To.Grant; request.Type {
+	case "pty-req":
+		if !grant.NoPty {
+			s.newline = "\r\n" // the client's terminal is raw from then on
+		}
+		return s.unless(!grant.NoPty, "a terminal")
+	case machine.Shell:
+		return s.unless(!grant.NoShell, "a shell")
+	case machine.Exec:
+		var exec sshconn.ExecRequest
+		if ssh.Unmarshal(request.Payload, &exec) != nil {
+			return s.unless(!grant.Any(), "a malformed exec")
+		}
+		return s.unless(grant.MayExec(exec.Command), "the command %.200q", exec.Command)
+	case machine.Subsystem:
+		return s.whyNoSubsystem(request)
+	case "auth-agent-req@openssh.com", "agent-req":
+		return s.unless(!grant.NoAgent, "agent forwarding")
+	case "x11-req":
+		return s.unless(!grant.NoX11, "X11 forwarding")
+	case "env":
+		return s.unless(!isOriginalCommand(request), "to set %s", sshconn.OriginalCommand)
+	case "window-change", "xon-xoff", "signal", "break", "eow@openssh.com", "keepalive@openssh.com":
+		return ""
+	default: // it may be another way to what is forbidden, as agent-req is, which newer clients say
+		return s.unless(!grant.Any(), "this kind of request")
+	}
+}
+
+func isOriginalCommand(request *ssh.Request) bool {
+	var env sshconn.EnvRequest
+	return ssh.Unmarshal(request.Payload, &env) == nil && env.Name == sshconn.OriginalCommand
+}
+
+// force puts the forced command, if there is one, in the place of what the client
+// wants to start, and returns what that was; "" for a shell.
+func (s *sessionGate) force(request *ssh.Request) (asked string) {
+	forced := s.To.Grant.Forced
+	if forced == "" || !isStart(request.Type) {
+		return ""
+	}
+	var line sshconn.ExecRequest // a subsystem's name lies in the same place
+	if request.Type != machine.Shell && ssh.Unmarshal(request.Payload, &line) == nil {
+		asked = line.Command
+	}
+	if forced == auth.InternalSftp {
+		request.Type, request.Payload = machine.Subsystem, ssh.Marshal(sshconn.SubsystemRequest{Name: machine.Sftp})
+	} else {
+		request.Type, request.Payload = machine.Exec, ssh.Marshal(sshconn.ExecRequest{Command: forced})
+	}
+	return asked
+}
+
+func (s *sessionGate) whyNoSubsystem(request *ssh.Request) string {
+	grant := s.To.Grant
+	var subsystem sshconn.SubsystemRequest
+	if ssh.Unmarshal(request.Payload, &subsystem) != nil {
+		return s.unless(!grant.Any(), "a malformed subsystem")
+	}
+	if subsystem.Name == machine.SftpReadOnly {
+		subsystem.Name = machine.Sftp // by whatever name
+	}
+	if subsystem.Name == machine.Sftp && grant.ReadOnlySftp {
+		request.Payload = ssh.Marshal(sshconn.SubsystemRequest{Name: machine.SftpReadOnly})
+	}
+	return s.unless(grant.MaySubsystem(subsystem.Name), "the subsystem %.64q", subsystem.Name)
+}
+
+// refuseStart tells why no command is started. A refused request would tell
+// people nothing.
+func (s *sessionGate) refuseStart(request *ssh.Request, why string) {
+	s.refused(request.Type, why)
+	s.closed = true
+	sshconn.Reply(request, true, nil)
+	io.WriteString(s.channel.Stderr(), "berth: "+why+s.newline)
+	exit := sshconn.ExitStatus(255)
+	s.channel.SendRequest(exit.Request, false, exit.Payload)
+	s.channel.CloseWrite()
+	s.channel.Close()
+}
