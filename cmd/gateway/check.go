@@ -69,7 +69,7 @@ func explain(ctx context.Context, w io.Writer, settings config.Config, user, nam
 	if err != nil {
 		return err
 	}
-	there := found[name]
+	there := found.Hosts[name]
 	rows, err := settings.Explain(user, asHost(name, there))
 	if err != nil && there.Err != nil {
 		return fmt.Errorf("%w; and by its name alone: the host %s", err, now(there))
@@ -125,10 +125,14 @@ func showHosts(ctx context.Context, w, warnings io.Writer, settings config.Confi
 			names = append(names, host)
 		}
 	}
-	found, err := configured.Look(ctx, settings.HostSettings(), names)
+	looked, err := configured.Look(ctx, settings.HostSettings(), names)
 	if err != nil {
 		return err
 	}
+	for _, box := range slices.Sorted(maps.Keys(looked.Silent)) {
+		fmt.Fprintf(warnings, "warning: box %s does not answer: %v\n", box, looked.Silent[box])
+	}
+	found := looked.Hosts
 	rows := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(rows, "\nHOST\tUSERS\tNOW")
 	for _, name := range slices.Sorted(maps.Keys(found)) {

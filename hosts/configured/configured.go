@@ -72,6 +72,17 @@ func (h *Hosts) openEngine(options dockerhosts.Options) (*dockerhosts.Source, er
 	return engine, err
 }
 
+// Silent returns why each box that does not answer does not, by its name.
+func (h *Hosts) Silent() map[string]error {
+	silent := map[string]error{}
+	for _, engine := range h.engines {
+		if why := engine.Silence(); engine.Box() != "" && why != nil {
+			silent[engine.Box()] = why
+		}
+	}
+	return silent
+}
+
 // Exchange replaces the hosts that the configuration names. Who entered a former
 // one goes on.
 func (h *Hosts) Exchange(entries []hosts.Entry) {

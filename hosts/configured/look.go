@@ -19,22 +19,27 @@ type Found struct {
 	Err error // why there is no such host; nil if there is
 }
 
+// Looked is what a look shows.
+type Looked struct {
+	Hosts  map[string]Found // those that were asked for, and all others that there are
+	Silent map[string]error // boxes that do not answer, and why not
+}
+
 // Look looks up names once. It opens no host, and it uses a state directory of
-// its own, which it removes: a gateway that is running is not disturbed. It
-// returns what it found by name, with all other hosts that there are.
-func Look(ctx context.Context, from hosts.Settings, names []string) (map[string]Found, error) {
+// its own, which it removes: a gateway that is running is not disturbed.
+func Look(ctx context.Context, from hosts.Settings, names []string) (Looked, error) {
 	dir, err := os.MkdirTemp("", "berth-look-")
 	if err != nil {
-		return nil, err
+		return Looked{}, err
 	}
 	defer os.RemoveAll(dir)
 	st, err := state.Open(dir)
 	if err != nil {
-		return nil, err
+		return Looked{}, err
 	}
 	directory, err := Open(from, st, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return nil, err
+		return Looked{}, err
 	}
 	defer directory.Close()
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
@@ -55,5 +60,5 @@ func Look(ctx context.Context, from hosts.Settings, names []string) (map[string]
 		host, err := directory.Lookup(ctx, name)
 		found[name] = Found{host, err}
 	}
-	return found, nil
+	return Looked{found, directory.Silent()}, nil
 }

@@ -15,10 +15,10 @@ func TestLookWithoutAnEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if box := found["box"]; box.Err != nil || box.Route != labels.RouteLocal {
+	if box := found.Hosts["box"]; box.Err != nil || box.Route != labels.RouteLocal {
 		t.Errorf("box: %+v", box)
 	}
-	if lab := found["lab"]; lab.Err == nil || !strings.Contains(lab.Err.Error(), "the engine does not answer") {
+	if lab := found.Hosts["lab"]; lab.Err == nil || !strings.Contains(lab.Err.Error(), "the engine does not answer") {
 		t.Errorf("lab: %+v", lab)
 	}
 }

@@ -37,6 +37,14 @@ func (s *Source) silent(host, what string, cause error) error {
 	return &hosts.Unreachable{Host: host, Why: what + ": " + text, Cause: cause, Silent: true}
 }
 
+// Silence returns why the engine does not answer; nil while it does.
+func (s *Source) Silence() error {
+	if now := s.silence.Load(); now != nil {
+		return now.cause
+	}
+	return nil
+}
+
 // isElsewhere reports whether the source is one of several, and not this machine's own.
 func (s *Source) isElsewhere() bool { return s.box != "" && s.box != hosts.LocalBox }
 

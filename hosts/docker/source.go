@@ -128,6 +128,9 @@ func (s *Source) Exchange(entries []hosts.Entry) {
 	}
 }
 
+// Box is the box that the engine is of; "" where there is only one.
+func (s *Source) Box() string { return s.box }
+
 func (s *Source) entries() map[string]hosts.Entry { return *s.named.Load() }
 
 // Close ends the helpers, and with them all machines.

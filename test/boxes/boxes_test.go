@@ -15,15 +15,28 @@ type lab struct {
 	*harness.Gateway
 	a, b *engine.Box
 	key  string
-	ssh  string // directory of the command that the gateway reaches the boxes by
+	to   map[string]harness.Target // by login
+	ssh  string                    // directory of the command that the gateway reaches the boxes by
 }
 
-// startLab starts both boxes, with the hosts that they have, and then the gateway.
-func startLab(t *testing.T, run func(l *lab)) *lab {
+// startLab starts both boxes, with the hosts that they have.
+func startLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{a: engine.NewBox(t, "a100"), b: engine.NewBox(t, "h200")}
 	l.ssh = engine.SSH(t, l.a, l.b)
-	run(l)
+	for host, boxes := range map[string][]*engine.Box{"master": {l.a}, "worker": {l.b}, "both": {l.a, l.b}} {
+		for _, b := range boxes {
+			name := b.Run(t, host, "--restart", "always")
+			harness.Must(t, b.Docker("exec", name, "sh", "-c", "echo "+b.Name+" >/box"))
+		}
+	}
+	return l
+}
+
+// withGateway is the lab with a gateway of this test.
+func (l *lab) withGateway(t *testing.T) *lab {
+	t.Helper()
+	l = &lab{a: l.a, b: l.b, ssh: l.ssh, to: map[string]harness.Target{}}
 	dir := harness.OpenDir(t)
 	l.key = harness.MakeKey(t, dir, "id")
 	l.Gateway = harness.StartGatewayBy(t, dir, fmt.Sprintf(`
@@ -48,7 +61,10 @@ users:
 // at is a door to a host.
 func (l *lab) at(t *testing.T, login string) harness.Target {
 	t.Helper()
-	return l.Target(t, login, login, l.key)
+	if _, made := l.to[login]; !made {
+		l.to[login] = l.Target(t, login, login, l.key)
+	}
+	return l.to[login]
 }
 
 func (l *lab) want(t *testing.T, login, stdout string) {
@@ -65,22 +81,16 @@ func (l *lab) wantRefused(t *testing.T, login, why string) {
 	}
 }
 
-// run starts a host that knows on which box it is.
-func run(t *testing.T, b *engine.Box, host string) {
-	t.Helper()
-	name := b.Run(t, host)
-	harness.Must(t, b.Docker("exec", name, "sh", "-c", "echo "+b.Name+" >/box"))
+// TestBoxes asks for all that two boxes behind one gateway promise. They are started once.
+func TestBoxes(t *testing.T) {
+	boxes := startLab(t)
+	t.Run("names", func(t *testing.T) { names(t, boxes.withGateway(t)) })
+	t.Run("a_box_that_vanishes_harms_no_other", func(t *testing.T) { vanishes(t, boxes.withGateway(t)) })
+	t.Run("a_gateway_starts_without_a_box", func(t *testing.T) { startsWithout(t, boxes) })
+	t.Run("a_box's_engine_comes_back", func(t *testing.T) { engineComesBack(t, boxes.withGateway(t)) })
 }
 
-func TestBoxes(t *testing.T) {
-	l := startLab(t, func(l *lab) {
-		for _, host := range []string{"master", "both"} {
-			run(t, l.a, host)
-		}
-		for _, host := range []string{"worker", "both"} {
-			run(t, l.b, host)
-		}
-	})
+func names(t *testing.T, l *lab) {
 	t.Run("a_name_is_one_host_over_all_boxes", func(t *testing.T) {
 		l.want(t, "dev+master", "a100\n")
 		l.want(t, "dev+worker", "h200\n")

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,8 +25,11 @@ type Box struct {
 	URL     string // of its engine, as gateway.yaml has it, for those who use SSH
 	Address string // of its sshd
 
-	wire   string // this end's interface
-	config string // what an ssh_config says of the box
+	wire    string    // this end's interface
+	dir     string    // of its sshd
+	hostKey string    // file
+	sshd    *exec.Cmd // nil while it does not run
+	config  string    // what an ssh_config says of the box
 }
 
 // NewBox starts a box. Its image "base" is what hosts' images are made from here.
@@ -37,7 +42,8 @@ func NewBox(t *testing.T, name string) *Box {
 	b.URL = "ssh://" + name + filepath.Join(dir, "docker.sock")
 	t.Cleanup(func() { b.RemoveContainers(t) })
 	b.lay(t)
-	b.startSSHD(t)
+	b.setUpSSHD(t)
+	b.StartSSHD(t, "")
 	b.load(t)
 	return b
 }
@@ -71,12 +77,32 @@ func (b *Box) within(command ...string) []string {
 func (b *Box) Cut(t *testing.T)  { harness.Must(t, exec.Command("ip", "link", "set", b.wire, "down")) }
 func (b *Box) Mend(t *testing.T) { harness.Must(t, exec.Command("ip", "link", "set", b.wire, "up")) }
 
-func (b *Box) startSSHD(t *testing.T) {
+// setUpSSHD makes the keys, and what an ssh_config says.
+func (b *Box) setUpSSHD(t *testing.T) {
 	t.Helper()
 	os.MkdirAll("/run/sshd", 0o755) // sshd of root wants it
-	dir := t.TempDir()
-	key, hostKey := harness.MakeKey(t, dir, "id"), harness.MakeKey(t, dir, "host_key")
-	config, known := filepath.Join(dir, "sshd_config"), filepath.Join(dir, "known_hosts")
+	b.dir = t.TempDir()
+	key := harness.MakeKey(t, b.dir, "id")
+	b.hostKey = harness.MakeKey(t, b.dir, "host_key")
+	known := filepath.Join(b.dir, "known_hosts")
+	host, _, _ := net.SplitHostPort(b.Address)
+	harness.Write(t, known, 0o600, host+" "+harness.PublicKey(t, b.hostKey)+"\n")
+	b.config = fmt.Sprintf(`Host %s
+	HostName %s
+	User root
+	IdentityFile %s
+	IdentitiesOnly yes
+	UserKnownHostsFile %s
+	GlobalKnownHostsFile /dev/null
+	StrictHostKeyChecking yes
+`, b.Name, host, key, known)
+}
+
+// StartSSHD starts the box's sshd, which shows this host key; "": its own.
+func (b *Box) StartSSHD(t *testing.T, hostKey string) {
+	t.Helper()
+	hostKey = cmp.Or(hostKey, b.hostKey)
+	config := filepath.Join(b.dir, "sshd_config")
 	harness.Write(t, config, 0o600, fmt.Sprintf(`
 ListenAddress %s
 HostKey %s
@@ -87,33 +113,24 @@ UsePAM no
 PasswordAuthentication no
 PermitRootLogin prohibit-password
 LogLevel ERROR
-`, b.Address, hostKey, key))
+`, b.Address, hostKey, filepath.Join(b.dir, "id")))
 	args := b.within("/usr/sbin/sshd", "-D", "-e", "-f", config)
-	command := exec.Command(args[0], args[1:]...)
-	var said strings.Builder
-	command.Stderr = &said
-	if err := command.Start(); err != nil {
+	b.sshd = exec.Command(args[0], args[1:]...)
+	b.sshd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := b.sshd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		command.Process.Kill()
-		command.Wait()
-		if t.Failed() {
-			t.Logf("sshd of %s:\n%s", b.Name, said.String())
-		}
-	})
+	t.Cleanup(b.StopSSHD)
 	harness.Eventually(t, "the box's sshd", func() bool { return harness.Answers(b.Address) })
-	host, _, _ := net.SplitHostPort(b.Address)
-	harness.Write(t, known, 0o600, host+" "+harness.PublicKey(t, hostKey)+"\n")
-	b.config = fmt.Sprintf(`Host %s
-	HostName %s
-	User root
-	IdentityFile %s
-	IdentitiesOnly yes
-	UserKnownHostsFile %s
-	GlobalKnownHostsFile /dev/null
-	StrictHostKeyChecking yes
-`, b.Name, host, key, known)
+}
+
+// StopSSHD ends the box's sshd. Connections that there are go on.
+func (b *Box) StopSSHD() {
+	if b.sshd != nil {
+		b.sshd.Process.Kill()
+		b.sshd.Wait()
+		b.sshd = nil
+	}
 }
 
 // SSH is a directory of an ssh command that knows these boxes by their names.
