@@ -33,6 +33,29 @@ func Call(ctx context.Context, socket, verb string, args, result any) error {
 	return nil
 }
 
+// CallAll asks every gateway of a state directory to do something: the one that
+// lets people in, and former ones whose people have not left yet. Answers are in
+// that order. Where some fail, the error is theirs, and there are answers of the
+// others; it is [ErrNotRunning] where there is none at all.
+func CallAll[Result any](ctx context.Context, stateDir, verb string, args any) ([]Result, error) {
+	var results []Result
+	var errs []error
+	for _, socket := range Sockets(stateDir) {
+		var result Result
+		err := Call(ctx, socket, verb, args, &result)
+		switch {
+		case err == nil:
+			results = append(results, result)
+		case !errors.Is(err, ErrNotRunning):
+			errs = append(errs, err)
+		}
+	}
+	if results == nil && errs == nil {
+		return nil, fmt.Errorf("%w: nothing answers at %s", ErrNotRunning, SocketIn(stateDir))
+	}
+	return results, errors.Join(errs...)
+}
+
 func ask(ctx context.Context, socket, verb string, args any) (response Response, err error) {
 	request := Request{Verb: verb}
 	if args != nil {
@@ -53,7 +76,7 @@ func ask(ctx context.Context, socket, verb string, args any) (response Response,
 	if err := json.NewEncoder(conn).Encode(request); err != nil {
 		return response, err
 	}
-	err = json.NewDecoder(io.LimitReader(conn, maxMessage)).Decode(&response)
+	err = json.NewDecoder(io.LimitReader(conn, maxResponse)).Decode(&response)
 	if errors.Is(err, io.EOF) {
 		return response, errors.New("the gateway gave no answer; is this its account?")
 	}

@@ -128,6 +128,42 @@ func TestASocketThatNobodyAnswersIsReplaced(t *testing.T) {
 	}
 }
 
+// During an upgrade each gateway is asked: the new one, and the one that has moved
+// aside.
+func TestAllGatewaysAreAsked(t *testing.T) {
+	dir := shortDir(t)
+	log := slog.New(slog.DiscardHandler)
+	named := func(name string) map[string]Verb {
+		return map[string]Verb{"name": func(context.Context, json.RawMessage) (any, error) { return greeting{name}, nil }}
+	}
+	if _, err := CallAll[greeting](t.Context(), dir, "name", nil); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("without any: %v", err)
+	}
+	old, err := Listen(SocketIn(dir), named("old"), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := old.StepAside(OldSocketIn(dir, 7)); err != nil {
+		t.Fatal(err)
+	}
+	next, err := Listen(SocketIn(dir), named("new"), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := CallAll[greeting](t.Context(), dir, "name", nil)
+	if err != nil || len(got) != 2 || got[0].Hello != "new" || got[1].Hello != "old" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	old.Close()
+	if got, err = CallAll[greeting](t.Context(), dir, "name", nil); err != nil || len(got) != 1 {
+		t.Errorf("when the old one is gone: %v, %v", got, err)
+	}
+	next.Close()
+	if left := Sockets(dir); len(left) != 1 {
+		t.Errorf("left over: %q", left)
+	}
+}
+
 func TestACallEndsWithItsContext(t *testing.T) {
 	released := make(chan struct{})
 	socket := start(t, map[string]Verb{"wait": func(ctx context.Context, _ json.RawMessage) (any, error) {

@@ -2,7 +2,9 @@ package control
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
+	"slices"
 )
 
 // Request is what a caller sends.
@@ -18,8 +20,25 @@ type Response struct {
 	Error  string          `json:"error,omitempty"`
 }
 
-// maxMessage is the size, in bytes, of a request or response.
-const maxMessage = 1 << 20
+// The sizes, in bytes, of a request and of a response.
+const (
+	maxRequest  = 1 << 20
+	maxResponse = 64 << 20 // people by the hundred thousand
+)
 
-// SocketIn is the socket's path in a state directory.
+// SocketIn is the path, in a state directory, of the socket of the gateway that
+// lets people in.
 func SocketIn(stateDir string) string { return filepath.Join(stateDir, "control.sock") }
+
+// OldSocketIn is where the socket of a gateway goes that lets nobody in any more
+// (see [Server.StepAside]).
+func OldSocketIn(stateDir string, pid int) string {
+	return filepath.Join(stateDir, fmt.Sprintf("control-%d.sock", pid))
+}
+
+// Sockets are all of a state directory that may be there: that of the gateway that
+// lets people in goes first.
+func Sockets(stateDir string) []string {
+	old, _ := filepath.Glob(filepath.Join(stateDir, "control-*.sock"))
+	return slices.Concat([]string{SocketIn(stateDir)}, old)
+}

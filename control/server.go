@@ -31,6 +31,8 @@ type Verb func(ctx context.Context, args json.RawMessage) (result any, err error
 // Server answers callers.
 type Server struct {
 	listener *net.UnixListener
+	mu       sync.Mutex
+	path     string
 	verbs    map[string]Verb
 	log      *slog.Logger
 	stop     context.CancelFunc
@@ -55,14 +57,30 @@ func Listen(path string, verbs map[string]Verb, log *slog.Logger) (*Server, erro
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Server{listener: listener, verbs: verbs, log: log, stop: stop}
+	listener.SetUnlinkOnClose(false) // it may be moved: see StepAside
+	s := &Server{listener: listener, path: path, verbs: verbs, log: log, stop: stop}
 	s.all.Go(func() { s.accept(ctx) })
 	return s, nil
 }
 
+// StepAside moves the socket to another path, and leaves its former one to the
+// gateway that comes next. Whoever calls there is still answered.
+func (s *Server) StepAside(path string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := os.Rename(s.path, path); err != nil {
+		return err
+	}
+	s.path = path
+	return nil
+}
+
 // Close removes the socket, and waits for verbs that are at work.
 func (s *Server) Close() {
+	s.mu.Lock()
 	s.listener.Close()
+	os.Remove(s.path)
+	s.mu.Unlock()
 	s.stop()
 	s.all.Wait()
 }
@@ -96,7 +114,7 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
 	conn.SetReadDeadline(time.Now().Add(requestTimeout))
 	var request Request
 	response := Response{Error: "not a request: send one line of JSON with a verb"}
-	if err := json.NewDecoder(io.LimitReader(conn, maxMessage)).Decode(&request); err == nil {
+	if err := json.NewDecoder(io.LimitReader(conn, maxRequest)).Decode(&request); err == nil {
 		response = s.answer(ctx, request)
 	}
 	conn.SetWriteDeadline(time.Now().Add(requestTimeout))

@@ -31,6 +31,23 @@ type Gate struct {
 	// ByKey says that the key or certificate of the login restricts To.Grant
 	// further, for what people are told.
 	ByKey bool
+
+	// Watch, if it is not nil, returns who follows a session that the client has
+	// opened; nil for nobody.
+	Watch func(ssh.Channel) *Watcher
+}
+
+// Watcher follows a session. Each of its functions is called by one goroutine.
+type Watcher struct {
+	// Channel is served in the place of the client's.
+	Channel ssh.Channel
+
+	// Granted is told of each request that is granted, before it is served. It
+	// returns why it is not granted after all, or "".
+	Granted func(*ssh.Request) (why string)
+
+	// Ended is told when the client has closed the channel.
+	Ended func()
 }
 
 // Client returns a client's connection with what is not granted left out, by
@@ -208,7 +225,8 @@ func (c *countedChannel) Accept() (ssh.Channel, <-chan *ssh.Request, error) {
 	granted := make(chan *ssh.Request)
 	pass := func() { passAll(requests, granted) }
 	if c.ChannelType() == "session" {
-		session := &sessionGate{Gate: c.gate, channel: channel, newline: "\n"}
+		session := c.gate.session(channel)
+		channel = session.channel
 		pass = func() { session.pass(requests, granted) }
 	}
 	c.gate.Tasks.Go(func() {

@@ -16,13 +16,32 @@ type sessionGate struct {
 	channel ssh.Channel
 	newline string
 	closed  bool // to whatever comes after a command that was refused
+	watcher *Watcher
+}
+
+// session is the gate before a session that was opened, with who follows it.
+func (g *Gate) session(channel ssh.Channel) *sessionGate {
+	s := &sessionGate{Gate: g, channel: channel, newline: "\n"}
+	if g.Watch != nil {
+		s.watcher = g.Watch(channel)
+	}
+	if s.watcher != nil {
+		s.channel = s.watcher.Channel
+	}
+	return s
 }
 
 func (s *sessionGate) pass(requests <-chan *ssh.Request, granted chan<- *ssh.Request) {
 	defer close(granted)
+	if s.watcher != nil {
+		defer s.watcher.Ended()
+	}
 	for request := range requests {
 		asked := s.force(request)
 		why := s.whyNot(request)
+		if why == "" && s.watcher != nil && !s.closed {
+			why = s.watcher.Granted(request)
+		}
 		switch {
 		case s.closed:
 			sshconn.Reply(request, false, nil)

@@ -31,6 +31,8 @@ type conn struct {
 	log    *slog.Logger // limited until the login: see Server.strangersLog
 	tasks  *sshconn.Tasks
 
+	activity *activity // in its channels
+
 	running atomic.Int64 // goroutines of tasks, and of what serves its sessions
 
 	stranger *strangers.Stranger                   // until the login
@@ -39,7 +41,7 @@ type conn struct {
 
 func newConn(s *Server, raw net.Conn) *conn {
 	s.begin.Do(s.open)
-	c := &conn{server: s, id: rand.Text()[:8], wire: s.wires.New(raw)}
+	c := &conn{server: s, id: rand.Text()[:8], wire: s.wires.New(raw), activity: newActivity()}
 	c.bytes = &counted{Conn: c.wire}
 	c.ssh = &exchange{Conn: c.bytes}
 	c.log = c.logTo(s.strangersLog)
@@ -112,7 +114,8 @@ func (c *conn) serve(ctx context.Context) {
 	c.server.live.entered(c.id, reached)
 	c.server.review(c.id) // by a policy that came meanwhile
 	c.limitTime(ctx, limits)
-	granted := audited.client(c.limitIdle(ctx, reached.gate.Client(client), limits))
+	c.limitIdle(ctx, limits)
+	granted := audited.client(c.activity.of(reached.gate.Client(client)))
 	began := time.Now()
 	reached.by.run(ctx, granted) // RFC 4254, until either side is gone: see join and be
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
@@ -132,7 +135,8 @@ func (c *conn) enlist(ctx context.Context, client sshconn.Conn, who auth.Identit
 			ClientVersion: string(client.ClientVersion()),
 			Since:         time.Now(),
 		},
-		bytes: c.bytes,
+		bytes:    c.bytes,
+		activity: c.activity,
 		end: func(ended *Ended) {
 			end(ended)
 			c.wire.SetDeadline(time.Now().Add(endTimeout))

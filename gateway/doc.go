@@ -38,7 +38,9 @@
 // that, Lookup answers likewise, and Open asks an engine, once.
 //
 // A person who is logged in is one of the server's live connections ([Live]), and
-// can be ended with a reason ([Server.End]) until the connection is gone.
+// can be ended with a reason ([Server.End]) until the connection is gone. What goes
+// on in its channels is counted on both routes (activity.go); those at a terminal
+// can be shown a line ([Server.Wall]).
 //
 // A host that is coming back is waited for before the first channel is
 // answered (reach.go). A peer that gives no sign of life is gone: each of the

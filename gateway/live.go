@@ -30,6 +30,12 @@ type Live struct {
 
 	// Bytes on the wire from the client and to it, SSH's own included.
 	Up, Down uint64
+
+	// Idle is for how long its channels were silent; keepalives do not count.
+	Idle time.Duration
+
+	// Channels that are open: sessions, and connections through a forward.
+	Sessions, Forwards int64
 }
 
 // Ended is why a connection ends that somebody has ended.
@@ -59,11 +65,12 @@ type liveConns struct {
 }
 
 type liveConn struct {
-	Live   // guarded by liveConns.mu; without the bytes
-	target auth.Target
-	review *time.Timer // when the grant ends; nil where it does not
-	bytes  *counted
-	end    func(*Ended)
+	Live     // guarded by liveConns.mu; without what changes by itself
+	target   auth.Target
+	review   *time.Timer // when the grant ends; nil where it does not
+	bytes    *counted
+	activity *activity
+	end      func(*Ended)
 }
 
 func (l *liveConns) add(c *liveConn) {
@@ -126,14 +133,21 @@ func (l *liveConns) list() []Live {
 	defer l.mu.Unlock()
 	all := make([]Live, 0, len(l.byID))
 	for _, c := range l.byID {
-		now := c.Live
-		now.Up, now.Down = c.bytes.up.Load(), c.bytes.down.Load()
-		all = append(all, now)
+		all = append(all, c.now())
 	}
 	slices.SortFunc(all, func(a, b Live) int {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
 	})
 	return all
+}
+
+// now is what is known of the connection at this moment.
+func (c *liveConn) now() Live {
+	now := c.Live
+	now.Up, now.Down = c.bytes.up.Load(), c.bytes.down.Load()
+	now.Idle = c.activity.silence()
+	now.Sessions, now.Forwards = c.activity.sessions.Load(), c.activity.forwards.Load()
+	return now
 }
 
 func (l *liveConns) end(id string, ended *Ended) bool {

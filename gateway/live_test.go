@@ -49,6 +49,7 @@ func TestLiveConnectionsSayWhoIsWhere(t *testing.T) {
 		},
 		Remote: client.LocalAddr().String(), ClientVersion: "SSH-2.0-OpenSSH_test",
 		Host: "lab", Account: "developer", Route: "exec", Container: "0123456789abcdef",
+		Idle: got.Idle, Sessions: 1,
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -135,7 +135,7 @@ func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (*r
 	}
 	to := target{
 		Host: host.Name, Account: cmp.Or(granted.Account, host.Account), person: who.User,
-		gate: &gate.Gate{Person: who.User, To: granted, Limits: policy.Limits(who.User), Counts: &c.server.counts, Tasks: c.tasks, Log: c.log, ByKey: who.Restrictions != nil},
+		gate: &gate.Gate{Person: who.User, To: granted, Limits: policy.Limits(who.User), Counts: &c.server.counts, Tasks: c.tasks, Log: c.log, ByKey: who.Restrictions != nil, Watch: c.server.terminals.watch},
 	}
 	entrance, err := c.server.Hosts.Open(ctx, host, to.Account)
 	if err != nil {

@@ -80,6 +80,7 @@ type Server struct {
 	serving    admitted
 	turnedAway atomic.Int32 // clients that are being told why they are not served
 	live       liveConns
+	terminals  terminals
 	counts     gate.Counts
 	news       news
 	wires      wire.Pool // of the connections to clients and to hosts

@@ -20,8 +20,8 @@ type Conn struct {
 	Channels <-chan ssh.NewChannel
 	Requests <-chan *ssh.Request
 
-	admit  func(Arrival) (_ Arrival, ok bool) // nil: everything
-	opened func(ssh.Channel) ssh.Channel      // nil: as they are
+	admit  func(Arrival) (_ Arrival, ok bool)                 // nil: everything
+	opened func(kind string, channel ssh.Channel) ssh.Channel // nil: as they are
 }
 
 // Admitting returns the connection with one more filter: it decides what
@@ -44,19 +44,20 @@ func (c Conn) Admitting(filter func(Arrival) (_ Arrival, ok bool)) Conn {
 
 // Wrapping returns the connection with the channels that are opened to the peer
 // wrapped.
-func (c Conn) Wrapping(wrap func(ssh.Channel) ssh.Channel) Conn {
+func (c Conn) Wrapping(wrap func(kind string, channel ssh.Channel) ssh.Channel) Conn {
 	c.opened = wrap
 	return c
 }
 
 // OpenChannel opens a channel to the peer and waits for its answer.
 func (c Conn) OpenChannel(kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
-	return c.wrapped(c.Conn.OpenChannel(kind, extra))
+	return c.wrapped(kind, func() (ssh.Channel, <-chan *ssh.Request, error) { return c.Conn.OpenChannel(kind, extra) })
 }
 
-func (c Conn) wrapped(channel ssh.Channel, requests <-chan *ssh.Request, err error) (ssh.Channel, <-chan *ssh.Request, error) {
+func (c Conn) wrapped(kind string, open func() (ssh.Channel, <-chan *ssh.Request, error)) (ssh.Channel, <-chan *ssh.Request, error) {
+	channel, requests, err := open()
 	if err == nil && c.opened != nil {
-		channel = c.opened(channel)
+		channel = c.opened(kind, channel)
 	}
 	return channel, requests, err
 }

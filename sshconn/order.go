@@ -173,7 +173,7 @@ func (c Conn) StartChannel(kind string, extra []byte) (await func() (ssh.Channel
 	if err != nil {
 		return func() (ssh.Channel, <-chan *ssh.Request, error) { return nil, nil, io.EOF }
 	}
-	return func() (ssh.Channel, <-chan *ssh.Request, error) { return c.wrapped(answered()) }
+	return func() (ssh.Channel, <-chan *ssh.Request, error) { return c.wrapped(kind, answered) }
 }
 
 func (c Conn) edited() (edited, bool) {

@@ -12,6 +12,7 @@ import (
 
 	"berth/config"
 	"berth/control"
+	"berth/operator"
 	"berth/reload"
 )
 
@@ -52,7 +53,13 @@ func newReloadCommand() *cobra.Command {
 }
 
 func askToReload(ctx context.Context, path string) (report reload.Report, err error) {
-	err = control.Call(ctx, control.SocketIn(config.StateDir(path)), "reload", nil, &report)
+	reports, err := control.CallAll[reload.Report](ctx, config.StateDir(path), "reload", nil)
+	if len(reports) > 0 {
+		report = reports[0]
+		for _, former := range reports[1:] { // gateways, whose people may have lost something, too
+			report.Ended += former.Ended
+		}
+	}
 	if errors.Is(err, control.ErrNotRunning) {
 		if _, wrong := config.Load(path); wrong != nil { // perhaps where the gateway is, too
 			return report, wrong
@@ -65,8 +72,8 @@ func askToReload(ctx context.Context, path string) (report reload.Report, err er
 }
 
 // verbs are what other programs may ask the gateway for.
-func verbs(reloader *reload.Reloader) map[string]control.Verb {
-	return map[string]control.Verb{
-		"reload": func(context.Context, json.RawMessage) (any, error) { return reloader.Reload("gateway reload") },
-	}
+func verbs(reloader *reload.Reloader, by *operator.Operator) map[string]control.Verb {
+	verbs := by.Verbs()
+	verbs["reload"] = func(context.Context, json.RawMessage) (any, error) { return reloader.Reload("gateway reload") }
+	return verbs
 }

@@ -22,8 +22,10 @@ import (
 	"berth/gateway"
 	"berth/hosts/configured"
 	"berth/logqueue"
+	"berth/operator"
 	"berth/patches"
 	"berth/proxy"
+	"berth/release"
 	"berth/reload"
 	"berth/state"
 )
@@ -130,7 +132,7 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 	server.Audit = records
 	sayServing(listener, settings, st, log)
 	reloader := reload.New(path, settings, server, directory.Exchange, log)
-	controls, err := control.Listen(control.SocketIn(settings.State), verbs(reloader), log)
+	controls, err := control.Listen(control.SocketIn(settings.State), verbs(reloader, &operator.Operator{Server: server, Version: release.Version(), Log: log}), log)
 	if err != nil {
 		log.Warn("gateway reload cannot reach this gateway; SIGHUP can", "err", err)
 	}

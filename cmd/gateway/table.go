@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"berth/printable"
 	"berth/screen"
 	"berth/selftest"
@@ -24,8 +22,7 @@ type table struct {
 }
 
 func newTable(out io.Writer) *table {
-	file, isFile := out.(*os.File)
-	live := isFile && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
+	live := isTerminal(out) && os.Getenv("TERM") != "dumb"
 	return &table{Screen: screen.New(out), live: live, began: time.Now()}
 }
 

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/docker/go-units"
@@ -12,6 +15,7 @@ import (
 	"berth/box"
 	dockerhosts "berth/hosts/docker"
 	"berth/labels"
+	"berth/people"
 	"berth/provision/apply"
 	"berth/provision/compose"
 	"berth/provision/plan"
@@ -20,7 +24,7 @@ import (
 func psCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ps",
-		Short: "List the project's hosts; without a project, every host that provision made",
+		Short: "List the project's hosts, and who is on them; without a project, every host that provision made",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return ps(cmd, *o) },
 	}
@@ -41,7 +45,7 @@ func ps(cmd *cobra.Command, o options) error {
 		return err
 	}
 	have = slices.DeleteFunc(have, func(c plan.Container) bool { return c.Project() == "" || name != "" && c.Project() != name })
-	fmt.Fprint(cmd.OutOrStdout(), stateTable(api, have, time.Now()))
+	fmt.Fprint(cmd.OutOrStdout(), stateTable(api, have, whoIsOn(ctx, o.state), time.Now()))
 	for _, c := range byHost(have) {
 		if why := apply.WhyEnded(ctx, api, c); why.Text != "" {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", c.HostName(), why.Text)
@@ -59,13 +63,46 @@ func hostTable(containers []plan.Container) string {
 	return table(rows)
 }
 
-func stateTable(api *client.Client, containers []plan.Container, now time.Time) string {
+// stateTable has a column of people where on, the people of each container, is not
+// nil.
+func stateTable(api *client.Client, containers []plan.Container, on map[string][]string, now time.Time) string {
 	rows := [][]string{{"HOST", "ROUTE", "VIA", "ACCOUNT", "CONTAINER", "STATE", "SINCE"}}
+	if on != nil {
+		rows[0] = append(rows[0], "PEOPLE")
+	}
 	for _, c := range byHost(containers) {
 		row := append(hostRow(c), c.State, units.HumanDuration(now.Sub(c.Since)))
-		rows = append(rows, slices.Insert(row, 2, enteredBy(api, c)))
+		row = slices.Insert(row, 2, enteredBy(api, c))
+		if on != nil {
+			row = append(row, cmp.Or(strings.Join(on[c.ID], ", "), "-"))
+		}
+		rows = append(rows, row)
 	}
 	return table(rows)
+}
+
+// onPatience is how long a gateway may take to say who is on.
+const onPatience = 3 * time.Second
+
+// whoIsOn is who is connected to each container, each person once and by name; nil
+// where no gateway answers.
+func whoIsOn(ctx context.Context, stateDir string) map[string][]string {
+	ctx, cancel := context.WithTimeout(ctx, onPatience)
+	defer cancel()
+	connections, err := people.Ask(ctx, stateDir)
+	if err != nil {
+		return nil
+	}
+	on := map[string][]string{}
+	for _, c := range connections {
+		if !slices.Contains(on[c.Container], c.Person) {
+			on[c.Container] = append(on[c.Container], c.Person)
+		}
+	}
+	for _, names := range on {
+		slices.Sort(names)
+	}
+	return on
 }
 
 // enteredBy is how route exec enters the container, if that is its route.

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"berth/config"
+	"berth/control"
+	"berth/people"
+)
+
+func newKickCommand() *cobra.Command {
+	path, message := config.DefaultPath, ""
+	command := &cobra.Command{
+		Use:   "kick PERSON|CONN",
+		Short: "End somebody's connections",
+		Long: "End all connections of a person, or one connection, as sessions names it. Each of\n" +
+			"its sessions is told why, and exits with 255. The person may come again: who is to\n" +
+			"stay out loses the grant in gateway.yaml, which ends the connections by itself.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			ctx, cancel := context.WithTimeout(command.Context(), callTimeout)
+			defer cancel()
+			answers, err := control.CallAll[people.Kicked](ctx, config.StateDir(path), people.VerbKick, people.Kick{Who: args[0], Message: message})
+			var ids []string
+			for _, answer := range answers {
+				ids = append(ids, answer.IDs...)
+			}
+			if err == nil && len(ids) == 0 {
+				return fmt.Errorf("nobody is connected as %q, and no connection has that id; see: berth-gateway sessions", args[0])
+			}
+			if len(ids) > 0 {
+				fmt.Fprintf(command.OutOrStdout(), "ended %s: %s\n", count(len(ids), "connection"), strings.Join(ids, " "))
+			}
+			return err
+		},
+	}
+	command.Flags().StringVar(&path, "config", path, "configuration `file`, for its state directory")
+	command.Flags().StringVarP(&message, "message", "m", message, "what the person is told: one `line`")
+	return command
+}
+
+func newWallCommand() *cobra.Command {
+	path := config.DefaultPath
+	command := &cobra.Command{
+		Use:   "wall MESSAGE",
+		Short: "Show a message on every terminal",
+		Long: "Show a message to everybody who is at a terminal, in all hosts. Commands and copies\n" +
+			"without a terminal see nothing of it.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			ctx, cancel := context.WithTimeout(command.Context(), callTimeout)
+			defer cancel()
+			answers, err := control.CallAll[people.Walled](ctx, config.StateDir(path), people.VerbWall, people.Wall{Message: strings.Join(args, " ")})
+			terminals := 0
+			for _, answer := range answers {
+				terminals += answer.Terminals
+			}
+			if err == nil {
+				fmt.Fprintf(command.OutOrStdout(), "shown on %s\n", count(terminals, "terminal"))
+			}
+			return err
+		},
+	}
+	command.Flags().StringVar(&path, "config", path, "configuration `file`, for its state directory")
+	return command
+}

@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"berth/sshconn"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// activity is what goes on in a connection's channels.
+type activity struct {
+	last atomic.Pointer[time.Time] // when something was last sent, keepalives aside
+
+	sessions, forwards atomic.Int64 // that are open
+}
+
+func newActivity() *activity {
+	a := &activity{}
+	a.touch()
+	return a
+}
+
+// touched is how precisely silence is known: to note each packet would cost more.
+const touched = time.Millisecond
+
+func (a *activity) touch() {
+	now := time.Now()
+	if last := a.last.Load(); last == nil || now.Sub(*last) >= touched {
+		a.last.Store(&now)
+	}
+}
+
+// silence is for how long nothing was sent.
+func (a *activity) silence() time.Duration { return time.Since(*a.last.Load()) }
+
+// awaitSilence waits until nothing was sent for so long, or until ctx ends.
+func (a *activity) awaitSilence(ctx context.Context, length time.Duration) (silent bool) {
+	for {
+		left := length - a.silence()
+		if left <= 0 {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(left):
+		}
+	}
+}
+
+// of returns a connection whose channels are watched, for whatever serves it.
+func (a *activity) of(conn sshconn.Conn) sshconn.Conn {
+	return conn.Admitting(a.watch).Wrapping(func(kind string, channel ssh.Channel) ssh.Channel {
+		return a.opened(kind, channel)
+	})
+}
+
+// watch watches a channel that the client opens.
+func (a *activity) watch(arrived sshconn.Arrival) (sshconn.Arrival, bool) {
+	if arrived.Channel != nil {
+		arrived.Channel = activeNewChannel{arrived.Channel, a}
+	}
+	return arrived, true
+}
+
+// opened watches a channel that is open, and counts it until it is closed.
+func (a *activity) opened(kind string, channel ssh.Channel) ssh.Channel {
+	a.touch()
+	count := a.countOf(kind)
+	if count == nil {
+		return &activeChannel{channel, a, func() {}}
+	}
+	count.Add(1)
+	return &activeChannel{channel, a, sync.OnceFunc(func() { count.Add(-1) })}
+}
+
+// countOf counts channels of a kind; nil for those that are neither sessions nor
+// forwards, as those to an agent.
+func (a *activity) countOf(kind string) *atomic.Int64 {
+	switch {
+	case kind == "session":
+		return &a.sessions
+	case strings.HasPrefix(kind, "direct-"), strings.HasPrefix(kind, "forwarded-"):
+		return &a.forwards
+	}
+	return nil
+}
+
+type activeNewChannel struct {
+	ssh.NewChannel
+	activity *activity
+}
+
+// Accept accepts a channel that is watched.
+func (n activeNewChannel) Accept() (ssh.Channel, <-chan *ssh.Request, error) {
+	channel, requests, err := n.NewChannel.Accept()
+	if err != nil {
+		return nil, nil, err
+	}
+	return n.activity.opened(n.ChannelType(), channel), requests, nil
+}
+
+type activeChannel struct {
+	ssh.Channel
+	activity *activity
+	closed   func()
+}
+
+// Read reads what the client sends.
+func (c *activeChannel) Read(p []byte) (int, error) {
+	n, err := c.Channel.Read(p)
+	if n > 0 {
+		c.activity.touch()
+	}
+	return n, err
+}
+
+// Write writes what the client gets.
+func (c *activeChannel) Write(p []byte) (int, error) {
+	c.activity.touch()
+	return c.Channel.Write(p)
+}
+
+// Close closes the channel, which counts no more.
+func (c *activeChannel) Close() error {
+	c.closed()
+	return c.Channel.Close()
+}
+
+// Stderr is watched, too.
+func (c *activeChannel) Stderr() io.ReadWriter { return activeStderr{c.Channel.Stderr(), c.activity} }
+
+type activeStderr struct {
+	io.ReadWriter
+	activity *activity
+}
+
+// Write writes what the client gets.
+func (s activeStderr) Write(p []byte) (int, error) {
+	s.activity.touch()
+	return s.ReadWriter.Write(p)
+}

@@ -1,0 +1,3 @@
+// Package owner does what the owner of a box does to a gateway that runs: looks
+// who is on, ends somebody's connections, tells everybody something.
+package owner
