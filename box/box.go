@@ -19,6 +19,7 @@ type Box struct {
 	Cores   []Core
 	NoCores string // why they are not known; "" where they are
 	Toolkit string // version of the NVIDIA container toolkit; "" where unknown
+	Procs   Procs
 }
 
 // Engine is what a container engine says of the box that it runs on.
@@ -36,14 +37,16 @@ const CDIPrefix = "nvidia.com/gpu="
 
 // Read adds to what the engine says what the driver and the kernel say: the
 // GPUs, the cores, the container toolkit. What cannot be learned is said in the
-// box, and is no error: containers without a GPU need none.
+// box, and is no error: containers without a GPU need none. Of a box elsewhere nothing
+// is learned here; a process there makes a [Report] of it.
 func Read(ctx context.Context, engine Engine) Box {
 	b := Box{Engine: engine}
 	if engine.Elsewhere {
-		b.NoGPUs = "the engine is on another box, whose driver cannot be asked from here: run provision there"
-		b.NoCores = "the engine is on another box: run provision there"
+		b.NoGPUs = "the engine is on another box, whose driver was not asked"
+		b.NoCores = "the engine is on another box, which was not asked"
 		return b
 	}
+	b.Procs = ProcsIn("/proc")
 	var err error
 	if b.Inventory, err = ReadInventory(ctx); err != nil {
 		b.NoGPUs = err.Error()

@@ -29,7 +29,7 @@ func (p Procs) Left(processes []Process, root int, probe []string) []string {
 // session: its environment says so. Where nobody can read that, it is every one but the
 // first, which is what the image runs.
 func (p Procs) isOfSession(one Process, processes []Process) bool {
-	if p == "" {
+	if p.areUnknown() {
 		first := slices.IndexFunc(processes, func(other Process) bool { return other.Parent == one.Parent })
 		return processes[first].PID != one.PID
 	}

@@ -7,7 +7,7 @@ import (
 
 // What a person left running is work, as a session is; what the image runs is none.
 func TestWhatSessionsLeaveIsSeen(t *testing.T) {
-	procs := Procs(t.TempDir())
+	procs := ProcsIn(t.TempDir())
 	processes := []Process{
 		{100, 1, "/sbin/docker-init -- berth-host"},
 		{101, 100, "sshd: /usr/sbin/sshd -D"},
@@ -33,7 +33,7 @@ func TestWhatSessionsLeaveIsSeen(t *testing.T) {
 	if got := procs.Left(processes, 100, probe); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	elsewhere := Procs("") // cron looks like work there
+	elsewhere := Procs{} // cron looks like work there
 	if got := elsewhere.Left(processes, 100, probe); len(got) != 4 {
 		t.Errorf("elsewhere: %q", got)
 	}

@@ -12,9 +12,17 @@ import (
 	"berth/labels"
 )
 
-// Procs is a directory as /proc is. Where it is "", the processes are of another
-// box, and nothing is known of them.
-type Procs string
+// Procs are the processes of a box: what a directory as /proc is says of them now, or
+// what a process on another box said of them. Of the zero value nothing is known.
+type Procs struct {
+	dir  string
+	seen map[int]map[string]string // files by their name, by process
+}
+
+// ProcsIn reads processes in a directory as /proc is.
+func ProcsIn(dir string) Procs { return Procs{dir: dir} }
+
+func (p Procs) areUnknown() bool { return p.dir == "" && p.seen == nil }
 
 // Container returns the id in the process's cgroup, or "" where it is in none.
 func (p Procs) Container(pid int) string {
@@ -76,9 +84,9 @@ func (p Procs) parent(pid int) int {
 
 // read is "" for a process that has ended.
 func (p Procs) read(pid int, file string) string {
-	if p == "" {
-		return ""
+	if p.dir == "" {
+		return p.seen[pid][file]
 	}
-	text, _ := os.ReadFile(filepath.Join(string(p), strconv.Itoa(pid), file))
+	text, _ := os.ReadFile(filepath.Join(p.dir, strconv.Itoa(pid), file))
 	return string(text)
 }

@@ -62,7 +62,7 @@ type Container struct {
 // DeviceStates returns the state of each device. containers are all of the box's;
 // nil says that they are not known, as without an engine. It fails where the GPUs
 // cannot be counted.
-func (b Box) DeviceStates(containers []Container, procs Procs) ([]DeviceState, error) {
+func (b Box) DeviceStates(containers []Container) ([]DeviceState, error) {
 	if b.NoGPUs != "" {
 		return nil, errors.New(b.NoGPUs)
 	}
@@ -80,7 +80,7 @@ func (b Box) DeviceStates(containers []Container, procs Procs) ([]DeviceState, e
 			}
 			for _, p := range gpu.Processes {
 				if p.Instance == "" || p.Instance == d.UUID {
-					s.Processes = append(s.Processes, procs.whose(p, s.Holders, containers))
+					s.Processes = append(s.Processes, b.Procs.whose(p, s.Holders, containers))
 				}
 			}
 			states = append(states, s)

@@ -14,7 +14,7 @@ import (
 // put makes a process of a directory of the test's own.
 func (p Procs) put(t *testing.T, pid int, files map[string]string) {
 	t.Helper()
-	dir := filepath.Join(string(p), strconv.Itoa(pid))
+	dir := filepath.Join(p.dir, strconv.Itoa(pid))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ var aDay = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 func TestStatesSayWhoHoldsAndWhoIsOn(t *testing.T) {
 	master, stranger := strings.Repeat("ab", 32), strings.Repeat("cd", 32)
 	in := "0::/docker/" + master + "\n"
-	procs := Procs(t.TempDir())
+	procs := ProcsIn(t.TempDir())
 	process := func(pid int, parent, command, cgroup, environ string) {
 		procs.put(t, pid, map[string]string{"status": "Name:\tx\nPPid:\t" + parent + "\n", "cmdline": command, "cgroup": cgroup, "environ": environ})
 	}
@@ -45,7 +45,7 @@ func TestStatesSayWhoHoldsAndWhoIsOn(t *testing.T) {
 
 	on := func(pid int) GPUProcess { return GPUProcess{PID: pid, Name: "python", Memory: int64(pid) << 20} }
 	part := func(uuid string) MIGInstance { return MIGInstance{UUID: uuid, Profile: "1g.10gb", Memory: 10 << 30} }
-	b := Box{Inventory: Inventory{GPUs: []GPU{
+	b := Box{Procs: procs, Inventory: Inventory{GPUs: []GPU{
 		{UUID: "GPU-1", Model: "NVIDIA H200", Memory: 140 << 30, MemoryUsed: 70 << 30, Utilisation: 98, Temperature: 61,
 			Processes: []GPUProcess{on(12), on(13), on(14), on(15), on(16), on(17)}},
 		{UUID: "GPU-3", Model: "NVIDIA L40S", Memory: 45 << 30, Utilisation: -1, Temperature: -1, Recovery: "Reset"},
@@ -57,7 +57,7 @@ func TestStatesSayWhoHoldsAndWhoIsOn(t *testing.T) {
 		{ID: "f", Name: "trainer", State: "exited", Created: aDay, Holds: []Hold{{UUID: "MIG-1", Budget: 1 << 30}}},
 	}
 	t.Run("beside an engine", func(t *testing.T) {
-		states, err := b.DeviceStates(containers, procs)
+		states, err := b.DeviceStates(containers)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,8 +72,26 @@ func TestStatesSayWhoHoldsAndWhoIsOn(t *testing.T) {
 			t.Errorf("used by others: %v", foreign)
 		}
 	})
+	t.Run("on a box elsewhere", func(t *testing.T) {
+		text, err := json.Marshal(Report{Inventory: b.Inventory, Processes: procs.snapshot(b.GPUs)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var report Report
+		if err := json.Unmarshal(text, &report); err != nil {
+			t.Fatal(err)
+		}
+		states, err := report.Box(Engine{Elsewhere: true}).DeviceStates(containers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		isGolden(t, "testdata/states.json", states)
+		if strings.Contains(string(text), "A=b") {
+			t.Error("a variable that nobody asks for leaves the box")
+		}
+	})
 	t.Run("without an engine", func(t *testing.T) {
-		states, err := b.DeviceStates(nil, procs)
+		states, err := b.DeviceStates(nil)
 		if err != nil || len(states) != 4 {
 			t.Errorf("%d devices, %v", len(states), err)
 		}
@@ -84,7 +102,7 @@ func TestStatesSayWhoHoldsAndWhoIsOn(t *testing.T) {
 		}
 	})
 	t.Run("that cannot be counted", func(t *testing.T) {
-		if _, err := (Box{NoGPUs: "the driver hangs"}).DeviceStates(nil, ""); err == nil || err.Error() != "the driver hangs" {
+		if _, err := (Box{NoGPUs: "the driver hangs"}).DeviceStates(nil); err == nil || err.Error() != "the driver hangs" {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -123,7 +141,7 @@ func TestWhoIsOnAContainer(t *testing.T) {
 		{"30", "21", "python train.py"},
 		{"not", "a", "process"},
 	})
-	procs := Procs(t.TempDir())
+	procs := ProcsIn(t.TempDir())
 	procs.put(t, 14, map[string]string{"environ": "BERTH_USER=anna\x00"})
 	procs.put(t, 21, map[string]string{"environ": "BERTH_USER=bert\x00"})
 	got := slices.Concat(procs.Sessions(processes), inventory.OnGPUs(processes))
@@ -134,7 +152,7 @@ func TestWhoIsOnAContainer(t *testing.T) {
 }
 
 func TestSoftOpenFiles(t *testing.T) {
-	procs := Procs(t.TempDir())
+	procs := ProcsIn(t.TempDir())
 	procs.put(t, 1, map[string]string{"limits": "Limit   Soft Limit  Hard Limit  Units\nMax open files            1024                 524288               files\n"})
 	if got := procs.SoftOpenFiles(1); got != 1024 {
 		t.Errorf("got %d", got)

@@ -21,6 +21,19 @@ type Address struct {
 	TLS string // directory of ca.pem, cert.pem and key.pem for tcp://; "": as DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say
 }
 
+// Env are the variables by which the docker command finds the engine; none where it finds
+// it by itself.
+func (a Address) Env() []string {
+	var env []string
+	if a.URL != "" {
+		env = append(env, "DOCKER_HOST="+a.URL, "DOCKER_CONTEXT=")
+	}
+	if a.TLS != "" {
+		env = append(env, "DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH="+a.TLS)
+	}
+	return env
+}
+
 // Engine is a client of an engine. Closing it ends what it opened, also the connection
 // of the ssh command.
 type Engine struct {

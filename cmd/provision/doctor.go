@@ -54,7 +54,7 @@ func runDoctor(cmd *cobra.Command, o options) error {
 func examine(ctx context.Context, o options) (*doctor.Checkup, error) {
 	api, err := o.dial(ctx)
 	switch {
-	case err != nil && engineIsHere():
+	case err != nil && o.engineIsHere():
 		return doctor.WithoutEngine(ctx, err), nil
 	case err != nil:
 		return nil, err

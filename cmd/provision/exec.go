@@ -26,8 +26,13 @@ func execCommand(o *options) *cobra.Command {
 			if !found[0].Running {
 				return fmt.Errorf("%s does not run: berth-provision start %s", found[0].HostName(), found[0].HostName())
 			}
+			at, err := o.address()
+			if err != nil {
+				return err
+			}
 			docker := exec.Command("docker", dockerExec(found[0], args[1:], isTerminal(os.Stdin))...)
 			docker.Stdin, docker.Stdout, docker.Stderr = os.Stdin, os.Stdout, os.Stderr
+			docker.Env = append(os.Environ(), at.Env()...)
 			err = docker.Run()
 			var ended *exec.ExitError
 			switch {

@@ -63,8 +63,8 @@ func showGPUs(ctx context.Context, o options, out io.Writer, asJSON bool) error 
 	switch {
 	case unanswered == nil:
 		states, err = apply.ObserveDevices(ctx, api)
-	case engineIsHere():
-		states, err = box.Read(ctx, box.Engine{}).DeviceStates(nil, "/proc")
+	case o.engineIsHere():
+		states, err = box.Read(ctx, box.Engine{}).DeviceStates(nil)
 	default:
 		return unanswered
 	}
@@ -78,9 +78,13 @@ func showGPUs(ctx context.Context, o options, out io.Writer, asJSON bool) error 
 }
 
 // engineIsHere reports whether the engine, which need not run, is this box's.
-func engineIsHere() bool {
-	api, err := docker.Connect(docker.Address{})
-	return err == nil && docker.IsLocal(api.Client)
+func (o options) engineIsHere() bool {
+	at, err := o.address()
+	if err != nil {
+		return false
+	}
+	engine, err := docker.Connect(at)
+	return err == nil && docker.IsLocal(engine.Client)
 }
 
 func writeGPUs(out io.Writer, states []box.DeviceState, asJSON bool) error {

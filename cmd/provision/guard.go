@@ -32,7 +32,7 @@ func startGuard(o options, project string) (release func(), err error) {
 		return nil, err
 	}
 	defer alive.Close()
-	guard := exec.Command(self, "guard", "-p", project, "--state", o.state)
+	guard := exec.Command(self, "guard", "-p", project, "--state", o.state, "--box", o.box, "--config", o.config)
 	guard.Stdin = alive
 	guard.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // an interrupt at the terminal is not for it
 	if err := guard.Start(); err != nil {

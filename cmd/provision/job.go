@@ -128,12 +128,26 @@ func (j *job) sayUndoes(cmd *cobra.Command) {
 }
 
 // giveNames makes the host names those of this project, which the gateway keeps with
-// their owners. The plan has made sure that no other container carries them.
-func (j *job) giveNames() error {
+// their owners. The plan has made sure that no other container of the box carries them.
+func (j *job) giveNames(cmd *cobra.Command) error {
 	for _, s := range j.want.Services {
 		on := map[string]string{labels.Project: j.want.Project, labels.Service: s.Name}
-		if err := j.state.GiveHost(s.Host, labels.Owner(on, s.Container)); err != nil {
+		name := s.Host
+		if j.options.isElsewhere() {
+			name += "." + j.options.box
+		}
+		if err := j.state.GiveHost(name, labels.Owner(on, s.Container)); err != nil {
 			return err
+		}
+		if name == s.Host {
+			continue
+		}
+		owner, err := j.state.ClaimHost(s.Host, labels.OwnerBox(j.options.box))
+		if err != nil {
+			return err
+		}
+		if owner != labels.OwnerBox(j.options.box) {
+			fmt.Fprintf(cmd.OutOrStdout(), "host %s is entered as %s: its plain name is that of %s\n", s.Host, name, owner)
 		}
 	}
 	return nil
@@ -153,6 +167,9 @@ func (j *job) showHosts(cmd *cobra.Command) error {
 func siteOf(o options, st *state.State, api *client.Client) (compose.Site, error) {
 	var err error
 	b := compose.Site{Base: o.load.Base, UserCA: st.UserCAPublic(), Today: time.Now()}
+	if o.isElsewhere() {
+		b.Box = o.box
+	}
 	if !docker.IsLocal(api) {
 		return b, nil // that box has no helper directory of ours to mount
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"berth/config"
 	"berth/image"
 	"berth/provision/compose"
 	"berth/provision/plan"
@@ -38,6 +39,8 @@ var (
 type options struct {
 	load    compose.Options
 	state   string
+	box     string // by its name in gateway.yaml; "": this machine, or where docker goes
+	config  string
 	yes     bool
 	plan    plan.Options
 	ignored []string
@@ -74,10 +77,12 @@ func command() *cobra.Command {
 	flags.StringVarP(&o.load.Project, "project-name", "p", "", "project name (default as docker compose has it: the directory's)")
 	flags.StringArrayVar(&o.load.Profiles, "profile", nil, "compose profile to make too")
 	flags.StringArrayVar(&o.load.EnvFiles, "env-file", nil, "file of variables for the compose files (default .env)")
+	flags.StringVar(&o.box, "box", "", "`box` of gateway.yaml that the hosts are on (default: this machine)")
+	flags.StringVar(&o.config, "config", config.DefaultPath, "the gateway's configuration `file`, which knows the boxes")
 	flags.StringVar(&o.state, "state", state.DefaultDir, "the gateway's state directory")
 	flags.StringVar(&o.load.Base, "base", cmp.Or(os.Getenv("BERTH_BASE_IMAGE"), image.DefaultBase), "image that host images are made from; also BERTH_BASE_IMAGE")
 	flags.BoolVar(&o.yes, "yes", false, "do not ask before containers are removed or recreated")
-	root.AddCommand(planCommand(&o), upCommand(&o), downCommand(&o), psCommand(&o), gpusCommand(&o), doctorCommand(&o), importCommand(&o),
+	root.AddCommand(planCommand(&o), upCommand(&o), downCommand(&o), psCommand(&o), gpusCommand(&o), doctorCommand(&o), importCommand(&o), reportCommand(),
 		logsCommand(&o), execCommand(&o), buildCommand(&o), guardCommand(&o), release.NewManCommand())
 	root.AddCommand(lifeCommands(&o)...)
 	return root

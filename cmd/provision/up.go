@@ -48,7 +48,7 @@ func up(cmd *cobra.Command, o options) error {
 	if err := j.carryOut(cmd, e, p); err != nil {
 		return err
 	}
-	if err := j.giveNames(); err != nil {
+	if err := j.giveNames(cmd); err != nil {
 		return err
 	}
 	if err := e.WaitReady(ctx, j.want.Services); err != nil {

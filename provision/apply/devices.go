@@ -24,7 +24,7 @@ func ObserveDevices(ctx context.Context, api *client.Client) ([]box.DeviceState,
 	for _, c := range all {
 		containers = append(containers, boxContainer(c))
 	}
-	return b.DeviceStates(containers, ProcsOf(api))
+	return b.DeviceStates(containers)
 }
 
 // boxContainer returns what the box has to know of a container.

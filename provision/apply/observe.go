@@ -99,6 +99,9 @@ func ObserveBox(ctx context.Context, api *client.Client) (box.Box, error) {
 			engine.CDI = append(engine.CDI, d.ID)
 		}
 	}
+	if engine.Elsewhere {
+		return readElsewhere(ctx, api, engine), nil
+	}
 	return box.Read(ctx, engine), nil
 }
 
@@ -245,8 +248,7 @@ func UsersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Bo
 	if c.Health != nil {
 		probe = c.Health.Test
 	}
-	procs := ProcsOf(api)
-	return slices.Concat(procs.Sessions(processes), procs.Left(processes, c.PID, probe), b.OnGPUs(processes)), nil
+	return slices.Concat(b.Procs.Sessions(processes), b.Procs.Left(processes, c.PID, probe), b.OnGPUs(processes)), nil
 }
 
 // WhyEnded returns why a container does not run; the zero value of one that does, or
@@ -260,12 +262,4 @@ func WhyEnded(ctx context.Context, api *client.Client, c plan.Container) docker.
 		return docker.Ending{}
 	}
 	return docker.WhyEnded(ctx, api, result.Container)
-}
-
-// ProcsOf returns where to read the processes of the engine's box, where that is this one.
-func ProcsOf(api *client.Client) box.Procs {
-	if !docker.IsLocal(api) {
-		return ""
-	}
-	return "/proc"
 }

@@ -61,6 +61,9 @@ func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []
 	if settings.pinned {
 		err = errors.Join(err, b.pin())
 	}
+	if at.Box != "" && settings.route == labels.RouteSshd {
+		err = errors.Join(err, fmt.Errorf("%s.route: sshd is not reached on box %s, whose networks are not the gateway's; leave it out", Extension, at.Box))
+	}
 	if err == nil {
 		if b.service.Image.IsHost() {
 			b.service.Said.Peers = settings.peers
@@ -106,7 +109,7 @@ func (b *builder) labels() {
 	route, account := labels.RouteExec, b.compose.User
 	if s.Image.IsHost() {
 		account = image.Account
-		if b.site.HelperDir == "" { // another machine's, where exec is the slower way
+		if b.site.HelperDir == "" && b.site.Box == "" { // another machine's, where exec is the slower way
 			route = labels.RouteSshd
 		}
 	}

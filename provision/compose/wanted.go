@@ -133,6 +133,7 @@ type Site struct {
 	HelperDir string    // mounted into every container; "" where the engine is elsewhere, as the next two
 	StateDir  string    // the gateway's, which no container gets
 	Socket    string    // of the engine
+	Box       string    // that the gateway enters by route exec alone; "": hosts are entered as the files say
 	Today     time.Time // by which a base is past its support
 }
 

@@ -144,7 +144,7 @@ func (c *Checkup) examineContainers(ctx context.Context, api *client.Client, con
 		if err != nil {
 			continue
 		}
-		e.OpenFiles = apply.ProcsOf(api).SoftOpenFiles(inspected.Container.State.Pid)
+		e.OpenFiles = c.Box.Procs.SoftOpenFiles(inspected.Container.State.Pid)
 		if e.HoldsGPU && !e.Privileged {
 			e.LostGPU = strings.Contains(outputIn(ctx, api, e.ID, "nvidia-smi", "-L"), "Failed to initialize NVML")
 		}

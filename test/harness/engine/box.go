@@ -35,16 +35,21 @@ type Box struct {
 // NewBox starts a box. Its image "base" is what hosts' images are made from here.
 func NewBox(t *testing.T, name string) *Box {
 	t.Helper()
-	harness.NeedRoot(t)
-	harness.Need(t, "ip", "nsenter", "/usr/sbin/sshd", "ssh-keygen", "dockerd", "docker")
-	dir := harness.OpenDir(t)
-	b := &Box{Engine: Start(t, dir, os.Environ(), "--storage-driver", "overlay2"), Name: name}
-	b.URL = "ssh://" + name + filepath.Join(dir, "docker.sock")
-	t.Cleanup(func() { b.RemoveContainers(t) })
+	e := Start(t, harness.OpenDir(t), os.Environ(), "--storage-driver", "overlay2")
+	t.Cleanup(func() { e.RemoveContainers(t) })
+	b := behindWire(t, name, e)
+	b.load(t)
+	return b
+}
+
+// behindWire lays a wire to an engine, and starts an sshd beside it.
+func behindWire(t *testing.T, name string, e *Engine) *Box {
+	t.Helper()
+	harness.Need(t, "ip", "nsenter", "/usr/sbin/sshd", "ssh-keygen", "docker")
+	b := &Box{Engine: e, Name: name, URL: "ssh://" + name + filepath.Join(e.dir, "docker.sock")}
 	b.lay(t)
 	b.setUpSSHD(t)
 	b.StartSSHD(t, "")
-	b.load(t)
 	return b
 }
 

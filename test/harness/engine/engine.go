@@ -24,6 +24,7 @@ type Engine struct {
 	Address string // unix://…
 
 	dir     string
+	sbin    string // what the engine's containers see as the box's /usr/local/sbin; "": what is there
 	env     []string
 	flags   []string
 	command *exec.Cmd
@@ -38,7 +39,13 @@ func Start(t *testing.T, dir string, env []string, flags ...string) *Engine {
 	t.Helper()
 	harness.NeedRoot(t)
 	harness.Need(t, "dockerd")
-	e := &Engine{Address: "unix://" + filepath.Join(dir, "docker.sock"), dir: dir, env: env, flags: flags}
+	return start(t, &Engine{dir: dir, env: env, flags: flags})
+}
+
+func start(t *testing.T, e *Engine) *Engine {
+	t.Helper()
+	dir := e.dir
+	e.Address = "unix://" + filepath.Join(dir, "docker.sock")
 	e.run(t)
 	t.Cleanup(func() {
 		e.Stop()
@@ -60,8 +67,13 @@ func (e *Engine) run(t *testing.T) {
 	if !slices.Contains(flags, "--storage-driver") {
 		flags = append(flags, "--storage-driver", "vfs")
 	}
-	command := exec.Command("dockerd", append(flags, "--host", e.Address, "--data-root", path("data"), "--exec-root", path("exec"),
-		"--pidfile", path("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false")...)
+	args := append(flags, "--host", e.Address, "--data-root", path("data"), "--exec-root", path("exec"),
+		"--pidfile", path("pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false")
+	command := exec.Command("dockerd", args...)
+	if e.sbin != "" {
+		script := `mount --bind "$0" /usr/local/sbin && exec dockerd "$@"`
+		command = exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, e.sbin}, args...)...)
+	}
 	command.Env, command.Stdout, command.Stderr = e.env, log, log
 	// In a network of its own: without a bridge to itself, an engine removes docker0.
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Setpgid: true, Pdeathsig: syscall.SIGKILL}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,12 +28,27 @@ type GPUBox struct {
 // NewGPUBox starts a box with so many GPUs; flags are dockerd's.
 func NewGPUBox(t *testing.T, gpus int, flags ...string) *GPUBox {
 	t.Helper()
+	return newGPUBox(t, gpus, &Engine{flags: flags})
+}
+
+// NewGPUBoxElsewhere starts one that is at the other end of a wire. Its driver is the
+// box's own: what runs here has none of it.
+func NewGPUBoxElsewhere(t *testing.T, name string, gpus int) (*GPUBox, *Box) {
+	t.Helper()
+	dir := harness.OpenDir(t)
+	g := newGPUBox(t, gpus, &Engine{dir: dir, sbin: filepath.Join(dir, "bin")})
+	return g, behindWire(t, name, g.Engine)
+}
+
+func newGPUBox(t *testing.T, gpus int, e *Engine) *GPUBox {
+	t.Helper()
 	harness.NeedRoot(t)
 	harness.Need(t, "dockerd", "gcc")
-	b := &GPUBox{T: t, Dir: harness.OpenDir(t)}
+	b := &GPUBox{T: t, Dir: cmp.Or(e.dir, harness.OpenDir(t))}
 	b.Stub("nvidia-container-runtime-hook", "#!/bin/sh\nexit 0\n")
 	b.Driver(gpus)
-	b.Engine = Start(t, b.Dir, b.stubsFirst(), flags...)
+	e.dir, e.env = b.Dir, b.stubsFirst()
+	b.Engine = start(t, e)
 	t.Cleanup(func() { b.RemoveContainers(t) })
 	b.importImage()
 	return b
