@@ -1,5 +1,10 @@
 package audit
 
+import (
+	"reflect"
+	"strings"
+)
+
 // Event is one of the things that are written down. Its fields are those of
 // docs/audit.md.
 type Event interface{ name() string }
@@ -78,12 +83,63 @@ type SessionEnded struct {
 	Session uint64  `json:"session"`
 	Exit    *uint32 `json:"exit,omitempty"`   // its exit status; none if nobody told
 	Signal  string  `json:"signal,omitempty"` // that ended it
+	Seconds float64 `json:"seconds"`
+	Up      uint64  `json:"up"`   // bytes from the client
+	Down    uint64  `json:"down"` // bytes to it
+}
+
+// File is a file that went over a session, or was changed by it.
+type File struct {
+	Who
+	Session uint64 `json:"session"`
+	By      string `json:"by"` // sftp or scp
+	Action  string `json:"action"`
+	Path    string `json:"path"`
+	To      string `json:"to,omitempty"`
+	Bytes   uint64 `json:"bytes"`
+	Failed  bool   `json:"failed"`
+	Cut     bool   `json:"cut"`
+}
+
+// FilesLost says that what a session does to files cannot be followed any more.
+type FilesLost struct {
+	Who
+	Session uint64 `json:"session"`
+	Why     string `json:"why"`
+}
+
+// Signal is a signal that somebody sends to a command.
+type Signal struct {
+	Who
+	Session uint64 `json:"session"`
+	Signal  string `json:"signal"`
 }
 
 // Forward is a connection into the host that somebody opens.
 type Forward struct {
 	Who
-	To string `json:"to"` // host:port, or the path of a unix socket
+	Forward uint64 `json:"forward"` // counts the forwards of the connection
+	To      string `json:"to"`      // host:port, or the path of a unix socket
+}
+
+// Used is a channel that the host opens to the client: its agent, its display, or
+// what comes to a listener.
+type Used struct {
+	Who
+	Forward uint64 `json:"forward"`
+	What    string `json:"what"`         // agent, x11 or listener
+	At      string `json:"at,omitempty"` // address:port of the listener, or the path of a unix socket
+	From    string `json:"from,omitempty"`
+}
+
+// ForwardEnded is how a forward, or what was used, ended.
+type ForwardEnded struct {
+	Who
+	Forward uint64  `json:"forward"`
+	Seconds float64 `json:"seconds"`
+	Up      uint64  `json:"up"`   // bytes from the client
+	Down    uint64  `json:"down"` // bytes to it
+	Why     string  `json:"why,omitempty"`
 }
 
 // Listener is a listener in the host that somebody asks for.
@@ -108,6 +164,16 @@ type Left struct {
 	Why     string  `json:"why,omitempty"`
 }
 
+// Changed is a change of who may enter what, by a reload.
+type Changed struct {
+	By     string `json:"by"` // on whose behalf: watch, signal or gateway reload
+	User   string `json:"user,omitempty"`
+	What   string `json:"what"`
+	Change string `json:"change"` // added, removed or changed
+	Of     string `json:"of,omitempty"`
+	Line   string `json:"line,omitempty"`
+}
+
 func (LoginTried) name() string   { return "login_tried" }
 func (LoggedIn) name() string     { return "logged_in" }
 func (Refused) name() string      { return "refused" }
@@ -118,3 +184,43 @@ func (Forward) name() string      { return "forward" }
 func (Listener) name() string     { return "listener" }
 func (Lent) name() string         { return "lent" }
 func (Left) name() string         { return "left" }
+func (File) name() string         { return "file" }
+func (FilesLost) name() string    { return "files_lost" }
+func (Signal) name() string       { return "signal" }
+func (Used) name() string         { return "used" }
+func (ForwardEnded) name() string { return "forward_ended" }
+func (Changed) name() string      { return "changed" }
+
+// Described is an event as it is written: its name, and its own fields beside those
+// that every line has.
+type Described struct {
+	Name   string
+	Fields []string
+}
+
+// Events are all that there are.
+func Events() []Described {
+	var all []Described
+	for _, event := range []Event{
+		LoginTried{}, LoggedIn{}, Refused{}, Entered{}, Session{}, SessionEnded{}, File{}, FilesLost{}, Signal{}, Forward{}, Listener{}, Lent{},
+		Used{}, ForwardEnded{}, Left{}, Changed{},
+	} {
+		all = append(all, Described{event.name(), fieldsOf(reflect.TypeOf(event))})
+	}
+	return all
+}
+
+func fieldsOf(kind reflect.Type) (names []string) {
+	for i := range kind.NumField() {
+		field := kind.Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		switch {
+		case field.Type == reflect.TypeFor[Conn]():
+		case field.Anonymous:
+			names = append(names, fieldsOf(field.Type)...)
+		default:
+			names = append(names, name)
+		}
+	}
+	return names
+}

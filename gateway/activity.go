@@ -56,7 +56,7 @@ func (a *activity) awaitSilence(ctx context.Context, length time.Duration) (sile
 
 // of returns a connection whose channels are watched, for whatever serves it.
 func (a *activity) of(conn sshconn.Conn) sshconn.Conn {
-	return conn.Admitting(a.watch).Wrapping(func(kind string, channel ssh.Channel) ssh.Channel {
+	return conn.Admitting(a.watch).Wrapping(func(kind string, _ []byte, channel ssh.Channel) ssh.Channel {
 		return a.opened(kind, channel)
 	})
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,8 +13,11 @@ import (
 	"testing"
 
 	"berth/audit"
+	"berth/auth"
 	"berth/hosts"
 	"berth/labels"
+	"berth/machine"
+	"berth/sshconn"
 	"berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
@@ -46,11 +50,11 @@ func eventsIn(t *testing.T, path string) []string {
 		if err := json.Unmarshal([]byte(line), &event); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
-		if event["conn"] == "" || event["remote"] == "" {
+		if event["event"] != "changed" && (event["conn"] == "" || event["remote"] == "") {
 			t.Errorf("whose is %s", line)
 		}
 		said := fmt.Sprint(event["event"])
-		for _, field := range []string{"user", "host", "login", "session", "kind", "command", "asked", "pty", "exit", "to", "at", "what", "why", "method"} {
+		for _, field := range []string{"user", "host", "login", "session", "kind", "command", "asked", "pty", "exit", "forward", "to", "at", "from", "what", "why", "signal", "by", "action", "path", "bytes", "failed", "cut", "change", "of", "method"} {
 			if value, has := event[field]; has {
 				said += fmt.Sprintf(" %s=%v", field, value)
 			}
@@ -79,6 +83,7 @@ func TestWhatIsDoneIsWrittenDown(t *testing.T) {
 		s.RequestPty("xterm", 24, 80, nil)
 		s.SendRequest("auth-agent-req@openssh.com", true, nil)
 		s.SendRequest("x11-req", true, nil) // not permitted
+		s.SendRequest("signal", false, ssh.Marshal(sshconn.SignalRequest{Name: "USR1"}))
 		if err := s.Run("make all"); err != nil {
 			t.Fatal(err)
 		}
@@ -97,8 +102,11 @@ func TestWhatIsDoneIsWrittenDown(t *testing.T) {
 			"lent user=dev host=lab session=1 what=agent",
 			"session user=dev host=lab session=1 kind=exec command=make all pty=true",
 			"session_ended user=dev host=lab session=1 exit=0",
-			"forward user=dev host=lab to=localhost:80",
-			"forward user=dev host=lab to=/run/x",
+			"signal user=dev host=lab session=1 signal=USR1",
+			"forward user=dev host=lab forward=1 to=localhost:80",
+			"forward_ended user=dev host=lab forward=1 why=nothing there",
+			"forward user=dev host=lab forward=2 to=/run/x",
+			"forward_ended user=dev host=lab forward=2 why=nothing there",
 			"listener user=dev host=lab at=127.0.0.1:8080",
 			"left user=dev host=lab",
 		}
@@ -174,4 +182,65 @@ func TestAnEntryThatCannotBeAuditedIsRefused(t *testing.T) {
 		t.Errorf("%+v, %v", got, events())
 	}
 	within(t, "the entrance is closed", m.closed)
+}
+
+// What a reload changes is written down, once for each thing.
+func TestAChangeOfPolicyIsWrittenDown(t *testing.T) {
+	g, _, events := auditedGateway(t, atMachine(newFakeMachine(echoes)), "")
+	g.grant(t, map[string]auth.Grant{"lab": {Restrictions: auth.Restrictions{NoX11: true}}, "more": {}})
+	want := []string{"changed user=dev what=grant by=test change=changed of=lab", "changed user=dev what=grant by=test change=added of=more"}
+	if all := events(); !slices.Equal(all, want) {
+		t.Error(strings.Join(all, "\n"))
+	}
+}
+
+// docs/audit.md is the schema: it has every event, and every field of it.
+func TestTheSchemaHasEveryEventAndField(t *testing.T) {
+	page := harness.Read(t, "../docs/audit.md")
+	for _, event := range audit.Events() {
+		name, fields := event.Name, event.Fields
+		_, row, found := strings.Cut(page, "\n| `"+name+"` |")
+		row, _, _ = strings.Cut(row, "\n")
+		if !found {
+			t.Errorf("%s is not in the schema", name)
+			continue
+		}
+		for _, field := range fields {
+			if !strings.Contains(row, "`"+field+"`") {
+				t.Errorf("%s: %s is not in the schema", name, field)
+			}
+		}
+	}
+}
+
+// The attack: fill the disk, then go on with an sftp session that began before.
+func TestFilesThatCannotBeWrittenDownEndTheirSession(t *testing.T) {
+	removed := make(chan struct{})
+	m := newFakeMachine(func(_ machine.Command, in io.Reader, out, _ io.Writer) int {
+		io.ReadFull(in, make([]byte, 14))
+		<-removed
+		out.Write([]byte{0, 0, 0, 9, 101, 0, 0, 0, 7, 0, 0, 0, 0}) // status 0 of request 7
+		io.Copy(io.Discard, in)
+		return 0
+	})
+	g, records, events := auditedGateway(t, atMachine(m), "")
+	channel, requests, err := g.enter(t, "dev+lab").OpenChannel("session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ssh.DiscardRequests(requests)
+	}()
+	if ok, err := channel.SendRequest("subsystem", true, ssh.Marshal(sshconn.SubsystemRequest{Name: "sftp"})); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	channel.Write([]byte{0, 0, 0, 10, 13, 0, 0, 0, 7, 0, 0, 0, 1, 'f'}) // remove f, as request 7
+	records.Close()
+	close(removed)
+	within(t, "the session is ended", ended)
+	if all := events(); slices.ContainsFunc(all, func(e string) bool { return strings.HasPrefix(e, "file") }) {
+		t.Error(all)
+	}
 }

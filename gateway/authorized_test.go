@@ -369,7 +369,7 @@ func TestAKeyAndAGrantForbidTogether(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.Exchange(policy)
+			g.Exchange(policy, "test")
 			got := runs(t, g.enter(t, "dev+lab"), "x")
 			if tt.heard != "" && !log.has(tt.heard) || tt.heard == "" && (log.has("start") || got.status != 255 || !strings.Contains(got.err, "not granted to dev on lab, or not by this key")) {
 				t.Errorf("%+v; heard %s", got, log.all())

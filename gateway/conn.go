@@ -103,7 +103,7 @@ func (c *conn) serve(ctx context.Context) {
 		return
 	}
 
-	audited, err := c.auditEntry(who, reached)
+	recorder, err := c.auditEntry(who, reached)
 	if err != nil {
 		reached.by.close()
 		c.refuse(client, who, err)
@@ -115,11 +115,11 @@ func (c *conn) serve(ctx context.Context) {
 	c.server.review(c.id) // by a policy that came meanwhile
 	c.limitTime(ctx, limits)
 	c.limitIdle(ctx, limits)
-	granted := audited.client(c.activity.of(reached.gate.Client(client)))
+	granted := recorder.Client(c.activity.of(reached.gate.Client(client)))
 	began := time.Now()
 	reached.by.run(ctx, granted) // RFC 4254, until either side is gone: see join and be
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
-	audited.left(time.Since(began), endOf(ctx))
+	c.auditLeft(recorder, time.Since(began), endOf(ctx))
 }
 
 // enlist makes a connection one of the server's live ones, until leave is

@@ -10,8 +10,11 @@ import (
 // Exchange puts a policy into force for logins to come, and for the people who
 // are there: who may not go on is told why and cut off. It returns how many
 // connections were ended; nobody else notices.
-func (s *Server) Exchange(next *auth.Policy) (ended int) {
+// By says on whose behalf, for the audit file.
+func (s *Server) Exchange(next *auth.Policy, by string) (ended int) {
+	before := s.Policies.Current()
 	s.Policies.Exchange(next)
+	s.auditChanges(before, next, by)
 	for _, live := range s.Live() {
 		if !s.review(live.ID) {
 			ended++

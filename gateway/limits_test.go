@@ -26,7 +26,7 @@ func (g *testGateway) limit(t *testing.T, limits auth.Limits) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Exchange(policy)
+	g.Exchange(policy, "test")
 }
 
 // One person cannot take what others need, by however many hosts.

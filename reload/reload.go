@@ -63,7 +63,7 @@ func (r *Reloader) Reload(by string) (Report, error) {
 		report.Warnings = append(report.Warnings, warning.Error())
 	}
 	r.hosts(next.Hosts)
-	report.Ended = r.server.Exchange(next.Policy)
+	report.Ended = r.server.Exchange(next.Policy, by)
 	r.log.Info("reloaded", "by", by, "users", report.Users, "ended", report.Ended)
 	for _, key := range report.NeedsRestart {
 		r.log.Warn("a key has changed that takes effect when the gateway is restarted", "key", key)

@@ -1,6 +1,7 @@
 package sshconn
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -20,8 +21,8 @@ type Conn struct {
 	Channels <-chan ssh.NewChannel
 	Requests <-chan *ssh.Request
 
-	admit  func(Arrival) (_ Arrival, ok bool)                 // nil: everything
-	opened func(kind string, channel ssh.Channel) ssh.Channel // nil: as they are
+	admit  func(Arrival) (_ Arrival, ok bool) // nil: everything
+	opened []wrap                             // from inside to outside
 }
 
 // Admitting returns the connection with one more filter: it decides what
@@ -42,24 +43,31 @@ func (c Conn) Admitting(filter func(Arrival) (_ Arrival, ok bool)) Conn {
 	return c
 }
 
+// wrap wraps a channel that was opened to the peer, of a kind and with the extra data
+// of its open (RFC 4254 §5.1).
+type wrap = func(kind string, extra []byte, channel ssh.Channel) ssh.Channel
+
 // Wrapping returns the connection with the channels that are opened to the peer
-// wrapped.
-func (c Conn) Wrapping(wrap func(kind string, channel ssh.Channel) ssh.Channel) Conn {
-	c.opened = wrap
+// wrapped once more.
+func (c Conn) Wrapping(wrap func(kind string, extra []byte, channel ssh.Channel) ssh.Channel) Conn {
+	c.opened = append(slices.Clone(c.opened), wrap)
 	return c
 }
 
 // OpenChannel opens a channel to the peer and waits for its answer.
 func (c Conn) OpenChannel(kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
-	return c.wrapped(kind, func() (ssh.Channel, <-chan *ssh.Request, error) { return c.Conn.OpenChannel(kind, extra) })
+	channel, requests, err := c.Conn.OpenChannel(kind, extra)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.wrapped(kind, extra, channel), requests, nil
 }
 
-func (c Conn) wrapped(kind string, open func() (ssh.Channel, <-chan *ssh.Request, error)) (ssh.Channel, <-chan *ssh.Request, error) {
-	channel, requests, err := open()
-	if err == nil && c.opened != nil {
-		channel = c.opened(kind, channel)
+func (c Conn) wrapped(kind string, extra []byte, channel ssh.Channel) ssh.Channel {
+	for _, wrap := range c.opened {
+		channel = wrap(kind, extra, channel)
 	}
-	return channel, requests, err
+	return channel
 }
 
 // Over is closed when the connection has ended. In a build without the edits of

@@ -173,7 +173,13 @@ func (c Conn) StartChannel(kind string, extra []byte) (await func() (ssh.Channel
 	if err != nil {
 		return func() (ssh.Channel, <-chan *ssh.Request, error) { return nil, nil, io.EOF }
 	}
-	return func() (ssh.Channel, <-chan *ssh.Request, error) { return c.wrapped(kind, answered) }
+	return func() (ssh.Channel, <-chan *ssh.Request, error) {
+		channel, requests, err := answered()
+		if err != nil {
+			return nil, nil, err
+		}
+		return c.wrapped(kind, extra, channel), requests, nil
+	}
 }
 
 func (c Conn) edited() (edited, bool) {

@@ -1,0 +1,9 @@
+package identity
+
+import (
+	"testing"
+
+	"berth/test/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
