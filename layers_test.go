@@ -18,7 +18,7 @@ var arrows = map[string][]string{
 	"berth/auth":               nil,
 	"berth/bench":              nil,
 	"berth/box":                {"berth/auth", "berth/labels", "berth/printable"},
-	"berth/cmd/gateway":        {"berth/audit", "berth/auth", "berth/box", "berth/config", "berth/control", "berth/demo", "berth/gateway", "berth/helper", "berth/hosts", "berth/hosts/configured", "berth/labels", "berth/logqueue", "berth/operator", "berth/patches", "berth/people", "berth/printable", "berth/proxy", "berth/release", "berth/reload", "berth/screen", "berth/selftest", "berth/setup", "berth/sftpd", "berth/state", "berth/totp"},
+	"berth/cmd/gateway":        {"berth/audit", "berth/auth", "berth/box", "berth/config", "berth/control", "berth/demo", "berth/gateway", "berth/helper", "berth/hosts", "berth/hosts/configured", "berth/labels", "berth/logqueue", "berth/operator", "berth/patches", "berth/people", "berth/printable", "berth/proxy", "berth/release", "berth/reload", "berth/screen", "berth/selftest", "berth/setup", "berth/sftpd", "berth/state", "berth/takeover", "berth/totp"},
 	"berth/cmd/provision":      {"berth/box", "berth/config", "berth/docker", "berth/hosts", "berth/hosts/docker", "berth/image", "berth/labels", "berth/people", "berth/printable", "berth/provision/apply", "berth/provision/compose", "berth/provision/doctor", "berth/provision/migrate", "berth/provision/plan", "berth/release", "berth/state"},
 	"berth/config":             {"berth/audit", "berth/auth", "berth/hosts", "berth/labels", "berth/state"},
 	"berth/configs":            nil,
@@ -66,6 +66,7 @@ var arrows = map[string][]string{
 	"berth/sshconn":            nil,
 	"berth/state":              nil,
 	"berth/strangers":          nil,
+	"berth/takeover":           nil,
 	"berth/totp":               nil,
 	"berth/wire":               nil,
 }

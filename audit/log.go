@@ -179,9 +179,10 @@ func endsLine(path string, size int64) bool {
 }
 
 // rotate renames FILE to FILE.1, that to FILE.2 and so on, and begins anew. Where
-// that fails, the open file is still the one to write to.
+// that fails, the open file is still the one to write to. Where another gateway has
+// done so already, as after an upgrade, it goes on with that one's FILE.
 func (l *Log) rotate() error {
-	for i := l.settings.Keep - 1; i >= 0; i-- {
+	for i := l.settings.Keep - 1; i >= 0 && !l.isRotated(); i-- {
 		err := os.Rename(l.rotated(i), l.rotated(i+1))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -192,6 +193,13 @@ func (l *Log) rotate() error {
 		return err
 	}
 	return former.Close()
+}
+
+// isRotated reports whether FILE is no more the one that is open.
+func (l *Log) isRotated() bool {
+	own, err := l.file.Stat()
+	is, err2 := os.Stat(l.settings.File)
+	return err == nil && err2 == nil && !os.SameFile(own, is)
 }
 
 func (l *Log) rotated(i int) string {

@@ -37,6 +37,8 @@ const (
 
 	defaultKeepalive = 30 * time.Second
 	defaultWait      = 30 * time.Second
+	defaultLinger    = 72 * time.Hour
+	maxLinger        = 30 * 24 * time.Hour
 )
 
 // Config is a gateway.yaml with its defaults filled in and everything checked.
@@ -47,6 +49,8 @@ type Config struct {
 
 	Keepalive time.Duration // silence after which a peer is asked for a sign of life
 	Wait      time.Duration // how long a login waits for a host that restarts
+
+	Linger time.Duration // how long connections go on when another gateway has taken the place of theirs
 
 	// Exempt are the networks whose failures to log in are not counted.
 	Exempt []netip.Prefix
@@ -213,7 +217,7 @@ func (d *document) config(data []byte) Config {
 
 // settings reads what is not about people, and adds people.
 func (d *document) settings(data []byte, all *people) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "proxies", "exempt", "log_unknown_users", "audit", "user_cas", "revoked", "login", "limits", "users", "groups", "hosts", "boxes")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "linger", "proxies", "exempt", "log_unknown_users", "audit", "user_cas", "revoked", "login", "limits", "users", "groups", "hosts", "boxes")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
@@ -221,6 +225,7 @@ func (d *document) settings(data []byte, all *people) Config {
 
 		Keepalive: d.duration(given["keepalive"], "keepalive", defaultKeepalive),
 		Wait:      d.duration(given["wait"], "wait", defaultWait),
+		Linger:    d.linger(given["linger"]),
 		Proxies:   d.networks(given["proxies"], "proxies"),
 
 		Exempt:          d.networks(given["exempt"], "exempt"),

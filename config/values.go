@@ -86,6 +86,14 @@ func (d *document) duration(n *yaml.Node, what string, missing time.Duration) ti
 	return length
 }
 
+func (d *document) linger(n *yaml.Node) time.Duration {
+	length, ok := d.time(n, "linger", maxLinger, fmt.Sprintf("must be a time from 1s to 720h; write %v", defaultLinger))
+	if !ok {
+		return defaultLinger
+	}
+	return length
+}
+
 // time is a length of time from a second to a longest.
 func (d *document) time(n *yaml.Node, what string, most time.Duration, right string) (length time.Duration, given bool) {
 	text, ok := d.text(n, what)

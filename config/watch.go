@@ -110,6 +110,7 @@ func (c Config) NeedsRestart(next Config) []string {
 		{"boxes", !slices.Equal(c.Boxes, next.Boxes)},
 		{"keepalive", c.Keepalive != next.Keepalive},
 		{"wait", c.Wait != next.Wait},
+		{"linger", c.Linger != next.Linger},
 		{"exempt", !slices.Equal(c.Exempt, next.Exempt)},
 		{"log_unknown_users", c.LogUnknownUsers != next.LogUnknownUsers},
 		{"proxies", !slices.Equal(c.Proxies, next.Proxies)},

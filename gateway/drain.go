@@ -49,6 +49,9 @@ func (a *admitted) remove(c *conn) {
 func (a *admitted) close() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.closing != nil {
+		return a.closing
+	}
 	a.closing = make(chan struct{})
 	if len(a.all) == 0 {
 		close(a.closing)
@@ -69,8 +72,13 @@ func (s *Server) drain(cut func()) error {
 	if came(empty, s.Drain) {
 		return nil
 	}
+	return s.endAll(empty, cut, "the gateway is stopping")
+}
+
+// endAll ends all connections now, and waits until there are none.
+func (s *Server) endAll(empty <-chan struct{}, cut func(), reason string) error {
 	for _, live := range s.Live() {
-		s.End(live.ID, "the gateway is stopping")
+		s.End(live.ID, reason)
 	}
 	if came(empty, farewell) {
 		return nil

@@ -142,12 +142,13 @@ func (l *safeBuffer) String() string {
 // developer and more as whom it likes, and other, who may enter vault.
 type testGateway struct {
 	*Server
-	address string
-	log     *safeBuffer
-	dev     ssh.Signer // keys of the users
-	other   ssh.Signer
-	stop    context.CancelFunc
-	stopped chan struct{} // closed when Serve has returned
+	address  string
+	listener net.Listener
+	log      *safeBuffer
+	dev      ssh.Signer // keys of the users
+	other    ssh.Signer
+	stop     context.CancelFunc
+	stopped  chan struct{} // closed when Serve has returned
 }
 
 func startGateway(t *testing.T, from Hosts, settings ...func(*Server)) *testGateway {
@@ -180,7 +181,7 @@ func startGateway(t *testing.T, from Hosts, settings ...func(*Server)) *testGate
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.address = listener.Addr().String()
+	g.address, g.listener = listener.Addr().String(), listener
 	var ctx context.Context
 	ctx, g.stop = context.WithCancel(context.Background())
 	go func() {

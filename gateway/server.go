@@ -77,6 +77,7 @@ type Server struct {
 	strangersLog *slog.Logger // Log, limited, for what strangers make it say
 	door         *strangers.Door
 
+	aside      atomic.Pointer[time.Duration] // see StepAside; nil until then
 	serving    admitted
 	turnedAway atomic.Int32 // clients that are being told why they are not served
 	live       liveConns
@@ -94,7 +95,7 @@ func (s *Server) open() {
 // Serve accepts connections until ctx ends. Then it goes on to accept, but only
 // to say that it stops; it lets the connections there are go on for Drain, tells
 // the rest why they end, and returns within Drain and stopTimeout, whatever the
-// clients do. The listener is closed.
+// clients do. The listener is closed. See [Server.StepAside] for another end.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	conns, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -114,6 +115,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer listener.Close()
 	select {
 	case err := <-failed:
+		if linger := s.aside.Load(); linger != nil {
+			return s.linger(ctx, cut, *linger)
+		}
 		return errors.Join(err, s.drain(cut))
 	case <-ctx.Done():
 	}

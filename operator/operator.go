@@ -66,16 +66,16 @@ func (o *Operator) on() people.On {
 	return on
 }
 
-// kick ends all connections of a person, or else the one with this id. Where there
-// is none, nothing is ended.
+// kick ends all connections of a person, or the one with this id, or all there are.
+// Where there is none, nothing is ended.
 func (o *Operator) kick(args people.Kick) (people.Kicked, error) {
 	kicked := people.Kicked{IDs: []string{}}
-	if args.Who == "" {
+	if args.Who == "" && !args.All {
 		return kicked, errors.New("say whom: a person, or a connection's id")
 	}
 	reason := cmp.Or(printable.Line(args.Message, maxReason), "by the owner of the box")
 	for _, live := range o.Server.Live() {
-		if (live.Identity.User == args.Who || live.ID == args.Who) && o.Server.End(live.ID, reason) {
+		if (args.All || live.Identity.User == args.Who || live.ID == args.Who) && o.Server.End(live.ID, reason) {
 			o.Log.Info("kicked", "conn", live.ID, "user", live.Identity.User, "why", reason)
 			kicked.IDs = append(kicked.IDs, live.ID)
 		}

@@ -48,7 +48,8 @@ type Connection struct {
 
 // Kick says whose connections to end, and why.
 type Kick struct {
-	Who     string `json:"who"` // a person, or a connection's id
+	Who     string `json:"who,omitempty"` // a person, or a connection's id
+	All     bool   `json:"all,omitempty"` // everybody's
 	Message string `json:"message,omitempty"`
 }
 

@@ -47,6 +47,7 @@ type Listener struct {
 	closed   chan struct{}
 	close    sync.Once
 	all      sync.WaitGroup
+	meeting  sync.WaitGroup // proxies
 }
 
 type accepted struct {
@@ -62,7 +63,8 @@ func Listen(listener net.Listener, from []netip.Prefix, log *slog.Logger) *Liste
 	return l
 }
 
-// Accept waits for the next connection that has an address.
+// Accept waits for the next connection that has an address. Where the listener that
+// was taken over is closed, those that it had accepted still come before the error.
 func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case next := <-l.accepted:
@@ -85,10 +87,13 @@ func (l *Listener) run() {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
-			if l.give(nil, err); errors.Is(err, net.ErrClosed) {
-				return
+			if !errors.Is(err, net.ErrClosed) {
+				l.give(nil, err)
+				continue
 			}
-			continue
+			l.meeting.Wait()
+			l.give(nil, err)
+			return
 		}
 		socket, isTCP := conn.(*net.TCPConn)
 		if !isTCP || !l.believes(socket) {
@@ -97,7 +102,9 @@ func (l *Listener) run() {
 		}
 		select {
 		case waiting <- struct{}{}:
+			l.meeting.Add(1)
 			l.all.Go(func() {
+				defer l.meeting.Done()
 				defer func() { <-waiting }()
 				l.meet(socket)
 			})

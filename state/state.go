@@ -61,6 +61,9 @@ func Open(dir string) (*State, error) {
 	if err := refuseOpenToOthers(dir); err != nil {
 		return nil, err
 	}
+	if err := checkFormat(dir); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(filepath.Join(dir, pinsDir), 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}

@@ -13,24 +13,30 @@ import (
 )
 
 func newKickCommand() *cobra.Command {
-	path, message := config.DefaultPath, ""
+	path, message, all := config.DefaultPath, "", false
 	command := &cobra.Command{
-		Use:   "kick PERSON|CONN",
+		Use:   "kick PERSON|CONN|--all",
 		Short: "End somebody's connections",
-		Long: "End all connections of a person, or one connection, as sessions names it. Each of\n" +
-			"its sessions is told why, and exits with 255. The person may come again: who is to\n" +
+		Long: "End all connections of a person, or one connection, as sessions names it, or those\n" +
+			"of everybody. Each of its sessions is told why, and exits with 255. The person may come again: who is to\n" +
 			"stay out loses the grant in gateway.yaml, which ends the connections by itself.",
-		Args: cobra.ExactArgs(1),
+		Args: func(command *cobra.Command, args []string) error {
+			if all {
+				return cobra.NoArgs(command, args)
+			}
+			return cobra.ExactArgs(1)(command, args)
+		},
 		RunE: func(command *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(command.Context(), callTimeout)
 			defer cancel()
-			answers, err := control.CallAll[people.Kicked](ctx, config.StateDir(path), people.VerbKick, people.Kick{Who: args[0], Message: message})
+			who := people.Kick{Who: strings.Join(args, ""), All: all, Message: message}
+			answers, err := control.CallAll[people.Kicked](ctx, config.StateDir(path), people.VerbKick, who)
 			var ids []string
 			for _, answer := range answers {
 				ids = append(ids, answer.IDs...)
 			}
-			if err == nil && len(ids) == 0 {
-				return fmt.Errorf("nobody is connected as %q, and no connection has that id; see: berth-gateway sessions", args[0])
+			if err == nil && len(ids) == 0 && !all {
+				return fmt.Errorf("nobody is connected as %q, and no connection has that id; see: berth-gateway sessions", who.Who)
 			}
 			if len(ids) > 0 {
 				fmt.Fprintf(command.OutOrStdout(), "ended %s: %s\n", count(len(ids), "connection"), strings.Join(ids, " "))
@@ -39,6 +45,7 @@ func newKickCommand() *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`, for its state directory")
+	command.Flags().BoolVar(&all, "all", all, "everybody's")
 	command.Flags().StringVarP(&message, "message", "m", message, "what the person is told: one `line`")
 	return command
 }

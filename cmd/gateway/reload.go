@@ -72,8 +72,9 @@ func askToReload(ctx context.Context, path string) (report reload.Report, err er
 }
 
 // verbs are what other programs may ask the gateway for.
-func verbs(reloader *reload.Reloader, by *operator.Operator) map[string]control.Verb {
+func verbs(reloader *reload.Reloader, by *operator.Operator, at *place) map[string]control.Verb {
 	verbs := by.Verbs()
+	verbs["upgrade"] = func(ctx context.Context, _ json.RawMessage) (any, error) { return at.upgrade(ctx) }
 	verbs["reload"] = func(context.Context, json.RawMessage) (any, error) { return reloader.Reload("gateway reload") }
 	return verbs
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -18,7 +17,6 @@ import (
 	"berth/audit"
 	"berth/auth"
 	"berth/config"
-	"berth/control"
 	"berth/gateway"
 	"berth/hosts/configured"
 	"berth/logqueue"
@@ -44,7 +42,7 @@ const (
 )
 
 func newServeCommand() *cobra.Command {
-	path, drain, verbose := config.DefaultPath, defaultDrain, false
+	path, drain, verbose, start := config.DefaultPath, defaultDrain, false, starting{}
 	command := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve every host on one SSH port",
@@ -70,13 +68,22 @@ func newServeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return serve(ctx, path, settings, hangUps, drain, log)
+			return serve(ctx, path, settings, hangUps, drain, start, log)
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
 	command.Flags().DurationVar(&drain, "drain", drain, "how much `time` connections have to end after SIGTERM")
 	command.Flags().BoolVarP(&verbose, "verbose", "v", verbose, "log more")
+	command.Flags().BoolVar(&start.takeOver, "take-over", false, "take the place of the gateway that runs with this configuration, if there is one; it lets nobody in any more, and cuts nobody")
+	command.Flags().BoolVar(&start.isService, "service", false, "")
+	command.Flags().MarkHidden("service")
 	return command
+}
+
+// starting is how a gateway starts.
+type starting struct {
+	takeOver  bool // the place of one that runs
+	isService bool // systemd's, which starts another to upgrade it
 }
 
 // newLog logs lines of key=value, with quotes where a value needs them.
@@ -96,9 +103,14 @@ func openAudit(settings config.Config, log *slog.Logger) (*audit.Log, error) {
 	return audit.Open(settings.Audit, log)
 }
 
-// serve runs the gateway until ctx ends. It reads the file at path again at every
-// hang-up and after every change.
-func serve(ctx context.Context, path string, settings config.Config, hangUps <-chan os.Signal, drain time.Duration, log *slog.Logger) error {
+// serve runs the gateway until ctx ends, or until another one has taken its place
+// and everybody has left. It reads the file at path again at every hang-up and after
+// every change.
+func serve(ctx context.Context, path string, settings config.Config, hangUps <-chan os.Signal, drain time.Duration, start starting, log *slog.Logger) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	st, err := state.Open(settings.State)
 	if err != nil {
 		return err
@@ -107,51 +119,60 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 	if err != nil {
 		return err
 	}
+	started := false
+	defer func() {
+		if started {
+			log.Info("stopped")
+		}
+	}()
 	directory, err := configured.Open(settings.HostSettings(), st, log)
 	if err != nil {
 		return err
 	}
+	defer directory.Close()
 	records, err := openAudit(settings, log)
 	if err != nil {
-		directory.Close()
 		return err
 	}
 	defer records.Close()
-	listener, err := net.Listen("tcp", settings.Listen)
+	taken, err := listen(ctx, settings, start.takeOver)
 	if err != nil { // another gateway may be there, whose helpers are to stay
-		directory.Close()
-		return fmt.Errorf("cannot listen on %s: %w", settings.Listen, err)
+		return err
 	}
-	if len(settings.Proxies) > 0 {
-		listener = proxy.Listen(listener, settings.Proxies, log)
+	started = true
+	server := newServer(settings, st, directory, logKey, drain, log)
+	server.Audit = records
+	reloader := reload.New(path, settings, server, directory.Exchange, log)
+	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer unfollow()
+	beside.Go(func() { directory.Run(following) })
+	if err := taken.Enter(); err != nil {
+		log.Warn("the former gateway may still let people in", "err", err)
 	}
 	if err := directory.RemoveOldHelpers(); err != nil {
 		log.Warn("old helpers not removed", "err", err)
 	}
-	server := newServer(settings, st, directory, logKey, drain, log)
-	server.Audit = records
-	sayServing(listener, settings, st, log)
-	reloader := reload.New(path, settings, server, directory.Exchange, log)
-	controls, err := control.Listen(control.SocketIn(settings.State), verbs(reloader, &operator.Operator{Server: server, Version: release.Version(), Log: log}), log)
-	if err != nil {
-		log.Warn("gateway reload cannot reach this gateway; SIGHUP can", "err", err)
-	}
+	at := &place{settings: settings, server: server, socket: taken.Listener, program: program, isService: start.isService, log: log}
+	at.open(verbs(reloader, &operator.Operator{Server: server, Version: release.Version(), Log: log}, at))
+	defer at.close()
+	sayServing(taken.Listener, settings, st, log)
 	tellSystemd(daemon.SdNotifyReady, log)
-	defer context.AfterFunc(ctx, func() { tellSystemd(daemon.SdNotifyStopping, log) })()
+	defer context.AfterFunc(ctx, at.stopping)()
 	defer onSignal(syscall.SIGUSR1, server.LogStrangers)()
-	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
-	var beside sync.WaitGroup
-	beside.Go(func() { directory.Run(following) })
-	beside.Go(func() { reloader.Run(ctx, hangUps) })
-	err = server.Serve(ctx, listener)
-	if controls != nil {
-		controls.Close()
-	}
-	unfollow()
-	beside.Wait()
-	directory.Close()
-	log.Info("stopped")
+	defer onSignal(syscall.SIGUSR2, at.pause)()
+	beside.Go(func() { reloader.Run(following, hangUps) })
+	err = server.Serve(ctx, withProxies(taken.Listener, settings, log))
+	at.hold(ctx)
 	return err
+}
+
+func withProxies(listener net.Listener, settings config.Config, log *slog.Logger) net.Listener {
+	if len(settings.Proxies) == 0 {
+		return listener
+	}
+	return proxy.Listen(listener, settings.Proxies, log)
 }
 
 // newServer makes the gateway of its settings and of what the box keeps for it.

@@ -43,7 +43,7 @@ func StartGatewayBy(t *testing.T, dir, config string, by Runner) *Gateway {
 		Command: by(Program("gateway"), "serve", "-v", "--config", file, "--drain", "3s"),
 		logFile: filepath.Join(dir, "gateway.log"),
 	}
-	g.Ended = startLogged(t, g.Command, g.logFile)
+	g.Ended = StartLogged(t, g.Command, g.logFile)
 	t.Cleanup(func() { g.stop(t) })
 	g.Address = g.AwaitRecord(t, "serving")["address"]
 	if g.Address == "" {
@@ -101,9 +101,9 @@ func (g *Gateway) stop(t *testing.T) {
 	}
 }
 
-// startLogged starts a command whose output goes to a file, which is shown if
+// StartLogged starts a command whose output goes to a file, which is shown if
 // the test fails, and which is killed at the end of the test.
-func startLogged(t *testing.T, command *exec.Cmd, path string) (ended chan struct{}) {
+func StartLogged(t *testing.T, command *exec.Cmd, path string) (ended chan struct{}) {
 	t.Helper()
 	log, err := os.Create(path)
 	if err != nil {

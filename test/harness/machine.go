@@ -29,11 +29,17 @@ func (m Machine) Doors() []Target { return []Target{m.Relay, m.Local} }
 // StartMachine starts its doors; settings are more lines of gateway.yaml.
 func StartMachine(t *testing.T, settings ...string) Machine {
 	t.Helper()
+	return StartMachineBy(t, PlainHome, settings...)
+}
+
+// StartMachineBy is StartMachine, whose gateway is started in another way.
+func StartMachineBy(t *testing.T, by Runner, settings ...string) Machine {
+	t.Helper()
 	Need(t, "/usr/sbin/sshd", "ssh", "ssh-keygen")
 	dir := t.TempDir()
 	key := MakeKey(t, dir, "id")
 	door := startSSHD(t, dir, key)
-	gateway := StartGateway(t, dir, fmt.Sprintf(`
+	gateway := StartGatewayBy(t, dir, fmt.Sprintf(`
 users:
   dev:
     keys: [ %s ]
@@ -47,7 +53,7 @@ hosts:
   box:
     route: local
 %s
-`, PublicKey(t, key), door.Login, door.Address, key, PublicKey(t, filepath.Join(dir, "sshd_key")), strings.Join(settings, "\n")))
+`, PublicKey(t, key), door.Login, door.Address, key, PublicKey(t, filepath.Join(dir, "sshd_key")), strings.Join(settings, "\n")), by)
 	return Machine{
 		Gateway: gateway,
 		SSHD:    NewTarget(t, dir, "sshd", door),
@@ -89,7 +95,7 @@ LogLevel ERROR
 PrintLastLog no
 `, port, hostKey, key))
 	command := PlainHome("/usr/sbin/sshd", "-D", "-e", "-f", config)
-	startLogged(t, command, filepath.Join(dir, "sshd.log"))
+	StartLogged(t, command, filepath.Join(dir, "sshd.log"))
 	Eventually(t, "sshd", func() bool { return Answers(address) })
 	knownHosts := filepath.Join(dir, "sshd.known_hosts")
 	Write(t, knownHosts, 0o600, fmt.Sprintf("[127.0.0.1]:%s %s\n", port, PublicKey(t, hostKey)))

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"berth/config"
+	"berth/control"
+)
+
+func newUpgradeCommand() *cobra.Command {
+	path := config.DefaultPath
+	command := &cobra.Command{
+		Use:   "upgrade",
+		Short: "Have the program that is installed now take the place of the running gateway",
+		Long: "Have the program that is installed now take the place of the running gateway: for\n" +
+			"gateways that systemd did not start; as a service, restart it. Nobody is refused,\n" +
+			"and nobody is cut: the former gateway goes on serving those who are connected, for as\n" +
+			"long as linger in gateway.yaml says. If the new one does not start, the running\n" +
+			"one goes on.",
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(command.Context(), upgradeTimeout+callTimeout)
+			defer cancel()
+			var done upgraded
+			if err := control.Call(ctx, control.SocketIn(config.StateDir(path)), "upgrade", nil, &done); err != nil {
+				return err
+			}
+			fmt.Fprintf(command.OutOrStdout(), "upgraded: process %d lets people in; the former one goes on with %s\n", done.PID, count(done.Staying, "connection"))
+			return nil
+		},
+	}
+	command.Flags().StringVar(&path, "config", path, "configuration `file`, for its state directory")
+	return command
+}

@@ -1,0 +1,122 @@
+package install
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"berth/test/harness"
+)
+
+// TestService restarts, upgrades, stops and purges the package under a real
+// systemd: a session and whoever comes notice nothing until the package is gone.
+func TestService(t *testing.T) {
+	harness.Need(t, "docker", "dpkg-deb", "ssh", "ssh-keygen")
+	s := startSystemd(t)
+	to := s.door(t)
+	for _, change := range []string{"systemctl restart berth-gateway", "cd /packages && dpkg -i berth_*.deb"} {
+		client, before := to.StartCat(t), s.mainPID(t)
+		coming := to.Start(t, "for i in 1 2 3; do ssh h echo in || echo refused; done")
+		s.run(t, change)
+		if s.mainPID(t) == before {
+			t.Errorf("%s: it is the same process", change)
+		}
+		for range 3 {
+			if line := coming.ReadLine(t); line != "in" {
+				t.Errorf("%s: who comes meanwhile is told %q", change, line)
+			}
+		}
+		client.WantLine(t, "after "+change)
+		client.Kill()
+	}
+	client := to.StartCat(t)
+	s.run(t, "systemctl stop berth-gateway")
+	client.WantLine(t, "after a stop")
+	s.run(t, "systemctl start berth-gateway && systemctl reload berth-gateway")
+	client.WantLine(t, "after a start and a reload")
+	s.run(t, "apt-get purge -y berth")
+	if status := client.Wait(t); status != 255 {
+		t.Errorf("a session of a gateway that is gone: exit %d", status)
+	}
+	if left := s.run(t, "ls -d /etc/berth /var/lib/berth 2>/dev/null || true"); left != "" {
+		t.Errorf("a purge leaves %s", left)
+	}
+}
+
+// systemd is a Debian that systemd runs, with the package and a host.
+type systemd struct{ name, web, key, dir string }
+
+func startSystemd(t *testing.T) systemd {
+	t.Helper()
+	s := systemd{name: "berth-" + harness.Mark(), web: "web-" + harness.Mark(), dir: t.TempDir()}
+	s.key = harness.MakeKey(t, s.dir, "id")
+	packages := packageHere(t, s.dir)
+	base, socket := harness.BaseImage(t), harness.EngineSocket(t)
+	t.Cleanup(func() { exec.Command("docker", "rm", "-f", s.name, s.web).Run() })
+	harness.Must(t, exec.Command("docker", "run", "-d", "--name", s.web, base, "sleep", "1000000"))
+	harness.Must(t, exec.Command("docker", "run", "-d", "--name", s.name, "--cap-add", "SYS_ADMIN",
+		"--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", "--cgroupns=host",
+		"-v", "/sys/fs/cgroup:/sys/fs/cgroup", "--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--tmpfs", "/tmp",
+		"-v", socket+":/var/run/docker.sock", "-v", packages+":/packages:ro", systemdImage(t, base), "/sbin/init"))
+	up := func() bool {
+		out, _ := s.in("systemctl is-system-running").Output()
+		return strings.HasPrefix(string(out), "running") || strings.HasPrefix(string(out), "degraded")
+	}
+	if !comesUp(t, s.name, up) {
+		harness.Missing(t, "systemd does not run in a container here")
+	}
+	s.run(t, "cd /packages && dpkg -i berth_*.deb")
+	s.run(t, fmt.Sprintf(`umask 077; echo 'users: { dev: { keys: [ %s ], hosts: { web: } } }
+hosts: { web: { route: exec, container: %s } }' >/etc/berth/gateway.yaml`, harness.PublicKey(t, s.key), s.web))
+	s.run(t, "systemctl enable --now berth-gateway")
+	return s
+}
+
+// comesUp waits until systemd is up, or its container has ended.
+func comesUp(t *testing.T, name string, up func() bool) bool {
+	t.Helper()
+	ended := func() bool {
+		out, err := exec.Command("docker", "inspect", "-f", "{{.State.Running}}", name).Output()
+		return err != nil || strings.TrimSpace(string(out)) != "true"
+	}
+	harness.Eventually(t, "systemd is up, or cannot be", func() bool { return up() || ended() })
+	return up()
+}
+
+// systemdImage is the base image with systemd, which is kept for the next time.
+func systemdImage(t *testing.T, base string) string {
+	t.Helper()
+	const tag = "berth-test/systemd"
+	build := exec.Command("docker", "build", "--network", "host", "-t", tag, "-")
+	build.Stdin = strings.NewReader("FROM " + base + "\nRUN apt-get update && apt-get install -y --no-install-recommends systemd systemd-sysv openssh-client && rm -rf /var/lib/apt/lists/*\n")
+	if out, err := build.CombinedOutput(); err != nil {
+		harness.Missing(t, "no image with systemd can be made: "+string(out))
+	}
+	return tag
+}
+
+func (s systemd) in(command string) *exec.Cmd {
+	return exec.Command("docker", "exec", s.name, "bash", "-c", command)
+}
+
+func (s systemd) run(t *testing.T, command string) string {
+	t.Helper()
+	return harness.Must(t, s.in(command))
+}
+
+func (s systemd) mainPID(t *testing.T) string {
+	t.Helper()
+	return s.run(t, "systemctl show -p MainPID --value berth-gateway")
+}
+
+// door is the gateway's, for the host.
+func (s systemd) door(t *testing.T) harness.Target {
+	t.Helper()
+	address := harness.Container{Name: s.name}.Address(t)
+	known := filepath.Join(s.dir, "known_hosts")
+	hostKey := harness.Must(t, exec.Command("docker", "exec", s.name, "ssh-keygen", "-y", "-f", "/var/lib/berth/ssh_host_ed25519_key"))
+	harness.Write(t, known, 0o600, "["+address+"]:2222 "+hostKey)
+	return harness.NewTarget(t, s.dir, "service", harness.Door{Address: address + ":2222", Login: "dev+web", Key: s.key, KnownHosts: known})
+}
