@@ -48,7 +48,8 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 	w := c.server.wires.New(sshd.Conn)
 	var banner string
 	w.SetDeadline(time.Now().Add(joinTimeout))
-	conn, channels, requests, err := ssh.NewClientConn(w, "", &ssh.ClientConfig{
+	exchange := &hostExchange{Conn: w, again: newExchangesAgain(c.ssh.again.open, c.stranger)}
+	conn, channels, requests, err := ssh.NewClientConn(exchange, "", &ssh.ClientConfig{
 		Config:            algorithmsForHosts(),
 		User:              to.Account,
 		Auth:              auth,
@@ -61,9 +62,10 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 		},
 	})
 	if err != nil {
-		w.Close()
+		exchange.Close()
 		return end{}, refusedBySshd(err, banner, sshd, to.Account)
 	}
+	exchange.loggedIn.Store(true)
 	w.SetDeadline(time.Time{})
 	return end{Conn: sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, wire: w, banner: banner}, nil
 }

@@ -170,5 +170,7 @@ func (s *Server) serve(ctx context.Context, c *conn) {
 		return
 	}
 	c.stranger = stranger
+	c.ssh.again = newExchangesAgain(ctx, stranger)
+	defer c.ssh.again.close()
 	c.serve(ctx)
 }

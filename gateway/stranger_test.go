@@ -182,6 +182,66 @@ func TestAKeyExchangeWaitsForItsTurn(t *testing.T) {
 	}
 }
 
+// The attack: log in, or have an sshd of one's own behind the gateway, and exchange
+// keys again and again. It waits for its turn as strangers do, and nobody else waits.
+func TestWhoExchangesKeysAgainWaitsForItsTurn(t *testing.T) {
+	if !patches.Applied() {
+		t.Skip("x/crypto is not patched, and asks for no turn: GOFLAGS=$(scripts/goflags) go test")
+	}
+	often := ssh.Config{RekeyThreshold: 1} // the least that there is, 256 bytes
+	atSshd := func(change func(*ssh.ServerConfig)) *fakeHosts {
+		return sshdOf(t, &fakeSshd{accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return nil }, serve: runsCommands, change: change}, nil)
+	}
+	for name, attack := range map[string]struct {
+		from   *fakeHosts
+		client ssh.Config
+	}{
+		"a client":      {atMachine(newFakeMachine(echoes)), often},
+		"a host's sshd": {atSshd(func(config *ssh.ServerConfig) { config.RekeyThreshold = 1 }), ssh.Config{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := startGateway(t, attack.from)
+			enter := func(config ssh.Config) *ssh.Client {
+				client, err := ssh.Dial("tcp", g.address, &ssh.ClientConfig{
+					Config: config, User: "dev+lab", Auth: []ssh.AuthMethod{ssh.PublicKeys(g.dev)}, HostKeyCallback: ssh.FixedHostKey(g.HostKey.PublicKey()),
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { client.Close() })
+				runs(t, client, "a")
+				return client
+			}
+			attacker, other := enter(attack.client), enter(ssh.Config{})
+			busy, err := g.door.Enter(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, func(error) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer busy.Leave()
+			free := takeAll(t, busy)
+			ran := make(chan struct{})
+			go func() {
+				defer close(ran)
+				for range 10 {
+					runs(t, attacker, strings.Repeat("x", 1000))
+				}
+			}()
+			if name == "a client" {
+				for range 10 {
+					runs(t, other, strings.Repeat("x", 1000))
+				}
+			}
+			select {
+			case <-ran:
+				t.Error("keys are exchanged without a turn")
+			case <-time.After(300 * time.Millisecond): // longer than ten of them take
+			}
+			free()
+			within(t, "the attacker's turns come", ran)
+		})
+	}
+}
+
 // The attack: send packets behind a password, so that x/crypto reads no more until
 // it is checked. Whoever holds a turn meanwhile stops everybody.
 func TestPacketsBehindAPasswordStopNobody(t *testing.T) {

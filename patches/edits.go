@@ -27,7 +27,7 @@ type patch struct {
 
 // all are the faults that are mended.
 func all() []patch {
-	return []patch{unread(), unserved(), smallPackets(), strangers(), serviceAgain(), turns(), idle(), over()}
+	return []patch{unread(), unserved(), smallPackets(), strangers(), serviceAgain(), turns(), idle(), over(), exchanges()}
 }
 
 // unread: one goroutine reads packets and hands them on through a channel with
@@ -237,6 +237,31 @@ func over() patch {
 		}, {
 			file: "ssh/mux.go", in: "mux.loop",
 			at: "if debugMux {", before: "close(m.over)\n",
+		}},
+	}
+}
+
+// exchanges: a peer may exchange keys again as often as it likes, and each time
+// costs milliseconds of a processor. Whoever owns the connection is asked for a
+// turn before each, and has it back as soon as x/crypto waits for the peer.
+func exchanges() patch {
+	const before = "turns := t.turns()\ndefer turns.giveBack()\n"
+	return patch{
+		fault: "nothing holds a peer back that exchanges keys again and again",
+		issue: "none filed",
+		test:  "TestExchanges",
+		edits: []edit{{
+			file: "ssh/handshake.go", in: "handshakeTransport.server",
+			at: "r, err := kex.Server(", before: before,
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.server",
+			at: "t.conn, t.config.Rand", instead: "turns, t.config.Rand",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.client",
+			at: "result, err := kex.Client(", before: before + "if err := turns.take(); err != nil {\nreturn nil, err\n}\n",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.client",
+			at: "t.conn, t.config.Rand", instead: "turns, t.config.Rand",
 		}},
 	}
 }

@@ -587,3 +587,83 @@ func TestOver(t *testing.T) {
 		t.Error("it is not over when the client is gone")
 	}
 }
+
+// inTurns is a connection that gives each key exchange its turn.
+type inTurns struct {
+	net.Conn
+	mu          sync.Mutex
+	taken, held int
+	refuse      error
+}
+
+func (c *inTurns) ExchangeTurn() (done func(), err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refuse != nil {
+		return nil, c.refuse
+	}
+	c.taken++
+	c.held++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.held--
+	}, nil
+}
+
+func (c *inTurns) turns() (taken, held int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.taken, c.held
+}
+
+// TestExchanges: a peer that exchanges keys again and again has a turn taken for
+// each time at either end, which is given back, and is cut when it has none.
+func TestExchanges(t *testing.T) {
+	needPatched(t)
+	const times = 10
+	a, b := tcpPair(t)
+	near, far := &inTurns{Conn: a}, &inTurns{Conn: b}
+	config, err := serverConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		if server, channels, requests, err := ssh.NewServerConn(far, config); err == nil {
+			serveWell(server, channels, requests)
+		}
+	}()
+	client, _, requests, err := ssh.NewClientConn(near, "", &ssh.ClientConfig{
+		Config: ssh.Config{RekeyThreshold: 1}, // the least that there is, 256 bytes
+		User:   user, Auth: []ssh.AuthMethod{ssh.Password(password)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	go ssh.DiscardRequests(requests)
+	say := func() error {
+		_, _, err := client.SendRequest("something", true, make([]byte, 1000))
+		return err
+	}
+	for name, end := range map[string]*inTurns{"client": near, "server": far} {
+		await(t, func() bool {
+			if err := say(); err != nil {
+				t.Fatal(err)
+			}
+			taken, _ := end.turns()
+			return taken >= times
+		})
+		await(t, func() bool { _, held := end.turns(); return held == 0 })
+		taken, _ := end.turns()
+		t.Logf("the %s has taken %d turns", name, taken)
+	}
+	far.mu.Lock()
+	far.refuse = errors.New("no turn")
+	far.mu.Unlock()
+	for end := time.Now().Add(patience); say() == nil; {
+		if time.Now().After(end) {
+			t.Fatal("keys are exchanged without a turn")
+		}
+	}
+}

@@ -291,3 +291,55 @@ func (c *gcmCipher) end(w io.Writer) (int, error) {
 	c.whole, c.buf = nil, nil
 	return n, err
 }
+
+// exchangeTurns is what a net.Conn may have. ExchangeTurn is called before a key
+// exchange computes, and waits until it may; done is called when it has. A connection
+// whose turn does not come ends with the error.
+type exchangeTurns interface {
+	ExchangeTurn() (done func(), err error)
+}
+
+// inTurns is the packetConn of a key exchange, which computes between what it reads
+// and what it writes.
+type inTurns struct {
+	packetConn
+	from exchangeTurns // nil: it may compute whenever it likes
+	done func()        // nil while it has no turn
+}
+
+func (t *handshakeTransport) turns() *inTurns {
+	turns := &inTurns{packetConn: t.conn}
+	if transport, ok := t.conn.(*transport); ok {
+		turns.from, _ = transport.Closer.(exchangeTurns)
+	}
+	return turns
+}
+
+func (i *inTurns) take() (err error) {
+	if i.from != nil {
+		i.done, err = i.from.ExchangeTurn()
+	}
+	return err
+}
+
+// giveBack gives the turn back, if there is one.
+func (i *inTurns) giveBack() {
+	if i.done != nil {
+		i.done()
+		i.done = nil
+	}
+}
+
+func (i *inTurns) readPacket() ([]byte, error) {
+	i.giveBack()
+	packet, err := i.packetConn.readPacket()
+	if err != nil {
+		return nil, err
+	}
+	return packet, i.take()
+}
+
+func (i *inTurns) writePacket(packet []byte) error {
+	i.giveBack()
+	return i.packetConn.writePacket(packet)
+}
