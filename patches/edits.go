@@ -27,7 +27,7 @@ type patch struct {
 
 // all are the faults that are mended.
 func all() []patch {
-	return []patch{unread(), unserved(), smallPackets(), strangers(), serviceAgain(), turns(), idle(), over(), exchanges()}
+	return []patch{unread(), unserved(), smallPackets(), strangers(), serviceAgain(), turns(), idle(), over(), exchanges(), unanswered()}
 }
 
 // unread: one goroutine reads packets and hands them on through a channel with
@@ -262,6 +262,32 @@ func exchanges() patch {
 		}, {
 			file: "ssh/handshake.go", in: "handshakeTransport.client",
 			at: "t.conn, t.config.Rand", instead: "turns, t.config.Rand",
+		}},
+	}
+}
+
+// unanswered: of each channel 16 requests of up to 256 KiB wait for whoever serves
+// it, and a peer has many channels. Requests are counted until they are answered.
+func unanswered() patch {
+	return patch{
+		fault: "a peer fills 4 MiB for each channel with requests that nobody answers",
+		issue: "none filed",
+		test:  "TestUnanswered",
+		edits: []edit{{
+			file: "ssh/mux.go", in: "mux",
+			at: "errCond", before: "unanswered atomic.Int64\n",
+		}, {
+			file: "ssh/channel.go", in: "Request",
+			at: "ch  *channel", before: "answered func()\n",
+		}, {
+			file: "ssh/channel.go", in: "Request.Reply",
+			at: "if !r.WantReply", before: "r.release()\n",
+		}, {
+			file: "ssh/channel.go", in: "channel.handlePacket",
+			at: "ch.incomingRequests <-", before: "if err := ch.mux.count(&req); err != nil {\nreturn err\n}\n",
+		}, {
+			file: "ssh/connection.go", in: "DiscardRequests",
+			at: "if req.WantReply", before: "req.release()\n",
 		}},
 	}
 }

@@ -667,3 +667,74 @@ func TestExchanges(t *testing.T) {
 		}
 	}
 }
+
+// TestUnanswered: who sends requests that nobody answers is cut, however many its
+// channels are; who has them answered, or asks for no answer, may send as many as it
+// likes.
+func TestUnanswered(t *testing.T) {
+	needPatched(t)
+	const channels, requests, size = 20, 15, 250_000
+	s := startServer(t)
+	p, err := peer.Dial(s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Conn.Close()
+	if err := p.Login(user, idle); err != nil {
+		t.Fatal(err)
+	}
+	before := s.held(t)
+	for range channels {
+		channel, _, err := p.OpenSession()
+		if err != nil {
+			break // it was cut
+		}
+		for range requests {
+			p.Send(peer.MsgChannelRequest, channel, "exec", true, string(make([]byte, size)))
+			p.Flush()
+		}
+	}
+	after := s.held(t)
+	t.Logf("before: %v; with %d channels: %v", before, channels, after)
+	if cost := after.memory - before.memory; cost > 24<<20 {
+		t.Errorf("they cost %.1f MiB", mib(cost))
+	}
+	for _, wantReply := range []bool{true, false} {
+		if err := sendAnswered(s.address, wantReply, size); err != nil {
+			t.Errorf("requests that are answered, an answer wanted %v: %v", wantReply, err)
+		}
+	}
+}
+
+// sendAnswered sends 20 MB of requests, and returns when the server has all.
+func sendAnswered(address string, wantReply bool, size int) error {
+	p, err := peer.Dial(address)
+	if err != nil {
+		return err
+	}
+	defer p.Conn.Close()
+	if err := p.Login(user, password); err != nil {
+		return err
+	}
+	channel, _, err := p.OpenSession()
+	if err != nil {
+		return err
+	}
+	for range 80 {
+		p.Send(peer.MsgChannelRequest, channel, "exec", wantReply, string(make([]byte, size)))
+		p.Send(peer.MsgGlobalRequest, "are you there", true)
+		if err := p.Flush(); err != nil {
+			return err
+		}
+		if _, err := p.Receive(); err != nil {
+			return err
+		}
+		if !wantReply {
+			continue
+		}
+		if _, err := p.Receive(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -26,10 +26,12 @@ import (
 // can be told from the attacker's.
 const envServer = "BERTH_PATCHES_SERVER"
 
-// What alice may answer: slowPassword is checked for ever.
+// What alice may answer: slowPassword is checked for ever, and with idle the
+// requests of channels are not served.
 const (
 	user         = "alice"
 	password     = "right"
+	idle         = "idle"
 	slowPassword = "slow"
 )
 
@@ -94,8 +96,8 @@ func serverConfig() (*ssh.ServerConfig, error) {
 	config := &ssh.ServerConfig{
 		PasswordCallback: func(_ ssh.ConnMetadata, tried []byte) (*ssh.Permissions, error) {
 			switch string(tried) {
-			case password:
-				return nil, nil
+			case password, idle:
+				return &ssh.Permissions{Extensions: map[string]string{"password": string(tried)}}, nil
 			case slowPassword:
 				select {}
 			}
@@ -113,7 +115,7 @@ func serveWell(client *ssh.ServerConn, channels <-chan ssh.NewChannel, requests 
 	all.Go(func() { ssh.DiscardRequests(requests) })
 	all.Go(func() {
 		for opened := range channels {
-			if _, requests, err := opened.Accept(); err == nil {
+			if _, requests, err := opened.Accept(); err == nil && client.Permissions.Extensions["password"] != idle {
 				all.Go(func() { ssh.DiscardRequests(requests) })
 			}
 		}

@@ -89,9 +89,6 @@ func IsOpenSSH(version []byte) bool {
 	return strings.HasPrefix(string(version), "SSH-2.0-OpenSSH")
 }
 
-// Reply answers a request, if it wants an answer.
-func Reply(request *ssh.Request, ok bool, payload []byte) {
-	if request.WantReply {
-		request.Reply(ok, payload)
-	}
-}
+// Reply answers a request, if it wants an answer. It is called for each in any case:
+// until then the request counts among those that its peer has waiting.
+func Reply(request *ssh.Request, ok bool, payload []byte) { request.Reply(ok, payload) }

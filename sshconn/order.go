@@ -13,6 +13,11 @@ import (
 // wait. Of a peer that sends more, nothing is read until there is room.
 const maxWaiting = 64
 
+// maxData is how many bytes of its own a global request or a channel open may have.
+// What an open brings is kept as long as its channel; hosts and paths are a tenth of
+// it.
+const maxData = 16 << 10
+
 // Arrival is what a peer sent that is no part of a channel: one of the three.
 type Arrival struct {
 	Request *ssh.Request
@@ -114,6 +119,9 @@ func (o *Order) merge(to chan<- Arrival) {
 
 // give hands on what is admitted. What is not has had its turn, too.
 func (o *Order) give(to chan<- Arrival, arrived Arrival) {
+	if refuseLong(arrived) {
+		return
+	}
 	if o.conn.admit != nil {
 		admitted, ok := o.conn.admit(arrived)
 		if !ok {
@@ -122,6 +130,19 @@ func (o *Order) give(to chan<- Arrival, arrived Arrival) {
 		arrived = admitted
 	}
 	to <- arrived
+}
+
+// refuseLong refuses what has too much data, and reports whether it has.
+func refuseLong(arrived Arrival) bool {
+	switch {
+	case arrived.Request != nil && len(arrived.Request.Payload) > maxData:
+		Reply(arrived.Request, false, nil)
+	case arrived.Channel != nil && len(arrived.Channel.ExtraData()) > maxData:
+		arrived.Channel.Reject(ssh.ResourceShortage, "too much data for a channel open")
+	default:
+		return false
+	}
+	return true
 }
 
 // afterAnswer lets a channel wait for the answer that may have come before it.

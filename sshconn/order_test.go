@@ -73,6 +73,33 @@ func TestWhatAPeerSendsKeepsItsOrder(t *testing.T) {
 	tasks.Wait()
 }
 
+// The attack: a thousand channels, each opened with 256 KiB that are kept as long as
+// it is there.
+func TestWhatIsTooLongIsRefused(t *testing.T) {
+	client, server := connected(t)
+	tasks := &Tasks{Panicked: func(v any, _ []byte) { t.Errorf("panic: %v", v) }}
+	long := make([]byte, maxData+1)
+	go func() {
+		defer client.Close()
+		if _, _, err := client.Conn.OpenChannel("long", long); err == nil {
+			t.Error("a long channel open is accepted")
+		}
+		if ok, _, err := client.SendRequest("long", true, long); ok || err != nil {
+			t.Errorf("a long request: %v, %v", ok, err)
+		}
+		if ok, _, err := client.SendRequest("short", true, long[1:]); !ok || err != nil {
+			t.Errorf("a short request: %v, %v", ok, err)
+		}
+	}()
+	for arrived := range NewOrder(server).Arrivals(tasks) {
+		if arrived.Request == nil || arrived.Request.Type != "short" {
+			t.Fatalf("%+v comes", arrived)
+		}
+		Reply(arrived.Request, true, nil)
+	}
+	tasks.Wait()
+}
+
 // A forward's answer goes before the first connection to it, and a cancel's after
 // the last.
 func TestAnAnswerIsCarriedOutInItsTurn(t *testing.T) {

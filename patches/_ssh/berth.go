@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 )
 
@@ -342,4 +343,30 @@ func (i *inTurns) readPacket() ([]byte, error) {
 func (i *inTurns) writePacket(packet []byte) error {
 	i.giveBack()
 	return i.packetConn.writePacket(packet)
+}
+
+// maxUnanswered is how many bytes of channel requests one peer may have waiting for
+// an answer. A command of 128 KiB is the longest that Linux runs.
+const maxUnanswered = 8 << 20
+
+// requestSize is what a request costs besides its payload, in bytes.
+const requestSize = 256
+
+// count counts a channel's request until it is answered (Reply), or forgotten by who
+// got it, as one that wants no answer. It fails when too many wait.
+func (m *mux) count(r *Request) error {
+	size := int64(len(r.Payload) + requestSize)
+	if m.unanswered.Add(size) > maxUnanswered {
+		return fmt.Errorf("ssh: more than %d bytes of requests wait for an answer", maxUnanswered)
+	}
+	r.answered = sync.OnceFunc(func() { m.unanswered.Add(-size) })
+	runtime.AddCleanup(r, func(answered func()) { answered() }, r.answered)
+	return nil
+}
+
+// release ends the count.
+func (r *Request) release() {
+	if r.answered != nil {
+		r.answered()
+	}
 }
