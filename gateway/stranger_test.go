@@ -289,3 +289,42 @@ func takeAll(t *testing.T, s *strangers.Stranger) (free func()) {
 		}
 	}
 }
+
+// The attack: key exchanges with messages made before, as many as can be, which are
+// broken off at any point, by the client or because others want the place. Every turn
+// comes back.
+func TestTurnsOfExchangesThatBreakOffComeBack(t *testing.T) {
+	g := startGateway(t, atMachine(newFakeMachine(echoes)))
+	messages, err := peer.ReadyMade(ssh.KeyExchangeCurve25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for worker := range 60 { // more than there are places for
+		all.Go(func() {
+			for i := range 150 {
+				raw, err := net.Dial("tcp", g.address)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				raw.(*net.TCPConn).SetLinger(0)
+				raw.SetDeadline(time.Now().Add(harness.Patience))
+				if i%2 == 0 {
+					peer.SendReadyMade(raw, messages)
+				} else {
+					raw.Write(messages[:len(messages)-(worker*500+i)%len(messages)])
+					raw.Read(make([]byte, 1+i))
+				}
+				raw.Close()
+			}
+		})
+	}
+	all.Wait()
+	harness.Eventually(t, "they are gone", func() bool { inside, _ := g.door.Inside(); return inside == 0 })
+	client, err := g.dial("dev+lab", nil, ssh.PublicKeys(g.dev))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+}

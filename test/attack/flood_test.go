@@ -7,13 +7,16 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"berth/test/harness"
+	"berth/test/harness/peer"
 
+	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -34,6 +37,7 @@ const (
 type flooded struct {
 	*harness.Gateway
 	key  ssh.Signer
+	user string       // whose passwords are tried
 	sent atomic.Int64 // what the attackers did
 }
 
@@ -78,29 +82,43 @@ func (f *flooded) idle(ctx context.Context, i int) {
 	}
 }
 
-// passwords tries wrong ones of one user.
+// passwords tries wrong ones of the user that is flooded.
 func (f *flooded) passwords(ctx context.Context, _ int) {
 	for ctx.Err() == nil {
 		wrong := ssh.PasswordCallback(func() (string, error) {
 			f.sent.Add(1)
 			return "wrong", ctx.Err()
 		})
-		if client, err := f.from(ctx, attackers, ssh.ClientConfig{User: "dev+here", Auth: []ssh.AuthMethod{ssh.RetryableAuthMethod(wrong, 10)}}); err == nil {
+		if client, err := f.from(ctx, attackers, ssh.ClientConfig{User: f.user + "+here", Auth: []ssh.AuthMethod{ssh.RetryableAuthMethod(wrong, 10)}}); err == nil {
 			client.Close()
 		}
 		pause(ctx, 200*time.Millisecond)
 	}
 }
 
-// exchanges exchanges keys in the dearest way that is offered.
-func (f *flooded) exchanges(ctx context.Context, _ int) {
-	for ctx.Err() == nil {
-		f.sent.Add(1)
-		config := ssh.ClientConfig{User: "dev+here", Config: ssh.Config{KeyExchanges: []string{ssh.KeyExchangeECDHP521}}}
-		if client, err := f.from(ctx, attackers, config); err == nil {
-			client.Close()
+// exchange sends the messages of one kind of key exchange, ready-made, so that only
+// the gateway computes.
+func exchange(kex string) func(*flooded, context.Context, int) {
+	return func(f *flooded, ctx context.Context, _ int) {
+		messages, err := peer.ReadyMade(kex)
+		if err != nil {
+			panic(err)
 		}
-		pause(ctx, 400*time.Millisecond) // the attackers' side costs this machine as much
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(attackers)}}
+		for ctx.Err() == nil {
+			raw, err := dialer.DialContext(ctx, "tcp", f.Address)
+			if err != nil {
+				pause(ctx, 50*time.Millisecond)
+				continue
+			}
+			raw.(*net.TCPConn).SetLinger(0) // its port is free again at once
+			stop := context.AfterFunc(ctx, func() { raw.Close() })
+			if peer.SendReadyMade(raw, messages) == nil {
+				f.sent.Add(1)
+			}
+			stop()
+			raw.Close()
+		}
 	}
 }
 
@@ -128,22 +146,29 @@ func TestFloods(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := "users:\n"
-	for _, user := range []string{"dev", "bob"} {
-		config += fmt.Sprintf("  %s: { keys: [ %s ], password: %q, hosts: { here: } }\n", user, harness.PublicKey(t, key), harness.HashOf(t, devPassword))
+	bcrypted, err := bcrypt.GenerateFromPassword([]byte(devPassword), 12)
+	if err != nil {
+		t.Fatal(err)
 	}
-	config += "hosts: { here: { route: local } }\n"
+	argon := harness.HashOf(t, devPassword)
 	for _, flood := range []struct {
 		name string
+		hash string // of the user who is flooded
 		run  func(*flooded, context.Context, int)
 	}{
-		{"undisturbed", nil},
-		{"idle_strangers", (*flooded).idle},
-		{"passwords", (*flooded).passwords},
-		{"key_exchanges", (*flooded).exchanges},
+		{"undisturbed", argon, nil},
+		{"idle_strangers", argon, (*flooded).idle},
+		{"passwords", argon, (*flooded).passwords},
+		{"undisturbed_with_bcrypt", string(bcrypted), nil},
+		{"passwords_with_bcrypt", string(bcrypted), (*flooded).passwords},
+		{ssh.KeyExchangeMLKEM768X25519, argon, exchange(ssh.KeyExchangeMLKEM768X25519)},
+		{ssh.KeyExchangeCurve25519, argon, exchange(ssh.KeyExchangeCurve25519)},
+		{ssh.KeyExchangeECDHP256, argon, exchange(ssh.KeyExchangeECDHP256)},
+		{ssh.KeyExchangeECDHP384, argon, exchange(ssh.KeyExchangeECDHP384)},
+		{ssh.KeyExchangeECDHP521, argon, exchange(ssh.KeyExchangeECDHP521)},
 	} {
 		t.Run(flood.name, func(t *testing.T) {
-			f := &flooded{Gateway: harness.StartGateway(t, t.TempDir(), config), key: signer}
+			f := &flooded{Gateway: harness.StartGateway(t, t.TempDir(), people(t, key, argon, flood.hash)), key: signer, user: "old"}
 			echo := f.startEcho(t)
 			ctx, stop := context.WithCancel(t.Context())
 			var all sync.WaitGroup
@@ -160,17 +185,27 @@ func TestFloods(t *testing.T) {
 	}
 }
 
+// people is a configuration of two users, and of old, who is flooded.
+func people(t *testing.T, key, hash, oldHash string) string {
+	config := "users:\n"
+	for user, hash := range map[string]string{"dev": hash, "bob": hash, "old": oldHash} {
+		config += fmt.Sprintf("  %s: { keys: [ %s ], password: %q, hosts: { here: } }\n", user, harness.PublicKey(t, key), hash)
+	}
+	return config + "hosts: { here: { route: local } }\n"
+}
+
 // measure logs in in every way, and wants what is promised.
 func (f *flooded) measure(t *testing.T, echo func() time.Duration) {
-	before, began := f.sent.Load(), time.Now()
+	before, began, cpu := f.sent.Load(), time.Now(), f.cpuTime(t)
 	var echoes []time.Duration
 	for end := time.Now().Add(floodLength); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		echoes = append(echoes, echo())
 	}
-	rate := float64(f.sent.Load()-before) / time.Since(began).Seconds()
+	length := time.Since(began).Seconds()
+	rate, cores := float64(f.sent.Load()-before)/length, (f.cpuTime(t)-cpu).Seconds()/length
 	slices.Sort(echoes)
 	byKey, byPassword := []ssh.AuthMethod{ssh.PublicKeys(f.key)}, []ssh.AuthMethod{ssh.Password(devPassword)}
-	line := fmt.Sprintf("attacks %.0f/s; echo p90 %v", rate, echoes[len(echoes)*9/10].Round(10*time.Microsecond))
+	line := fmt.Sprintf("attacks %.0f/s; the gateway takes %.2f cores; echo p90 %v", rate, cores, echoes[len(echoes)*9/10].Round(10*time.Microsecond))
 	if p90 := echoes[len(echoes)*9/10]; p90 > echoOfLive {
 		t.Errorf("echo p90 %v", p90)
 	}
@@ -203,6 +238,14 @@ func (f *flooded) measure(t *testing.T, echo func() time.Duration) {
 		line += fmt.Sprintf("; by %s %v", login.what, worst.Round(time.Millisecond))
 	}
 	t.Log(line)
+}
+
+// cpuTime is how long the gateway has computed until now.
+func (f *flooded) cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	fields := strings.Fields(harness.Read(t, fmt.Sprintf("/proc/%d/stat", f.Command.Process.Pid)))
+	const user, system, tick = 13, 14, 10 * time.Millisecond // proc(5): the name before them has no space
+	return time.Duration(number(t, fields[user])+number(t, fields[system])) * tick
 }
 
 // startEcho logs in and returns what sends a byte and waits until it is back.

@@ -23,6 +23,8 @@ const (
 	MsgServiceAccept    = 6
 	MsgKexInit          = 20
 	MsgNewKeys          = 21
+	msgKexECDHInit      = 30
+	msgKexECDHReply     = 31
 	MsgUserAuthRequest  = 50
 	MsgUserAuthFailure  = 51
 	MsgUserAuthSuccess  = 52
@@ -173,20 +175,13 @@ func (p *Peer) exchangeKeys() error {
 	if err != nil {
 		return err
 	}
-	ours := append([]byte{MsgKexInit}, make([]byte, 16)...) // the cookie
-	for _, names := range []string{
-		"curve25519-sha256", "ssh-ed25519", "aes128-gcm@openssh.com", "aes128-gcm@openssh.com",
-		"hmac-sha2-256", "hmac-sha2-256", "none", "none", "", "",
-	} {
-		ours = appendField(ours, names)
-	}
-	ours = append(ours, 0, 0, 0, 0, 0)
+	ours := kexInit("curve25519-sha256")
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		return err
 	}
 	p.queue = append(p.queue, p.pack(ours)...)
-	p.Send(30, string(key.PublicKey().Bytes())) // SSH_MSG_KEX_ECDH_INIT
+	p.Send(msgKexECDHInit, string(key.PublicKey().Bytes()))
 	if err := p.Flush(); err != nil {
 		return err
 	}
@@ -194,7 +189,7 @@ func (p *Peer) exchangeKeys() error {
 	if err != nil {
 		return err
 	}
-	reply, err := p.Expect(31) // SSH_MSG_KEX_ECDH_REPLY
+	reply, err := p.Expect(msgKexECDHReply)
 	if err != nil {
 		return err
 	}
@@ -214,6 +209,18 @@ func (p *Peer) exchangeKeys() error {
 	}
 	hash.Write(secret)
 	return p.takeKeys(secret, hash.Sum(nil))
+}
+
+// kexInit is a client's proposal (RFC 4253, 7.1).
+func kexInit(kex string) []byte {
+	message := append([]byte{MsgKexInit}, make([]byte, 16)...) // the cookie
+	for _, names := range []string{
+		kex, "ssh-ed25519", "aes128-gcm@openssh.com", "aes128-gcm@openssh.com",
+		"hmac-sha2-256", "hmac-sha2-256", "none", "none", "", "",
+	} {
+		message = appendField(message, names)
+	}
+	return append(message, 0, 0, 0, 0, 0)
 }
 
 func (p *Peer) exchangeVersions() (string, error) {
