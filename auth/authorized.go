@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -39,6 +40,28 @@ func ParseAuthorized(line string) (Authorized, error) {
 		}
 	}
 	return parsed.result()
+}
+
+// CheckOptions says what is wrong with the options of a key that is not known yet.
+func CheckOptions(options string) error {
+	_, err := parseOptions(options)
+	return err
+}
+
+// WithOptions is a key with options before it, as they stand in a line.
+func WithOptions(options string, key ssh.PublicKey) (Authorized, error) {
+	line, err := parseOptions(options)
+	line.Key = key
+	return line, err
+}
+
+// parseOptions reads options by a key that stands in for any.
+func parseOptions(options string) (Authorized, error) {
+	standIn, err := ssh.NewPublicKey(ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)))
+	if err != nil {
+		return Authorized{}, err
+	}
+	return ParseAuthorized(options + " " + string(ssh.MarshalAuthorizedKey(standIn)))
 }
 
 // LineError is what is wrong with one line of a file.

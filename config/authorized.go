@@ -15,13 +15,26 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"berth/auth"
+	"berth/keysource"
 )
 
-// keys reads lines as an authorized_keys file has them.
-func (d *document) keys(n *yaml.Node) (bare []ssh.PublicKey, restricted []auth.Authorized) {
+// keys reads lines as an authorized_keys file has them, or that name where keys lie.
+func (d *document) keys(n *yaml.Node, fetched keysource.Cache) (bare []ssh.PublicKey, restricted []auth.Authorized) {
 	d.list(n, "keys", func(item *yaml.Node) {
 		line, ok := d.text(item, "key")
 		if !ok {
+			return
+		}
+		if options, source, isOne, err := keysource.Split(line); isOne {
+			if err == nil {
+				err = auth.CheckOptions(options)
+			}
+			if err != nil {
+				d.wrong(item.Line, "key: %v", err)
+				return
+			}
+			d.sources, d.files = append(d.sources, source), append(d.files, fetched.File(source))
+			restricted = append(restricted, d.fetched(item.Line, fetched, options, source)...)
 			return
 		}
 		authorized, err := auth.ParseAuthorized(line)
@@ -35,6 +48,28 @@ func (d *document) keys(n *yaml.Node) (bare []ssh.PublicKey, restricted []auth.A
 		}
 	})
 	return bare, restricted
+}
+
+// fetched are the keys that are kept of a source, each with the same options.
+func (d *document) fetched(line int, from keysource.Cache, options string, source keysource.Source) []auth.Authorized {
+	kept, err := from.Keys(source)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.warn(line, "the keys of %s have not been fetched yet; a gateway that runs fetches them", source.Name)
+	case err != nil:
+		d.warn(line, "the keys of %s: %v", source.Name, err)
+	}
+	var all []auth.Authorized
+	for _, text := range kept.Keys {
+		key, err := auth.ParseKey(text)
+		if err != nil {
+			continue // it was taken by another version
+		}
+		if authorized, err := auth.WithOptions(options, key); err == nil { // checked before
+			all = append(all, authorized)
+		}
+	}
+	return all
 }
 
 // authorizedKeys reads a file of keys; a relative path begins at the

@@ -25,6 +25,7 @@ import (
 	"berth/audit"
 	"berth/auth"
 	"berth/hosts"
+	"berth/keysource"
 	"berth/state"
 )
 
@@ -65,6 +66,9 @@ type Config struct {
 	Policy *auth.Policy // made of Users, and of who else is trusted
 	Hosts  []hosts.Entry
 	Boxes  []hosts.Box
+
+	KeySources  []keysource.Source // where keys of users are fetched from
+	RefreshKeys time.Duration      // how often
 
 	Files []string // that the configuration names and that were read, also where much else is wrong
 
@@ -125,6 +129,13 @@ func load(path string) (Config, error) {
 		named = append(named, d.files...)
 	}
 	slices.Sort(named)
+	for _, d := range documents {
+		for _, source := range d.sources {
+			if !slices.Contains(config.KeySources, source) {
+				config.KeySources = append(config.KeySources, source)
+			}
+		}
+	}
 	config.Files = slices.Compact(named)
 	if err != nil {
 		return Config{Files: config.Files}, err
@@ -217,22 +228,24 @@ func (d *document) config(data []byte) Config {
 
 // settings reads what is not about people, and adds people.
 func (d *document) settings(data []byte, all *people) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "linger", "proxies", "exempt", "log_unknown_users", "audit", "user_cas", "revoked", "login", "limits", "users", "groups", "hosts", "boxes")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "linger", "refresh_keys", "proxies", "exempt", "log_unknown_users", "audit", "user_cas", "revoked", "login", "limits", "users", "groups", "hosts", "boxes")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
 		Docker: cmp.Or(d.docker(given["docker"], true), os.Getenv("DOCKER_HOST"), defaultDocker),
 
-		Keepalive: d.duration(given["keepalive"], "keepalive", defaultKeepalive),
-		Wait:      d.duration(given["wait"], "wait", defaultWait),
-		Linger:    d.linger(given["linger"]),
-		Proxies:   d.networks(given["proxies"], "proxies"),
+		Keepalive:   d.duration(given["keepalive"], "keepalive", defaultKeepalive),
+		Wait:        d.duration(given["wait"], "wait", defaultWait),
+		Linger:      d.linger(given["linger"]),
+		RefreshKeys: d.duration(given["refresh_keys"], "refresh_keys", keysource.DefaultEvery),
+		Proxies:     d.networks(given["proxies"], "proxies"),
 
 		Exempt:          d.networks(given["exempt"], "exempt"),
 		LogUnknownUsers: d.yes(given["log_unknown_users"], "log_unknown_users", false),
 
 		Audit: d.audit(given["audit"]),
 	}
+	all.fetched = keysource.In(c.State)
 	all.authorities, all.revoked, all.login = d.userCAs(given["user_cas"]), d.revoked(given["revoked"]), given["login"]
 	all.limits = d.limits(given["limits"])
 	d.people(given["users"], given["groups"], all)

@@ -197,7 +197,7 @@ func TestExample(t *testing.T) {
 		}
 	}
 	for _, key := range []string{
-		"listen", "state", "docker", "exempt", "log_unknown_users", "audit", "on_failure", "user_cas", "revoked", "login", "users", "password", "keys", "authorized_keys", "principals", "hosts",
+		"listen", "state", "docker", "refresh_keys", "exempt", "log_unknown_users", "audit", "on_failure", "user_cas", "revoked", "login", "users", "password", "keys", "authorized_keys", "principals", "hosts",
 		"limits", "connections", "forwards", "groups", "accounts", "local_forwards", "agent", "until", "restrict", "sftp", "from", "sessions", "exec",
 		"route", "address", "container", "account", "key_file", "host_key",
 	} {

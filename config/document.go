@@ -1,6 +1,7 @@
 package config
 
 import (
+	"berth/keysource"
 	"bytes"
 	"errors"
 	"fmt"
@@ -48,8 +49,9 @@ type document struct {
 	path   string
 	secret bool // a password was given
 
-	files []string // that it names, and that were read
-	errs  Errors
+	files   []string           // that it names, and that were read
+	sources []keysource.Source // of keys
+	errs    Errors
 
 	warnings Errors
 }

@@ -11,6 +11,7 @@ import (
 
 	"berth/auth"
 	"berth/hosts"
+	"berth/keysource"
 	"berth/labels"
 )
 
@@ -24,6 +25,7 @@ type people struct {
 	authorities []ssh.PublicKey // user CAs
 	revoked     *auth.Revoked
 	login       *yaml.Node // rules, of the first file
+	fetched     keysource.Cache
 }
 
 type user struct {
@@ -58,7 +60,7 @@ func (d *document) people(users, groups *yaml.Node, all *people) {
 			return
 		}
 		all.places[name.Value] = d.place(name)
-		all.users = append(all.users, d.user(name, value, len(all.authorities) > 0))
+		all.users = append(all.users, d.user(name, value, all))
 	})
 }
 
@@ -72,12 +74,12 @@ func splitPlace(place string) (path string, line int) {
 }
 
 // user reads one user, who needs no credential where certificates open.
-func (d *document) user(name, value *yaml.Node, certified bool) user {
+func (d *document) user(name, value *yaml.Node, all *people) user {
 	given := d.fields(value, "a user", "password", "keys", "authorized_keys", "principals", "hosts", "groups", "limits")
-	if given["password"] == nil && isEmpty(given["keys"]) && given["authorized_keys"] == nil && !certified {
+	if given["password"] == nil && isEmpty(given["keys"]) && given["authorized_keys"] == nil && len(all.authorities) == 0 {
 		d.wrong(name.Line, "user %.64q has neither password nor keys; give one of them", name.Value)
 	}
-	keys, restricted := d.keys(given["keys"])
+	keys, restricted := d.keys(given["keys"], all.fetched)
 	u := user{document: d, User: auth.User{
 		Name:       d.name(name, "user"),
 		Password:   d.password(given["password"]),

@@ -111,6 +111,7 @@ func (c Config) NeedsRestart(next Config) []string {
 		{"keepalive", c.Keepalive != next.Keepalive},
 		{"wait", c.Wait != next.Wait},
 		{"linger", c.Linger != next.Linger},
+		{"refresh_keys", c.RefreshKeys != next.RefreshKeys},
 		{"exempt", !slices.Equal(c.Exempt, next.Exempt)},
 		{"log_unknown_users", c.LogUnknownUsers != next.LogUnknownUsers},
 		{"proxies", !slices.Equal(c.Proxies, next.Proxies)},

@@ -15,14 +15,13 @@ import (
 
 	"berth/config"
 	"berth/gateway"
-	"berth/hosts"
 )
 
 // Reloader puts configurations into force, one after the other.
 type Reloader struct {
 	path   string
 	server *gateway.Server
-	hosts  func([]hosts.Entry)
+	apply  func(config.Config)
 	log    *slog.Logger
 
 	mu      sync.Mutex
@@ -32,9 +31,10 @@ type Reloader struct {
 }
 
 // New makes a reloader of the file at path, for a gateway that was started with
-// what was in it. exchangeHosts replaces the hosts that a configuration names.
-func New(path string, started config.Config, server *gateway.Server, exchangeHosts func([]hosts.Entry), log *slog.Logger) *Reloader {
-	r := &Reloader{path: path, server: server, hosts: exchangeHosts, log: log, started: started}
+// what was in it. apply takes what others than the server need of a configuration:
+// its hosts, and where keys are fetched from.
+func New(path string, started config.Config, server *gateway.Server, apply func(config.Config), log *slog.Logger) *Reloader {
+	r := &Reloader{path: path, server: server, apply: apply, log: log, started: started}
 	r.named.Store(&started.Files)
 	return r
 }
@@ -62,7 +62,7 @@ func (r *Reloader) Reload(by string) (Report, error) {
 	for _, warning := range next.Warnings {
 		report.Warnings = append(report.Warnings, warning.Error())
 	}
-	r.hosts(next.Hosts)
+	r.apply(next)
 	report.Ended = r.server.Exchange(next.Policy, by)
 	r.log.Info("reloaded", "by", by, "users", report.Users, "ended", report.Ended)
 	for _, key := range report.NeedsRestart {

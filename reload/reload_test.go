@@ -53,7 +53,7 @@ func newFiles(t *testing.T) *files {
 	}
 	log := slog.New(slog.DiscardHandler)
 	f.server = &gateway.Server{Policies: auth.NewPolicies(started.Policy), Log: log}
-	f.Reloader = New(f.path, started, f.server, func(entries []hosts.Entry) { f.given = entries }, log)
+	f.Reloader = New(f.path, started, f.server, func(next config.Config) { f.given = next.Hosts }, log)
 	return f
 }
 

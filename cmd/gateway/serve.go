@@ -18,7 +18,9 @@ import (
 	"berth/auth"
 	"berth/config"
 	"berth/gateway"
+	"berth/hosts"
 	"berth/hosts/configured"
+	"berth/keysource"
 	"berth/logqueue"
 	"berth/operator"
 	"berth/patches"
@@ -142,7 +144,7 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 	started = true
 	server := newServer(settings, st, directory, logKey, drain, log)
 	server.Audit = records
-	reloader := reload.New(path, settings, server, directory.Exchange, log)
+	reloader, fetcher := newReloader(path, settings, server, directory.Exchange, log)
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
 	var beside sync.WaitGroup
 	defer beside.Wait()
@@ -163,6 +165,7 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 	defer onSignal(syscall.SIGUSR1, server.LogStrangers)()
 	defer onSignal(syscall.SIGUSR2, at.pause)()
 	beside.Go(func() { reloader.Run(following, hangUps) })
+	beside.Go(func() { fetcher.Run(following) })
 	err = server.Serve(ctx, withProxies(taken.Listener, settings, log))
 	at.hold(ctx)
 	return err
@@ -194,6 +197,19 @@ func newServer(settings config.Config, st *state.State, directory gateway.Hosts,
 		Keepalive: settings.Keepalive,
 		Wait:      settings.Wait,
 	}
+}
+
+// newReloader makes what reloads the configuration, and what fetches the keys that
+// it wants, whose changes are reloads.
+func newReloader(path string, settings config.Config, server *gateway.Server, exchangeHosts func([]hosts.Entry), log *slog.Logger) (*reload.Reloader, *keysource.Fetcher) {
+	fetcher := &keysource.Fetcher{Cache: keysource.In(settings.State), Every: settings.RefreshKeys, Log: log}
+	reloader := reload.New(path, settings, server, func(next config.Config) {
+		exchangeHosts(next.Hosts)
+		fetcher.Want(next.KeySources)
+	}, log)
+	fetcher.Changed = func(source keysource.Source) { reloader.Reload("keys of " + source.Name) }
+	fetcher.Want(settings.KeySources)
+	return reloader, fetcher
 }
 
 func sayServing(listener net.Listener, settings config.Config, st *state.State, log *slog.Logger) {
