@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"berth/docker":             {"berth/printable"},
 	"berth/gate":               {"berth/auth", "berth/machine", "berth/sshconn"},
 	"berth/gateway":            {"berth/audit", "berth/auth", "berth/gate", "berth/hosts", "berth/labels", "berth/logqueue", "berth/machine", "berth/printable", "berth/recorder", "berth/session", "berth/sshconn", "berth/strangers", "berth/wire"},
-	"berth/helper":             {"berth/helper/descriptors", "berth/helper/messages", "berth/helper/streams", "berth/machine"},
+	"berth/helper":             {"berth/helper/descriptors", "berth/helper/messages", "berth/helper/streams", "berth/labels", "berth/machine"},
 	"berth/helper/descriptors": {"berth/helper/messages", "berth/machine", "berth/sshconn"},
 	"berth/helper/messages":    {"berth/machine", "berth/printable"},
 	"berth/helper/streams":     {"berth/helper/messages", "berth/machine", "berth/sshconn"},

@@ -17,6 +17,7 @@ import (
 	"berth/helper/descriptors"
 	"berth/helper/messages"
 	"berth/helper/streams"
+	"berth/labels"
 	"berth/machine"
 
 	"golang.org/x/sys/unix"
@@ -76,11 +77,20 @@ func RunChild() error {
 	return nil
 }
 
+// umask returns that of every process: where each person has an account, what one
+// writes is for the group.
+func umask() int {
+	if unix.Access(labels.AccountsMark, unix.F_OK) == nil {
+		return 0o002
+	}
+	return 0o022
+}
+
 // live answers until the gateway lets go, and then stays as the parent of what
 // sessions left running: a container's first process may reap nobody.
 func live(answer func(*machine.Local)) {
 	hideMemory()
-	unix.Umask(0o022)
+	unix.Umask(umask())
 	heedSignals()
 	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	local := &machine.Local{

@@ -33,8 +33,25 @@ case ${BERTH_SUDO:-free} in
 esac
 [ ! -e /etc/sudoers.d/berth ] || chmod 0440 /etc/sudoers.d/berth
 
-# Read by keys.sh.
-[ "${BERTH_ACCOUNTS:-}" != per-person ] || : > /etc/berth_accounts
+# Where each person has an account, what one writes is for the group, by sftp too. The
+# file is read by keys.sh and by the gateway's helper.
+sftp=internal-sftp
+if [ "${BERTH_ACCOUNTS:-}" = per-person ]; then
+    : > /etc/berth_accounts
+    sftp='internal-sftp -u 002'
+fi
+echo "Subsystem sftp $sftp" > /etc/ssh/berth_sftp
+
+# A volume that is new is root's, and nobody could write in it.
+(
+    IFS=:
+    set -f
+    for dir in ${BERTH_SHARED:-}; do
+        if [ "$(stat -c %u:%g:%a "$dir")" = 0:0:755 ] && [ -z "$(ls -A "$dir")" ]; then
+            chgrp developer "$dir" && chmod 2775 "$dir"
+        fi
+    done
+)
 
 # Host keys outlive the container in a volume, so that a host that is recreated
 # is the same host. By renaming, so that none is ever there by half.

@@ -25,6 +25,7 @@ const (
 	EnvUserCA   = "BERTH_USER_CA"            // variable with the gateway's user CA, one line of an authorized_keys file
 	EnvSudo     = "BERTH_SUDO"               // variable that says whether Account may sudo: SudoFree, SudoPassword or SudoNone
 	EnvAccounts = "BERTH_ACCOUNTS"           // variable that is labels.PerPerson where each person has an account
+	EnvShared   = "BERTH_SHARED"             // variable with the directories then, by colons, of volumes that people share
 	PidFile     = "/run/sshd.pid"            // there once sshd listens
 	HostKeys    = "/var/lib/berth/host_keys" // a volume there keeps them for the next container
 	Peers       = "/var/lib/berth/peers"     // a volume of the project there lets its hosts reach each other by ssh

@@ -24,6 +24,9 @@ const (
 	Accounts    = "berth.accounts"
 	PerPerson   = "per-person"
 	MakeAccount = "/usr/local/lib/berth/account.sh"
+
+	// AccountsMark is a file of the image that is there where each person has an account.
+	AccountsMark = "/etc/berth_accounts"
 )
 
 // Values of Route, and of route in gateway.yaml.

@@ -61,6 +61,9 @@ func (b *builder) environment() []string {
 		env = append(env, image.EnvUserCA+"="+b.site.UserCA)
 		if b.settings.perPerson {
 			env = append(env, image.EnvAccounts+"="+labels.PerPerson)
+			if shared := b.sharedVolumes(); len(shared) > 0 {
+				env = append(env, image.EnvShared+"="+strings.Join(shared, ":"))
+			}
 		}
 		if b.settings.sudo != "" {
 			env = append(env, image.EnvSudo+"="+b.settings.sudo)

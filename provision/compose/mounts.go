@@ -49,6 +49,17 @@ func (b *builder) mounts() {
 // homes is where people's own accounts have theirs.
 const homes = "/home"
 
+// sharedVolumes returns where the files mount volumes.
+func (b *builder) sharedVolumes() []string {
+	var targets []string
+	for _, v := range b.compose.Volumes {
+		if v.Type == types.VolumeTypeVolume && !strings.Contains(v.Target, ":") {
+			targets = append(targets, v.Target)
+		}
+	}
+	return targets
+}
+
 // hostKeysVolume returns the volume for the host's keys. It outlives the container,
 // so that a recreated host is the same to those who know its keys.
 func (b *builder) hostKeysVolume() Volume {

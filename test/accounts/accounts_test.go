@@ -75,8 +75,16 @@ func TestAccounts(t *testing.T) {
 		}
 	})
 	t.Run("people_work_on_the_same_files", func(t *testing.T) {
-		anna.Want(t, "ssh h 'sudo -n chown anna:developer /srv/shared && chmod 2775 /srv/shared && echo by-anna > /srv/shared/file'", "")
+		anna.Want(t, "ssh h 'echo by-anna > /srv/shared/file'", "")
 		ben.Want(t, "ssh h 'echo by-ben >> /srv/shared/file && cat /srv/shared/file'", "by-anna\nby-ben\n")
+	})
+	t.Run("and_on_what_others_put_there_by_sftp", func(t *testing.T) {
+		for _, from := range []harness.Target{anna, bySshd} {
+			dir := "/srv/shared/" + from.Name
+			from.Want(t, "umask 002; echo by-anna > file; printf 'mkdir "+dir+"\nput file "+dir+"/put\n' | sftp -q -b - h >/dev/null && scp -q file h:"+dir+"/copied", "")
+			ben.Want(t, "ssh h 'for f in put copied new; do echo by-ben >> "+dir+"/$f; done; cat "+dir+"/*; stat -c %G "+dir+"/put'",
+				"by-anna\nby-ben\nby-ben\nby-anna\nby-ben\ndeveloper\n")
+		}
 	})
 	t.Run("what_one_writes_is_ones_own", func(t *testing.T) {
 		anna.Want(t, "ssh h 'echo kept > mine && stat -c %U mine'", "anna\n")
