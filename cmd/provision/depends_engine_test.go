@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A service starts when the job that it waits for is done, and the job is not run again.
+// A service starts when the job that it waits for is done, and what it needs is healthy;
+// the job is not run again.
 func TestServicesWaitForWhatTheyDependOn(t *testing.T) {
 	l := newLab(t)
 	compose := func(job string) string {
@@ -15,12 +16,13 @@ services:
   job: {image: "` + os.Getenv("BERTH_BASE_IMAGE") + `", command: ["sh", "-c", "` + job + `"], volumes: ["data:/data"]}
   db:
     image: "` + os.Getenv("BERTH_BASE_IMAGE") + `"
-    command: sh -c "touch /ready; sleep 1000"
+    command: sh -c "sleep 2; touch /data/ready; sleep 1000"
+    volumes: ["data:/data"]
     stop_grace_period: 0s
-    healthcheck: {test: ["CMD", "test", "-e", "/ready"], interval: 1s}
+    healthcheck: {test: ["CMD", "test", "-e", "/data/ready"], interval: 1s}
   web:
     image: "` + os.Getenv("BERTH_BASE_IMAGE") + `"
-    command: sh -c "test -e /data/done && sleep 1000"
+    command: sh -c "test -e /data/done && test -e /data/ready && sleep 1000"
     volumes: ["data:/data"]
     stop_grace_period: 0s
     depends_on: {job: {condition: service_completed_successfully}, db: {condition: service_healthy}}

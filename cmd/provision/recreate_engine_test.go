@@ -115,6 +115,54 @@ func TestWhatWasWrittenGoesWithTheHost(t *testing.T) {
 	}
 }
 
+// What was written cannot be carried to another image: it is listed, and asked about.
+func TestAnotherImageIsAskedAbout(t *testing.T) {
+	l := newLab(t)
+	own := func(step string) string {
+		return l.File(`services: {own: {command: sleep 1000, stop_grace_period: 0s, volumes: ["data:/data"],
+			build: {dockerfile_inline: "FROM ` + os.Getenv("BERTH_BASE_IMAGE") + `\nENV STEP=` + step + `"}}}` + "\nvolumes: {data: }\n")
+	}
+	l.mustRun("up", "-f", own("one"))
+	l.In("own", "mkdir -p /opt/big/one && head -c 3145728 /dev/zero >/opt/big/one/file; echo kept >/data/work; echo lost >/root/work")
+	first := l.Inspect("own").ID
+	out, err := l.run("up", "-f", own("two"))
+	for _, want := range []string{"-own-1: 3MiB written in it go:\n", "\n3MiB /opt/big/one\n", "\n5B /root/work\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "removes what was written in "+l.Host("own")+" outside its volumes") || l.Inspect("own").ID != first {
+		t.Errorf("it is not asked: %v", err)
+	}
+	l.mustRun("up", "--yes", "-f", own("two"))
+	if got := l.In("own", "echo $STEP; cat /data/work; ls /root /opt"); got != "two\nkept\n/opt:\n\n/root:" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Another project's volume is never deleted: not by who borrows it, and not by its own
+// project as long as somebody has it.
+func TestABorrowedVolumeStays(t *testing.T) {
+	owner, borrower := newLab(t), newLab(t)
+	file := func(l lab) string {
+		return l.File("services: {own: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", command: sleep 1000, stop_grace_period: 0s, volumes: [\"data:/data\"]}}\n" +
+			"volumes: {data: {name: " + owner.Name + "_lent}}\n")
+	}
+	owner.mustRun("up", "-f", file(owner))
+	owner.In("own", "echo of weeks >/data/work")
+	if out := borrower.mustRun("up", "-f", file(borrower)); !strings.Contains(out, "volume "+owner.Name+"_lent is of project "+owner.Name) {
+		t.Errorf("borrowed unsaid:\n%s", out)
+	}
+	if out := owner.mustRun("down", "--volumes", "--yes"); !strings.Contains(out, "volume "+owner.Name+"_lent stays: container "+borrower.Name+"-own-1") {
+		t.Errorf("the owner's down:\n%s", out)
+	}
+	borrower.mustRun("down", "--volumes", "--yes")
+	owner.mustRun("up", "-f", file(owner))
+	if got := owner.In("own", "cat /data/work"); got != "of weeks" {
+		t.Errorf("the work: %q", got)
+	}
+}
+
 func TestVolumesGoWithTheHost(t *testing.T) {
 	l := newLab(t)
 	build := `, image: , build: {dockerfile_inline: "FROM ` + os.Getenv("BERTH_BASE_IMAGE") + `\nVOLUME /asked"}`

@@ -13,6 +13,7 @@ import (
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+	"github.com/moby/moby/client/pkg/versions"
 
 	"berth/box"
 	"berth/labels"
@@ -178,13 +179,22 @@ func (e *Executor) createContainer(ctx context.Context, s compose.Service, from 
 		}
 	}
 	created, err := e.API.ContainerCreate(ctx, options)
-	for _, warning := range created.Warnings {
+	for _, warning := range slices.Concat(created.Warnings, e.unheeded(s)) {
 		e.Progress.warn(s.Container, warning)
 	}
 	if err != nil || s.GPUs.None() {
 		return created.ID, err
 	}
 	return created.ID, e.ensureClaim(ctx, created.ID)
+}
+
+// unheeded returns what this engine leaves out without a word.
+func (e *Executor) unheeded(s compose.Service) []string {
+	chosen := func(a compose.Attachment) bool { return a.Settings != nil && len(a.Settings.MacAddress) > 0 }
+	if slices.ContainsFunc(s.Networks, chosen) && versions.LessThan(e.API.ClientVersion(), "1.44") {
+		return []string{"mac_address is left out: that needs an engine of version 25 or later"}
+	}
+	return nil
 }
 
 // inherited returns mounts of the volumes that the image asks for and that the old

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
 	"berth/provision/compose"
@@ -44,12 +45,13 @@ func TestTheEnginesWarningsAreShown(t *testing.T) {
 	}
 	e := &Executor{API: engineThatSays(t, http.StatusCreated, `{"Id":"x","Warnings":["no swap limit here\nforged"]}`), Progress: NewProgress(out)}
 	service := compose.Service{Container: "lab-a-1", Image: compose.Image{Ref: "i"}, Config: container.Config{Image: "i"}}
+	service.Networks = []compose.Attachment{{Network: "n", Settings: &network.EndpointSettings{MacAddress: network.HardwareAddr{2, 0, 0, 0, 0, 1}}}}
 	if err := e.CarryOut(t.Context(), plan.Step{Op: plan.OpCreate, Kind: plan.KindContainer, Name: "lab-a-1", Service: service}); err != nil {
 		t.Fatal(err)
 	}
 	out.Seek(0, io.SeekStart)
 	said, _ := io.ReadAll(out)
-	if string(said) != "lab-a-1: the engine warns: no swap limit here forged\n" {
+	if string(said) != "lab-a-1: the engine warns: no swap limit here forged\nlab-a-1: the engine warns: mac_address is left out: that needs an engine of version 25 or later\n" {
 		t.Errorf("shown: %q", said)
 	}
 }
