@@ -16,9 +16,6 @@ import (
 	"berth/test/harness"
 )
 
-// bound is how long a test waits for what should happen at once.
-const bound = 20 * time.Second
-
 func start(t *testing.T, on machine.Machine, line string, pty *machine.Pty) *machine.Process {
 	t.Helper()
 	process, err := on.Start(machine.Command{Kind: machine.Exec, Line: line, Pty: pty})
@@ -30,7 +27,7 @@ func start(t *testing.T, on machine.Machine, line string, pty *machine.Pty) *mac
 		process.Close()
 		select {
 		case <-process.Exit:
-		case <-time.After(bound):
+		case <-time.After(harness.Patience):
 			t.Error("it lives on")
 		}
 	})
@@ -44,23 +41,8 @@ func wantExit(t *testing.T, process *machine.Process, words string) {
 		if !strings.Contains(exit.Request+" "+string(exit.Payload), words) {
 			t.Errorf("ended with %q, want %q", exit, words)
 		}
-	case <-time.After(bound):
+	case <-time.After(harness.Patience):
 		t.Fatal("it does not end")
-	}
-}
-
-// within fails the test where f waits for ever.
-func within(t *testing.T, what string, f func()) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	select {
-	case <-done:
-	case <-time.After(bound):
-		t.Fatal("it waits for ever: " + what)
 	}
 }
 
@@ -73,7 +55,7 @@ func TestEveryByteComesAndTheLastOnesToo(t *testing.T) {
 			process.Stdin.Write(sent)
 			process.Stdin.Close()
 		}()
-		within(t, "output", func() {
+		harness.Within(t, "output", func() {
 			if got, err := io.ReadAll(process.Stdout); !bytes.Equal(got, sent) || err != nil {
 				t.Errorf("%d of %d bytes came back, %v", len(got), len(sent), err)
 			}
@@ -95,7 +77,7 @@ func TestAStalledInputStopsNothingElse(t *testing.T) {
 			wrote <- err
 		}()
 		other := start(t, on, "cat", nil)
-		within(t, "another process", func() {
+		harness.Within(t, "another process", func() {
 			sent := make([]byte, 5<<20)
 			go func() {
 				other.Stdin.Write(sent)
@@ -113,7 +95,7 @@ func TestAStalledInputStopsNothingElse(t *testing.T) {
 		stalled.Signal("KILL")
 		wantExit(t, stalled, "KILL")
 		stalled.Close()
-		within(t, "a write to a process that was let go of", func() { <-wrote })
+		harness.Within(t, "a write to a process that was let go of", func() { <-wrote })
 	})
 }
 
@@ -130,7 +112,7 @@ func TestInputThatNobodyTakesEnds(t *testing.T) {
 	byEachWay(t, func(t *testing.T, on machine.Machine) {
 		process := start(t, on, "exec <&-; echo closed; sleep 60", nil)
 		process.Stdout.Read(make([]byte, 100))
-		within(t, "a write", func() {
+		harness.Within(t, "a write", func() {
 			for {
 				if _, err := process.Stdin.Write(make([]byte, 1<<20)); err != nil {
 					return
@@ -148,7 +130,7 @@ func TestATerminalIsResizedAndGetsBreaks(t *testing.T) {
 		if err := errors.Join(process.Break(), process.Resize(machine.Size{Columns: 91, Rows: 17})); err != nil {
 			t.Fatal(err)
 		}
-		within(t, "output", func() {
+		harness.Within(t, "output", func() {
 			if said, err := io.ReadAll(process.Stdout); !strings.Contains(string(said), "17 91") {
 				t.Errorf("said %q, %v", said, err)
 			}
@@ -161,7 +143,7 @@ func TestATerminalIsResizedAndGetsBreaks(t *testing.T) {
 func TestATerminalsOutputEndsWithItsCommand(t *testing.T) {
 	byEachWay(t, func(t *testing.T, on machine.Machine) {
 		process := start(t, on, `trap "" HUP; (sleep 30; echo late) & echo now; exit 5`, &machine.Pty{})
-		within(t, "output", func() {
+		harness.Within(t, "output", func() {
 			if said, _ := io.ReadAll(process.Stdout); string(said) != "now\r\n" {
 				t.Errorf("said %q", said)
 			}
@@ -190,7 +172,7 @@ func connect(t *testing.T, on machine.Machine) (near net.Conn, server *net.TCPCo
 		near.Close()
 		far.Close()
 	})
-	far.SetDeadline(time.Now().Add(bound))
+	far.SetDeadline(time.Now().Add(harness.Patience))
 	return near, far.(*net.TCPConn)
 }
 
@@ -198,7 +180,7 @@ func TestAConnectionIsClosedByEitherSide(t *testing.T) {
 	byEachWay(t, func(t *testing.T, on machine.Machine) {
 		near, server := connect(t, on)
 		server.Close()
-		within(t, "a write to a closed connection", func() {
+		harness.Within(t, "a write to a closed connection", func() {
 			for {
 				if _, err := near.Write(make([]byte, 1<<20)); err != nil {
 					return
@@ -228,7 +210,7 @@ func TestAConnectionIsHalfClosed(t *testing.T) {
 		}
 		io.WriteString(server, "answer")
 		server.Close()
-		within(t, "the answer", func() {
+		harness.Within(t, "the answer", func() {
 			if answered, err := io.ReadAll(near); string(answered) != "answer" || err != nil {
 				t.Errorf("answered %q, %v", answered, err)
 			}
@@ -272,7 +254,7 @@ func TestAListenerThatIsClosedKeepsNobody(t *testing.T) {
 		}
 		defer caller.Close()
 		listener.Close()
-		caller.SetDeadline(time.Now().Add(bound))
+		caller.SetDeadline(time.Now().Add(harness.Patience))
 		if _, err := caller.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("the caller waits: %v", err)
 		}

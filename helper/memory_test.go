@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"berth/test/harness"
 	"bufio"
 	"fmt"
 	"io"
@@ -19,19 +20,7 @@ func TestNamesakesCannotReadTheHelper(t *testing.T) {
 	program, nobody := readableBy(t, os.Args[0])
 	command := exec.Command(program)
 	command.Env, command.SysProcAttr = append(os.Environ(), envLive+"=1"), nobody
-	in, err := command.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer command.Wait()
-	defer in.Close()
+	_, out := harness.Talk(t, command)
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}

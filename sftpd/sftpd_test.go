@@ -35,19 +35,7 @@ const openSSHs = "/usr/lib/openssh/sftp-server"
 // offered are the extensions that a server offers.
 func offered(t *testing.T, command *exec.Cmd) map[string]string {
 	t.Helper()
-	in, err := command.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer command.Wait()
-	defer in.Close()
+	in, out := harness.Talk(t, command)
 	in.Write(packet{kind: typeInit, id: 3}.bytes())
 	p, err := readPacket(out)
 	if p.kind != typeVersion || p.id != 3 {

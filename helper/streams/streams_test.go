@@ -12,30 +12,13 @@ import (
 
 	"berth/helper/messages"
 	"berth/machine"
+	"berth/test/harness"
 
 	"github.com/hashicorp/yamux"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// bound is how long a test waits for what should happen at once.
-const bound = 20 * time.Second
-
-// within fails the test where f waits for ever.
-func within(t *testing.T, what string, f func()) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	select {
-	case <-done:
-	case <-time.After(bound):
-		t.Fatal("it waits for ever: " + what)
-	}
-}
 
 func frame(kind byte, flags uint16, body string) string {
 	header := binary.BigEndian.AppendUint16([]byte{0, kind}, flags)
@@ -139,7 +122,7 @@ func TestAHelperThatKeepsItsStreamsIsGivenUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			within(t, "the person", func() {
+			harness.Within(t, "the person", func() {
 				go io.Copy(io.Discard, process.Stdout)
 				process.Close()
 				for out := process.Stdout.(output); len(out.reading) == 0; { // until somebody waits for its end
@@ -150,7 +133,7 @@ func TestAHelperThatKeepsItsStreamsIsGivenUp(t *testing.T) {
 			if took := time.Since(began); took > client.letGoIn/2 {
 				t.Errorf("the person waits for the helper: %v", took)
 			}
-			within(t, "the gateway", func() { <-client.Done() })
+			harness.Within(t, "the gateway", func() { <-client.Done() })
 		})
 	}
 }
@@ -172,7 +155,7 @@ func TestAHelperThatKeepsManyStreamsIsGivenUp(t *testing.T) {
 			conn.Close()
 		}
 	}
-	within(t, "the gateway", func() { <-client.Done() })
+	harness.Within(t, "the gateway", func() { <-client.Done() })
 }
 
 // The end of input may be an hour before that of output: yamux would cut such a

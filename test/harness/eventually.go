@@ -30,6 +30,17 @@ func AwaitEnd(t testing.TB, what string, ended <-chan struct{}) {
 	}
 }
 
+// Within runs f, and fails the test where f waits for ever.
+func Within(t testing.TB, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	AwaitEnd(t, what, done)
+}
+
 // IsClosed reports whether a channel is closed.
 func IsClosed(c <-chan struct{}) bool {
 	select {

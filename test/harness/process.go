@@ -3,6 +3,7 @@ package harness
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -115,4 +116,26 @@ func HelpersIn(t *testing.T, container string) []int {
 func ProcessesIn(t *testing.T, container string) string {
 	t.Helper()
 	return Must(t, exec.Command("docker", "top", container, "-eo", "pid,ppid,stat,args"))
+}
+
+// Talk starts a program and returns its input and output. At the end of the test the
+// input is closed, and the program waited for.
+func Talk(t *testing.T, command *exec.Cmd) (in io.Writer, out io.Reader) {
+	t.Helper()
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		command.Wait()
+	})
+	return stdin, stdout
 }
