@@ -48,6 +48,7 @@ const (
 	GPUMemory = "berth.reserve.gpu"    // bytes on each of its GPUs, where it shares them
 	Variant   = "berth.variant"        // what the files asked of the host image it was made from
 	Replaces  = "berth.replaces"       // id of the container that it was made to replace; stays when that one is gone
+	Switch    = "berth.switch"         // the same on containers that were made to replace others together: all of them, or none
 	Fills     = "berth.fills"          // on a volume: id of the container whose directory it begins with
 	Pinned    = "berth.reserve.cpuset" // not empty where the container's cpuset is its own
 	Mark      = "berth.mark"           // vouches, by a secret of the state directory, for the reserve labels

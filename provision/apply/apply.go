@@ -34,7 +34,8 @@ type Executor struct {
 	// still be going on in the engine.
 	Patient bool
 
-	leaving []string // containers that are being replaced, and their successors
+	leaving   []string // containers that are being replaced, and their successors
+	switching string   // what names the switch that is under way
 }
 
 // Apply carries a plan's steps out in order, up to the first one that fails. Its

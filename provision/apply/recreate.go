@@ -35,6 +35,7 @@ type recreation struct {
 // error the old containers run again, under their names.
 func (e *Executor) recreate(ctx context.Context, steps []plan.Step) error {
 	var all []*recreation
+	e.switching = randomTag()
 	for _, s := range steps {
 		all = append(all, &recreation{Step: s})
 		e.leaving = append(e.leaving, s.ID)
@@ -89,7 +90,7 @@ func (e *Executor) within(r *recreation, do func() error) error {
 func (e *Executor) createBeside(ctx context.Context, r *recreation, all []*recreation) error {
 	s, before := r.Service, r.made
 	s.Config.Labels = maps.Clone(s.Config.Labels)
-	s.Config.Labels[labels.Replaces] = r.ID
+	s.Config.Labels[labels.Replaces], s.Config.Labels[labels.Switch] = r.ID, e.switching
 	s.HostConfig = joined(s.HostConfig, all)
 	s.Container = plan.NewName(r.Name)
 	id, err := e.createContainer(ctx, s, r.from, r.Recreation.Old)

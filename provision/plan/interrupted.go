@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"regexp"
@@ -42,37 +43,132 @@ func (c Container) isCalledOld() bool {
 }
 
 // Recover returns the steps that end what an interrupted run of a project's left half
-// done: each container is the old one or the new one, and runs.
+// done: each container is the old one or the new one, and runs. Those of one switch are
+// all old, or all new.
 func Recover(project string, have Observed) Plan {
 	var p Plan
-	successors := have.successors(project)
-	for _, old := range have.Containers {
-		if news := successors[old.ID]; len(news) > 0 {
-			p.recoverOne(old, news)
+	for _, s := range have.interrupted(project) {
+		if s.wasDone {
+			p.finish(s)
+		} else {
+			p.undo(s)
 		}
 	}
 	for _, c := range have.Containers { // the old one is gone
 		m := passingName.FindStringSubmatch(c.Name)
 		if m != nil && m[2] == "new" && c.Project() == project && c.Labels[labels.Replaces] != "" && !have.hasID(c.Labels[labels.Replaces]) {
-			p.add(Step{Op: OpRename, Kind: KindContainer, Name: c.Name, ID: c.ID, To: c.lastName(), Cause: "up was interrupted"})
+			p.add(Step{Op: OpRename, Kind: KindContainer, Name: c.Name, ID: c.ID, To: c.lastName(), Cause: wasInterrupted})
 		}
 	}
 	return p
 }
 
-func (p *Plan) recoverOne(old Container, news []Container) {
-	const cause = "up was interrupted"
-	at := slices.IndexFunc(news, func(c Container) bool { return c.Running || old.isCalledOld() && !c.isPassing() })
-	if at < 0 && old.isCalledOld() {
-		at = 0
+const wasInterrupted = "up was interrupted"
+
+// interruption is a switch that is half done.
+type interruption struct {
+	name    string // by its label
+	pairs   []pair // who lives in another's namespace comes after it
+	wasDone bool   // all new containers were up
+}
+
+// pair is an old container, and those that were made to replace it: the one that is to
+// stay if the new ones are, and others that a run left behind.
+type pair struct {
+	old   Container
+	next  Container
+	other []Container
+}
+
+// interrupted returns the switches of a project that are half done.
+func (o Observed) interrupted(project string) []*interruption {
+	var all []*interruption
+	successors := o.successors(project)
+	for _, old := range o.Containers {
+		news := successors[old.ID]
+		if len(news) == 0 {
+			continue
+		}
+		name := cmp.Or(news[0].Labels[labels.Switch], old.ID)
+		i := slices.IndexFunc(all, func(s *interruption) bool { return s.name == name })
+		if i < 0 {
+			i = len(all)
+			all = append(all, &interruption{name: name, wasDone: true})
+		}
+		at := max(0, slices.IndexFunc(news, func(c Container) bool { return old.isReplacedBy(c) }))
+		all[i].wasDone = all[i].wasDone && old.isReplacedBy(news[at])
+		all[i].pairs = append(all[i].pairs, pair{old, news[at], slices.Delete(slices.Clone(news), at, at+1)})
 	}
-	for i, c := range news {
-		if i != at {
-			p.add(Step{Op: OpUndo, Kind: KindContainer, Name: c.Name, ID: c.ID, Cause: cause, Recreation: Recreation{Old: old}, Beside: at >= 0})
+	for _, s := range all {
+		s.wasDone = s.wasDone || o.began(project, s)
+		s.sort()
+	}
+	return all
+}
+
+// isReplacedBy reports whether a successor is up, as far as one can see.
+func (c Container) isReplacedBy(next Container) bool {
+	return next.Running || c.isCalledOld() && !next.isPassing()
+}
+
+// began reports whether a run had begun to remove the old containers of a switch, which
+// it does when all new ones are up.
+func (o Observed) began(project string, s *interruption) bool {
+	return slices.ContainsFunc(s.pairs, func(p pair) bool { return p.old.isCalledOld() }) ||
+		slices.ContainsFunc(o.Containers, func(c Container) bool {
+			return c.Labels[labels.Switch] == s.name && c.Project() == project && !o.hasID(c.Labels[labels.Replaces])
+		})
+}
+
+// sort puts those that live in another's namespace after it: they start after it, too.
+func (s *interruption) sort() {
+	depth := map[string]int{} // by the old one's id
+	for range s.pairs {
+		for _, p := range s.pairs {
+			for _, partner := range s.pairs {
+				if p.livesIn(partner) {
+					depth[p.old.ID] = min(max(depth[p.old.ID], depth[partner.old.ID]+1), len(s.pairs))
+				}
+			}
 		}
 	}
-	if at >= 0 {
-		p.add(Step{Op: OpFinish, Kind: KindContainer, Name: news[at].Name, ID: news[at].ID, To: old.lastName(), Cause: cause, Recreation: Recreation{Old: old}})
+	slices.SortStableFunc(s.pairs, func(one, two pair) int { return cmp.Compare(depth[one.old.ID], depth[two.old.ID]) })
+}
+
+// livesIn reports whether a container of one pair shares a namespace of the other's.
+func (p pair) livesIn(other pair) bool {
+	for _, name := range []string{other.old.ID, other.old.Name, other.old.lastName(), other.next.ID} {
+		if sharesWith(p.old.HostConfig, name) || sharesWith(p.next.HostConfig, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// finish ends a switch in favour of the new containers.
+func (p *Plan) finish(s *interruption) {
+	for _, one := range s.pairs {
+		for _, c := range one.other {
+			p.add(Step{Op: OpUndo, Kind: KindContainer, Name: c.Name, ID: c.ID, Cause: wasInterrupted, Recreation: Recreation{Old: one.old}, Beside: true})
+		}
+	}
+	for _, one := range s.pairs {
+		p.add(Step{Op: OpFinish, Kind: KindContainer, Name: one.next.Name, ID: one.next.ID, To: one.old.lastName(), Cause: wasInterrupted, Recreation: Recreation{Old: one.old}})
+	}
+}
+
+// undo ends a switch in favour of the old containers, which start when all new ones have
+// let go of what only one container can have.
+func (p *Plan) undo(s *interruption) {
+	for _, one := range slices.Backward(s.pairs) {
+		if one.next.Running && len(s.pairs) > 1 {
+			p.add(Step{Op: OpStop, Kind: KindContainer, Name: one.next.Name, ID: one.next.ID, Cause: wasInterrupted})
+		}
+	}
+	for _, one := range s.pairs {
+		for _, c := range append(slices.Clone(one.other), one.next) {
+			p.add(Step{Op: OpUndo, Kind: KindContainer, Name: c.Name, ID: c.ID, Cause: wasInterrupted, Recreation: Recreation{Old: one.old}})
+		}
 	}
 }
 
