@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,9 @@ import (
 	"testing"
 
 	"berth/labels"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
 )
 
 // own is the file of a project with one container that waits.
@@ -57,6 +61,37 @@ func TestAChangeThatTheEngineRefusesCostsNothing(t *testing.T) {
 	}
 	if out := l.mustRun("plan", "-f", l.own("")); !strings.Contains(out, "nothing to do") {
 		t.Errorf("the old file:\n%s", out)
+	}
+}
+
+// A takeover that the engine refuses leaves docker compose's container as it was.
+func TestATakeoverThatTheEngineRefusesCostsNothing(t *testing.T) {
+	l := newLab(t)
+	name := l.Name + "-own-1"
+	created, err := l.API.ContainerCreate(t.Context(), client.ContainerCreateOptions{Name: name, Config: &container.Config{
+		Image: os.Getenv("BERTH_BASE_IMAGE"), Cmd: []string{"sh", "-c", "echo of weeks >/root/work; exec sleep 1000"}, StopTimeout: new(int),
+		Labels: map[string]string{labels.ComposeProject: l.Name, labels.ComposeService: "own"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		l.API.ContainerRemove(context.Background(), created.ID, client.ContainerRemoveOptions{Force: true}) // where it was not taken over
+	})
+	if _, err := l.API.ContainerStart(t.Context(), created.ID, client.ContainerStartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range []string{", runtime: nvidia", `, entrypoint: ["false"]`} {
+		if _, err := l.run("up", "--yes", "-f", l.own(more)); err == nil || !strings.HasSuffix(err.Error(), "nothing is lost: what was runs again") {
+			t.Errorf("%s: %v", more, err)
+		}
+		if c := l.Inspect("own"); c.ID != created.ID || !c.State.Running || l.In("own", "cat /root/work") != "of weeks" {
+			t.Errorf("%s: %s, running %t", more, c.ID, c.State.Running)
+		}
+	}
+	l.mustRun("up", "--yes", "-f", l.own(""))
+	if c := l.Inspect("own"); c.ID == created.ID || l.In("own", "cat /root/work") != "of weeks" {
+		t.Error("it is not taken over, or without the work")
 	}
 }
 

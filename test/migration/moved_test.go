@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -51,6 +52,8 @@ type seed struct {
 	*engine.GPUBox
 	dir  string // of the project
 	home string // of the gateway, and its state
+
+	image string // that its hosts are made from
 }
 
 // start has docker compose start the seed. The images of the seed are here what they
@@ -127,7 +130,8 @@ func (s *seed) hostImage(base string) {
 	harness.Must(s.T, exec.Command(harness.Program("provision"), "build", "-f", plain, "-p", "plain", "--base", base, "--state", filepath.Join(s.home, "builder")))
 	s.bring(ref)
 	for _, wanted := range missing.FindAllStringSubmatch(harness.Must(s.T, s.provision("plan", "-f", "compose.yaml", "-f", "small.yaml")), -1) {
-		s.docker("tag", ref, wanted[1])
+		s.image = wanted[1]
+		s.docker("tag", ref, s.image)
 	}
 }
 
@@ -185,6 +189,40 @@ func TestTheSeedIsMovedAndEveryByteStays(t *testing.T) {
 		t.Errorf("after all there is more to do:\n%s", plan)
 	}
 	s.peopleLogIn(t)
+	s.upgrade(t, unchanged)
+}
+
+// upgrade takes a newer host image: nothing of the old one's containers can be carried
+// over, so that is listed and asked about, and volumes stay.
+func (s *seed) upgrade(t *testing.T, unchanged func()) {
+	newer := filepath.Join(s.home, "newer.Dockerfile")
+	harness.Write(t, newer, 0o644, "FROM "+s.image+"\nLABEL newer=yes\n")
+	s.docker("build", "-q", "-t", s.image, "-f", newer, filepath.Dir(s.dir)+"/old")
+	files := []string{"-f", "compose.yaml", "-f", "small.yaml", "-f", "change.yaml"}
+	if plan := harness.Must(t, s.provision(append(files, "plan")...)); !strings.Contains(plan, "master: a newer host image is there: berth-provision up --upgrade recreates the host") {
+		t.Errorf("the plan does not tell of the newer image:\n%s", plan)
+	}
+	ask := s.provision(append(files, "up", "--upgrade")...)
+	ask.Args = slices.DeleteFunc(ask.Args, func(arg string) bool { return arg == "--yes" })
+	said, err := ask.CombinedOutput()
+	for _, want := range []string{"master.1: \\S+ written in it go:\n", "\n97.7KiB /etc/lab.d/work\n", "removes what was written in master, worker outside its volumes"} {
+		if !regexp.MustCompile(want).Match(said) {
+			t.Errorf("no %q in\n%s", want, said)
+		}
+	}
+	if err == nil {
+		t.Error("up --upgrade asks nothing")
+	}
+	unchanged()
+	volumes := "sha256sum /root/work /home/developer/work /opt/work"
+	before := s.in("master", volumes)
+	harness.Must(t, s.provision(append(files, "up", "--upgrade")...))
+	if after := s.in("master", volumes); after != before {
+		t.Errorf("the volumes have\n%s\nand had\n%s", after, before)
+	}
+	if got := s.in("master", "ls /etc/lab.d 2>&1 || true"); !strings.Contains(got, "No such file") {
+		t.Errorf("it is on the image of old: %s", got)
+	}
 }
 
 // changes are of the kinds that people make.
