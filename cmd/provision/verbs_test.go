@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -66,5 +69,19 @@ func TestVerbsForOneHostAndForAll(t *testing.T) {
 		if out, _ := b.run(args...); !strings.Contains(out, want) {
 			t.Errorf("%s: got %s, want %s", command, out, want)
 		}
+	}
+}
+
+// Who may not write in the state directory is told of another one.
+func TestAStateDirectoryThatCannotBeWritten(t *testing.T) {
+	const forbidden = "/sys/berth" // to root, too
+	if err := os.Mkdir(forbidden, 0o700); !errors.Is(err, fs.ErrPermission) {
+		t.Skipf("%s: %v", forbidden, err)
+	}
+	l := newLab(t)
+	l.State = forbidden
+	_, err := l.run("plan", "-f", l.File("services: {own: {image: x}}"))
+	if err == nil || !strings.HasSuffix(err.Error(), "; name one of your own with --state DIR, or be root") {
+		t.Errorf("got %v", err)
 	}
 }

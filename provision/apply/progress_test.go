@@ -1,0 +1,31 @@
+package apply
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+// What takes long is shown as long as it takes, in one line that changes.
+func TestWhatTakesLongIsShown(t *testing.T) {
+	master, terminal, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	defer time.AfterFunc(time.Minute, func() { master.Close() }).Stop()
+	defer master.Close()
+	p := NewProgress(terminal)
+	p.begin("recreate container lab-a-1")
+	defer p.tick("carries over what was written in it")()
+	shown := ""
+	for buffer := make([]byte, 1024); !strings.Contains(shown, "\r\x1b[Krecreate container lab-a-1  carries over what was written in it, "); {
+		n, err := master.Read(buffer)
+		if err != nil {
+			t.Fatalf("%v; shown: %q", err, shown)
+		}
+		shown += string(buffer[:n])
+	}
+}
