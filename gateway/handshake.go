@@ -43,6 +43,7 @@ func (c *conn) handshake(ctx context.Context) (sshconn.Conn, auth.Identity, erro
 		c.failed("", strangers.FailedLogin)
 		return sshconn.Conn{}, auth.Identity{}, err
 	}
+	c.stranger.Heard()
 	config := c.serverConfig(ctx)
 	if err := c.addHostKeys(config, hello); err != nil {
 		return sshconn.Conn{}, auth.Identity{}, err

@@ -6,7 +6,7 @@
 //
 //   - A place is always found. Where there are too many strangers, of all or of one
 //     source, another one loses its place for it: one of the source that has most,
-//     there one that has failed or that only waits, and of such ones any.
+//     there one that has failed or that only waits, and of the older such ones any.
 //   - Processors are given in turns, first to the source that has used least. One is
 //     never given to strangers, so that sessions have it.
 //   - Failures slow down the source and the user that they came from, and fade. A key
@@ -16,6 +16,7 @@ package strangers
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"runtime"
@@ -71,6 +72,7 @@ type Stranger struct {
 	evict  func(why error)
 
 	// Guarded by the door.
+	heard     bool // the client has begun its key exchange
 	exchanged bool // keys
 	failed    bool // to log in, at least once
 }
@@ -109,14 +111,22 @@ func (d *Door) largest(asking Source) Source {
 	return largest
 }
 
-// displace takes the place of one stranger of a source.
+// displace takes the place of one stranger of a source: of those that are least likely
+// to log in any of the older half, so that a new one has time to say something, and a
+// slow one a chance.
 func (d *Door) displace(source Source) {
-	var victim *Stranger
+	var least []*Stranger
 	for s := range d.inside { // in random order
-		if s.source == source && (victim == nil || s.standing() < victim.standing()) {
-			victim = s
+		switch {
+		case s.source != source:
+		case len(least) == 0 || s.standing() < least[0].standing():
+			least = []*Stranger{s}
+		case s.standing() == least[0].standing():
+			least = append(least, s)
 		}
 	}
+	slices.SortFunc(least, func(a, b *Stranger) int { return a.since.Compare(b.since) })
+	victim := least[rand.IntN((len(least)+1)/2)]
 	d.remove(victim)
 	go victim.evict(errDisplaced)
 }
@@ -128,10 +138,12 @@ func (s *Stranger) standing() int {
 		return 0
 	case !s.exchanged && time.Since(s.since) > idleAfter:
 		return 1
-	case !s.exchanged:
+	case !s.heard && !s.exchanged:
 		return 2
+	case !s.exchanged:
+		return 3
 	}
-	return 3
+	return 4
 }
 
 // remove forgets a stranger, if it is inside. d.mu is held.
@@ -186,6 +198,13 @@ func (s *Stranger) Leave() {
 	s.door.mu.Lock()
 	defer s.door.mu.Unlock()
 	s.door.remove(s)
+}
+
+// Heard says that the client has begun its key exchange.
+func (s *Stranger) Heard() {
+	s.door.mu.Lock()
+	defer s.door.mu.Unlock()
+	s.heard = true
 }
 
 // Exchanged says that keys were exchanged.

@@ -143,6 +143,53 @@ func TestWhoFailedLosesItsPlaceFirst(t *testing.T) {
 	})
 }
 
+// The attack: connections that say nothing, each renewed when it loses its place, from
+// an address that somebody logs in from, too.
+func TestWhoSaysNothingLosesItsPlaceBeforeWhoLogsIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t)
+		one := d.enter("192.0.2.1")
+		one.Heard()
+		for range 10 * maxStrangersPerSource {
+			d.enter("192.0.2.1")
+		}
+		if slices.Contains(d.lost(), one) {
+			t.Error("who logs in has lost its place")
+		}
+		time.Sleep(2 * idleAfter)
+		for range maxStrangersPerSource {
+			d.enter("192.0.2.1")
+		}
+		if !slices.Contains(d.lost(), one) {
+			t.Error("who has begun and says nothing more keeps its place for ever")
+		}
+	})
+}
+
+// The same attack: a client whose version line is on its way has as long as half of
+// the others had their places.
+func TestWhoIsNewHasTimeToSaySomething(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t)
+		come := func() *Stranger {
+			time.Sleep(time.Millisecond)
+			return d.enter("192.0.2.1")
+		}
+		for range maxStrangersPerSource {
+			come()
+		}
+		for range 20 {
+			one := come()
+			for range maxStrangersPerSource / 4 {
+				come()
+			}
+			if slices.Contains(d.lost(), one) {
+				t.Fatal("the newest has lost its place to those that came at once after it")
+			}
+		}
+	})
+}
+
 func TestAnExemptNetworkIsNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t, netip.MustParsePrefix("10.0.0.0/8"))
