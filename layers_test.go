@@ -103,7 +103,7 @@ var testArrows = map[string][]string{
 	"berth/test/load":           {"berth/test/harness"},
 	"berth/test/migration":      {"berth/test/harness", "berth/test/harness/engine"},
 	"berth/test/owner":          {"berth/test/harness"},
-	"berth/test/parity":         {"berth/test/harness"},
+	"berth/test/parity":         {"berth/test/harness", "berth/test/harness/engine"},
 	"berth/test/peers":          {"berth/test/harness"},
 	"berth/test/placement":      {"berth/test/harness"},
 	"berth/test/sessions":       {"berth/test/harness"},

@@ -76,13 +76,20 @@ func New(o Options) (*Source, error) {
 		renamed:  make(chan struct{}, 1),
 		known:    newKnown(),
 		images:   make(map[string]map[string]string),
-		helpers:  pool.New(log),
+		helpers:  pool.New(idleOf(engine), log),
 		self:     self,
 		meetings: meetings,
 		synced:   make(chan struct{}),
 	}
 	s.named.Store(s.withContainers(o.Entries))
 	return s, nil
+}
+
+func idleOf(engine *docker.Engine) time.Duration {
+	if docker.IsLocal(engine.Client) {
+		return pool.Idle
+	}
+	return pool.IdleElsewhere
 }
 
 // meetingsOf puts this program where containers of this machine can run it, and

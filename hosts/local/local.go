@@ -28,7 +28,7 @@ type Source struct {
 
 // New takes the entries of route local.
 func New(entries []hosts.Entry, log *slog.Logger) *Source {
-	s := &Source{helpers: pool.New(log)}
+	s := &Source{helpers: pool.New(pool.Idle, log)}
 	s.Exchange(entries)
 	return s
 }

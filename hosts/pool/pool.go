@@ -13,12 +13,17 @@ import (
 	"berth/machine"
 )
 
-// idleHelper is how long a helper that nobody uses is kept for the next login.
-const idleHelper = time.Minute
+// How long a helper that nobody uses is kept for the next login. One elsewhere may have been
+// brought there by a slow way.
+const (
+	Idle          = time.Minute
+	IdleElsewhere = 10 * time.Minute
+)
 
 // Pool is the helpers that run. It is safe for use by many connections at once.
 type Pool struct {
-	log *slog.Logger
+	log  *slog.Logger
+	idle time.Duration
 
 	mu      sync.Mutex
 	running map[Key]*running
@@ -36,9 +41,9 @@ type running struct {
 	idle  *time.Timer
 }
 
-// New makes a pool without helpers.
-func New(log *slog.Logger) *Pool {
-	return &Pool{log: log, running: map[Key]*running{}}
+// New makes a pool without helpers, which keeps those that nobody uses for so long.
+func New(idle time.Duration, log *slog.Logger) *Pool {
+	return &Pool{log: log, idle: idle, running: map[Key]*running{}}
 }
 
 // Open opens a helper for one connection of a person; start starts one if none
@@ -129,7 +134,7 @@ func (p *Pool) unuse(key Key, r *running) {
 	defer p.mu.Unlock()
 	r.users--
 	if r.users == 0 {
-		r.idle = time.AfterFunc(idleHelper, func() { p.leave(key, r) })
+		r.idle = time.AfterFunc(p.idle, func() { p.leave(key, r) })
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func newPool() *Pool { return New(slog.New(slog.DiscardHandler)) }
+func newPool() *Pool { return New(Idle, slog.New(slog.DiscardHandler)) }
 
 var errStart = errors.New("for a test")
 

@@ -22,7 +22,7 @@ type lab struct {
 // startLab starts both boxes, with the hosts that they have.
 func startLab(t *testing.T) *lab {
 	t.Helper()
-	l := &lab{a: engine.NewBox(t, "a100"), b: engine.NewBox(t, "h200")}
+	l := &lab{a: engine.NewBox(t, "a100", harness.BaseImage(t)), b: engine.NewBox(t, "h200", harness.BaseImage(t))}
 	l.ssh = engine.SSH(t, l.a, l.b)
 	for host, boxes := range map[string][]*engine.Box{"master": {l.a}, "worker": {l.b}, "both": {l.a, l.b}} {
 		for _, b := range boxes {

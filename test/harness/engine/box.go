@@ -32,13 +32,13 @@ type Box struct {
 	config  string    // what an ssh_config says of the box
 }
 
-// NewBox starts a box. Its image "base" is what hosts' images are made from here.
-func NewBox(t *testing.T, name string) *Box {
+// NewBox starts a box, which has this image as "base".
+func NewBox(t *testing.T, name, image string) *Box {
 	t.Helper()
 	e := Start(t, harness.OpenDir(t), os.Environ(), "--storage-driver", "overlay2")
 	t.Cleanup(func() { e.RemoveContainers(t) })
 	b := behindWire(t, name, e)
-	b.load(t)
+	b.load(t, image)
 	return b
 }
 
@@ -90,17 +90,25 @@ func (b *Box) setUpSSHD(t *testing.T) {
 	key := harness.MakeKey(t, b.dir, "id")
 	b.hostKey = harness.MakeKey(t, b.dir, "host_key")
 	known := filepath.Join(b.dir, "known_hosts")
-	host, _, _ := net.SplitHostPort(b.Address)
-	harness.Write(t, known, 0o600, host+" "+harness.PublicKey(t, b.hostKey)+"\n")
+	harness.Write(t, known, 0o600, b.Name+" "+harness.PublicKey(t, b.hostKey)+"\n")
 	b.config = fmt.Sprintf(`Host %s
-	HostName %s
+	HostKeyAlias %s
 	User root
 	IdentityFile %s
 	IdentitiesOnly yes
 	UserKnownHostsFile %s
 	GlobalKnownHostsFile /dev/null
 	StrictHostKeyChecking yes
-`, b.Name, host, key, known)
+`, b.Name, b.Name, key, known)
+	b.Behind(b.Address)
+}
+
+// Behind has an SSH of later lead to the box by another address, of what passes on to
+// its own one.
+func (b *Box) Behind(address string) {
+	host, port, _ := net.SplitHostPort(address)
+	config, _, _ := strings.Cut(b.config, "\tHostName ")
+	b.config = config + "\tHostName " + host + "\n\tPort " + port + "\n"
 }
 
 // StartSSHD starts the box's sshd, which shows this host key; "": its own.
@@ -159,11 +167,11 @@ func SSH(t *testing.T, boxes ...*Box) string {
 // Path is an environment variable with that ssh command first.
 func Path(ssh string) string { return "PATH=" + ssh + ":" + os.Getenv("PATH") }
 
-// load brings the base image in.
-func (b *Box) load(t *testing.T) {
+// load brings an image in.
+func (b *Box) load(t *testing.T, image string) {
 	t.Helper()
 	script := `docker save "$1" | docker -H "$2" load -q | sed 's/.*: //' | { read image; docker -H "$2" tag "$image" base; }`
-	command := exec.CommandContext(t.Context(), "sh", "-euc", script, "sh", harness.BaseImage(t), b.Engine.Address)
+	command := exec.CommandContext(t.Context(), "sh", "-euc", script, "sh", image, b.Engine.Address)
 	command.WaitDelay = time.Second
 	harness.Must(t, command)
 }
@@ -173,7 +181,7 @@ func (b *Box) Docker(args ...string) *exec.Cmd {
 	return exec.Command("docker", append([]string{"-H", b.Engine.Address}, args...)...)
 }
 
-// Run runs a container of the base image that waits, with a host's name, and returns its
+// Run runs a container of the box's image that waits, with a host's name, and returns its
 // name at the engine.
 func (b *Box) Run(t *testing.T, host string, args ...string) string {
 	t.Helper()

@@ -1,0 +1,84 @@
+package harness
+
+import (
+	"net"
+	"testing"
+	"time"
+)
+
+// SlowLink is a link of little bandwidth and a long way.
+type SlowLink struct {
+	Rate  int           // bytes a second, each way
+	Delay time.Duration // each way
+}
+
+const linkPiece = 16 << 10 // that is sent at once
+
+// Start passes on what comes to the address that it returns, to another one, until the
+// test ends.
+func (l SlowLink) Start(t *testing.T, to string) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for near, err := listener.Accept(); err == nil; near, err = listener.Accept() {
+			far, err := net.Dial("tcp", to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			t.Cleanup(func() {
+				near.Close()
+				far.Close()
+			})
+			go l.carry(far, near)
+			go l.carry(near, far)
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// piece is on its way until a time.
+type piece struct {
+	data []byte
+	due  time.Time
+}
+
+// carry carries one direction. No more is on its way than there is room for on such a
+// link, so that its sender is held up as on one.
+func (l SlowLink) carry(to, from net.Conn) {
+	room := int(float64(l.Rate)*l.Delay.Seconds())/linkPiece + 16
+	way := make(chan piece, room)
+	go func() {
+		for p := range way {
+			time.Sleep(time.Until(p.due))
+			if _, err := to.Write(p.data); err != nil {
+				from.Close()
+			}
+		}
+		to.(*net.TCPConn).CloseWrite()
+	}()
+	defer close(way)
+	free := time.Now() // when the link has sent what came so far
+	for {
+		data := make([]byte, linkPiece)
+		n, err := from.Read(data)
+		if n > 0 {
+			free = later(free, time.Now()).Add(time.Duration(n) * time.Second / time.Duration(l.Rate))
+			way <- piece{data[:n], free.Add(l.Delay)}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
