@@ -21,6 +21,7 @@ clients: ## every client and editor of docs/clients.md (about 20 minutes)
 
 soak: build ## what takes long: 8 GiB by one scp, 200 slow readers, a thousand cut, killed and reloaded, floods (about 30 minutes)
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -p 1 -run 'TestMachine|TestContainer|TestKilled|TestReloads|TestSmallPackets|TestUpgradesUnderLoad' ./test/load ./test/life ./test/change ./test/owner ./patches
+	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestBoxes|TestSlowLink' ./test/boxes
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'WhereverProvisionIsKilled|WhereverTheEngineIsKilled|SurvivesAKill' ./cmd/provision
 	@$(PATCHED) BERTH_SOAK=1 BERTH_TEST_PROGRAMS=$(CURDIR)/bin scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestFloods|TestRandom|TestHostile|TestArm64|TestTheSeed' ./test/attack ./test/install ./test/migration
 
