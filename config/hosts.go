@@ -1,8 +1,11 @@
 package config
 
 import (
+	"strings"
+
 	"go.yaml.in/yaml/v4"
 
+	"berth/auth"
 	"berth/hosts"
 	"berth/labels"
 )
@@ -16,7 +19,7 @@ func (d *document) host(name, value *yaml.Node) hosts.Entry {
 		Address:   d.address(given["address"]),
 		Container: d.container(given["container"]),
 		Box:       d.name(given["box"], "box"),
-		Account:   d.account(given["account"]),
+		Account:   d.hostAccount(given),
 		Key:       d.keyFile(given["key_file"]),
 		HostKey:   d.publicKey(given["host_key"], "host_key"),
 	}
@@ -36,6 +39,18 @@ func (d *document) host(name, value *yaml.Node) hosts.Entry {
 		d.wrong(given["route"].Line, "unknown route %.64q; %s", route, suggest(route, known))
 	}
 	return entry
+}
+
+// hostAccount reads the account of a host. That of an sshd at an address may be a login of
+// another gateway, which answers there.
+func (d *document) hostAccount(given map[string]*yaml.Node) string {
+	n := given["account"]
+	if n != nil && given["address"] != nil && n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "+") {
+		if login, err := auth.ParseLogin(n.Value); err == nil {
+			return login.String()
+		}
+	}
+	return d.account(n)
 }
 
 // routeCheck finds fields of a host that its route lacks or does not take.

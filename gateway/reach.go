@@ -150,7 +150,11 @@ func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (*r
 // not granted: the words and the time are those of a host that is there and is
 // somebody else's.
 func hide(err error, policy *auth.Policy, who auth.Identity, name string) error {
-	_, refusal := policy.Target(who, auth.Host{Name: name})
+	asked := auth.Host{Name: name}
+	if why := hosts.AsUnreachable(err); why != nil {
+		asked.Box = why.Box
+	}
+	_, refusal := policy.Target(who, asked)
 	if refusal == nil {
 		return err
 	}

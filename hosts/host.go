@@ -34,6 +34,8 @@ type Unreachable struct {
 	// It may be nil, and takes a few seconds at most.
 	Details func(context.Context) string
 
+	Box string // that the host was asked for on, by name.box; else empty
+
 	// Unknown says that the source knows no such host at all.
 	Unknown bool
 

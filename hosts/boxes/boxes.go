@@ -78,7 +78,7 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	if b, host, isExact := s.exact(name); isExact {
 		found, err := b.Lookup(ctx, host)
 		if err != nil {
-			return hosts.Host{}, renamed(err, name)
+			return hosts.Host{}, renamed(err, name, b.name)
 		}
 		return s.placed(found, b), nil
 	}
@@ -159,7 +159,7 @@ func (s *Source) having(ctx context.Context, name string) (found []candidate, re
 		case hosts.IsSilent(err):
 			silent = append(silent, b.name)
 		case !hosts.IsUnknown(err):
-			return nil, renamed(err, name+"."+b.name)
+			return nil, renamed(err, name+"."+b.name, b.name)
 		case refused == nil:
 			refused = err // it says for how long a host may still be about to be made
 		}
@@ -167,7 +167,7 @@ func (s *Source) having(ctx context.Context, name string) (found []candidate, re
 	if len(silent) == 0 {
 		return found, refused
 	}
-	why := fmt.Sprintf("does not exist on the boxes that answer; %s does not", strings.Join(silent, ", "))
+	why := "does not exist on the boxes that answer; no answer from " + strings.Join(silent, ", ")
 	return found, &hosts.Unreachable{Host: name, Why: why, Unknown: true, Silent: true}
 }
 
@@ -180,11 +180,11 @@ func ambiguous(name string, found []candidate) error {
 	return &hosts.Unreachable{Host: name, Why: why}
 }
 
-// renamed is an error about a host by the name that was asked for.
-func renamed(err error, name string) error {
+// renamed is an error about a host of a box by its exact name.
+func renamed(err error, name, box string) error {
 	if why := hosts.AsUnreachable(err); why != nil {
 		renamed := *why
-		renamed.Host = name
+		renamed.Host, renamed.Box = name, box
 		return &renamed
 	}
 	return err

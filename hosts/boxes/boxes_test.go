@@ -239,7 +239,7 @@ func TestABoxThatIsDownHarmsNoOther(t *testing.T) {
 	close(a.answered)
 	l.wantAt(t, "master", "master", "a") // known from before
 	l.wantRefused(t, "other.a", "cannot be looked up: silence")
-	l.wantRefused(t, "other", `host "other" does not exist on the boxes that answer; a does not`)
+	l.wantRefused(t, "other", `host "other" does not exist on the boxes that answer; no answer from a`)
 	if comingBack, known := l.ComingBack("worker"); comingBack || !known {
 		t.Error("worker is thought to be coming back")
 	}
