@@ -217,14 +217,22 @@ func (s *Source) placed(host hosts.Host, b box) hosts.Host {
 	return host
 }
 
-// List lists the hosts of all boxes. Those of boxes that have not answered yet are waited
-// for once.
+// List lists the hosts of all boxes, and claims each name that only one of them has. Boxes
+// that have not answered yet are waited for once.
 func (s *Source) List(ctx context.Context) []hosts.Host {
-	var all []hosts.Host
+	var found []candidate
+	on := map[string]int{}
 	for _, b := range s.boxes {
 		for _, host := range b.List(ctx) {
-			all = append(all, s.placed(host, b))
+			found, on[host.Name] = append(found, candidate{b, host}), on[host.Name]+1
 		}
+	}
+	var all []hosts.Host
+	for _, c := range found {
+		if _, _, isExact := s.exact(c.host.Name); !isExact && on[c.host.Name] == 1 && ctx.Err() == nil {
+			s.claim(c.host.Name, c.box)
+		}
+		all = append(all, s.placed(c.host, c.box))
 	}
 	return all
 }

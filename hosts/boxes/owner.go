@@ -47,17 +47,7 @@ func (s *Source) claim(name string, b box) {
 // once or were found to be silent, and whenever one has seen something.
 func (s *Source) claimAll(ctx context.Context) {
 	for {
-		on := map[string][]box{}
-		for _, b := range s.boxes {
-			for _, host := range b.List(ctx) {
-				on[host.Name] = append(on[host.Name], b)
-			}
-		}
-		for name, boxes := range on {
-			if _, _, isExact := s.exact(name); !isExact && len(boxes) == 1 && ctx.Err() == nil {
-				s.claim(name, boxes[0])
-			}
-		}
+		s.List(ctx)
 		select {
 		case <-ctx.Done():
 			return

@@ -23,8 +23,10 @@ import (
 )
 
 const (
-	// startTimeout bounds the start of a helper, its delivery included.
-	startTimeout = 30 * time.Second
+	// How long the start of a helper may take, its delivery included: to a container of this
+	// machine, and to a box by a slow way.
+	startTimeout          = 30 * time.Second
+	startTimeoutElsewhere = 3 * time.Minute
 
 	// maxPath is more than the path of a helper takes that was written.
 	maxPath = 4 << 10
@@ -34,7 +36,7 @@ const (
 // container itself runs as.
 func (s *Source) openExec(ctx context.Context, host hosts.Host, in container.InspectResponse, account string) (hosts.Entrance, error) {
 	opened, err := s.helpers.Open(ctx, pool.Key{Container: host.Container, Account: account}, func() (*helper.Client, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), s.startTimeout())
 		defer cancel()
 		started, err := s.startHelper(ctx, in, account)
 		if errors.Is(err, docker.ErrNoAccount) && perPerson(in) {
@@ -58,6 +60,13 @@ func (s *Source) openExec(ctx context.Context, host hosts.Host, in container.Ins
 		return hosts.Entrance{}, soon(unreachable(host.Name, why, err), patience(now))
 	}
 	return hosts.Entrance{}, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
+}
+
+func (s *Source) startTimeout() time.Duration {
+	if docker.IsLocal(s.engine.Client) {
+		return startTimeout
+	}
+	return startTimeoutElsewhere
 }
 
 func noAccount(account string) string { return "has no account " + account }

@@ -12,7 +12,11 @@ type SlowLink struct {
 	Delay time.Duration // each way
 }
 
-const linkPiece = 16 << 10 // that is sent at once
+const (
+	linkPiece = 16 << 10 // bytes that are sent at once, at most
+	linkQueue = 100 * time.Millisecond
+	linkWay   = 1 << 16 // pieces that are on their way, at most
+)
 
 // Start passes on what comes to the address that it returns, to another one, until the
 // test ends.
@@ -47,11 +51,10 @@ type piece struct {
 	due  time.Time
 }
 
-// carry carries one direction. No more is on its way than there is room for on such a
-// link, so that its sender is held up as on one.
+// carry carries one direction. What waits to be sent waits no longer than in the queue
+// of such a link: then the sender is held up.
 func (l SlowLink) carry(to, from net.Conn) {
-	room := int(float64(l.Rate)*l.Delay.Seconds())/linkPiece + 16
-	way := make(chan piece, room)
+	way := make(chan piece, linkWay)
 	go func() {
 		for p := range way {
 			time.Sleep(time.Until(p.due))
@@ -64,6 +67,7 @@ func (l SlowLink) carry(to, from net.Conn) {
 	defer close(way)
 	free := time.Now() // when the link has sent what came so far
 	for {
+		time.Sleep(time.Until(free) - linkQueue)
 		data := make([]byte, linkPiece)
 		n, err := from.Read(data)
 		if n > 0 {
