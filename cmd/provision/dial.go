@@ -15,15 +15,20 @@ import (
 
 // dial connects to the engine of the box that is meant, until this program ends.
 func (o options) dial(ctx context.Context) (*client.Client, error) {
-	at, err := o.address()
-	if err != nil {
-		return nil, err
-	}
-	engine, err := docker.Dial(ctx, at)
+	engine, err := o.engine(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return engine.Client, nil
+}
+
+// engine connects to that engine, until it is closed.
+func (o options) engine(ctx context.Context) (*docker.Engine, error) {
+	at, err := o.address()
+	if err != nil {
+		return nil, err
+	}
+	return docker.Dial(ctx, at)
 }
 
 // address is where that engine is: where gateway.yaml says of the box, or else where

@@ -57,12 +57,13 @@ func watchGPUs(ctx context.Context, o options, out io.Writer, asJSON bool) error
 // showGPUs lists the GPUs. Where this box's engine does not answer it shows them
 // without their holders, and ends with an error that says so.
 func showGPUs(ctx context.Context, o options, out io.Writer, asJSON bool) error {
-	api, unanswered := o.dial(ctx)
+	engine, unanswered := o.engine(ctx)
 	var states []box.DeviceState
 	var err error
 	switch {
 	case unanswered == nil:
-		states, err = apply.ObserveDevices(ctx, api)
+		defer engine.Close()
+		states, err = apply.ObserveDevices(ctx, engine.Client)
 	case o.engineIsHere():
 		states, err = box.Read(ctx, box.Engine{}).DeviceStates(nil)
 	default:

@@ -86,11 +86,12 @@ func recoverProject(ctx context.Context, o options) error {
 }
 
 func recoverOnce(ctx context.Context, o options) (done bool, err error) {
-	api, err := o.dial(ctx)
+	engine, err := o.engine(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer api.Close()
+	defer engine.Close()
+	api := engine.Client
 	all, err := apply.ObserveContainers(ctx, api, box.Box{})
 	if err != nil {
 		return false, err
