@@ -1,10 +1,5 @@
 package audit
 
-import (
-	"reflect"
-	"strings"
-)
-
 // Event is one of the things that are written down. Its fields are those of
 // docs/audit.md.
 type Event interface{ name() string }
@@ -190,37 +185,3 @@ func (Signal) name() string       { return "signal" }
 func (Used) name() string         { return "used" }
 func (ForwardEnded) name() string { return "forward_ended" }
 func (Changed) name() string      { return "changed" }
-
-// Described is an event as it is written: its name, and its own fields beside those
-// that every line has.
-type Described struct {
-	Name   string
-	Fields []string
-}
-
-// Events are all that there are.
-func Events() []Described {
-	var all []Described
-	for _, event := range []Event{
-		LoginTried{}, LoggedIn{}, Refused{}, Entered{}, Session{}, SessionEnded{}, File{}, FilesLost{}, Signal{}, Forward{}, Listener{}, Lent{},
-		Used{}, ForwardEnded{}, Left{}, Changed{},
-	} {
-		all = append(all, Described{event.name(), fieldsOf(reflect.TypeOf(event))})
-	}
-	return all
-}
-
-func fieldsOf(kind reflect.Type) (names []string) {
-	for i := range kind.NumField() {
-		field := kind.Field(i)
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		switch {
-		case field.Type == reflect.TypeFor[Conn]():
-		case field.Anonymous:
-			names = append(names, fieldsOf(field.Type)...)
-		default:
-			names = append(names, name)
-		}
-	}
-	return names
-}

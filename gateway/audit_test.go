@@ -194,25 +194,6 @@ func TestAChangeOfPolicyIsWrittenDown(t *testing.T) {
 	}
 }
 
-// docs/audit.md is the schema: it has every event, and every field of it.
-func TestTheSchemaHasEveryEventAndField(t *testing.T) {
-	page := harness.Read(t, "../docs/audit.md")
-	for _, event := range audit.Events() {
-		name, fields := event.Name, event.Fields
-		_, row, found := strings.Cut(page, "\n| `"+name+"` |")
-		row, _, _ = strings.Cut(row, "\n")
-		if !found {
-			t.Errorf("%s is not in the schema", name)
-			continue
-		}
-		for _, field := range fields {
-			if !strings.Contains(row, "`"+field+"`") {
-				t.Errorf("%s: %s is not in the schema", name, field)
-			}
-		}
-	}
-}
-
 // The attack: fill the disk, then go on with an sftp session that began before.
 func TestFilesThatCannotBeWrittenDownEndTheirSession(t *testing.T) {
 	removed := make(chan struct{})

@@ -30,11 +30,11 @@ func codeOf(t *testing.T, secret string, at time.Time) string {
 	return fmt.Sprintf("%06d", number%1_000_000)
 }
 
-// enroll gives guest an authenticator, by the command, with the code of a step that
+// enroll gives a user an authenticator, by the command, with the code of a step that
 // is past already: so the step of now is still good for a login.
-func (l *lab) enroll(t *testing.T) (secret string, recovery []string) {
+func (l *lab) enroll(t *testing.T, user string) (secret string, recovery []string) {
 	t.Helper()
-	command := exec.Command(harness.Program("gateway"), "totp", "guest", "--config", filepath.Join(l.dir, "gateway.yaml"))
+	command := exec.Command(harness.Program("gateway"), "totp", user, "--config", filepath.Join(l.dir, "gateway.yaml"))
 	in, err := command.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func (l *lab) enroll(t *testing.T) (secret string, recovery []string) {
 func TestCodesOfAnAuthenticator(t *testing.T) {
 	l := startLab(t, "login: [{groups: [stepped], with: [key+totp, password+totp]}]", "groups: {stepped: }")
 	l.guest(t, "groups: [stepped]\n    keys: ['"+harness.PublicKey(t, l.key)+"']")
-	secret, recovery := l.enroll(t)
+	secret, recovery := l.enroll(t, "guest")
 	answer := filepath.Join(l.dir, "answer")
 	env := askpass(t, answer)
 	door := l.doors(t, l.key, "BatchMode no", "NumberOfPasswordPrompts 1")[1]
