@@ -28,7 +28,7 @@ soak: build ## what takes long: 8 GiB by one scp, 200 slow readers, a thousand c
 bench: build ## what the gateway costs beside a published port, into docs/performance.md (about 15 minutes)
 	@scripts/setup-test go run ./bench -out docs/performance -page docs/performance.md $(ARGS)
 
-check: ## gofmt, vet, staticcheck, known vulnerabilities, modules and their licences
+check: ## gofmt, vet, staticcheck, known vulnerabilities, modules and their licences, ssh-audit
 	@scripts/need-go && scripts/check
 
 fuzz: ## each fuzz target for 10 s
