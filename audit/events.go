@@ -45,6 +45,11 @@ type LoggedIn struct {
 	Login  string `json:"login"`
 	Client string `json:"client"` // the version that the client says
 	Steps  []Step `json:"steps"`
+
+	// Seconds since the client connected: until keys were exchanged, which takes no
+	// person, and until now.
+	Exchange float64 `json:"exchange_seconds"`
+	Seconds  float64 `json:"seconds"`
 }
 
 // Refused is a login that enters no host.
@@ -60,6 +65,8 @@ type Entered struct {
 	Account   string `json:"account,omitempty"`
 	Route     string `json:"route"`
 	Container string `json:"container,omitempty"`
+
+	Seconds float64 `json:"seconds"` // since the login: until the host was reached
 }
 
 // Session is a command, shell or subsystem that somebody starts.

@@ -38,6 +38,7 @@ const (
 // Log is the file. It is safe for use by many at once. A nil *Log writes nothing.
 type Log struct {
 	settings Settings
+	also     func(Event)
 	warn     *slog.Logger
 	now      func() time.Time
 
@@ -52,15 +53,22 @@ type Log struct {
 var ErrNotWritten = errors.New("it could not be written to the audit file, without which nothing may happen here; ask the box's owner")
 
 // Open opens the file to write on, or makes it with mode 0600. Failures to write
-// are told to warn.
-func Open(settings Settings, warn *slog.Logger) (*Log, error) {
+// are told to warn. Also, if it is not nil, is told each event that was written, or
+// each where there is no file; it is called by one at a time and must not block.
+func Open(settings Settings, also func(Event), warn *slog.Logger) (*Log, error) {
+	if settings.File == "" && also == nil {
+		return nil, nil
+	}
 	if settings.MaxSize == 0 {
 		settings.MaxSize = defaultMaxSize
 	}
 	if settings.Keep == 0 {
 		settings.Keep = defaultKeep
 	}
-	l := &Log{settings: settings, warn: warn, now: time.Now}
+	l := &Log{settings: settings, also: also, warn: warn, now: time.Now}
+	if settings.File == "" {
+		return l, nil
+	}
 	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
@@ -69,7 +77,7 @@ func Open(settings Settings, warn *slog.Logger) (*Log, error) {
 
 // Close closes the file.
 func (l *Log) Close() error {
-	if l == nil {
+	if l == nil || l.file == nil {
 		return nil
 	}
 	l.mu.Lock()
@@ -85,11 +93,16 @@ func (l *Log) Write(event Event) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.write(event); err != nil {
-		l.warn.Error("audit file not written", "file", l.settings.File, "event", event.name(), "err", err)
-		if !l.settings.GoOn {
-			return ErrNotWritten
+	if l.file != nil {
+		if err := l.write(event); err != nil {
+			l.warn.Error("audit file not written", "file", l.settings.File, "event", event.name(), "err", err)
+			if !l.settings.GoOn {
+				return ErrNotWritten
+			}
 		}
+	}
+	if l.also != nil {
+		l.also(event)
 	}
 	return nil
 }

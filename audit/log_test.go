@@ -18,7 +18,7 @@ func open(t *testing.T, settings Settings) *Log {
 	if settings.File == "" {
 		settings.File = filepath.Join(t.TempDir(), "audit.jsonl")
 	}
-	l, err := Open(settings, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	l, err := Open(settings, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestNoLogWritesNothing(t *testing.T) {
 	if err := none.Write(Left{}); err != nil || none.Close() != nil {
 		t.Error(err)
 	}
-	if _, err := Open(Settings{File: t.TempDir()}, slog.Default()); err == nil {
+	if _, err := Open(Settings{File: t.TempDir()}, nil, slog.Default()); err == nil {
 		t.Error("a directory is taken")
 	}
 }

@@ -38,7 +38,7 @@ func startGateway(ctx context.Context, program, dir string, as *syscall.Credenti
 	defer log.Close()
 	g := &gateway{program: program, dir: dir, as: as}
 	g.profileSocket = filepath.Join(dir, "profile-"+rand.Text()[:8])
-	g.command = exec.Command(program, "serve", "--config", filepath.Join(dir, "gateway.yaml"), "--drain", "0s")
+	g.command = exec.Command(program, "serve", "--config", filepath.Join(dir, "gateway.yaml"), "--drain", "0s", "--log", "text")
 	g.command.Stdout, g.command.Stderr = log, log
 	g.command.Env = append(os.Environ(), envProfileSocket+"="+g.profileSocket)
 	g.command.SysProcAttr = &syscall.SysProcAttr{Credential: as, Pdeathsig: syscall.SIGKILL}

@@ -53,6 +53,8 @@ type Config struct {
 
 	Linger time.Duration // how long connections go on when another gateway has taken the place of theirs
 
+	Metrics string // where metrics and health are asked for: host:port or unix:PATH; "": nowhere
+
 	// Exempt are the networks whose failures to log in are not counted.
 	Exempt []netip.Prefix
 
@@ -228,7 +230,7 @@ func (d *document) config(data []byte) Config {
 
 // settings reads what is not about people, and adds people.
 func (d *document) settings(data []byte, all *people) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "linger", "refresh_keys", "proxies", "exempt", "log_unknown_users", "audit", "user_cas", "revoked", "login", "limits", "users", "groups", "hosts", "boxes")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "linger", "refresh_keys", "metrics", "proxies", "exempt", "log_unknown_users", "audit", "user_cas", "revoked", "login", "limits", "users", "groups", "hosts", "boxes")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
@@ -238,6 +240,7 @@ func (d *document) settings(data []byte, all *people) Config {
 		Wait:        d.duration(given["wait"], "wait", defaultWait),
 		Linger:      d.linger(given["linger"]),
 		RefreshKeys: d.duration(given["refresh_keys"], "refresh_keys", keysource.DefaultEvery),
+		Metrics:     d.metrics(given["metrics"]),
 		Proxies:     d.networks(given["proxies"], "proxies"),
 
 		Exempt:          d.networks(given["exempt"], "exempt"),

@@ -94,6 +94,23 @@ func (d *document) linger(n *yaml.Node) time.Duration {
 	return length
 }
 
+// metrics is an address that only this machine reaches: the metrics say how many
+// people do what, and ask nobody who they are.
+func (d *document) metrics(n *yaml.Node) string {
+	address, ok := d.text(n, "metrics")
+	if !ok {
+		return ""
+	}
+	if path, isUnix := strings.CutPrefix(address, "unix:"); isUnix && filepath.IsAbs(path) {
+		return address
+	}
+	host, _, _ := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); !isAddress(address, 1) || host != "localhost" && !ip.IsLoopback() {
+		d.wrong(n.Line, "metrics must be an address of this machine alone; write 127.0.0.1:9222 or unix:/run/berth-metrics.sock")
+	}
+	return address
+}
+
 // time is a length of time from a second to a longest.
 func (d *document) time(n *yaml.Node, what string, most time.Duration, right string) (length time.Duration, given bool) {
 	text, ok := d.text(n, what)

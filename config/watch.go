@@ -110,6 +110,7 @@ func (c Config) NeedsRestart(next Config) []string {
 		{"boxes", !slices.Equal(c.Boxes, next.Boxes)},
 		{"keepalive", c.Keepalive != next.Keepalive},
 		{"wait", c.Wait != next.Wait},
+		{"metrics", c.Metrics != next.Metrics},
 		{"linger", c.Linger != next.Linger},
 		{"refresh_keys", c.RefreshKeys != next.RefreshKeys},
 		{"exempt", !slices.Equal(c.Exempt, next.Exempt)},

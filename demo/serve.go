@@ -31,7 +31,7 @@ func (d *demo) serve(ctx context.Context) (*runningGateway, error) {
 		return nil, err
 	}
 	defer log.Close()
-	command := d.command(context.Background(), "/proc/self/exe", "serve", "--config", configFile, "--drain", "0s")
+	command := d.command(context.Background(), "/proc/self/exe", "serve", "--config", configFile, "--drain", "0s", "--log", "text")
 	command.Stderr = log
 	command.Env = append(os.Environ(), "PATH="+hostPath())
 	d.listener.Close()

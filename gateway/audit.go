@@ -21,6 +21,7 @@ func (c *conn) auditLogin(client sshconn.Conn, who auth.Identity) error {
 	return c.server.Audit.Write(audit.LoggedIn{
 		Conn: c.auditConn(), User: who.User, Login: who.Login.String(),
 		Client: string(client.ClientVersion()), Steps: auditSteps(who),
+		Exchange: time.Duration(c.exchange.Load()).Seconds(), Seconds: time.Since(c.began).Seconds(),
 	})
 }
 
@@ -42,9 +43,9 @@ func auditSteps(who auth.Identity) []audit.Step {
 
 // auditEntry writes that a host was entered, and returns what writes down what is
 // done there. Where it cannot, nothing may be done there.
-func (c *conn) auditEntry(who auth.Identity, to *reached) (*recorder.Recorder, error) {
+func (c *conn) auditEntry(who auth.Identity, to *reached, login time.Time) (*recorder.Recorder, error) {
 	r := &recorder.Recorder{Log: c.server.Audit, Who: audit.Who{Conn: c.auditConn(), User: who.User, Host: to.host.Name}, Tasks: c.tasks}
-	return r, r.Log.Write(audit.Entered{Who: r.Who, Account: to.account, Route: to.host.Route, Container: to.host.Container})
+	return r, r.Log.Write(audit.Entered{Who: r.Who, Account: to.account, Route: to.host.Route, Container: to.host.Container, Seconds: time.Since(login).Seconds()})
 }
 
 // auditLeft writes that a connection to a host is over.

@@ -27,7 +27,7 @@ import (
 func auditedGateway(t *testing.T, from Hosts, options string) (g *testGateway, records *audit.Log, events func() []string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	records, err := audit.Open(audit.Settings{File: path}, slog.New(slog.DiscardHandler))
+	records, err := audit.Open(audit.Settings{File: path}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,8 @@ type conn struct {
 	tasks  *sshconn.Tasks
 
 	activity *activity // in its channels
+	began    time.Time
+	exchange atomic.Int64 // how long the exchange of keys took
 
 	running atomic.Int64 // goroutines of tasks, and of what serves its sessions
 
@@ -41,7 +43,7 @@ type conn struct {
 
 func newConn(s *Server, raw net.Conn) *conn {
 	s.begin.Do(s.open)
-	c := &conn{server: s, id: rand.Text()[:8], wire: s.wires.New(raw), activity: newActivity()}
+	c := &conn{server: s, id: rand.Text()[:8], wire: s.wires.New(raw), activity: newActivity(), began: time.Now()}
 	c.bytes = &counted{Conn: c.wire}
 	c.ssh = &exchange{Conn: c.bytes}
 	c.log = c.logTo(s.strangersLog)
@@ -71,6 +73,7 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	defer client.Close()
 	c.stranger.Leave()
+	login := time.Now()
 	c.log = c.logTo(c.server.Log)
 	c.log.Info("logged in", "login", who.Login.String(), "client", string(client.ClientVersion()))
 	ctx, leave := c.enlist(ctx, client, who) // from now on others see it, and may end it
@@ -103,7 +106,7 @@ func (c *conn) serve(ctx context.Context) {
 		return
 	}
 
-	recorder, err := c.auditEntry(who, reached)
+	recorder, err := c.auditEntry(who, reached, login)
 	if err != nil {
 		reached.by.close()
 		c.refuse(client, who, err)

@@ -84,6 +84,7 @@ func (c *conn) serverConfig(ctx context.Context) *ssh.ServerConfig {
 		AuthLogCallback:             c.logAttempt,
 		PreAuthConnCallback: func(preAuth ssh.ServerPreAuthConn) {
 			c.stranger.Exchanged()
+			c.exchange.Store(int64(time.Since(c.began)))
 			c.preAuth.Store(&preAuth)
 		},
 	}

@@ -17,6 +17,7 @@ import (
 	"berth/config"
 	"berth/control"
 	"berth/gateway"
+	"berth/metrics"
 	"berth/takeover"
 )
 
@@ -37,6 +38,7 @@ type place struct {
 	socket    *net.TCPListener
 	controls  *control.Server // nil where there is none
 	offer     *takeover.Offer // nil where there is none
+	metrics   *metrics.Server // nil where there is none
 	program   string          // the path of this one
 	isService bool            // systemd's
 	log       *slog.Logger
@@ -97,6 +99,9 @@ func (p *place) open(verbs map[string]control.Verb) {
 func (p *place) stepAside() {
 	p.paused.Store(false)
 	p.letNobodyIn()
+	if p.metrics != nil {
+		p.metrics.Close() // its address is the next one's
+	}
 	if p.controls == nil {
 		return
 	}
@@ -144,6 +149,9 @@ func (p *place) stopping() {
 }
 
 func (p *place) close() {
+	if p.metrics != nil {
+		p.metrics.Close()
+	}
 	if p.offer != nil {
 		p.offer.Close()
 	}

@@ -37,7 +37,7 @@ func newSelftestCommand() *cobra.Command {
 			defer stop()
 			log := slog.New(slog.DiscardHandler)
 			if verbose {
-				log = newLog(os.Stderr, true)
+				log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			}
 			if !command.Flags().Changed("account") {
 				account = selftest.GrantedAccount(settings.Users, args[0])

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -44,7 +43,7 @@ const (
 )
 
 func newServeCommand() *cobra.Command {
-	path, drain, verbose, start := config.DefaultPath, defaultDrain, false, starting{}
+	path, drain, logged, start := config.DefaultPath, defaultDrain, logging{form: logAuto, level: "info"}, starting{}
 	command := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve every host on one SSH port",
@@ -53,7 +52,10 @@ func newServeCommand() *cobra.Command {
 			hangUps := make(chan os.Signal, 1)
 			queue := logqueue.New(os.Stderr)
 			defer queue.Close(logPatience)
-			log := newLog(queue, verbose)
+			log, err := logged.to(queue, isTerminal(os.Stderr))
+			if err != nil {
+				return err
+			}
 			exit := func() {
 				queue.Close(logPatience)
 				os.Exit(1)
@@ -75,7 +77,7 @@ func newServeCommand() *cobra.Command {
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
 	command.Flags().DurationVar(&drain, "drain", drain, "how much `time` connections have to end after SIGTERM")
-	command.Flags().BoolVarP(&verbose, "verbose", "v", verbose, "log more")
+	logged.flags(command.Flags())
 	command.Flags().BoolVar(&start.takeOver, "take-over", false, "take the place of the gateway that runs with this configuration, if there is one; it lets nobody in any more, and cuts nobody")
 	command.Flags().BoolVar(&start.isService, "service", false, "")
 	command.Flags().MarkHidden("service")
@@ -86,23 +88,6 @@ func newServeCommand() *cobra.Command {
 type starting struct {
 	takeOver  bool // the place of one that runs
 	isService bool // systemd's, which starts another to upgrade it
-}
-
-// newLog logs lines of key=value, with quotes where a value needs them.
-func newLog(to io.Writer, verbose bool) *slog.Logger {
-	level := slog.LevelInfo
-	if verbose {
-		level = slog.LevelDebug
-	}
-	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level}))
-}
-
-// openAudit opens the audit file; it is nil if none is asked for.
-func openAudit(settings config.Config, log *slog.Logger) (*audit.Log, error) {
-	if settings.Audit.File == "" {
-		return nil, nil
-	}
-	return audit.Open(settings.Audit, log)
 }
 
 // serve runs the gateway until ctx ends, or until another one has taken its place
@@ -132,7 +117,8 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 		return err
 	}
 	defer directory.Close()
-	records, err := openAudit(settings, log)
+	counted := newMetrics(settings)
+	records, err := audit.Open(settings.Audit, counted.observe(), log)
 	if err != nil {
 		return err
 	}
@@ -157,6 +143,7 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 		log.Warn("old helpers not removed", "err", err)
 	}
 	at := &place{settings: settings, server: server, socket: taken.Listener, program: program, isService: start.isService, log: log}
+	at.metrics = counted.serve(server, directory, at, log)
 	at.open(verbs(reloader, &operator.Operator{Server: server, Version: release.Version(), Log: log}, at))
 	defer at.close()
 	sayServing(taken.Listener, settings, st, log)

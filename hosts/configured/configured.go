@@ -3,6 +3,7 @@
 package configured
 
 import (
+	"cmp"
 	"log/slog"
 
 	"berth/docker"
@@ -102,4 +103,14 @@ func (h *Hosts) RemoveOldHelpers() error {
 		}
 	}
 	return nil
+}
+
+// Engines says whether each engine answers, by the name of its box; this machine's
+// is "local".
+func (h *Hosts) Engines() map[string]bool {
+	answers := map[string]bool{}
+	for _, engine := range h.engines {
+		answers[cmp.Or(engine.Box(), hosts.LocalBox)] = engine.Silence() == nil
+	}
+	return answers
 }

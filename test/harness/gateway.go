@@ -40,7 +40,7 @@ func StartGatewayBy(t *testing.T, dir, config string, by Runner) *Gateway {
 	Write(t, file, 0o600, "listen: 127.0.0.1:0\nstate: "+StateOf(dir)+"\n"+config)
 	g := &Gateway{
 		Dir:     dir,
-		Command: by(Program("gateway"), "serve", "-v", "--config", file, "--drain", "3s"),
+		Command: by(Program("gateway"), "serve", "-v", "--log", "text", "--config", file, "--drain", "3s"),
 		logFile: filepath.Join(dir, "gateway.log"),
 	}
 	g.Ended = StartLogged(t, g.Command, g.logFile)

@@ -18,7 +18,7 @@ func TestService(t *testing.T) {
 	to := s.door(t)
 	for _, change := range []string{"systemctl restart berth-gateway", "cd /packages && dpkg -i berth_*.deb"} {
 		client, before := to.StartCat(t), s.mainPID(t)
-		coming := to.Start(t, "for i in 1 2 3; do ssh h echo in || echo refused; done")
+		coming := to.Start(t, "for i in 1 2 3; do ssh -n h echo in 2>&1 || echo refused; done; exec cat")
 		s.run(t, change)
 		if s.mainPID(t) == before {
 			t.Errorf("%s: it is the same process", change)

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/pflag"
+)
+
+// The forms of a log.
+const (
+	logAuto = "auto" // text on a terminal, else JSON
+	logText = "text"
+	logJSON = "json"
+)
+
+// logging is how a gateway logs.
+type logging struct {
+	form, level string
+	verbose     bool
+}
+
+func (l *logging) flags(flags *pflag.FlagSet) {
+	flags.StringVar(&l.form, "log", l.form, "`form` of the log: text, json, or auto: text on a terminal, else json")
+	flags.StringVar(&l.level, "log-level", l.level, "log what is at least of this `level`: debug, info, warn or error")
+	flags.BoolVarP(&l.verbose, "verbose", "v", l.verbose, "log more: --log-level debug")
+}
+
+// to makes the log: lines of key=value, with quotes where a value needs them, or of
+// JSON.
+func (l *logging) to(out io.Writer, onTerminal bool) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.level)); err != nil {
+		return nil, fmt.Errorf("--log-level %s: debug, info, warn and error are known", l.level)
+	}
+	if l.verbose {
+		level = slog.LevelDebug
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch {
+	case l.form == logText, l.form == logAuto && onTerminal:
+		return slog.New(slog.NewTextHandler(out, options)), nil
+	case l.form == logJSON, l.form == logAuto:
+		return slog.New(slog.NewJSONHandler(out, options)), nil
+	}
+	return nil, fmt.Errorf("--log %s: text, json and auto are known", l.form)
+}
