@@ -23,7 +23,8 @@ soak: build ## what takes long: 8 GiB by one scp, 200 slow readers, a thousand c
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -p 1 -run 'TestMachine|TestContainer|TestKilled|TestReloads|TestSmallPackets|TestUpgradesUnderLoad' ./test/load ./test/life ./test/change ./test/owner ./patches
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestBoxes|TestSlowLink' ./test/boxes
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'WhereverProvisionIsKilled|WhereverTheEngineIsKilled|SurvivesAKill' ./cmd/provision
-	@$(PATCHED) BERTH_SOAK=1 BERTH_TEST_PROGRAMS=$(CURDIR)/bin scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestFloods|TestRandom|TestHostile|TestArm64|TestTheSeed' ./test/attack ./test/install ./test/migration
+	@$(PATCHED) for program in gateway provision; do $(GOBUILD) -o bin/soak/$$program ./cmd/$$program || exit; done
+	@$(PATCHED) BERTH_SOAK=1 BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestFloods|TestRandom|TestHostile|TestArm64|TestTheSeed' ./test/attack ./test/install ./test/migration
 
 bench: build ## what the gateway costs beside a published port, into docs/performance.md (about 15 minutes)
 	@scripts/setup-test go run ./bench -out docs/performance -page docs/performance.md $(ARGS)

@@ -1,6 +1,6 @@
 // Package operator is what the owner of a box asks of a gateway that runs: who is
-// on, end somebody's connections, tell everybody something. It answers the verbs
-// of package people.
+// on, whom it slows down, end somebody's connections, tell everybody something. It
+// answers the verbs of package people.
 package operator
 
 import (
@@ -20,6 +20,8 @@ import (
 )
 
 const (
+	maxPenalties = 100 // the worst
+
 	maxReason = 300 // runes of why somebody's connection is ended
 	maxLines  = 20  // of a message to everybody
 	maxLine   = 500 // runes of each
@@ -35,9 +37,10 @@ type Operator struct {
 // Verbs are what other programs of the box may ask for.
 func (o *Operator) Verbs() map[string]control.Verb {
 	return map[string]control.Verb{
-		people.VerbSessions: func(context.Context, json.RawMessage) (any, error) { return o.on(), nil },
-		people.VerbKick:     taking(o.kick),
-		people.VerbWall:     taking(o.wall),
+		people.VerbSessions:  func(context.Context, json.RawMessage) (any, error) { return o.on(), nil },
+		people.VerbPenalties: func(context.Context, json.RawMessage) (any, error) { return o.penalties(), nil },
+		people.VerbKick:      taking(o.kick),
+		people.VerbWall:      taking(o.wall),
 	}
 }
 
@@ -64,6 +67,19 @@ func (o *Operator) on() people.On {
 		})
 	}
 	return on
+}
+
+func (o *Operator) penalties() people.Penalties {
+	penalties := people.Penalties{Sources: []people.Penalty{}}
+	for _, p := range o.Server.Penalties() {
+		penalties.Sources = append(penalties.Sources, people.Penalty{
+			Source: p.Source.String(), Failures: p.Failures, Gap: p.Gap.Seconds(),
+		})
+		if len(penalties.Sources) == maxPenalties {
+			break
+		}
+	}
+	return penalties
 }
 
 // kick ends all connections of a person, or the one with this id, or all there are.

@@ -1,5 +1,5 @@
-// Package people says who is on the gateway of a box, for whatever shows it or
-// acts on it. Its forms go over the gateway's socket (package control) and out of
+// Package people says who is on the gateway of a box, and whom it slows down, for
+// whatever shows it or acts on it. Its forms go over the gateway's socket (package control) and out of
 // "sessions --json": keys are added to them, and never change their meaning.
 package people
 
@@ -18,6 +18,8 @@ const (
 	VerbSessions = "sessions" // no arguments; [On]
 	VerbKick     = "kick"     // [Kick]; [Kicked]
 	VerbWall     = "wall"     // [Wall]; [Walled]
+
+	VerbPenalties = "penalties" // no arguments; [Penalties]
 )
 
 // On are the people who are connected to one gateway.
@@ -80,4 +82,25 @@ func Ask(ctx context.Context, stateDir string) ([]Connection, error) {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
 	})
 	return all, err
+}
+
+// Penalties are the sources whose passwords a gateway slows down for their
+// failures, the worst first.
+type Penalties struct {
+	Sources []Penalty `json:"sources"`
+}
+
+// Penalty is a source that is slowed down. It fades.
+type Penalty struct {
+	Source   string  `json:"source"`      // a network, such as 192.0.2.7/32
+	Failures float64 `json:"failures"`    // as they count now: half of them is forgotten every five minutes
+	Gap      float64 `json:"gap_seconds"` // the time between two passwords that are tried for it
+}
+
+// AskPenalties returns whom the gateway that lets people in slows down, the worst
+// first. The error is [control.ErrNotRunning] where none does.
+func AskPenalties(ctx context.Context, stateDir string) ([]Penalty, error) {
+	var all Penalties
+	err := control.Call(ctx, control.SocketIn(stateDir), VerbPenalties, nil, &all)
+	return all.Sources, err
 }

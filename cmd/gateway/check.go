@@ -14,9 +14,11 @@ import (
 
 	"berth/auth"
 	"berth/config"
+	"berth/control"
 	"berth/hosts"
 	"berth/hosts/configured"
 	"berth/labels"
+	"berth/people"
 )
 
 func newCheckCommand() *cobra.Command {
@@ -26,8 +28,9 @@ func newCheckCommand() *cobra.Command {
 		Short: "Show the problems of the configuration, each with its line, or what a user may do",
 		Long: "Show the problems of the configuration, gateway.yaml and users.d/*.yaml beside\n" +
 			"it, each with its line. Then look at this machine: the mode of the state\n" +
-			"directory, whether the port is free, and which of the granted hosts exist now.\n" +
-			"Warnings do not change the exit code.\n\n" +
+			"directory, whether the port is free, which of the granted hosts exist now, and\n" +
+			"whose passwords the gateway that runs slows down for their failures. Warnings do\n" +
+			"not change the exit code.\n\n" +
 			"With --who and --host it says instead what a user may do on a host, and which\n" +
 			"line says so; it exits with 1 if the user may not enter it.",
 		Args: cobra.NoArgs,
@@ -59,7 +62,26 @@ func check(command *cobra.Command, path string, settings config.Config) error {
 	if err := showHosts(command.Context(), command.OutOrStdout(), command.ErrOrStderr(), settings); err != nil {
 		fmt.Fprintf(command.ErrOrStderr(), "%s: warning: the hosts were not looked up: %v\n", path, err)
 	}
+	if err := showPenalties(command.Context(), command.OutOrStdout(), settings.State); err != nil {
+		fmt.Fprintf(command.ErrOrStderr(), "%s: warning: whom the gateway slows down is not known: %v\n", path, err)
+	}
 	return nil
+}
+
+// showPenalties prints whose passwords the gateway that runs slows down, if any.
+func showPenalties(ctx context.Context, w io.Writer, stateDir string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	penalties, err := people.AskPenalties(ctx, stateDir)
+	if errors.Is(err, control.ErrNotRunning) || err == nil && len(penalties) == 0 {
+		return nil
+	}
+	rows := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(rows, "\nSLOWED DOWN\tFAILURES\tA PASSWORD EVERY")
+	for _, p := range penalties {
+		fmt.Fprintf(rows, "%s\t%.0f\t%.2f s\n", p.Source, p.Failures, p.Gap)
+	}
+	return errors.Join(err, rows.Flush())
 }
 
 // explain prints what a user may do on a host. Its project and labels count if it
