@@ -15,7 +15,7 @@ func (p Procs) Left(processes []Process, root int, probe []string) []string {
 		outside := !slices.ContainsFunc(processes, func(other Process) bool { return other.PID == one.Parent })
 		what := Program(one.Command) + " (process " + strconv.Itoa(one.PID) + ")"
 		switch {
-		case one.PID == root || isHelper(one.Command) || isProbe(one.Command, probe):
+		case one.PID == root || isHelper(one.Command) || isProbe(one.Command, probe) || one.hasEnded():
 		case outside:
 			lines = append(lines, p.named(what+", by docker exec", one))
 		case one.Parent == root && p.isOfSession(one, processes):
@@ -35,6 +35,12 @@ func (p Procs) isOfSession(one Process, processes []Process) bool {
 	}
 	environ := "\x00" + p.read(one.PID, "environ")
 	return p.User(one.PID) != "" || strings.Contains(environ, "\x00SSH_CONNECTION=")
+}
+
+// hasEnded reports whether a process has ended, and only nobody has asked yet how: ps
+// writes its name alone, [sh] or [sh] <defunct>.
+func (p Process) hasEnded() bool {
+	return strings.HasPrefix(p.Command, "[") && (strings.HasSuffix(p.Command, "]") || strings.HasSuffix(p.Command, "<defunct>"))
 }
 
 // isProbe reports whether a command is that of a health check, as the engine runs it.

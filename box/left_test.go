@@ -19,6 +19,8 @@ func TestWhatSessionsLeaveIsSeen(t *testing.T) {
 		{107, 106, "sleep 1"},
 		{108, 9, "/bin/sh -c test -s /run/sshd.pid"},
 		{109, 9, "/usr/lib/berth/helper-1 helper run"},
+		{110, 9, "[sh] <defunct>"},
+		{111, 9, "[sh]"}, // an end that ps met half-way
 	}
 	environ := map[int]string{103: "BERTH_USER=anna\x00", 104: "BERTH_USER=anna\x00", 105: "A=b\x00SSH_CONNECTION=1 2 3 4\x00", 102: "NO_SSH_CONNECTION=1\x00"}
 	for _, p := range processes {

@@ -123,6 +123,9 @@ func TestWhatWasWrittenGoesWithTheHost(t *testing.T) {
 			t.Errorf("after it:\n%s", out)
 		}
 	}
+	if out := l.mustRun("plan", "--fresh", "-f", l.own(", environment: {A: four}")); !strings.Contains(out, " written in it go:\n") || !strings.Contains(out, "\n9B /root/work\n") {
+		t.Errorf("what was carried over before is not listed:\n%s", out)
+	}
 	l.mustRun("up", "--yes", "--fresh", "-f", l.own(", environment: {A: four}"))
 	if got := l.In("own", "ls /root"); got != "" {
 		t.Errorf("fresh, and there is %s", got)

@@ -7,15 +7,16 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/go-units"
 	"github.com/moby/moby/client"
 
 	"berth/docker"
+	"berth/labels"
 	"berth/printable"
 	"berth/provision/plan"
 )
@@ -35,15 +36,7 @@ func Weigh(ctx context.Context, api *client.Client, p *plan.Plan) error {
 		if s.Op != plan.OpRecreate || s.Recreation.Old.State == "created" {
 			continue
 		}
-		result, err := api.ContainerInspect(ctx, s.ID, client.ContainerInspectOptions{Size: true})
-		if err != nil {
-			return err
-		}
-		size := int64(0)
-		if result.Container.SizeRw != nil {
-			size = *result.Container.SizeRw
-		}
-		lines, err := weighOne(ctx, api, s, size)
+		lines, err := weighOne(ctx, api, s)
 		if err != nil {
 			return err
 		}
@@ -52,28 +45,75 @@ func Weigh(ctx context.Context, api *client.Client, p *plan.Plan) error {
 	return nil
 }
 
-// weighOne returns what is said of one container, in which so much was written.
-func weighOne(ctx context.Context, api *client.Client, s plan.Step, size int64) ([]string, error) {
+// weighOne returns what is said of one container.
+func weighOne(ctx context.Context, api *client.Client, s plan.Step) ([]string, error) {
 	name := s.Recreation.Old.Name
-	takes := time.Duration(size/keepSpeed+1) * time.Second
+	w, err := weightOf(ctx, api, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	takes := time.Duration(w.now/keepSpeed+1) * time.Second
 	filled := func(path string) bool { return isInAny(path, s.Recreation.Fills) }
 	switch {
 	case s.Recreation.Keep:
-		return []string{fmt.Sprintf("%s: %s carried over, about %s", name, bytesText(size), takes)}, nil
+		return []string{fmt.Sprintf("%s: %s carried over, about %s", name, bytesText(w.now), takes)}, nil
 	case s.Recreation.Copy:
-		copied, err := largest(ctx, api, s.ID, func(path string) bool { return filled(path) || !isSystems(path) })
+		copied, err := largest(ctx, api, w, func(path string) bool { return filled(path) || !isSystems(path) })
 		if err != nil {
 			return nil, err
 		}
-		gone, err := largest(ctx, api, s.ID, func(path string) bool { return isSystems(path) && !filled(path) })
-		lines := append([]string{fmt.Sprintf("%s: of %s written in it these are copied, in about %s:", name, bytesText(size), takes)}, copied...)
+		gone, err := largest(ctx, api, w, func(path string) bool { return isSystems(path) && !filled(path) })
+		lines := append([]string{fmt.Sprintf("%s: of %s written in it these are copied, in about %s:", name, bytesText(w.now), takes)}, copied...)
 		if len(gone) > 0 {
 			lines = append(append(lines, name+": these are the system's, which the new image brings, and go:"), gone...)
 		}
 		return lines, err
 	}
-	gone, err := largest(ctx, api, s.ID, func(path string) bool { return !filled(path) })
-	return append([]string{fmt.Sprintf("%s: %s written in it go:", name, bytesText(size))}, gone...), err
+	gone, err := largest(ctx, api, w, func(path string) bool { return !filled(path) })
+	if w.before > 0 && len(w.dirs) < 2 {
+		gone = append(gone, bytesText(w.before)+" that were carried over when it was recreated")
+	}
+	return append([]string{fmt.Sprintf("%s: %s written in it go:", name, bytesText(w.now+w.before))}, gone...), err
+}
+
+// weight is how much was written in a container.
+type weight struct {
+	id     string
+	now    int64    // bytes since it was made
+	before int64    // bytes that were carried over into it
+	dirs   []string // of this box that have all of it, the latest first; none where they are not known
+}
+
+func weightOf(ctx context.Context, api *client.Client, id string) (weight, error) {
+	result, err := api.ContainerInspect(ctx, id, client.ContainerInspectOptions{Size: true})
+	if err != nil {
+		return weight{}, err
+	}
+	c, w := result.Container, weight{id: id}
+	if c.SizeRw != nil {
+		w.now = *c.SizeRw
+	}
+	var lower []string // directories of its image's layers
+	if driver := c.GraphDriver; driver != nil && docker.IsLocal(api) && driver.Data["UpperDir"] != "" {
+		w.dirs = []string{driver.Data["UpperDir"]}
+		lower = slices.DeleteFunc(strings.Split(driver.Data["LowerDir"], ":"), func(dir string) bool { return strings.HasSuffix(dir, "-init/diff") })
+	}
+	if !strings.HasPrefix(c.Config.Image, keptRepository+":") {
+		return w, nil
+	}
+	kept, err := api.ImageInspect(ctx, c.Image)
+	if err != nil {
+		return w, err
+	}
+	of, err := api.ImageInspect(ctx, c.Config.Labels[labels.Image])
+	if errdefs.IsNotFound(err) {
+		return w, nil
+	}
+	w.before = max(0, kept.Size-of.Size)
+	if n := len(kept.RootFS.Layers) - len(of.RootFS.Layers); len(w.dirs) > 0 && n > 0 && n <= len(lower) {
+		w.dirs = append(w.dirs, lower[:n]...)
+	}
+	return w, err
 }
 
 func bytesText(n int64) string {
@@ -82,22 +122,22 @@ func bytesText(n int64) string {
 
 // largest returns a line for each of the largest of those paths that were written in a
 // container. Sizes are known where its files are this box's.
-func largest(ctx context.Context, api *client.Client, id string, counts func(path string) bool) ([]string, error) {
-	diff, err := api.ContainerDiff(ctx, id, client.ContainerDiffOptions{})
-	if err != nil {
-		return nil, err
-	}
-	dir, err := writtenIn(ctx, api, id)
-	if err != nil {
-		return nil, err
-	}
+func largest(ctx context.Context, api *client.Client, w weight, counts func(path string) bool) ([]string, error) {
 	sizes := map[string]int64{}
-	for _, change := range diff.Changes {
-		if !counts(change.Path) {
-			continue
+	add := func(path string, size int64) {
+		if counts(path) {
+			sizes[shortPath(path)] += size
 		}
-		if info := lstat(dir, change.Path); dir == "" || info != nil && info.Mode().IsRegular() && info.Size() > 0 {
-			sizes[shortPath(change.Path)] += sizeOf(info)
+	}
+	if len(w.dirs) > 0 {
+		filesIn(w.dirs, add)
+	} else {
+		diff, err := api.ContainerDiff(ctx, w.id, client.ContainerDiffOptions{})
+		if err != nil {
+			return nil, err
+		}
+		for _, change := range diff.Changes {
+			add(change.Path, 0)
 		}
 	}
 	var paths []string
@@ -110,7 +150,7 @@ func largest(ctx context.Context, api *client.Client, id string, counts func(pat
 	var lines []string
 	for _, p := range paths[:min(len(paths), mostPaths)] {
 		text := printable.Line(p, maxShown)
-		if dir != "" {
+		if len(w.dirs) > 0 {
 			text = bytesText(sizes[p]) + " " + text
 		}
 		lines = append(lines, text)
@@ -118,41 +158,30 @@ func largest(ctx context.Context, api *client.Client, id string, counts func(pat
 	return lines, nil
 }
 
-// writtenIn returns the directory of this box that has what was written in a
-// container; "" where there is none.
-func writtenIn(ctx context.Context, api *client.Client, id string) (string, error) {
-	result, err := api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
-	if err != nil {
-		return "", err
+// filesIn calls add for each file with something in it in these directories, and not for
+// one that is in a directory before, or was removed there. It follows no link: those in
+// a container are the container's.
+func filesIn(dirs []string, add func(path string, size int64)) {
+	seen := map[string]bool{}
+	for i, dir := range dirs {
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			continue
+		}
+		fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || seen[name] {
+				return nil
+			}
+			if i+1 < len(dirs) {
+				seen[name] = true
+			}
+			if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
+				add("/"+name, info.Size())
+			}
+			return nil
+		})
+		root.Close()
 	}
-	if driver := result.Container.GraphDriver; driver != nil && docker.IsLocal(api) {
-		return driver.Data["UpperDir"], nil
-	}
-	return "", nil
-}
-
-// lstat never follows a link: those in a container are the container's.
-func lstat(dir, name string) fs.FileInfo {
-	if dir == "" {
-		return nil
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil
-	}
-	defer root.Close()
-	info, err := root.Lstat(strings.TrimPrefix(filepath.Clean(name), "/"))
-	if err != nil {
-		return nil
-	}
-	return info
-}
-
-func sizeOf(info fs.FileInfo) int64 {
-	if info == nil {
-		return 0
-	}
-	return info.Size()
 }
 
 // shortPath returns the directory that a path is shown as.
