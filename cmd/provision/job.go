@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"berth/box"
 	"berth/docker"
+	"berth/hosts"
 	"berth/labels"
 	"berth/provision/apply"
 	"berth/provision/compose"
@@ -131,26 +133,37 @@ func (j *job) sayUndoes(cmd *cobra.Command) {
 // their owners. The plan has made sure that no other container of the box carries them.
 func (j *job) giveNames(cmd *cobra.Command) error {
 	for _, s := range j.want.Services {
-		on := map[string]string{labels.Project: j.want.Project, labels.Service: s.Name}
-		name := s.Host
-		if j.options.isElsewhere() {
-			name += "." + j.options.box
-		}
-		if err := j.state.GiveHost(name, labels.Owner(on, s.Container)); err != nil {
+		owner := labels.Owner(map[string]string{labels.Project: j.want.Project, labels.Service: s.Name}, s.Container)
+		if err := j.giveName(cmd, s.Host, owner); err != nil {
 			return err
-		}
-		if name == s.Host {
-			continue
-		}
-		owner, err := j.state.ClaimHost(s.Host, labels.OwnerBox(j.options.box))
-		if err != nil {
-			return err
-		}
-		if owner != labels.OwnerBox(j.options.box) {
-			fmt.Fprintf(cmd.OutOrStdout(), "host %s is entered as %s: its plain name is that of %s\n", s.Host, name, owner)
 		}
 	}
 	return nil
+}
+
+// giveName gives a name to its owner on the box, and says so where only the exact name is
+// free, since the plain one is another box's.
+func (j *job) giveName(cmd *cobra.Command, host, owner string) error {
+	box := cmp.Or(j.options.box, hosts.LocalBox)
+	exact, own := host+"."+box, labels.OwnerBox(box)
+	of, err := j.state.Owner(host)
+	if err == nil && j.options.isElsewhere() {
+		of, err = j.state.ClaimHost(host, own)
+	}
+	if err != nil {
+		return err
+	}
+	isOthers := of != own && (j.options.isElsewhere() || labels.IsBox(of))
+	if isOthers {
+		fmt.Fprintf(cmd.OutOrStdout(), "host %s is entered as %s: its plain name is that of %s\n", host, exact, of)
+	}
+	if isOthers || j.options.isElsewhere() {
+		return j.state.GiveHost(exact, owner)
+	}
+	if strings.Contains(host, ".") { // which could read as name.box
+		err = j.state.GiveHost(exact, owner)
+	}
+	return errors.Join(err, j.state.GiveHost(host, owner))
 }
 
 func (j *job) showHosts(cmd *cobra.Command) error {

@@ -183,14 +183,21 @@ func TestAttackByTheNameOfAHostOnAnotherBox(t *testing.T) {
 // The attack: a container is labelled with a name that reads as a host of another box.
 // It is no host by that name, and grants do not know it by that name.
 func TestAttackByALabelWithABoxInIt(t *testing.T) {
-	l := newLab(t, newFakeBox("master.a"), newFakeBox(), newFakeBox("master.a"))
-	l.wantRefused(t, "master.a", "does not exist")
-	l.wantAt(t, "master.a.b", "master.a.b", "b")
-	for _, host := range l.List(t.Context()) {
-		if host.Name == "master.a" {
-			t.Errorf("listed: %+v", host)
+	l := newLab(t, newFakeBox("worker.a"), newFakeBox(), newFakeBox("master.a"))
+	if err := l.state.GiveHost("worker.a", "service worker.a of project p"); err != nil { // as its engine has claimed it
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, host := range l.List(t.Context()) {
+			if host.Name != "worker.a.local" && host.Name != "master.a.b" {
+				t.Errorf("listed: %+v", host)
+			}
 		}
 	}
+	l.wantRefused(t, "master.a", "does not exist")
+	l.wantRefused(t, "worker.a", "does not exist")
+	l.wantAt(t, "master.a.b", "master.a.b", "b")
+	l.wantAt(t, "worker.a.local", "worker.a.local", hosts.LocalBox)
 }
 
 // A name is kept from when it is seen, and not from the first login.
@@ -220,6 +227,15 @@ func TestANameMovesWithAContainerOfNoProject(t *testing.T) {
 	l.a.set(func() { delete(l.a.hosts, "master") })
 	l.b.set(func() { l.b.hosts["master"] = true })
 	l.wantAt(t, "master", "master", "b")
+}
+
+// A name with a dot in it is a host's of this machine as any other.
+func TestANameWithADot(t *testing.T) {
+	l := newLab(t, newFakeBox("gpu.1"), newFakeBox(), newFakeBox())
+	l.wantAt(t, "gpu.1", "gpu.1", hosts.LocalBox)
+	l.b.set(func() { l.b.hosts["gpu.1"] = true })
+	l.wantAt(t, "gpu.1", "gpu.1", hosts.LocalBox)
+	l.wantAt(t, "gpu.1.b", "gpu.1.b", "b")
 }
 
 func TestABoxThatIsDownHarmsNoOther(t *testing.T) {

@@ -33,9 +33,10 @@ func (s *Source) owner(name string) (*box, error) {
 }
 
 // claim makes a plain name a box's, unless it is another's already. This machine's own
-// engine claims its names itself, with whose they are there.
+// engine claims its names itself, with whose they are there, but for those that could read
+// as name.box.
 func (s *Source) claim(name string, b box) {
-	if b.name == hosts.LocalBox {
+	if b.name == hosts.LocalBox && !strings.Contains(name, ".") {
 		return
 	}
 	if _, err := s.state.ClaimHost(name, labels.OwnerBox(b.name)); err != nil {

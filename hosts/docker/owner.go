@@ -3,6 +3,7 @@ package docker
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"berth/labels"
 	"berth/printable"
@@ -30,10 +31,13 @@ func (s *Source) claim(name string) {
 
 // ownName is the name by which the owner of a host of this engine is kept. Of another
 // box that is name.box: whose the plain name is, package hosts/boxes decides. So it is on
-// this machine, where the plain name is another box's.
+// this machine, where the plain name is another box's, or may read as name.box.
 func (s *Source) ownName(name string) string {
 	if s.box == "" {
 		return name
+	}
+	if strings.Contains(name, ".") {
+		return name + "." + s.box
 	}
 	if owner, err := s.state.Owner(name); !s.isElsewhere() && err == nil && !labels.IsBox(owner) {
 		return name
