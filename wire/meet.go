@@ -7,9 +7,10 @@ import (
 )
 
 // kexInitPatience is how long a KEXINIT may take to come after its version
-// line. Most clients send it as soon as they have read ours, a round trip
-// later; those that wait for the server's come no sooner for being waited for.
-const kexInitPatience = 250 * time.Millisecond
+// line. Clients send it as soon as they have read ours, a round trip later,
+// however far or busy they are. A client that waits for the server's, which
+// hardly any does, is kept waiting that long.
+const kexInitPatience = 2 * time.Second
 
 // Meet sends our version line and hears what the client says, without reading
 // it: x/crypto reads it again, for every byte of it is part of what both sides

@@ -25,7 +25,7 @@ func StartContainer(t *testing.T) Container {
 	dir := t.TempDir()
 	project := HostName(fmt.Sprint(rand.IntN(1e9)))
 	file := filepath.Join(dir, "compose.yaml")
-	Write(t, file, 0o600, "services: { master: { init: true, x-berth: { host: "+project+" } } }\n")
+	Write(t, file, 0o600, "services: { master: { init: true, x-berth: { host: "+project+", route: sshd } } }\n")
 	provision := func(command string) *exec.Cmd {
 		return exec.Command(Program("provision"), command, "-p", project, "--state", StateOf(dir), "--base", base, "-f", file, "--yes")
 	}
