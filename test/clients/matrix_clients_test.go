@@ -17,7 +17,8 @@ type matrixClient struct {
 	program []string // that makes the client do things, in testdata
 	tools   []string // that it needs
 	does    []string
-	usual   bool // tried by every test run
+	usual   bool   // tried by every test run
+	inHost  string // the package of what it runs in the host
 
 	cannot map[string]string // ways to log in that it has not, and why
 	lacks  string            // what else it cannot do, and why
@@ -100,6 +101,71 @@ func matrixClients() []matrixClient {
 			does:   []string{"play", "pipelined"},
 			cannot: byOpenSSH,
 			lacks:  "all but modules: not its purpose",
+		},
+		{
+			name: "jsch", program: bash("jsch.sh"),
+			tools:  []string{"java", "ssh-keygen"},
+			does:   []string{"exec", "shell", "sftp"},
+			cannot: map[string]string{"ed25519": "it does not know it", "rsa": "it signs with SHA-1 only, as libssh2 before 1.11"},
+			lacks:  "scp: not in the library; forward: it does not half-close",
+		},
+		{
+			name: "net-ssh", program: []string{"ruby", filepath.Join("testdata", "net_ssh.rb")},
+			tools: []string{"ruby"},
+			does:  []string{"exec", "shell", "sftp", "scp"},
+			lacks: "forward: it does not half-close",
+		},
+		{
+			name: "phpseclib", program: []string{"php", filepath.Join("testdata", "phpseclib.php")},
+			tools:  []string{"php"},
+			does:   []string{"shell", "sftp"},
+			cannot: map[string]string{"rsa": "sshd does not take its signature either"},
+			lacks:  "exec, scp, forward: its commands have no input, and the others are not in the library",
+		},
+		{
+			name: "libssh", program: bash("libssh.sh"),
+			tools: []string{"cc"},
+			does:  []string{"exec", "shell", "sftp"},
+			lacks: "scp, forward: not tried, since the program would be longer than what it tries",
+		},
+		{
+			name: "erlang", program: []string{"escript", filepath.Join("testdata", "erlang.escript")},
+			tools: []string{"escript"},
+			does:  []string{"exec", "shell", "sftp"},
+			lacks: "scp: not in the library; forward: it does not half-close",
+		},
+		{
+			name: "keyboard-interactive", program: bash("keyboard.sh"), usual: true,
+			tools:  []string{"ssh", "sftp"},
+			does:   []string{"exec", "shell", "sftp"},
+			cannot: map[string]string{"ed25519": "keys are OpenSSH's, see there", "rsa": "as ed25519", "ecdsa": "as ed25519"},
+		},
+		{
+			name: "tramp", program: bash("tramp.sh"),
+			tools:  []string{"emacs", "ssh"},
+			does:   []string{"edit"},
+			cannot: byOpenSSH,
+			lacks:  "all but files and processes in an editor: not its purpose",
+		},
+		{
+			name: "restic", program: bash("restic.sh"),
+			tools:  []string{"restic", "ssh"},
+			does:   []string{"backup"},
+			cannot: byOpenSSH,
+			lacks:  "all but backups: not its purpose",
+		},
+		{
+			name: "rclone", program: bash("rclone.sh"),
+			tools: []string{"rclone"},
+			does:  []string{"sftp"},
+			lacks: "all but sftp: not its purpose",
+		},
+		{
+			name: "borg", program: bash("borg.sh"), inHost: "borgbackup",
+			tools:  []string{"borg", "ssh"},
+			does:   []string{"backup"},
+			cannot: byOpenSSH,
+			lacks:  "all but backups: not its purpose",
 		},
 	}
 }

@@ -3,6 +3,7 @@ package clients
 import (
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -26,10 +27,12 @@ type matrixTarget struct {
 	harness.Target
 	host, port  string
 	fingerprint string
+	otherKeys   string // file of known hosts, for clients that know no ed25519
 }
 
 func startMatrix(t *testing.T) matrix {
 	c := harness.StartContainer(t)
+	installInHost(t, c)
 	keys := map[string]string{"ed25519": c.Key}
 	var public []string
 	for _, kind := range auths[1:] {
@@ -44,10 +47,19 @@ func startMatrix(t *testing.T) matrix {
 		newMatrixTarget(t, c.Dir, "relay", g.Door("dev+"+c.Host, c.Key)),
 		newMatrixTarget(t, c.Dir, "exec", g.Door("dev+lab", c.Key)),
 	}
-	if harness.EveryClient() { // what the gateway's doors are held to
+	if os.Getenv(harness.EnvClients) != "" { // what the gateway's doors are held to
 		targets = append(targets, newMatrixTarget(t, c.Dir, "sshd", openSSHD(t, c, public)))
 	}
 	return matrix{c, keys, targets, startEcho(t, c)}
+}
+
+// installInHost installs what the chosen clients run there.
+func installInHost(t *testing.T, c harness.Container) {
+	for _, client := range chosenClients() {
+		if client.inHost != "" {
+			c.Run(t, "sh", "-c", "apt-get -q update && apt-get -qy install --no-install-recommends "+client.inHost)
+		}
+	}
 }
 
 func matrixConfig(t *testing.T, c harness.Container, keys []string) string {
@@ -78,7 +90,9 @@ func newMatrixTarget(t *testing.T, dir, name string, to harness.Door) matrixTarg
 	t.Helper()
 	host, port, _ := net.SplitHostPort(to.Address)
 	fingerprint := strings.Fields(harness.Must(t, exec.Command("ssh-keygen", "-l", "-f", to.KnownHosts)))[1]
-	return matrixTarget{harness.NewTarget(t, dir, name, to), host, port, fingerprint}
+	others := filepath.Join(dir, name+".other_known_hosts")
+	harness.Write(t, others, 0o600, harness.Must(t, exec.Command("ssh-keyscan", "-t", "ecdsa,rsa", "-T", "60", "-p", port, host)))
+	return matrixTarget{harness.NewTarget(t, dir, name, to), host, port, fingerprint, others}
 }
 
 // startEcho starts an echo server in the container, which lives as long as the

@@ -94,7 +94,7 @@ func (m matrix) try(t *testing.T, cell matrixCell) {
 		wantExec(t, got)
 	case "shell":
 		wantShell(t, got)
-	case "sftp", "scp", "play", "pipelined":
+	case "sftp", "scp", "play", "pipelined", "edit", "backup":
 		wantDown(t, got, filepath.Join(dir, "down"), up)
 	default:
 		wantSuccess(t, got)
@@ -150,7 +150,7 @@ func (m matrix) tryForward(t *testing.T, to harness.Target, script string, env [
 func (m matrix) env(cell matrixCell) []string {
 	env := []string{
 		"HOST=" + cell.target.host, "PORT=" + cell.target.port, "LOGIN=" + cell.target.Login,
-		"KNOWN_HOSTS=" + cell.target.KnownHosts, "FINGERPRINT=" + cell.target.fingerprint,
+		"KNOWN_HOSTS=" + cell.target.KnownHosts, "OTHER_KNOWN_HOSTS=" + cell.target.otherKeys, "FINGERPRINT=" + cell.target.fingerprint,
 		"COMMAND=" + execCommand, "TYPED=" + typed, "NODE_PATH=" + os.Getenv("NODE_PATH"),
 		"FILES=" + cell.amount(1000, 100_000), "MODULES=" + cell.amount(2, 200),
 		"MEGABYTES=" + cell.amount(10, 100), "PIECES=" + cell.amount(300, 3000),

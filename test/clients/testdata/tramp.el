@@ -1,0 +1,18 @@
+;; Copies up and down, edits a file, and runs a process, with TRAMP.
+(require 'tramp)
+(setq tramp-verbose 1 tramp-persistency-file-name (expand-file-name "tramp") tramp-use-ssh-controlmaster-options nil
+      password-cache nil vc-handled-backends nil make-backup-files nil create-lockfiles nil)
+(let* ((far (concat "/ssh:h:" (getenv "FAR")))
+       (note (concat far ".txt"))
+       (default-directory "/ssh:h:/tmp/"))
+  (copy-file (expand-file-name "up" (getenv "HOME")) far t)
+  (copy-file far (expand-file-name "down" (getenv "HOME")) t)
+  (with-temp-file note (insert "one\n"))
+  (with-current-buffer (find-file-noselect note)
+    (goto-char (point-max))
+    (insert "two\n")
+    (save-buffer))
+  (unless (equal (shell-command-to-string (concat "cat " (getenv "FAR") ".txt")) "one\ntwo\n")
+    (error "The file was not edited"))
+  (unless (= 7 (process-file "sh" nil nil nil "-c" "exit 7"))
+    (error "The process did not end with 7")))
