@@ -8,11 +8,13 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"berth/auth"
 	"berth/labels"
+	"berth/recorder"
 	"berth/sshconn"
 	"berth/strangers"
 	"berth/wire"
@@ -35,6 +37,7 @@ type conn struct {
 	began    time.Time
 	exchange atomic.Int64 // how long the exchange of keys took
 
+	done    []func()     // what undo calls
 	running atomic.Int64 // goroutines of tasks, and of what serves its sessions
 
 	stranger *strangers.Stranger                   // until the login
@@ -65,52 +68,78 @@ func (c *conn) serve(ctx context.Context) {
 	defer c.stranger.Leave()
 	stop := context.AfterFunc(ctx, func() { c.wire.Conn.Close() })
 	defer stop()
+	defer c.undo() // what logIn did
 
-	client, who, err := c.handshake(ctx) // RFC 4253 and 4252
-	if err != nil {
-		c.log.Info("not logged in", "err", err)
+	inside := c.logIn(ctx) // RFC 4253 and 4252, and what the login asks for
+	if inside == nil {
 		return
 	}
-	defer client.Close()
+	began := time.Now()
+	inside.reached.by.run(inside.ctx, inside.client) // RFC 4254, until either side is gone: see join and be
+	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
+	c.auditLeft(inside.recorder, time.Since(began), endOf(inside.ctx))
+}
+
+// inside is a connection whose host is reached.
+type inside struct {
+	ctx      context.Context // ends when the connection is to end
+	client   sshconn.Conn    // with what is granted
+	reached  *reached
+	recorder *recorder.Recorder
+}
+
+// logIn is what happens before a host serves the connection: it logs the person in,
+// finds the host and opens it. It returns nil when that came to nothing, and the
+// client was told why. It is apart from serve because the stack that it needs is
+// large, and would be kept as long as it has not returned.
+func (c *conn) logIn(ctx context.Context) *inside {
+	client, who, err := c.handshake(ctx)
+	if err != nil {
+		c.log.Info("not logged in", "err", err)
+		return nil
+	}
+	c.later(func() { client.Close() })
 	c.stranger.Leave()
 	login := time.Now()
 	c.log = c.logTo(c.server.Log)
 	c.log.Info("logged in", "login", who.Login.String(), "client", string(client.ClientVersion()))
 	ctx, leave := c.enlist(ctx, client, who) // from now on others see it, and may end it
-	defer leave()
-	if err := c.auditLogin(client, who); err != nil {
+	c.later(leave)
+	inside, err := c.admit(ctx, client, who, login)
+	if err != nil {
 		c.refuse(client, who, err)
-		return
+		return nil
 	}
+	return inside
+}
 
+// admit lets a person who has logged in into a host. The error is for the person.
+func (c *conn) admit(ctx context.Context, client sshconn.Conn, who auth.Identity, login time.Time) (*inside, error) {
+	if err := c.auditLogin(client, who); err != nil {
+		return nil, err
+	}
 	policy := c.server.Policies.Current()
 	limits := policy.Limits(who.User)
 	giveBack, err := c.take(who.User, limits)
 	if err != nil {
-		c.refuse(client, who, err)
-		return
+		return nil, err
 	}
-	defer giveBack()
+	c.later(giveBack)
 	host, err := policy.Host(who, func() []auth.Host { return c.server.known(ctx) })
 	if err != nil {
-		c.refuse(client, who, err)
-		return
+		return nil, err
 	}
 	c.log = c.log.With("user", who.User, "host", host)
 
-	stopAsking := c.keepAlive(end{Conn: client, wire: c.wire}, "client")
-	defer stopAsking()
+	c.later(c.keepAlive(end{Conn: client, wire: c.wire}, "client"))
 	reached, err := c.reach(ctx, client, host, who) // what the login asks for, and may have
 	if err != nil {
-		c.refuse(client, who, err)
-		return
+		return nil, err
 	}
-
 	recorder, err := c.auditEntry(who, reached, login)
 	if err != nil {
 		reached.by.close()
-		c.refuse(client, who, err)
-		return
+		return nil, err
 	}
 
 	c.log.Info("entered", "route", reached.host.Route, "account", reached.account, "container", short(reached.host.Container))
@@ -119,10 +148,17 @@ func (c *conn) serve(ctx context.Context) {
 	c.limitTime(ctx, limits)
 	c.limitIdle(ctx, limits)
 	granted := recorder.Client(c.activity.of(reached.gate.Client(client)))
-	began := time.Now()
-	reached.by.run(ctx, granted) // RFC 4254, until either side is gone: see join and be
-	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
-	c.auditLeft(recorder, time.Since(began), endOf(ctx))
+	return &inside{ctx, granted, reached, recorder}, nil
+}
+
+// later has f called by undo.
+func (c *conn) later(f func()) { c.done = append(c.done, f) }
+
+// undo undoes what was done, the last first.
+func (c *conn) undo() {
+	for _, f := range slices.Backward(c.done) {
+		f()
+	}
 }
 
 // enlist makes a connection one of the server's live ones, until leave is

@@ -13,15 +13,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-const (
-	// relayDrain is how long a client may say nothing while there is something
-	// for it of a host that is gone. Who takes it says so: it opens the window.
-	relayDrain = 10 * time.Second
-
-	// maxRequests is how many requests of one channel may wait for the other
-	// side.
-	maxRequests = 256
-)
+// relayDrain is how long a client may say nothing while there is something for it
+// of a host that is gone. Who takes it says so: it opens the window.
+const relayDrain = 10 * time.Second
 
 // end is one of the two connections that are joined.
 type end struct {
@@ -102,7 +96,7 @@ func (j *joined) deliverRest(clientGone <-chan struct{}) {
 // A channel's open is sent on before what follows it, and waits for its answer
 // while that goes on.
 func (j *joined) serve(from *sshconn.Order, to end, request func(*ssh.Request), join func(asked ssh.NewChannel, opened channel)) {
-	for arrived := range from.Arrivals(j.tasks) {
+	from.Serve(func(arrived sshconn.Arrival) {
 		switch {
 		case arrived.Request != nil:
 			request(arrived.Request)
@@ -111,7 +105,7 @@ func (j *joined) serve(from *sshconn.Order, to end, request func(*ssh.Request), 
 		default:
 			arrived.Answer()
 		}
-	}
+	})
 }
 
 // start opens a channel on the other side, too, and serves both to their end in
@@ -191,20 +185,6 @@ func (j *joined) hostRequest(request *ssh.Request) {
 	}
 }
 
-// queue reads requests as they come, so that one which waits for the other side
-// stops no other channel. Of a side with too many waiting, nothing is read until
-// there is room.
-func (j *joined) queue(requests <-chan *ssh.Request) <-chan *ssh.Request {
-	queued := make(chan *ssh.Request, maxRequests)
-	j.tasks.Go(func() {
-		defer close(queued)
-		for request := range requests {
-			queued <- request
-		}
-	})
-	return queued
-}
-
 func (j *joined) openFromClient(asked ssh.NewChannel, inner channel) {
 	outer, ok := accept(asked, inner)
 	switch {
@@ -248,9 +228,10 @@ func reject(asked ssh.NewChannel, err error) {
 	asked.Reject(ssh.ConnectionFailed, "the host is gone")
 }
 
-// passRequests passes a channel's requests on until it is closed.
+// passRequests passes a channel's requests on until it is closed. While one waits
+// for the other side, x/crypto has room for some more, and reads no further then.
 func (j *joined) passRequests(from, to channel) {
-	for request := range j.queue(from.requests) {
+	for request := range from.requests {
 		passRequest(request, to)
 	}
 }

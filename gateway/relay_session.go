@@ -77,7 +77,7 @@ func (j *joined) showNotice(outer channel) {
 func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newline *atomic.Value) {
 	start := sync.OnceFunc(func() { close(started) })
 	defer start()
-	for request := range j.queue(outer.requests) {
+	for request := range outer.requests {
 		if _, ok := sshconn.AcceptEnv(request.Payload); request.Type == "env" && !ok {
 			sshconn.Reply(request, false, nil)
 			continue
@@ -106,7 +106,7 @@ func (j *joined) lostText(newline string) string {
 // passOutward passes on what the host says about a session, but keeps how its
 // process ended for the end of its output.
 func (j *joined) passOutward(inner, outer channel, exit chan<- sshconn.Exit) {
-	for request := range j.queue(inner.requests) {
+	for request := range inner.requests {
 		switch request.Type {
 		case "exit-status", "exit-signal":
 			select {

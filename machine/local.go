@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"berth/sshconn"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -66,7 +64,7 @@ func (l *Local) Start(command Command) (*Process, error) {
 // Child is a process as the kernel hands it out.
 type Child struct {
 	Pty    *os.File // the master, owned by the caller; nil without a pty
-	Exit   <-chan sshconn.Exit
+	Ending *Ending
 	Signal func(name string) error
 }
 

@@ -22,17 +22,18 @@ func (c *children) startProcess(path string, argv []string, attr *os.ProcAttr) (
 	if err != nil {
 		return nil, err
 	}
-	exit := make(chan sshconn.Exit, 1)
+	ending := NewEnding()
 	leader := &leader{process: started}
 	go func() {
-		defer close(exit)
+		defer ending.Tell(nil)
 		awaitExit(pidfd)
 		if status, ok := leader.reap(); ok {
-			exit <- exitOf(status)
+			exit := exitOf(status)
+			ending.Tell(&exit)
 		}
 		c.reaped(started.Pid) // may wait for a start
 	}()
-	return &Child{Exit: exit, Signal: leader.signal}, nil
+	return &Child{Ending: ending, Signal: leader.signal}, nil
 }
 
 // awaitExit waits in the poller, so that a hundred processes need no hundred

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"berth/sshconn"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -17,7 +15,7 @@ import (
 func OnPipes(child *Child, ours Stdio) *Process {
 	return &Process{
 		Stdin: ours.In, Stdout: ours.Out, Stderr: ours.Err,
-		Exit: child.Exit, Signal: child.Signal,
+		Exit: child.Ending.Exit(), Signal: child.Signal,
 		Close: func() error {
 			ours.Close()
 			return nil
@@ -27,12 +25,11 @@ func OnPipes(child *Child, ours Stdio) *Process {
 
 // OnPty is a child on a pty, whose master it takes over.
 func OnPty(child *Child) *Process {
-	t := &terminal{master: child.Pty, released: make(chan struct{})}
-	exit := make(chan sshconn.Exit, 1)
-	t.watching.Go(func() { t.watch(child.Exit, exit) })
+	t := &terminal{master: child.Pty}
+	child.Ending.Then(func() { t.master.SetReadDeadline(time.Now()) }) // what is there is read yet
 	return &Process{
 		Stdin: terminalInput{t}, Stdout: t,
-		Exit: exit, Signal: child.Signal,
+		Exit: child.Ending.Exit(), Signal: child.Signal,
 		Resize: func(size Size) error { return SetSize(t.master, size) },
 		Break:  func() error { return SendBreak(t.master) },
 		Close:  t.Close,
@@ -43,23 +40,8 @@ func OnPty(child *Child) *Process {
 // ended and no more is there. Whatever else may hold the terminal then is not
 // waited for, as it is not by sshd, but hung up.
 type terminal struct {
-	master   *os.File
-	released chan struct{} // closed when the terminal is let go of
-	once     sync.Once
-	watching sync.WaitGroup
-}
-
-// watch passes on how the command ended, and ends the output then.
-func (t *terminal) watch(ended <-chan sshconn.Exit, exit chan<- sshconn.Exit) {
-	defer close(exit)
-	select {
-	case how, known := <-ended:
-		if known {
-			exit <- how
-		}
-		t.master.SetReadDeadline(time.Now())
-	case <-t.released:
-	}
+	master *os.File
+	once   sync.Once
 }
 
 func (t *terminal) Read(buf []byte) (int, error) {
@@ -85,11 +67,7 @@ func (t *terminal) readWhatIsThere(buf []byte) (n int, err error) {
 // Close hangs up.
 func (t *terminal) Close() error {
 	err := os.ErrClosed
-	t.once.Do(func() {
-		close(t.released)
-		err = t.master.Close()
-		t.watching.Wait()
-	})
+	t.once.Do(func() { err = t.master.Close() })
 	return err
 }
 

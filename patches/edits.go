@@ -212,6 +212,9 @@ func idle() patch {
 			file: "ssh/cipher.go", in: "gcmCipher.writeCipherPacket",
 			at: "w.Write(c.buf)", instead: "c.end(w)",
 		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.kexLoop",
+			at: "t.mu.Unlock()", after: "\nif t.getWriteError() == nil {\ngo t.kexLoop() // this one's stack has grown to 32 KiB\nreturn\n}",
+		}, {
 			file: "ssh/channel.go", in: "channel.WriteExtended",
 			at: "ch.packetPool[extendedCode]\n\t// We", instead: "takeBuffer(0)\n\t// We",
 		}, {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -50,7 +51,7 @@ func FuzzRequestPayloads(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string, payload []byte) {
 		tasks := &sshconn.Tasks{Panicked: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }}
-		s := &server{machine: nowhere{}, tasks: tasks, options: Options{Log: slog.New(slog.DiscardHandler)}}
+		s := &server{ctx: context.Background(), machine: nowhere{}, tasks: tasks, options: Options{Log: slog.New(slog.DiscardHandler)}}
 		s.forwards = newForwards(s)
 		request := &ssh.Request{Type: name, Payload: payload}
 		newSession(s, discarded{}).answer(request)

@@ -51,18 +51,21 @@ func Serve(ctx context.Context, conn sshconn.Conn, machine machine.Machine, opti
 		machine: machine,
 		options: options,
 		tasks:   &sshconn.Tasks{Panicked: options.Panicked, Running: options.Running},
-		ended:   ctx.Done(),
+		ctx:     ctx,
 	}
 	s.closed = conn.Over(s.tasks)
 	s.forwards = newForwards(s)
-	s.tasks.Go(s.closeAfterEnd)
-	for arrived := range sshconn.NewOrder(conn).Arrivals(s.tasks) {
+	order := sshconn.NewOrder(conn)
+	order.Upon(machine.Done(), func() { s.tasks.Go(s.closeWhenDelivered) })
+	defer s.onEnd(s.closeWhenTold)()
+	order.Serve(func(arrived sshconn.Arrival) {
 		if arrived.Request != nil {
 			s.answer(arrived.Request)
 		} else {
 			s.start(arrived.Channel)
 		}
-	}
+	})
+	s.conn.Close()
 	<-s.closed
 	s.forwards.closeAll()
 	s.agent.close()
@@ -77,7 +80,7 @@ type server struct {
 	tasks    *sshconn.Tasks
 	forwards *forwards
 	agent    agent
-	ended    <-chan struct{} // closed when the connection is to end
+	ctx      context.Context // ends when the connection is to end
 	closed   <-chan struct{} // closed when it has ended
 
 	serving  sshconn.Count // channels
@@ -87,18 +90,32 @@ type server struct {
 	noticed  sync.Once
 }
 
-// closeAfterEnd closes the connection when the machine is gone and all that was
-// there is delivered, or when the connection is to end and its sessions were
-// told. It returns when the connection is closed.
-func (s *server) closeAfterEnd() {
-	select {
-	case <-s.machine.Done():
-		s.serving.Wait()
-	case <-s.ended:
-		s.running.Wait()
-	case <-s.closed:
-	}
+// closeWhenDelivered closes the connection when all that was there is delivered.
+func (s *server) closeWhenDelivered() {
+	s.serving.Wait()
 	s.conn.Close()
+}
+
+// closeWhenTold closes the connection when its sessions were told why it ends.
+func (s *server) closeWhenTold() {
+	s.running.Wait()
+	s.conn.Close()
+}
+
+// onEnd has f called when the connection is to end, in a goroutine that there is
+// only then. When stop has returned, f has returned or is not called.
+func (s *server) onEnd(f func()) (stop func()) {
+	called := make(chan struct{})
+	forget := context.AfterFunc(s.ctx, func() {
+		defer close(called)
+		defer s.tasks.Recover()
+		f()
+	})
+	return func() {
+		if !forget() {
+			<-called
+		}
+	}
 }
 
 // start serves a channel in a goroutine of its own.

@@ -28,12 +28,13 @@ type session struct {
 	process    *machine.Process // nil until the start
 	inputEnded chan struct{}
 	gone       chan struct{} // closed when the channel is
-	over       chan struct{} // closed when the process or the connection has ended: nobody waits for more
+	drained    chan struct{} // closed when all that the process had to say is said
+	forget     func()        // of the end of the connection, where a process is let go of
 	copying    sync.WaitGroup
 }
 
 func newSession(s *server, channel ssh.Channel) *session {
-	return &session{server: s, channel: channel, inputEnded: make(chan struct{}), gone: make(chan struct{}), over: make(chan struct{})}
+	return &session{server: s, channel: channel, inputEnded: make(chan struct{}), gone: make(chan struct{}), drained: make(chan struct{})}
 }
 
 // serve answers requests until the channel is closed, then lets go of the
@@ -53,6 +54,7 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	}
 	close(s.gone)
 	if s.process != nil {
+		s.forget()
 		s.process.Close()
 	}
 	s.x11.close()
@@ -65,10 +67,26 @@ func (s *session) deliverInput() {
 	if !sshconn.Closed(s.inputEnded) {
 		s.stopOutput()
 	}
-	sshconn.Await(s.inputEnded, s.over)
+	over := s.over()
+	sshconn.Await(s.inputEnded, over)
 	if s.process.Deliver != nil {
-		s.process.Deliver(s.over)
+		s.process.Deliver(over)
 	}
+}
+
+// over is closed when the process or the connection has ended: nobody waits for
+// more.
+func (s *session) over() <-chan struct{} {
+	over := make(chan struct{})
+	s.server.tasks.Go(func() {
+		defer close(over)
+		select {
+		case <-s.drained:
+		case <-s.server.ctx.Done():
+		case <-s.server.closed:
+		}
+	})
+	return over
 }
 
 func (s *session) answer(request *ssh.Request) bool {
@@ -163,7 +181,7 @@ func neverStarted() *machine.Process {
 // lost is what to say when nobody knows how the process ended: that the
 // machine is gone or the connection was ended, if that is so.
 func (s *session) lost() string {
-	isOver := sshconn.Closed(s.server.machine.Done()) || sshconn.Closed(s.server.ended)
+	isOver := sshconn.Closed(s.server.machine.Done()) || sshconn.Closed(s.server.ctx.Done())
 	if !isOver || sshconn.Closed(s.gone) || s.server.options.Lost == nil {
 		return ""
 	}
@@ -181,8 +199,9 @@ func (s *session) newline() string {
 func (s *session) run() {
 	output := sshconn.Output{
 		Channel:    s.channel,
-		Exit:       s.exit(),
+		Exit:       s.process.Exit,
 		InputEnded: s.inputEnded,
+		Ended:      s.server.ctx.Done(), // its exit may be of the signal that the process gets then
 		Gone:       s.gone,
 		Ready:      s.server.options.Ready,
 		Lost:       s.lost,
@@ -193,6 +212,7 @@ func (s *session) run() {
 	if s.process.Stderr != nil {
 		output.Stderr = s.process.Stderr
 	}
+	s.forget = s.server.onEnd(func() { s.process.Close() })
 	s.copying.Add(2)
 	s.server.running.Add(1)
 	s.server.tasks.Go(func() {
@@ -202,6 +222,7 @@ func (s *session) run() {
 	s.server.tasks.Go(func() {
 		defer s.copying.Done()
 		defer s.server.running.Add(-1)
+		defer close(s.drained)
 		s.showNotice()
 		output.Drain(s.server.tasks)
 	})
@@ -218,32 +239,6 @@ func (s *session) showNotice() {
 			io.WriteString(s.channel.Stderr(), line+"\r\n")
 		}
 	})
-}
-
-// exit gives how the process ended. When the connection is to end, it is closed
-// without a value, so that the person is told why and not of the signal that the
-// process gets; then the process is let go of.
-func (s *session) exit() <-chan sshconn.Exit {
-	told := make(chan sshconn.Exit, 1)
-	s.server.tasks.Go(func() {
-		select {
-		case exit, known := <-s.process.Exit:
-			if known && !sshconn.Closed(s.server.ended) {
-				told <- exit
-			}
-		case <-s.server.ended:
-		case <-s.server.closed:
-		case <-s.gone:
-		}
-		close(s.over)
-		close(told)
-		select {
-		case <-s.server.ended:
-			s.process.Close()
-		case <-s.gone:
-		}
-	})
-	return told
 }
 
 // copyInput passes the client's data on, and reads on when the process takes

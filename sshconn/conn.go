@@ -26,7 +26,7 @@ type Conn struct {
 }
 
 // Admitting returns the connection with one more filter: it decides what
-// [Order.Arrivals] gives of what arrives, and as what. It answers what it does not
+// [Order.Serve] hands on of what arrives, and as what. It answers what it does not
 // admit.
 func (c Conn) Admitting(filter func(Arrival) (_ Arrival, ok bool)) Conn {
 	before := c.admit

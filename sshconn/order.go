@@ -9,10 +9,6 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxWaiting is how many global requests and channel opens of one peer may
-// wait. Of a peer that sends more, nothing is read until there is room.
-const maxWaiting = 64
-
 // maxData is how many bytes of its own a global request or a channel open may have.
 // What an open brings is kept as long as its channel; hosts and paths are a tenth of
 // it.
@@ -33,10 +29,19 @@ type Arrival struct {
 // is lost; the edits in package patches number them. In a build without the
 // edits, only answers keep their place before the channels that follow them.
 type Order struct {
-	conn    Conn
-	answers chan answer
-	gone    chan struct{} // closed when nothing more arrives
-	asking  sync.RWMutex  // without the edits: held from a question until its answer is carried out
+	conn     Conn
+	requests <-chan *ssh.Request   // conn's; nil when it has ended
+	channels <-chan ssh.NewChannel // the same
+	answers  chan answer
+	event    <-chan struct{}
+	upon     func()
+	gone     chan struct{} // closed when nothing more arrives
+
+	early map[uint64]Arrival // what came here before what it follows
+	next  uint64             // turn
+
+	unnumbered *Arrival     // without the edits: what has arrived
+	asking     sync.RWMutex // without the edits: held from a question until its answer is carried out
 }
 
 type answer struct {
@@ -55,70 +60,82 @@ type edited interface {
 // NewOrder orders what arrives on a connection, whose Channels and Requests
 // nobody else may read.
 func NewOrder(conn Conn) *Order {
-	return &Order{conn: conn, answers: make(chan answer), gone: make(chan struct{})}
+	return &Order{
+		conn: conn, requests: conn.Requests, channels: conn.Channels,
+		answers: make(chan answer), gone: make(chan struct{}), early: map[uint64]Arrival{},
+	}
 }
 
-// Arrivals gives what arrives, until the connection has ended. It is called
-// once, and all that it gives must be taken: a request to be carried out, a
-// channel to be started, an answer to be called, each before the next is taken.
-func (o *Order) Arrivals(tasks *Tasks) <-chan Arrival {
-	arrivals := make(chan Arrival, maxWaiting)
-	tasks.Go(func() {
-		defer close(arrivals)
-		defer close(o.gone)
-		o.merge(arrivals)
-	})
-	return arrivals
-}
+// Upon has f called by Serve, between two arrivals, when the event has happened:
+// its channel is closed. It is called once, before Serve.
+func (o *Order) Upon(event <-chan struct{}, f func()) { o.event, o.upon = event, f }
 
-// merge gives each its turn.
-func (o *Order) merge(to chan<- Arrival) {
-	requests, channels := o.conn.Requests, o.conn.Channels
-	early := map[uint64]Arrival{} // they came here before those that they follow
-	next := uint64(0)
-	for requests != nil || channels != nil {
-		var arrived Arrival
-		var is any
-		var turn uint64
-		select {
-		case request, ok := <-requests:
-			if !ok {
-				requests = nil
-				continue
-			}
-			arrived.Request, is = request, request
-		case channel, ok := <-channels:
-			if !ok {
-				channels = nil
-				continue
-			}
-			arrived.Channel, is = channel, channel
-		case answered := <-o.answers:
-			arrived, turn = answered.Arrival, answered.turn
+// Serve hands what arrives to handle, one after the other, and returns when the
+// connection has ended: a request to be carried out, a channel to be started, an
+// answer to be called. While handle takes its time, a few more may wait, and then
+// nothing is read of the peer. Serve is called once.
+//
+// It needs no goroutine but the caller's, of which an idle connection would keep
+// the stack.
+func (o *Order) Serve(handle func(Arrival)) {
+	defer close(o.gone)
+	for o.receive() {
+		for arrived, isThere := o.early[o.next]; isThere; arrived, isThere = o.early[o.next] {
+			delete(o.early, o.next)
+			o.next++
+			o.give(handle, arrived)
 		}
-		numbered, isNumbered := is.(interface{ Turn() uint64 })
-		switch {
-		case isNumbered:
-			turn = numbered.Turn()
-		case is != nil: // a build without the edits
+		if o.unnumbered != nil {
+			arrived := *o.unnumbered
+			o.unnumbered = nil
 			o.afterAnswer(arrived)
-			o.give(to, arrived)
-			continue
-		}
-		early[turn] = arrived
-		for arrived, isThere := early[next]; isThere; arrived, isThere = early[next] {
-			delete(early, next)
-			o.give(to, arrived)
-			next++
+			o.give(handle, arrived)
 		}
 	}
-	for _, turn := range slices.Sorted(maps.Keys(early)) { // an answer between them will not come any more
-		o.give(to, early[turn])
+	for _, turn := range slices.Sorted(maps.Keys(o.early)) { // an answer between them will not come any more
+		o.give(handle, o.early[turn])
 	}
+}
+
+// receive waits for what arrives, and returns false when nothing does any more. It
+// is a function of its own for the sake of the stack that waits.
+func (o *Order) receive() bool {
+	if o.requests == nil && o.channels == nil {
+		return false
+	}
+	select {
+	case request, ok := <-o.requests:
+		if !ok {
+			o.requests = nil
+			return true
+		}
+		o.take(request, Arrival{Request: request})
+	case channel, ok := <-o.channels:
+		if !ok {
+			o.channels = nil
+			return true
+		}
+		o.take(channel, Arrival{Channel: channel})
+	case answered := <-o.answers:
+		o.early[answered.turn] = answered.Arrival
+	case <-o.event:
+		o.event = nil
+		o.upon()
+	}
+	return true
+}
+
+// take keeps what has arrived until its turn comes.
+func (o *Order) take(what any, arrived Arrival) {
+	if numbered, isNumbered := what.(interface{ Turn() uint64 }); isNumbered {
+		o.early[numbered.Turn()] = arrived
+		return
+	}
+	o.unnumbered = &arrived
 }
 
 // give hands on what is admitted. What is not has had its turn, too.
-func (o *Order) give(to chan<- Arrival, arrived Arrival) {
+func (o *Order) give(handle func(Arrival), arrived Arrival) {
 	if refuseLong(arrived) {
 		return
 	}
@@ -129,7 +146,7 @@ func (o *Order) give(to chan<- Arrival, arrived Arrival) {
 		}
 		arrived = admitted
 	}
-	to <- arrived
+	handle(arrived)
 }
 
 // refuseLong refuses what has too much data, and reports whether it has.
@@ -156,7 +173,7 @@ func (o *Order) afterAnswer(arrived Arrival) {
 
 // Ask sends a global request and returns when the peer's answer is carried out:
 // in its turn, so after what the peer sent before it and before what it sent
-// after it. Arrivals must be served by somebody else.
+// after it. Somebody else must be in Serve.
 func (o *Order) Ask(name string, payload []byte, carry func(ok bool, answer []byte)) {
 	conn, isEdited := o.conn.edited()
 	if !isEdited {

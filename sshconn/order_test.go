@@ -45,7 +45,6 @@ func connected(t *testing.T) (client, server Conn) {
 // A channel that overtakes the request before it finds nothing there.
 func TestWhatAPeerSendsKeepsItsOrder(t *testing.T) {
 	client, server := connected(t)
-	tasks := &Tasks{Panicked: func(v any, _ []byte) { t.Errorf("panic: %v", v) }}
 	const pairs = 500
 	go func() {
 		for i := range pairs {
@@ -55,7 +54,7 @@ func TestWhatAPeerSendsKeepsItsOrder(t *testing.T) {
 		client.Close()
 	}()
 	next := 0
-	for arrived := range NewOrder(server).Arrivals(tasks) {
+	NewOrder(server).Serve(func(arrived Arrival) {
 		name := ""
 		if arrived.Request != nil {
 			name = arrived.Request.Type
@@ -63,21 +62,19 @@ func TestWhatAPeerSendsKeepsItsOrder(t *testing.T) {
 			name = arrived.Channel.ChannelType()
 		}
 		if name != fmt.Sprint(next) {
-			t.Fatalf("%s comes where %d was due", name, next)
+			t.Errorf("%s comes where %d was due", name, next)
 		}
 		next++
-	}
+	})
 	if next != 2*pairs {
 		t.Errorf("%d of %d came", next, 2*pairs)
 	}
-	tasks.Wait()
 }
 
 // The attack: a thousand channels, each opened with 256 KiB that are kept as long as
 // it is there.
 func TestWhatIsTooLongIsRefused(t *testing.T) {
 	client, server := connected(t)
-	tasks := &Tasks{Panicked: func(v any, _ []byte) { t.Errorf("panic: %v", v) }}
 	long := make([]byte, maxData+1)
 	go func() {
 		defer client.Close()
@@ -91,13 +88,13 @@ func TestWhatIsTooLongIsRefused(t *testing.T) {
 			t.Errorf("a short request: %v, %v", ok, err)
 		}
 	}()
-	for arrived := range NewOrder(server).Arrivals(tasks) {
+	NewOrder(server).Serve(func(arrived Arrival) {
 		if arrived.Request == nil || arrived.Request.Type != "short" {
-			t.Fatalf("%+v comes", arrived)
+			t.Errorf("%+v comes", arrived)
+			return
 		}
 		Reply(arrived.Request, true, nil)
-	}
-	tasks.Wait()
+	})
 }
 
 // A forward's answer goes before the first connection to it, and a cancel's after
@@ -125,14 +122,14 @@ func TestAnAnswerIsCarriedOutInItsTurn(t *testing.T) {
 		}
 	})
 	var came []string
-	for arrived := range order.Arrivals(tasks) {
+	order.Serve(func(arrived Arrival) {
 		if arrived.Answer == nil {
 			came = append(came, arrived.Channel.ChannelType())
-			continue
+			return
 		}
 		came = append(came, "answer")
 		arrived.Answer()
-	}
+	})
 	want := slices.Repeat([]string{"before", "answer", "after"}, questions)
 	if want = want[:len(want)-1]; len(came) < len(want) || !slices.Equal(came[:len(want)], want) {
 		t.Errorf("%d of %d, %q", len(came), len(want), came[:min(len(came), 6)])

@@ -17,6 +17,7 @@ type Output struct {
 	Stdout, Stderr io.Reader
 	Exit           <-chan Exit     // how it ended; closed without a value if nobody knows
 	InputEnded     <-chan struct{} // closed when the channel's peer sent EOF
+	Ended          <-chan struct{} // closed when the connection is to end: then the exit tells nothing; may be nil
 	Gone           <-chan struct{} // closed when the peer closed the channel, and no exit is awaited; may be nil
 	Ready          func()          // waits until the connection can take more
 	Lost           func() string   // what to tell the person where no exit is known; "" for nothing; may be nil
@@ -85,7 +86,9 @@ func (o Output) awaitExit() (exit Exit, known, eofSent bool) {
 	for {
 		select {
 		case exit, known = <-o.Exit:
-			return exit, known, eofSent
+			return exit, known && !Closed(o.Ended), eofSent
+		case <-o.Ended:
+			return exit, false, eofSent
 		case <-o.Gone: // the process may live on, which concerns nobody here
 			return exit, false, eofSent
 		case <-grace.C:

@@ -12,7 +12,6 @@ import (
 
 	"berth/helper/messages"
 	"berth/machine"
-	"berth/sshconn"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -308,7 +307,7 @@ func FuzzMessagesFromAContainer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, message []byte) {
 		m := &remote{
 			calls: map[uint32]chan answer{1: make(chan answer, 1)},
-			exits: map[uint32]chan sshconn.Exit{1: make(chan sshconn.Exit, 1)},
+			exits: map[uint32]*machine.Ending{1: machine.NewEnding()},
 		}
 		if len(message) > 0 {
 			m.deliver(Packet{Message: messages.Message{Kind: message[0], Body: message[1:]}})

@@ -21,7 +21,7 @@ type remote struct {
 	mu        sync.Mutex
 	last      uint32
 	calls     map[uint32]chan answer
-	exits     map[uint32]chan sshconn.Exit
+	exits     map[uint32]*machine.Ending
 	listeners map[uint32]*listener
 }
 
@@ -40,7 +40,7 @@ func newRemote(socket *Socket) *remote {
 		socket: socket,
 		ended:  make(chan struct{}),
 		calls:  map[uint32]chan answer{},
-		exits:  map[uint32]chan sshconn.Exit{},
+		exits:  map[uint32]*machine.Ending{},
 
 		listeners: map[uint32]*listener{},
 	}
@@ -79,12 +79,12 @@ func (m *remote) Start(command machine.Command) (*machine.Process, error) {
 }
 
 func (m *remote) start(command machine.Command, stdio ...int) (*machine.Child, error) {
-	exit := make(chan sshconn.Exit, 1)
+	ending := machine.NewEnding()
 	id := m.newID()
 	m.mu.Lock()
-	m.exits[id] = exit
+	m.exits[id] = ending
 	m.mu.Unlock()
-	child := &machine.Child{Exit: exit, Signal: func(name string) error {
+	child := &machine.Child{Ending: ending, Signal: func(name string) error {
 		return m.socket.Send(messages.TypeSignal, messages.Signal{ID: id, Name: name})
 	}}
 	answer, err := m.call(id, messages.TypeStart, messages.NewStart(id, command), messages.StartTimeout, stdio...)
@@ -198,8 +198,8 @@ func (m *remote) receive() {
 	close(m.ended)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, exit := range m.exits {
-		close(exit)
+	for _, ending := range m.exits {
+		ending.Tell(nil)
 	}
 	for _, listener := range m.listeners {
 		listener.end()
@@ -262,15 +262,15 @@ func (m *remote) arrived(id uint32, file *os.File) {
 func (m *remote) exited(message messages.Exited) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	exit := m.exits[message.ID]
-	if exit == nil {
+	ending := m.exits[message.ID]
+	if ending == nil {
 		return
 	}
 	delete(m.exits, message.ID)
 	if known, err := sshconn.ParseExit(message.Request, message.Payload); err == nil {
-		exit <- known
+		ending.Tell(&known)
 	}
-	close(exit)
+	ending.Tell(nil) // or it is told
 }
 
 func (a answer) close() {

@@ -108,7 +108,7 @@ func stdioOf(m messages.Start, files []*os.File) (machine.Stdio, error) {
 }
 
 func (s *server) awaitExit(id uint32, process *machine.Child) {
-	exit := <-process.Exit
+	exit := <-process.Ending.Exit()
 	s.mu.Lock()
 	delete(s.processes, id)
 	s.mu.Unlock()
