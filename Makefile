@@ -1,5 +1,6 @@
 # PATCHED goes before a command that builds: with the modules as patches/ edits them.
 PATCHED = scripts/need-go && GOFLAGS=$$(scripts/goflags) && export GOFLAGS &&
+SOAK_FOR = 1h
 GOBUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 
 .PHONY: help build demo test clients soak bench check fuzz release reproduce
@@ -19,14 +20,15 @@ test: ## every test, against a real Docker engine and OpenSSH
 clients: ## every client and editor of docs/clients.md (about 20 minutes)
 	@BERTH_CLIENTS=all scripts/setup-test scripts/clients
 
-soak: build ## what takes long: 8 GiB by one scp, 200 slow readers, a thousand cut, killed and reloaded, floods (about 30 minutes)
+soak: build ## what takes long: 8 GiB by one scp, 200 slow readers, 5,000 idle connections, a thousand cut, killed and reloaded, floods, an hour of everything (SOAK_FOR=5m for less; about 90 minutes)
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -p 1 -run 'TestMachine|TestContainer|TestKilled|TestReloads|TestSmallPackets|TestUpgradesUnderLoad' ./test/load ./test/life ./test/change ./test/owner ./patches
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestBoxes|TestSlowLink' ./test/boxes
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'WhereverProvisionIsKilled|WhereverTheEngineIsKilled|SurvivesAKill' ./cmd/provision
 	@$(PATCHED) for program in gateway provision; do $(GOBUILD) -o bin/soak/$$program ./cmd/$$program || exit; done
 	@$(PATCHED) BERTH_SOAK=1 BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestFloods|TestRandom|TestHostile|TestArm64|TestTheSeed' ./test/attack ./test/install ./test/migration
+	@$(PATCHED) BERTH_SOAK=1 BERTH_SOAK_FOR=$(SOAK_FOR) BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test go test -v -count=1 -timeout 90m -run 'TestIdleConnections|TestSoak' ./test/load
 
-bench: build ## what the gateway costs beside a published port, into docs/performance.md (about 15 minutes)
+bench: build ## what the gateway costs beside a published port, into docs/performance.md (about 8 minutes)
 	@scripts/setup-test go run ./bench -out docs/performance -page docs/performance.md $(ARGS)
 
 check: ## gofmt, vet, staticcheck, known vulnerabilities, modules and their licences, ssh-audit

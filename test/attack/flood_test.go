@@ -245,7 +245,7 @@ func (f *flooded) cpuTime(t *testing.T) time.Duration {
 	t.Helper()
 	fields := strings.Fields(harness.Read(t, fmt.Sprintf("/proc/%d/stat", f.Command.Process.Pid)))
 	const user, system, tick = 13, 14, 10 * time.Millisecond // proc(5): the name before them has no space
-	return time.Duration(number(t, fields[user])+number(t, fields[system])) * tick
+	return time.Duration(harness.Number(t, fields[user])+harness.Number(t, fields[system])) * tick
 }
 
 // startEcho logs in and returns what sends a byte and waits until it is back.

@@ -1,82 +1,35 @@
 package attack
 
 import (
-	"fmt"
-	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 
 	"berth/test/harness"
 	"berth/test/harness/peer"
 )
 
-// held is what a gateway holds, as it says on SIGUSR1.
-type held struct {
-	connections int // that it serves, logged in or not
-	goroutines  int
-	memory      int // bytes of the system's, without what is garbage
-}
-
-func (h held) String() string {
-	return fmt.Sprintf("%d connections, %d goroutines, %.1f MiB", h.connections, h.goroutines, float64(h.memory)/(1<<20))
-}
-
-// holds asks a gateway what it holds.
-func holds(t *testing.T, g *harness.Gateway) held {
-	t.Helper()
-	all := func() (said []harness.Record) {
-		for _, r := range g.Records(t) {
-			if r["msg"] == "strangers" {
-				said = append(said, r)
-			}
-		}
-		return said
-	}
-	before := len(all())
-	g.Signal(syscall.SIGUSR1)
-	var now harness.Record
-	harness.Eventually(t, "the gateway says what it holds", func() bool {
-		said := all()
-		if len(said) > before {
-			now = said[before]
-		}
-		return now != nil
-	})
-	return held{number(t, now["served"]), number(t, now["goroutines"]), number(t, now["memory"])}
-}
-
-func number(t *testing.T, text string) int {
-	t.Helper()
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
 // awaitNobody waits until a gateway serves no connection, and returns what it
 // holds then.
-func awaitNobody(t *testing.T, g *harness.Gateway) (now held) {
+func awaitNobody(t *testing.T, g *harness.Gateway) (now harness.Held) {
 	t.Helper()
 	harness.Eventually(t, "the gateway's connections end", func() bool {
-		now = holds(t, g)
-		return now.connections == 0
+		now = g.Holds(t)
+		return now.Connections == 0
 	})
 	return now
 }
 
 // wantNothingLeft wants a gateway to hold what it held before: no connection, no
 // goroutine more, and at most 5 MiB more.
-func wantNothingLeft(t *testing.T, g *harness.Gateway, before held) {
+func wantNothingLeft(t *testing.T, g *harness.Gateway, before harness.Held) {
 	t.Helper()
-	now := holds(t, g)
+	now := g.Holds(t)
 	defer func() { t.Logf("before: %v; after: %v", before, now) }()
 	harness.Eventually(t, "the gateway's connections end, and their goroutines", func() bool {
-		now = holds(t, g)
-		return now.connections == 0 && now.goroutines <= before.goroutines
+		now = g.Holds(t)
+		return now.Connections == 0 && now.Goroutines <= before.Goroutines
 	})
-	if grown := now.memory - before.memory; grown > 5<<20 {
+	if grown := now.Memory - before.Memory; grown > 5<<20 {
 		t.Errorf("%.1f MiB are left behind", float64(grown)/(1<<20))
 	}
 }

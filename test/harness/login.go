@@ -28,6 +28,23 @@ func (to Target) Enter(t *testing.T) *ssh.Client {
 	return client
 }
 
+// Dial is a connection of x/crypto's client, which the caller closes.
+func (to Target) Dial(t *testing.T) (*ssh.Client, error) {
+	t.Helper()
+	raw, err := net.DialTimeout("tcp", to.Address, 3*Patience)
+	if err != nil {
+		return nil, err
+	}
+	raw.SetDeadline(time.Now().Add(3 * Patience)) // for the login
+	client, err := to.LogIn(t, raw)
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	raw.SetDeadline(time.Time{})
+	return client, nil
+}
+
 // LogIn logs in on a connection to the target. An error is the connection's.
 func (to Target) LogIn(t *testing.T, conn net.Conn) (*ssh.Client, error) {
 	config, err := to.clientConfig()

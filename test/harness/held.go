@@ -1,0 +1,62 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Held is what a gateway holds, as it says on SIGUSR1.
+type Held struct {
+	Connections int // that it serves, logged in or not
+	Goroutines  int
+	Memory      int // bytes of the system's, without what is garbage
+}
+
+func (h Held) String() string {
+	return fmt.Sprintf("%d connections, %d goroutines, %.1f MiB", h.Connections, h.Goroutines, float64(h.Memory)/(1<<20))
+}
+
+// Holds asks the gateway what it holds.
+func (g *Gateway) Holds(t *testing.T) Held {
+	t.Helper()
+	all := func() (said []Record) {
+		for _, r := range g.Records(t) {
+			if r["msg"] == "strangers" {
+				said = append(said, r)
+			}
+		}
+		return said
+	}
+	before := len(all())
+	g.Signal(syscall.SIGUSR1)
+	var now Record
+	Eventually(t, "the gateway says what it holds", func() bool {
+		said := all()
+		if len(said) > before {
+			now = said[before]
+		}
+		return now != nil
+	})
+	return Held{Number(t, now["served"]), Number(t, now["goroutines"]), Number(t, now["memory"])}
+}
+
+// Resident is what the gateway's process holds of the machine's memory, in bytes.
+func (g *Gateway) Resident(t *testing.T) int {
+	t.Helper()
+	fields := strings.Fields(Read(t, fmt.Sprintf("/proc/%d/statm", g.Command.Process.Pid)))
+	return Number(t, fields[1]) * os.Getpagesize()
+}
+
+// Number is the number that a text is.
+func Number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
