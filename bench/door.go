@@ -8,26 +8,29 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 )
 
 // door is one way into the container.
 type door struct {
-	name    string
-	gateway *gateway // nil without one
-	login   string
-	config  string // ssh_config, in which the container is host h
-	control string // socket of a connection that is there
+	name      string
+	container string
+	gateway   *gateway // nil without one
+	login     string
+	config    string // ssh_config, in which the container is host h
+	control   string // socket of a connection that is there
 }
 
 // newDoor writes the door's ssh_config.
-func newDoor(dir, name, address, login, key string, g *gateway) (*door, error) {
+func newDoor(dir string, d door, address, key string) (*door, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	d := &door{name: name, gateway: g, login: login, config: filepath.Join(dir, name+".ssh_config"), control: filepath.Join(dir, name+".ctl")}
+	d.config, d.control = filepath.Join(dir, d.name+".ssh_config"), filepath.Join(dir, d.name+".ctl")
 	// Every door of a measurement is one that the program has made itself.
-	return d, os.WriteFile(d.config, fmt.Appendf(nil, `Host h
+	return &d, os.WriteFile(d.config, fmt.Appendf(nil, `Host h
 	HostName %s
 	Port %s
 	User %s
@@ -39,7 +42,7 @@ func newDoor(dir, name, address, login, key string, g *gateway) (*door, error) {
 	GlobalKnownHostsFile /dev/null
 	StrictHostKeyChecking no
 	LogLevel ERROR
-`, host, port, login, key), 0o600)
+`, host, port, d.login, key), 0o600)
 }
 
 // command is a client of OpenSSH's.
@@ -51,13 +54,21 @@ func (d *door) ssh(ctx context.Context, args ...string) *exec.Cmd {
 	return d.command(ctx, "ssh", args...)
 }
 
-// connect makes a connection that others can use (-S), until it is stopped.
-func (d *door) connect(ctx context.Context, options ...string) (stop func(), err error) {
+// connect makes a connection that others can use (-S), until it is stopped. Its
+// client's process encrypts for all of them.
+func (d *door) connect(ctx context.Context, options ...string) (client int, stop func(), err error) {
 	args := append(options, "-M", "-S", d.control, "-f", "-N", "h")
 	if _, err := timed(d.ssh(ctx, args...)); err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	return func() { d.ssh(context.WithoutCancel(ctx), "-q", "-S", d.control, "-O", "exit", "h").Run() }, nil
+	said, err := d.ssh(ctx, "-S", d.control, "-O", "check", "h").CombinedOutput() // Master running (pid=N)
+	if err != nil {
+		return 0, nil, err
+	}
+	_, pid, _ := strings.Cut(string(said), "pid=")
+	pid, _, _ = strings.Cut(pid, ")")
+	client, err = strconv.Atoi(pid)
+	return client, func() { d.ssh(context.WithoutCancel(ctx), "-q", "-S", d.control, "-O", "exit", "h").Run() }, err
 }
 
 // explain adds what a command said, if that is known.

@@ -71,23 +71,6 @@ func (g *gateway) stop() {
 	g.command.Wait()
 }
 
-// cpu is the time that the process has had.
-func (g *gateway) cpu() time.Duration {
-	if g == nil {
-		return 0
-	}
-	const utime, ticks = 11, 100 // proc(5), counted after the name; USER_HZ is 100 on Linux
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", g.command.Process.Pid))
-	_, after, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(after)
-	if len(fields) <= utime+1 {
-		return 0
-	}
-	user, _ := strconv.Atoi(fields[utime])
-	system, _ := strconv.Atoi(fields[utime+1])
-	return time.Duration(user+system) * time.Second / ticks
-}
-
 // memory is what the process holds, in bytes.
 func (g *gateway) memory() int {
 	statm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", g.command.Process.Pid))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -19,6 +20,12 @@ const (
 	twin    = project + "-twin"     // its like, as people made them before
 	account = "developer"
 	nobody  = 65534
+
+	// network is the host's. Its twin is in it, too, or it could be no bastion.
+	network = project + "_default"
+
+	// inspectAddress is what docker inspect says of a container's address.
+	inspectAddress = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
 )
 
 // ground is what is measured on.
@@ -29,6 +36,8 @@ type ground struct {
 	bytes int
 	tree  string // directory of small files
 	doors []*door
+
+	chosen *regexp.Regexp // of the doors' names
 
 	undo []func() // in reverse
 }
@@ -54,7 +63,11 @@ func prepare(ctx context.Context, o options) (*ground, error) {
 	if o.base == "" {
 		return nil, errors.New("no image to make a host of: -base, or BERTH_BASE_IMAGE")
 	}
-	g := &ground{bytes: o.megabytes * 1e6}
+	chosen, err := regexp.Compile(o.doors)
+	if err != nil {
+		return nil, err
+	}
+	g := &ground{bytes: o.megabytes * 1e6, chosen: chosen}
 	if err := g.prepare(ctx, o); err != nil {
 		g.remove()
 		return nil, err
@@ -136,6 +149,10 @@ func (g *ground) makeContainers(ctx context.Context, o options) error {
 	}
 	g.later(func() { exec.Command("docker", "rm", "-f", "-v", twin).Run() })
 	_, err = output(ctx, "docker", "run", "-d", "--init", "--name", twin, "--shm-size", "2g", "-p", "127.0.0.1::22", "-e", "BERTH_USER_CA="+userCA, image)
+	if err != nil {
+		return err
+	}
+	_, err = output(ctx, "docker", "network", "connect", network, twin)
 	return err
 }
 
@@ -143,7 +160,7 @@ func (g *ground) state() string { return filepath.Join(g.dir, "root", "state") }
 
 // openDoors opens those past every gateway first, the reference before all.
 func (g *ground) openDoors(ctx context.Context, o options) error {
-	address, err := output(ctx, "docker", "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", host)
+	address, err := output(ctx, "docker", "inspect", "-f", inspectAddress, host)
 	if err != nil {
 		return err
 	}
@@ -155,10 +172,14 @@ func (g *ground) openDoors(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if err := g.open(ctx, "own-sshd", net.JoinHostPort(address, "22"), account, signed, nil); err != nil {
+	address = net.JoinHostPort(address, "22")
+	if _, err := g.open(ctx, door{name: "own-sshd", container: host, login: account}, address, signed); err != nil {
 		return err
 	}
-	if err := g.open(ctx, "published-port", published, account, signed, nil); err != nil {
+	if _, err := g.open(ctx, door{name: "published-port", container: twin, login: account}, published, signed); err != nil {
+		return err
+	}
+	if err := g.openBastion(ctx, address, signed); err != nil {
 		return err
 	}
 	if err := g.openRoutes(ctx, o.gateway, ""); err != nil || o.beside == "" {
@@ -179,7 +200,7 @@ func (g *ground) sign(ctx context.Context) (key string, err error) {
 
 // openRoutes opens the doors of a gateway program.
 func (g *ground) openRoutes(ctx context.Context, program, suffix string) error {
-	engine, err := os.Stat("/var/run/docker.sock")
+	engine, err := os.Stat(engineSocket)
 	if err != nil {
 		return err
 	}
@@ -192,11 +213,12 @@ func (g *ground) openRoutes(ctx context.Context, program, suffix string) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range []struct {
-		name, login string
-		gateway     *gateway
-	}{{"route-sshd", "dev+sshd", root}, {"route-exec", "dev+exec", root}, {"exec-by-streams", "dev+exec", streams}} {
-		if err := g.open(ctx, d.name+suffix, d.gateway.address, d.login, g.key, d.gateway); err != nil {
+	for _, d := range []door{
+		{name: "route-sshd" + suffix, container: host, login: "dev+sshd", gateway: root},
+		{name: "route-exec" + suffix, container: host, login: "dev+exec", gateway: root},
+		{name: "exec-by-streams" + suffix, container: twin, login: "dev+exec", gateway: streams},
+	} {
+		if _, err := g.open(ctx, d, d.gateway.address, g.key); err != nil {
 			return err
 		}
 	}
@@ -204,12 +226,45 @@ func (g *ground) openRoutes(ctx context.Context, program, suffix string) error {
 }
 
 // open opens one door, and tries it.
-func (g *ground) open(ctx context.Context, name, address, login, key string, through *gateway) error {
-	d, err := newDoor(g.dir, name, address, login, key, through)
+func (g *ground) open(ctx context.Context, d door, address, key string) (*door, error) {
+	opened, err := newDoor(g.dir, d, address, key)
+	if err != nil {
+		return nil, err
+	}
+	if g.isChosen(d.name) {
+		g.doors = append(g.doors, opened)
+	}
+	return opened, opened.await(ctx)
+}
+
+// isChosen reports whether a door is measured; the reference always is.
+func (g *ground) isChosen(door string) bool { return g.chosen.MatchString(door) || len(g.doors) == 0 }
+
+// openBastion opens the host's own sshd by way of the other container's (ssh -J).
+func (g *ground) openBastion(ctx context.Context, address, key string) error {
+	bastion, err := output(ctx, "docker", "inspect", "-f", `{{(index .NetworkSettings.Networks "`+network+`").IPAddress}}`, twin)
 	if err != nil {
 		return err
 	}
-	g.doors = append(g.doors, d)
+	jump, err := newDoor(g.dir, door{name: "bastion", login: account}, net.JoinHostPort(bastion, "22"), key)
+	if err != nil {
+		return err
+	}
+	d, err := newDoor(g.dir, door{name: "own-sshd-by-jump", container: host, login: account}, address, key)
+	if err != nil {
+		return err
+	}
+	config, err := os.OpenFile(d.config, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer config.Close()
+	if _, err := fmt.Fprintf(config, "\tProxyCommand ssh -F %s -W %s h\n", jump.config, address); err != nil { // ssh -J with a file of its own
+		return err
+	}
+	if g.isChosen(d.name) {
+		g.doors = append(g.doors, d)
+	}
 	return d.await(ctx)
 }
 

@@ -25,10 +25,11 @@ type options struct {
 	base               string // image that the host is made of
 	rounds             int
 	megabytes          int
-	rows               string // regular expression
-	out                string // directory of results.json and the charts; "" for none
+	rows, doors        string // regular expressions
+	out                string // directory of NAME.json and NAME.svg; "" for none
 	page               string // Markdown file with a place for the table; "" for none
-	from               string // results.json to show instead of measuring; "" for none
+	name               string // of the results: of their place in the page, and of their files
+	from               string // JSON file to show instead of measuring; "" for none
 	profiles           string // directory for profiles of the gateway; "" for none
 }
 
@@ -38,12 +39,14 @@ func main() {
 	flag.StringVar(&o.beside, "beside", "", "measure another build of the gateway beside it: its `program`")
 	flag.StringVar(&o.provision, "provision", "bin/berth-provision", "the `program`")
 	flag.StringVar(&o.base, "base", os.Getenv("BERTH_BASE_IMAGE"), "`image` that the host is made of; also BERTH_BASE_IMAGE")
-	flag.IntVar(&o.rounds, "rounds", 5, "measure everything `n` times")
-	flag.IntVar(&o.megabytes, "megabytes", 512, "how much bulk rows copy")
-	flag.StringVar(&o.rows, "rows", ".", "measure the rows that this `expression` fits")
-	flag.StringVar(&o.out, "out", "", "write results.json and charts to this `directory`")
+	flag.IntVar(&o.rounds, "rounds", 3, "measure everything `n` times")
+	flag.IntVar(&o.megabytes, "megabytes", 256, "how much bulk rows copy")
+	flag.StringVar(&o.rows, "rows", everything, "measure the rows that this `expression` fits; those of growth only where it is not .")
+	flag.StringVar(&o.doors, "doors", ".", "measure at the doors that this `expression` fits, and at the reference")
+	flag.StringVar(&o.out, "out", "", "write NAME.json and NAME.svg to this `directory`")
 	flag.StringVar(&o.page, "page", "", "put the table into this Markdown `file`")
-	flag.StringVar(&o.from, "from", "", "show what is in this results.json `file`, and measure nothing")
+	flag.StringVar(&o.name, "name", "first", "`name` of the results: of their place in the page, and of their files")
+	flag.StringVar(&o.from, "from", "", "show what is in this JSON `file`, and measure nothing")
 	flag.Parse()
 	o.profiles = os.Getenv(envProfiles)
 

@@ -16,9 +16,12 @@ import (
 
 const (
 	files       = 2000 // that rsync copies
-	keystrokes  = 500
+	keystrokes  = 500  // at most, and as many as go into
+	typingFor   = 2 * time.Second
 	clients     = 8
 	connectsFor = 3 * time.Second
+
+	loginsAtOnce = 200
 )
 
 // timed runs a command and returns how long it took.
@@ -40,7 +43,7 @@ func login(ctx context.Context, _ *ground, d *door) (values, error) {
 
 // bulk copies zeros in both directions, over a connection that is there.
 func bulk(ctx context.Context, g *ground, d *door, name string, options ...string) (values, error) {
-	stop, err := d.connect(ctx, options...)
+	client, stop, err := d.connect(ctx, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -57,18 +60,30 @@ func bulk(ctx context.Context, g *ground, d *door, name string, options ...strin
 	down := d.ssh(ctx, "-S", d.control, "h", fmt.Sprintf("head -c %d /dev/zero", g.bytes))
 	for direction, command := range map[string]*exec.Cmd{"up": up, "down": down} {
 		finish := d.gateway.profile(fmt.Sprintf("%s-%s-%s", d.name, direction, name))
-		before := d.gateway.cpu()
+		before, err := g.cpuTimes(ctx, d, client)
+		if err != nil {
+			return nil, err
+		}
 		took, err := timed(command)
 		finish()
 		if err != nil {
 			return nil, err
 		}
+		after, err := g.cpuTimes(ctx, d, client)
+		if err != nil {
+			return nil, err
+		}
 		measured["bulk "+direction+", "+name] = g.megabytes() / took.Seconds()
-		if d.gateway != nil {
-			measured["gateway CPU, "+direction+", "+name] = (d.gateway.cpu() - before).Seconds() / (g.megabytes() / 1e3)
+		for who, cost := range after.since(before, g.megabytes()/1e3) {
+			measured[cpuFigure(who, direction, name)] = cost
 		}
 	}
 	return measured, nil
+}
+
+// cpuFigure is the name of a figure.
+func cpuFigure(who, direction, ciphers string) string {
+	return fmt.Sprintf("CPU of the %s, %s, %s", who, direction, ciphers)
 }
 
 // scp copies a file to the container's memory, and back.
@@ -100,38 +115,76 @@ func rsync(ctx context.Context, g *ground, d *door) (values, error) {
 
 // echo is the time from a key to its echo by the terminal in the container.
 func echo(ctx context.Context, _ *ground, d *door) (values, error) {
-	median, err := medianEcho(ctx, d)
+	median, err := d.medianEcho(ctx, nil)
 	return values{"keystroke echo, p50": median}, err
 }
 
-// echoBesideCopy is the same while another connection copies at full rate.
-func echoBesideCopy(ctx context.Context, g *ground, d *door) (values, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	copying := d.ssh(ctx, "h", "cat /dev/zero")
-	if err := copying.Start(); err != nil {
-		cancel()
+// echoBesideCopy is the same while another connection copies at full rate, and then
+// while the same one does.
+func echoBesideCopy(ctx context.Context, _ *ground, d *door) (values, error) {
+	beside, err := d.echoWhile(ctx, d.ssh(ctx, "h", "cat /dev/zero"))
+	if err != nil {
 		return nil, err
 	}
-	median, err := medianEcho(ctx, d)
-	cancel()
-	copying.Wait()
-	return values{"keystroke echo beside a copy, p50": median}, err
+	_, stop, err := d.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	same, err := d.echoWhile(ctx, d.ssh(ctx, "-S", d.control, "h", "cat /dev/zero"), "-S", d.control)
+	return values{"keystroke echo beside a copy, p50": beside, "keystroke echo beside a copy on the same connection, p50": same}, err
 }
 
-func medianEcho(ctx context.Context, d *door) (float64, error) {
+// echoWhile is an echo's median while a command runs, which is ended then.
+func (d *door) echoWhile(ctx context.Context, command *exec.Cmd, options ...string) (float64, error) {
+	if err := command.Start(); err != nil {
+		return 0, err
+	}
+	defer command.Wait()
+	defer command.Process.Kill()
+	return d.medianEcho(ctx, nil, options...)
+}
+
+// echoDuringLogins is an echo's median while 200 others log in at once. Not all of
+// them are let in everywhere.
+func echoDuringLogins(ctx context.Context, _ *ground, d *door) (values, error) {
+	var all sync.WaitGroup
+	over := make(chan struct{})
+	median, err := d.medianEcho(ctx, func(key int) (goOn bool) {
+		if key == 0 {
+			for range loginsAtOnce {
+				all.Go(func() { d.ssh(ctx, "h", "true").Run() })
+			}
+			go func() {
+				all.Wait()
+				close(over)
+			}()
+		}
+		select {
+		case <-over:
+			return false
+		default:
+			return true
+		}
+	})
+	all.Wait()
+	return values{"keystroke echo during 200 logins, p50": median}, err
+}
+
+// medianEcho types until goOn, which may be nil, returns false, or enough was typed.
+func (d *door) medianEcho(ctx context.Context, goOn func(key int) bool, options ...string) (float64, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	command := d.ssh(ctx, "-tt", "h", "echo ready; exec cat")
+	defer cancel()
+	command := d.ssh(ctx, append(options, "-tt", "h", "echo ready; exec cat")...)
 	in, err := command.StdinPipe()
 	if err != nil {
-		cancel()
 		return 0, err
 	}
 	out, err := command.StdoutPipe()
-	if err == nil {
-		err = command.Start()
-	}
 	if err != nil {
-		cancel()
+		return 0, err
+	}
+	if err := command.Start(); err != nil {
 		return 0, err
 	}
 	defer command.Wait()
@@ -141,8 +194,9 @@ func medianEcho(ctx context.Context, d *door) (float64, error) {
 	if _, err := screen.ReadString('\n'); err != nil {
 		return 0, err
 	}
-	took := make([]float64, keystrokes)
-	for i := range took {
+	var took []float64
+	start := time.Now()
+	for key := 0; key < keystrokes && time.Since(start) < typingFor && (goOn == nil || goOn(key)); key++ {
 		began := time.Now()
 		if _, err := io.WriteString(in, "x"); err != nil {
 			return 0, err
@@ -150,7 +204,7 @@ func medianEcho(ctx context.Context, d *door) (float64, error) {
 		if _, err := screen.ReadByte(); err != nil {
 			return 0, err
 		}
-		took[i] = float64(time.Since(began).Nanoseconds()) / 1e3
+		took = append(took, float64(time.Since(began).Nanoseconds())/1e3)
 	}
 	return median(took), nil
 }

@@ -15,17 +15,15 @@ const (
 	// idleConnections are enough to be seen above what a Go program keeps.
 	idleConnections = 100
 
-	// settle is how long memory may take to become quiet: a garbage collection
-	// and what is given back after it.
-	settle = 8 * time.Second
+	// settled is how long memory must have stayed the same, to 1 %, and settling
+	// how long that may take: a gateway gives memory back when it has become quiet.
+	settled  = 5 * time.Second
+	settling = 40 * time.Second
 )
 
 // memory is what a gateway that does nothing else keeps for a connection with
 // a shell in a terminal, as the kernel counts it (RSS).
 func memory(ctx context.Context, g *ground, d *door) (values, error) {
-	if d.gateway == nil {
-		return nil, nil
-	}
 	fresh, err := d.gateway.again(ctx)
 	if err != nil {
 		return nil, err
@@ -45,7 +43,7 @@ func memory(ctx context.Context, g *ground, d *door) (values, error) {
 			}
 			open = append(open, client)
 		}
-		return sleep(ctx, settle)
+		return fresh.settle(ctx)
 	}
 	if err := connect(idleConnections / 4); err != nil { // what is needed once
 		return nil, err
@@ -59,6 +57,20 @@ func memory(ctx context.Context, g *ground, d *door) (values, error) {
 	return values{"gateway memory, an idle connection with a pty": float64(grown) / idleConnections / 1024}, nil
 }
 
+// settle waits until the gateway's memory stays the same.
+func (g *gateway) settle(ctx context.Context) error {
+	last, since := g.memory(), time.Now()
+	for began := time.Now(); time.Since(since) < settled && time.Since(began) < settling; {
+		if err := sleep(ctx, time.Second/2); err != nil {
+			return err
+		}
+		if now := g.memory(); now < last-last/100 || now > last+last/100 {
+			last, since = now, time.Now()
+		}
+	}
+	return nil
+}
+
 func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -70,23 +82,14 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // idle is a connection with a shell in a terminal.
 func (d *door) idle(ctx context.Context, g *ground, address string) (*ssh.Client, error) {
-	pem, err := os.ReadFile(g.key)
-	if err != nil {
-		return nil, err
-	}
-	key, err := ssh.ParsePrivateKey(pem)
-	if err != nil {
-		return nil, err
-	}
-	client, err := dial(ctx, address, &ssh.ClientConfig{
-		User:            d.login,
-		Auth:            []ssh.AuthMethod{ssh.PublicKeys(key)},
-		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // of a gateway of our own
-	})
+	client, err := d.logIn(ctx, g, address)
 	if err != nil {
 		return nil, err
 	}
 	session, err := client.NewSession()
+	if err == nil {
+		_, err = session.StdinPipe() // or what is typed would be at its end
+	}
 	if err == nil {
 		err = errors.Join(session.RequestPty("xterm", 24, 80, ssh.TerminalModes{}), session.Shell())
 	}
@@ -95,6 +98,23 @@ func (d *door) idle(ctx context.Context, g *ground, address string) (*ssh.Client
 		return nil, fmt.Errorf("a shell: %w", err)
 	}
 	return client, nil
+}
+
+// logIn is a connection of x/crypto's client.
+func (d *door) logIn(ctx context.Context, g *ground, address string) (*ssh.Client, error) {
+	pem, err := os.ReadFile(g.key)
+	if err != nil {
+		return nil, err
+	}
+	key, err := ssh.ParsePrivateKey(pem)
+	if err != nil {
+		return nil, err
+	}
+	return dial(ctx, address, &ssh.ClientConfig{
+		User:            d.login,
+		Auth:            []ssh.AuthMethod{ssh.PublicKeys(key)},
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // of a gateway of our own
+	})
 }
 
 func dial(ctx context.Context, address string, config *ssh.ClientConfig) (*ssh.Client, error) {

@@ -116,16 +116,15 @@ func spread(samples []float64) float64 {
 	return 50 * (slices.Max(samples) - slices.Min(samples)) / max(median(samples), 1e-9)
 }
 
-// The place of the table in a page.
-const (
-	tableBegins = "<!-- bench: begin -->\n"
-	tableEnds   = "<!-- bench: end -->\n"
-)
+// place is where the table of the results with a name is in a page.
+func place(name string) (begins, ends string) {
+	return "<!-- bench " + name + ": begin -->\n", "<!-- bench " + name + ": end -->\n"
+}
 
 // write writes the files that are asked for.
 func (r *results) write(o options) error {
 	if o.out != "" {
-		if err := r.writeFiles(o.out); err != nil {
+		if err := r.writeFiles(o.out, o.name); err != nil {
 			return err
 		}
 	}
@@ -136,15 +135,16 @@ func (r *results) write(o options) error {
 	if err != nil {
 		return err
 	}
-	before, rest, found := strings.Cut(string(page), tableBegins)
-	_, after, ended := strings.Cut(rest, tableEnds)
+	begins, ends := place(o.name)
+	before, rest, found := strings.Cut(string(page), begins)
+	_, after, ended := strings.Cut(rest, ends)
 	if !found || !ended {
-		return fmt.Errorf("%s has no place for the table: a line %q and a line %q", o.page, strings.TrimSpace(tableBegins), strings.TrimSpace(tableEnds))
+		return fmt.Errorf("%s has no place for the table: a line %q and a line %q", o.page, strings.TrimSpace(begins), strings.TrimSpace(ends))
 	}
-	return os.WriteFile(o.page, []byte(before+tableBegins+r.table()+tableEnds+after), 0o644)
+	return os.WriteFile(o.page, []byte(before+begins+r.table()+ends+after), 0o644)
 }
 
-func (r *results) writeFiles(dir string) error {
+func (r *results) writeFiles(dir, name string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -152,8 +152,8 @@ func (r *results) writeFiles(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "results.json"), append(all, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name+".json"), append(all, '\n'), 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "ratios.svg"), []byte(r.chart()), 0o644)
+	return os.WriteFile(filepath.Join(dir, name+".svg"), []byte(r.chart()), 0o644)
 }

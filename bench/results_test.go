@@ -14,10 +14,10 @@ func someResults() *results {
 	return &results{
 		Doors: []string{"own", "route"},
 		Samples: map[string]map[string][]float64{
-			"login":                     {"own": {100, 90, 120}, "route": {50, 20, 25}},
-			"keystroke echo, p50":       {"own": {40}, "route": {55.4}},
-			"scp up":                    {"own": {200, 400}, "route": {450}},
-			"gateway CPU, up, defaults": {"route": {1.234}},
+			"login":                            {"own": {100, 90, 120}, "route": {50, 20, 25}},
+			"keystroke echo, p50":              {"own": {40}, "route": {55.4}},
+			"scp up":                           {"own": {200, 400}, "route": {450}},
+			"CPU of the gateway, up, defaults": {"route": {1.234}},
 		},
 	}
 }
@@ -28,7 +28,7 @@ func TestTheTableComparesMediansWithTheReference(t *testing.T) {
 		"| login, ms | 100 ±15 % | **0.25** (25 ±60 %) |",
 		"| keystroke echo, p50, µs | 40 ±0 % | **+15** (55 ±0 %) |",
 		"| scp up, MB/s | 300 ±33 % | **1.50** (450 ±0 %) |",
-		"| gateway CPU, up, defaults, s/GB | – | 1.23 ±0 % |",
+		"| CPU of the gateway, up, defaults, s/GB | – | 1.23 ±0 % |",
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no line %q in\n%s", want, table)
@@ -38,8 +38,9 @@ func TestTheTableComparesMediansWithTheReference(t *testing.T) {
 
 func TestAPageKeepsWhatIsNotTheTable(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "page.md")
-	os.WriteFile(page, []byte("before\n"+tableBegins+"old\n"+tableEnds+"after\n"), 0o644)
-	if err := someResults().write(options{page: page}); err != nil {
+	begins, ends := place("one")
+	os.WriteFile(page, []byte("before\n"+begins+"old\n"+ends+"after\n"), 0o644)
+	if err := someResults().write(options{page: page, name: "one"}); err != nil {
 		t.Fatal(err)
 	}
 	got, _ := os.ReadFile(page)
@@ -47,7 +48,7 @@ func TestAPageKeepsWhatIsNotTheTable(t *testing.T) {
 		t.Errorf("the page is\n%s", s)
 	}
 	os.WriteFile(page, []byte("no place"), 0o644)
-	if someResults().write(options{page: page}) == nil {
+	if someResults().write(options{page: page, name: "one"}) == nil {
 		t.Error("no error for a page without a place")
 	}
 }

@@ -9,9 +9,11 @@ import (
 
 // row is something that is measured at every door.
 type row struct {
-	name    string
-	once    bool // in the first round only: it is a mean of many already
-	measure func(ctx context.Context, g *ground, d *door) (values, error)
+	name     string
+	once     bool // in the first round only: it is a mean of many already
+	gateways bool // at doors of a gateway only
+	slow     bool // only where it is asked for by name
+	measure  func(ctx context.Context, g *ground, d *door) (values, error)
 }
 
 // values are figures of one measurement, by the name of their figure.
@@ -34,27 +36,36 @@ const (
 	absolute               // the reference has none
 )
 
-// measureTimeout bounds one measurement.
-const measureTimeout = 5 * time.Minute
+const (
+	// measureTimeout bounds one measurement.
+	measureTimeout = 5 * time.Minute
+
+	// everything is the expression for all rows that are not slow.
+	everything = "."
+)
 
 func allRows() []row {
 	return []row{
-		{"login", false, login},
-		{"bulk", false, func(ctx context.Context, g *ground, d *door) (values, error) { return bulk(ctx, g, d, "defaults") }},
-		{"bulk by aes128-gcm", false, func(ctx context.Context, g *ground, d *door) (values, error) {
+		{name: "login", measure: login},
+		{name: "bulk", measure: func(ctx context.Context, g *ground, d *door) (values, error) { return bulk(ctx, g, d, "defaults") }},
+		{name: "bulk by aes128-gcm", measure: func(ctx context.Context, g *ground, d *door) (values, error) {
 			return bulk(ctx, g, d, "aes128-gcm", "-c", "aes128-gcm@openssh.com")
 		}},
-		{"scp", false, scp},
-		{"rsync", false, rsync},
-		{"echo", false, echo},
-		{"echo beside a copy", false, echoBesideCopy},
-		{"connections", false, connections},
-		{"memory", true, memory},
+		{name: "scp", measure: scp},
+		{name: "rsync", measure: rsync},
+		{name: "echo", measure: echo},
+		{name: "echo beside a copy", measure: echoBesideCopy},
+		{name: "connections", measure: connections},
+		{name: "echo during logins", once: true, measure: echoDuringLogins},
+		{name: "memory", once: true, gateways: true, measure: memory},
+		{name: "growth of users", once: true, gateways: true, slow: true, measure: loginsAmongUsers},
+		{name: "growth of hosts", once: true, gateways: true, slow: true, measure: loginsAmongHosts},
+		{name: "growth of connections", once: true, gateways: true, slow: true, measure: manyIdle},
 	}
 }
 
 func allFigures() []figure {
-	return []figure{
+	figures := []figure{
 		{"login", "ms", ratio, 0},
 		{"bulk up, defaults", "MB/s", ratio, 0},
 		{"bulk down, defaults", "MB/s", ratio, 0},
@@ -65,13 +76,26 @@ func allFigures() []figure {
 		{"rsync of 2,000 files", "ms", ratio, 0},
 		{"keystroke echo, p50", "µs", difference, 0},
 		{"keystroke echo beside a copy, p50", "µs", difference, 0},
+		{"keystroke echo beside a copy on the same connection, p50", "µs", difference, 0},
+		{"keystroke echo during 200 logins, p50", "µs", difference, 0},
 		{"connections a second, 8 clients", "1/s", ratio, 1},
-		{"gateway CPU, up, defaults", "s/GB", absolute, 2},
-		{"gateway CPU, down, defaults", "s/GB", absolute, 2},
-		{"gateway CPU, up, aes128-gcm", "s/GB", absolute, 2},
-		{"gateway CPU, down, aes128-gcm", "s/GB", absolute, 2},
 		{"gateway memory, an idle connection with a pty", "KiB", absolute, 0},
 	}
+	for _, who := range consumers() {
+		for _, of := range [][2]string{{"up", "defaults"}, {"down", "defaults"}, {"up", "aes128-gcm"}, {"down", "aes128-gcm"}} {
+			figures = append(figures, figure{cpuFigure(who, of[0], of[1]), "s/GB", absolute, 2})
+		}
+	}
+	for _, n := range userSteps() {
+		figures = append(figures, figure{loginAmong(n, "users"), "ms", absolute, 1})
+	}
+	for _, n := range hostSteps() {
+		figures = append(figures, figure{loginAmong(n, "hosts"), "ms", absolute, 1})
+	}
+	for _, n := range idleSteps() {
+		figures = append(figures, figure{memoryAmong(n), "KiB", absolute, 0})
+	}
+	return figures
 }
 
 // chosen are the rows that the expression fits.
@@ -82,7 +106,7 @@ func chosen(expression string) ([]row, error) {
 	}
 	var rows []row
 	for _, r := range allRows() {
-		if fits.MatchString(r.name) {
+		if fits.MatchString(r.name) && (!r.slow || expression != everything) {
 			rows = append(rows, r)
 		}
 	}
@@ -94,6 +118,9 @@ func chosen(expression string) ([]row, error) {
 
 func (r row) measureDoors(ctx context.Context, g *ground, results *results) error {
 	for _, d := range g.doors {
+		if r.gateways && d.gateway == nil {
+			continue
+		}
 		ctx, cancel := context.WithTimeout(ctx, measureTimeout)
 		measured, err := r.measure(ctx, g, d)
 		cancel()

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// growthLogins is how many logins a median is of.
+const growthLogins = 15
+
+// The steps of what grows.
+func userSteps() []int { return []int{1, 1000, 10000} }
+func hostSteps() []int { return []int{1, 100, 1000} }
+func idleSteps() []int { return []int{100, 1000, 5000} }
+
+// loginsAmongUsers is a login at gateways that know more and more users, each by a
+// key.
+func loginsAmongUsers(ctx context.Context, g *ground, d *door) (values, error) {
+	measured := values{}
+	for _, users := range userSteps() {
+		var others strings.Builder
+		for i := range users - 1 {
+			fmt.Fprintf(&others, "  other%d: { keys: [ %q ], hosts: { exec: %s } }\n", i, someKey(), account)
+		}
+		took, err := d.loginWith(ctx, g, others.String())
+		if err != nil {
+			return nil, err
+		}
+		measured[loginAmong(users, "users")] = took
+	}
+	return measured, nil
+}
+
+// loginsAmongHosts is a login beside more and more containers that are hosts by
+// their labels.
+func loginsAmongHosts(ctx context.Context, g *ground, d *door) (values, error) {
+	measured := values{}
+	var made []string
+	defer func() {
+		for len(made) > 0 {
+			some := made[:min(len(made), 50)]
+			exec.Command("docker", append([]string{"rm", "-f", "-v"}, some...)...).Run()
+			made = made[len(some):]
+		}
+	}()
+	image, err := output(ctx, "docker", "inspect", "-f", "{{.Image}}", host)
+	if err != nil {
+		return nil, err
+	}
+	for _, hosts := range hostSteps() {
+		for len(made) < hosts-1 {
+			name := fmt.Sprintf("%s-other-%d", project, len(made))
+			id, err := output(ctx, "docker", "create", "--label", "berth.host="+name, image)
+			if err != nil {
+				return nil, err
+			}
+			made = append(made, id)
+		}
+		took, err := d.loginWith(ctx, g, "")
+		if err != nil {
+			return nil, err
+		}
+		measured[loginAmong(hosts, "hosts")] = took
+	}
+	return measured, nil
+}
+
+func loginAmong(n int, what string) string { return fmt.Sprintf("login among %d %s", n, what) }
+
+// loginWith is a login's median at a gateway with more users.
+func (d *door) loginWith(ctx context.Context, g *ground, users string) (float64, error) {
+	config, err := os.ReadFile(filepath.Join(d.gateway.dir, "gateway.yaml"))
+	if err != nil {
+		return 0, err
+	}
+	dir, err := os.MkdirTemp(g.dir, "growth-")
+	if err != nil {
+		return 0, err
+	}
+	text := strings.Replace(string(config), "users:\n", "users:\n"+users, 1)
+	if err := os.WriteFile(filepath.Join(dir, "gateway.yaml"), []byte(text), 0o600); err != nil {
+		return 0, err
+	}
+	grown, err := startGateway(ctx, d.gateway.program, dir, d.gateway.as)
+	if err != nil {
+		return 0, err
+	}
+	defer grown.stop()
+	to, err := newDoor(dir, door{name: "grown", container: d.container, gateway: grown, login: d.login}, grown.address, g.key)
+	if err != nil {
+		return 0, err
+	}
+	if err := to.await(ctx); err != nil {
+		return 0, err
+	}
+	var took []float64
+	for range growthLogins {
+		once, err := timed(to.ssh(ctx, "h", "true"))
+		if err != nil {
+			return 0, err
+		}
+		took = append(took, milliseconds(once))
+	}
+	return median(took), nil
+}
+
+// someKey is the public half of a key that nobody has the other half of.
+func someKey() string {
+	public, _, _ := ed25519.GenerateKey(nil) // which fails only with its source
+	key, _ := ssh.NewPublicKey(public)
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+}
+
+// manyIdle is what a gateway keeps for each of more and more connections that do
+// nothing, as ssh -N.
+func manyIdle(ctx context.Context, g *ground, d *door) (values, error) {
+	fresh, err := d.gateway.again(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer fresh.stop()
+	var open []*ssh.Client
+	defer func() {
+		for _, client := range open {
+			client.Close()
+		}
+	}()
+	connect := func(n int) error {
+		some, err := d.connectMany(ctx, g, fresh.address, n-len(open))
+		open = append(open, some...)
+		if err != nil {
+			return err
+		}
+		return fresh.settle(ctx)
+	}
+	const warm = 25
+	if err := connect(warm); err != nil { // what is needed once
+		return nil, err
+	}
+	before := fresh.memory()
+	measured := values{}
+	for _, n := range idleSteps() {
+		if err := connect(n); err != nil {
+			return nil, err
+		}
+		measured[memoryAmong(n)] = float64(fresh.memory()-before) / float64(n-warm) / 1024
+	}
+	fresh.profileMemory(d.name + "-many")
+	return measured, nil
+}
+
+func memoryAmong(n int) string { return fmt.Sprintf("gateway memory, each of %d idle connections", n) }
+
+// connectMany logs in n times, eight at once.
+func (d *door) connectMany(ctx context.Context, g *ground, address string, n int) (open []*ssh.Client, err error) {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	todo := make(chan struct{})
+	for range clients {
+		all.Go(func() {
+			for range todo {
+				client, failed := d.logIn(ctx, g, address)
+				mu.Lock()
+				if failed != nil {
+					err = failed
+				} else {
+					open = append(open, client)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for range n {
+		todo <- struct{}{}
+	}
+	close(todo)
+	all.Wait()
+	return open, err
+}
