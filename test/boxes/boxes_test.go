@@ -108,16 +108,16 @@ func names(t *testing.T, l *lab) {
 	})
 	t.Run("one_connection_for_all", func(t *testing.T) {
 		for _, b := range []*engine.Box{l.a, l.b} {
-			if pids := sshTo(t, b); len(pids) != 1 {
+			if pids := l.sshTo(t, b); len(pids) != 1 {
 				t.Errorf("%d ssh processes lead to %s, want one", len(pids), b.Name)
 			}
 		}
 	})
 }
 
-// sshTo are the ssh processes that lead to a box, by its sshd's socket.
-func sshTo(t *testing.T, b *engine.Box) []string {
+// sshTo are the ssh processes of this lab that lead to a box.
+func (l *lab) sshTo(t *testing.T, b *engine.Box) []string {
 	t.Helper()
-	out := harness.Must(t, exec.Command("pgrep", "-f", "^/.*ssh .* -- "+b.Name+"$"))
+	out := harness.Must(t, exec.Command("pgrep", "-f", "^/.*ssh -F "+l.ssh+"/config .* -- "+b.Name+"$"))
 	return strings.Fields(out)
 }
