@@ -88,9 +88,11 @@ func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	select {
 	case <-t.up:
 	case <-t.ended:
-		return nil, &LinkError{l.box, t.why()}
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+	if t.isOver() {
+		return nil, &LinkError{l.box, t.why()}
 	}
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", t.path)
