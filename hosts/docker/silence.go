@@ -24,17 +24,20 @@ func (s *Source) fallSilent(err error) {
 }
 
 // silent says of a host that its engine does not answer: where there are several
-// boxes, which one, and since when.
+// boxes, which one, and since when. A connection that was just lost may be back soon.
 func (s *Source) silent(host, what string, cause error) error {
-	text := "the engine does not answer"
+	text, patience := "the engine does not answer", time.Duration(0)
 	if s.isElsewhere() {
 		text = "box " + s.box + " does not answer"
 		if now := s.silence.Load(); now != nil && !now.since.IsZero() {
 			text += " since " + now.since.Format("15:04")
 			cause = cmp.Or(now.cause, cause)
+			if time.Since(now.since) < brief {
+				patience = brief
+			}
 		}
 	}
-	return &hosts.Unreachable{Host: host, Why: what + ": " + text, Cause: cause, Silent: true}
+	return &hosts.Unreachable{Host: host, Why: what + ": " + text, Cause: cause, Silent: true, Patience: patience}
 }
 
 // Silence returns why the engine does not answer; nil while it does.
