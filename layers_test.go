@@ -34,8 +34,10 @@ var arrows = map[string][]string{
 	"berth/helper/streams":     {"berth/helper/messages", "berth/machine", "berth/sshconn"},
 	"berth/hosts":              {"berth/labels", "berth/machine"},
 	"berth/hosts/boxes":        {"berth/hosts", "berth/labels", "berth/state"},
-	"berth/hosts/configured":   {"berth/docker", "berth/hosts", "berth/hosts/boxes", "berth/hosts/docker", "berth/hosts/local", "berth/state"},
-	"berth/hosts/docker":       {"berth/docker", "berth/helper", "berth/hosts", "berth/hosts/pool", "berth/labels", "berth/printable", "berth/state"},
+	"berth/hosts/configured":   {"berth/docker", "berth/hosts", "berth/hosts/boxes", "berth/hosts/docker", "berth/hosts/kube", "berth/hosts/local", "berth/state"},
+	"berth/hosts/docker":       {"berth/docker", "berth/helper", "berth/hosts", "berth/hosts/hostkeys", "berth/hosts/pool", "berth/labels", "berth/printable", "berth/state"},
+	"berth/hosts/hostkeys":     {"berth/hosts", "berth/state"},
+	"berth/hosts/kube":         {"berth/helper", "berth/hosts", "berth/hosts/hostkeys", "berth/hosts/pool", "berth/labels", "berth/machine", "berth/printable", "berth/state"},
 	"berth/hosts/local":        {"berth/helper", "berth/hosts", "berth/hosts/pool", "berth/labels"},
 	"berth/hosts/pool":         {"berth/helper", "berth/hosts", "berth/machine"},
 	"berth/image":              nil,
@@ -102,6 +104,7 @@ var testArrows = map[string][]string{
 	"berth/test/images":         {"berth/test/harness"},
 	"berth/test/install":        {"berth/test/harness"},
 	"berth/test/life":           {"berth/test/harness", "berth/test/harness/engine"},
+	"berth/test/kube":           {"berth/test/harness"},
 	"berth/test/load":           {"berth/test/harness"},
 	"berth/test/migration":      {"berth/test/harness", "berth/test/harness/engine"},
 	"berth/test/owner":          {"berth/test/harness"},
@@ -174,7 +177,7 @@ func TestTheGatewayHasNoWayToAnEngine(t *testing.T) {
 		t.Fatalf("go list: %v", err)
 	}
 	for _, dependency := range strings.Fields(string(out)) {
-		if strings.Contains(dependency, "/moby/") || strings.Contains(dependency, "/docker/") || dependency == "berth/docker" || strings.HasPrefix(dependency, "berth/hosts/") {
+		if strings.Contains(dependency, "/moby/") || strings.Contains(dependency, "/docker/") || strings.HasPrefix(dependency, "k8s.io/") || dependency == "berth/docker" || strings.HasPrefix(dependency, "berth/hosts/") {
 			t.Errorf("gateway depends on %s", dependency)
 		}
 	}

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"berth/printable"
 	"context"
 	"fmt"
 	"io"
@@ -29,8 +30,8 @@ type Exec struct {
 	detach  func() bool
 
 	closeOut func() error
-	copied   chan struct{} // closed when there is no more output
-	said     *beginning    // of all that it printed
+	copied   chan struct{}        // closed when there is no more output
+	said     *printable.Beginning // of all that it printed
 }
 
 // Start runs a command in a container. When ctx ends, the streams are closed;
@@ -61,7 +62,7 @@ func Start(ctx context.Context, engine *client.Client, container string, command
 		detach:   context.AfterFunc(ctx, attached.Close),
 		closeOut: out.Close,
 		copied:   make(chan struct{}),
-		said:     &beginning{},
+		said:     &printable.Beginning{},
 	}
 	go func() {
 		defer close(e.copied)

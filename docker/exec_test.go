@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"berth/printable"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -219,9 +220,9 @@ func TestWhyACommandFailed(t *testing.T) {
 		"exec /x: no such file or directory\r\n":                                                   ErrNoSuchFile.Error(),
 		"exec /x: exec format error":                                                               "another processor architecture",
 		"runtime: failed to create new OS thread (have 2)\ngoroutine 1":                            "pids limit",
-		"sh: 1: Cannot fork":                   "pids limit",
-		"first\tline  of\xff it\nand the rest": "first line of? it",
-		strings.Repeat("x", 2*maxBeginning):    strings.Repeat("x", maxBeginning),
+		"sh: 1: Cannot fork":                          "pids limit",
+		"first\tline  of\xff it\nand the rest":        "first line of? it",
+		strings.Repeat("x", 2*printable.MaxBeginning): strings.Repeat("x", printable.MaxBeginning),
 	} {
 		engine := runsOn(t, &fakeExec{run: func(_ io.Reader, _, err io.Writer) { io.WriteString(err, said) }})
 		e, err := Start(t.Context(), engine, "c1", Command{Args: []string{"x"}})

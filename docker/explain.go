@@ -1,14 +1,10 @@
 package docker
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
-
-	"berth/printable"
 )
 
 var (
@@ -34,7 +30,7 @@ func (e *Exec) Explain() error {
 	case <-e.copied:
 	case <-time.After(explainTimeout):
 	}
-	return explain(e.said.line())
+	return explain(e.said.Line())
 }
 
 func explain(said string) error {
@@ -62,28 +58,4 @@ func tooManyProcesses(said string) bool {
 		}
 	}
 	return false
-}
-
-// maxBeginning is how much of what a command prints is kept to explain it.
-const maxBeginning = 4 << 10
-
-// beginning keeps the beginning of what is written to it.
-type beginning struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *beginning) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.buf.Write(p[:min(len(p), maxBeginning-b.buf.Len())])
-	return len(p), nil
-}
-
-// line is the first line of it.
-func (b *beginning) line() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	line, _, _ := strings.Cut(strings.TrimSpace(b.buf.String()), "\n")
-	return printable.Line(line, maxBeginning)
 }

@@ -117,7 +117,7 @@ func (e *ending) Write(p []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.buf = append(e.buf, p...)
-	e.buf = e.buf[max(0, len(e.buf)-maxBeginning):]
+	e.buf = e.buf[max(0, len(e.buf)-printable.MaxBeginning):]
 	return len(p), nil
 }
 

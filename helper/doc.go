@@ -10,8 +10,9 @@
 //
 // # How the two sides meet
 //
-// The helper is started by docker exec, and gets a nonce on its standard
-// input. It gives it back where the two can meet, the first that is possible:
+// The helper is started by an exec of the engine, and gets a nonce on its standard
+// input; where an exec chooses no account, the line before that names the one that it
+// becomes. It gives it back where the two can meet, the first that is possible:
 //
 //   - on the gateway's socket, where that is mounted into the container
 //     ([Meetings]). This takes no privilege;

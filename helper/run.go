@@ -23,15 +23,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Run is the helper's life: it meets the gateway, in the socket if that is not
-// empty and can be reached, then answers until the gateway lets go, and stays
-// for what its sessions left running. With removeSelf, it removes its own
-// executable and the directory that holds nothing else.
-func Run(gatewaySocket string, removeSelf bool) error {
-	if removeSelf {
+// Options are how the helper was started.
+type Options struct {
+	Socket     string // the gateway's, if that is mounted here
+	RemoveSelf bool   // remove the own executable, and the directory that holds nothing else
+	Become     bool   // be the account that the first line of standard input names
+}
+
+// Run is the helper's life: it meets the gateway, then answers until the gateway
+// lets go, and stays for what its sessions left running.
+func Run(o Options) error {
+	if o.RemoveSelf {
 		removeExecutable()
 	}
 	keepDescriptors()
+	if o.Become {
+		if err := becomeAsked(os.Stdin); err != nil {
+			return err
+		}
+	}
 	raiseOpenFiles()
 	in, err := machine.Pollable(os.Stdin, "stdin")
 	if err != nil {
@@ -41,7 +51,7 @@ func Run(gatewaySocket string, removeSelf bool) error {
 	if err != nil {
 		return err
 	}
-	met, err := meet(in, out, gatewaySocket)
+	met, err := meet(in, out, o.Socket)
 	if err != nil {
 		return err
 	}

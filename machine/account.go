@@ -2,8 +2,10 @@ package machine
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -42,16 +44,65 @@ func firstShell() string {
 
 // lookupUID reads passwd(5) itself: os/user does not tell the shell.
 func lookupUID(path string, uid int) (Account, bool) {
+	field, found := findLine(path, 7, func(field []string) bool { return field[2] == strconv.Itoa(uid) })
+	if !found {
+		return Account{}, false
+	}
+	return Account{Name: field[0], Home: field[5], Shell: field[6]}, true
+}
+
+// findLine is the first line of a file such as passwd(5) that has so many fields and is
+// the one.
+func findLine(path string, fields int, isIt func(field []string) bool) ([]string, bool) {
 	file, err := os.Open(path)
 	if err != nil {
-		return Account{}, false
+		return nil, false
 	}
 	defer file.Close()
 	for lines := bufio.NewScanner(file); lines.Scan(); {
 		field := strings.Split(lines.Text(), ":")
-		if len(field) == 7 && field[2] == strconv.Itoa(uid) {
-			return Account{Name: field[0], Home: field[5], Shell: field[6]}, true
+		if len(field) == fields && isIt(field) {
+			return field, true
 		}
 	}
-	return Account{}, false
+	return nil, false
 }
+
+// Identity is what the kernel knows an account by.
+type Identity struct {
+	UID, GID int
+	Groups   []int // all that it is a member of
+	Home     string
+}
+
+// FindAccount finds an account of this machine by its name or number. The error is
+// for people.
+func FindAccount(nameOrUID string) (Identity, error) {
+	return findAccount("/etc/passwd", "/etc/group", nameOrUID)
+}
+
+func findAccount(passwd, group, nameOrUID string) (Identity, error) {
+	field, found := findLine(passwd, 7, func(field []string) bool { return field[0] == nameOrUID })
+	if !found {
+		field, found = findLine(passwd, 7, func(field []string) bool { return field[2] == nameOrUID })
+	}
+	if !found {
+		return Identity{}, fmt.Errorf("%w %s", ErrNoAccount, nameOrUID)
+	}
+	uid, err := strconv.ParseUint(field[2], 10, 31)
+	gid, err2 := strconv.ParseUint(field[3], 10, 31)
+	if errors.Join(err, err2) != nil {
+		return Identity{}, fmt.Errorf("its passwd says nothing sensible of %s", nameOrUID)
+	}
+	id := Identity{UID: int(uid), GID: int(gid), Groups: []int{int(gid)}, Home: field[5]}
+	findLine(group, 4, func(line []string) bool {
+		if number, err := strconv.ParseUint(line[2], 10, 31); err == nil && slices.Contains(strings.Split(line[3], ","), field[0]) {
+			id.Groups = append(id.Groups, int(number))
+		}
+		return false
+	})
+	return id, nil
+}
+
+// ErrNoAccount is about an account that is not there.
+var ErrNoAccount = errors.New("has no account")

@@ -13,14 +13,15 @@ import (
 // is not for people: the gateway starts it.
 func newHelperCommand() *cobra.Command {
 	command := &cobra.Command{Use: "helper", Hidden: true, Args: cobra.NoArgs}
-	socket, removeSelf := "", false
+	var as helper.Options
 	run := &cobra.Command{
 		Use:  "run",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return helper.Run(socket, removeSelf) },
+		RunE: func(*cobra.Command, []string) error { return helper.Run(as) },
 	}
-	run.Flags().StringVar(&socket, "socket", "", "the gateway's `socket`, if it is mounted here")
-	run.Flags().BoolVar(&removeSelf, "remove-self", false, "remove the executable once it runs")
+	run.Flags().StringVar(&as.Socket, "socket", "", "the gateway's `socket`, if it is mounted here")
+	run.Flags().BoolVar(&as.RemoveSelf, "remove-self", false, "remove the executable once it runs")
+	run.Flags().BoolVar(&as.Become, "become", false, "be the account that the first line of standard input names")
 	child := &cobra.Command{
 		Use:  "child",
 		Args: cobra.NoArgs,

@@ -21,9 +21,6 @@ type helperBinary struct {
 	name string
 }
 
-// selfPath is this program's own file, even where it was replaced meanwhile.
-const selfPath = "/proc/self/exe"
-
 // deliverToMounts puts this program into the directory that provision mounts
 // read-only into the containers it makes.
 func deliverToMounts(stateDir string) (helperBinary, error) {
@@ -34,13 +31,13 @@ func deliverToMounts(stateDir string) (helperBinary, error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // whatever the umask: any account of a container runs it
 		return helperBinary{}, fmt.Errorf("helper directory: %w", err)
 	}
-	name, err := hashOf(selfPath)
+	name, err := hashOf(helper.SelfPath)
 	if err != nil {
 		return helperBinary{}, err
 	}
 	binary := helperBinary{path: filepath.Join(dir, name), name: name}
 	if held, err := hashOf(binary.path); err != nil || held != name {
-		if err := copyExecutable(binary.path, selfPath); err != nil {
+		if err := copyExecutable(binary.path, helper.SelfPath); err != nil {
 			return helperBinary{}, fmt.Errorf("helper for containers: %w", err)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -125,7 +124,7 @@ func without(env []string) []string {
 	var names []string
 	for _, variable := range env {
 		name, _, _ := strings.Cut(variable, "=")
-		if strings.Contains(name, "PASSWORD") || strings.HasPrefix(name, "BERTH_") {
+		if helper.IsForEntrypoint(name) {
 			names = append(names, name)
 		}
 	}
@@ -165,37 +164,16 @@ func (s *Source) execHelper(ctx context.Context, in container.InspectResponse, a
 	return met, err
 }
 
-// writeScript writes standard input, of which the size is given, to a file that
-// the account may execute, where it finds a directory that lets it, and prints
-// its path.
-const writeScript = `umask 077
-for parent in /run /var/tmp /tmp /dev/shm "$HOME" /; do
-	dir=$(mktemp -d "$parent/.berth-XXXXXX" 2>/dev/null) || continue
-	if printf '#!/bin/sh\n' >"$dir/try" && chmod 700 "$dir/try" && "$dir/try" 2>/dev/null; then
-		rm -f "$dir/try"
-		cat >"$dir/helper" && [ "$(wc -c <"$dir/helper")" -eq "$1" ] && chmod 700 "$dir/helper" && echo "$dir/helper" && exit 0
-		rm -rf "$dir"
-		exit 1 # what was read is gone
-	fi
-	rm -rf "$dir"
-done
-echo 'no directory to put an executable file in' >&2
-exit 1`
-
 // writeHelper writes this program into a container over an exec's standard
 // input: never through the archive API, which follows the container's own
 // links (CVE-2026-41567 and kin).
 func (s *Source) writeHelper(ctx context.Context, in container.InspectResponse, account string) (string, error) {
-	file, err := os.Open(selfPath)
+	file, size, err := helper.OpenSelf()
 	if err != nil {
 		return "", err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return "", err
-	}
-	exec, err := s.exec(ctx, in, account, "sh", "-c", writeScript, "sh", strconv.FormatInt(info.Size(), 10))
+	exec, err := s.exec(ctx, in, account, helper.WriteCommand(size, false)...)
 	if err != nil {
 		return "", err
 	}

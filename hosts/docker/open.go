@@ -9,6 +9,7 @@ import (
 
 	"berth/docker"
 	"berth/hosts"
+	"berth/hosts/hostkeys"
 	"berth/labels"
 
 	"github.com/containerd/errdefs"
@@ -80,7 +81,7 @@ func (s *Source) openSshd(ctx context.Context, host hosts.Host, in container.Ins
 			return nil, unreachable(host.Name, fmt.Sprintf("cannot be entered as %s: %v", account, err), nil)
 		}
 	}
-	keys, err := s.hostKeys(ctx, host, in)
+	keys, err := hostkeys.Of(s.state, host.Name, host.Container, func() ([]byte, error) { return s.readHostKeys(ctx, in) }, s.log)
 	if err != nil {
 		return nil, soon(err, patience(in))
 	}
@@ -91,6 +92,14 @@ func (s *Source) openSshd(ctx context.Context, host hosts.Host, in container.Ins
 	return &hosts.Sshd{Conn: conn, Host: host.Name, HostKeys: keys, Patience: patience(in), WhyNot: func(ctx context.Context) string {
 		return s.whyNot(ctx, host, account)
 	}}, nil
+}
+
+// readHostKeys runs a fixed command, as the container's root.
+func (s *Source) readHostKeys(ctx context.Context, in container.InspectResponse) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	command := docker.Command{User: "0", Env: without(in.Config.Env), Args: hostkeys.Command()}
+	return docker.Output(ctx, s.engine.Client, in.ID, command, hostkeys.Most)
 }
 
 // whyNot asks the engine for the account, by running nothing of use as it.

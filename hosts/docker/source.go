@@ -96,7 +96,7 @@ func idleOf(engine *docker.Engine) time.Duration {
 // listens there for those that do.
 func meetingsOf(engine *docker.Engine, st *state.State, log *slog.Logger) (helperBinary, *helper.Meetings, error) {
 	if !docker.IsLocal(engine.Client) {
-		name, err := hashOf(selfPath)
+		name, err := hashOf(helper.SelfPath)
 		return helperBinary{name: name}, nil, err
 	}
 	self, err := deliverToMounts(st.Dir())
