@@ -58,13 +58,18 @@ func (d *document) tls(n *yaml.Node) string {
 
 // checkBoxes finds names of hosts and boxes that say different things. lines are those
 // of the hosts.
-func (d *document) checkBoxes(boxes []hosts.Box, entries []hosts.Entry, lines []int) {
+func (d *document) checkBoxes(c Config, lines []int) {
 	isBox := func(name string) bool {
-		return name == hosts.LocalBox || slices.ContainsFunc(boxes, func(b hosts.Box) bool { return b.Name == name })
+		return name == hosts.LocalBox || slices.ContainsFunc(c.Boxes, func(b hosts.Box) bool { return b.Name == name })
 	}
-	for i, entry := range entries {
-		if dot := strings.LastIndexByte(entry.Name, '.'); len(boxes) > 0 && dot > 0 && isBox(entry.Name[dot+1:]) {
-			d.wrong(lines[i], "host %s would be host %s of box %s; choose another name", entry.Name, entry.Name[:dot], entry.Name[dot+1:])
+	isCluster := func(name string) bool {
+		return slices.ContainsFunc(c.Clusters, func(c hosts.Cluster) bool { return c.Name == name })
+	}
+	several := len(c.Boxes)+len(c.Clusters) > 0
+	for i, entry := range c.Hosts {
+		dot := strings.LastIndexByte(entry.Name, '.')
+		if of := entry.Name[dot+1:]; several && dot > 0 && (isBox(of) || isCluster(of)) {
+			d.wrong(lines[i], "host %s would be host %s of box %s; choose another name", entry.Name, entry.Name[:dot], of)
 		}
 		if entry.Box != "" && !isBox(entry.Box) {
 			d.wrong(lines[i], "there is no box %.64q; add it under boxes:", entry.Box)
@@ -74,5 +79,5 @@ func (d *document) checkBoxes(boxes []hosts.Box, entries []hosts.Entry, lines []
 
 // HostSettings are what the configuration says of hosts.
 func (c Config) HostSettings() hosts.Settings {
-	return hosts.Settings{Docker: c.Docker, Boxes: c.Boxes, Entries: c.Hosts}
+	return hosts.Settings{Docker: c.Docker, Boxes: c.Boxes, Clusters: c.Clusters, Entries: c.Hosts}
 }

@@ -69,6 +69,8 @@ type Config struct {
 	Hosts  []hosts.Entry
 	Boxes  []hosts.Box
 
+	Clusters []hosts.Cluster
+
 	KeySources  []keysource.Source // where keys of users are fetched from
 	RefreshKeys time.Duration      // how often
 
@@ -230,7 +232,7 @@ func (d *document) config(data []byte) Config {
 
 // settings reads what is not about people, and adds people.
 func (d *document) settings(data []byte, all *people) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "linger", "refresh_keys", "metrics", "proxies", "exempt", "log_unknown_users", "audit", "user_cas", "revoked", "login", "limits", "users", "groups", "hosts", "boxes")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "linger", "refresh_keys", "metrics", "proxies", "exempt", "log_unknown_users", "audit", "user_cas", "revoked", "login", "limits", "users", "groups", "hosts", "boxes", "clusters")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
@@ -253,10 +255,11 @@ func (d *document) settings(data []byte, all *people) Config {
 	all.limits = d.limits(given["limits"])
 	d.people(given["users"], given["groups"], all)
 	c.Boxes = d.boxes(given["boxes"])
+	c.Clusters = d.clusters(given["clusters"], c.Boxes)
 	var lines []int
 	d.each(given["hosts"], "hosts", func(name, value *yaml.Node) {
 		c.Hosts, lines = append(c.Hosts, d.host(name, value)), append(lines, name.Line)
 	})
-	d.checkBoxes(c.Boxes, c.Hosts, lines)
+	d.checkBoxes(c, lines)
 	return c
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -108,6 +109,7 @@ func (c Config) NeedsRestart(next Config) []string {
 		{"state", c.State != next.State},
 		{"docker", c.Docker != next.Docker},
 		{"boxes", !slices.Equal(c.Boxes, next.Boxes)},
+		{"clusters", !reflect.DeepEqual(c.Clusters, next.Clusters)},
 		{"keepalive", c.Keepalive != next.Keepalive},
 		{"wait", c.Wait != next.Wait},
 		{"metrics", c.Metrics != next.Metrics},

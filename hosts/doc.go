@@ -4,8 +4,8 @@
 // A [Directory] is a list of sources. A [Source] finds hosts of one kind, looks
 // them up by their names and opens them: the sshds that the configuration gives
 // the addresses of ([Addresses], here), the containers of a Docker engine
-// (hosts/docker), this machine (hosts/local). Package hosts/configured puts
-// together those of a configuration.
+// (hosts/docker), the pods of a cluster (hosts/kube), this machine (hosts/local).
+// Package hosts/configured puts together those of a configuration.
 //
 // # Invariants
 //

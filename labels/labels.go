@@ -15,6 +15,10 @@ const (
 	Host    = "berth.host"    // the host's name
 	Route   = "berth.route"   // RouteSshd or RouteExec; RouteExec where it is missing
 	Account = "berth.account" // the Unix account inside, for grants that name none
+
+	// Container is an annotation of a pod: which of its containers is the host; the
+	// first where it is missing.
+	Container = "berth.container"
 )
 
 // Accounts says how a host of Berth's image has accounts: PerPerson, or one for

@@ -10,6 +10,7 @@ import (
 	"berth/hosts"
 	"berth/hosts/boxes"
 	dockerhosts "berth/hosts/docker"
+	"berth/hosts/kube"
 	"berth/hosts/local"
 	"berth/state"
 )
@@ -38,10 +39,10 @@ func Open(from hosts.Settings, st *state.State, log *slog.Logger) (*Hosts, error
 }
 
 // openEngines returns one source of all that is found on engines: the engine of this
-// machine, or several boxes.
+// machine, or several boxes, of which a cluster is one.
 func (h *Hosts) openEngines(from hosts.Settings, st *state.State, log *slog.Logger) ([]hosts.Source, error) {
 	options := dockerhosts.Options{Engine: docker.Address{URL: from.Docker}, Entries: from.Entries, State: st, Log: log}
-	if len(from.Boxes) == 0 {
+	if len(from.Boxes)+len(from.Clusters) == 0 {
 		if from.Docker == hosts.NoEngine {
 			return nil, nil
 		}
@@ -61,6 +62,13 @@ func (h *Hosts) openEngines(from hosts.Settings, st *state.State, log *slog.Logg
 			return nil, err
 		}
 		all.Add(box.Name, engine)
+	}
+	for _, cluster := range from.Clusters {
+		pods, err := kube.New(kube.Options{Cluster: cluster, State: st, Seen: all.Seen, Log: log})
+		if err != nil {
+			return nil, err
+		}
+		all.Add(cluster.Name, pods)
 	}
 	return []hosts.Source{all}, nil
 }

@@ -1,0 +1,62 @@
+package config
+
+import (
+	"path/filepath"
+	"regexp"
+
+	"go.yaml.in/yaml/v4"
+
+	"berth/hosts"
+)
+
+// clusters reads the Kubernetes clusters: by name, where the API of each is, and whose
+// pods count. One that says nothing is that in which the gateway runs.
+func (d *document) clusters(n *yaml.Node, boxes []hosts.Box) []hosts.Cluster {
+	var clusters []hosts.Cluster
+	d.each(n, "clusters", func(name, value *yaml.Node) {
+		given := d.fields(value, "a cluster", "kubeconfig", "context", "namespaces")
+		cluster := hosts.Cluster{Name: d.boxName(name), Kubeconfig: d.kubeconfig(given["kubeconfig"])}
+		cluster.Context, _ = d.text(given["context"], "context")
+		if given["context"] != nil && given["kubeconfig"] == nil {
+			d.wrong(given["context"].Line, "context is one of a kubeconfig; name that, too")
+		}
+		d.list(given["namespaces"], "namespaces", func(item *yaml.Node) {
+			cluster.Namespaces = append(cluster.Namespaces, d.namespace(item))
+		})
+		for _, box := range boxes {
+			if box.Name == cluster.Name {
+				d.wrong(name.Line, "cluster %s has the name of a box; choose another one", cluster.Name)
+			}
+		}
+		clusters = append(clusters, cluster)
+	})
+	return clusters
+}
+
+// kubeconfig reads a path; a relative one begins at the configuration. The file can name
+// commands, so nobody else may write to it.
+func (d *document) kubeconfig(n *yaml.Node) string {
+	path, ok := d.text(n, "kubeconfig")
+	if !ok {
+		return ""
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(d.path), path)
+	}
+	_, mode, err := readFile(path)
+	switch {
+	case err != nil:
+		d.wrong(n.Line, "kubeconfig: %s cannot be read: %v", path, err)
+	case mode&0o022 != 0:
+		d.wrong(n.Line, "kubeconfig: %s may be written by others (mode %04o); run: chmod go-w %s", path, mode, path)
+	}
+	return path
+}
+
+func (d *document) namespace(n *yaml.Node) string {
+	name, ok := d.text(n, "a namespace")
+	if isLabel := regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`); ok && !isLabel.MatchString(name) {
+		d.wrong(n.Line, "%.64q is not the name of a namespace; write one as kubectl get namespaces shows it", name)
+	}
+	return name
+}

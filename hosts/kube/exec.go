@@ -1,0 +1,215 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+
+	"berth/helper"
+	"berth/hosts"
+	"berth/hosts/pool"
+	"berth/machine"
+)
+
+const (
+	// startTimeout bounds the start of a helper, its delivery included, which takes a
+	// while where the API server is behind a slow line.
+	startTimeout = time.Minute
+
+	// maxPath is more than the path of a helper takes that was written.
+	maxPath = 4 << 10
+)
+
+// openExec opens a container, as an account of it; "" is the one that it runs as.
+func (s *Source) openExec(ctx context.Context, host hosts.Host, f found, account string) (hosts.Entrance, error) {
+	life, err := s.known.enter(f)
+	if err != nil {
+		return hosts.Entrance{}, soon(unreachable(host.Name, "cannot be entered: "+err.Error(), nil), comingBack)
+	}
+	opened, err := s.helpers.Open(ctx, pool.Key{Container: f.id, Account: account}, func() (*helper.Client, error) {
+		return s.startHelper(life, f, account)
+	})
+	if err == nil {
+		return hosts.Entrance{Machine: opened, WhyLost: func() string { return whyLost(life) }}, nil
+	}
+	now, gone := s.running(host)
+	_, isSilent := s.known.silence()
+	switch why := (*refusal)(nil); {
+	case gone != nil: // meanwhile
+		return hosts.Entrance{}, gone
+	case errors.As(err, &why):
+		return hosts.Entrance{}, unreachable(host.Name, why.text, nil)
+	case isSilent:
+		return hosts.Entrance{}, soon(s.silent(host.Name, "cannot be entered", err), comingBack)
+	case time.Since(now.started) < comingBack || errors.Is(err, errSilent):
+		why := fmt.Sprintf("cannot be entered%s, as it ends or restarts: %v; see kubectl logs -n %s %s", as(account), err, f.namespace, f.name)
+		return hosts.Entrance{}, soon(unreachable(host.Name, why, err), s.patience(now))
+	}
+	return hosts.Entrance{}, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
+}
+
+func as(account string) string {
+	if account == "" {
+		return ""
+	}
+	return " as " + account
+}
+
+// whyLostTimeout is how long it may take until the cluster tells that a container ended
+// in which a helper did.
+const whyLostTimeout = 3 * time.Second
+
+// whyLost says why what was entered has gone away.
+func whyLost(life *life) string {
+	select {
+	case <-life.Done():
+		return context.Cause(life).Error()
+	case <-time.After(whyLostTimeout):
+		return "has gone away: the connection to it through its cluster's API server ended"
+	}
+}
+
+// startHelper starts the helper, from a file that is written through an exec and removes
+// itself, and has it become the account. The helper ends with the container's life.
+func (s *Source) startHelper(life *life, f found, account string) (*helper.Client, error) {
+	ctx, giveUp := context.WithCancelCause(life.Context)
+	late := time.AfterFunc(startTimeout, func() { giveUp(fmt.Errorf("it takes longer than %v", startTimeout)) })
+	defer late.Stop()
+	written, err := s.writeHelper(ctx, f, account)
+	if err != nil {
+		return nil, err
+	}
+	started, err := s.meetHelper(ctx, f, account, written)
+	if err != nil {
+		s.removeWritten(ctx, f, written)
+		return nil, err
+	}
+	if err := s.isStill(ctx, f); err != nil {
+		started.Close()
+		return nil, err
+	}
+	return started, nil
+}
+
+// meetHelper starts a helper that was written, and meets it.
+func (s *Source) meetHelper(ctx context.Context, f found, account, written string) (*helper.Client, error) {
+	x := s.start(ctx, f, written, "helper", "run", "--remove-self", "--become")
+	if _, err := io.WriteString(x.In, account+"\n"); err != nil {
+		return nil, x.why()
+	}
+	var nowhere *helper.Meetings // no socket of the gateway's is in a pod
+	met, err := nowhere.Meet(helper.Started{In: x.In, Out: x.Out, Close: x.Close})
+	if errors.Is(err, helper.ErrNotStarted) {
+		return nil, x.why()
+	}
+	return met, err
+}
+
+// writeHelper writes this program into a container.
+func (s *Source) writeHelper(ctx context.Context, f found, account string) (string, error) {
+	file, size, err := helper.OpenSelf()
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	x := s.start(ctx, f, helper.WriteCommand(size, account != "")...)
+	sent := make(chan struct{})
+	go func() { // a command that failed takes no input, and says why meanwhile
+		defer close(sent)
+		io.Copy(x.In, file)
+		x.In.Close()
+	}()
+	printed, err := io.ReadAll(io.LimitReader(x.Out, maxPath))
+	written := strings.TrimSpace(string(printed))
+	if err == nil && path.IsAbs(written) {
+		x.Close()
+		<-sent
+		return written, nil
+	}
+	why := x.why()
+	<-sent
+	if errors.Is(why, errNoSuchFile) {
+		return "", errors.New("its image has no sh to bring the helper in with")
+	}
+	return "", why
+}
+
+// removeWritten removes what a helper that did not start could not remove.
+func (s *Source) removeWritten(ctx context.Context, f found, written string) {
+	if dir := path.Dir(written); strings.HasPrefix(path.Base(dir), ".berth-") {
+		s.output(ctx, f, "rm", "-rf", dir)
+	}
+}
+
+// maxOutput is more than any command here prints.
+const maxOutput = 64 << 10
+
+// output runs a command without input, and returns what it prints.
+func (s *Source) output(ctx context.Context, f found, command ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	x := s.start(ctx, f, command...)
+	x.In.Close()
+	var out bytes.Buffer
+	if _, err := io.Copy(&out, io.LimitReader(x.Out, maxOutput)); err != nil {
+		x.Close()
+		return nil, err
+	}
+	return out.Bytes(), x.failure()
+}
+
+var (
+	errNoSuchFile = errors.New("the command is not there")
+	errSilent     = errors.New("the command ended without a word")
+)
+
+// refusal is the answer of a helper that may not become an account; text follows a
+// host's name.
+type refusal struct{ text string }
+
+func (r *refusal) Error() string { return r.text }
+
+// failure waits for the end of a command, and says why it failed, if it did.
+func (x *stream) failure() error {
+	<-x.ended
+	if x.err == nil {
+		return nil
+	}
+	return x.why()
+}
+
+// why says why a command failed, by what it printed on stderr, or by what the cluster
+// said. It closes the streams.
+func (x *stream) why() error {
+	x.Out.Close()
+	x.In.Close()
+	select {
+	case <-x.ended:
+	case <-time.After(explainTimeout):
+	}
+	x.Close()
+	said := strings.TrimPrefix(x.said.Line(), "gateway: ")
+	if strings.HasPrefix(said, machine.ErrNoAccount.Error()) || strings.HasPrefix(said, helper.OnlyItself) {
+		return &refusal{said}
+	}
+	if said == "" && x.err != nil {
+		said = line(x.err.Error())
+	}
+	switch {
+	case said == "":
+		return errSilent
+	case strings.Contains(said, "executable file not found") || strings.Contains(said, "no such file or directory"):
+		return fmt.Errorf("%w: %s", errNoSuchFile, said)
+	case strings.Contains(said, "exec format error"):
+		return errors.New("its image is for another processor architecture than the gateway's")
+	}
+	return errors.New(said)
+}
+
+// explainTimeout bounds the wait for the last words of a command that failed.
+const explainTimeout = 2 * time.Second

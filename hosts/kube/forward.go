@@ -1,0 +1,160 @@
+package kube
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/portforward"
+	"k8s.io/client-go/transport/spdy"
+	"k8s.io/streaming/pkg/httpstream"
+)
+
+// forward connects to a port of a pod through the API server and the pod's node. It
+// waits for callTimeout at most.
+func (s *Source) forward(ctx context.Context, f found, port int) (net.Conn, error) {
+	dialer, err := s.forwarder(f)
+	if err != nil {
+		return nil, err
+	}
+	type dialled struct {
+		conn httpstream.Connection
+		err  error
+	}
+	answer := make(chan dialled, 1)
+	go func() {
+		conn, _, err := dialer.Dial(portforward.PortForwardProtocolV1Name)
+		answer <- dialled{conn, err}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	select {
+	case d := <-answer:
+		if d.err != nil {
+			return nil, d.err
+		}
+		return forwarded(d.conn, port)
+	case <-ctx.Done():
+		go func() { // nobody waits for it any more
+			if d := <-answer; d.err == nil {
+				d.conn.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+// forwarder dials by WebSocket, or by SPDY where that is not known.
+func (s *Source) forwarder(f found) (httpstream.Dialer, error) {
+	url := s.api.of(f, "portforward").URL()
+	byWebSocket, err := portforward.NewSPDYOverWebsocketDialerForStreaming(url, s.api.config)
+	if err != nil {
+		return nil, err
+	}
+	transport, upgrader, err := spdy.RoundTripperFor(s.api.config)
+	if err != nil {
+		return nil, err
+	}
+	bySPDY := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, "POST", url)
+	return portforward.NewFallbackDialerForStreaming(byWebSocket, bySPDY, knowsNoWebSocket), nil
+}
+
+// forwarded is one connection to a port, over a connection to the node of its own,
+// which is closed with it.
+func forwarded(to httpstream.Connection, port int) (net.Conn, error) {
+	headers := http.Header{}
+	headers.Set(corev1.StreamType, corev1.StreamTypeError)
+	headers.Set(corev1.PortHeader, strconv.Itoa(port))
+	headers.Set(corev1.PortForwardRequestIDHeader, "0")
+	failure, err := to.CreateStream(headers)
+	if err != nil {
+		to.Close()
+		return nil, err
+	}
+	failure.Close() // nothing is written to it
+	headers.Set(corev1.StreamType, corev1.StreamTypeData)
+	data, err := to.CreateStream(headers)
+	if err != nil {
+		to.Close()
+		return nil, err
+	}
+	ours, theirs := net.Pipe()
+	go func() { // an error of the node's ends it; no error is told by the end of this stream
+		said, _ := io.ReadAll(io.LimitReader(failure, maxOutput))
+		if len(said) > 0 {
+			to.Close()
+		}
+	}()
+	go func() {
+		defer to.Close()
+		joinPipe(theirs, data)
+	}()
+	return ours, nil
+}
+
+// joinPipe copies both ways until one has ended, and closes both.
+func joinPipe(a net.Conn, b io.ReadWriteCloser) {
+	var both sync.WaitGroup
+	stop := sync.OnceFunc(func() {
+		a.Close()
+		b.Close()
+	})
+	for _, way := range [][2]io.ReadWriter{{a, b}, {b, a}} {
+		both.Go(func() {
+			defer stop()
+			io.Copy(way[0], way[1])
+		})
+	}
+	both.Wait()
+}
+
+// reachTimeout is how long a pod's address may take to answer before the way through the
+// API server is tried, too.
+const reachTimeout = time.Second
+
+// dialPod connects to a port of a pod where a server speaks first, as sshd does: by the
+// pod's address, or through the API server where nobody speaks there. That somebody
+// takes the connection says nothing: networks have proxies that take every one.
+func (s *Source) dialPod(ctx context.Context, f found, port int) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: reachTimeout}
+	direct, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(f.address, strconv.Itoa(port)))
+	if err == nil {
+		heard := newHeard(direct)
+		if heard.speaks(reachTimeout) {
+			return heard, nil
+		}
+		direct.Close()
+		err = fmt.Errorf("nobody speaks at %s", f.address)
+	}
+	through, err2 := s.forward(ctx, f, port)
+	if err2 != nil {
+		return nil, errors.Join(err, fmt.Errorf("nor by port-forward: %w", err2))
+	}
+	return through, nil
+}
+
+// heard is a connection that was listened to.
+type heard struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func newHeard(conn net.Conn) *heard { return &heard{conn, bufio.NewReader(conn)} }
+
+func (h *heard) Read(p []byte) (int, error) { return h.in.Read(p) }
+
+// speaks waits for the first byte, which is read again.
+func (h *heard) speaks(within time.Duration) bool {
+	h.SetReadDeadline(time.Now().Add(within))
+	defer h.SetReadDeadline(time.Time{})
+	_, err := h.in.Peek(1)
+	return err == nil
+}

@@ -1,0 +1,215 @@
+package kube
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"berth/hosts"
+	"berth/labels"
+	"berth/state"
+	"berth/test/harness"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// pod is one whose only container is in a state.
+func pod(namespace, name string, state corev1.ContainerState) *corev1.Pod {
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID("uid-" + name), Labels: map[string]string{labels.Host: "master"}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main"}, {Name: "other"}}},
+	}
+	status := corev1.ContainerStatus{Name: "main", State: state}
+	if state.Waiting == nil {
+		status.ContainerID = "containerd://id-" + name
+	}
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{status}
+	return p
+}
+
+func running() corev1.ContainerState {
+	return corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}
+}
+
+func terminated(reason string, code int32) corev1.ContainerState {
+	return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: reason, ExitCode: code}}
+}
+
+func waiting(reason, message string) corev1.ContainerState {
+	return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}
+}
+
+func TestWhyAPodCannotBeEntered(t *testing.T) {
+	evicted := pod("a", "p", terminated("Error", 137))
+	evicted.Status.Phase, evicted.Status.Reason, evicted.Status.Message = corev1.PodFailed, "Evicted", "The node was low on resource: memory."
+	unscheduled := pod("a", "p", waiting("", ""))
+	unscheduled.Status.ContainerStatuses = nil
+	unscheduled.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "2 Insufficient nvidia.com/gpu\x1b[31m."}}
+	again := pod("a", "p", waiting("CrashLoopBackOff", "back-off"))
+	again.Status.ContainerStatuses[0].LastTerminationState = terminated("OOMKilled", 137)
+	misnamed := pod("a", "p", running())
+	misnamed.Annotations = map[string]string{labels.Container: "none"}
+	for what, want := range map[*corev1.Pod]struct {
+		why     string
+		returns bool
+	}{
+		evicted:     {"was ended: Evicted: The node was low on resource: memory.", true},
+		unscheduled: {"waits for a node: 2 Insufficient nvidia.com/gpu?[31m.", false},
+		again:       {"is restarting, again and again: it was killed at its limit of memory", true},
+		misnamed:    {"has no container none, which its annotation names", false},
+		pod("a", "p", waiting("ErrImagePull", "not found")): {"cannot start: ErrImagePull: not found", false},
+		pod("a", "p", waiting("ContainerCreating", "")):     {"is starting", true},
+		pod("a", "p", terminated("Completed", 3)):           {"is not running: its command ended with code 3", true},
+	} {
+		if f := foundIn(what); f.running || f.why != want.why || f.returns != want.returns {
+			t.Errorf("running %v, %q, returns %v; want %q, %v", f.running, f.why, f.returns, want.why, want.returns)
+		}
+	}
+}
+
+func TestTheContainerIsTheAnnotationsOrElseTheFirst(t *testing.T) {
+	p := pod("a", "p", running())
+	for _, want := range []struct{ annotation, container string }{{"", "main"}, {defaultContainer, "other"}, {labels.Container, "main"}} {
+		if want.annotation != "" {
+			metav1.SetMetaDataAnnotation(&p.ObjectMeta, want.annotation, want.container)
+		}
+		if f := foundIn(p); f.container != want.container {
+			t.Errorf("%q: %s", want.annotation, f.container)
+		}
+	}
+}
+
+// newSource is a source that was told of pods.
+func newSource(t *testing.T, pods ...*corev1.Pod) *Source {
+	t.Helper()
+	st, err := state.Open(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Source{cluster: "lab", state: st, log: slog.New(slog.DiscardHandler), known: newKnown(), synced: make(chan struct{})}
+	close(s.synced)
+	for _, p := range pods {
+		f := foundIn(p)
+		s.known.remember(f)
+		s.changed(f.host)
+	}
+	return s
+}
+
+func TestWhatWasEnteredEndsWithItsContainerAndSaysWhy(t *testing.T) {
+	p := pod("team-a", "master-0", running())
+	restarted := p.DeepCopy()
+	restarted.Status.ContainerStatuses[0].ContainerID = "containerd://second"
+	restarted.Status.ContainerStatuses[0].LastTerminationState = terminated("OOMKilled", 137)
+	deleted := pod("team-a", "master-0", terminated("Error", 137))
+	deleted.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	for what, happens := range map[string]func(*Source){
+		"is gone: its pod team-a/master-0 was deleted":        func(s *Source) { s.known.forget("uid-master-0") },
+		"is not running: its command ended with code 1":       func(s *Source) { s.known.remember(foundIn(pod("team-a", "master-0", terminated("Error", 1)))) },
+		"was restarted: it was killed at its limit of memory": func(s *Source) { s.known.remember(foundIn(restarted)) },
+		"is gone: its pod team-a/master-0 was deleted ":       func(s *Source) { s.known.replace("team-a", nil) },
+		"is gone: its pod team-a/master-0 was deleted  ":      func(s *Source) { s.known.remember(foundIn(deleted)) },
+	} {
+		s := newSource(t, p)
+		life, err := s.known.enter(foundIn(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		happens(s)
+		if why := context.Cause(life); why == nil || why.Error() != strings.TrimSpace(what) {
+			t.Errorf("got %v, want %s", why, what)
+		}
+		if _, err := s.known.enter(foundIn(p)); err == nil {
+			t.Errorf("%s: it is entered after that", what)
+		}
+	}
+}
+
+func TestALoginGetsThePodThatStays(t *testing.T) {
+	old := pod("team-a", "old", running())
+	old.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	s := newSource(t, old, pod("team-a", "new", waiting("ContainerCreating", "")))
+	host, err := s.Lookup(t.Context(), "master")
+	if err != nil || host.Container != "uid-new" {
+		t.Errorf("%+v, %v", host, err)
+	}
+	_, err = s.Open(t.Context(), host, "")
+	if why := hosts.AsUnreachable(err); why == nil || why.Why != "is starting" || why.Patience != comingBack {
+		t.Errorf("%v", err)
+	}
+	if coming, known := s.ComingBack("master"); !coming || !known {
+		t.Error("it is not awaited")
+	}
+	s = newSource(t, pod("team-a", "a", running()), pod("team-a", "b", running()))
+	if _, err := s.Lookup(t.Context(), "master"); err == nil || !strings.Contains(err.Error(), "pods team-a/a and team-a/b both carry its label") {
+		t.Errorf("two: %v", err)
+	}
+}
+
+// The attack: somebody who may make pods in another namespace takes a name there, and
+// gets who is granted it.
+func TestANameStaysWithItsNamespace(t *testing.T) {
+	s := newSource(t, pod("team-a", "a", running()))
+	s.known.remember(foundIn(pod("evil", "b", running())))
+	s.changed("master")
+	if host, err := s.Lookup(t.Context(), "master"); err != nil || host.Container != "id-a" {
+		t.Errorf("beside: %+v, %v", host, err)
+	}
+	s.known.forget("uid-a")
+	if host, err := s.Lookup(t.Context(), "master"); err == nil || !strings.Contains(err.Error(), "its name belongs to namespace team-a of cluster lab") {
+		t.Errorf("after: %+v, %v", host, err)
+	}
+}
+
+func TestASilentClusterIsSaidToBe(t *testing.T) {
+	s := newSource(t)
+	s.known.setSilent("team-a", context.DeadlineExceeded)
+	_, err := s.Lookup(t.Context(), "master")
+	if !hosts.IsSilent(err) || !strings.Contains(err.Error(), "cluster lab does not answer since ") {
+		t.Errorf("%v", err)
+	}
+	s.known.setSilent("team-a", nil)
+	if _, err = s.Lookup(t.Context(), "master"); !hosts.IsUnknown(err) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A proxy that takes every connection is no sshd.
+func TestAnAddressWhereNobodySpeaksIsNotReached(t *testing.T) {
+	for _, greeting := range []string{"", "SSH-2.0-x\r\n"} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted := make(chan net.Conn, 1)
+		go func() {
+			conn, _ := listener.Accept()
+			conn.Write([]byte(greeting))
+			accepted <- conn
+		}()
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		within := 20 * time.Millisecond
+		if greeting != "" {
+			within = harness.Patience
+		}
+		if h := newHeard(conn); h.speaks(within) != (greeting != "") {
+			t.Errorf("%q: %v", greeting, greeting == "")
+		}
+		conn.Close()
+		(<-accepted).Close()
+		listener.Close()
+	}
+}

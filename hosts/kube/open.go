@@ -1,0 +1,81 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"berth/hosts"
+	"berth/labels"
+)
+
+// brief is for a host that runs, which may still be about to stop or to start over.
+const brief = 3 * time.Second
+
+// Open opens a container that was looked up, by its id.
+func (s *Source) Open(ctx context.Context, host hosts.Host, account string) (hosts.Entrance, error) {
+	f, err := s.running(host)
+	if err != nil {
+		return hosts.Entrance{}, err
+	}
+	var opened hosts.Entrance
+	switch host.Route {
+	case labels.RouteExec:
+		opened, err = s.openExec(ctx, host, f, account)
+	case labels.RouteSshd:
+		opened.Sshd, err = s.openSshd(ctx, host, f)
+	default:
+		err = unreachable(host.Name, fmt.Sprintf("has an unknown route %q: sshd and exec are known", host.Route), nil)
+	}
+	if !f.before.at.IsZero() {
+		why := func(context.Context) string { return f.before.why }
+		opened.Before = hosts.Before{Ended: f.before.at, Since: f.started, Why: why}
+	}
+	return opened, err
+}
+
+// running is the host's container, if something can run in it.
+func (s *Source) running(host hosts.Host) (found, error) {
+	f, isThere := s.known.byKey(host.Container)
+	switch {
+	case !isThere:
+		return f, soon(unreachable(host.Name, "is gone: its pod was deleted or started over", nil), comingBack)
+	case f.deleting:
+		return f, soon(unreachable(host.Name, "is ending: its pod "+f.pod()+" was deleted", nil), comingBack)
+	case !f.running && f.returns:
+		return f, soon(unreachable(host.Name, f.why, nil), comingBack)
+	case !f.running:
+		return f, soon(unreachable(host.Name, f.why, nil), brief)
+	}
+	return f, nil
+}
+
+// patience is for what runs in a container, and may still be starting up.
+func (s *Source) patience(f found) time.Duration {
+	if time.Since(f.started) < comingBack {
+		return comingBack
+	}
+	return brief
+}
+
+// isStill asks whether a container still is what it was when it was looked up. What was
+// executed before that by the pod's name was so in that container, and in no other of
+// the same name.
+func (s *Source) isStill(ctx context.Context, f found) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	pod, err := s.api.get(ctx, f.namespace, f.name)
+	if apierrors.IsNotFound(err) {
+		return errors.New("its pod was deleted meanwhile")
+	}
+	if err != nil {
+		return err
+	}
+	if now := foundIn(pod); now.uid != f.uid || now.id != f.id || now.host != f.host {
+		return errors.New("it was started over meanwhile")
+	}
+	return nil
+}

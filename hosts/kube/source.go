@@ -1,0 +1,66 @@
+package kube
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+
+	"berth/hosts"
+	"berth/hosts/pool"
+	"berth/state"
+)
+
+// callTimeout bounds one call to the API server.
+const callTimeout = 10 * time.Second
+
+// Source is the pods of a cluster that are hosts.
+type Source struct {
+	cluster    string
+	api        api
+	namespaces []string
+	state      *state.State
+	log        *slog.Logger
+	seen       func() // tells that hosts may have come or gone
+	known      *known
+	helpers    *pool.Pool
+
+	synced chan struct{} // closed when each namespace was asked for the first time
+	asked  sync.WaitGroup
+}
+
+// Options are what a source is made of.
+type Options struct {
+	Cluster hosts.Cluster
+	State   *state.State
+	Seen    func() // called when hosts may have come or gone; it must not wait
+	Log     *slog.Logger
+}
+
+// New makes a source of a cluster's pods. It does not wait for the cluster.
+func New(o Options) (*Source, error) {
+	klog.SetLogger(logr.Discard()) // the client's own words, to standard error: what is of use is said here
+	api, namespaces, err := connect(o.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{
+		cluster:    o.Cluster.Name,
+		api:        api,
+		namespaces: namespaces,
+		state:      o.State,
+		log:        o.Log.With("cluster", o.Cluster.Name),
+		seen:       o.Seen,
+		known:      newKnown(),
+		helpers:    pool.New(pool.IdleElsewhere, o.Log),
+		synced:     make(chan struct{}),
+	}, nil
+}
+
+// Close ends the helpers, and with them all machines.
+func (s *Source) Close() {
+	s.known.close()
+	s.helpers.Close()
+}

@@ -1,0 +1,79 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/streaming/pkg/httpstream"
+
+	"berth/printable"
+)
+
+// stream is a command that runs in a container, with its standard streams.
+type stream struct {
+	In  *io.PipeWriter
+	Out *io.PipeReader // stdout; it must be read, or Close called, for the command to go on
+
+	said  *printable.Beginning // on stderr, which is always read
+	end   context.CancelCauseFunc
+	ended chan struct{} // closed when nothing of it is left here
+	err   error         // how it ended; to be read when ended is closed
+}
+
+// start runs a command in a container until ctx ends. The caller closes the stream. It
+// does not wait: a command that cannot be run ends without output, and [stream.why]
+// says why.
+func (s *Source) start(ctx context.Context, f found, command ...string) *stream {
+	in, inWriter := io.Pipe()
+	outReader, out := io.Pipe()
+	ctx, end := context.WithCancelCause(ctx)
+	x := &stream{In: inWriter, Out: outReader, said: &printable.Beginning{}, end: end, ended: make(chan struct{})}
+	go func() {
+		defer close(x.ended)
+		x.err = s.stream(ctx, f, command, remotecommand.StreamOptions{Stdin: in, Stdout: out, Stderr: x.said})
+		if cause := context.Cause(ctx); cause != nil {
+			x.err = cause
+		}
+		in.CloseWithError(io.ErrClosedPipe)
+		out.CloseWithError(io.EOF)
+		end(nil)
+	}()
+	return x
+}
+
+// stream carries a command's streams until it ends: by WebSocket, or by SPDY where the
+// API server, or a proxy before it, knows no WebSocket.
+func (s *Source) stream(ctx context.Context, f found, command []string, streams remotecommand.StreamOptions) error {
+	url := s.api.of(f, "exec").VersionedParams(&corev1.PodExecOptions{
+		Container: f.container, Command: command, Stdin: true, Stdout: true, Stderr: true,
+	}, s.api.parameters).URL()
+	byWebSocket, err := remotecommand.NewWebSocketExecutor(s.api.config, "GET", url.String())
+	if err != nil {
+		return err
+	}
+	bySPDY, err := remotecommand.NewSPDYExecutor(s.api.config, "POST", url)
+	if err != nil {
+		return err
+	}
+	either, err := remotecommand.NewFallbackExecutor(byWebSocket, bySPDY, knowsNoWebSocket)
+	if err != nil {
+		return err
+	}
+	return either.StreamWithContext(ctx, streams)
+}
+
+func knowsNoWebSocket(err error) bool {
+	return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+}
+
+// Close ends the streams, and returns when nothing of them is left here. The command
+// itself may live on.
+func (x *stream) Close() {
+	x.end(errors.New("it was let go of"))
+	x.Out.Close()
+	x.In.Close()
+	<-x.ended
+}
