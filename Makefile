@@ -3,10 +3,10 @@ PATCHED = scripts/need-go && GOFLAGS=$$(scripts/goflags) && export GOFLAGS &&
 SOAK_FOR = 1h
 GOBUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 
-.PHONY: help build demo test clients soak bench check fuzz release reproduce
+.PHONY: help build demo test test-kube clients soak bench check fuzz release reproduce
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 build: ## bin/berth-gateway and bin/berth-provision, static
 	@$(PATCHED) for program in gateway provision; do $(GOBUILD) -o bin/berth-$$program ./cmd/$$program || exit; done
@@ -16,6 +16,10 @@ demo: build ## try it: two hosts behind one port, removed again (ARGS=--once: on
 
 test: ## every test, against a real Docker engine and OpenSSH
 	@scripts/need-go && scripts/setup-test scripts/test
+
+test-kube: ## hosts that are pods of a cluster of two nodes, built from its sources at first (as root; about 15 minutes)
+	@$(PATCHED) scripts/test-programs bin/test && BERTH_TEST_PROGRAMS=$(CURDIR)/bin/test scripts/setup-test scripts/setup-kube \
+		go test -count=1 -timeout 60m -p 1 -run '^TestDoors$$$$/^pods$$$$|^TestFiles$$$$/^pods$$$$|^TestPods' ./test/kube ./test/parity ./test/files ./test/forwards ./test/sessions
 
 clients: ## every client and editor of docs/clients.md (about 20 minutes)
 	@BERTH_CLIENTS=all scripts/setup-test scripts/clients

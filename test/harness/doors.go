@@ -11,7 +11,8 @@ type Subject struct {
 // AtEveryDoor asks every door that a machine can be entered by: a bare sshd,
 // route sshd and route local lead to this machine; the sshd of a container,
 // route sshd and route exec (by descriptors) lead to that container; and route
-// exec by streams leads to a container whose engine is behind TLS.
+// exec by streams leads to a container whose engine is behind TLS, and where there
+// is a cluster to pods on both of its nodes.
 func AtEveryDoor(t *testing.T, subjects ...Subject) {
 	askAll(t, subjects, 0)
 }
@@ -28,6 +29,9 @@ func askAll(t *testing.T, subjects []Subject, over int) {
 	c := StartContainer(t)
 	t.Run("container", func(t *testing.T) { ask(t, subjects, c.Targets(t)[over:]) })
 	t.Run("streams", func(t *testing.T) { ask(t, subjects, []Target{StartStreams(t, c).Door}) })
+	if HasCluster() {
+		t.Run("pods", func(t *testing.T) { ask(t, subjects, StartPods(t, c)) })
+	}
 }
 
 func ask(t *testing.T, subjects []Subject, targets []Target) {

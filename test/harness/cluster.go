@@ -1,0 +1,202 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// EnvKube names the directory of the cluster that scripts/setup-kube starts.
+const EnvKube = "BERTH_KUBE"
+
+// clusterPatience is longer than the cluster's programs wait before they try again what
+// failed, as when the API server was down.
+const clusterPatience = "90s"
+
+// HasCluster reports whether there is a cluster for tests.
+func HasCluster() bool { return os.Getenv(EnvKube) != "" }
+
+// NeedCluster passes over a test where there is no cluster.
+func NeedCluster(t *testing.T) {
+	t.Helper()
+	if !HasCluster() {
+		t.Skip("no cluster here: run make test-kube")
+	}
+}
+
+// Namespace is a namespace of a test's own, and what a gateway may do there.
+type Namespace struct {
+	Name       string
+	Kubeconfig string // the gateway's, by the commands of docs/kubernetes.md
+}
+
+// NewNamespace makes a namespace that goes with the test, with these files of
+// configs/kubernetes in it.
+func NewNamespace(t *testing.T, roles ...string) Namespace {
+	t.Helper()
+	NeedCluster(t)
+	n := Namespace{Name: HostName(strings.ReplaceAll(Mark(), ".", "-")), Kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
+	kubectl(t, "", "create", "namespace", n.Name)
+	t.Cleanup(func() { kubectl(t, "", "delete", "namespace", n.Name, "--wait=false") })
+	for _, role := range append([]string{"role.yaml"}, roles...) {
+		n.Apply(t, strings.ReplaceAll(Read(t, example(t, role)), "team-a", n.Name))
+	}
+	n.Kubectl(t, "wait", "secret/berth-gateway", "--for=jsonpath={.data.token}", "--timeout="+clusterPatience)
+	made := n.Kubectl(t, "get", "secret", "berth-gateway", "-o", "go-template-file="+example(t, "kubeconfig.tmpl"))
+	server := kubectl(t, "", "config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
+	Write(t, n.Kubeconfig, 0o600, strings.Replace(made, "SERVER", server, 1))
+	return n
+}
+
+func example(t *testing.T, name string) string {
+	t.Helper()
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(root, "configs", "kubernetes", name)
+}
+
+// Kubectl runs kubectl in the namespace, as the cluster's administrator.
+func (n Namespace) Kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	return kubectl(t, "", append([]string{"-n", n.Name}, args...)...)
+}
+
+// Apply makes what a text describes.
+func (n Namespace) Apply(t *testing.T, text string) {
+	t.Helper()
+	kubectl(t, text, "-n", n.Name, "apply", "-f", "-")
+}
+
+func kubectl(t *testing.T, in string, args ...string) string {
+	t.Helper()
+	command := exec.Command("kubectl", args...)
+	command.Stdin = strings.NewReader(in)
+	return Must(t, command)
+}
+
+// Pod is one of a namespace.
+type Pod struct {
+	Name    string
+	Node    string   // node1 or node2; or else the scheduler's choice
+	Image   string   // of ImportImage; or else the base image
+	Labels  string   // besides berth.host, which is its name
+	Command []string // or else sleep; if empty and not nil, the image's own
+	More    string   // of its container, such as securityContext: {runAsUser: 1000}
+}
+
+// Make makes a pod. It does not wait until it runs.
+func (n Namespace) Make(t *testing.T, p Pod) {
+	t.Helper()
+	n.Apply(t, p.text(t))
+}
+
+// Start makes a pod, and waits until it runs.
+func (n Namespace) Start(t *testing.T, p Pod) {
+	t.Helper()
+	n.Make(t, p)
+	n.Await(t, p.Name)
+}
+
+// Await waits until a pod runs.
+func (n Namespace) Await(t *testing.T, pod string) {
+	t.Helper()
+	n.Kubectl(t, "wait", "pod/"+pod, "--for=condition=Ready", "--timeout="+clusterPatience)
+}
+
+func (p Pod) text(t *testing.T) string {
+	t.Helper()
+	if p.Image == "" {
+		p.Image = BaseImage(t)
+	}
+	if p.Command == nil {
+		p.Command = []string{"sleep", "infinity"}
+	}
+	command := ""
+	if len(p.Command) > 0 {
+		command = fmt.Sprintf("      command: [%s]\n", quoted(p.Command))
+	}
+	if p.More != "" {
+		p.More = "      " + p.More + "\n"
+	}
+	if p.Labels != "" {
+		p.Labels = ", " + p.Labels
+	}
+	return fmt.Sprintf(`apiVersion: v1
+kind: Pod
+metadata: {name: %[1]s, labels: {berth.host: %[1]s%[2]s}}
+spec:
+  nodeSelector: {%[3]s}
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: main
+      image: %[4]s
+      imagePullPolicy: Never
+%[5]s%[6]s`, p.Name, p.Labels, selector(p.Node), p.Image, command, p.More)
+}
+
+func selector(node string) string {
+	if node == "" {
+		return ""
+	}
+	return "kubernetes.io/hostname: " + node
+}
+
+func quoted(words []string) string {
+	var all []string
+	for _, word := range words {
+		all = append(all, fmt.Sprintf("%q", word))
+	}
+	return strings.Join(all, ", ")
+}
+
+// Clusters is the part of gateway.yaml about the cluster, which is named lab.
+func (n Namespace) Clusters() string {
+	return fmt.Sprintf("docker: none\nclusters:\n  lab: { kubeconfig: %s, namespaces: [ %s ] }\n", n.Kubeconfig, n.Name)
+}
+
+// ImportImage gives both nodes an image of the engine, and returns its name there.
+func ImportImage(t *testing.T, image string) string {
+	t.Helper()
+	id := strings.TrimSpace(Must(t, exec.Command("docker", "inspect", "-f", "{{.Id}}", image)))
+	name := "berth-test-pods:" + strings.TrimPrefix(id, "sha256:")[:12]
+	var file string
+	for _, node := range []string{"node1", "node2"} {
+		if strings.Contains(ctr(t, node, "images", "ls", "-q"), "docker.io/library/"+name) {
+			continue
+		}
+		if file == "" {
+			file = filepath.Join(t.TempDir(), "image.tar")
+			Must(t, exec.Command("docker", "tag", image, name))
+			Must(t, exec.Command("docker", "save", "-o", file, name))
+			Must(t, exec.Command("docker", "rmi", name))
+		}
+		ctr(t, node, "images", "import", file)
+	}
+	return name
+}
+
+func ctr(t *testing.T, node string, args ...string) string {
+	t.Helper()
+	socket := filepath.Join(os.Getenv(EnvKube), node, "containerd.sock")
+	return Must(t, exec.Command("ctr", append([]string{"-a", socket, "-n", "k8s.io"}, args...)...))
+}
+
+// StartPods starts pods of a container's image on both nodes, which a gateway enters by
+// route exec as developer.
+func StartPods(t *testing.T, c Container) []Target {
+	t.Helper()
+	n := NewNamespace(t)
+	image := ImportImage(t, c.Image(t))
+	for _, node := range []string{"node1", "node2"} {
+		n.Start(t, Pod{Name: "on-" + node, Node: node, Image: image})
+	}
+	dir := OpenDir(t)
+	key := MakeKey(t, dir, "id")
+	g := StartGateway(t, dir, n.Clusters()+fmt.Sprintf("users:\n  dev: { keys: [ %s ], hosts: { 'box:lab': developer } }\n", PublicKey(t, key)))
+	return []Target{g.Target(t, "node1", "dev+on-node1", key), g.Target(t, "node2", "dev+on-node2", key)}
+}

@@ -1,0 +1,9 @@
+package kube
+
+import (
+	"testing"
+
+	"berth/test/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
