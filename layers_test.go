@@ -95,6 +95,7 @@ var testArrows = map[string][]string{
 	"berth/test/change":         {"berth/test/harness"},
 	"berth/test/clients":        {"berth/test/harness"},
 	"berth/test/files":          {"berth/test/harness"},
+	"berth/test/foreign":        {"berth/test/harness"},
 	"berth/test/forwards":       {"berth/test/harness"},
 	"berth/test/gpu":            {"berth/test/harness", "berth/test/harness/engine"},
 	"berth/test/harness":        nil,

@@ -1,0 +1,173 @@
+package foreign
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh/testdata"
+
+	"berth/test/harness"
+)
+
+// A suite of a Go module is built from the module's source.
+
+// buildTests builds the tests of a package of a module, and returns the program
+// and the package's directory.
+func buildTests(t *testing.T, dir, module, directory string) (program, source string) {
+	t.Helper()
+	root := moduleDir(t, module)
+	program, source = filepath.Join(dir, "suite.test"), filepath.Join(root, directory)
+	goRun(t, root, "test", "-mod=mod", "-c", "-o", program, "./"+directory)
+	return program, source
+}
+
+// moduleDir is where the source of a module is, of the version that follows an
+// @, or else of that which this module needs.
+func moduleDir(t *testing.T, module string) string {
+	t.Helper()
+	if !strings.Contains(module, "@") {
+		module = strings.TrimSpace(goRun(t, ".", "list", "-m", "-f", "{{.Path}}@{{.Version}}", module))
+	}
+	var got struct{ Dir string }
+	if err := json.Unmarshal([]byte(goRun(t, ".", "mod", "download", "-json", module)), &got); err != nil {
+		t.Fatal(err)
+	}
+	return got.Dir
+}
+
+// goRun runs go in a directory, without the edits that our programs are built with.
+func goRun(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	command := exec.Command("go", args...)
+	command.Dir = dir
+	command.Env = append(os.Environ(), "GOFLAGS=")
+	return harness.Must(t, command)
+}
+
+// runTests runs a test program, and returns what became of its tests.
+func runTests(t *testing.T, command *exec.Cmd) results {
+	t.Helper()
+	out, err := command.CombinedOutput()
+	got := results{}
+	for _, line := range regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): (\S+)`).FindAllStringSubmatch(string(out), -1) {
+		got[line[2]] = map[string]string{"PASS": passed, "FAIL": failed, "SKIP": skipped}[line[1]]
+	}
+	if len(got) == 0 || err != nil {
+		t.Logf("%s: %v\n%s", command, err, failures(string(out)))
+	}
+	return got
+}
+
+// failures are the ends of the tests that failed, each with what it said.
+func failures(text string) string {
+	blocks := regexp.MustCompile(`(?ms)^ *--- FAIL: .*?(^ *---|\z)`).FindAllString(text, 20)
+	if len(blocks) == 0 {
+		return end(text)
+	}
+	for i := range blocks {
+		blocks[i] = end(blocks[i])
+	}
+	return strings.Join(blocks, "\n")
+}
+
+// plainEnv is what suites run with.
+func plainEnv(more ...string) []string {
+	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LOGNAME=root", "USER=root", "TERM=dumb"}, more...)
+}
+
+// named is a program that is found in a directory of its own, under a name.
+func named(t *testing.T, name, program string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.Symlink(program, filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// crypto is the suite of x/crypto/ssh, which starts an sshd for each test. It
+// refuses to run as root by the full name, which is another one for it.
+func crypto() suite {
+	return suite{name: "crypto", keys: cryptoKeys, start: func(t *testing.T, dir string) func(*testing.T, door) results {
+		program, source := buildTests(t, dir, "golang.org/x/crypto", "ssh/test")
+		accounts := filepath.Join(dir, "passwd")
+		text := harness.Read(t, "/etc/passwd")
+		harness.Write(t, accounts, 0o644, regexp.MustCompile(`(?m)^(root:[^:]*:0:0:)[^:]*`).ReplaceAllString(text, "${1}Administrator"))
+		return func(t *testing.T, at door) results {
+			script := fmt.Sprintf(`mount --bind %s /etc/passwd && cd %s && exec %s -test.v -test.timeout 20m -test.run '%s'`, accounts, source, program, liveTests)
+			command := exec.Command("unshare", "--mount", "sh", "-c", script)
+			command.Env = plainEnv("TMPDIR="+dir, "PATH="+named(t, "sshd", at.sshd)+":"+os.Getenv("PATH"))
+			return runTests(t, command)
+		}
+	}}
+}
+
+// liveTests are those that need a server; the others play what was recorded.
+const liveTests = `^Test(AgentForward|CertLogin|Dial|PortForward|AcceptClose|MultiAuth|RunCommandWeClosed|FuncLargeRead|KeyChange|ValidTerminalMode|Ciphers$|ClientAuth|SSHCLI)`
+
+// cryptoKeys are those that the suite has in its source.
+func cryptoKeys(t *testing.T) keys {
+	k := keys{hosts: map[string]string{}}
+	dir := t.TempDir()
+	for name, file := range map[string]string{"ed25519": "ssh_host_ed25519_key", "ecdsa": "ssh_host_ecdsa_key", "rsa": "ssh_host_rsa_key", "user": ""} {
+		key := string(testdata.PEMBytes[name])
+		if file != "" {
+			k.hosts[file] = key
+		}
+		harness.Write(t, filepath.Join(dir, name), 0o600, key)
+		public := harness.Must(t, exec.Command("ssh-keygen", "-y", "-f", filepath.Join(dir, name)))
+		k.users = append(k.users, strings.TrimSpace(public))
+	}
+	return k
+}
+
+// sftp is the suite of pkg/sftp's client, which starts a program that speaks
+// SFTP on its standard streams.
+func sftp() suite {
+	return suite{name: "sftp", keys: noKeys, start: func(t *testing.T, dir string) func(*testing.T, door) results {
+		program, source := buildTests(t, dir, "github.com/pkg/sftp", "")
+		return func(t *testing.T, at door) results {
+			server := filepath.Join(t.TempDir(), "sftp-server")
+			harness.Write(t, server, 0o755, fmt.Sprintf(sftpServer, at.Clients, at.Clients))
+			command := exec.Command(program, "-test.v", "-test.timeout", "20m", "-test.run", "^TestClient", "-integration", "-sftp", server)
+			command.Dir = source
+			command.Env = plainEnv("TMPDIR=" + dir)
+			return runTests(t, command)
+		}
+	}}
+}
+
+// sftpServer is called as OpenSSH's is. A subsystem has no arguments: a server
+// that writes nothing (-R) is a command.
+const sftpServer = `#!/bin/sh
+case " $* " in
+*" -R "*) exec %s/ssh h /usr/lib/openssh/sftp-server "$@" ;;
+*) exec %s/ssh -s h sftp ;;
+esac
+`
+
+func noKeys(*testing.T) keys { return keys{} }
+
+// rclone is the suite of rclone's sftp backend. Its version needs no newer Go
+// than this module.
+func rclone() suite {
+	return suite{name: "rclone", keys: noKeys, start: func(t *testing.T, dir string) func(*testing.T, door) results {
+		program, source := buildTests(t, dir, "github.com/rclone/rclone@v1.76.0", "backend/sftp")
+		return func(t *testing.T, at door) results {
+			host, port, _ := strings.Cut(at.Address, ":")
+			config := filepath.Join(t.TempDir(), "rclone.conf")
+			harness.Write(t, config, 0o600, fmt.Sprintf("[%s]\ntype = sftp\nhost = %s\nport = %s\nuser = %s\nkey_file = %s\ncopy_is_hardlink = true\n",
+				"TestSFTP", host, port, at.Login, at.Key))
+			command := exec.Command(program, "-test.v", "-test.timeout", "20m", "-test.run", "^TestIntegration$", "-remote", "TestSFTP:"+dir)
+			command.Dir = source
+			command.Env = plainEnv("TMPDIR="+dir, "RCLONE_CONFIG="+config)
+			return runTests(t, command)
+		}
+	}}
+}
