@@ -3,14 +3,26 @@ package wire
 import (
 	"errors"
 	"os"
+	"strings"
 	"time"
 )
 
-// kexInitPatience is how long a KEXINIT may take to come after its version
-// line. Clients send it as soon as they have read ours, a round trip later,
-// however far or busy they are. A client that waits for the server's, which
-// hardly any does, is kept waiting that long.
-const kexInitPatience = 2 * time.Second
+// How long a KEXINIT may take to come after its version line. OpenSSH and Go send
+// it as soon as they have read ours, a round trip later, however far or busy they
+// are. Of any other it is not known: one that waits for the server's must not wait
+// for long.
+const (
+	promptPatience = 2 * time.Second
+	patience       = 250 * time.Millisecond
+)
+
+// kexInitPatience is how long to wait for the KEXINIT of a client of this version.
+func kexInitPatience(version string) time.Duration {
+	if strings.HasPrefix(version, "SSH-2.0-OpenSSH") || version == "SSH-2.0-Go" {
+		return promptPatience
+	}
+	return patience
+}
 
 // Meet sends our version line and hears what the client says, without reading
 // it: x/crypto reads it again, for every byte of it is part of what both sides
@@ -33,7 +45,7 @@ func (w *Conn) Meet(version string, deadline time.Time) (Hello, error) {
 	if err != nil {
 		return Hello{}, err
 	}
-	w.Conn.SetReadDeadline(earlier(deadline, time.Now().Add(kexInitPatience)))
+	w.Conn.SetReadDeadline(earlier(deadline, time.Now().Add(kexInitPatience(hello.Version))))
 	defer w.Conn.SetReadDeadline(deadline)
 	return hello, w.hearKexInit(&hello, n)
 }
