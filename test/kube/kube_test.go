@@ -252,3 +252,15 @@ func TestSshdOfAPodIsReachedByItsAddressOrByPortForward(t *testing.T) {
 		l.at(t, pod).Want(t, `head -c 5000000 /dev/urandom >sent && ssh h cat <sent | cmp - sent && echo same`, "same\n")
 	}
 }
+
+func TestSelftestPassesOnBothNodes(t *testing.T) {
+	l := startLab(t, "first: developer, second: developer")
+	image := harness.ImportImage(t, harness.StartContainer(t).Image(t))
+	for pod, node := range map[string]string{"first": "node1", "second": "node2"} {
+		l.Start(t, harness.Pod{Name: pod, Node: node, Image: image})
+		command := harness.PlainHome(harness.Program("gateway"), "selftest", "--quick", "--config", filepath.Join(l.Dir, "gateway.yaml"), pod)
+		if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), " 0 failed") {
+			t.Errorf("%s: %v\n%s", node, err, out)
+		}
+	}
+}
