@@ -21,6 +21,7 @@ type Grant struct {
 	Until    time.Time      // when it ends; zero: never
 	From     []netip.Prefix // where a connection must come from; nil: anywhere
 	Sessions int            // at the same time on one host; 0: any number
+	Record   bool           // what its terminals show
 
 	Line string // where it is written, as file:line; may be empty
 }

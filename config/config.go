@@ -26,6 +26,7 @@ import (
 	"berth/auth"
 	"berth/hosts"
 	"berth/keysource"
+	"berth/recording"
 	"berth/state"
 )
 
@@ -52,6 +53,8 @@ type Config struct {
 	Wait      time.Duration // how long a login waits for a host that restarts
 
 	Linger time.Duration // how long connections go on when another gateway has taken the place of theirs
+
+	Record recording.Settings // of what terminals show
 
 	Metrics string // where metrics and health are asked for: host:port or unix:PATH; "": nowhere
 
@@ -232,7 +235,7 @@ func (d *document) config(data []byte) Config {
 
 // settings reads what is not about people, and adds people.
 func (d *document) settings(data []byte, all *people) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "linger", "refresh_keys", "metrics", "proxies", "exempt", "log_unknown_users", "audit", "user_cas", "revoked", "login", "limits", "users", "groups", "hosts", "boxes", "clusters")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "linger", "refresh_keys", "metrics", "proxies", "exempt", "log_unknown_users", "audit", "record", "user_cas", "revoked", "login", "limits", "users", "groups", "hosts", "boxes", "clusters")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
@@ -248,7 +251,8 @@ func (d *document) settings(data []byte, all *people) Config {
 		Exempt:          d.networks(given["exempt"], "exempt"),
 		LogUnknownUsers: d.yes(given["log_unknown_users"], "log_unknown_users", false),
 
-		Audit: d.audit(given["audit"]),
+		Audit:  d.audit(given["audit"]),
+		Record: d.record(given["record"]),
 	}
 	all.fetched = keysource.In(c.State)
 	all.authorities, all.revoked, all.login = d.userCAs(given["user_cas"]), d.revoked(given["revoked"]), given["login"]

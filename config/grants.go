@@ -41,13 +41,14 @@ func (d *document) grant(n *yaml.Node) auth.Grant {
 
 func (d *document) wholeGrant(n *yaml.Node) auth.Grant {
 	given := d.fields(n, "a grant", "accounts", "restrict", "shell", "exec", "sftp", "local_forwards", "remote_forwards",
-		"streamlocal", "agent", "x11", "until", "from", "sessions")
+		"streamlocal", "agent", "x11", "until", "from", "sessions", "record")
 	grant := auth.Grant{
 		Accounts:     d.accounts(given["accounts"]),
 		Restrictions: d.restrictions(given),
 		Until:        d.until(given["until"]),
 		From:         d.networks(given["from"], "from"),
 		Sessions:     d.number(given["sessions"], "sessions", 1000),
+		Record:       d.yes(given["record"], "record", false),
 	}
 	if sftp := given["sftp"]; sftp != nil && (grant.NoSftp || grant.ReadOnlySftp) && (!grant.NoShell || !grant.NoExec && grant.Commands == nil) {
 		d.warn(sftp.Line, "sftp: %s keeps nobody from copying files by a shell or a command; add shell: no and exec: no", sftp.Value)

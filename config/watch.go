@@ -119,6 +119,7 @@ func (c Config) NeedsRestart(next Config) []string {
 		{"log_unknown_users", c.LogUnknownUsers != next.LogUnknownUsers},
 		{"proxies", !slices.Equal(c.Proxies, next.Proxies)},
 		{"audit", c.Audit != next.Audit},
+		{"record", !reflect.DeepEqual(c.Record, next.Record)},
 	} {
 		if key.differs {
 			keys = append(keys, key.name)

@@ -37,6 +37,9 @@ type conn struct {
 	began    time.Time
 	exchange atomic.Int64 // how long the exchange of keys took
 
+	person    string       // who has logged in
+	terminals atomic.Int64 // that were recorded
+
 	done    []func()     // what undo calls
 	running atomic.Int64 // goroutines of tasks, and of what serves its sessions
 
@@ -101,6 +104,7 @@ func (c *conn) logIn(ctx context.Context) *inside {
 	c.later(func() { client.Close() })
 	c.stranger.Leave()
 	login := time.Now()
+	c.person = who.User
 	c.log = c.logTo(c.server.Log)
 	c.log.Info("logged in", "login", who.Login.String(), "client", string(client.ClientVersion()))
 	ctx, leave := c.enlist(ctx, client, who) // from now on others see it, and may end it

@@ -135,13 +135,16 @@ func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (*r
 	}
 	to := target{
 		Host: host.Name, Account: cmp.Or(granted.Account, host.Account), person: who.User,
-		gate: &gate.Gate{Person: who.User, To: granted, Limits: policy.Limits(who.User), Counts: &c.server.counts, Tasks: c.tasks, Log: c.log, ByKey: who.Restrictions != nil, Watch: c.server.terminals.watch},
+		gate: &gate.Gate{Person: who.User, To: granted, Limits: policy.Limits(who.User), Counts: &c.server.counts, Tasks: c.tasks, Log: c.log, ByKey: who.Restrictions != nil, Watch: c.watcher(host.Name, granted.Grant.Record)},
 	}
 	entrance, err := c.server.Hosts.Open(ctx, host, to.Account)
 	if err != nil {
 		return nil, err
 	}
 	to.notice = c.notice(to, entrance.Before)
+	if c.server.Recordings.Wants(host.Name, granted.Grant.Record) {
+		to.notice = saysRecorded(to.notice)
+	}
 	by, err := c.enter(entrance, to)
 	return &reached{host, to.Account, granted, to.gate, by}, err
 }

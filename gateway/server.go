@@ -15,6 +15,7 @@ import (
 	"berth/gate"
 	"berth/hosts"
 	"berth/logqueue"
+	"berth/recording"
 	"berth/strangers"
 	"berth/wire"
 
@@ -58,6 +59,9 @@ type Server struct {
 
 	// OtherHostKeys are shown to clients that know no ed25519; nil for none.
 	OtherHostKeys func() ([]ssh.Signer, error)
+
+	// Recordings are where terminals are recorded; nil for none.
+	Recordings *recording.Store
 
 	// Drain is how long connections may go on after Serve was told to stop.
 	Drain time.Duration

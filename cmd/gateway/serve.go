@@ -24,6 +24,7 @@ import (
 	"berth/operator"
 	"berth/patches"
 	"berth/proxy"
+	"berth/recording"
 	"berth/release"
 	"berth/reload"
 	"berth/state"
@@ -123,13 +124,17 @@ func serve(ctx context.Context, path string, settings config.Config, hangUps <-c
 		return err
 	}
 	defer records.Close()
+	recordings, err := recording.Open(settings.Record, log)
+	if err != nil {
+		return err
+	}
 	taken, err := listen(ctx, settings, start.takeOver)
 	if err != nil { // another gateway may be there, whose helpers are to stay
 		return err
 	}
 	started = true
 	server := newServer(settings, st, directory, logKey, drain, log)
-	server.Audit = records
+	server.Audit, server.Recordings = records, recordings
 	reloader, fetcher := newReloader(path, settings, server, directory.Exchange, log)
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
 	var beside sync.WaitGroup

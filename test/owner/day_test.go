@@ -3,10 +3,10 @@ package owner
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -51,8 +51,9 @@ func numbers(t *testing.T, socket string) map[string]uint64 {
 
 // event is a line of the audit file, as far as this test counts.
 type event struct {
-	Event, Conn, Kind string
-	Up, Down          uint64
+	Event, Kind string
+	Pty         bool
+	Up, Down    uint64
 }
 
 func events(t *testing.T, file string) (all []event) {
@@ -76,12 +77,13 @@ func count(all []event, name, kind string) (n uint64) {
 	return n
 }
 
-// Whoever reads the sessions, the metrics or the audit file of a day reads the
-// same: counts and bytes.
+// Whoever reads the sessions, the metrics, the audit file or the recordings of a day
+// reads the same: counts and bytes.
 func TestADayIsToldAlikeEverywhere(t *testing.T) {
 	dir := t.TempDir()
 	socket, file := filepath.Join(dir, "m.sock"), filepath.Join(dir, "audit.jsonl")
-	m := harness.StartMachine(t, "metrics: unix:"+socket, "audit: { file: "+file+" }")
+	recordings := filepath.Join(dir, "recordings")
+	m := harness.StartMachine(t, "metrics: unix:"+socket, "audit: { file: "+file+" }", "record: { dir: "+recordings+", hosts: [ '*' ] }")
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if text, status := get(t, socket, path); status != 200 {
 			t.Errorf("%s: %d %s", path, status, text)
@@ -90,7 +92,7 @@ func TestADayIsToldAlikeEverywhere(t *testing.T) {
 	commands := uint64(0)
 	for _, to := range m.Doors() {
 		to.Want(t, "ssh h echo one", "one\n")
-		to.Run(t, "ssh -tt h true")
+		to.Run(t, "ssh -tt h 'echo shown at "+to.Name+"'")
 		to.Want(t, "head -c 300000 /dev/zero | ssh h 'wc -c'", "300000\n")
 		to.Want(t, "echo text >f; scp -q f h:"+dir+"/copied; sftp -q -b - h <<<'ls "+dir+"/copied' >/dev/null", "")
 		commands += 3
@@ -133,7 +135,28 @@ func TestADayIsToldAlikeEverywhere(t *testing.T) {
 	if up := sumOf(told, func(e event) uint64 { return e.Up }); up < 600_000 {
 		t.Errorf("%d bytes up, of which two commands had 300000 each", up)
 	}
-	stays.WantLine(t, fmt.Sprint("still here"))
+	stays.WantLine(t, "still here")
+	terminals := 0
+	for _, e := range told {
+		if e.Event == "session" && e.Pty {
+			terminals++
+		}
+	}
+	kept := strings.Fields(must(t, m.Gateway, "replay"))
+	var shown []string
+	for _, word := range kept {
+		if strings.HasSuffix(word, ".cast.gz") {
+			out, err := exec.Command(harness.Program("gateway"), "replay", "--speed", "100", word).CombinedOutput()
+			if err != nil {
+				t.Errorf("replay: %v: %s", err, out)
+			}
+			shown = append(shown, string(out))
+		}
+	}
+	const warning = "berth: what this terminal shows is recorded\r\n"
+	if len(shown) != terminals || terminals != 2 || shown[0] != warning+"shown at relay\r\n" || shown[1] != warning+"shown at local\r\n" {
+		t.Errorf("%d sessions at a terminal; recordings: %q", terminals, shown)
+	}
 }
 
 // sumOf sums over the connections that are over.

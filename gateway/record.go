@@ -1,0 +1,143 @@
+package gateway
+
+import (
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"berth/gate"
+	"berth/machine"
+	"berth/recording"
+	"berth/sshconn"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// watcher returns who follows the sessions of a connection: those at a terminal are
+// known to the server, and recorded where they are to be.
+func (c *conn) watcher(host string, byGrant bool) func(ssh.Channel) *gate.Watcher {
+	follow := c.server.terminals.watch
+	if !c.server.Recordings.Wants(host, byGrant) {
+		return follow
+	}
+	return func(channel ssh.Channel) *gate.Watcher {
+		w := follow(channel)
+		s := &recordedSession{Channel: channel, conn: c, session: recording.Session{
+			Conn: c.id, Person: c.person, Host: host, Number: int(c.terminals.Add(1)),
+		}}
+		return &gate.Watcher{
+			Channel: s,
+			Granted: func(request *ssh.Request) string {
+				if why := s.granted(request); why != "" {
+					return why
+				}
+				return w.Granted(request)
+			},
+			Ended: func() {
+				w.Ended()
+				s.end()
+			},
+		}
+	}
+}
+
+// saysRecorded makes a notice of another one that tells first that terminals are
+// recorded.
+func saysRecorded(notice func() []string) func() []string {
+	return func() []string {
+		lines := []string{"berth: what this terminal shows is recorded"}
+		if notice != nil {
+			lines = slices.Concat(lines, notice())
+		}
+		return lines
+	}
+}
+
+// recordedSession is a session whose terminal, if it has one, is recorded.
+type recordedSession struct {
+	ssh.Channel
+	*conn
+	session  recording.Session
+	terminal bool
+	recorded atomic.Pointer[recording.Recording] // nil before the start, and where it is not recorded
+}
+
+// granted begins the recording before anything is started.
+func (s *recordedSession) granted(request *ssh.Request) (why string) {
+	switch request.Type {
+	case "pty-req":
+		var pty sshconn.PtyRequest
+		if ssh.Unmarshal(request.Payload, &pty) == nil {
+			s.terminal, s.session.Term, s.session.Columns, s.session.Rows = true, pty.Term, pty.Columns, pty.Rows
+		}
+	case "window-change":
+		var size sshconn.WindowChange
+		if r := s.recorded.Load(); r != nil && ssh.Unmarshal(request.Payload, &size) == nil {
+			r.Resize(size.Columns, size.Rows)
+		}
+	case machine.Shell, machine.Exec:
+		var exec sshconn.ExecRequest
+		if request.Type == machine.Exec && ssh.Unmarshal(request.Payload, &exec) == nil {
+			s.session.Command = exec.Command
+		}
+		if s.terminal && s.recorded.Load() == nil {
+			return s.begin()
+		}
+	}
+	return ""
+}
+
+func (s *recordedSession) begin() (why string) {
+	s.session.Began = time.Now()
+	r, err := s.server.Recordings.Start(s.session)
+	if err != nil {
+		return err.Error()
+	}
+	s.recorded.Store(r)
+	return ""
+}
+
+func (s *recordedSession) end() {
+	if r := s.recorded.Load(); r != nil {
+		r.Close()
+	}
+}
+
+// Write shows what could be recorded.
+func (s *recordedSession) Write(p []byte) (int, error) {
+	if err := s.record(p); err != nil {
+		return 0, err
+	}
+	return s.Channel.Write(p)
+}
+
+// record records what is shown. Where it cannot, the session ends.
+func (s *recordedSession) record(p []byte) error {
+	r := s.recorded.Load()
+	if r == nil {
+		return nil
+	}
+	err := r.Output(p)
+	if err != nil {
+		io.WriteString(s.Channel.Stderr(), "\r\nberth: "+err.Error()+"\r\n")
+		s.Channel.Close()
+	}
+	return err
+}
+
+// Stderr is recorded, too.
+func (s *recordedSession) Stderr() io.ReadWriter { return recordedStderr{s.Channel.Stderr(), s} }
+
+type recordedStderr struct {
+	io.ReadWriter
+	session *recordedSession
+}
+
+// Write shows what could be recorded.
+func (e recordedStderr) Write(p []byte) (int, error) {
+	if err := e.session.record(p); err != nil {
+		return 0, err
+	}
+	return e.ReadWriter.Write(p)
+}

@@ -1,0 +1,155 @@
+package recording
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// Session is what is recorded.
+type Session struct {
+	Conn, Person, Host string // names, and the id of the connection
+	Number             int    // of the session in its connection
+	Began              time.Time
+	Term               string // as the client says it
+	Columns, Rows      uint32
+	Command            string // "" for a shell
+}
+
+// header is the first line of an asciicast.
+type header struct {
+	Version   int               `json:"version"`
+	Width     uint32            `json:"width"`
+	Height    uint32            `json:"height"`
+	Timestamp int64             `json:"timestamp"`
+	Title     string            `json:"title"`
+	Command   string            `json:"command,omitempty"`
+	Env       map[string]string `json:"env"`
+}
+
+// flushEvery is how much of a recording may be lost with the gateway.
+const flushEvery = time.Second
+
+// Recording is one that is being made. It is safe for use by many at once.
+type Recording struct {
+	session Session
+	store   *Store
+	file    *os.File
+
+	mu      sync.Mutex
+	zipped  *gzip.Writer
+	to      *bufio.Writer
+	rest    []byte // of a character, which has not come whole
+	flushed time.Time
+	failed  bool
+	closed  bool
+}
+
+func newRecording(file *os.File, session Session, store *Store) *Recording {
+	zipped := gzip.NewWriter(file)
+	return &Recording{session: session, store: store, file: file, zipped: zipped, to: bufio.NewWriter(zipped)}
+}
+
+func (r *Recording) begin() error {
+	s := r.session
+	line, err := json.Marshal(header{
+		Version: 2, Width: max(s.Columns, 1), Height: max(s.Rows, 1), Timestamp: s.Began.Unix(),
+		Title: s.Person + " on " + s.Host + ", connection " + s.Conn, Command: s.Command, Env: map[string]string{"TERM": s.Term},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(r.to, "%s\n", line)
+	if err := errors.Join(err, r.flush()); err != nil {
+		r.file.Close()
+		return err
+	}
+	return nil
+}
+
+// Output records what the terminal shows. The error is [ErrNotRecorded], and nil
+// where sessions may go on without.
+func (r *Recording) Output(data []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	data = append(r.rest, data...)
+	whole := len(data) - partial(data)
+	r.rest = append([]byte(nil), data[whole:]...)
+	if whole == 0 {
+		return nil
+	}
+	return r.event("o", string(data[:whole])) // what is no UTF-8 becomes U+FFFD
+}
+
+// partial is how many bytes at the end begin a character that is not whole.
+func partial(data []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(data); n++ {
+		last := data[len(data)-n:]
+		if utf8.RuneStart(last[0]) {
+			if utf8.FullRune(last) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}
+
+// Resize records another size of the terminal.
+func (r *Recording) Resize(columns, rows uint32) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.event("r", fmt.Sprintf("%dx%d", columns, rows))
+}
+
+func (r *Recording) event(kind, data string) error {
+	if r.closed {
+		return nil
+	}
+	line, err := json.Marshal([]any{time.Since(r.session.Began).Seconds(), kind, data})
+	if err == nil {
+		_, err = fmt.Fprintf(r.to, "%s\n", line)
+	}
+	if err == nil && time.Since(r.flushed) >= flushEvery {
+		err = r.flush()
+	}
+	return r.verdict(err)
+}
+
+// verdict logs the first failure.
+func (r *Recording) verdict(err error) error {
+	if err != nil && !r.failed {
+		r.failed = true
+		r.store.log.Error("recording not written", "file", r.file.Name(), "err", err)
+	}
+	if r.failed && !r.store.settings.GoOn {
+		return ErrNotRecorded
+	}
+	return nil
+}
+
+func (r *Recording) flush() error {
+	r.flushed = time.Now()
+	return errors.Join(r.to.Flush(), r.zipped.Flush())
+}
+
+// Close ends the recording.
+func (r *Recording) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	if len(r.rest) > 0 {
+		r.event("o", string(r.rest))
+	}
+	r.closed = true
+	r.verdict(errors.Join(r.to.Flush(), r.zipped.Close(), r.file.Close()))
+	r.store.setOpen(r.file.Name(), false)
+}

@@ -1,0 +1,143 @@
+package recording
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func store(t *testing.T, settings Settings) *Store {
+	t.Helper()
+	settings.Dir = filepath.Join(t.TempDir(), "recordings")
+	s, err := Open(settings, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func start(t *testing.T, s *Store, number int) *Recording {
+	t.Helper()
+	r, err := s.Start(Session{Conn: "C", Person: "anna", Host: "master", Number: number, Began: time.Now(), Term: "xterm\x1b", Columns: 80, Rows: 24})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func played(t *testing.T, path string) string {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var out bytes.Buffer
+	if err := Replay(t.Context(), file, &out, 1000, time.Millisecond); err != nil {
+		t.Error(err)
+	}
+	return out.String()
+}
+
+func TestWhatIsShownIsRecorded(t *testing.T) {
+	s := store(t, Settings{})
+	r := start(t, s, 1)
+	long := strings.Repeat("0123456789", 10_000)
+	for _, part := range []string{"hello \xe2\x82", "\xac\r\n", "\x1b[31mred\xff", long, "end\xc3"} { // a character in two parts, a byte that is none
+		if err := r.Output([]byte(part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Resize(100, 30)
+	kept, err := List(s.settings.Dir)
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("%v, %v", kept, err)
+	}
+	if info, _ := os.Stat(kept[0].Path); info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	r.Close()
+	r.Close()
+	want := "hello €\r\n\x1b[31mred\ufffd" + long + "end\ufffd"
+	if got := played(t, kept[0].Path); got != want {
+		t.Errorf("played %d bytes, want %d", len(got), len(want))
+	}
+	file, _ := os.Open(kept[0].Path)
+	defer file.Close()
+	var cast bytes.Buffer
+	if err := Cat(file, &cast); err != nil || !strings.HasPrefix(cast.String(), `{"version":2,"width":80,"height":24,`) || !strings.Contains(cast.String(), `"r","100x30"]`) {
+		t.Errorf("%v: %.200s", err, cast.String())
+	}
+}
+
+// A gateway that is killed leaves what was shown until a second before.
+func TestARecordingThatIsCutIsPlayedAsFarAsItGoes(t *testing.T) {
+	s := store(t, Settings{})
+	r := start(t, s, 1)
+	r.flushed = time.Now().Add(-time.Hour)
+	r.Output([]byte("until here"))
+	kept, _ := List(s.settings.Dir)
+	if got := played(t, kept[0].Path); got != "until here" {
+		t.Errorf("played %q", got)
+	}
+	r.Close()
+}
+
+func TestOldRecordingsGo(t *testing.T) {
+	s := store(t, Settings{Keep: time.Hour, MaxSize: 2000})
+	old := func(number int, age time.Duration) string {
+		r := start(t, s, number)
+		r.Close()
+		at := time.Now().Add(-age)
+		if err := errors.Join(os.Truncate(r.file.Name(), 900), os.Chtimes(r.file.Name(), at, at)); err != nil {
+			t.Fatal(err)
+		}
+		return r.file.Name()
+	}
+	tooOld, oldest, next, last := old(1, 2*time.Hour), old(2, 30*time.Minute), old(3, 20*time.Minute), old(4, time.Minute)
+	running := start(t, s, 5)
+	defer running.Close()
+	past := time.Now().Add(-3 * time.Hour)
+	os.Chtimes(running.file.Name(), past, past)
+	s.sweep()
+	for path, want := range map[string]bool{tooOld: false, oldest: false, next: true, last: true, running.file.Name(): true} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: %v, want it there: %v", filepath.Base(path), err, want)
+		}
+	}
+}
+
+// What cannot be recorded does not happen, unless the owner says otherwise.
+func TestWhatCannotBeRecordedIsRefused(t *testing.T) {
+	for _, goOn := range []bool{false, true} {
+		s := store(t, Settings{GoOn: goOn})
+		running := start(t, s, 1)
+		running.file.Close() // the disk fails
+		running.flushed = time.Time{}
+		if err := running.Output([]byte("x")); (err == nil) != goOn {
+			t.Errorf("go on %v: a write: %v", goOn, err)
+		}
+		os.RemoveAll(s.settings.Dir)
+		os.WriteFile(s.settings.Dir, nil, 0o600)
+		if r, err := s.Start(Session{Began: time.Now()}); r != nil || (err == nil) != goOn {
+			t.Errorf("go on %v: a start: %v", goOn, err)
+		}
+	}
+}
+
+func TestHostsAreChosen(t *testing.T) {
+	s := store(t, Settings{Hosts: []string{"master", "gpu-*"}})
+	for host, want := range map[string]bool{"master": true, "gpu-1": true, "worker": false} {
+		if s.Wants(host, false) != want {
+			t.Errorf("%s: want %v", host, want)
+		}
+	}
+	if !s.Wants("worker", true) || (*Store)(nil).Wants("master", true) {
+		t.Error("a grant decides where there is a store")
+	}
+}
