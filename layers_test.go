@@ -72,7 +72,7 @@ var arrows = map[string][]string{
 	"berth/sshconn":            nil,
 	"berth/state":              nil,
 	"berth/strangers":          nil,
-	"berth/takeover":           nil,
+	"berth/takeover":           {"berth/control"},
 	"berth/totp":               nil,
 	"berth/wire":               nil,
 }

@@ -42,6 +42,21 @@ type Server struct {
 // Listen makes the socket and answers until Close. The error says so if another
 // gateway answers there already; what one that was killed has left is replaced.
 func Listen(path string, verbs map[string]Verb, log *slog.Logger) (*Server, error) {
+	listener, err := ListenPrivately(path)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Server{listener: listener, path: path, verbs: verbs, log: log, stop: stop}
+	s.all.Go(func() { s.accept(ctx) })
+	return s, nil
+}
+
+// ListenPrivately makes a socket that root and this account alone reach. The error
+// says so if another gateway answers there already; what one that was killed has left
+// is replaced. Closing the listener does not remove the socket, which may be another
+// gateway's by then.
+func ListenPrivately(path string) (*net.UnixListener, error) {
 	if conn, err := net.Dial("unix", path); err == nil {
 		conn.Close()
 		return nil, fmt.Errorf("another gateway answers at %s", path)
@@ -52,15 +67,12 @@ func Listen(path string, verbs map[string]Verb, log *slog.Logger) (*Server, erro
 	if err != nil {
 		return nil, err
 	}
+	listener.SetUnlinkOnClose(false)
 	if err := os.Chmod(path, 0o600); err != nil { // until here the directory's mode keeps others out
 		listener.Close()
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	listener.SetUnlinkOnClose(false) // it may be moved: see StepAside
-	s := &Server{listener: listener, path: path, verbs: verbs, log: log, stop: stop}
-	s.all.Go(func() { s.accept(ctx) })
-	return s, nil
+	return listener, nil
 }
 
 // StepAside moves the socket to another path, and leaves its former one to the
@@ -107,7 +119,7 @@ func (s *Server) accept(ctx context.Context) {
 }
 
 func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
-	if !isOwn(conn) {
+	if !IsOwn(conn) {
 		s.log.Warn("control: a caller of another account was refused")
 		return
 	}
@@ -150,10 +162,10 @@ func (s *Server) answer(ctx context.Context, request Request) (response Response
 	return response
 }
 
-// isOwn reports whether a caller is root or of the gateway's account. The
+// IsOwn reports whether a caller is root or of the gateway's account. The
 // socket's mode says the same; a directory that somebody has opened does not
 // undo it.
-func isOwn(conn *net.UnixConn) bool {
+func IsOwn(conn *net.UnixConn) bool {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return false

@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"berth/control"
 )
 
 const (
@@ -69,21 +71,8 @@ func NewOffer(stateDir string, socket *net.TCPListener, stepAside func(), log *s
 		return nil, err
 	}
 	path := socketIn(stateDir)
-	if conn, err := net.Dial("unix", path); err == nil {
-		conn.Close()
-		file.Close()
-		return nil, fmt.Errorf("another gateway answers at %s", path)
-	} else if errors.Is(err, syscall.ECONNREFUSED) {
-		os.Remove(path)
-	}
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
+	listener, err := control.ListenPrivately(path)
 	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	listener.SetUnlinkOnClose(false) // by then it may be the next one's
-	if err := os.Chmod(path, 0o600); err != nil {
-		listener.Close()
 		file.Close()
 		return nil, err
 	}
@@ -148,7 +137,7 @@ func (o *Offer) serve() {
 
 // meet gives the socket to who has come, and steps aside when that is ready.
 func (o *Offer) meet(conn *net.UnixConn) (taken bool, err error) {
-	if !isOwn(conn) {
+	if !control.IsOwn(conn) {
 		return false, errors.New("a caller of another account was refused")
 	}
 	conn.SetDeadline(time.Now().Add(readyTimeout))
@@ -266,18 +255,4 @@ func readByte(conn *net.UnixConn) (byte, error) {
 	b := make([]byte, 1)
 	_, err := io.ReadFull(conn, b)
 	return b[0], err
-}
-
-// isOwn reports whether a caller is root or of this process's account.
-func isOwn(conn *net.UnixConn) bool {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return false
-	}
-	own := false
-	err = raw.Control(func(fd uintptr) {
-		peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-		own = err == nil && (peer.Uid == 0 || int(peer.Uid) == os.Getuid())
-	})
-	return err == nil && own
 }
