@@ -169,8 +169,8 @@ func TestASilentConnectionIsEnded(t *testing.T) {
 			if took := time.Since(began).Round(time.Minute); took != tt.lasts {
 				t.Errorf("%s: it lasted %v, want %v", tt.name, took, tt.lasts)
 			}
+			s.Wait() // before the close, which drops what was not read
 			client.Close()
-			s.Wait()
 			if want := "berth: this connection was ended: " + tt.why + "\n"; stderr.String() != want {
 				t.Errorf("%s: told %q, want %q", tt.name, stderr.String(), want)
 			}
