@@ -13,12 +13,11 @@ import (
 	"berth/test/harness"
 )
 
-const (
-	// pipelines is how often a client on one connection sends what must be done in
-	// order, and logins how often a new one does.
-	pipelines = 40
-	logins    = 4
-)
+// pipelines is how often a client on one connection sends what must be done in
+// order, and logins how often a new one does.
+func pipelines() int { return harness.Load(40, 200) }
+
+func logins() int { return harness.Load(4, 200) }
 
 // order wants what a peer sends to be carried out in the order in which it is
 // sent, where nothing but that order says what comes first.
@@ -48,7 +47,7 @@ func order(t *testing.T, to harness.Target) {
 	})
 	t.Run("a_command_sees_every_forward", func(t *testing.T) {
 		t.Parallel()
-		for range logins {
+		for range logins() {
 			seesForwards(t, to)
 		}
 	})
@@ -107,7 +106,7 @@ func unixForwards(path string) func(int) forwarding {
 func pipelined(t *testing.T, c *ssh.Client, forwards func(int) forwarding) {
 	opened := c.HandleChannelOpen(forwards(0).forwarded)
 	failed := 0
-	for i := range pipelines {
+	for i := range pipelines() {
 		k := forwards(i)
 		c.SendRequest(k.forward, false, k.address)
 		channel, requests, err := c.OpenChannel(k.direct, k.to)
@@ -123,7 +122,7 @@ func pipelined(t *testing.T, c *ssh.Client, forwards func(int) forwarding) {
 		}
 	}
 	if failed > 0 {
-		t.Errorf("%d of %d channels overtook their forward", failed, pipelines)
+		t.Errorf("%d of %d channels overtook their forward", failed, pipelines())
 	}
 }
 
@@ -148,7 +147,7 @@ func wantThrough(t *testing.T, channel ssh.Channel, arrived ssh.NewChannel) {
 // cancelled wants nobody to listen once a cancel is answered.
 func cancelled(t *testing.T, c *ssh.Client, forwards func(int) forwarding) {
 	accepted := 0
-	for i := range pipelines {
+	for i := range pipelines() {
 		k := forwards(i)
 		for _, request := range []string{k.forward, k.cancel} {
 			if ok, _, err := c.SendRequest(request, true, k.address); !ok || err != nil {
@@ -161,7 +160,7 @@ func cancelled(t *testing.T, c *ssh.Client, forwards func(int) forwarding) {
 		}
 	}
 	if accepted > 0 {
-		t.Errorf("%d of %d cancelled forwards still accept", accepted, pipelines)
+		t.Errorf("%d of %d cancelled forwards still accept", accepted, pipelines())
 	}
 }
 
@@ -169,14 +168,14 @@ func cancelled(t *testing.T, c *ssh.Client, forwards func(int) forwarding) {
 // waited for.
 func taken(t *testing.T, c *ssh.Client, k forwarding) {
 	refused := 0
-	for range pipelines {
+	for range pipelines() {
 		if ok, _, err := c.SendRequest(k.forward, true, k.address); !ok || err != nil {
 			refused++
 		}
 		c.SendRequest(k.cancel, false, k.address)
 	}
 	if refused > 0 {
-		t.Errorf("%d of %d forwards found their address taken by the cancelled one", refused, pipelines)
+		t.Errorf("%d of %d forwards found their address taken by the cancelled one", refused, pipelines())
 	}
 }
 
@@ -184,7 +183,7 @@ func taken(t *testing.T, c *ssh.Client, k forwarding) {
 // the background when both are there.
 func throughForwards(t *testing.T, to harness.Target) {
 	echo := harness.StartLocalEcho(t)
-	for range logins {
+	for range logins() {
 		near, far := harness.FreePort(t), harness.FreePort(t)
 		client := to.Start(t, `ssh -S $SOCK -M -f -N -o ExitOnForwardFailure=yes -R 127.0.0.1:$FAR:127.0.0.1:$ECHO -L $NEAR:127.0.0.1:$FAR h && echo there; read -r end; ssh -S $SOCK -O exit h`,
 			"SOCK="+t.TempDir()+"/s", "NEAR="+near, "FAR="+far, "ECHO="+echo)
