@@ -3,26 +3,15 @@ package wire
 import (
 	"errors"
 	"os"
-	"strings"
 	"time"
 )
 
-// How long a KEXINIT may take to come after its version line. OpenSSH and Go send
-// it as soon as they have read ours, a round trip later, however far or busy they
-// are. Of any other it is not known: one that waits for the server's must not wait
-// for long.
-const (
-	promptPatience = 2 * time.Second
-	patience       = 250 * time.Millisecond
-)
-
-// kexInitPatience is how long to wait for the KEXINIT of a client of this version.
-func kexInitPatience(version string) time.Duration {
-	if strings.HasPrefix(version, "SSH-2.0-OpenSSH") || version == "SSH-2.0-Go" {
-		return promptPatience
-	}
-	return patience
-}
+// kexInitPatience is how long a KEXINIT may take to come after its version
+// line. Clients send it as soon as they have read ours, a round trip later,
+// however far or busy they are. One that is not heard is offered the ciphers and
+// the host key that most clients know, with which an old one far away cannot log
+// in; a client that waits for the server's, which hardly any does, loses this time.
+const kexInitPatience = 2 * time.Second
 
 // Meet sends our version line and hears what the client says, without reading
 // it: x/crypto reads it again, for every byte of it is part of what both sides
@@ -45,7 +34,7 @@ func (w *Conn) Meet(version string, deadline time.Time) (Hello, error) {
 	if err != nil {
 		return Hello{}, err
 	}
-	w.Conn.SetReadDeadline(earlier(deadline, time.Now().Add(kexInitPatience(hello.Version))))
+	w.Conn.SetReadDeadline(earlier(deadline, time.Now().Add(kexInitPatience)))
 	defer w.Conn.SetReadDeadline(deadline)
 	return hello, w.hearKexInit(&hello, n)
 }
