@@ -52,6 +52,9 @@ type enrolled struct {
 	Recovery []string `json:"recovery"` // hashes of the codes that are left
 }
 
+// In is the store of a state directory.
+func In(stateDir string) *Store { return New(filepath.Join(stateDir, "totp")) }
+
 // New is the store in a directory, which is made when somebody enrolls.
 func New(dir string) *Store {
 	return &Store{dir: dir, now: time.Now, wrong: map[string][]time.Time{}}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,8 +11,8 @@ import (
 
 	"berth/config"
 	"berth/control"
-	"berth/operator"
 	"berth/reload"
+	"berth/serving"
 )
 
 // callTimeout is how long a gateway that runs may take to answer.
@@ -53,7 +52,7 @@ func newReloadCommand() *cobra.Command {
 }
 
 func askToReload(ctx context.Context, path string) (report reload.Report, err error) {
-	reports, err := control.CallAll[reload.Report](ctx, config.StateDir(path), "reload", nil)
+	reports, err := control.CallAll[reload.Report](ctx, config.StateDir(path), serving.VerbReload, nil)
 	if len(reports) > 0 {
 		report = reports[0]
 		for _, former := range reports[1:] { // gateways, whose people may have lost something, too
@@ -69,12 +68,4 @@ func askToReload(ctx context.Context, path string) (report reload.Report, err er
 		err = fmt.Errorf("not reloaded, what was in force stays so:\n%w", err)
 	}
 	return report, err
-}
-
-// verbs are what other programs may ask the gateway for.
-func verbs(reloader *reload.Reloader, by *operator.Operator, at *place) map[string]control.Verb {
-	verbs := by.Verbs()
-	verbs["upgrade"] = func(ctx context.Context, _ json.RawMessage) (any, error) { return at.upgrade(ctx) }
-	verbs["reload"] = func(context.Context, json.RawMessage) (any, error) { return reloader.Reload("gateway reload") }
-	return verbs
 }

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"errors"
-	"os"
-	"os/exec"
-	"os/signal"
-	"syscall"
+	"berth/serving"
 
 	"github.com/spf13/cobra"
 )
@@ -23,39 +19,7 @@ func newServiceCommand() *cobra.Command {
 		Hidden:             true,
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			got := make(chan os.Signal, 8)
-			signal.Notify(got, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-			program, err := os.Executable()
-			if err != nil {
-				return err
-			}
-			serving := exec.Command(program, append([]string{"serve", "--take-over", "--service"}, args...)...)
-			serving.Stdin, serving.Stdout, serving.Stderr = os.Stdin, os.Stdout, os.Stderr
-			if err := serving.Start(); err != nil {
-				return err
-			}
-			ended := make(chan error, 1)
-			go func() { ended <- serving.Wait() }()
-			return standFor(serving.Process, got, ended)
+			return serving.StandFor(append([]string{"serve", "--take-over", "--service"}, args...))
 		},
-	}
-}
-
-// standFor passes signals on to the gateway, and returns when that has ended, or
-// goes on without this process.
-func standFor(serving *os.Process, got <-chan os.Signal, ended <-chan error) error {
-	for {
-		select {
-		case signal := <-got:
-			if signal != syscall.SIGHUP {
-				return serving.Signal(syscall.SIGUSR2)
-			}
-			serving.Signal(signal)
-		case err := <-ended:
-			if exited := (*exec.ExitError)(nil); errors.As(err, &exited) {
-				os.Exit(max(exited.ExitCode(), 1)) // it has said why
-			}
-			return err
-		}
 	}
 }

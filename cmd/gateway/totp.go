@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,13 +18,11 @@ import (
 )
 
 // codes are the second factors that a state directory keeps.
-func codes(stateDir string) *totp.Store { return totp.New(filepath.Join(stateDir, "totp")) }
-
 // withoutCodes are the users who may be asked for a code and have none.
 func withoutCodes(settings config.Config) []string {
 	var users []string
 	for _, user := range settings.Users {
-		if settings.Policy.Asks(user.Name, auth.ByCode) && !codes(settings.State).Has(user.Name) {
+		if settings.Policy.Asks(user.Name, auth.ByCode) && !totp.In(settings.State).Has(user.Name) {
 			users = append(users, user.Name)
 		}
 	}
@@ -50,7 +47,7 @@ func newTotpCommand() *cobra.Command {
 			if err := mayEnroll(settings, args[0]); err != nil {
 				return err
 			}
-			store := codes(settings.State)
+			store := totp.In(settings.State)
 			if remove {
 				return store.Remove(args[0])
 			}

@@ -68,7 +68,7 @@ func TestEnrollingByTheCommand(t *testing.T) {
 			t.Errorf("%v: says %s", tt.args, out.String())
 		}
 	}
-	if codes(stateDir).Has("dev") {
+	if totp.In(stateDir).Has("dev") {
 		t.Error("still there")
 	}
 }

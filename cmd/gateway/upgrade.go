@@ -8,6 +8,7 @@ import (
 
 	"berth/config"
 	"berth/control"
+	"berth/serving"
 )
 
 func newUpgradeCommand() *cobra.Command {
@@ -22,10 +23,10 @@ func newUpgradeCommand() *cobra.Command {
 			"one goes on.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			ctx, cancel := context.WithTimeout(command.Context(), upgradeTimeout+callTimeout)
+			ctx, cancel := context.WithTimeout(command.Context(), serving.UpgradeTimeout+callTimeout)
 			defer cancel()
-			var done upgraded
-			if err := control.Call(ctx, control.SocketIn(config.StateDir(path)), "upgrade", nil, &done); err != nil {
+			var done serving.Upgraded
+			if err := control.Call(ctx, control.SocketIn(config.StateDir(path)), serving.VerbUpgrade, nil, &done); err != nil {
 				return err
 			}
 			fmt.Fprintf(command.OutOrStdout(), "upgraded: process %d lets people in; the former one goes on with %s\n", done.PID, count(done.Staying, "connection"))

@@ -1,4 +1,4 @@
-package main
+package serving
 
 import (
 	"context"
@@ -26,8 +26,8 @@ const (
 	// for the next one: longer than systemd takes to start it.
 	holdFor = 20 * time.Second
 
-	// upgradeTimeout is how long the next gateway may take until it is ready.
-	upgradeTimeout = time.Minute
+	// UpgradeTimeout is how long the next gateway may take until it is ready.
+	UpgradeTimeout = time.Minute
 )
 
 // place is where a gateway stands: the socket on which it listens, and those by
@@ -160,22 +160,22 @@ func (p *place) close() {
 	}
 }
 
-// upgraded is what came of an upgrade.
-type upgraded struct {
+// Upgraded is what came of an upgrade.
+type Upgraded struct {
 	PID     int `json:"pid"`     // of the gateway that lets people in now
 	Staying int `json:"staying"` // connections that the former one goes on with
 }
 
 // upgrade starts the program that is at this one's path now, which takes the place
 // of this one. Where it does not get ready, nothing has changed.
-func (p *place) upgrade(ctx context.Context) (upgraded, error) {
+func (p *place) upgrade(ctx context.Context) (Upgraded, error) {
 	switch {
 	case p.isService:
-		return upgraded{}, errors.New("this gateway is a service: upgrade it with systemctl restart berth-gateway, which ends no session")
+		return Upgraded{}, errors.New("this gateway is a service: upgrade it with systemctl restart berth-gateway, which ends no session")
 	case os.Getpid() == 1:
-		return upgraded{}, errors.New("this gateway is the first process of a container, which would end with it: start a container beside it, with serve --take-over")
+		return Upgraded{}, errors.New("this gateway is the first process of a container, which would end with it: start a container beside it, with serve --take-over")
 	case p.offer == nil || p.aside.Load():
-		return upgraded{}, errors.New("this gateway has no place to pass on; its log says why")
+		return Upgraded{}, errors.New("this gateway has no place to pass on; its log says why")
 	}
 	args := os.Args[1:]
 	if !slices.Contains(args, "--take-over") {
@@ -184,19 +184,19 @@ func (p *place) upgrade(ctx context.Context) (upgraded, error) {
 	next := exec.Command(p.program, args...)
 	next.Stdout, next.Stderr = os.Stdout, os.Stderr
 	if err := next.Start(); err != nil {
-		return upgraded{}, err
+		return Upgraded{}, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- next.Wait() }()
 	select {
 	case <-p.offer.Taken():
 		p.log.Info("replaced", "by", next.Process.Pid)
-		return upgraded{next.Process.Pid, len(p.server.Live())}, nil
+		return Upgraded{next.Process.Pid, len(p.server.Live())}, nil
 	case err := <-ended:
-		return upgraded{}, fmt.Errorf("the new gateway did not start (%v), and its log says why; this one goes on", err)
+		return Upgraded{}, fmt.Errorf("the new gateway did not start (%v), and its log says why; this one goes on", err)
 	case <-ctx.Done():
-	case <-time.After(upgradeTimeout):
+	case <-time.After(UpgradeTimeout):
 	}
 	next.Process.Kill()
-	return upgraded{}, fmt.Errorf("the new gateway was not ready within %v; this one goes on", upgradeTimeout)
+	return Upgraded{}, fmt.Errorf("the new gateway was not ready within %v; this one goes on", UpgradeTimeout)
 }

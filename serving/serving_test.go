@@ -1,4 +1,4 @@
-package main
+package serving
 
 import (
 	"context"
@@ -27,7 +27,7 @@ func (w logWatch) Write(p []byte) (int, error) {
 // An admin compares the fingerprint with what ssh shows at the first login.
 func TestServeLogsItsFingerprint(t *testing.T) {
 	dir := t.TempDir() + "/state"
-	policy, err := auth.NewPolicy([]auth.User{{Name: "dev", Password: hash(t)}})
+	policy, err := auth.NewPolicy(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestServeLogsItsFingerprint(t *testing.T) {
 		}
 	}), nil))
 	settings := config.Config{Listen: "127.0.0.1:0", State: dir, Docker: "unix:///nowhere", Policy: policy}
-	if err := serve(ctx, "/nowhere/gateway.yaml", settings, nil, 0, starting{}, log); err != nil {
+	if err := Run(ctx, settings, Options{Path: "/nowhere/gateway.yaml"}, nil, log); err != nil {
 		t.Fatal(err)
 	}
 	st, err := state.Open(dir)
@@ -72,7 +72,7 @@ func TestServeTellsSystemd(t *testing.T) {
 	settings := config.Config{Listen: "127.0.0.1:0", State: t.TempDir() + "/state", Docker: "unix:///nowhere", Policy: policy}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- serve(ctx, t.TempDir()+"/gateway.yaml", settings, nil, 0, starting{}, slog.New(slog.DiscardHandler))
+		ended <- Run(ctx, settings, Options{Path: t.TempDir() + "/gateway.yaml"}, nil, slog.New(slog.DiscardHandler))
 	}()
 	message := make([]byte, 100)
 	for _, want := range []string{"READY=1", "STOPPING=1"} {

@@ -1,4 +1,4 @@
-package main
+package serving
 
 import (
 	"context"
@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// signals is how serve answers those that it gets.
-type signals struct {
-	log      *slog.Logger
-	patience time.Duration // how long the process may take to end by itself
-	exit     func()        // ends it at once
-	reload   func()        // has the configuration read again
+// Signals is how a gateway answers those that it gets.
+type Signals struct {
+	Log      *slog.Logger
+	Patience time.Duration // how long the process may take to end by itself
+	Exit     func()        // ends it at once
+	Reload   func()        // has the configuration read again
 }
 
-// heed returns a context that ends with the first SIGTERM or SIGINT. With a
+// Heed returns a context that ends with the first SIGTERM or SIGINT. With a
 // second one, or after the patience, the process is ended at once. SIGHUP ends
 // nothing, and neither does SIGPIPE, which comes when the log's reader is gone.
 // stop gives the signals back.
-func (s signals) heed(parent context.Context) (ctx context.Context, stop func()) {
+func (s Signals) Heed(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	got := make(chan os.Signal, 8)
 	signal.Notify(got, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
@@ -34,27 +34,27 @@ func (s signals) heed(parent context.Context) (ctx context.Context, stop func())
 	}
 }
 
-func (s signals) answer(got <-chan os.Signal, stopped <-chan struct{}, cancel func()) {
+func (s Signals) answer(got <-chan os.Signal, stopped <-chan struct{}, cancel func()) {
 	var late <-chan time.Time // nil until the first SIGTERM or SIGINT
 	for {
 		select {
 		case <-stopped:
 			return
 		case <-late:
-			s.log.Error("not everything has ended in time: ends at once", "patience", s.patience)
-			s.exit()
+			s.Log.Error("not everything has ended in time: ends at once", "patience", s.Patience)
+			s.Exit()
 		case signal := <-got:
 			switch {
 			case signal == syscall.SIGPIPE:
 			case signal == syscall.SIGHUP:
-				s.reload()
+				s.Reload()
 			case late == nil:
-				s.log.Info("stopping", "signal", signal.String())
-				late = time.After(s.patience)
+				s.Log.Info("stopping", "signal", signal.String())
+				late = time.After(s.Patience)
 				cancel()
 			default:
-				s.log.Warn("ends at once", "signal", signal.String())
-				s.exit()
+				s.Log.Warn("ends at once", "signal", signal.String())
+				s.Exit()
 			}
 		}
 	}

@@ -1,0 +1,191 @@
+// Package serving runs a gateway as a process of its box: with the state that it
+// keeps there, in the place of a former one, reachable by other programs, by signals
+// and by systemd.
+package serving
+
+import (
+	"berth/audit"
+	"berth/auth"
+	"berth/config"
+	"berth/control"
+	"berth/gateway"
+	"berth/hosts"
+	"berth/hosts/configured"
+	"berth/keysource"
+	"berth/operator"
+	"berth/patches"
+	"berth/proxy"
+	"berth/recording"
+	"berth/release"
+	"berth/reload"
+	"berth/state"
+	"berth/totp"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/crypto/ssh"
+)
+
+// The verbs by which the owner of a box changes a gateway that runs (package
+// control), besides those of package people.
+const (
+	VerbReload  = "reload"  // no arguments, no result
+	VerbUpgrade = "upgrade" // no arguments; [Upgraded]
+)
+
+// Options say how a gateway is run.
+type Options struct {
+	Path      string        // of its configuration
+	Drain     time.Duration // how much time connections have to end when ctx has ended
+	TakeOver  bool          // the place of a gateway that runs
+	IsService bool          // systemd's, which starts another one to upgrade it
+}
+
+// Run runs a gateway until ctx ends, or until another one has taken its place and
+// everybody has left. It reads its configuration again at every hang-up and after
+// every change.
+func Run(ctx context.Context, settings config.Config, options Options, hangUps <-chan os.Signal, log *slog.Logger) error {
+	has, err := open(settings, log)
+	if err != nil {
+		return err
+	}
+	defer has.close()
+	taken, err := listen(ctx, settings, options.TakeOver)
+	if err != nil { // another gateway may be there, whose helpers are to stay
+		return err
+	}
+	defer log.Info("stopped")
+	server := newServer(settings, has, options.Drain, log)
+	reloader, fetcher := newReloader(options.Path, settings, server, has.directory.Exchange, log)
+	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer unfollow()
+	beside.Go(func() { has.directory.Run(following) })
+	if err := taken.Enter(); err != nil {
+		log.Warn("the former gateway may still let people in", "err", err)
+	}
+	if err := has.directory.RemoveOldHelpers(); err != nil {
+		log.Warn("old helpers not removed", "err", err)
+	}
+	at := &place{settings: settings, server: server, socket: taken.Listener, program: has.program, isService: options.IsService, log: log}
+	at.metrics = has.counted.serve(server, has.directory, at, log)
+	at.open(verbs(reloader, &operator.Operator{Server: server, Version: release.Version(), Log: log}, at))
+	defer at.close()
+	sayServing(taken.Listener, settings, has.state, log)
+	tellSystemd(daemon.SdNotifyReady, log)
+	defer context.AfterFunc(ctx, at.stopping)()
+	defer onSignal(syscall.SIGUSR1, server.LogStrangers)()
+	defer onSignal(syscall.SIGUSR2, at.pause)()
+	beside.Go(func() { reloader.Run(following, hangUps) })
+	beside.Go(func() { fetcher.Run(following) })
+	err = server.Serve(ctx, withProxies(taken.Listener, settings, log))
+	at.hold(ctx)
+	return err
+}
+
+// opened is what a gateway has before it listens.
+type opened struct {
+	program    string // the path of this one
+	state      *state.State
+	logKey     []byte
+	directory  *configured.Hosts
+	counted    *counted
+	records    *audit.Log
+	recordings *recording.Store
+}
+
+func open(settings config.Config, log *slog.Logger) (has *opened, err error) {
+	has = &opened{counted: newMetrics(settings)}
+	if has.program, err = os.Executable(); err != nil {
+		return nil, err
+	}
+	if has.state, err = state.Open(settings.State); err != nil {
+		return nil, err
+	}
+	if has.logKey, err = has.state.LogKey(); err != nil {
+		return nil, err
+	}
+	if has.recordings, err = recording.Open(settings.Record, log); err != nil {
+		return nil, err
+	}
+	if has.records, err = audit.Open(settings.Audit, has.counted.observe(), log); err != nil {
+		return nil, err
+	}
+	if has.directory, err = configured.Open(settings.HostSettings(), has.state, log); err != nil {
+		has.records.Close()
+		return nil, err
+	}
+	return has, nil
+}
+
+func (o *opened) close() {
+	o.records.Close()
+	o.directory.Close()
+}
+
+// verbs are what other programs may ask the gateway for.
+func verbs(reloader *reload.Reloader, by *operator.Operator, at *place) map[string]control.Verb {
+	verbs := by.Verbs()
+	verbs[VerbUpgrade] = func(ctx context.Context, _ json.RawMessage) (any, error) { return at.upgrade(ctx) }
+	verbs[VerbReload] = func(context.Context, json.RawMessage) (any, error) { return reloader.Reload("gateway reload") }
+	return verbs
+}
+
+func withProxies(listener net.Listener, settings config.Config, log *slog.Logger) net.Listener {
+	if len(settings.Proxies) == 0 {
+		return listener
+	}
+	return proxy.Listen(listener, settings.Proxies, log)
+}
+
+// newServer makes the gateway of its settings and of what it has opened.
+func newServer(settings config.Config, has *opened, drain time.Duration, log *slog.Logger) *gateway.Server {
+	return &gateway.Server{
+		HostKey:       has.state.HostKey(),
+		OtherHostKeys: has.state.OtherHostKeys,
+		UserCA:        has.state.UserCA(),
+		Policies:      auth.NewPolicies(settings.Policy),
+		Codes:         totp.In(has.state.Dir()),
+		Hosts:         has.directory,
+		Audit:         has.records,
+		Recordings:    has.recordings,
+		Log:           log,
+		Drain:         drain,
+
+		LogKey:          has.logKey,
+		LogUnknownUsers: settings.LogUnknownUsers,
+		Exempt:          settings.Exempt,
+
+		Keepalive: settings.Keepalive,
+		Wait:      settings.Wait,
+	}
+}
+
+// newReloader makes what reloads the configuration, and what fetches the keys that
+// it wants, whose changes are reloads.
+func newReloader(path string, settings config.Config, server *gateway.Server, exchangeHosts func([]hosts.Entry), log *slog.Logger) (*reload.Reloader, *keysource.Fetcher) {
+	fetcher := &keysource.Fetcher{Cache: keysource.In(settings.State), Every: settings.RefreshKeys, Log: log}
+	reloader := reload.New(path, settings, server, func(next config.Config) {
+		exchangeHosts(next.Hosts)
+		fetcher.Want(next.KeySources)
+	}, log)
+	fetcher.Changed = func(source keysource.Source) { reloader.Reload("keys of " + source.Name) }
+	fetcher.Want(settings.KeySources)
+	return reloader, fetcher
+}
+
+func sayServing(listener net.Listener, settings config.Config, st *state.State, log *slog.Logger) {
+	if !patches.Applied() {
+		log.Warn("built without the patches of x/crypto: clients can make this gateway leak memory; build it with make")
+	}
+	log.Info("serving", "address", listener.Addr().String(), "state", settings.State, "engine", settings.Docker,
+		"host_key", ssh.FingerprintSHA256(st.HostKey().PublicKey()))
+}
