@@ -9,8 +9,9 @@
 //
 // A key may be one line of an authorized_keys file ([Authorized]), whose options
 // are [Restrictions] on every host, as a grant's are on its own; a certificate
-// opens if an authority that is trusted has signed it. Where a [Rule] asks for several steps, [Policy.After] says what
-// comes after each, and makes them one Identity: of one user, by one login.
+// opens if an authority that is trusted has signed it. Where a [Rule] asks for
+// several steps, [Policy.After] says what comes after each, and makes them one
+// Identity: of one user, by one login.
 //
 // A Policy never changes and remembers no attempt. A client may try one name
 // after another on a single connection, so who it is can only be the Identity
@@ -19,4 +20,7 @@
 // [Policies] holds the policy in force, which can be exchanged while
 // connections live. A connection takes it once, after it was authenticated, and
 // decides everything by that one.
+//
+// It is one package, and larger than others, because a Policy is one value: no way
+// in and no grant can be judged without the others.
 package auth

@@ -8,6 +8,9 @@
 // file, hosts.go, users.go and grants.go those of a host, a user and a grant,
 // values.go each kind of value, document.go the YAML under them.
 //
+// It is one package, and larger than others, because each key says its line by the
+// same reader, and is checked against the others.
+//
 // [Watch] tells when the files have changed, and [Config.NeedsRestart] which
 // changes a gateway that runs cannot take.
 package config
