@@ -27,7 +27,9 @@ func (w *Conn) Meet(version string, deadline time.Time) (Hello, error) {
 	if _, err := w.Write([]byte(greeting)); err != nil {
 		return Hello{}, err
 	}
-	w.greeted = greeting // nobody else writes before x/crypto does
+	w.mu.Lock() // who is turned away meanwhile is written to, too
+	w.greeted = greeting
+	w.mu.Unlock()
 
 	w.Conn.SetDeadline(deadline)
 	hello, n, err := w.hearVersion()

@@ -160,6 +160,15 @@ func (a attacks) everybodyComesIn(t *testing.T) {
 	if !slices.ContainsFunc(a.Records(t), func(r harness.Record) bool { return r["user"] == "bob" && r["host"] == "b" }) {
 		t.Error("the log does not say who enters what: no attack below would be noticed")
 	}
+	harness.Eventually(t, "the log tells the end of each", func() bool {
+		closed := 0
+		for _, r := range a.Records(t) {
+			if r["msg"] == "closed" {
+				closed++
+			}
+		}
+		return closed == 3
+	})
 }
 
 // A server that fixes the identity at the first attempt and routes by the last
