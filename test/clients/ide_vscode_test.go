@@ -86,12 +86,19 @@ func openWindow(t *testing.T, to harness.Target, args, id, socket string) window
 	_, port, _ := net.SplitHostPort(proxy)
 	c := to.Start(t, "exec ssh -T -D "+port+" "+args)
 	go c.Stdin.Write([]byte(ideScript(t, id, socket)))
-	said := readUntil(t, c, id+": end\n")
+	said := strings.TrimPrefix(readUntil(t, c, id+": end\n"), greeting(t, to, args))
 	found := regexp.MustCompile(`^` + id + `: start\npid==(\d+)==\nlisteningOn==(\S+)==\n` + id + `: end\n$`).FindStringSubmatch(said)
 	if found == nil {
 		t.Fatalf("%s: no markers alone on stdout: %s", args, harness.Brief(said))
 	}
 	return window{c, proxy, ideServer{found[1], found[2]}}
+}
+
+// greeting is what the door says by itself: a host's own sshd may show its message
+// of the day where no command is asked for.
+func greeting(t *testing.T, to harness.Target, args string) string {
+	t.Helper()
+	return to.Run(t, "exec ssh -T "+args+" </dev/null").Stdout
 }
 
 // ideScript is testdata/ide.sh in the editor's words.
