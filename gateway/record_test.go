@@ -97,7 +97,7 @@ func TestNobodyWorksUnrecorded(t *testing.T) {
 		os.RemoveAll(dir)
 		harness.Write(t, dir, 0o600, "")
 		shown := atTerminal(t, g.enter(t, "dev+lab"), true)
-		if refused := strings.Contains(shown, "this session is to be recorded, and that is not possible now"); refused == goOn || strings.Contains(shown, "hello") != goOn {
+		if refused := strings.Contains(shown, "what is done here is to be recorded, and that is not possible now"); refused == goOn || strings.Contains(shown, "hello") != goOn {
 			t.Errorf("go on %v: shown %q", goOn, shown)
 		}
 	}

@@ -48,9 +48,9 @@ func TestUnread(t *testing.T) {
 // leavesNothing lets peers attack a server, and sees what is left of them.
 func leavesNothing(t *testing.T, peers int, attack func(*peer.Peer) error) {
 	s := startServer(t)
-	repeat(t, s.address, 100, attack) // what the server allocates once
+	peer.Repeat(t, s.address, 100, attack) // what the server allocates once
 	before := s.settled(t, 4)
-	repeat(t, s.address, peers, attack)
+	peer.Repeat(t, s.address, peers, attack)
 	after := s.settled(t, before.goroutines)
 	t.Logf("before: %v; after %d connections: %v", before, peers, after)
 	if after.goroutines > before.goroutines {
@@ -59,33 +59,6 @@ func leavesNothing(t *testing.T, peers int, attack func(*peer.Peer) error) {
 	if grown := after.memory - before.memory; grown > 5<<20 {
 		t.Errorf("%.1f MiB are left behind", mib(grown))
 	}
-}
-
-// repeat attacks several times, eight at once.
-func repeat(t *testing.T, address string, times int, attack func(*peer.Peer) error) {
-	t.Helper()
-	var all sync.WaitGroup
-	todo := make(chan struct{})
-	for range 8 {
-		all.Go(func() {
-			for range todo {
-				p, err := peer.Dial(address)
-				if err != nil {
-					t.Error(err)
-					continue
-				}
-				if err := attack(p); err != nil {
-					t.Error(err)
-				}
-				p.Outlast()
-			}
-		})
-	}
-	for range times {
-		todo <- struct{}{}
-	}
-	close(todo)
-	all.Wait()
 }
 
 // strangeServer sends many banners to a client that refuses the first.

@@ -31,7 +31,7 @@ type Settings struct {
 }
 
 // ErrNotRecorded says that a session cannot be recorded, and therefore must not be.
-var ErrNotRecorded = errors.New("this session is to be recorded, and that is not possible now; ask the box's owner")
+var ErrNotRecorded = errors.New("what is done here is to be recorded, and that is not possible now; ask the box's owner")
 
 // suffix ends the name of a recording.
 const suffix = ".cast.gz"

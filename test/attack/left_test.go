@@ -1,7 +1,6 @@
 package attack
 
 import (
-	"sync"
 	"testing"
 
 	"berth/test/harness"
@@ -66,38 +65,11 @@ func TestHostileConnectionsLeaveNothing(t *testing.T) {
 	} {
 		t.Run(attack.name, func(t *testing.T) {
 			g := startCheap(t)
-			attackOften(t, g, 100, attack.send) // what the gateway allocates once
+			peer.Repeat(t, g.Address, 100, attack.send) // what the gateway allocates once
 			before := awaitNobody(t, g)
-			attackOften(t, g, attack.peers, attack.send)
+			peer.Repeat(t, g.Address, attack.peers, attack.send)
 			t.Logf("%d connections", attack.peers)
 			wantNothingLeft(t, g, before)
 		})
 	}
-}
-
-// attackOften attacks several times, eight at once.
-func attackOften(t *testing.T, g *harness.Gateway, times int, attack func(*peer.Peer) error) {
-	t.Helper()
-	var all sync.WaitGroup
-	todo := make(chan struct{})
-	for range 8 {
-		all.Go(func() {
-			for range todo {
-				p, err := peer.Dial(g.Address)
-				if err != nil {
-					t.Error(err)
-					continue
-				}
-				if err := attack(p); err != nil {
-					t.Error(err)
-				}
-				p.Outlast()
-			}
-		})
-	}
-	for range times {
-		todo <- struct{}{}
-	}
-	close(todo)
-	all.Wait()
 }

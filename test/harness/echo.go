@@ -58,22 +58,8 @@ func StartLocalEcho(t *testing.T, args ...string) string {
 // input.
 func StartServer(t *testing.T, command *exec.Cmd) (where string) {
 	t.Helper()
-	stdin, err := command.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stdin.Close()
-		command.Wait()
-	})
-	where, err = bufio.NewReader(stdout).ReadString('\n')
+	_, stdout := Talk(t, command)
+	where, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
