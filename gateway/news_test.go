@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,18 +17,18 @@ import (
 // A host that ended is told of with the reason, which is asked for once and not at
 // each try.
 func TestARefusalSaysWhyTheHostEnded(t *testing.T) {
-	asked := 0
+	var asked atomic.Int32
 	from := atMachine(nil)
 	from.open = func(hosts.Host, string) (hosts.Entrance, error) {
 		return hosts.Entrance{}, &hosts.Unreachable{Host: "lab", Why: "is not running (exited)", Patience: 600 * time.Millisecond, Details: func(context.Context) string {
-			asked++
+			asked.Add(1)
 			return "its command ended with code 3: no such file"
 		}}
 	}
 	g := startGateway(t, from)
 	got := runs(t, g.enter(t, "dev+lab"), "x")
-	if want := (said{"", "berth: host \"lab\" is not running (exited): its command ended with code 3: no such file\n", 255}); got != want || asked != 1 {
-		t.Errorf("asked %d times, got %+v, want %+v", asked, got, want)
+	if want := (said{"", "berth: host \"lab\" is not running (exited): its command ended with code 3: no such file\n", 255}); got != want || asked.Load() != 1 {
+		t.Errorf("asked %d times, got %+v, want %+v", asked.Load(), got, want)
 	}
 }
 
