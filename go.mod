@@ -1,4 +1,4 @@
-module berth
+module github.com/berth-ssh/berth
 
 go 1.26.0
 

@@ -5,116 +5,120 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// arrows are the imports between our packages that the design allows.
+const module = "github.com/berth-ssh/berth"
+
+// arrows are the imports between our packages, by their folders, that the design
+// allows.
 var arrows = map[string][]string{
-	"berth":                    nil,
-	"berth/audit":              nil,
-	"berth/audit/files":        nil,
-	"berth/auth":               nil,
-	"berth/backup":             {"berth/labels"},
-	"berth/bench":              nil,
-	"berth/box":                {"berth/auth", "berth/labels", "berth/printable"},
-	"berth/cmd/gateway":        {"berth/auth", "berth/backup", "berth/box", "berth/config", "berth/control", "berth/demo", "berth/helper", "berth/hosts", "berth/hosts/configured", "berth/labels", "berth/logqueue", "berth/packaging", "berth/people", "berth/printable", "berth/recording", "berth/release", "berth/reload", "berth/screen", "berth/selftest", "berth/serving", "berth/setup", "berth/sftpd", "berth/state", "berth/totp"},
-	"berth/cmd/provision":      {"berth/box", "berth/config", "berth/docker", "berth/hosts", "berth/hosts/docker", "berth/image", "berth/labels", "berth/people", "berth/printable", "berth/provision/apply", "berth/provision/compose", "berth/provision/doctor", "berth/provision/migrate", "berth/provision/plan", "berth/release", "berth/state"},
-	"berth/config":             {"berth/audit", "berth/auth", "berth/hosts", "berth/keysource", "berth/labels", "berth/recording", "berth/state"},
-	"berth/configs":            nil,
-	"berth/control":            nil,
-	"berth/demo":               {"berth/auth", "berth/docker", "berth/labels", "berth/screen", "berth/state"},
-	"berth/docker":             {"berth/printable"},
-	"berth/gate":               {"berth/auth", "berth/machine", "berth/sshconn"},
-	"berth/gateway":            {"berth/audit", "berth/auth", "berth/gate", "berth/hosts", "berth/labels", "berth/logqueue", "berth/machine", "berth/printable", "berth/recorder", "berth/recording", "berth/session", "berth/sshconn", "berth/strangers", "berth/wire"},
-	"berth/helper":             {"berth/helper/descriptors", "berth/helper/messages", "berth/helper/streams", "berth/labels", "berth/machine"},
-	"berth/helper/descriptors": {"berth/helper/messages", "berth/machine", "berth/sshconn"},
-	"berth/helper/messages":    {"berth/machine", "berth/printable"},
-	"berth/helper/streams":     {"berth/helper/messages", "berth/machine", "berth/sshconn"},
-	"berth/hosts":              {"berth/labels", "berth/machine"},
-	"berth/hosts/boxes":        {"berth/hosts", "berth/labels", "berth/state"},
-	"berth/hosts/configured":   {"berth/docker", "berth/hosts", "berth/hosts/boxes", "berth/hosts/docker", "berth/hosts/kube", "berth/hosts/local", "berth/state"},
-	"berth/hosts/docker":       {"berth/docker", "berth/helper", "berth/hosts", "berth/hosts/hostkeys", "berth/hosts/pool", "berth/labels", "berth/printable", "berth/state"},
-	"berth/hosts/hostkeys":     {"berth/hosts", "berth/state"},
-	"berth/hosts/kube":         {"berth/helper", "berth/hosts", "berth/hosts/hostkeys", "berth/hosts/pool", "berth/labels", "berth/machine", "berth/printable", "berth/state"},
-	"berth/hosts/local":        {"berth/helper", "berth/hosts", "berth/hosts/pool", "berth/labels"},
-	"berth/hosts/pool":         {"berth/helper", "berth/hosts", "berth/machine"},
-	"berth/image":              nil,
-	"berth/keysource":          {"berth/auth"},
-	"berth/labels":             nil,
-	"berth/ledger":             {"berth/box"},
-	"berth/logqueue":           nil,
-	"berth/machine":            {"berth/sshconn"},
-	"berth/metrics":            {"berth/audit"},
-	"berth/operator":           {"berth/control", "berth/gateway", "berth/people", "berth/printable"},
-	"berth/packaging":          nil,
-	"berth/patches":            nil,
-	"berth/patches/make":       {"berth/patches"},
-	"berth/people":             {"berth/control"},
-	"berth/printable":          nil,
-	"berth/provision/apply":    {"berth/box", "berth/docker", "berth/image", "berth/labels", "berth/ledger", "berth/printable", "berth/provision/compose", "berth/provision/plan"},
-	"berth/provision/compose":  {"berth/box", "berth/image", "berth/labels", "berth/ledger"},
-	"berth/provision/doctor":   {"berth/box", "berth/docker", "berth/image", "berth/provision/apply", "berth/provision/compose", "berth/provision/plan"},
-	"berth/provision/migrate":  {"berth/auth", "berth/image", "berth/provision/compose"},
-	"berth/provision/plan":     {"berth/box", "berth/image", "berth/labels", "berth/ledger", "berth/printable", "berth/provision/compose"},
-	"berth/proxy":              nil,
-	"berth/recorder":           {"berth/audit", "berth/audit/files", "berth/machine", "berth/sshconn"},
-	"berth/recording":          nil,
-	"berth/release":            {"berth/patches"},
-	"berth/reload":             {"berth/config", "berth/gateway"},
-	"berth/screen":             nil,
-	"berth/selftest":           {"berth/auth", "berth/config", "berth/gateway", "berth/hosts", "berth/hosts/configured", "berth/selftest/checks", "berth/state"},
-	"berth/selftest/checks":    {"berth/labels", "berth/printable", "berth/screen"},
-	"berth/serving":            {"berth/audit", "berth/auth", "berth/config", "berth/control", "berth/gateway", "berth/hosts", "berth/hosts/configured", "berth/keysource", "berth/metrics", "berth/operator", "berth/patches", "berth/proxy", "berth/recording", "berth/release", "berth/reload", "berth/state", "berth/takeover", "berth/totp"},
-	"berth/session":            {"berth/machine", "berth/sshconn"},
-	"berth/setup":              {"berth/auth", "berth/config", "berth/docker", "berth/labels", "berth/packaging"},
-	"berth/sftpd":              {"berth/sshconn"},
-	"berth/sshconn":            nil,
-	"berth/state":              nil,
-	"berth/strangers":          nil,
-	"berth/takeover":           {"berth/control"},
-	"berth/totp":               nil,
-	"berth/wire":               nil,
+	".":                  nil,
+	"audit":              nil,
+	"audit/files":        nil,
+	"auth":               nil,
+	"backup":             {"labels"},
+	"bench":              nil,
+	"box":                {"auth", "labels", "printable"},
+	"cmd/gateway":        {"auth", "backup", "box", "config", "control", "demo", "helper", "hosts", "hosts/configured", "labels", "logqueue", "packaging", "people", "printable", "recording", "release", "reload", "screen", "selftest", "serving", "setup", "sftpd", "state", "totp"},
+	"cmd/provision":      {"box", "config", "docker", "hosts", "hosts/docker", "image", "labels", "people", "printable", "provision/apply", "provision/compose", "provision/doctor", "provision/migrate", "provision/plan", "release", "state"},
+	"config":             {"audit", "auth", "hosts", "keysource", "labels", "recording", "state"},
+	"configs":            nil,
+	"control":            nil,
+	"demo":               {"auth", "docker", "labels", "screen", "state"},
+	"docker":             {"printable"},
+	"gate":               {"auth", "machine", "sshconn"},
+	"gateway":            {"audit", "auth", "gate", "hosts", "labels", "logqueue", "machine", "printable", "recorder", "recording", "session", "sshconn", "strangers", "wire"},
+	"helper":             {"helper/descriptors", "helper/messages", "helper/streams", "labels", "machine"},
+	"helper/descriptors": {"helper/messages", "machine", "sshconn"},
+	"helper/messages":    {"machine", "printable"},
+	"helper/streams":     {"helper/messages", "machine", "sshconn"},
+	"hosts":              {"labels", "machine"},
+	"hosts/boxes":        {"hosts", "labels", "state"},
+	"hosts/configured":   {"docker", "hosts", "hosts/boxes", "hosts/docker", "hosts/kube", "hosts/local", "state"},
+	"hosts/docker":       {"docker", "helper", "hosts", "hosts/hostkeys", "hosts/pool", "labels", "printable", "state"},
+	"hosts/hostkeys":     {"hosts", "state"},
+	"hosts/kube":         {"helper", "hosts", "hosts/hostkeys", "hosts/pool", "labels", "machine", "printable", "state"},
+	"hosts/local":        {"helper", "hosts", "hosts/pool", "labels"},
+	"hosts/pool":         {"helper", "hosts", "machine"},
+	"image":              nil,
+	"keysource":          {"auth"},
+	"labels":             nil,
+	"ledger":             {"box"},
+	"logqueue":           nil,
+	"machine":            {"sshconn"},
+	"metrics":            {"audit"},
+	"operator":           {"control", "gateway", "people", "printable"},
+	"packaging":          nil,
+	"patches":            nil,
+	"patches/make":       {"patches"},
+	"people":             {"control"},
+	"printable":          nil,
+	"provision/apply":    {"box", "docker", "image", "labels", "ledger", "printable", "provision/compose", "provision/plan"},
+	"provision/compose":  {"box", "image", "labels", "ledger"},
+	"provision/doctor":   {"box", "docker", "image", "provision/apply", "provision/compose", "provision/plan"},
+	"provision/migrate":  {"auth", "image", "provision/compose"},
+	"provision/plan":     {"box", "image", "labels", "ledger", "printable", "provision/compose"},
+	"proxy":              nil,
+	"recorder":           {"audit", "audit/files", "machine", "sshconn"},
+	"recording":          nil,
+	"release":            {"patches"},
+	"reload":             {"config", "gateway"},
+	"screen":             nil,
+	"selftest":           {"auth", "config", "gateway", "hosts", "hosts/configured", "selftest/checks", "state"},
+	"selftest/checks":    {"labels", "printable", "screen"},
+	"serving":            {"audit", "auth", "config", "control", "gateway", "hosts", "hosts/configured", "keysource", "metrics", "operator", "patches", "proxy", "recording", "release", "reload", "state", "takeover", "totp"},
+	"session":            {"machine", "sshconn"},
+	"setup":              {"auth", "config", "docker", "labels", "packaging"},
+	"sftpd":              {"sshconn"},
+	"sshconn":            nil,
+	"state":              nil,
+	"strangers":          nil,
+	"takeover":           {"control"},
+	"totp":               nil,
+	"wire":               nil,
 }
 
 // dockerClients may import the Docker client: the side of the gateway that
 // does not parse the network, and provision, which is about Docker's objects.
 // Tests start engines of their own.
-var dockerClients = []string{"berth/docker", "berth/hosts/docker", "berth/provision/apply", "berth/provision/doctor", "berth/setup", "berth/cmd/provision", "berth/test/harness/engine"}
+var dockerClients = []string{"docker", "hosts/docker", "provision/apply", "provision/doctor", "setup", "cmd/provision", "test/harness/engine"}
 
 // dockerTypes may import the types of the engine's API, but not the client, and
 // so can ask the engine nothing. They say what a container is to be, and what is
 // to become of one, and the API's structures are the only whole list of that.
-var dockerTypes = []string{"berth/provision/compose", "berth/provision/plan"}
+var dockerTypes = []string{"provision/compose", "provision/plan"}
 
 // testArrows are those of the packages that test, with their tests: a scenario
 // meets the product as people do, by its programs, and imports none of it.
 var testArrows = map[string][]string{
-	"berth/test/accounts":       {"berth/test/harness"},
-	"berth/test/attack":         {"berth/test/harness", "berth/test/harness/peer"},
-	"berth/test/boxes":          {"berth/test/harness", "berth/test/harness/engine"},
-	"berth/test/change":         {"berth/test/harness"},
-	"berth/test/clients":        {"berth/test/harness"},
-	"berth/test/files":          {"berth/test/harness"},
-	"berth/test/foreign":        {"berth/test/harness"},
-	"berth/test/forwards":       {"berth/test/harness"},
-	"berth/test/gpu":            {"berth/test/harness", "berth/test/harness/engine"},
-	"berth/test/harness":        nil,
-	"berth/test/harness/engine": {"berth/test/harness"},
-	"berth/test/harness/peer":   nil,
-	"berth/test/identity":       {"berth/test/harness"},
-	"berth/test/images":         {"berth/test/harness"},
-	"berth/test/install":        {"berth/test/harness"},
-	"berth/test/life":           {"berth/test/harness", "berth/test/harness/engine"},
-	"berth/test/kube":           {"berth/test/harness"},
-	"berth/test/load":           {"berth/test/harness"},
-	"berth/test/migration":      {"berth/test/harness", "berth/test/harness/engine"},
-	"berth/test/owner":          {"berth/test/harness"},
-	"berth/test/parity":         {"berth/test/harness", "berth/test/harness/engine"},
-	"berth/test/peers":          {"berth/test/harness"},
-	"berth/test/placement":      {"berth/test/harness"},
-	"berth/test/sessions":       {"berth/test/harness"},
+	"test/accounts":       {"test/harness"},
+	"test/attack":         {"test/harness", "test/harness/peer"},
+	"test/boxes":          {"test/harness", "test/harness/engine"},
+	"test/change":         {"test/harness"},
+	"test/clients":        {"test/harness"},
+	"test/files":          {"test/harness"},
+	"test/foreign":        {"test/harness"},
+	"test/forwards":       {"test/harness"},
+	"test/gpu":            {"test/harness", "test/harness/engine"},
+	"test/harness":        nil,
+	"test/harness/engine": {"test/harness"},
+	"test/harness/peer":   nil,
+	"test/identity":       {"test/harness"},
+	"test/images":         {"test/harness"},
+	"test/install":        {"test/harness"},
+	"test/life":           {"test/harness", "test/harness/engine"},
+	"test/kube":           {"test/harness"},
+	"test/load":           {"test/harness"},
+	"test/migration":      {"test/harness", "test/harness/engine"},
+	"test/owner":          {"test/harness"},
+	"test/parity":         {"test/harness", "test/harness/engine"},
+	"test/peers":          {"test/harness"},
+	"test/placement":      {"test/harness"},
+	"test/sessions":       {"test/harness"},
 }
 
 type goPackage struct {
@@ -136,8 +140,9 @@ func TestArrowsPointDown(t *testing.T) {
 			continue
 		}
 		for _, imported := range p.Imports {
-			if strings.HasPrefix(imported, "berth/") && !slices.Contains(allowed, imported) {
-				t.Errorf("%s must not import %s", p.ImportPath, imported)
+			ours, isOurs := strings.CutPrefix(imported, module+"/")
+			if isOurs && !slices.Contains(allowed, ours) {
+				t.Errorf("%s must not import %s", p.ImportPath, ours)
 			}
 			isType := strings.HasPrefix(imported, "github.com/moby/moby/api/types") && slices.Contains(dockerTypes, p.ImportPath)
 			if strings.HasPrefix(imported, "github.com/moby/moby") && !isType && !slices.Contains(dockerClients, p.ImportPath) {
@@ -149,12 +154,13 @@ func TestArrowsPointDown(t *testing.T) {
 
 func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	for _, p := range listPackages(t) {
-		if p.ImportPath != "berth" && p.Doc == "" {
+		if p.ImportPath != "." && p.Doc == "" {
 			t.Errorf("%s has no package comment", p.ImportPath)
 		}
 	}
 }
 
+// listPackages returns our packages, by their folders.
 func listPackages(t *testing.T) []goPackage {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,TestImports", "./...").Output()
@@ -169,6 +175,7 @@ func listPackages(t *testing.T) []goPackage {
 		} else if err != nil {
 			t.Fatal(err)
 		}
+		p.ImportPath = path.Join(".", strings.TrimPrefix(p.ImportPath, module))
 		packages = append(packages, p)
 	}
 }
@@ -180,7 +187,7 @@ func TestTheGatewayHasNoWayToAnEngine(t *testing.T) {
 		t.Fatalf("go list: %v", err)
 	}
 	for _, dependency := range strings.Fields(string(out)) {
-		if strings.Contains(dependency, "/moby/") || strings.Contains(dependency, "/docker/") || strings.HasPrefix(dependency, "k8s.io/") || dependency == "berth/docker" || strings.HasPrefix(dependency, "berth/hosts/") {
+		if strings.Contains(dependency, "/moby/") || strings.Contains(dependency, "/docker/") || strings.HasPrefix(dependency, "k8s.io/") || dependency == module+"/docker" || strings.HasPrefix(dependency, module+"/hosts/") {
 			t.Errorf("gateway depends on %s", dependency)
 		}
 	}

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"berth/test/harness"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 func open(t *testing.T, settings Settings) *Log {

@@ -27,7 +27,7 @@ import (
 
 	"filippo.io/age"
 
-	"berth/labels"
+	"github.com/berth-ssh/berth/labels"
 )
 
 const (

@@ -13,7 +13,7 @@ import (
 
 	"filippo.io/age"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 func never([]byte) bool { return false }

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"berth/auth"
-	"berth/labels"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // Procs are the processes of a box: what a directory as /proc is says of them now, or

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"berth/labels"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // Report is what a process on a box says of it, as JSON, to one elsewhere. Both are the

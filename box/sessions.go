@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"berth/printable"
+	"github.com/berth-ssh/berth/printable"
 )
 
 // Process is a line of ps, by its id on this box.

@@ -5,7 +5,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"berth/audit"
+	"github.com/berth-ssh/berth/audit"
 )
 
 // audit reads where the audit file is, and what happens when it cannot be written.

@@ -14,8 +14,8 @@ import (
 	"go.yaml.in/yaml/v4"
 	"golang.org/x/crypto/ssh"
 
-	"berth/auth"
-	"berth/keysource"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/keysource"
 )
 
 // keys reads lines as an authorized_keys file has them, or that name where keys lie.

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"berth/auth"
-	"berth/test/harness"
 	"fmt"
 	"os"
 	osuser "os/user"
@@ -10,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // inHome makes an account's home that tests can write, as ownedFile sees it.

@@ -7,7 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"berth/hosts"
+	"github.com/berth-ssh/berth/hosts"
 )
 
 // boxes reads the boxes besides this machine: by name, where the engine of each is.

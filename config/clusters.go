@@ -6,7 +6,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"berth/hosts"
+	"github.com/berth-ssh/berth/hosts"
 )
 
 // clusters reads the Kubernetes clusters: by name, where the API of each is, and whose

@@ -25,12 +25,12 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"berth/audit"
-	"berth/auth"
-	"berth/hosts"
-	"berth/keysource"
-	"berth/recording"
-	"berth/state"
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/keysource"
+	"github.com/berth-ssh/berth/recording"
+	"github.com/berth-ssh/berth/state"
 )
 
 const (

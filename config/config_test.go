@@ -16,10 +16,10 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/tools/txtar"
 
-	"berth/auth"
-	"berth/configs"
-	"berth/hosts"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/configs"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected part of testdata")

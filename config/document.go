@@ -1,7 +1,6 @@
 package config
 
 import (
-	"berth/keysource"
 	"bytes"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/berth-ssh/berth/keysource"
 
 	"go.yaml.in/yaml/v4"
 )

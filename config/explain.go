@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"berth/auth"
+	"github.com/berth-ssh/berth/auth"
 )
 
 // Explained is one thing that a user may or may not do on a host.

@@ -1,12 +1,13 @@
 package config
 
 import (
-	"berth/state"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/berth-ssh/berth/state"
 )
 
 // maxFile is the size, in bytes, that a configuration or key file may have.

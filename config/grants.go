@@ -9,7 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"berth/auth"
+	"github.com/berth-ssh/berth/auth"
 )
 
 // grants reads the hosts of a user or group: for each name, pattern, project or

@@ -6,7 +6,7 @@ import (
 	"net"
 	"syscall"
 
-	"berth/state"
+	"github.com/berth-ssh/berth/state"
 )
 
 // CheckHere compares the configuration with this machine. The error is what

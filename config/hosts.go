@@ -5,9 +5,9 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"berth/auth"
-	"berth/hosts"
-	"berth/labels"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
 )
 
 func (d *document) host(name, value *yaml.Node) hosts.Entry {

@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v4"
 	"golang.org/x/crypto/ssh"
 
-	"berth/auth"
+	"github.com/berth-ssh/berth/auth"
 )
 
 // userCAs are the keys of authorities whose certificates open for people.

@@ -1,10 +1,11 @@
 package config
 
 import (
-	"berth/test/harness"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // An account of the box owns the file that says who may enter what, and writes

@@ -9,7 +9,7 @@ import (
 	"github.com/docker/go-units"
 	"go.yaml.in/yaml/v4"
 
-	"berth/recording"
+	"github.com/berth-ssh/berth/recording"
 )
 
 const (

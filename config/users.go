@@ -9,10 +9,10 @@ import (
 	"go.yaml.in/yaml/v4"
 	"golang.org/x/crypto/ssh"
 
-	"berth/auth"
-	"berth/hosts"
-	"berth/keysource"
-	"berth/labels"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/keysource"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // people are the users and groups of all files.

@@ -13,8 +13,8 @@ import (
 	"go.yaml.in/yaml/v4"
 	"golang.org/x/crypto/ssh"
 
-	"berth/auth"
-	"berth/hosts"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/hosts"
 )
 
 // The values of gateway.yaml. Each reads one node; where that is nil or wrong

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"berth/test/harness"
 	"context"
 	"fmt"
 	"os"
@@ -10,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // Every way in which people save a file is noticed, once it is written, and a

@@ -13,7 +13,7 @@ import (
 	"os"
 	"strings"
 
-	"berth/screen"
+	"github.com/berth-ssh/berth/screen"
 )
 
 // Run is the demo, top to bottom: it shows a transcript and, unless once, serves

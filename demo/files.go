@@ -19,9 +19,9 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
-	"berth/auth"
-	"berth/screen"
-	"berth/state"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/screen"
+	"github.com/berth-ssh/berth/state"
 )
 
 // demo is a gateway with two hosts, all of it in a directory of its own.

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"berth/docker"
-	"berth/labels"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // host is a host of the demo, and what must be found there.

@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"berth/screen"
+	"github.com/berth-ssh/berth/screen"
 )
 
 // visit logs in to a host by key and by password, and copies a file there and

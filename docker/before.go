@@ -12,7 +12,7 @@ import (
 	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/client"
 
-	"berth/printable"
+	"github.com/berth-ssh/berth/printable"
 )
 
 const (

@@ -14,7 +14,7 @@ import (
 	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/client"
 
-	"berth/printable"
+	"github.com/berth-ssh/berth/printable"
 )
 
 // EndKind is what kind of end a container's last run had.

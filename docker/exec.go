@@ -1,11 +1,12 @@
 package docker
 
 import (
-	"berth/printable"
 	"context"
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/berth-ssh/berth/printable"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"

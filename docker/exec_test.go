@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"berth/printable"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/berth-ssh/berth/printable"
 
 	"github.com/moby/moby/client"
 	"go.uber.org/goleak"

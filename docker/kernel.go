@@ -11,7 +11,7 @@ import (
 	"github.com/docker/go-units"
 	"golang.org/x/sys/unix"
 
-	"berth/printable"
+	"github.com/berth-ssh/berth/printable"
 )
 
 // kernelLog is where the kernel's log is read, which wants root's rights.

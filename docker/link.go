@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"berth/printable"
+	"github.com/berth-ssh/berth/printable"
 )
 
 const (

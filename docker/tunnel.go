@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"berth/printable"
+	"github.com/berth-ssh/berth/printable"
 )
 
 // tunnel is an ssh process that forwards a socket.

@@ -12,8 +12,8 @@ import (
 	"log/slog"
 	"sync"
 
-	"berth/auth"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

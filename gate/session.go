@@ -3,9 +3,9 @@ package gate
 import (
 	"io"
 
-	"berth/auth"
-	"berth/machine"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

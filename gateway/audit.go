@@ -3,10 +3,10 @@ package gateway
 import (
 	"time"
 
-	"berth/audit"
-	"berth/auth"
-	"berth/recorder"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/recorder"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -12,13 +12,13 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"berth/audit"
-	"berth/auth"
-	"berth/hosts"
-	"berth/labels"
-	"berth/machine"
-	"berth/sshconn"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -10,11 +10,11 @@ import (
 	"sync"
 	"testing"
 
-	"berth/auth"
-	"berth/hosts"
-	"berth/labels"
-	"berth/machine"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -3,9 +3,9 @@ package gateway
 import (
 	"context"
 
-	"berth/machine"
-	"berth/session"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/session"
+	"github.com/berth-ssh/berth/sshconn"
 )
 
 // be is the mechanism for a host that is a machine: the gateway is its sshd.

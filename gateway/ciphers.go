@@ -3,7 +3,7 @@ package gateway
 import (
 	"slices"
 
-	"berth/wire"
+	"github.com/berth-ssh/berth/wire"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/cpu"

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"berth/wire"
+	"github.com/berth-ssh/berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -12,12 +12,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"berth/auth"
-	"berth/labels"
-	"berth/recorder"
-	"berth/sshconn"
-	"berth/strangers"
-	"berth/wire"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/recorder"
+	"github.com/berth-ssh/berth/sshconn"
+	"github.com/berth-ssh/berth/strangers"
+	"github.com/berth-ssh/berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )

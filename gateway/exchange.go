@@ -7,7 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"berth/strangers"
+	"github.com/berth-ssh/berth/strangers"
 )
 
 // exchange is a client's connection as x/crypto reads and writes it. The first key

@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"berth/auth"
-	"berth/hosts"
-	"berth/labels"
-	"berth/machine"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/crypto/ssh"

@@ -3,8 +3,8 @@ package gateway
 import (
 	"context"
 
-	"berth/auth"
-	"berth/hosts"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/hosts"
 )
 
 // Exchange puts a policy into force for logins to come, and for the people who

@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"berth/auth"
-	"berth/hosts"
-	"berth/labels"
-	"berth/machine"
-	"berth/sshconn"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )

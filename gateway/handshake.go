@@ -6,10 +6,10 @@ import (
 	"slices"
 	"time"
 
-	"berth/auth"
-	"berth/sshconn"
-	"berth/strangers"
-	"berth/wire"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/sshconn"
+	"github.com/berth-ssh/berth/strangers"
+	"github.com/berth-ssh/berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )

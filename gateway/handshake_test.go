@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"berth/auth"
-	"berth/hosts"
-	"berth/labels"
-	"berth/state"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/state"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )

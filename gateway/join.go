@@ -6,8 +6,8 @@ import (
 	"net"
 	"time"
 
-	"berth/hosts"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"berth/auth"
-	"berth/labels"
-	"berth/machine"
-	"berth/sshconn"
-	"berth/wire"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
+	"github.com/berth-ssh/berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"berth/sshconn"
-	"berth/wire"
+	"github.com/berth-ssh/berth/sshconn"
+	"github.com/berth-ssh/berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"berth/auth"
-	"berth/gate"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/gate"
 )
 
 // take counts a connection of a person until giveBack. The error says that there

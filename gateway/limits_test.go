@@ -9,9 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"berth/auth"
-	"berth/machine"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"berth/auth"
+	"github.com/berth-ssh/berth/auth"
 )
 
 // endTimeout is how long a connection that was ended may take to tell its

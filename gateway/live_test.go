@@ -10,10 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"berth/auth"
-	"berth/hosts"
-	"berth/machine"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )

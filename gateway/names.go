@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 
-	"berth/auth"
+	"github.com/berth-ssh/berth/auth"
 )
 
 // nameInLog is what the log says of the user name that an attempt gave. People

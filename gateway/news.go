@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"berth/hosts"
+	"github.com/berth-ssh/berth/hosts"
 )
 
 // maxRemembered is of how many people and hosts it is remembered what people know.

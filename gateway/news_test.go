@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"berth/hosts"
-	"berth/machine"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/machine"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"berth/auth"
-	"berth/gate"
-	"berth/hosts"
-	"berth/labels"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/gate"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/sshconn"
 )
 
 const (

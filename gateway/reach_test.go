@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"berth/hosts"
-	"berth/labels"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"berth/gate"
-	"berth/machine"
-	"berth/recording"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/gate"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/recording"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"berth/machine"
-	"berth/recording"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/recording"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -8,8 +8,8 @@ import (
 	"syscall"
 	"time"
 
-	"berth/hosts"
-	"berth/printable"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/printable"
 
 	"golang.org/x/crypto/ssh"
 )

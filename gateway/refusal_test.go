@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/hosts"
+	"github.com/berth-ssh/berth/hosts"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -5,11 +5,11 @@ import (
 	"strings"
 	"time"
 
-	"berth/audit"
-	"berth/auth"
-	"berth/hosts"
-	"berth/machine"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

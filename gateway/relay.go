@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"berth/sshconn"
-	"berth/wire"
+	"github.com/berth-ssh/berth/sshconn"
+	"github.com/berth-ssh/berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"berth/labels"
-	"berth/machine"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"berth/hosts"
-	"berth/labels"
-	"berth/machine"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )

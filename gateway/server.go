@@ -10,14 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"berth/audit"
-	"berth/auth"
-	"berth/gate"
-	"berth/hosts"
-	"berth/logqueue"
-	"berth/recording"
-	"berth/strangers"
-	"berth/wire"
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/gate"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/logqueue"
+	"github.com/berth-ssh/berth/recording"
+	"github.com/berth-ssh/berth/strangers"
+	"github.com/berth-ssh/berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )

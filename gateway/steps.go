@@ -5,7 +5,7 @@ import (
 	"errors"
 	"slices"
 
-	"berth/auth"
+	"github.com/berth-ssh/berth/auth"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"berth/auth"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )

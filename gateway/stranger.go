@@ -6,9 +6,9 @@ import (
 	"math"
 	"runtime/debug"
 
-	"berth/audit"
-	"berth/auth"
-	"berth/strangers"
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/strangers"
 
 	"golang.org/x/crypto/ssh"
 )

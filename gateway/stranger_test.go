@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"berth/patches"
-	"berth/strangers"
-	"berth/test/harness"
-	"berth/test/harness/peer"
+	"github.com/berth-ssh/berth/patches"
+	"github.com/berth-ssh/berth/strangers"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/peer"
 
 	"golang.org/x/crypto/ssh"
 )

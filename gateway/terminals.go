@@ -5,8 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"berth/gate"
-	"berth/machine"
+	"github.com/berth-ssh/berth/gate"
+	"github.com/berth-ssh/berth/machine"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -7,7 +7,7 @@ import (
 	"io"
 	"testing"
 
-	"berth/auth"
+	"github.com/berth-ssh/berth/auth"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -1,9 +1,10 @@
 package gateway
 
 import (
-	"berth/test/harness"
 	"strings"
 	"testing"
+
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // watched is a gateway with one live connection and two strangers, and its

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"syscall"
 
-	"berth/machine"
+	"github.com/berth-ssh/berth/machine"
 )
 
 // becomeAsked makes this process an account's, which a line of standard input names;

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"os"
 
-	"berth/helper/descriptors"
-	"berth/helper/messages"
-	"berth/helper/streams"
-	"berth/machine"
+	"github.com/berth-ssh/berth/helper/descriptors"
+	"github.com/berth-ssh/berth/helper/messages"
+	"github.com/berth-ssh/berth/helper/streams"
+	"github.com/berth-ssh/berth/machine"
 
 	"golang.org/x/sys/unix"
 )

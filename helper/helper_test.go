@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"berth/helper/descriptors"
-	"berth/helper/messages"
-	"berth/machine"
+	"github.com/berth-ssh/berth/helper/descriptors"
+	"github.com/berth-ssh/berth/helper/messages"
+	"github.com/berth-ssh/berth/machine"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"

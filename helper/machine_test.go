@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"berth/machine"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 func start(t *testing.T, on machine.Machine, line string, pty *machine.Pty) *machine.Process {

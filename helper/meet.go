@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"berth/helper/descriptors"
-	"berth/helper/messages"
-	"berth/helper/streams"
+	"github.com/berth-ssh/berth/helper/descriptors"
+	"github.com/berth-ssh/berth/helper/messages"
+	"github.com/berth-ssh/berth/helper/streams"
 
 	"golang.org/x/sys/unix"
 )

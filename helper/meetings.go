@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"berth/helper/descriptors"
-	"berth/helper/messages"
+	"github.com/berth-ssh/berth/helper/descriptors"
+	"github.com/berth-ssh/berth/helper/messages"
 
 	"golang.org/x/sys/unix"
 )

@@ -1,7 +1,6 @@
 package helper
 
 import (
-	"berth/test/harness"
 	"bufio"
 	"fmt"
 	"io"
@@ -9,6 +8,8 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // envLive makes this program a helper that answers until its input ends.

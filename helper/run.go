@@ -14,11 +14,11 @@ import (
 	"sync"
 	"time"
 
-	"berth/helper/descriptors"
-	"berth/helper/messages"
-	"berth/helper/streams"
-	"berth/labels"
-	"berth/machine"
+	"github.com/berth-ssh/berth/helper/descriptors"
+	"github.com/berth-ssh/berth/helper/messages"
+	"github.com/berth-ssh/berth/helper/streams"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/machine"
 
 	"golang.org/x/sys/unix"
 )

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"berth/helper/descriptors"
-	"berth/helper/messages"
+	"github.com/berth-ssh/berth/helper/descriptors"
+	"github.com/berth-ssh/berth/helper/messages"
 )
 
 func TestAnOlderHelperIsMetByDescriptors(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 
-	"berth/labels"
+	"github.com/berth-ssh/berth/labels"
 
 	"golang.org/x/crypto/ssh"
 )

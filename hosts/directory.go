@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sync"
 
-	"berth/labels"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // Directory is the hosts there are, in all sources.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/labels"
+	"github.com/berth-ssh/berth/labels"
 
 	"go.uber.org/goleak"
 )

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
-	"berth/auth"
+	"github.com/berth-ssh/berth/auth"
 )
 
 // DefaultEvery is how often a source is asked unless something else is said.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"berth/box"
+	"github.com/berth-ssh/berth/box"
 )
 
 // kind is a kind of amount.

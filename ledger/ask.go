@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"berth/box"
+	"github.com/berth-ssh/berth/box"
 )
 
 // Ask is what a host wants of the box.

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"berth/box"
+	"github.com/berth-ssh/berth/box"
 )
 
 // devicesFor finds what an ask can have, or says why it cannot.

@@ -9,7 +9,7 @@ import (
 	"math"
 	"slices"
 
-	"berth/box"
+	"github.com/berth-ssh/berth/box"
 )
 
 // Ledger is a box, and who holds what of it. Its claims grow with each

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/box"
+	"github.com/berth-ssh/berth/box"
 )
 
 // lab is a box with 8 cpus on 4 cores of 2 nodes, 64 GiB, two cards of a kind, a

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"berth/box"
+	"github.com/berth-ssh/berth/box"
 )
 
 // pin finds whole cores for so many cpus, or says why it cannot: those it had,

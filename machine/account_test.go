@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 func TestFindAccount(t *testing.T) {

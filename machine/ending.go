@@ -3,7 +3,7 @@ package machine
 import (
 	"sync"
 
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/sshconn"
 )
 
 // Ending is how a process ends, which is told once.

@@ -3,7 +3,7 @@ package machine
 import (
 	"testing"
 
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/sshconn"
 )
 
 // TestAnEndingIsToldOnce: to who waits before and to who comes later, and a second

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/sshconn"
 )
 
 // defaultPath is for a machine whose environment has none.

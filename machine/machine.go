@@ -4,7 +4,7 @@ import (
 	"io"
 	"net"
 
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/sshconn"
 )
 
 // Machine is a place where an account's processes run and its addresses mean

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"syscall"
 
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/sys/unix"
 )

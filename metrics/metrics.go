@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"berth/audit"
+	"github.com/berth-ssh/berth/audit"
 )
 
 // Now is what a gateway has at one moment.

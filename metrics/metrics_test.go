@@ -14,8 +14,8 @@ import (
 	"strings"
 	"testing"
 
-	"berth/audit"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // served are metrics that are asked for at a unix socket. All kinds of events have

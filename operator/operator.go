@@ -13,10 +13,10 @@ import (
 	"os"
 	"strings"
 
-	"berth/control"
-	"berth/gateway"
-	"berth/people"
-	"berth/printable"
+	"github.com/berth-ssh/berth/control"
+	"github.com/berth-ssh/berth/gateway"
+	"github.com/berth-ssh/berth/people"
+	"github.com/berth-ssh/berth/printable"
 )
 
 const (

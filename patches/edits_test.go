@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness/peer"
+	"github.com/berth-ssh/berth/test/harness/peer"
 
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/patches"
+	"github.com/berth-ssh/berth/patches"
 
 	"golang.org/x/crypto/ssh"
 )

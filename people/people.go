@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"berth/control"
+	"github.com/berth-ssh/berth/control"
 )
 
 // The verbs by which a gateway is asked. Each is answered by every gateway that

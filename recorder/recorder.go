@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"berth/audit"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"berth/audit"
-	"berth/audit/files"
-	"berth/machine"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/audit/files"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

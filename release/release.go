@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
-	"berth/patches"
+	"github.com/berth-ssh/berth/patches"
 )
 
 // Version is what --version prints of this program: the module's version, the

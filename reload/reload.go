@@ -13,8 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"berth/config"
-	"berth/gateway"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/gateway"
 )
 
 // Reloader puts configurations into force, one after the other.

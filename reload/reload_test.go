@@ -18,10 +18,10 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
 
-	"berth/auth"
-	"berth/config"
-	"berth/gateway"
-	"berth/hosts"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/gateway"
+	"github.com/berth-ssh/berth/hosts"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -11,12 +11,12 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"berth/auth"
-	"berth/config"
-	"berth/gateway"
-	"berth/hosts"
-	"berth/hosts/configured"
-	"berth/state"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/gateway"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/hosts/configured"
+	"github.com/berth-ssh/berth/state"
 )
 
 const userName = "selftest"

@@ -10,9 +10,9 @@ import (
 	"log/slog"
 	"time"
 
-	"berth/auth"
-	"berth/config"
-	"berth/selftest/checks"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/selftest/checks"
 )
 
 // Options are a host to try, and how.

@@ -16,9 +16,9 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"berth/auth"
-	"berth/selftest/checks"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/selftest/checks"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // selftestRun is the program, built, and a directory with its gateway.yaml. It

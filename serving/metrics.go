@@ -8,12 +8,12 @@ import (
 	"maps"
 	"slices"
 
-	"berth/audit"
-	"berth/config"
-	"berth/gateway"
-	"berth/hosts/configured"
-	"berth/metrics"
-	"berth/release"
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/gateway"
+	"github.com/berth-ssh/berth/hosts/configured"
+	"github.com/berth-ssh/berth/metrics"
+	"github.com/berth-ssh/berth/release"
 )
 
 // counted is a gateway that is counted, if its configuration asks for it.

@@ -14,11 +14,11 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
-	"berth/config"
-	"berth/control"
-	"berth/gateway"
-	"berth/metrics"
-	"berth/takeover"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/control"
+	"github.com/berth-ssh/berth/gateway"
+	"github.com/berth-ssh/berth/metrics"
+	"github.com/berth-ssh/berth/takeover"
 )
 
 const (

@@ -11,9 +11,9 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"berth/auth"
-	"berth/config"
-	"berth/state"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/state"
 )
 
 // logWatch calls seen with each line of a log.

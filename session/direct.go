@@ -4,7 +4,7 @@ import (
 	"net"
 	"strconv"
 
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

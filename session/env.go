@@ -3,7 +3,7 @@ package session
 import (
 	"strings"
 
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/sshconn"
 )
 
 // Bounds on what a client may say of its environment and its terminal.

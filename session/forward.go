@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"sync"
 
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

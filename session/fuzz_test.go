@@ -9,8 +9,8 @@ import (
 	"net"
 	"testing"
 
-	"berth/machine"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"berth/machine"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -18,8 +18,8 @@ import (
 	"testing"
 	"time"
 
-	"berth/machine"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"sync"
 
-	"berth/machine"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"

@@ -6,8 +6,8 @@ import (
 	"net"
 	"strings"
 
-	"berth/machine"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"strings"
 
-	"berth/auth"
-	"berth/docker"
-	"berth/labels"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/labels"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"berth/auth"
+	"github.com/berth-ssh/berth/auth"
 )
 
 // maxKeys is the size, in bytes, that a file of public keys may have.

@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"strings"
 
-	"berth/auth"
-	"berth/config"
-	"berth/packaging"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/packaging"
 )
 
 // Plan is what a gateway.yaml is to say: one person, who may enter everything.

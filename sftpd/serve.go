@@ -6,7 +6,7 @@ import (
 	"io"
 	"sync"
 
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // One version back works; what a much newer one has written is not touched.

@@ -25,7 +25,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"berth/control"
+	"github.com/berth-ssh/berth/control"
 )
 
 const (

@@ -11,10 +11,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"berth/backup"
-	"berth/config"
-	"berth/packaging"
-	"berth/release"
+	"github.com/berth-ssh/berth/backup"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/packaging"
+	"github.com/berth-ssh/berth/release"
 )
 
 func newBackupCommand() *cobra.Command {

@@ -12,13 +12,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/auth"
-	"berth/config"
-	"berth/control"
-	"berth/hosts"
-	"berth/hosts/configured"
-	"berth/labels"
-	"berth/people"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/control"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/hosts/configured"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/people"
 )
 
 func newCheckCommand() *cobra.Command {

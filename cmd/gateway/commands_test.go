@@ -14,10 +14,10 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"berth/auth"
-	"berth/configs"
-	"berth/packaging"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/configs"
+	"github.com/berth-ssh/berth/packaging"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // runCommand is the program, without a process.

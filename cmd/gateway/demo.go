@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/demo"
-	"berth/screen"
+	"github.com/berth-ssh/berth/demo"
+	"github.com/berth-ssh/berth/screen"
 )
 
 func newDemoCommand() *cobra.Command {

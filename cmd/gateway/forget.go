@@ -5,9 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/auth"
-	"berth/config"
-	"berth/state"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/state"
 )
 
 func newForgetCommand() *cobra.Command {

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"berth/auth"
+	"github.com/berth-ssh/berth/auth"
 )
 
 func newHashPasswordCommand() *cobra.Command {

@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/helper"
-	"berth/sftpd"
+	"github.com/berth-ssh/berth/helper"
+	"github.com/berth-ssh/berth/sftpd"
 )
 
 // newHelperCommand is this program in its other role, inside a container. It

@@ -16,9 +16,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"berth/box"
-	"berth/config"
-	"berth/setup"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/setup"
 )
 
 // initOptions are the flags of init. What is not given is found.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"berth/packaging"
+	"github.com/berth-ssh/berth/packaging"
 )
 
 func TestMain(m *testing.M) {

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
-	"berth/config"
-	"berth/state"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/state"
 )
 
 func newKeysCommand() *cobra.Command {

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"berth/state"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/state"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 func TestKeysOfTheGateway(t *testing.T) {

@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/config"
-	"berth/control"
-	"berth/people"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/control"
+	"github.com/berth-ssh/berth/people"
 )
 
 func newKickCommand() *cobra.Command {

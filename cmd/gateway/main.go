@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/config"
-	"berth/release"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/release"
 )
 
 func main() {

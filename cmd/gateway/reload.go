@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/config"
-	"berth/control"
-	"berth/reload"
-	"berth/serving"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/control"
+	"github.com/berth-ssh/berth/reload"
+	"github.com/berth-ssh/berth/serving"
 )
 
 // callTimeout is how long a gateway that runs may take to answer.

@@ -12,8 +12,8 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
-	"berth/config"
-	"berth/recording"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/recording"
 )
 
 func newReplayCommand() *cobra.Command {

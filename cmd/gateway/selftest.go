@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/config"
-	"berth/selftest"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/selftest"
 )
 
 func newSelftestCommand() *cobra.Command {

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"berth/selftest"
-	"berth/selftest/checks"
+	"github.com/berth-ssh/berth/selftest"
+	"github.com/berth-ssh/berth/selftest/checks"
 )
 
 func TestSelftestWantsAHost(t *testing.T) {

@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/config"
-	"berth/logqueue"
-	"berth/serving"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/logqueue"
+	"github.com/berth-ssh/berth/serving"
 )
 
 // defaultDrain gives connections time to end. It is shorter than the time after

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"berth/serving"
+	"github.com/berth-ssh/berth/serving"
 
 	"github.com/spf13/cobra"
 )

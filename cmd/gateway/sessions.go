@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"berth/config"
-	"berth/people"
-	"berth/printable"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/people"
+	"github.com/berth-ssh/berth/printable"
 )
 
 // watchEvery is how often --watch looks again.

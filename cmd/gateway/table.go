@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"berth/printable"
-	"berth/screen"
-	"berth/selftest"
+	"github.com/berth-ssh/berth/printable"
+	"github.com/berth-ssh/berth/screen"
+	"github.com/berth-ssh/berth/selftest"
 )
 
 // table shows the checks, row by row as they end.

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/term"
 	"rsc.io/qr"
 
-	"berth/auth"
-	"berth/config"
-	"berth/state"
-	"berth/totp"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/state"
+	"github.com/berth-ssh/berth/totp"
 )
 
 // codes are the second factors that a state directory keeps.

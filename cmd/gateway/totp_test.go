@@ -13,7 +13,7 @@ import (
 
 	"rsc.io/qr"
 
-	"berth/totp"
+	"github.com/berth-ssh/berth/totp"
 )
 
 func totpConfig(t *testing.T) (path, stateDir string) {

@@ -6,9 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/config"
-	"berth/control"
-	"berth/serving"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/control"
+	"github.com/berth-ssh/berth/serving"
 )
 
 func newUpgradeCommand() *cobra.Command {

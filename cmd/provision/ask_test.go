@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // On a terminal, import asks for people's names, again where one will not do, and

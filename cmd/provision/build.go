@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/provision/apply"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 func buildCommand(o *options) *cobra.Command {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/docker"
+	"github.com/berth-ssh/berth/docker"
 )
 
 // What the classic builder refuses is built, and what it builds too.

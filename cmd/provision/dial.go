@@ -8,9 +8,9 @@ import (
 
 	"github.com/moby/moby/client"
 
-	"berth/config"
-	"berth/docker"
-	"berth/hosts"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/hosts"
 )
 
 // dial connects to the engine of the box that is meant, until this program ends.

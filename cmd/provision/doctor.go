@@ -9,8 +9,8 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
-	"berth/provision/compose"
-	"berth/provision/doctor"
+	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/doctor"
 )
 
 func doctorCommand(o *options) *cobra.Command {

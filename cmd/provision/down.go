@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/provision/apply"
-	"berth/provision/compose"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 func downCommand(o *options) *cobra.Command {

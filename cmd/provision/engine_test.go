@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"berth/provision/apply"
-	"berth/provision/plan"
-	"berth/test/harness"
-	"berth/test/harness/engine"
+	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/engine"
 )
 
 // lab is a project on the engine that tests use, and provision in this process.

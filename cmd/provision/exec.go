@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 // execCommand leaves the terminal to the docker command, which knows how.

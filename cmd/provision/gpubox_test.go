@@ -10,8 +10,8 @@ import (
 
 	"github.com/moby/moby/client"
 
-	"berth/labels"
-	"berth/test/harness/engine"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/test/harness/engine"
 )
 
 // gpuBox is an engine of the test's own that hands out GPUs, and provision on it.

@@ -13,9 +13,9 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
-	"berth/box"
-	"berth/docker"
-	"berth/provision/apply"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/provision/apply"
 )
 
 const watchPeriod = 2 * time.Second

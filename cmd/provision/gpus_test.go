@@ -11,7 +11,7 @@ import (
 
 	"github.com/moby/moby/client"
 
-	"berth/box"
+	"github.com/berth-ssh/berth/box"
 )
 
 func TestGPUTableSaysWhoHoldsAndWhoIsOn(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/box"
-	"berth/provision/apply"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 const (

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/provision/compose"
-	"berth/provision/migrate"
+	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/migrate"
 )
 
 func importCommand(o *options) *cobra.Command {

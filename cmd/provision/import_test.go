@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"berth/provision/migrate"
+	"github.com/berth-ssh/berth/provision/migrate"
 )
 
 func TestMigrationTableSaysHowPeopleComeIn(t *testing.T) {

@@ -15,14 +15,14 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
-	"berth/box"
-	"berth/docker"
-	"berth/hosts"
-	"berth/labels"
-	"berth/provision/apply"
-	"berth/provision/compose"
-	"berth/provision/plan"
-	"berth/state"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/state"
 )
 
 // job is one run: what the files want, on which engine.

@@ -8,8 +8,8 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
-	"berth/labels"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // killKind is a change that has several steps, and what people have in the hosts that it

@@ -18,7 +18,7 @@ import (
 
 	"github.com/moby/moby/client"
 
-	"berth/labels"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // deathAt passes an engine's calls on, but at the n-th one that changes something the

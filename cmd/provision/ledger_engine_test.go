@@ -15,8 +15,8 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
-	"berth/box"
-	"berth/labels"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/labels"
 )
 
 func TestGPUsAreHandedOutOnce(t *testing.T) {

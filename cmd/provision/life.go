@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/provision/apply"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 // lifeCommands are the verbs that do one thing to each host that is named, or to

@@ -7,7 +7,7 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 func logsCommand(o *options) *cobra.Command {

@@ -22,12 +22,12 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"berth/config"
-	"berth/image"
-	"berth/provision/compose"
-	"berth/provision/plan"
-	"berth/release"
-	"berth/state"
+	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/image"
+	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/release"
+	"github.com/berth-ssh/berth/state"
 )
 
 var (

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/labels"
-	"berth/state"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/state"
 )
 
 // A name is given to its service where nobody else's box has it, and else its exact name.

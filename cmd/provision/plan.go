@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 func planCommand(o *options) *cobra.Command {

@@ -12,13 +12,13 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
-	"berth/box"
-	dockerhosts "berth/hosts/docker"
-	"berth/labels"
-	"berth/people"
-	"berth/provision/apply"
-	"berth/provision/compose"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/box"
+	dockerhosts "github.com/berth-ssh/berth/hosts/docker"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/people"
+	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 func psCommand(o *options) *cobra.Command {

@@ -9,10 +9,10 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 
-	"berth/docker"
-	"berth/hosts"
-	"berth/labels"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 func TestPsTellsHowHostsAreEntered(t *testing.T) {

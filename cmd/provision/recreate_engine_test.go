@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/labels"
+	"github.com/berth-ssh/berth/labels"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"

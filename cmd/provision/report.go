@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/box"
-	"berth/provision/apply"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/provision/apply"
 )
 
 // reportCommand is this program's other role, in a container on a box elsewhere: it

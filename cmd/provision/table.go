@@ -6,7 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"berth/printable"
+	"github.com/berth-ssh/berth/printable"
 )
 
 // table returns rows in columns. Their cells may come from labels and processes,

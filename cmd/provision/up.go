@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/apply"
 )
 
 func upCommand(o *options) *cobra.Command {

@@ -8,8 +8,8 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
-	"berth/provision/apply"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 // confirmUse says who is on the containers, and asks before they lose what they do. It

@@ -10,7 +10,7 @@ import (
 
 	"github.com/moby/moby/client"
 
-	"berth/labels"
+	"github.com/berth-ssh/berth/labels"
 )
 
 func TestVerbsForOneHostAndForAll(t *testing.T) {

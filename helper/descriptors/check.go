@@ -6,7 +6,7 @@ import (
 	"os"
 	"slices"
 
-	"berth/machine"
+	"github.com/berth-ssh/berth/machine"
 
 	"golang.org/x/sys/unix"
 )

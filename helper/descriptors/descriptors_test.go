@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"berth/helper/messages"
-	"berth/machine"
+	"github.com/berth-ssh/berth/helper/messages"
+	"github.com/berth-ssh/berth/machine"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"

@@ -5,8 +5,8 @@ import (
 	"os"
 	"sync"
 
-	"berth/helper/messages"
-	"berth/machine"
+	"github.com/berth-ssh/berth/helper/messages"
+	"github.com/berth-ssh/berth/machine"
 )
 
 // listener is a listener of the machine, which stays there: the connections

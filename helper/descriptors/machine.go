@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"berth/helper/messages"
-	"berth/machine"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/helper/messages"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/sshconn"
 )
 
 // remote is a machine.Machine behind a helper's socket.

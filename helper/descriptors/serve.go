@@ -7,8 +7,8 @@ import (
 	"sync"
 	"syscall"
 
-	"berth/helper/messages"
-	"berth/machine"
+	"github.com/berth-ssh/berth/helper/messages"
+	"github.com/berth-ssh/berth/machine"
 )
 
 // server answers one machine's socket inside the container.

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"berth/helper/messages"
+	"github.com/berth-ssh/berth/helper/messages"
 
 	"golang.org/x/sys/unix"
 )

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"berth/machine"
+	"github.com/berth-ssh/berth/machine"
 
 	"golang.org/x/crypto/ssh"
 )

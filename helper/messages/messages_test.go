@@ -9,7 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"berth/machine"
+	"github.com/berth-ssh/berth/machine"
 )
 
 // recorded are messages of each kind.

@@ -5,8 +5,8 @@ import (
 	"net"
 	"net/netip"
 
-	"berth/machine"
-	"berth/printable"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/printable"
 )
 
 // Printable returns a text from inside a container as one line that may be

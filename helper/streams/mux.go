@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"berth/helper/messages"
-	"berth/sshconn"
+	"github.com/berth-ssh/berth/helper/messages"
+	"github.com/berth-ssh/berth/sshconn"
 
 	"github.com/hashicorp/yamux"
 )

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"berth/helper/messages"
-	"berth/machine"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/helper/messages"
+	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"github.com/hashicorp/yamux"
 	"go.uber.org/goleak"

@@ -18,9 +18,9 @@ import (
 	"strings"
 	"sync"
 
-	"berth/hosts"
-	"berth/labels"
-	"berth/state"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/state"
 )
 
 // Source is the hosts of all boxes.

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"berth/hosts"
-	"berth/labels"
-	"berth/state"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/state"
 
 	"go.uber.org/goleak"
 )

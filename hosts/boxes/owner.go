@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"berth/hosts"
-	"berth/labels"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // owner returns the box that a plain name belongs to; nil where it is no box's yet. Its

@@ -6,13 +6,13 @@ import (
 	"cmp"
 	"log/slog"
 
-	"berth/docker"
-	"berth/hosts"
-	"berth/hosts/boxes"
-	dockerhosts "berth/hosts/docker"
-	"berth/hosts/kube"
-	"berth/hosts/local"
-	"berth/state"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/hosts/boxes"
+	dockerhosts "github.com/berth-ssh/berth/hosts/docker"
+	"github.com/berth-ssh/berth/hosts/kube"
+	"github.com/berth-ssh/berth/hosts/local"
+	"github.com/berth-ssh/berth/state"
 )
 
 // Hosts are the hosts of a configuration: its entries go before what is found.

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"berth/hosts"
-	"berth/labels"
-	"berth/state"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/state"
 
 	"go.uber.org/goleak"
 )

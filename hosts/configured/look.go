@@ -6,8 +6,8 @@ import (
 	"os"
 	"time"
 
-	"berth/hosts"
-	"berth/state"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/state"
 )
 
 // lookTimeout is how long, at most, Look waits for the engines.

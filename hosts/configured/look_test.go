@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"berth/hosts"
-	"berth/labels"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
 )
 
 func TestLookWithoutAnEngine(t *testing.T) {

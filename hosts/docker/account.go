@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"berth/docker"
-	"berth/labels"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/labels"
 
 	"github.com/moby/moby/api/types/container"
 )

@@ -10,8 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"berth/helper"
-	"berth/labels"
+	"github.com/berth-ssh/berth/helper"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // helperBinary is this program, which is the helper in another role, under a

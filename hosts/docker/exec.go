@@ -11,11 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"berth/docker"
-	"berth/helper"
-	"berth/hosts"
-	"berth/hosts/pool"
-	"berth/labels"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/helper"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/hosts/pool"
+	"github.com/berth-ssh/berth/labels"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"

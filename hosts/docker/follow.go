@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"berth/hosts"
-	"berth/labels"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"strings"
 
-	"berth/labels"
+	"github.com/berth-ssh/berth/labels"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"

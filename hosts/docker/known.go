@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"berth/labels"
+	"github.com/berth-ssh/berth/labels"
 
 	"github.com/moby/moby/api/types/container"
 )

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"berth/hosts"
+	"github.com/berth-ssh/berth/hosts"
 )
 
 // justMade is how long the engine may still be about to tell of a container

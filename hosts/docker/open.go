@@ -7,10 +7,10 @@ import (
 	"net"
 	"time"
 
-	"berth/docker"
-	"berth/hosts"
-	"berth/hosts/hostkeys"
-	"berth/labels"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/hosts/hostkeys"
+	"github.com/berth-ssh/berth/labels"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"

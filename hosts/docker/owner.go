@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"berth/labels"
-	"berth/printable"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/printable"
 )
 
 // maxOwner is how long the name of an owner is shown, in runes.

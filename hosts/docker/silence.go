@@ -5,7 +5,7 @@ import (
 	"context"
 	"time"
 
-	"berth/hosts"
+	"github.com/berth-ssh/berth/hosts"
 )
 
 // silence is since when an engine does not answer, and why not.

@@ -9,11 +9,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"berth/docker"
-	"berth/helper"
-	"berth/hosts"
-	"berth/hosts/pool"
-	"berth/state"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/helper"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/hosts/pool"
+	"github.com/berth-ssh/berth/state"
 )
 
 // callTimeout bounds one call to the engine.

@@ -18,11 +18,11 @@ import (
 	"testing"
 	"time"
 
-	"berth/docker"
-	"berth/hosts"
-	"berth/labels"
-	"berth/state"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/state"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"go.uber.org/goleak"
 )

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"berth/hosts"
-	"berth/state"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/state"
 )
 
 // Command prints the host keys of an sshd, in its container.

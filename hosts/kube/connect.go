@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"berth/hosts"
+	"github.com/berth-ssh/berth/hosts"
 )
 
 // api is the API server of a cluster, as far as pods go.

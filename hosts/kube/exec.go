@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"berth/helper"
-	"berth/hosts"
-	"berth/hosts/pool"
-	"berth/machine"
+	"github.com/berth-ssh/berth/helper"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/hosts/pool"
+	"github.com/berth-ssh/berth/machine"
 )
 
 const (

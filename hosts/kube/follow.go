@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
-	"berth/labels"
+	"github.com/berth-ssh/berth/labels"
 )
 
 const (

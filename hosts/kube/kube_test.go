@@ -13,10 +13,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"berth/hosts"
-	"berth/labels"
-	"berth/state"
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/state"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"go.uber.org/goleak"
 )

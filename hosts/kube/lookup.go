@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"berth/hosts"
-	"berth/printable"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/printable"
 )
 
 const (

@@ -8,8 +8,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"berth/hosts"
-	"berth/labels"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // brief is for a host that runs, which may still be about to stop or to start over.

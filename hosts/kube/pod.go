@@ -9,8 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"berth/labels"
-	"berth/printable"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/printable"
 )
 
 // DefaultContainer is the annotation by which kubectl chooses a container; ours goes

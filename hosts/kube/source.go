@@ -8,9 +8,9 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 
-	"berth/hosts"
-	"berth/hosts/pool"
-	"berth/state"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/hosts/pool"
+	"github.com/berth-ssh/berth/state"
 )
 
 // callTimeout bounds one call to the API server.

@@ -3,8 +3,8 @@ package kube
 import (
 	"context"
 
-	"berth/hosts"
-	"berth/hosts/hostkeys"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/hosts/hostkeys"
 )
 
 const sshPort = 22

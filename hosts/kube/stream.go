@@ -9,7 +9,7 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/streaming/pkg/httpstream"
 
-	"berth/printable"
+	"github.com/berth-ssh/berth/printable"
 )
 
 // stream is a command that runs in a container, with its standard streams.

@@ -11,10 +11,10 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"berth/helper"
-	"berth/hosts"
-	"berth/hosts/pool"
-	"berth/labels"
+	"github.com/berth-ssh/berth/helper"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/hosts/pool"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // selfPath is this program's own file, even where it was replaced meanwhile.

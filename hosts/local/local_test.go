@@ -9,10 +9,10 @@ import (
 	"syscall"
 	"testing"
 
-	"berth/helper"
-	"berth/hosts"
-	"berth/labels"
-	"berth/machine"
+	"github.com/berth-ssh/berth/helper"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/machine"
 
 	"go.uber.org/goleak"
 )

@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"berth/helper"
-	"berth/hosts"
-	"berth/machine"
+	"github.com/berth-ssh/berth/helper"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/machine"
 )
 
 // How long a helper that nobody uses is kept for the next login. One elsewhere may have been

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"berth/helper"
+	"github.com/berth-ssh/berth/helper"
 
 	"go.uber.org/goleak"
 )

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 
-	"berth/patches"
+	"github.com/berth-ssh/berth/patches"
 )
 
 func main() {

@@ -15,11 +15,11 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/moby/moby/client/pkg/versions"
 
-	"berth/box"
-	"berth/labels"
-	"berth/ledger"
-	"berth/provision/compose"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/ledger"
+	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 // Executor carries steps out on an engine. It is for one goroutine.

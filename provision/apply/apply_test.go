@@ -13,9 +13,9 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
-	"berth/labels"
-	"berth/provision/compose"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 // fakeEngine answers every call, and keeps what was asked of it.

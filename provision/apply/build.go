@@ -13,8 +13,8 @@ import (
 	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/client"
 
-	"berth/printable"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/printable"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 func (e *Executor) buildImage(ctx context.Context, i compose.Image) error {

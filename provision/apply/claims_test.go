@@ -6,9 +6,9 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 
-	"berth/box"
-	"berth/labels"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 // A card whose device node has another number than its index, a partitioned

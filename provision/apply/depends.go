@@ -8,7 +8,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // waitUntil returns when a container is as its dependent wants it; or an error, when it

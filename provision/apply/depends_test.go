@@ -5,7 +5,7 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 func TestWhenAConditionIsMet(t *testing.T) {

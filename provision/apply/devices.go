@@ -5,8 +5,8 @@ import (
 
 	"github.com/moby/moby/client"
 
-	"berth/box"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 // ObserveDevices returns each GPU of the engine's box, who holds it and whose

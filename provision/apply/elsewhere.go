@@ -19,9 +19,9 @@ import (
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
 
-	"berth/box"
-	"berth/labels"
-	"berth/printable"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/printable"
 )
 
 // Report is the command of this program that says as JSON what a box has, to provision

@@ -8,7 +8,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
-	"berth/docker"
+	"github.com/berth-ssh/berth/docker"
 )
 
 // What was written survives the change from many layers to one, with the image's own

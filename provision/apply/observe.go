@@ -11,10 +11,10 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
-	"berth/box"
-	"berth/docker"
-	"berth/labels"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 // Observe looks at the engine. images are the ones to look for; of containers

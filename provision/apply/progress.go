@@ -11,7 +11,7 @@ import (
 	"github.com/moby/moby/api/types/jsonstream"
 	"golang.org/x/term"
 
-	"berth/printable"
+	"github.com/berth-ssh/berth/printable"
 )
 
 // Progress shows on a terminal what is being done, in one line that changes,

@@ -12,9 +12,9 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
-	"berth/labels"
-	"berth/provision/compose"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 // undoTimeout is how long the old containers are given to run again, an engine that

@@ -7,7 +7,7 @@ import (
 
 	"github.com/moby/moby/client"
 
-	"berth/printable"
+	"github.com/berth-ssh/berth/printable"
 )
 
 const (

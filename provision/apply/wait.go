@@ -10,9 +10,9 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
-	"berth/docker"
-	"berth/image"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/image"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 const (

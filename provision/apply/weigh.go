@@ -15,10 +15,10 @@ import (
 	"github.com/docker/go-units"
 	"github.com/moby/moby/client"
 
-	"berth/docker"
-	"berth/labels"
-	"berth/printable"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/printable"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 const (

@@ -10,8 +10,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/container"
 
-	"berth/image"
-	"berth/labels"
+	"github.com/berth-ssh/berth/image"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // config sets the part of the container that would be the same on any box.

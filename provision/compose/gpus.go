@@ -9,8 +9,8 @@ import (
 	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/container"
 
-	"berth/box"
-	"berth/ledger"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/ledger"
 )
 
 // GPUs is what a service asks for. Which devices it gets, the ledger decides.

@@ -12,7 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/distribution/reference"
 
-	"berth/image"
+	"github.com/berth-ssh/berth/image"
 )
 
 // Image is an image that a container runs: the host image on some base,

@@ -10,8 +10,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/mount"
 
-	"berth/image"
-	"berth/labels"
+	"github.com/berth-ssh/berth/image"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // mounts sets what is mounted: the service's volumes, less what

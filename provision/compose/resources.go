@@ -9,8 +9,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/container"
 
-	"berth/box"
-	"berth/ledger"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/ledger"
 )
 
 const (

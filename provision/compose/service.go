@@ -12,9 +12,9 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/moby/api/types/container"
 
-	"berth/box"
-	"berth/image"
-	"berth/labels"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/image"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // builder turns one compose service into the container that it means, and collects

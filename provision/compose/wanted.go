@@ -12,8 +12,8 @@ import (
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 
-	"berth/labels"
-	"berth/ledger"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/ledger"
 )
 
 // Wanted is what ought to be, in the engine's terms. It follows from the

@@ -9,9 +9,9 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"berth/image"
-	"berth/labels"
-	"berth/ledger"
+	"github.com/berth-ssh/berth/image"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/ledger"
 )
 
 // Extension is the key of a compose service that is ours; docker compose

@@ -17,12 +17,12 @@ import (
 	"github.com/moby/moby/client"
 	"golang.org/x/sys/unix"
 
-	"berth/box"
-	"berth/docker"
-	"berth/image"
-	"berth/provision/apply"
-	"berth/provision/compose"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/image"
+	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 // Checkup is what a look at the engine, the box and the containers shows.

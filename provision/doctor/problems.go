@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"berth/box"
-	"berth/docker"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // Problem is something wrong, and what to do about it.

@@ -9,13 +9,13 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 
-	"berth/box"
-	"berth/docker"
-	"berth/image"
-	"berth/labels"
-	"berth/ledger"
-	"berth/provision/compose"
-	"berth/provision/plan"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/image"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/ledger"
+	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/plan"
 )
 
 // healthy is a box with nothing wrong, and a host on it.

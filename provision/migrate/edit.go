@@ -7,7 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // mapping is a YAML mapping that is edited.

@@ -7,7 +7,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
 
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // keepHome gives an account's home a volume, unless the file mounts something at

@@ -12,7 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
 
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // cleanEnvFile is an env_file without the passwords.

@@ -17,9 +17,9 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
 
-	"berth/auth"
-	"berth/image"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/image"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // What is written, beside the file that is read: there the project keeps its

@@ -11,8 +11,8 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"berth/auth"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // imports is what import makes of a file in a directory of that name.

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"slices"
 
-	"berth/auth"
+	"github.com/berth-ssh/berth/auth"
 )
 
 // User is who has one password of an account: one of the gateway's users, with all

@@ -6,9 +6,9 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 
-	"berth/box"
-	"berth/ledger"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/ledger"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // askOf returns what the ledger is asked for a service. had is what its container

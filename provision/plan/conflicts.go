@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
-	"berth/labels"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // conflicts returns a line for each thing that stands in the way of the project.

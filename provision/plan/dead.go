@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"berth/box"
-	"berth/labels"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // deadGPU returns what is wrong with a GPU that the container was given, so that it

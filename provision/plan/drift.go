@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"berth/labels"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // NetworkState is a network as it is now.

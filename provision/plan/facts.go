@@ -12,9 +12,9 @@ import (
 
 	"github.com/moby/moby/api/types/mount"
 
-	"berth/image"
-	"berth/labels"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/image"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // facts are what a container was made of: texts by keys, most of them compose's.

@@ -19,10 +19,10 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"berth/box"
-	"berth/image"
-	"berth/labels"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/image"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // made is a project that an older version made, as the engine tells of it.

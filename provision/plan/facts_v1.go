@@ -9,7 +9,7 @@ import (
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 
-	"berth/ledger"
+	"github.com/berth-ssh/berth/ledger"
 )
 
 // The facts of version 1: every key, and how its value is written. What is empty

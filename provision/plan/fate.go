@@ -6,11 +6,11 @@ import (
 	"strconv"
 	"strings"
 
-	"berth/box"
-	"berth/image"
-	"berth/labels"
-	"berth/ledger"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/image"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/ledger"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // fate is what becomes of a service's container.

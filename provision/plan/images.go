@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"berth/box"
-	"berth/ledger"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/ledger"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // ImageConfig is what an image says of the containers that are made from it, and

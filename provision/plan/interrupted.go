@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"slices"
 
-	"berth/labels"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // While a container is recreated two of them are there. The new one has the label

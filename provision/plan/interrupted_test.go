@@ -7,7 +7,7 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 
-	"berth/labels"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // Hosts that change together are all old or all new, wherever the run was interrupted;

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"berth/box"
-	"berth/labels"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // manyHosts are so many services and their containers, of which each second has

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"berth/box"
-	"berth/labels"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/labels"
 )
 
 // Marks tell provision's own containers from those that only have their labels,

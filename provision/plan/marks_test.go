@@ -5,9 +5,9 @@ import (
 	"slices"
 	"testing"
 
-	"berth/box"
-	"berth/labels"
-	"berth/ledger"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/ledger"
 )
 
 // claimedBy is a container with these labels, on which it claims 4 cpus, a pinned one

@@ -7,11 +7,11 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 
-	"berth/box"
-	"berth/labels"
-	"berth/ledger"
-	"berth/printable"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/ledger"
+	"github.com/berth-ssh/berth/printable"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // Observed is what is there.

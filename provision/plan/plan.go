@@ -8,9 +8,9 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 
-	"berth/box"
-	"berth/labels"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // Options are what a person may say about a plan.

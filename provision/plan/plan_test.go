@@ -20,11 +20,11 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"go.yaml.in/yaml/v4"
 
-	"berth/box"
-	"berth/image"
-	"berth/labels"
-	"berth/ledger"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/image"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/ledger"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 var update = flag.Bool("update", false, "write the plans in testdata again")

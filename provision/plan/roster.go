@@ -3,8 +3,8 @@ package plan
 import (
 	"cmp"
 
-	"berth/labels"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // roster finds containers without going through all of them: there may be many

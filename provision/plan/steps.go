@@ -7,10 +7,10 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"berth/box"
-	"berth/ledger"
-	"berth/printable"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/ledger"
+	"github.com/berth-ssh/berth/printable"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // Op is what a step does.

@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"berth/box"
-	"berth/labels"
-	"berth/ledger"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/ledger"
 )
 
 // What was shown before the question is what is done after it, or it is shown again.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 
-	"berth/box"
-	"berth/provision/compose"
+	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/provision/compose"
 )
 
 // updates is what can be changed on a container as it is.

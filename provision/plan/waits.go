@@ -1,6 +1,6 @@
 package plan
 
-import "berth/provision/compose"
+import "github.com/berth-ssh/berth/provision/compose"
 
 // waits adds a step for each service that this one waits for before it starts.
 func (p *Plan) waits(s compose.Service) {

@@ -18,8 +18,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"berth/printable"
-	"berth/screen"
+	"github.com/berth-ssh/berth/printable"
+	"github.com/berth-ssh/berth/screen"
 )
 
 // Check is one thing to try, within a time of its own.

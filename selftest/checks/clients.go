@@ -17,7 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
-	"berth/screen"
+	"github.com/berth-ssh/berth/screen"
 )
 
 // clients are the OpenSSH programs of this machine, with a configuration that

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"berth/screen"
+	"github.com/berth-ssh/berth/screen"
 )
 
 func entryChecks() []Check {

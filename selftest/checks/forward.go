@@ -18,7 +18,7 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/sync/errgroup"
 
-	"berth/screen"
+	"github.com/berth-ssh/berth/screen"
 )
 
 func forwardChecks() []Check {

@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"berth/labels"
-	"berth/screen"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/screen"
 )
 
 func sessionChecks() []Check {

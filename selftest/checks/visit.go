@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"berth/screen"
+	"github.com/berth-ssh/berth/screen"
 )
 
 // visit is a connection to the host. It ends with the context it was made with.

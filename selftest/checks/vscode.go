@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"berth/screen"
+	"github.com/berth-ssh/berth/screen"
 )
 
 // What VS Code's server needs (its cli/src/util/prereqs.rs says so).

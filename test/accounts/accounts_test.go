@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // ground is a project whose host own makes an account for each person, by route

@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 const (

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
-	"berth/test/harness/peer"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/peer"
 
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/crypto/ssh"

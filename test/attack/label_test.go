@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // The attack: an image brings the label of a host along, and whoever runs it gives

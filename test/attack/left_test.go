@@ -3,8 +3,8 @@ package attack
 import (
 	"testing"
 
-	"berth/test/harness"
-	"berth/test/harness/peer"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/peer"
 )
 
 // awaitNobody waits until a gateway serves no connection, and returns what it

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // crowd holds 250 connections to an address and never logs in; it prints a line

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // The attack: an algorithm that is weak, or that costs the gateway more than its

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
-	"berth/test/harness/peer"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/peer"
 
 	"golang.org/x/crypto/argon2"
 )

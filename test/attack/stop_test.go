@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // start starts a gateway that dev may enter, with its log read by a shell

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // pair are two containers that have one another's name again and again, at the engine

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
-	"berth/test/harness/engine"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/engine"
 )
 
 // lab is a gateway before two boxes.

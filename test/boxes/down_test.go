@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
-	"berth/test/harness/engine"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/engine"
 )
 
 // vanishes cuts a wire. A box whose wire is cut harms no other: hosts elsewhere are entered as before, its own

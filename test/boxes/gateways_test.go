@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // A box that has a gateway of its own is joined as any sshd: what a person does goes

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // Boxes whose engines are reached in the other two ways: a second engine of this machine,

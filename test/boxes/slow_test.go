@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
-	"berth/test/harness/engine"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/engine"
 )
 
 // slow is a link across a continent.

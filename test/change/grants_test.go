@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // What a grant leaves out, as people meet it with OpenSSH's own clients, on both

@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // jetbrains does what IntelliJ's SSH client does (testdata/jetbrains.py).

@@ -3,7 +3,7 @@ package clients
 import (
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // TestIDEs does what editors do that work in a host from afar. None of their

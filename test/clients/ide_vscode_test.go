@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // vscode does what VS Code, Cursor and others do with OpenSSH's client: one

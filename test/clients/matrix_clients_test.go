@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // matrixClient is a client that somebody else wrote.

@@ -3,7 +3,7 @@ package files
 import (
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // keys are what a suite's server proves itself by, and what opens it.

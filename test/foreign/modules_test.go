@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/crypto/ssh/testdata"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // A suite of a Go module is built from the module's source.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // regress is where the package openssh-tests has OpenSSH's own tests.

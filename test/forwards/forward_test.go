@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // forwards go in and out, by ports and by sockets.

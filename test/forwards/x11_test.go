@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 const cookie = "00112233445566778899aabbccddeeff"

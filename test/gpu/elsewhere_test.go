@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
-	"berth/test/harness/engine"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/engine"
 )
 
 // TestABoxElsewhere reserves the GPUs of a box that only its engine is reached of: its

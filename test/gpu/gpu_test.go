@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
-	"berth/test/harness/engine"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/engine"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // lab is this machine by both mechanisms, with a user, guest, whose file changes.

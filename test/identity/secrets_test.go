@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // A full run, with every kind of secret in it, leaves none of them where others can

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // Keys that lie at an address of https, whose certificate is of an authority of its

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // codeOf is what an authenticator shows at a time (RFC 6238).

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // The gateway for arm64 starts and reads its file, on an emulated processor.

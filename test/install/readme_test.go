@@ -11,7 +11,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // TestReadme follows the five commands of the README on an empty Debian, from

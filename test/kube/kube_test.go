@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // lab is a gateway that may do in a namespace what the example of a role says, and no

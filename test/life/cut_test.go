@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // cutAtRandom makes connections of every kind to a door and cuts each after

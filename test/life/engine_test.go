@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"berth/test/harness"
-	"berth/test/harness/engine"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/engine"
 )
 
 // TestEngineRestart restarts an engine of its own that leaves its containers

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // TestEngineFaults has sessions go on whatever befalls the engine.

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // used is a gateway, its doors, and the helpers that it has run.

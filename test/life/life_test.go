@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // TestMachine ends what lives on this machine, in every order.

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // TestVanished has clients go silent, as a laptop does that is closed: no

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
 )

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // A box with an ssh port and two passwords for each container, as people have

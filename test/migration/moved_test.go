@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
-	"berth/test/harness/engine"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/engine"
 )
 
 // small makes the seed fit where tests run, on GPUs of its own all the same.

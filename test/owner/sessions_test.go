@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // connection is a row of "sessions --json": the keys that its readers count on.

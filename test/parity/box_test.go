@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
-	"berth/test/harness/engine"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/engine"
 )
 
 // TestBox asks a host on another box, behind an sshd, what it asks every door, and the

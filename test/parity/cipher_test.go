@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // TestCiphers asks which cipher clients end at: the fast one, unless they ask

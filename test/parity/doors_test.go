@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // TestDoors asks every door the oracle's questions, and those that only a

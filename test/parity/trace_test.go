@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // traces are orders that only a client can tell that sees every message

@@ -5,7 +5,7 @@ import (
 	"net"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // TestWire asks the oracle's questions on wires that are worse than most: keys

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // ground is two projects: one whose hosts are peers, but for lone, and one

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // TestImage runs the gateway's own image by the compose file that is shipped, and

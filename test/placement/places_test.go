@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // nobody is an ordinary user who may talk to the engine, as a gateway may run.

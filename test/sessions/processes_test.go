@@ -3,7 +3,7 @@ package sessions
 import (
 	"testing"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // processes are what a session leaves behind, or must not.

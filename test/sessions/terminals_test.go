@@ -7,7 +7,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // terminals are sessions of a client that has a terminal.

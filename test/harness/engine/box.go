@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // Box is a computer of the test's own, as far as a gateway can tell: a network with an

@@ -15,7 +15,7 @@ import (
 
 	"github.com/moby/moby/client"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // Engine is a dockerd of the test's own.

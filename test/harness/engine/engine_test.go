@@ -7,8 +7,8 @@ import (
 
 	"github.com/moby/moby/client"
 
-	"berth/test/harness"
-	"berth/test/harness/engine"
+	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/engine"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }

@@ -13,7 +13,7 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // GPUBox is an engine of the test's own that hands out GPUs without having one:

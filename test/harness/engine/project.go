@@ -14,7 +14,7 @@ import (
 	"github.com/moby/moby/client"
 	"go.yaml.in/yaml/v4"
 
-	"berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // Project is a project on the engine that tests use. It leaves nothing behind
