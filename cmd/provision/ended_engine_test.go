@@ -5,16 +5,20 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // Containers end for as many reasons as people meet; ps and doctor say which.
 func TestWhyHostsEndedIsToldByPsAndDoctor(t *testing.T) {
 	l := newLab(t)
+	// greedy waits, as the engine learns of the kernel's killing from a watch that
+	// it sets up only after the start.
 	file := l.File(`
 x-small: &small {image: ` + os.Getenv("BERTH_BASE_IMAGE") + `, network_mode: none}
 services:
   failed:  {<<: *small, command: [sh, -c, "printf 'first\nno \\033[31msuch file\n' >&2; exit 3"]}
-  greedy:  {<<: *small, command: [tail, /dev/zero], mem_limit: 32m, memswap_limit: 32m}
+  greedy:  {<<: *small, command: [sh, -c, sleep 2; exec tail /dev/zero], mem_limit: 32m, memswap_limit: 32m}
   stopped: {<<: *small, command: [sleep, infinity]}
   finished: {<<: *small, command: [echo, all done]}
   runs:    {<<: *small, command: [sleep, infinity]}
@@ -29,7 +33,11 @@ services:
 		t.Fatal("a container without its program starts")
 	}
 
-	shown := l.mustRun("ps")
+	shown := ""
+	harness.Eventually(t, "greedy ends", func() bool {
+		shown = l.mustRun("ps")
+		return strings.Contains(shown, "\n"+l.Host("greedy")+": ")
+	})
 	problems, _ := l.run("doctor")
 	for host, want := range map[string]struct {
 		why   string
