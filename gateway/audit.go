@@ -56,13 +56,3 @@ func (c *conn) auditLeft(r *recorder.Recorder, after time.Duration, ended *Ended
 	}
 	r.Log.Write(left)
 }
-
-// auditChanges writes what a policy changes that comes into force.
-func (s *Server) auditChanges(before, next *auth.Policy, by string) {
-	if s.Audit == nil {
-		return
-	}
-	for _, change := range auth.Changes(before, next) {
-		s.Audit.Write(audit.Changed{By: by, User: change.User, What: string(change.What), Change: string(change.How), Of: change.Of, Line: change.Line})
-	}
-}

@@ -15,6 +15,7 @@ import (
 	"github.com/berth-ssh/berth/audit"
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/machine"
 	"github.com/berth-ssh/berth/sshconn"
@@ -24,7 +25,7 @@ import (
 )
 
 // auditedGateway is a gateway with an audit file, where dev's key has options.
-func auditedGateway(t *testing.T, from Hosts, options string) (g *testGateway, records *audit.Log, events func() []string) {
+func auditedGateway(t *testing.T, from keeper.Hosts, options string) (g *testGateway, records *audit.Log, events func() []string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	records, err := audit.Open(audit.Settings{File: path}, nil, slog.New(slog.DiscardHandler))
@@ -32,7 +33,10 @@ func auditedGateway(t *testing.T, from Hosts, options string) (g *testGateway, r
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { records.Close() })
-	g = startWithLine(t, from, options, func(s *Server) { s.Audit = records })
+	g = startWithLine(t, from, options, func(s *Server) {
+		s.Audit = records
+		s.Keeper.(*keeper.Keeper).Audit = records
+	})
 	return g, records, func() []string { return eventsIn(t, path) }
 }
 

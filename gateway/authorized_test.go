@@ -12,6 +12,7 @@ import (
 
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/machine"
 	"github.com/berth-ssh/berth/sshconn"
@@ -137,7 +138,7 @@ func eachRoute(t *testing.T, options string, test func(t *testing.T, route strin
 	}
 }
 
-func startWithLine(t *testing.T, from Hosts, options string, settings ...func(*Server)) *testGateway {
+func startWithLine(t *testing.T, from keeper.Hosts, options string, settings ...func(*Server)) *testGateway {
 	t.Helper()
 	g := startGateway(t, from, settings...)
 	line, err := auth.ParseAuthorized(options + " " + string(ssh.MarshalAuthorizedKey(g.dev.PublicKey())))
@@ -148,7 +149,7 @@ func startWithLine(t *testing.T, from Hosts, options string, settings ...func(*S
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Policies.Exchange(policy)
+	g.keeper.Policies.Exchange(policy)
 	return g
 }
 
@@ -369,7 +370,7 @@ func TestAKeyAndAGrantForbidTogether(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.Exchange(policy, "test")
+			g.exchange(policy)
 			got := runs(t, g.enter(t, "dev+lab"), "x")
 			if tt.heard != "" && !log.has(tt.heard) || tt.heard == "" && (log.has("start") || got.status != 255 || !strings.Contains(got.err, "not granted to dev on lab, or not by this key")) {
 				t.Errorf("%+v; heard %s", got, log.all())

@@ -122,17 +122,16 @@ func (c *conn) admit(ctx context.Context, client sshconn.Conn, who auth.Identity
 	if err := c.auditLogin(client, who); err != nil {
 		return nil, err
 	}
-	policy := c.server.Policies.Current()
-	limits := policy.Limits(who.User)
-	giveBack, err := c.take(who.User, limits)
+	admitted, refusal := c.server.Keeper.Admit(ctx, who)
+	giveBack, err := c.take(who.User, admitted.Limits)
 	if err != nil {
 		return nil, err
 	}
 	c.later(giveBack)
-	host, err := policy.Host(who, func() []auth.Host { return c.server.known(ctx) })
-	if err != nil {
-		return nil, err
+	if refusal != nil {
+		return nil, refusal
 	}
+	host, limits := admitted.Host, admitted.Limits
 	c.log = c.log.With("user", who.User, "host", host)
 
 	c.later(c.keepAlive(end{Conn: client, wire: c.wire}, "client"))

@@ -33,9 +33,8 @@
 // no more than close or cancel something when a context ends. No goroutine that
 // reads a connection writes to it without a queue: see package wire.
 //
-// Hosts come from an interface of this package's own ([Hosts]). Before a person is
-// logged in, nothing but ComingBack is asked, which answers by what is known; after
-// that, Lookup answers likewise, and Open asks an engine, once.
+// Who somebody is, what is granted, and hosts come from an interface of this package's
+// own ([Keeper]), which may be of another process (package front).
 //
 // A person who is logged in is one of the server's live connections ([Live]), and
 // can be ended with a reason ([Server.End]) until the connection is gone. What goes

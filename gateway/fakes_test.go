@@ -14,6 +14,7 @@ import (
 
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/machine"
 	"github.com/berth-ssh/berth/sshconn"
@@ -142,6 +143,7 @@ func (l *safeBuffer) String() string {
 // developer and more as whom it likes, and other, who may enter vault.
 type testGateway struct {
 	*Server
+	keeper   *keeper.Keeper
 	address  string
 	listener net.Listener
 	log      *safeBuffer
@@ -151,7 +153,7 @@ type testGateway struct {
 	stopped  chan struct{} // closed when Serve has returned
 }
 
-func startGateway(t *testing.T, from Hosts, settings ...func(*Server)) *testGateway {
+func startGateway(t *testing.T, from keeper.Hosts, settings ...func(*Server)) *testGateway {
 	t.Helper()
 	g := &testGateway{log: &safeBuffer{}, dev: newSigner(t), other: newSigner(t), stopped: make(chan struct{})}
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost) // to be quick
@@ -166,13 +168,12 @@ func startGateway(t *testing.T, from Hosts, settings ...func(*Server)) *testGate
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.keeper = &keeper.Keeper{UserCA: newSigner(t), Policies: auth.NewPolicies(policy), Hosts: from}
 	g.Server = &Server{
-		HostKey:  newSigner(t),
-		UserCA:   newSigner(t),
-		Policies: auth.NewPolicies(policy),
-		Hosts:    from,
-		Log:      slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Wait:     10 * time.Second,
+		HostKey: newSigner(t),
+		Keeper:  g.keeper,
+		Log:     slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Wait:    10 * time.Second,
 	}
 	for _, set := range settings {
 		set(g.Server)
@@ -193,6 +194,17 @@ func startGateway(t *testing.T, from Hosts, settings ...func(*Server)) *testGate
 		within(t, "the gateway has stopped", g.stopped)
 	})
 	return g
+}
+
+// kept changes the keeper of a gateway before it is started.
+func kept(change func(*keeper.Keeper)) func(*Server) {
+	return func(s *Server) { change(s.Keeper.(*keeper.Keeper)) }
+}
+
+// exchange puts a policy into force, and returns how many connections it ended.
+func (g *testGateway) exchange(policy *auth.Policy) (ended int) {
+	g.keeper.Exchange(policy, "test")
+	return g.Review()
 }
 
 // dial logs in by keys; its banner, if it is not nil, gets what the gateway says

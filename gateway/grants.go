@@ -1,20 +1,9 @@
 package gateway
 
-import (
-	"context"
-
-	"github.com/berth-ssh/berth/auth"
-	"github.com/berth-ssh/berth/hosts"
-)
-
-// Exchange puts a policy into force for logins to come, and for the people who
-// are there: who may not go on is told why and cut off. It returns how many
-// connections were ended; nobody else notices.
-// By says on whose behalf, for the audit file.
-func (s *Server) Exchange(next *auth.Policy, by string) (ended int) {
-	before := s.Policies.Current()
-	s.Policies.Exchange(next)
-	s.auditChanges(before, next, by)
+// Review looks at the people who are there, when another policy has come into force:
+// who may not go on is told why and cut off. It returns how many connections were
+// ended; nobody else notices.
+func (s *Server) Review() (ended int) {
 	for _, live := range s.Live() {
 		if !s.review(live.ID) {
 			ended++
@@ -32,7 +21,7 @@ func (s *Server) review(id string) (goesOn bool) {
 		return true
 	}
 	why := ""
-	now, err := s.Policies.Current().Still(c.Identity, c.target.Host, c.Account)
+	now, err := s.Keeper.Still(c.Identity, c.target.Host, c.Account)
 	switch {
 	case err != nil:
 		why = err.Error()
@@ -47,18 +36,4 @@ func (s *Server) review(id string) (goesOn bool) {
 	s.Log.Info("ended", "conn", id, "user", c.Identity.User, "host", c.Host, "why", why)
 	s.End(id, why)
 	return false
-}
-
-// known is what grants go by of the hosts that there are.
-func (s *Server) known(ctx context.Context) []auth.Host {
-	var all []auth.Host
-	for _, host := range s.Hosts.List(ctx) {
-		all = append(all, grantedBy(host))
-	}
-	return all
-}
-
-// grantedBy is what grants go by of a host.
-func grantedBy(host hosts.Host) auth.Host {
-	return auth.Host{Name: host.Name, Exact: host.Exact, Box: host.Box, Account: host.Account, Project: host.Project, Labels: host.Labels}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/state"
 	"github.com/berth-ssh/berth/test/harness"
@@ -151,7 +152,7 @@ func TestThePolicyIsExchangedUnderLiveConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Policies.Exchange(empty)
+	g.keeper.Policies.Exchange(empty)
 	if got := runs(t, client, "after"); got.out != "ran after;" {
 		t.Errorf("who was there: %+v", got)
 	}
@@ -173,7 +174,7 @@ func TestALoginThatBreaksOffIsLogged(t *testing.T) {
 
 // Somebody types the password where the name belongs, and it looks like a name.
 func TestAPasswordTypedAsANameIsNotLogged(t *testing.T) {
-	keyed := func(key string) func(*Server) { return func(s *Server) { s.LogKey = []byte(key) } }
+	keyed := func(key string) func(*Server) { return kept(func(k *keeper.Keeper) { k.LogKey = []byte(key) }) }
 	g := startGateway(t, &fakeHosts{}, keyed("a key"))
 	first, other := g.failsAs(t, "correct-horse.battery"), g.failsAs(t, "correct-horse.battery+lab")
 	if strings.Contains(g.log.String(), "horse") || !strings.HasPrefix(first, "unknown:") || first == other {
@@ -188,7 +189,7 @@ func TestAPasswordTypedAsANameIsNotLogged(t *testing.T) {
 	if startGateway(t, &fakeHosts{}, keyed("another key")).failsAs(t, "correct-horse.battery") == first {
 		t.Error("the digest needs no key")
 	}
-	open := startGateway(t, &fakeHosts{}, func(s *Server) { s.LogUnknownUsers = true })
+	open := startGateway(t, &fakeHosts{}, kept(func(k *keeper.Keeper) { k.LogUnknownUsers = true }))
 	if open.failsAs(t, "correct-horse.battery") != "correct-horse.battery" {
 		t.Error("not written out although asked to")
 	}

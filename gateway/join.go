@@ -15,10 +15,6 @@ import (
 // joinTimeout bounds the handshake with a host's sshd.
 const joinTimeout = 20 * time.Second
 
-// errUserRC is why a credential without user-rc enters no host by its key_file:
-// only a certificate tells an sshd not to run ~/.ssh/rc.
-const errUserRC = "runs ~/.ssh/rc, which the key that logged in does not permit (no-user-rc, restrict)"
-
 // join is the mechanism for a host that speaks SSH: two connections are joined.
 type join struct {
 	*conn
@@ -40,11 +36,6 @@ func (j join) close() { j.host.Close() }
 
 // dial logs in to the host's sshd.
 func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
-	auth, err := c.authFor(sshd, to)
-	if err != nil {
-		sshd.Close()
-		return end{}, err
-	}
 	w := c.server.wires.New(sshd.Conn)
 	var banner string
 	w.SetDeadline(time.Now().Add(joinTimeout))
@@ -52,7 +43,7 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 	conn, channels, requests, err := ssh.NewClientConn(exchange, "", &ssh.ClientConfig{
 		Config:            algorithmsForHosts(),
 		User:              to.Account,
-		Auth:              auth,
+		Auth:              []ssh.AuthMethod{ssh.PublicKeys(sshd.Key)},
 		HostKeyCallback:   pinned(sshd.HostKeys),
 		HostKeyAlgorithms: hostKeyAlgorithms(sshd.HostKeys),
 		ClientVersion:     version,
@@ -68,18 +59,6 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 	exchange.loggedIn.Store(true)
 	w.SetDeadline(time.Time{})
 	return end{Conn: sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, wire: w, banner: banner}, nil
-}
-
-// authFor is how the gateway logs in to an sshd for a person.
-func (c *conn) authFor(sshd *hosts.Sshd, to target) ([]ssh.AuthMethod, error) {
-	if sshd.Key != nil {
-		if to.gate.To.Grant.NoUserRC {
-			return nil, &hosts.Unreachable{Host: sshd.Host, Why: errUserRC}
-		}
-		return []ssh.AuthMethod{ssh.PublicKeys(sshd.Key)}, nil
-	}
-	certificate, err := newCertificate(c.server.UserCA, to.person, to.Account, to.gate.To.Grant.Restrictions)
-	return []ssh.AuthMethod{ssh.PublicKeys(certificate)}, err
 }
 
 // pinned accepts the keys that the host is known to have, compared whole.

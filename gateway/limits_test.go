@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/machine"
 	"github.com/berth-ssh/berth/test/harness"
 
@@ -26,7 +27,7 @@ func (g *testGateway) limit(t *testing.T, limits auth.Limits) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Exchange(policy, "test")
+	g.exchange(policy)
 }
 
 // One person cannot take what others need, by however many hosts.
@@ -113,7 +114,7 @@ func inBubble(t *testing.T, limits auth.Limits, m machine.Machine) (client *ssh.
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{HostKey: newSigner(t), Policies: auth.NewPolicies(policy), Hosts: atMachine(m), Log: slog.New(slog.DiscardHandler), Keepalive: 30 * time.Second}
+	s := &Server{HostKey: newSigner(t), Keeper: &keeper.Keeper{Policies: auth.NewPolicies(policy), Hosts: atMachine(m)}, Log: slog.New(slog.DiscardHandler), Keepalive: 30 * time.Second}
 	ours, theirs := net.Pipe()
 	served = make(chan struct{})
 	go func() {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/machine"
 	"github.com/berth-ssh/berth/test/harness"
 
@@ -187,7 +188,7 @@ func TestWhoDoesNotReadIsCutWhenItWasEnded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &Server{HostKey: newSigner(t), Policies: auth.NewPolicies(policy), Hosts: atMachine(flood), Log: slog.New(slog.DiscardHandler)}
+		s := &Server{HostKey: newSigner(t), Keeper: &keeper.Keeper{Policies: auth.NewPolicies(policy), Hosts: atMachine(flood)}, Log: slog.New(slog.DiscardHandler)}
 		ours, theirs := net.Pipe()
 		served := make(chan struct{})
 		go func() {

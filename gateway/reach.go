@@ -1,17 +1,13 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/gate"
 	"github.com/berth-ssh/berth/hosts"
-	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/sshconn"
 )
 
@@ -21,10 +17,6 @@ const (
 	DefaultWait = 30 * time.Second
 
 	retryEvery = 250 * time.Millisecond
-
-	// whileUnknown is how long a host that nobody knows may still be about to be
-	// made, and so how long one that is not this person's is tried again.
-	whileUnknown = 500 * time.Millisecond
 )
 
 // errLeft is why nobody is there to be told why there is no host.
@@ -118,68 +110,23 @@ func endOr(ctx context.Context, err error) error {
 	return err
 }
 
-// tryReach looks the name up, and decides by what it means now: that, and
-// nothing else of the name, is opened.
+// tryReach opens the host that the name means now.
 func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (*reached, error) {
-	policy := c.server.Policies.Current()
-	host, err := c.server.Hosts.Lookup(ctx, name) // a name becomes a container's id
+	entered, err := c.server.Keeper.Enter(ctx, who, name)
 	if err != nil {
-		return nil, hide(err, policy, who, name)
-	}
-	granted, err := policy.Target(who, grantedBy(host))
-	if err != nil {
-		return nil, hide(err, policy, who, name)
-	}
-	if err := enforceable(granted.Grant, host); err != nil {
 		return nil, err
 	}
+	host := entered.Host
 	to := target{
-		Host: host.Name, Account: cmp.Or(granted.Account, host.Account), person: who.User,
-		gate: &gate.Gate{Person: who.User, To: granted, Limits: policy.Limits(who.User), Counts: &c.server.counts, Tasks: c.tasks, Log: c.log, ByKey: who.Restrictions != nil, Watch: c.watcher(host.Name, granted.Grant.Record)},
+		Host: host.Name, Account: entered.Account, person: who.User,
+		gate: &gate.Gate{Person: who.User, To: entered.Target, Limits: entered.Limits, Counts: &c.server.counts, Tasks: c.tasks, Log: c.log, ByKey: who.Restrictions != nil, Watch: c.watcher(host.Name, entered.Recorded)},
 	}
-	entrance, err := c.server.Hosts.Open(ctx, host, to.Account)
-	if err != nil {
-		return nil, err
-	}
-	to.notice = c.notice(to, entrance.Before)
-	if c.server.Recordings.Wants(host.Name, granted.Grant.Record) {
+	to.notice = c.notice(to, entered.Entrance.Before)
+	if entered.Recorded {
 		to.notice = saysRecorded(to.notice)
 	}
-	by, err := c.enter(entrance, to)
-	return &reached{host, to.Account, granted, to.gate, by}, err
-}
-
-// hide keeps from a person what is known of a host that by its name alone is
-// not granted: the words and the time are those of a host that is there and is
-// somebody else's.
-func hide(err error, policy *auth.Policy, who auth.Identity, name string) error {
-	asked := auth.Host{Name: name}
-	if why := hosts.AsUnreachable(err); why != nil {
-		asked.Box = why.Box
-	}
-	_, refusal := policy.Target(who, asked)
-	if refusal == nil {
-		return err
-	}
-	why, isOfHost := strings.CutPrefix(refusal.Error(), fmt.Sprintf("host %q ", name))
-	if !isOfHost {
-		return refusal
-	}
-	hidden := &hosts.Unreachable{Host: name, Why: why, Cause: err, Patience: whileUnknown}
-	var unreachable *hosts.Unreachable
-	if errors.As(err, &unreachable) {
-		hidden.Patience = max(hidden.Patience, unreachable.Patience)
-	}
-	return hidden
-}
-
-// enforceable refuses a grant with what the host's route cannot hold back.
-func enforceable(grant auth.Grant, host hosts.Host) error {
-	if grant.ReadOnlySftp && host.Route == labels.RouteSshd {
-		why := "is granted with read-only sftp, which its own sshd does not hold to; use route exec, or sftp: no"
-		return &hosts.Unreachable{Host: host.Name, Why: why}
-	}
-	return nil
+	by, err := c.enter(entered.Entrance, to)
+	return &reached{host, to.Account, entered.Target, to.gate, by}, err
 }
 
 // enter makes an open entrance the mechanism that serves by it: an sshd is logged
@@ -196,8 +143,7 @@ func (c *conn) enter(entrance hosts.Entrance, to target) (mechanism, error) {
 // before the login is over, why the host will take a moment. No later word
 // would be seen by every client without being taken for a program's output.
 func (c *conn) sayIfWaiting(who auth.Identity) {
-	host, err := c.server.Policies.Current().Host(who, nil)
-	if err == nil && c.server.Hosts.ComingBack(host) {
+	if host := c.server.Keeper.Waits(who); host != "" {
 		c.banner("host " + host + " is restarting; waiting for it")
 	}
 }

@@ -16,9 +16,9 @@ import (
 
 // watcher returns who follows the sessions of a connection: those at a terminal are
 // known to the server, and recorded where they are to be.
-func (c *conn) watcher(host string, byGrant bool) func(ssh.Channel) *gate.Watcher {
+func (c *conn) watcher(host string, recorded bool) func(ssh.Channel) *gate.Watcher {
 	follow := c.server.terminals.watch
-	if !c.server.Recordings.Wants(host, byGrant) {
+	if !recorded {
 		return follow
 	}
 	return func(channel ssh.Channel) *gate.Watcher {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/machine"
 	"github.com/berth-ssh/berth/recording"
 	"github.com/berth-ssh/berth/test/harness"
@@ -25,7 +26,10 @@ func recordings(t *testing.T, goOn bool) (dir string, _ func(*Server)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dir, func(s *Server) { s.Recordings = store }
+	return dir, func(s *Server) {
+		s.Recordings = store
+		s.Keeper.(*keeper.Keeper).Recordings = store
+	}
 }
 
 // shows says hello on both streams, and ends with its input.

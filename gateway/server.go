@@ -13,7 +13,7 @@ import (
 	"github.com/berth-ssh/berth/audit"
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/gate"
-	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/logqueue"
 	"github.com/berth-ssh/berth/recording"
 	"github.com/berth-ssh/berth/strangers"
@@ -22,46 +22,49 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Hosts is where the gateway gets hosts from. Errors of Lookup and Open are
-// *[hosts.Unreachable]. It is asked by many connections at once.
-type Hosts interface {
-	// Lookup finds a host by its name, and asks no engine for it.
-	Lookup(ctx context.Context, name string) (hosts.Host, error)
+// Keeper decides who may enter what, and opens it: a [*keeper.Keeper] of this
+// process, or one that is asked in another. It is asked by many connections at once.
+type Keeper interface {
+	// Key, Password and Code answer whether something is a step of a login.
+	Key(a keeper.Attempt, key ssh.PublicKey, proved bool) (keeper.Step, error)
+	Password(a keeper.Attempt, password []byte) (keeper.Step, error)
+	Code(a keeper.Attempt, code string) (keeper.Step, error)
 
-	// List returns the hosts that Lookup would find.
-	List(ctx context.Context) []hosts.Host
+	// NameInLog is what the log says of the user name that an attempt gave.
+	NameInLog(given string) string
 
-	// ComingBack reports whether a host is likely to be restarting. It answers
-	// at once, by what is known already.
-	ComingBack(name string) bool
+	// Waits is the name of the host that somebody who has logged in is about to
+	// wait for; "" for none.
+	Waits(who auth.Identity) (host string)
 
-	// Open opens a host that Lookup found, as an account; "" is the one that
-	// the host runs as.
-	Open(ctx context.Context, host hosts.Host, account string) (hosts.Entrance, error)
+	// Admit decides which host a login is about, and Enter opens it.
+	Admit(ctx context.Context, who auth.Identity) (keeper.Admitted, error)
+	Enter(ctx context.Context, who auth.Identity, host string) (*keeper.Entered, error)
+
+	// Still decides whether a connection that entered a host as an account may go
+	// on.
+	Still(who auth.Identity, host auth.Host, account string) (auth.Grant, error)
+}
+
+// Recordings is where terminals are recorded.
+type Recordings interface {
+	// Start begins a recording. Where sessions may go on without, it and the error
+	// are nil.
+	Start(recording.Session) (*recording.Recording, error)
 }
 
 // Server is the gateway. Its fields are set before Serve and not changed.
 type Server struct {
-	HostKey  ssh.Signer // shown to clients: ed25519
-	UserCA   ssh.Signer // signs the certificates that containers trust
-	Policies *auth.Policies
-	Codes    Codes // nil: no code is right
-	Hosts    Hosts
-	Log      *slog.Logger
-	Audit    *audit.Log // nil: none
-
-	// LogKey keys the digests by which the log names users that there are not.
-	LogKey []byte
-
-	// LogUnknownUsers writes their names out, among them passwords that somebody
-	// typed where the name belongs.
-	LogUnknownUsers bool
+	HostKey ssh.Signer // shown to clients: ed25519
+	Keeper  Keeper
+	Log     *slog.Logger
+	Audit   *audit.Log // nil: none
 
 	// OtherHostKeys are shown to clients that know no ed25519; nil for none.
 	OtherHostKeys func() ([]ssh.Signer, error)
 
-	// Recordings are where terminals are recorded; nil for none.
-	Recordings *recording.Store
+	// Recordings are where terminals are recorded, if the keeper says so.
+	Recordings Recordings
 
 	// Drain is how long connections may go on after Serve was told to stop.
 	Drain time.Duration

@@ -6,19 +6,13 @@ import (
 	"slices"
 
 	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/keeper"
 
 	"golang.org/x/crypto/ssh"
 )
 
 // noTouchRequired lets x/crypto accept a security key that was not touched.
 const noTouchRequired = "no-touch-required"
-
-// Codes judges the codes of the moment that people show as a second step.
-type Codes interface {
-	// Spend reports whether a code is right for a user now, or one that
-	// recovers. A code is right once.
-	Spend(user, code string) bool
-}
 
 // steps are the ways in which a login may begin, or go on after a step that was
 // proved. What was proved travels in them, and nowhere else. A code and a password
@@ -42,6 +36,11 @@ func (c *conn) steps(ctx context.Context, before *auth.Identity, methods ...auth
 	return next
 }
 
+// attempt is an attempt of the client, after a step that was proved.
+func (c *conn) attempt(meta ssh.ConnMetadata, before *auth.Identity) keeper.Attempt {
+	return keeper.Attempt{Login: meta.User(), From: c.source(), Before: before}
+}
+
 // beforeKey is where the step before a key travels (ssh.Permissions).
 type beforeKey struct{}
 
@@ -49,16 +48,12 @@ type beforeKey struct{}
 // it has heard of; only a signature proves.
 func (c *conn) keyOffered(before *auth.Identity) func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
 	return func(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-		policy := c.server.Policies.Current()
-		who, err := policy.PublicKey(meta.User(), key, c.source())
-		if err == nil {
-			_, _, err = policy.After(before, who)
-		}
+		step, err := c.server.Keeper.Key(c.attempt(meta, before), key, false)
 		if err != nil {
 			return nil, err
 		}
 		permissions := &ssh.Permissions{ExtraData: map[any]any{beforeKey{}: before}}
-		if who.NoTouch {
+		if step.Who.NoTouch {
 			permissions.Extensions = map[string]string{noTouchRequired: ""}
 		}
 		return permissions, nil
@@ -69,15 +64,15 @@ func (c *conn) keyOffered(before *auth.Identity) func(ssh.ConnMetadata, ssh.Publ
 func (c *conn) keyProved(ctx context.Context) func(ssh.ConnMetadata, ssh.PublicKey, *ssh.Permissions, string) (*ssh.Permissions, error) {
 	return func(meta ssh.ConnMetadata, key ssh.PublicKey, offered *ssh.Permissions, _ string) (*ssh.Permissions, error) {
 		before, _ := offered.ExtraData[beforeKey{}].(*auth.Identity)
-		who, err := c.server.Policies.Current().PublicKey(meta.User(), key, c.source())
-		return c.proved(ctx, before, who, err)
+		step, err := c.server.Keeper.Key(c.attempt(meta, before), key, true)
+		return c.proved(ctx, step, err)
 	}
 }
 
 func (c *conn) passwordGiven(ctx context.Context, before *auth.Identity) func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) {
 	return func(meta ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
-		who, err := c.password(ctx, meta.User(), password)
-		return c.proved(ctx, before, who, err)
+		step, err := c.password(ctx, c.attempt(meta, before), password)
+		return c.proved(ctx, step, err)
 	}
 }
 
@@ -87,8 +82,8 @@ func (c *conn) passwordAsked(ctx context.Context, before *auth.Identity) func(ss
 		if err != nil {
 			return nil, err
 		}
-		who, err := c.password(ctx, meta.User(), []byte(answer))
-		return c.proved(ctx, before, who, err)
+		step, err := c.password(ctx, c.attempt(meta, before), []byte(answer))
+		return c.proved(ctx, step, err)
 	}
 }
 
@@ -100,8 +95,8 @@ func (c *conn) codeAsked(ctx context.Context, before *auth.Identity) func(ssh.Co
 		if err != nil {
 			return nil, err
 		}
-		who, err := c.code(ctx, meta.User(), before, answer)
-		return c.proved(ctx, before, who, err)
+		step, err := c.code(ctx, c.attempt(meta, before), answer)
+		return c.proved(ctx, step, err)
 	}
 }
 
@@ -119,18 +114,14 @@ func askOne(ask ssh.KeyboardInteractiveChallenge, prompt string) (string, error)
 
 // proved makes an identity that was just proved that of the connection, or asks
 // for what else the policy wants to see.
-func (c *conn) proved(ctx context.Context, before *auth.Identity, who auth.Identity, err error) (*ssh.Permissions, error) {
+func (c *conn) proved(ctx context.Context, step keeper.Step, err error) (*ssh.Permissions, error) {
 	if err != nil {
 		return nil, err
 	}
-	who.From = c.source()
-	who, next, err := c.server.Policies.Current().After(before, who)
-	if err != nil {
-		return nil, err
-	}
-	if len(next) > 0 {
+	who := step.Who
+	if len(step.Next) > 0 {
 		c.log.Info("one step proved", "login", who.Login.String(), "method", who.Method)
-		return nil, &ssh.PartialSuccessError{Next: c.steps(ctx, &who, next...)}
+		return nil, &ssh.PartialSuccessError{Next: c.steps(ctx, &who, step.Next...)}
 	}
 	if who.Method != auth.ByPublicKey {
 		c.stranger.Succeeded(who.User) // with all steps, not with the one that an attacker may have

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
@@ -37,7 +38,7 @@ func (f *fakeCodes) Spend(user, code string) bool {
 // startWithRules is a gateway whose users, dev and other, log in by steps.
 func startWithRules(t *testing.T, codes *fakeCodes, texts ...string) *testGateway {
 	t.Helper()
-	g := startGateway(t, atMachine(newFakeMachine(echoes)), func(s *Server) { s.Codes = codes })
+	g := startGateway(t, atMachine(newFakeMachine(echoes)), kept(func(k *keeper.Keeper) { k.Codes = codes }))
 	rule := auth.Rule{}
 	for _, text := range texts {
 		steps, err := auth.ParseSteps(text)
@@ -57,7 +58,7 @@ func startWithRules(t *testing.T, codes *fakeCodes, texts ...string) *testGatewa
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Policies.Exchange(policy)
+	g.keeper.Policies.Exchange(policy)
 	return g
 }
 
@@ -214,7 +215,7 @@ func TestACertificateLogsIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Policies.Exchange(policy)
+	g.keeper.Policies.Exchange(policy)
 	for principal, enters := range map[string]bool{"dev": true, "other": false} {
 		c := &ssh.Certificate{Key: g.dev.PublicKey(), CertType: ssh.UserCert, ValidPrincipals: []string{principal}, ValidBefore: ssh.CertTimeInfinity}
 		if err := c.SignCert(rand.Reader, ca); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/berth-ssh/berth/audit"
 	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/strangers"
 
 	"golang.org/x/crypto/ssh"
@@ -15,33 +16,30 @@ import (
 
 // password identifies a person by the password. It waits for its time, if there
 // were failures, and for its turn: a hash takes a processor, and tens of MiB.
-func (c *conn) password(ctx context.Context, login string, password []byte) (auth.Identity, error) {
-	asked, _ := auth.ParseLogin(login) // what is no login is nobody's
+func (c *conn) password(ctx context.Context, a keeper.Attempt, password []byte) (keeper.Step, error) {
+	asked, _ := auth.ParseLogin(a.Login) // what is no login is nobody's
 	if err := c.pace(ctx, asked.User); err != nil {
-		return auth.Identity{}, err
+		return keeper.Step{}, err
 	}
 	done, err := c.stranger.Turn(ctx, asked.User)
 	if err != nil {
-		return auth.Identity{}, err
+		return keeper.Step{}, err
 	}
 	defer done()
-	return c.server.Policies.Current().Password(login, password)
+	return c.server.Keeper.Password(a, password)
 }
 
 // code identifies a person by a code, who has proved another step before. It waits
 // for its time, as a password does.
-func (c *conn) code(ctx context.Context, login string, before *auth.Identity, code string) (auth.Identity, error) {
-	asked, _ := auth.ParseLogin(login)
-	if before == nil || asked != before.Login || c.server.Codes == nil {
-		return auth.Identity{}, auth.ErrDenied
+func (c *conn) code(ctx context.Context, a keeper.Attempt, code string) (keeper.Step, error) {
+	asked, _ := auth.ParseLogin(a.Login)
+	if a.Before == nil || asked != a.Before.Login {
+		return keeper.Step{}, auth.ErrDenied
 	}
 	if err := c.pace(ctx, asked.User); err != nil {
-		return auth.Identity{}, err
+		return keeper.Step{}, err
 	}
-	if !c.server.Codes.Spend(asked.User, code) {
-		return auth.Identity{}, auth.ErrDenied
-	}
-	return auth.Identity{User: asked.User, Login: asked, Method: auth.ByCode}, nil
+	return c.server.Keeper.Code(a, code)
 }
 
 // pace waits for the time of a user's next attempt from this source. Where that is
@@ -61,13 +59,13 @@ func (c *conn) logAttempt(meta ssh.ConnMetadata, method string, err error) {
 	if err == nil || method == "none" || isStep(err) {
 		return
 	}
-	c.server.Audit.Write(audit.LoginTried{Conn: c.auditConn(), Login: c.server.nameInLog(meta.User()), Method: method})
+	c.server.Audit.Write(audit.LoginTried{Conn: c.auditConn(), Login: c.server.Keeper.NameInLog(meta.User()), Method: method})
 	var tooOften *strangers.TooOften
 	if errors.As(err, &tooOften) {
-		c.log.Warn("turned away", "login", c.server.nameInLog(meta.User()), "why", tooOften)
+		c.log.Warn("turned away", "login", c.server.Keeper.NameInLog(meta.User()), "why", tooOften)
 		return
 	}
-	c.log.Info("attempt failed", "login", c.server.nameInLog(meta.User()), "method", method)
+	c.log.Info("attempt failed", "login", c.server.Keeper.NameInLog(meta.User()), "method", method)
 	failures := strangers.FailedPassword // or a code, or by keyboard-interactive
 	if method == string(auth.ByPublicKey) {
 		failures = strangers.FailedKey

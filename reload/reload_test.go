@@ -20,7 +20,6 @@ import (
 
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/config"
-	"github.com/berth-ssh/berth/gateway"
 	"github.com/berth-ssh/berth/hosts"
 )
 
@@ -29,10 +28,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // files are a configuration whose one user has a key, and a gateway that was
 // started with it.
 type files struct {
-	path   string
-	key    ssh.PublicKey
-	server *gateway.Server
-	given  []hosts.Entry // to the hosts
+	path     string
+	key      ssh.PublicKey
+	policies *auth.Policies
+	given    []hosts.Entry // to the hosts
 	*Reloader
 }
 
@@ -52,8 +51,12 @@ func newFiles(t *testing.T) *files {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	f.server = &gateway.Server{Policies: auth.NewPolicies(started.Policy), Log: log}
-	f.Reloader = New(f.path, started, f.server, func(next config.Config) { f.given = next.Hosts }, log)
+	f.policies = auth.NewPolicies(started.Policy)
+	exchange := func(next *auth.Policy, _ string) int {
+		f.policies.Exchange(next)
+		return 0
+	}
+	f.Reloader = New(f.path, started, exchange, func(next config.Config) { f.given = next.Hosts }, log)
 	return f
 }
 
@@ -69,7 +72,7 @@ func (f *files) write(t *testing.T, grants, more string) {
 // enters is the host that dev enters by the policy in force.
 func (f *files) enters(t *testing.T) string {
 	t.Helper()
-	policy := f.server.Policies.Current()
+	policy := f.policies.Current()
 	who, err := policy.PublicKey("dev", f.key, netip.Addr{})
 	if err != nil {
 		return err.Error()

@@ -16,6 +16,7 @@ import (
 	"github.com/berth-ssh/berth/gateway"
 	"github.com/berth-ssh/berth/hosts"
 	"github.com/berth-ssh/berth/hosts/configured"
+	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/state"
 )
 
@@ -77,7 +78,8 @@ func startGateway(ctx context.Context, settings config.Config, host, account str
 		g.stop()
 		return nil, err
 	}
-	server := &gateway.Server{HostKey: st.HostKey(), UserCA: st.UserCA(), Policies: auth.NewPolicies(policy), Hosts: directory, Log: log}
+	kept := &keeper.Keeper{UserCA: st.UserCA(), Policies: auth.NewPolicies(policy), Hosts: directory}
+	server := &gateway.Server{HostKey: st.HostKey(), Keeper: kept, Log: log}
 	go func() {
 		defer close(served)
 		server.Serve(serving, listener)

@@ -20,6 +20,7 @@ import (
 	"github.com/berth-ssh/berth/gateway"
 	"github.com/berth-ssh/berth/hosts"
 	"github.com/berth-ssh/berth/hosts/configured"
+	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/keysource"
 	"github.com/berth-ssh/berth/operator"
 	"github.com/berth-ssh/berth/patches"
@@ -63,8 +64,13 @@ func Run(ctx context.Context, settings config.Config, options Options, hangUps <
 		return err
 	}
 	defer log.Info("stopped")
-	server := newServer(settings, has, options.Drain, log)
-	reloader, fetcher := newReloader(options.Path, settings, server, has.directory.Exchange, log)
+	kept := newKeeper(settings, has)
+	server := newServer(settings, has, kept, options.Drain, log)
+	exchange := func(next *auth.Policy, by string) int {
+		kept.Exchange(next, by)
+		return server.Review()
+	}
+	reloader, fetcher := newReloader(options.Path, settings, exchange, has.directory.Exchange, log)
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
 	var beside sync.WaitGroup
 	defer beside.Wait()
@@ -147,24 +153,32 @@ func withProxies(listener net.Listener, settings config.Config, log *slog.Logger
 	return proxy.Listen(listener, settings.Proxies, log)
 }
 
+// newKeeper makes the keeper of the settings and of what was opened.
+func newKeeper(settings config.Config, has *opened) *keeper.Keeper {
+	return &keeper.Keeper{
+		Policies:        auth.NewPolicies(settings.Policy),
+		Codes:           totp.In(has.state.Dir()),
+		Hosts:           has.directory,
+		UserCA:          has.state.UserCA(),
+		Recordings:      has.recordings,
+		Audit:           has.records,
+		LogKey:          has.logKey,
+		LogUnknownUsers: settings.LogUnknownUsers,
+	}
+}
+
 // newServer makes the gateway of its settings and of what it has opened.
-func newServer(settings config.Config, has *opened, drain time.Duration, log *slog.Logger) *gateway.Server {
+func newServer(settings config.Config, has *opened, kept *keeper.Keeper, drain time.Duration, log *slog.Logger) *gateway.Server {
 	return &gateway.Server{
 		HostKey:       has.state.HostKey(),
 		OtherHostKeys: has.state.OtherHostKeys,
-		UserCA:        has.state.UserCA(),
-		Policies:      auth.NewPolicies(settings.Policy),
-		Codes:         totp.In(has.state.Dir()),
-		Hosts:         has.directory,
+		Keeper:        kept,
 		Audit:         has.records,
 		Recordings:    has.recordings,
 		Log:           log,
 		Drain:         drain,
 
-		LogKey:          has.logKey,
-		LogUnknownUsers: settings.LogUnknownUsers,
-		Exempt:          settings.Exempt,
-
+		Exempt:    settings.Exempt,
 		Keepalive: settings.Keepalive,
 		Wait:      settings.Wait,
 	}
@@ -172,9 +186,9 @@ func newServer(settings config.Config, has *opened, drain time.Duration, log *sl
 
 // newReloader makes what reloads the configuration, and what fetches the keys that
 // it wants, whose changes are reloads.
-func newReloader(path string, settings config.Config, server *gateway.Server, exchangeHosts func([]hosts.Entry), log *slog.Logger) (*reload.Reloader, *keysource.Fetcher) {
+func newReloader(path string, settings config.Config, exchange reload.Exchange, exchangeHosts func([]hosts.Entry), log *slog.Logger) (*reload.Reloader, *keysource.Fetcher) {
 	fetcher := &keysource.Fetcher{Cache: keysource.In(settings.State), Every: settings.RefreshKeys, Log: log}
-	reloader := reload.New(path, settings, server, func(next config.Config) {
+	reloader := reload.New(path, settings, exchange, func(next config.Config) {
 		exchangeHosts(next.Hosts)
 		fetcher.Want(next.KeySources)
 	}, log)

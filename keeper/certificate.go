@@ -1,4 +1,4 @@
-package gateway
+package keeper
 
 import (
 	"crypto/ed25519"

@@ -1,0 +1,140 @@
+package keeper
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/recording"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Hosts is where the keeper gets hosts from. Errors of Lookup and Open are
+// *[hosts.Unreachable]. It is asked by many connections at once.
+type Hosts interface {
+	// Lookup finds a host by its name, and asks no engine for it.
+	Lookup(ctx context.Context, name string) (hosts.Host, error)
+
+	// List returns the hosts that Lookup would find.
+	List(ctx context.Context) []hosts.Host
+
+	// ComingBack reports whether a host is likely to be restarting. It answers
+	// at once, by what is known already.
+	ComingBack(name string) bool
+
+	// Open opens a host that Lookup found, as an account; "" is the one that
+	// the host runs as.
+	Open(ctx context.Context, host hosts.Host, account string) (hosts.Entrance, error)
+}
+
+// Codes judges the codes of the moment that people show as a second step.
+type Codes interface {
+	// Spend reports whether a code is right for a user now, or one that
+	// recovers. A code is right once.
+	Spend(user, code string) bool
+}
+
+// Keeper decides by the policy in force. Its fields are set before it is used and not
+// changed. It is asked by many connections at once.
+type Keeper struct {
+	Policies   *auth.Policies
+	Codes      Codes // nil: no code is right
+	Hosts      Hosts
+	UserCA     ssh.Signer       // signs the certificates that hosts trust
+	Recordings *recording.Store // which hosts' terminals are recorded; nil: none
+	Audit      *audit.Log       // nil: none
+
+	// LogKey keys the digests by which the log names users that there are not.
+	LogKey []byte
+
+	// LogUnknownUsers writes their names out, among them passwords that somebody
+	// typed where the name belongs.
+	LogUnknownUsers bool
+}
+
+// Attempt is what an attempt to log in says of itself.
+type Attempt struct {
+	Login  string         // RFC 4252 §5: the user name
+	From   netip.Addr     // where the client is
+	Before *auth.Identity // the step that was proved before, on the same connection; nil: none
+}
+
+// Step is a step of a login.
+type Step struct {
+	Who  auth.Identity
+	Next []auth.Method // any one of which goes on; nil: the login is over
+}
+
+// Key answers whether a key, or a certificate and its key, is a step of the login. A
+// client may ask about any key it has heard of (RFC 4252 §7): only where proved says
+// that its signature was right is the step taken. The error is [auth.ErrDenied].
+func (k *Keeper) Key(a Attempt, key ssh.PublicKey, _ bool) (Step, error) {
+	policy := k.Policies.Current()
+	who, err := policy.PublicKey(a.Login, key, a.From)
+	return a.step(policy, who, err)
+}
+
+// Password answers whether a password is a step of the login. It takes a processor,
+// and tens of MiB: who calls it bounds how many at once. The error is
+// [auth.ErrDenied].
+func (k *Keeper) Password(a Attempt, password []byte) (Step, error) {
+	policy := k.Policies.Current()
+	who, err := policy.Password(a.Login, password)
+	return a.step(policy, who, err)
+}
+
+// Code answers whether a code of the moment is a step of the login. It comes after
+// another step always. The error is [auth.ErrDenied].
+func (k *Keeper) Code(a Attempt, code string) (Step, error) {
+	asked, err := auth.ParseLogin(a.Login)
+	if err != nil || a.Before == nil || asked != a.Before.Login || k.Codes == nil || !k.Codes.Spend(asked.User, code) {
+		return Step{}, auth.ErrDenied
+	}
+	return a.step(k.Policies.Current(), auth.Identity{User: asked.User, Login: asked, Method: auth.ByCode}, nil)
+}
+
+// step decides what comes after what was proved.
+func (a Attempt) step(policy *auth.Policy, who auth.Identity, err error) (Step, error) {
+	if err != nil {
+		return Step{}, err
+	}
+	who.From = a.From
+	who, next, err := policy.After(a.Before, who)
+	return Step{who, next}, err
+}
+
+// NameInLog is what the log says of the user name that an attempt gave. People
+// type a password where a name belongs, and it may look like a name: only a name
+// that a user has is written out. Of others there is a digest, keyed by
+// LogKey: one name has one digest, and nobody without the key can try which.
+func (k *Keeper) NameInLog(given string) string {
+	login, err := auth.ParseLogin(given)
+	switch {
+	case err != nil:
+		return "not a login"
+	case k.LogUnknownUsers || k.Policies.Current().Knows(login.User):
+		return login.String()
+	}
+	mac := hmac.New(sha256.New, k.LogKey)
+	mac.Write([]byte(given))
+	return "unknown:" + hex.EncodeToString(mac.Sum(nil)[:6])
+}
+
+// Exchange puts a policy into force for logins to come. By says on whose behalf, for
+// the audit file. Who is there is to be looked at again then ([Keeper.Still]).
+func (k *Keeper) Exchange(next *auth.Policy, by string) {
+	before := k.Policies.Current()
+	k.Policies.Exchange(next)
+	if k.Audit == nil {
+		return
+	}
+	for _, change := range auth.Changes(before, next) {
+		k.Audit.Write(audit.Changed{By: by, User: change.User, What: string(change.What), Change: string(change.How), Of: change.Of, Line: change.Line})
+	}
+}
