@@ -15,6 +15,7 @@ import (
 
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/scrape"
 )
 
 // The values of gateway.yaml. Each reads one node; where that is nil or wrong
@@ -101,11 +102,7 @@ func (d *document) metrics(n *yaml.Node) string {
 	if !ok {
 		return ""
 	}
-	if path, isUnix := strings.CutPrefix(address, "unix:"); isUnix && filepath.IsAbs(path) {
-		return address
-	}
-	host, _, _ := net.SplitHostPort(address)
-	if ip := net.ParseIP(host); !isAddress(address, 1) || host != "localhost" && !ip.IsLoopback() {
+	if !scrape.IsHere(address) {
 		d.wrong(n.Line, "metrics must be an address of this machine alone; write 127.0.0.1:9222 or unix:/run/berth-metrics.sock")
 	}
 	return address

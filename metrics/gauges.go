@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/berth-ssh/berth/scrape"
 )
 
 // gauges are what is asked for when somebody looks.
@@ -40,7 +42,7 @@ func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (g *gauges) Collect(to chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), scrape.Patience)
 	defer cancel()
 	now := g.now(ctx)
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {

@@ -8,13 +8,14 @@ package metrics
 
 import (
 	"context"
+	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/scrape"
 )
 
 // Now is what a gateway has at one moment.
@@ -130,5 +131,7 @@ func (m *Metrics) total(now Now) bytes {
 	return m.reported
 }
 
-// patience is how long a look may take.
-const patience = 5 * time.Second
+// Serve answers at an address until the server is closed (see [scrape.Serve]).
+func (m *Metrics) Serve(address string, ready func() error, log *slog.Logger) (*scrape.Server, error) {
+	return scrape.Serve(address, m.registry, ready, log)
+}

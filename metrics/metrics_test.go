@@ -2,20 +2,17 @@ package metrics
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/berth-ssh/berth/audit"
-	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/scrape"
 )
 
 // served are metrics that are asked for at a unix socket. All kinds of events have
@@ -37,7 +34,7 @@ func served(t *testing.T, ready *error) (get func(path string) (string, int)) {
 		m.Observe(event)
 	}
 	path := filepath.Join(t.TempDir(), "m.sock")
-	server, err := m.Serve(Unix+path, func() error { return *ready }, slog.New(slog.DiscardHandler))
+	server, err := m.Serve(scrape.Unix+path, func() error { return *ready }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,52 +107,5 @@ func TestBytesNeverFall(t *testing.T) {
 	m.Observe(audit.Left{Up: 15, Down: 1})
 	if got := m.total(Now{}); got != (bytes{25, 15}) {
 		t.Errorf("at last %v", got)
-	}
-}
-
-// What the shipped dashboard and alerts ask for is what a gateway has.
-func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
-	var ready error
-	text, _ := served(t, &ready)("/metrics")
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr string }
-		}
-	}
-	if err := json.Unmarshal([]byte(harness.Read(t, "../configs/grafana.json")), &dashboard); err != nil {
-		t.Fatal(err)
-	}
-	var asked []string
-	for _, panel := range dashboard.Panels {
-		if len(panel.Targets) == 0 {
-			t.Errorf("panel %q asks for nothing", panel.Title)
-		}
-		for _, target := range panel.Targets {
-			asked = append(asked, target.Expr)
-		}
-	}
-	for _, line := range regexp.MustCompile(`(?m)^ *expr: (.*)$`).FindAllStringSubmatch(harness.Read(t, "../configs/alerts.yaml"), -1) {
-		asked = append(asked, line[1])
-	}
-	if len(asked) < 15 {
-		t.Fatalf("only %d queries were found", len(asked))
-	}
-	for _, query := range asked {
-		for _, name := range regexp.MustCompile(`\b(berth|process|go)_[a-z_]+`).FindAllString(query, -1) {
-			if !regexp.MustCompile(`(?m)^` + name + `[{ ]`).MatchString(text) {
-				t.Errorf("%s: there is no %s", query, name)
-			}
-		}
-	}
-}
-
-// Prometheus' own tool reads the alerts, and raises them when it should.
-func TestAlertsAreRaised(t *testing.T) {
-	harness.Need(t, "promtool")
-	for _, args := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules", "alerts_test.yaml"}} {
-		command := exec.Command("promtool", args...)
-		command.Dir = "../configs"
-		harness.Must(t, command)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/berth-ssh/berth/hosts/configured"
 	"github.com/berth-ssh/berth/metrics"
 	"github.com/berth-ssh/berth/release"
+	"github.com/berth-ssh/berth/scrape"
 )
 
 // counted is a gateway that is counted, if its configuration asks for it.
@@ -41,7 +42,7 @@ func (c *counted) observe() func(audit.Event) {
 
 // serve answers who asks for the metrics of a gateway. It returns nil where nobody
 // can; that is no reason to let nobody in.
-func (c *counted) serve(server *gateway.Server, directory *configured.Hosts, at *place, log *slog.Logger) *metrics.Server {
+func (c *counted) serve(server *gateway.Server, directory *configured.Hosts, at *place, log *slog.Logger) *scrape.Server {
 	if c.metrics == nil {
 		return nil
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/berth-ssh/berth/config"
 	"github.com/berth-ssh/berth/control"
 	"github.com/berth-ssh/berth/gateway"
-	"github.com/berth-ssh/berth/metrics"
+	"github.com/berth-ssh/berth/scrape"
 	"github.com/berth-ssh/berth/takeover"
 )
 
@@ -38,7 +38,7 @@ type place struct {
 	socket    *net.TCPListener
 	controls  *control.Server // nil where there is none
 	offer     *takeover.Offer // nil where there is none
-	metrics   *metrics.Server // nil where there is none
+	metrics   *scrape.Server  // nil where there is none
 	program   string          // the path of this one
 	isService bool            // systemd's
 	log       *slog.Logger

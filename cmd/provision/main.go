@@ -82,7 +82,7 @@ func command() *cobra.Command {
 	flags.StringVar(&o.state, "state", state.DefaultDir, "the gateway's state directory")
 	flags.StringVar(&o.load.Base, "base", cmp.Or(os.Getenv("BERTH_BASE_IMAGE"), image.DefaultBase), "image that host images are made from; also BERTH_BASE_IMAGE")
 	flags.BoolVar(&o.yes, "yes", false, "do not ask before containers are removed or recreated")
-	root.AddCommand(planCommand(&o), upCommand(&o), downCommand(&o), psCommand(&o), gpusCommand(&o), doctorCommand(&o), importCommand(&o), reportCommand(),
+	root.AddCommand(planCommand(&o), upCommand(&o), downCommand(&o), psCommand(&o), gpusCommand(&o), metricsCommand(&o), doctorCommand(&o), importCommand(&o), reportCommand(),
 		logsCommand(&o), execCommand(&o), buildCommand(&o), guardCommand(&o), release.NewManCommand())
 	root.AddCommand(lifeCommands(&o)...)
 	return root

@@ -20,6 +20,11 @@ func ObserveDevices(ctx context.Context, api *client.Client) ([]box.DeviceState,
 	if err != nil {
 		return nil, err
 	}
+	return DeviceStates(b, all)
+}
+
+// DeviceStates returns the same of a box whose containers, all of them, are known.
+func DeviceStates(b box.Box, all []plan.Container) ([]box.DeviceState, error) {
 	containers := []box.Container{} // that there are none is known
 	for _, c := range all {
 		containers = append(containers, boxContainer(c))

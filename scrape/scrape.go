@@ -1,4 +1,6 @@
-package metrics
+// Package scrape answers Prometheus, and who asks for health, at an address that
+// only this machine reaches.
+package scrape
 
 import (
 	"errors"
@@ -7,28 +9,47 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Unix begins the address of a unix socket.
 const Unix = "unix:"
 
+// Patience is how long who is asked for numbers may take to find them.
+const Patience = 5 * time.Second
+
+// IsHere reports whether only this machine reaches an address: a port of a loopback
+// address, or unix:PATH with an absolute path. Numbers ask nobody who they are.
+func IsHere(address string) bool {
+	if path, isUnix := strings.CutPrefix(address, Unix); isUnix {
+		return filepath.IsAbs(path)
+	}
+	host, port, err := net.SplitHostPort(address)
+	if n, wrong := strconv.ParseUint(port, 10, 16); err != nil || wrong != nil || n == 0 {
+		return false
+	}
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
 // Server answers at /metrics, /healthz and /readyz.
 type Server struct{ http *http.Server }
 
-// Serve listens at an address, host:port or unix:PATH, and answers until Close.
-// Ready says why the gateway is of no use now; nil where it is.
-func (m *Metrics) Serve(address string, ready func() error, log *slog.Logger) (*Server, error) {
+// Serve listens at an address, host:port or unix:PATH, and answers with these numbers
+// until Close. ready returns why whoever is asked is of no use now; nil where it is.
+func Serve(address string, numbers prometheus.Gatherer, ready func() error, log *slog.Logger) (*Server, error) {
 	listener, err := listen(address)
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(numbers, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := ready(); err != nil {
@@ -37,7 +58,7 @@ func (m *Metrics) Serve(address string, ready func() error, log *slog.Logger) (*
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	s := &Server{&http.Server{Handler: mux, ReadTimeout: patience, WriteTimeout: 2 * patience, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}}
+	s := &Server{&http.Server{Handler: mux, ReadTimeout: Patience, WriteTimeout: 2 * Patience, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}}
 	go func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("metrics are not served any more", "err", err)

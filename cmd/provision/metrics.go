@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/metrics"
+	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/release"
+	"github.com/berth-ssh/berth/scrape"
+	"github.com/berth-ssh/berth/state"
+)
+
+func metricsCommand(o *options) *cobra.Command {
+	var listen string
+	var every time.Duration
+	command := &cobra.Command{
+		Use:   "metrics",
+		Short: "Answer Prometheus: GPUs held and used, reservations, hosts by state",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serveMetrics(cmd.Context(), *o, listen, every)
+		},
+	}
+	command.Flags().StringVar(&listen, "listen", "127.0.0.1:9223", "`address` of this machine alone: host:port or unix:PATH")
+	command.Flags().DurationVar(&every, "every", 30*time.Second, "how `long` what was seen is told before the engine and the driver are asked again")
+	return command
+}
+
+// serveMetrics answers until ctx ends.
+func serveMetrics(ctx context.Context, o options, listen string, every time.Duration) error {
+	switch {
+	case !scrape.IsHere(listen):
+		return fmt.Errorf("--listen must be an address of this machine alone, such as 127.0.0.1:9223 or unix:/run/berth-box.sock; it is %q", listen)
+	case every < time.Second:
+		return fmt.Errorf("--every must be a second or more; it is %v", every)
+	}
+	st, err := state.Open(o.state)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	watch := metrics.NewWatch(ctx, every, func(ctx context.Context) (metrics.Seen, error) { return o.see(ctx, st) })
+	ready := func() error {
+		patient, cancel := context.WithTimeout(ctx, scrape.Patience)
+		defer cancel()
+		return watch.Ready(patient)
+	}
+	server, err := scrape.Serve(listen, metrics.Registry(release.Version(), watch), ready, log)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	log.Info("metrics", "address", listen)
+	<-ctx.Done()
+	return nil
+}
+
+// see looks at the box.
+func (o options) see(ctx context.Context, st *state.State) (metrics.Seen, error) {
+	engine, err := o.engine(ctx)
+	if err != nil {
+		return metrics.Seen{}, err
+	}
+	defer engine.Close()
+	b, err := apply.ObserveBox(ctx, engine.Client)
+	if err != nil {
+		return metrics.Seen{}, err
+	}
+	all, err := apply.ObserveContainers(ctx, engine.Client, b)
+	if err != nil {
+		return metrics.Seen{}, err
+	}
+	marks, err := marksOf(st, plan.Observed{Box: b, Containers: all})
+	if err != nil {
+		return metrics.Seen{}, err
+	}
+	return metrics.See(b, marks.Judge(all)), nil
+}
