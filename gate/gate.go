@@ -146,7 +146,7 @@ func (g *Gate) whyNoRequest(request *ssh.Request) string {
 	case "streamlocal-forward@openssh.com":
 		return g.unless(!grant.NoStreamlocal, "a unix socket to listen on")
 	case "cancel-tcpip-forward", "cancel-streamlocal-forward@openssh.com", "keepalive@openssh.com",
-		"no-more-sessions@openssh.com", "hostkeys-prove-00@openssh.com":
+		"no-more-sessions@openssh.com":
 		return ""
 	default:
 		return g.unless(!grant.Any(), "this kind of request")

@@ -33,6 +33,8 @@ type conn struct {
 	log    *slog.Logger // limited until the login: see Server.strangersLog
 	tasks  *sshconn.Tasks
 
+	hostKeys announced
+
 	activity *activity // in its channels
 	began    time.Time
 	exchange atomic.Int64 // how long the exchange of keys took

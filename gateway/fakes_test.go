@@ -144,6 +144,7 @@ func (l *safeBuffer) String() string {
 type testGateway struct {
 	*Server
 	keeper   *keeper.Keeper
+	HostKey  ssh.Signer
 	address  string
 	listener net.Listener
 	log      *safeBuffer
@@ -155,7 +156,7 @@ type testGateway struct {
 
 func startGateway(t *testing.T, from keeper.Hosts, settings ...func(*Server)) *testGateway {
 	t.Helper()
-	g := &testGateway{log: &safeBuffer{}, dev: newSigner(t), other: newSigner(t), stopped: make(chan struct{})}
+	g := &testGateway{HostKey: newSigner(t), log: &safeBuffer{}, dev: newSigner(t), other: newSigner(t), stopped: make(chan struct{})}
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost) // to be quick
 	if err != nil {
 		t.Fatal(err)
@@ -170,10 +171,10 @@ func startGateway(t *testing.T, from keeper.Hosts, settings ...func(*Server)) *t
 	}
 	g.keeper = &keeper.Keeper{UserCA: newSigner(t), Policies: auth.NewPolicies(policy), Hosts: from}
 	g.Server = &Server{
-		HostKey: newSigner(t),
-		Keeper:  g.keeper,
-		Log:     slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Wait:    10 * time.Second,
+		HostKeys: HostKeys{Key: g.HostKey}.Fixed,
+		Keeper:   g.keeper,
+		Log:      slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Wait:     10 * time.Second,
 	}
 	for _, set := range settings {
 		set(g.Server)

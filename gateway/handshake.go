@@ -3,13 +3,11 @@ package gateway
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/sshconn"
 	"github.com/berth-ssh/berth/strangers"
-	"github.com/berth-ssh/berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -63,7 +61,7 @@ func (c *conn) handshake(ctx context.Context) (sshconn.Conn, auth.Identity, erro
 		conn.Close()
 		return sshconn.Conn{}, auth.Identity{}, errors.New("logged in without an identity")
 	}
-	return sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, who, nil
+	return c.hostKeys.announce(sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}), who, nil
 }
 
 func (c *conn) serverConfig(ctx context.Context) *ssh.ServerConfig {
@@ -88,21 +86,6 @@ func (c *conn) serverConfig(ctx context.Context) *ssh.ServerConfig {
 			c.preAuth.Store(&preAuth)
 		},
 	}
-}
-
-// addHostKeys adds the key to show. A client's order would decide between
-// several, and many prefer others to ed25519, which they have known until now:
-// so the others are for those alone that do not take it.
-func (c *conn) addHostKeys(config *ssh.ServerConfig, hello wire.Hello) error {
-	config.AddHostKey(c.server.HostKey)
-	if c.server.OtherHostKeys == nil || hello.HostKeys == nil || slices.Contains(hello.HostKeys, ssh.KeyAlgoED25519) {
-		return nil
-	}
-	others, err := c.server.OtherHostKeys()
-	for _, key := range others {
-		config.AddHostKey(key)
-	}
-	return err
 }
 
 // algorithms are for clients. They leave out what is broken or slow, such as the

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"github.com/berth-ssh/berth/hosts"
 	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/labels"
-	"github.com/berth-ssh/berth/state"
 	"github.com/berth-ssh/berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
@@ -234,11 +232,7 @@ func TestAPasswordMayBeAskedFor(t *testing.T) {
 // A client that knows ed25519 gets that key whatever it would rather have, since
 // it is the one that people know.
 func TestOtherHostKeysAreForThoseThatKnowNoEd25519(t *testing.T) {
-	st, err := state.Open(filepath.Join(t.TempDir(), "state"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := startGateway(t, atMachine(newFakeMachine(echoes)), func(s *Server) { s.OtherHostKeys = st.OtherHostKeys })
+	g := startGateway(t, atMachine(newFakeMachine(echoes)), stateKeys(openState(t)))
 	for _, c := range []struct {
 		offers []string
 		want   string

@@ -114,7 +114,8 @@ func inBubble(t *testing.T, limits auth.Limits, m machine.Machine) (client *ssh.
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{HostKey: newSigner(t), Keeper: &keeper.Keeper{Policies: auth.NewPolicies(policy), Hosts: atMachine(m)}, Log: slog.New(slog.DiscardHandler), Keepalive: 30 * time.Second}
+	hostKey := newSigner(t)
+	s := &Server{HostKeys: HostKeys{Key: hostKey}.Fixed, Keeper: &keeper.Keeper{Policies: auth.NewPolicies(policy), Hosts: atMachine(m)}, Log: slog.New(slog.DiscardHandler), Keepalive: 30 * time.Second}
 	ours, theirs := net.Pipe()
 	served = make(chan struct{})
 	go func() {
@@ -122,7 +123,7 @@ func inBubble(t *testing.T, limits auth.Limits, m machine.Machine) (client *ssh.
 		s.serve(t.Context(), newConn(s, ours))
 	}()
 	conn, channels, requests, err := ssh.NewClientConn(theirs, "", &ssh.ClientConfig{
-		User: "dev", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.FixedHostKey(s.HostKey.PublicKey()),
+		User: "dev", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.FixedHostKey(hostKey.PublicKey()),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -188,7 +188,8 @@ func TestWhoDoesNotReadIsCutWhenItWasEnded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &Server{HostKey: newSigner(t), Keeper: &keeper.Keeper{Policies: auth.NewPolicies(policy), Hosts: atMachine(flood)}, Log: slog.New(slog.DiscardHandler)}
+		hostKey := newSigner(t)
+		s := &Server{HostKeys: HostKeys{Key: hostKey}.Fixed, Keeper: &keeper.Keeper{Policies: auth.NewPolicies(policy), Hosts: atMachine(flood)}, Log: slog.New(slog.DiscardHandler)}
 		ours, theirs := net.Pipe()
 		served := make(chan struct{})
 		go func() {
@@ -196,7 +197,7 @@ func TestWhoDoesNotReadIsCutWhenItWasEnded(t *testing.T) {
 			s.serve(t.Context(), newConn(s, ours))
 		}()
 		conn, channels, requests, err := ssh.NewClientConn(theirs, "", &ssh.ClientConfig{
-			User: "dev", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.FixedHostKey(s.HostKey.PublicKey()),
+			User: "dev", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: ssh.FixedHostKey(hostKey.PublicKey()),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -31,16 +31,19 @@ func (c *conn) refuse(client sshconn.Conn, who auth.Identity, why error) {
 		c.log.Info("refused", "why", why)
 	}
 	c.wire.SetDeadline(time.Now().Add(refusalTimeout))
-	c.tasks.Go(func() { ssh.DiscardRequests(client.Requests) })
-	for channel := range client.Channels {
-		if channel.ChannelType() != "session" {
+	sshconn.NewOrder(client).Serve(func(arrived sshconn.Arrival) {
+		channel := arrived.Channel
+		switch {
+		case arrived.Request != nil:
+			sshconn.Reply(arrived.Request, false, nil)
+		case channel.ChannelType() != "session":
 			channel.Reject(ssh.Prohibited, why.Error())
-			continue
+		default:
+			if ch, requests, err := channel.Accept(); err == nil {
+				c.tasks.Go(func() { refuseSession(ch, requests, why.Error()) })
+			}
 		}
-		if ch, requests, err := channel.Accept(); err == nil {
-			c.tasks.Go(func() { refuseSession(ch, requests, why.Error()) })
-		}
-	}
+	})
 }
 
 func refuseSession(ch ssh.Channel, requests <-chan *ssh.Request, why string) {

@@ -135,7 +135,7 @@ func (j *joined) start(asked ssh.NewChannel, to end, join func(asked ssh.NewChan
 // that the answer is about.
 func (j *joined) clientRequest(request *ssh.Request) {
 	switch request.Type {
-	case "keepalive@openssh.com", "hostkeys-prove-00@openssh.com":
+	case "keepalive@openssh.com":
 		sshconn.Reply(request, false, nil) // of this hop alone
 		return
 	case "no-more-sessions@openssh.com":
@@ -177,7 +177,7 @@ func (j *joined) hostRequest(request *ssh.Request) {
 	switch request.Type {
 	case "keepalive@openssh.com":
 		sshconn.Reply(request, false, nil)
-	case "hostkeys-00@openssh.com":
+	case hostKeysRequest:
 		// They are the container's: the client would learn them for the gateway's name.
 	default:
 		ok, payload, err := j.client.SendRequest(request.Type, request.WantReply, request.Payload)

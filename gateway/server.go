@@ -55,13 +55,13 @@ type Recordings interface {
 
 // Server is the gateway. Its fields are set before Serve and not changed.
 type Server struct {
-	HostKey ssh.Signer // shown to clients: ed25519
-	Keeper  Keeper
-	Log     *slog.Logger
-	Audit   *audit.Log // nil: none
+	Keeper Keeper
+	Log    *slog.Logger
+	Audit  *audit.Log // nil: none
 
-	// OtherHostKeys are shown to clients that know no ed25519; nil for none.
-	OtherHostKeys func() ([]ssh.Signer, error)
+	// HostKeys returns the keys as they are now. With others, those for clients that
+	// know no ed25519 are made where they are missing.
+	HostKeys func(others bool) (HostKeys, error)
 
 	// Recordings are where terminals are recorded, if the keeper says so.
 	Recordings Recordings

@@ -79,7 +79,7 @@ func startGateway(ctx context.Context, settings config.Config, host, account str
 		return nil, err
 	}
 	kept := &keeper.Keeper{UserCA: st.UserCA(), Policies: auth.NewPolicies(policy), Hosts: directory}
-	server := &gateway.Server{HostKey: st.HostKey(), Keeper: kept, Log: log}
+	server := &gateway.Server{HostKeys: gateway.HostKeys{Key: st.HostKey()}.Fixed, Keeper: kept, Log: log}
 	go func() {
 		defer close(served)
 		server.Serve(serving, listener)

@@ -38,14 +38,5 @@ func checkFormat(dir string) error {
 	case found >= format:
 		return nil
 	}
-	tmp, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = fmt.Fprintln(tmp, format)
-	if err := errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
+	return replace(path, fmt.Sprintln(format))
 }

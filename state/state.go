@@ -3,19 +3,13 @@
 // secret by which provision knows what it made.
 //
 // The directory is made on first use, mode 0700, and neither its keys nor the secret are ever made
-// anew: a client that has seen the host key must see it for ever, and a
-// container that trusts the user CA must go on trusting it. The private halves
-// never leave the directory; containers get the CA's public half only.
+// anew by themselves: a client that has seen the host key must see it until it was told
+// of the next one (see [State.RotateHostKeys]), and a container that trusts the user CA
+// must go on trusting it. The private halves never leave the directory; containers get
+// the CA's public half only.
 package state
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,22 +25,17 @@ import (
 const DefaultDir = "/var/lib/berth"
 
 const (
-	hostKeyFile = "ssh_host_ed25519_key"
-	ecdsaFile   = "ssh_host_ecdsa_key"
-	rsaFile     = "ssh_host_rsa_key"
-	userCAFile  = "user_ca"
-	pinsDir     = "pinned"
-
-	rsaBits = 3072
+	userCAFile = "user_ca"
+	pinsDir    = "pinned"
 )
 
 // State is an open state directory.
 type State struct {
-	dir     string
-	hostKey ssh.Signer
-	userCA  ssh.Signer
+	dir    string
+	userCA ssh.Signer
 
-	otherHostKeys func() ([]ssh.Signer, error)
+	mu       sync.Mutex
+	hostKeys HostKeys // as they were read last
 }
 
 // Open opens the state directory, creating it and the keys it lacks. Two
@@ -67,41 +56,20 @@ func Open(dir string) (*State, error) {
 	if err := os.MkdirAll(filepath.Join(dir, pinsDir), 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	hostKey, err := loadOrMakeKey(filepath.Join(dir, hostKeyFile), "berth host key", newEd25519)
-	if err != nil {
+	s := &State{dir: dir}
+	if _, err := s.hostKeyFiles()[0].loadOrMake(); err != nil {
 		return nil, err
 	}
-	userCA, err := loadOrMakeKey(filepath.Join(dir, userCAFile), "berth user CA", newEd25519)
-	if err != nil {
+	if _, err := s.ReadHostKeys(); err != nil {
 		return nil, err
 	}
-	s := &State{dir: dir, hostKey: hostKey, userCA: userCA}
-	s.otherHostKeys = sync.OnceValues(s.loadOtherHostKeys)
-	return s, nil
+	var err error
+	s.userCA, err = keyFile{userCAFile, "berth user CA", newEd25519}.in(dir).loadOrMake()
+	return s, err
 }
 
 // Dir is the path of the directory.
 func (s *State) Dir() string { return s.dir }
-
-// HostKey is what the gateway shows to clients.
-func (s *State) HostKey() ssh.Signer { return s.hostKey }
-
-// OtherHostKeys are for clients that know no ed25519: ECDSA of P-256, and RSA
-// of 3072 bits. They are made when they are first asked for, which takes a
-// moment.
-func (s *State) OtherHostKeys() ([]ssh.Signer, error) { return s.otherHostKeys() }
-
-func (s *State) loadOtherHostKeys() ([]ssh.Signer, error) {
-	ecdsaKey, err := loadOrMakeKey(filepath.Join(s.dir, ecdsaFile), "berth host key", newECDSA)
-	if err != nil {
-		return nil, err
-	}
-	rsaKey, err := loadOrMakeKey(filepath.Join(s.dir, rsaFile), "berth host key", newRSA)
-	if err != nil {
-		return nil, err
-	}
-	return []ssh.Signer{ecdsaKey, rsaKey}, nil
-}
 
 // UserCA signs the certificate with which the gateway logs in to a container.
 func (s *State) UserCA() ssh.Signer { return s.userCA }
@@ -185,46 +153,6 @@ func refuseOpenToOthers(dir string) error {
 	return nil
 }
 
-// loadOrMakeKey makes a key in OpenSSH's own format, so that ssh-keygen can read
-// it, and only where there is none yet.
-func loadOrMakeKey(path, comment string, generate func() (crypto.PrivateKey, error)) (ssh.Signer, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if err := makeKey(path, comment, generate); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("%s: %w", comment, err)
-		}
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", comment, err)
-	}
-	signer, err := ssh.ParsePrivateKey(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %s is not a private key that this program can read: %w", comment, path, err)
-	}
-	return signer, nil
-}
-
-func newEd25519() (crypto.PrivateKey, error) {
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	return private, err
-}
-
-func newECDSA() (crypto.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
-
-func newRSA() (crypto.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, rsaBits) }
-
-func makeKey(path, comment string, generate func() (crypto.PrivateKey, error)) error {
-	private, err := generate()
-	if err != nil {
-		return err
-	}
-	block, err := ssh.MarshalPrivateKey(private, comment)
-	if err != nil {
-		return err
-	}
-	return writeNew(path, pem.EncodeToMemory(block), 0o600)
-}
-
 // writeNew writes a file that must not exist yet, whole or not at all: a link
 // to a finished temporary file fails where another process was first.
 func writeNew(path string, content []byte, mode fs.FileMode) error {
@@ -239,4 +167,18 @@ func writeNew(path string, content []byte, mode fs.FileMode) error {
 		return err
 	}
 	return os.Link(tmp.Name(), path)
+}
+
+// replace writes a file that others may not read, whole or not at all.
+func replace(path, content string) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.WriteString(content)
+	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
 }

@@ -6,8 +6,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
@@ -24,8 +26,8 @@ func newKeysCommand() *cobra.Command {
 		Short: "Show the fingerprints of the gateway's own keys",
 		Long: "Show the fingerprints of the gateway's own keys: of the host key, which clients\n" +
 			"ask about at the first login, and of the user CA, which containers trust. With\n" +
-			"--known-hosts it prints the line for a known_hosts file instead, for the name by\n" +
-			"which people reach the box; give it to them and ssh asks nobody. Run it as the\n" +
+			"--known-hosts it prints the lines for a known_hosts file instead, for the name by\n" +
+			"which people reach the box; give them to people and ssh asks nobody. Run it as the\n" +
 			"gateway's account.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -38,16 +40,14 @@ func newKeysCommand() *cobra.Command {
 				return err
 			}
 			if name != "" {
-				_, port, _ := net.SplitHostPort(settings.Listen) // checked
-				address := knownhosts.Normalize(net.JoinHostPort(name, port))
-				fmt.Fprintln(command.OutOrStdout(), knownhosts.Line([]string{address}, st.HostKey().PublicKey()))
-				return nil
+				return showKnownHosts(command.OutOrStdout(), settings.Listen, name, st)
 			}
 			return showKeys(command.OutOrStdout(), st)
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
-	command.Flags().StringVar(&name, "known-hosts", "", "print the line of a known_hosts file, for a box of this `name`")
+	command.Flags().StringVar(&name, "known-hosts", "", "print the lines of a known_hosts file, for a box of this `name`")
+	command.AddCommand(newRotateCommand())
 	return command
 }
 
@@ -62,13 +62,43 @@ func openMade(dir string) (*state.State, error) {
 	return state.Open(dir)
 }
 
-func showKeys(out io.Writer, st *state.State) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, row := range []struct {
-		what string
-		key  ssh.PublicKey
-	}{{"host key", st.HostKey().PublicKey()}, {"user CA", st.UserCA().PublicKey()}} {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", row.what, ssh.FingerprintSHA256(row.key), strings.TrimPrefix(row.key.Type(), "ssh-"))
+// showKnownHosts prints the lines by which clients know a gateway now, and will know it.
+func showKnownHosts(out io.Writer, listen, name string, st *state.State) error {
+	keys, err := st.HostKeys(false)
+	if err != nil {
+		return err
 	}
+	_, port, _ := net.SplitHostPort(listen) // checked
+	address := knownhosts.Normalize(net.JoinHostPort(name, port))
+	for _, key := range slices.Concat([]ssh.Signer{keys.Key}, keys.Others, keys.Next) {
+		fmt.Fprintln(out, knownhosts.Line([]string{address}, key.PublicKey()))
+	}
+	return nil
+}
+
+func showKeys(out io.Writer, st *state.State) error {
+	keys, err := st.HostKeys(false)
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(what string, key ssh.PublicKey) {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", what, ssh.FingerprintSHA256(key), strings.TrimPrefix(key.Type(), "ssh-"))
+	}
+	for _, key := range slices.Concat([]ssh.Signer{keys.Key}, keys.Others) {
+		row("host key", key.PublicKey())
+	}
+	for _, next := range keys.Next {
+		row("next host key"+from(keys.At), next.PublicKey())
+	}
+	row("user CA", st.UserCA().PublicKey())
 	return table.Flush()
+}
+
+// from says when a key takes the place of another one.
+func from(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.Local().Format(", from 2006-01-02 15:04")
 }
