@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	"backup":             {"labels"},
 	"bench":              nil,
 	"box":                {"auth", "labels", "printable"},
+	"calls":              nil,
 	"cmd/gateway":        {"auth", "backup", "box", "config", "control", "demo", "helper", "hosts", "hosts/configured", "labels", "logqueue", "packaging", "people", "printable", "recording", "release", "reload", "screen", "selftest", "serving", "setup", "sftpd", "state", "totp"},
 	"cmd/provision":      {"box", "config", "docker", "hosts", "hosts/docker", "image", "labels", "people", "printable", "provision/apply", "provision/compose", "provision/doctor", "provision/metrics", "provision/migrate", "provision/plan", "release", "scrape", "state"},
 	"config":             {"audit", "auth", "hosts", "keysource", "labels", "recording", "scrape", "state"},
