@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/berth-ssh/berth/helper/descriptors"
 	"github.com/berth-ssh/berth/helper/messages"
@@ -18,8 +19,8 @@ type Client struct {
 	control *descriptors.Socket // nil where no descriptor crosses
 	done    chan struct{}
 
-	streams *streams.Client // then
-	why     error
+	shared *shared // then
+	why    error
 }
 
 // attach ends a meeting: far is the descriptor taken out of the process that
@@ -69,17 +70,10 @@ func newClient(control *descriptors.Socket) *Client {
 
 // newStreamsClient makes a client of a helper that no descriptor reaches, for
 // the reason why.
-func newStreamsClient(standard streams.Standard, peer messages.Version, why error) (*Client, error) {
-	client, err := streams.NewClient(standard, peer)
-	if err != nil {
-		return nil, err
-	}
-	c := &Client{streams: client, why: why, done: make(chan struct{})}
-	go func() {
-		defer close(c.done)
-		<-client.Done()
-	}()
-	return c, nil
+func newStreamsClient(standard streams.Standard, peer messages.Version, why error) *Client {
+	c := &Client{why: why, done: make(chan struct{})}
+	c.shared = newShared(standard, peer, sync.OnceFunc(func() { close(c.done) }))
+	return c
 }
 
 // sendOnce sends the attach message without waiting: the other side shares
@@ -121,34 +115,13 @@ func (c *Client) Done() <-chan struct{} { return c.done }
 
 // Close lets go of the helper, which then ends.
 func (c *Client) Close() error {
-	var err error
-	if c.streams != nil {
-		err = c.streams.Close()
-	} else {
-		err = c.control.Close()
+	if c.shared != nil {
+		return c.shared.close()
 	}
+	err := c.control.Close()
 	<-c.done
 	return err
 }
 
 // WhyStreams is nil where descriptors cross, and otherwise says why not.
 func (c *Client) WhyStreams() error { return c.why }
-
-// Machine is the container as its account, for one connection of a person. What
-// the connection holds of it is let go of when it is closed.
-func (c *Client) Machine() (machine.Machine, error) {
-	if c.streams != nil {
-		return c.streams.Machine()
-	}
-	ours, theirs, err := descriptors.NewPair(messages.MaxReply)
-	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
-	if err := c.control.Send(messages.TypeOpen, nil, int(theirs.Fd())); err != nil {
-		ours.Close()
-		return nil, err
-	}
-	ours.Peer = c.control.Peer
-	return descriptors.NewMachine(ours), nil
-}

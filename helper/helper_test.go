@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/berth-ssh/berth/helper/descriptors"
 	"github.com/berth-ssh/berth/helper/messages"
+	"github.com/berth-ssh/berth/helper/streams"
 	"github.com/berth-ssh/berth/machine"
 
 	"go.uber.org/goleak"
@@ -81,7 +83,7 @@ func byEachWay(t *testing.T, try func(*testing.T, machine.Machine)) {
 
 func openMachine(t *testing.T, client *Client) machine.Machine {
 	t.Helper()
-	opened, err := client.Machine()
+	opened, err := client.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +108,7 @@ func TestAHelperComesToTheGatewaysSocket(t *testing.T) {
 		t.Error("a descriptor is taken although the helper came")
 		return 0, errors.New("no")
 	}
-	opened, err := meetInProcess(t, meetings, socket, never).Machine()
+	opened, err := meetInProcess(t, meetings, socket, never).Open()
 	if err != nil {
 		t.Fatal(opened, err)
 	}
@@ -165,7 +167,7 @@ func TestACrowdAtTheSocketKeepsNobodyOut(t *testing.T) {
 		}
 		defer silent.Close()
 	}
-	opened, err := meetInProcess(t, meetings, socket, ownPID).Machine()
+	opened, err := meetInProcess(t, meetings, socket, ownPID).Open()
 	if err != nil {
 		t.Fatal(opened, err)
 	}
@@ -235,4 +237,68 @@ func FuzzAnnouncements(f *testing.F) {
 			t.Errorf("descriptor %d", said.FD)
 		}
 	})
+}
+
+// A gateway that has no privilege uses what another process of the box has opened.
+func TestAMachineIsHandedOver(t *testing.T) {
+	meetings, socket := newMeetings(t)
+	client := meetInProcess(t, meetings, socket, nil)
+	opened, err := client.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	handed, err := opened.HandOver()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened.Close()
+	there, err := new(Taken).Machine(t.Context(), handed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer there.Close()
+	if _, err := there.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("nobody there: %v", err)
+	}
+	if _, err := opened.HandOver(); err == nil {
+		t.Error("it is handed over twice")
+	}
+}
+
+// Where no descriptor crosses, all machines of a helper share what is handed over with
+// the first one.
+func TestMachinesByStreamsAreHandedOver(t *testing.T) {
+	ours, theirs := net.Pipe()
+	go streams.Serve(streams.Standard{Reader: theirs, Writer: theirs, OnClose: func() { theirs.Close() }}, &machine.Local{})
+	client := newStreamsClient(streams.Standard{Reader: ours, Writer: ours, OnClose: func() { ours.Close() }}, messages.Current(), errors.New("for a test"))
+	var taken Taken
+	var second Handed
+	var last machine.Machine
+	for i := range 2 {
+		opened, err := client.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		handed, err := opened.HandOver()
+		if err != nil || (handed.File != nil) != (i == 0) {
+			t.Fatalf("%+v, %v", handed, err)
+		}
+		there, err := taken.Machine(t.Context(), handed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := there.Dial("tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("nobody there: %v", err)
+		}
+		there.Close()
+		second, last = handed, there
+	}
+	client.Close()
+	<-client.Done()
+	<-last.Done()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := taken.Machine(ctx, second); err == nil {
+		t.Error("a helper that is gone is used")
+	}
 }

@@ -45,7 +45,7 @@ func (m *Meetings) Meet(started Started) (*Client, error) {
 		defer forget()
 	}
 	client, err := meetStarted(started, nonce, arrived)
-	if client == nil || client.streams == nil {
+	if client == nil || client.shared == nil {
 		started.Close()
 	}
 	return client, err
@@ -78,7 +78,7 @@ func meetStarted(started Started, nonce string, arrived <-chan *descriptors.Sock
 	if _, err := io.WriteString(started.In, askStreams); err != nil {
 		return nil, err
 	}
-	return newStreamsClient(streams.Standard{Reader: out, Writer: started.In, OnClose: started.Close}, said.Version, cannot)
+	return newStreamsClient(streams.Standard{Reader: out, Writer: started.In, OnClose: started.Close}, said.Version, cannot), nil
 }
 
 // announced is the first line that a helper prints.

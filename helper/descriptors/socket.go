@@ -77,6 +77,14 @@ func FileSocket(file *os.File, maxReceived int) (*Socket, error) {
 	return NewSocket(unixConn, maxReceived), nil
 }
 
+// File is the socket for another process. It is the caller's to close, and this one
+// stays open.
+func (s *Socket) File() (*os.File, error) { return s.conn.File() }
+
+// LetGo closes this process's hold of a socket that another one has (see File), and
+// changes nothing there.
+func (s *Socket) LetGo() error { return s.conn.Close() }
+
 // Close waits for nobody.
 func (s *Socket) Close() error {
 	calmHolder(s.conn)

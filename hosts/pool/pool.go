@@ -72,7 +72,7 @@ func (p *Pool) tryOpen(ctx context.Context, key Key, start func() (*helper.Clien
 		p.unuse(key, r)
 		return nil, r.err
 	}
-	opened, err := r.client.Machine()
+	opened, err := r.client.Open()
 	if err != nil {
 		p.forget(key, r)
 		p.unuse(key, r)
@@ -83,12 +83,12 @@ func (p *Pool) tryOpen(ctx context.Context, key Key, start func() (*helper.Clien
 
 // usedMachine keeps its helper from leaving.
 type usedMachine struct {
-	machine.Machine
+	*helper.Opened
 	unuse func()
 }
 
 func (m *usedMachine) Close() error {
-	err := m.Machine.Close()
+	err := m.Opened.Close()
 	m.unuse()
 	return err
 }
