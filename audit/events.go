@@ -1,5 +1,10 @@
 package audit
 
+import (
+	"encoding/json"
+	"fmt"
+)
+
 // Event is one of the things that are written down. Its fields are those of
 // docs/audit.md.
 type Event interface{ name() string }
@@ -174,6 +179,33 @@ type Changed struct {
 	Change string `json:"change"` // added, removed or changed
 	Of     string `json:"of,omitempty"`
 	Line   string `json:"line,omitempty"`
+}
+
+// Parse reads an event by its name and its fields.
+func Parse(name string, fields json.RawMessage) (Event, error) {
+	for _, parse := range []parser{
+		as[LoginTried], as[LoggedIn], as[Refused], as[Entered], as[Session], as[SessionEnded], as[Forward], as[Listener], as[Lent], as[Left],
+		as[File], as[FilesLost], as[Signal], as[Used], as[ForwardEnded], as[Changed],
+	} {
+		if event, err := parse(name, fields); event != nil || err != nil {
+			return event, err
+		}
+	}
+	return nil, fmt.Errorf("there is no event %.40q", name)
+}
+
+// parser reads an event of one kind; it returns nothing of another one.
+type parser func(name string, fields json.RawMessage) (Event, error)
+
+func as[E Event](name string, fields json.RawMessage) (Event, error) {
+	var event E
+	if event.name() != name {
+		return nil, nil
+	}
+	if err := json.Unmarshal(fields, &event); err != nil {
+		return nil, err
+	}
+	return event, nil
 }
 
 func (LoginTried) name() string   { return "login_tried" }

@@ -37,10 +37,11 @@ const (
 
 // Log is the file. It is safe for use by many at once. A nil *Log writes nothing.
 type Log struct {
-	settings Settings
-	also     func(Event)
-	warn     *slog.Logger
-	now      func() time.Time
+	settings  Settings
+	also      func(Event)
+	elsewhere func(name string, fields json.RawMessage) error // nil: it is written here
+	warn      *slog.Logger
+	now       func() time.Time
 
 	mu   sync.Mutex
 	file *os.File
@@ -75,6 +76,12 @@ func Open(settings Settings, also func(Event), warn *slog.Logger) (*Log, error) 
 	return l, nil
 }
 
+// Elsewhere is a log that another process writes. Write is given the name and the fields
+// of each event (see [Parse]), and says whether it was written.
+func Elsewhere(write func(name string, fields json.RawMessage) error) *Log {
+	return &Log{elsewhere: write}
+}
+
 // Close closes the file.
 func (l *Log) Close() error {
 	if l == nil || l.file == nil {
@@ -90,6 +97,13 @@ func (l *Log) Close() error {
 func (l *Log) Write(event Event) error {
 	if l == nil {
 		return nil
+	}
+	if l.elsewhere != nil {
+		fields, err := json.Marshal(event)
+		if err != nil {
+			return ErrNotWritten
+		}
+		return l.elsewhere(event.name(), fields)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/berth-ssh/berth/test/harness"
 )
@@ -183,4 +185,47 @@ func fieldsOf(kind reflect.Type) (names []string) {
 		}
 	}
 	return names
+}
+
+// What another process writes is the same file.
+func TestEventsAreWrittenElsewhereAsHere(t *testing.T) {
+	status := uint32(3)
+	who := Who{Conn{"c", "192.0.2.1:1"}, "dev", "lab"}
+	events := []Event{
+		LoginTried{who.Conn, "dev", "password"}, LoggedIn{Conn: who.Conn, User: "dev", Steps: []Step{{"publickey", "SHA256:x", &Certificate{"a", 7, "b"}}}, Seconds: 1.5},
+		Refused{who.Conn, "dev", "no"}, Entered{Who: who, Account: "a", Route: "exec"}, Session{Who: who, Session: 1, Command: "\x1b<&>", Pty: true},
+		SessionEnded{Who: who, Exit: &status, Up: 1 << 60}, File{Who: who, Path: "/é"}, FilesLost{Who: who, Why: "w"}, Signal{who, 1, "TERM"},
+		Forward{who, 1, "x:1"}, Used{Who: who, What: "agent"}, ForwardEnded{Who: who, Why: "w"}, Listener{who, ":1"}, Lent{who, 1, "x11"}, Left{Who: who}, Changed{By: "watch"},
+	}
+	direct, through := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
+	here, err := Open(Settings{File: direct}, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := Open(Settings{File: through}, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	here.now = func() time.Time { return time.Unix(0, 0) }
+	there.now = here.now
+	elsewhere := Elsewhere(func(name string, fields json.RawMessage) error {
+		event, err := Parse(name, fields)
+		if err != nil {
+			return err
+		}
+		return there.Write(event)
+	})
+	for _, event := range events {
+		if err := errors.Join(here.Write(event), elsewhere.Write(event)); err != nil {
+			t.Error(event.name(), err)
+		}
+	}
+	want, _ := os.ReadFile(direct)
+	got, err := os.ReadFile(through)
+	if string(got) != string(want) || err != nil || strings.Count(string(got), "\n") != len(events) {
+		t.Errorf("elsewhere:\n%s\nhere:\n%s\n%v", got, want, err)
+	}
+	if _, err := Parse("dance", json.RawMessage("{}")); err == nil {
+		t.Error("an event that there is not was read")
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -39,8 +40,8 @@ const flushEvery = time.Second
 // Recording is one that is being made. It is safe for use by many at once.
 type Recording struct {
 	session Session
-	store   *Store
 	file    *os.File
+	how     How
 
 	mu      sync.Mutex
 	zipped  *gzip.Writer
@@ -51,9 +52,19 @@ type Recording struct {
 	closed  bool
 }
 
-func newRecording(file *os.File, session Session, store *Store) *Recording {
+// How is how a recording is made.
+type How struct {
+	GoOn  bool   // although nothing can be written
+	Ended func() // is called when the recording has ended
+	Log   *slog.Logger
+}
+
+// Begin begins a recording in a file of its own (see [Store.Create]), which it takes
+// over.
+func Begin(file *os.File, session Session, how How) (*Recording, error) {
 	zipped := gzip.NewWriter(file)
-	return &Recording{session: session, store: store, file: file, zipped: zipped, to: bufio.NewWriter(zipped)}
+	r := &Recording{session: session, file: file, how: how, zipped: zipped, to: bufio.NewWriter(zipped)}
+	return r, r.begin()
 }
 
 func (r *Recording) begin() error {
@@ -126,9 +137,9 @@ func (r *Recording) event(kind, data string) error {
 func (r *Recording) verdict(err error) error {
 	if err != nil && !r.failed {
 		r.failed = true
-		r.store.log.Error("recording not written", "file", r.file.Name(), "err", err)
+		r.how.Log.Error("recording not written", "file", r.file.Name(), "err", err)
 	}
-	if r.failed && !r.store.settings.GoOn {
+	if r.failed && !r.how.GoOn {
 		return ErrNotRecorded
 	}
 	return nil
@@ -151,5 +162,5 @@ func (r *Recording) Close() {
 	}
 	r.closed = true
 	r.verdict(errors.Join(r.to.Flush(), r.zipped.Close(), r.file.Close()))
-	r.store.setOpen(r.file.Name(), false)
+	r.how.Ended()
 }

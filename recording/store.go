@@ -83,7 +83,7 @@ func (s *Store) Wants(host string, byGrant bool) bool {
 // without, both are nil.
 func (s *Store) Start(session Session) (*Recording, error) {
 	s.sweepNowAndThen()
-	r, err := s.create(session)
+	r, err := s.begin(session)
 	if err == nil {
 		return r, nil
 	}
@@ -94,19 +94,31 @@ func (s *Store) Start(session Session) (*Recording, error) {
 	return nil, ErrNotRecorded
 }
 
-func (s *Store) create(session Session) (*Recording, error) {
-	day := filepath.Join(s.settings.Dir, session.Began.UTC().Format("2006-01-02"))
-	if err := os.MkdirAll(day, 0o700); err != nil {
-		return nil, err
-	}
-	name := fmt.Sprintf("%s-%s-%s-%s-%d%s", session.Began.UTC().Format("150405"), session.Person, session.Host, session.Conn, session.Number, suffix)
-	file, err := os.OpenFile(filepath.Join(day, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func (s *Store) begin(session Session) (*Recording, error) {
+	file, ended, err := s.Create(session)
 	if err != nil {
 		return nil, err
 	}
-	s.setOpen(file.Name(), true)
-	r := newRecording(file, session, s)
-	return r, r.begin()
+	return Begin(file, session, How{GoOn: s.settings.GoOn, Ended: ended, Log: s.log})
+}
+
+// GoesOn reports whether sessions may go on where nothing can be recorded.
+func (s *Store) GoesOn() bool { return s != nil && s.settings.GoOn }
+
+// Create makes the file of a recording. It is kept until ended is called, and after
+// that for as long as recordings are.
+func (s *Store) Create(session Session) (file *os.File, ended func(), err error) {
+	day := filepath.Join(s.settings.Dir, session.Began.UTC().Format("2006-01-02"))
+	if err := os.MkdirAll(day, 0o700); err != nil {
+		return nil, nil, err
+	}
+	name := fmt.Sprintf("%s-%s-%s-%s-%d%s", session.Began.UTC().Format("150405"), session.Person, session.Host, session.Conn, session.Number, suffix)
+	if file, err = os.OpenFile(filepath.Join(day, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+		return nil, nil, err
+	}
+	path := file.Name()
+	s.setOpen(path, true)
+	return file, func() { s.setOpen(path, false) }, nil
 }
 
 func (s *Store) setOpen(path string, open bool) {
