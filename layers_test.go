@@ -77,7 +77,7 @@ var arrows = map[string][]string{
 	"serving":            {"audit", "auth", "config", "control", "gateway", "hosts", "hosts/configured", "keeper", "keysource", "metrics", "operator", "patches", "proxy", "recording", "release", "reload", "scrape", "state", "takeover", "totp"},
 	"session":            {"machine", "sshconn"},
 	"setup":              {"auth", "config", "docker", "labels", "packaging"},
-	"sftpd":              {"sshconn"},
+	"sftpd":              nil,
 	"sshconn":            nil,
 	"state":              nil,
 	"strangers":          nil,

@@ -4,127 +4,95 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"os/user"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
-// extension is a request that pkg/sftp does not know. Its answer has no id yet.
+// extension is a request that the draft does not know.
 type extension struct {
 	name, version string
-	answer        func(s *server, body []byte) (packet, error)
-	changes       bool // files, so that who may only read does not have it
+	request
 }
 
+// extensions are those of OpenSSH's server, in its order.
 func extensions() []extension {
 	return []extension{
-		{"fsync@openssh.com", "1", (*server).fsync, false},
-		{"fstatvfs@openssh.com", "2", (*server).fstatvfs, false},
-		{"lsetstat@openssh.com", "1", (*server).lsetstat, true},
-		{"limits@openssh.com", "1", (*server).limits, false},
-		{"expand-path@openssh.com", "1", (*server).expandPath, false},
-		{"copy-data", "1", (*server).copyData, true},
-		{"home-directory", "1", (*server).homeDirectory, false},
-		{"users-groups-by-id@openssh.com", "1", (*server).names, false},
+		{"posix-rename@openssh.com", "1", request{(*server).posixRename, true}},
+		{"statvfs@openssh.com", "2", request{(*server).statvfs, false}},
+		{"fstatvfs@openssh.com", "2", request{(*server).fstatvfs, false}},
+		{"hardlink@openssh.com", "1", request{(*server).hardlink, true}},
+		{"fsync@openssh.com", "1", request{(*server).fsync, true}},
+		{"lsetstat@openssh.com", "1", request{(*server).lsetstat, true}},
+		{"limits@openssh.com", "1", request{(*server).limits, false}},
+		{"expand-path@openssh.com", "1", request{(*server).expandPath, false}},
+		{"copy-data", "1", request{(*server).copyData, true}},
+		{"home-directory", "1", request{(*server).homeDirectory, false}},
+		{"users-groups-by-id@openssh.com", "1", request{(*server).namesByID, false}},
 	}
 }
 
-var errMalformed = errors.New("malformed request")
-
-// extended answers a request that is an extension of ours, once those before it
-// have been carried out. For any other it returns nil.
-func (s *server) extended(p packet) *packet {
-	var request struct {
+// extended answers a request that is an extension.
+func (s *server) extended(body []byte) (packet, error) {
+	var m struct {
 		Name string
 		Body []byte `ssh:"rest"`
 	}
-	if p.kind != typeExtended || ssh.Unmarshal(p.body, &request) != nil {
-		return nil
-	}
-	for _, e := range extensions() {
-		if e.name != request.Name {
-			continue
-		}
-		if e.changes && s.readOnly {
-			answer := status(fs.ErrPermission)
-			answer.id = p.id
-			return &answer
-		}
-		s.running.Wait()
-		answer, err := e.answer(s, request.Body)
-		if err != nil || answer.kind == 0 {
-			answer = status(err)
-		}
-		answer.id = p.id
-		return &answer
-	}
-	return nil
-}
-
-// status is how a request ended (SSH_FXP_STATUS).
-func status(err error) packet {
-	const isOK, noSuchFile, permissionDenied, failure, badMessage = 0, 2, 3, 4, 5
-	code, text := uint32(isOK), "Success"
-	switch {
-	case errors.Is(err, errMalformed):
-		code, text = badMessage, "Bad message"
-	case errors.Is(err, fs.ErrNotExist):
-		code, text = noSuchFile, "No such file"
-	case errors.Is(err, fs.ErrPermission):
-		code, text = permissionDenied, "Permission denied"
-	case err != nil:
-		code, text = failure, "Failure"
-	}
-	return packet{kind: typeStatus, body: ssh.Marshal(struct {
-		Code           uint32
-		Text, Language string
-	}{code, text, ""})}
-}
-
-// fsync syncs the file: every descriptor of it will do.
-func (s *server) fsync(body []byte) (packet, error) {
-	file, err := s.open(body)
-	if err != nil {
+	if err := read(body, &m); err != nil {
 		return packet{}, err
 	}
-	defer file.Close()
-	return packet{}, file.Sync()
+	for _, e := range extensions() {
+		switch {
+		case e.name != m.Name:
+		case e.changes && s.readOnly:
+			return packet{}, unix.EACCES
+		default:
+			return e.answer(s, m.Body)
+		}
+	}
+	return packet{}, unix.ENOSYS
 }
 
-// open opens the file of a request that is a handle alone once more.
-func (s *server) open(body []byte) (*os.File, error) {
+func (s *server) posixRename(body []byte) (packet, error) { return byPaths(body, unix.Rename) }
+func (s *server) hardlink(body []byte) (packet, error)    { return byPaths(body, unix.Link) }
+
+func (s *server) fsync(body []byte) (packet, error) {
 	var m struct{ Handle string }
-	if ssh.Unmarshal(body, &m) != nil {
-		return nil, errMalformed
+	if err := read(body, &m); err != nil {
+		return packet{}, err
 	}
-	path, err := s.path(m.Handle)
+	h, err := s.file(m.Handle)
 	if err != nil {
-		return nil, err
+		return packet{}, unix.EBADF
 	}
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrPermission) { // it may be written to only
-		file, err = os.OpenFile(path, os.O_WRONLY, 0)
-	}
-	return file, err
+	return packet{}, uninterrupted(func() error { return unix.Fsync(h.fd()) })
+}
+
+func (s *server) statvfs(body []byte) (packet, error) {
+	var found unix.Statfs_t
+	_, err := byPath(body, func(path string) error { return unix.Statfs(path, &found) })
+	return fileSystem(&found), err
 }
 
 func (s *server) fstatvfs(body []byte) (packet, error) {
-	file, err := s.open(body)
+	var m struct{ Handle string }
+	if err := read(body, &m); err != nil {
+		return packet{}, err
+	}
+	h, err := s.file(m.Handle)
 	if err != nil {
 		return packet{}, err
 	}
-	defer file.Close()
-	var f unix.Statfs_t
-	if err := unix.Fstatfs(int(file.Fd()), &f); err != nil {
-		return packet{}, err
-	}
+	var found unix.Statfs_t
+	err = uninterrupted(func() error { return unix.Fstatfs(h.fd(), &found) })
+	return fileSystem(&found), err
+}
+
+// fileSystem is the answer that tells of a file system, as statvfs(3) does.
+func fileSystem(f *unix.Statfs_t) packet {
 	fsid := uint64(uint32(f.Fsid.Val[1]))<<32 | uint64(uint32(f.Fsid.Val[0]))
 	const readOnly, noSUID = 1, 2 // the protocol's
 	var flags uint64
@@ -135,59 +103,43 @@ func (s *server) fstatvfs(body []byte) (packet, error) {
 		flags |= noSUID
 	}
 	return packet{kind: typeExtendedReply, body: numbers(uint64(f.Bsize), uint64(f.Frsize), f.Blocks, f.Bfree, f.Bavail,
-		f.Files, f.Ffree, f.Ffree, fsid, flags, uint64(f.Namelen))}, nil
-}
-
-func numbers(all ...uint64) (body []byte) {
-	for _, number := range all {
-		body = binary.BigEndian.AppendUint64(body, number)
-	}
-	return body
+		f.Files, f.Ffree, f.Ffree, fsid, flags, uint64(f.Namelen))}
 }
 
 // lsetstat sets attributes of a link itself.
 func (s *server) lsetstat(body []byte) (packet, error) {
-	var m struct {
-		Path  string
-		Flags uint32
-		Rest  []byte `ssh:"rest"`
+	var m onAttrs
+	a, err := m.parse(body)
+	if err != nil {
+		return packet{}, err
 	}
-	if ssh.Unmarshal(body, &m) != nil {
+	if a.has(hasSize) {
 		return packet{}, errMalformed
 	}
-	const hasSize, hasOwner, hasMode, hasTimes = 1, 2, 4, 8
-	var field [2]uint32
-	next := func(n int) bool {
-		for i := range n {
-			if len(m.Rest) < 4 {
-				return false
-			}
-			field[i], m.Rest = binary.BigEndian.Uint32(m.Rest), m.Rest[4:]
-		}
-		return true
-	}
-	var failed error
-	switch {
-	case m.Flags&hasSize != 0:
-		return packet{}, errMalformed
-	case m.Flags&hasOwner != 0 && next(2):
-		failed = os.Lchown(m.Path, int(field[0]), int(field[1]))
-	}
-	if m.Flags&hasMode != 0 && next(1) {
-		failed = errors.Join(failed, unix.Fchmodat(unix.AT_FDCWD, m.Path, field[0]&0o7777, unix.AT_SYMLINK_NOFOLLOW))
-	}
-	if m.Flags&hasTimes != 0 && next(2) {
-		times := []unix.Timespec{unix.NsecToTimespec(int64(field[0]) * int64(time.Second)), unix.NsecToTimespec(int64(field[1]) * int64(time.Second))}
-		failed = errors.Join(failed, unix.UtimesNanoAt(unix.AT_FDCWD, m.Path, times, unix.AT_SYMLINK_NOFOLLOW))
-	}
-	return packet{}, failed
+	return packet{}, a.set(setters{
+		mode: func(mode uint32) error { return lchmod(m.Path, mode) },
+		times: func(at []unix.Timespec) error {
+			return unix.UtimesNanoAt(unix.AT_FDCWD, m.Path, at, unix.AT_SYMLINK_NOFOLLOW)
+		},
+		owner: func(uid, gid int) error { return unix.Lchown(m.Path, uid, gid) },
+	})
 }
 
-// limits says the largest packet, read and write, and that nothing here bounds
-// the handles.
+// limits says the largest packet, read and write, and how many handles there may
+// be: as many as descriptors, but for a few.
 func (s *server) limits([]byte) (packet, error) {
-	return packet{kind: typeExtendedReply, body: numbers(maxPacket, maxData, maxData, 0)}, nil
+	const ours = 5
+	handles, limit := uint64(0), unix.Rlimit{}
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && limit.Cur > ours {
+		handles = limit.Cur - ours
+	}
+	return packet{kind: typeExtendedReply, body: numbers(maxPacket, maxData, maxData, handles)}, nil
 }
+
+var (
+	errSameFile = errors.New("a file is not copied into itself")
+	errNoUser   = errors.New("no such user")
+)
 
 // copyData copies from one open file to another, all of it where the length is 0.
 func (s *server) copyData(body []byte) (packet, error) {
@@ -197,122 +149,121 @@ func (s *server) copyData(body []byte) (packet, error) {
 		To           string
 		ToAt         uint64
 	}
-	if ssh.Unmarshal(body, &m) != nil || m.FromAt > 1<<62 || m.Size > 1<<62 || m.ToAt > 1<<62 {
-		return packet{}, errMalformed
-	}
-	fromPath, err := s.path(m.From)
-	toPath, err2 := s.path(m.To)
-	if err := errors.Join(err, err2); err != nil {
+	if err := read(body, &m); err != nil {
 		return packet{}, err
 	}
-	if m.From == m.To {
-		return packet{}, errors.New("a file is not copied into itself")
-	}
-	from, err := os.Open(fromPath)
+	from, err := s.file(m.From)
 	if err != nil {
 		return packet{}, err
 	}
-	defer from.Close()
-	to, err := os.OpenFile(toPath, os.O_WRONLY, 0)
+	to, err := s.file(m.To)
 	if err != nil {
 		return packet{}, err
 	}
-	defer to.Close()
-	size := int64(m.Size)
-	if size == 0 {
-		size = 1 << 62
+	if areSame(from.file, to.file) {
+		return packet{}, errSameFile
 	}
-	_, err = io.Copy(io.NewOffsetWriter(to, int64(m.ToAt)), io.NewSectionReader(from, int64(m.FromAt), size))
-	return packet{}, err
+	if m.FromAt > 1<<62 || m.ToAt > 1<<62 || m.Size > 1<<62 {
+		return packet{}, unix.EINVAL
+	}
+	return packet{}, copyRange(from, int64(m.FromAt), to, int64(m.ToAt), int64(m.Size))
 }
 
-// expandPath makes a path absolute, of which a ~ may be the first part.
+func areSame(a, b *os.File) bool {
+	one, err := a.Stat()
+	other, err2 := b.Stat()
+	return err == nil && err2 == nil && os.SameFile(one, other)
+}
+
+// copyRange copies size bytes, or what there is, or all where size is 0.
+func copyRange(from *handle, fromAt int64, to *handle, toAt, size int64) error {
+	buf := make([]byte, 64<<10)
+	for done := int64(0); size == 0 || done < size; {
+		part := buf
+		if size > 0 {
+			part = buf[:min(int64(len(buf)), size-done)]
+		}
+		n, err := from.readAt(part, fromAt+done)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := to.writeAt(part[:n], toAt+done); err != nil {
+			return err
+		}
+		done += int64(n)
+	}
+	return nil
+}
+
+// expandPath makes a path absolute, of which a ~ may be the first part. Who we are
+// has our directory for a home, where every session begins.
 func (s *server) expandPath(body []byte) (packet, error) {
-	var m struct{ Path string }
-	if ssh.Unmarshal(body, &m) != nil {
-		return packet{}, errMalformed
+	var m onPath
+	if err := read(body, &m); err != nil {
+		return packet{}, err
 	}
 	path := m.Path
-	if strings.HasPrefix(path, "~") {
-		name, rest, _ := strings.Cut(path[1:], "/")
-		home, err := homeOf(name)
-		if err != nil {
-			return packet{}, err
+	if rest, found := strings.CutPrefix(path, "~"); found {
+		name, below, _ := strings.Cut(rest, "/")
+		home := "."
+		if name != "" {
+			account, err := user.Lookup(name)
+			if err != nil {
+				return packet{}, errNoUser
+			}
+			home = account.HomeDir
 		}
-		path = filepath.Join(home, rest)
+		path = home + "/" + below
 	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return packet{}, err
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	return name(path), nil
+	real, err := realPath(path)
+	return name(real), err
 }
 
+// homeDirectory tells a user's home directory; "" is who we are.
 func (s *server) homeDirectory(body []byte) (packet, error) {
 	var m struct{ User string }
-	if ssh.Unmarshal(body, &m) != nil {
-		return packet{}, errMalformed
+	if err := read(body, &m); err != nil {
+		return packet{}, err
 	}
-	home, err := homeOf(m.User)
+	if m.User == "" {
+		home, err := os.UserHomeDir()
+		return name(home), err
+	}
+	account, err := user.Lookup(m.User)
 	if err != nil {
 		return packet{}, err
 	}
-	return name(home), nil
+	return name(account.HomeDir), nil
 }
 
-// homeOf is a user's home directory; "" is who we are.
-func homeOf(name string) (string, error) {
-	if name == "" {
-		return os.UserHomeDir()
-	}
-	account, err := user.Lookup(name)
-	if err != nil {
-		return "", fs.ErrNotExist
-	}
-	return account.HomeDir, nil
-}
-
-// name is the answer that is one path.
-func name(path string) packet {
-	return packet{kind: typeName, body: ssh.Marshal(struct {
-		Count      uint32
-		Path, Long string
-		Attributes uint32
-	}{1, path, path, 0})}
-}
-
-// names tells the names of users and groups by their numbers, "" for one that
+// namesByID tells the names of users and groups by their numbers, "" for one that
 // is not known.
-func (s *server) names(body []byte) (packet, error) {
+func (s *server) namesByID(body []byte) (packet, error) {
 	var m struct{ Users, Groups string }
-	if ssh.Unmarshal(body, &m) != nil || len(m.Users)%4 != 0 || len(m.Groups)%4 != 0 {
-		return packet{}, errMalformed
+	if err := read(body, &m); err != nil {
+		return packet{}, err
 	}
-	users := namesOf(m.Users, func(id string) (string, error) {
-		account, err := user.LookupId(id)
-		if err != nil {
-			return "", err
-		}
-		return account.Username, nil
-	})
-	groups := namesOf(m.Groups, func(id string) (string, error) {
-		group, err := user.LookupGroupId(id)
-		if err != nil {
-			return "", err
-		}
-		return group.Name, nil
-	})
+	users, err := namesOf(m.Users, s.names.user)
+	if err != nil {
+		return packet{}, err
+	}
+	groups, err := namesOf(m.Groups, s.names.group)
+	if err != nil {
+		return packet{}, err
+	}
 	return packet{kind: typeExtendedReply, body: ssh.Marshal(struct{ Users, Groups string }{users, groups})}, nil
 }
 
-func namesOf(ids string, lookup func(string) (string, error)) string {
-	var names []byte
-	for ; len(ids) > 0; ids = ids[4:] {
-		found, _ := lookup(strconv.Itoa(int(binary.BigEndian.Uint32([]byte(ids[:4])))))
-		names = append(names, ssh.Marshal(struct{ Name string }{found})...)
+func namesOf(ids string, name func(id uint32) string) (string, error) {
+	if len(ids)%4 != 0 {
+		return "", errMalformed
 	}
-	return string(names)
+	var all []byte
+	for ; len(ids) > 0; ids = ids[4:] {
+		all = append(all, ssh.Marshal(struct{ Name string }{name(binary.BigEndian.Uint32([]byte(ids)))})...)
+	}
+	return string(all), nil
 }

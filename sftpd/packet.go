@@ -4,6 +4,46 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Bounds that OpenSSH's sftp-server has, too.
+const (
+	maxPacket = 256 << 10
+	maxData   = maxPacket - 1<<10 // of a read or a write
+)
+
+// Types of packets.
+const (
+	typeInit     = 1
+	typeVersion  = 2
+	typeOpen     = 3
+	typeClose    = 4
+	typeRead     = 5
+	typeWrite    = 6
+	typeLstat    = 7
+	typeFstat    = 8
+	typeSetstat  = 9
+	typeFsetstat = 10
+	typeOpendir  = 11
+	typeReaddir  = 12
+	typeRemove   = 13
+	typeMkdir    = 14
+	typeRmdir    = 15
+	typeRealpath = 16
+	typeStat     = 17
+	typeRename   = 18
+	typeReadlink = 19
+	typeSymlink  = 20
+
+	typeStatus        = 101
+	typeHandle        = 102
+	typeData          = 103
+	typeName          = 104
+	typeAttrs         = 105
+	typeExtended      = 200
+	typeExtendedReply = 201
 )
 
 // packet is one of the protocol's. What stands where a request's id does is
@@ -16,11 +56,14 @@ type packet struct {
 
 const packetHead = 4 + 1 + 4 // its length, kind and id
 
-func (p packet) bytes() []byte {
-	out := binary.BigEndian.AppendUint32(make([]byte, 0, packetHead+len(p.body)), uint32(1+4+len(p.body)))
-	out = append(out, p.kind)
-	out = binary.BigEndian.AppendUint32(out, p.id)
-	return append(out, p.body...)
+func (p packet) writeTo(out io.Writer) error {
+	head := binary.BigEndian.AppendUint32(make([]byte, 0, packetHead), uint32(1+4+len(p.body)))
+	head = binary.BigEndian.AppendUint32(append(head, p.kind), p.id)
+	if _, err := out.Write(head); err != nil {
+		return err
+	}
+	_, err := out.Write(p.body)
+	return err
 }
 
 // readPacket reads one. The error is io.EOF only where one could begin.
@@ -41,15 +84,30 @@ func readPacket(from io.Reader) (packet, error) {
 	return p, err
 }
 
-// parsePacket reads the first packet of data, of which it takes size bytes; 0
-// where it is not whole yet.
-func parsePacket(data []byte) (p packet, size int) {
-	if len(data) < packetHead {
-		return p, 0
+// errMalformed is about a request whose fields cannot be read.
+var errMalformed = errors.New("malformed request")
+
+// read reads the fields of a request.
+func read(body []byte, fields any) error {
+	if ssh.Unmarshal(body, fields) != nil {
+		return errMalformed
 	}
-	size = 4 + int(binary.BigEndian.Uint32(data))
-	if len(data) < size {
-		return p, 0
+	return nil
+}
+
+// numbers is a body of nothing but numbers of 64 bits.
+func numbers(all ...uint64) (body []byte) {
+	for _, number := range all {
+		body = binary.BigEndian.AppendUint64(body, number)
 	}
-	return packet{kind: data[4], id: binary.BigEndian.Uint32(data[5:]), body: data[packetHead:size:size]}, size
+	return body
+}
+
+// name is the answer that is one path.
+func name(path string) packet {
+	return packet{kind: typeName, body: ssh.Marshal(struct {
+		Count      uint32
+		Path, Long string
+		Attributes uint32
+	}{1, path, path, 0})}
 }

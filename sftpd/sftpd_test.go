@@ -2,26 +2,31 @@ package sftpd
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/berth-ssh/berth/test/harness"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 )
 
-// asServer makes the test's own program the server of OpenSSH's client.
+// asServer makes the test's own program a server: "rw", or "ro" for one that
+// changes nothing.
 const asServer = "BERTH_TEST_AS_SFTP_SERVER"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asServer) != "" {
-		if err := Serve(os.Stdin, os.Stdout, false); err != nil {
+	if as := os.Getenv(asServer); as != "" {
+		if err := Serve(os.Stdin, os.Stdout, as == "ro"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -30,19 +35,46 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// openSSHs is where distributions have the server that this one stands for.
-const openSSHs = "/usr/lib/openssh/sftp-server"
-
-// offered are the extensions that a server offers.
-func offered(t *testing.T, command *exec.Cmd) map[string]string {
+// openSSHs is the server of OpenSSH, which this one stands for.
+func openSSHs(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	in, out := harness.Talk(t, command)
-	in.Write(packet{kind: typeInit, id: 3}.bytes())
-	p, err := readPacket(out)
+	const path = "/usr/lib/openssh/sftp-server"
+	if _, err := os.Stat(path); err != nil {
+		harness.Missing(t, err.Error())
+	}
+	return exec.Command(path, args...)
+}
+
+func ourselves(t *testing.T, as string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(self)
+	command.Env = append(os.Environ(), asServer+"="+as)
+	return command
+}
+
+// talk is a conversation with a server, packet by packet.
+type talk struct {
+	t     *testing.T
+	to    io.Writer
+	from  io.Reader
+	last  uint32
+	offer []string // extensions and their versions
+	said  []string // what was asked and answered
+}
+
+func newTalk(t *testing.T, command *exec.Cmd) *talk {
+	t.Helper()
+	k := &talk{t: t}
+	k.to, k.from = harness.Talk(t, command)
+	send(t, k.to, packet{kind: typeInit, id: 3})
+	p, err := readPacket(k.from)
 	if p.kind != typeVersion || p.id != 3 {
 		t.Fatalf("answered with %+v, %v", p, err)
 	}
-	found := map[string]string{}
 	for rest := p.body; len(rest) > 0; {
 		var pair struct {
 			Name, Version string
@@ -51,31 +83,470 @@ func offered(t *testing.T, command *exec.Cmd) map[string]string {
 		if err := ssh.Unmarshal(rest, &pair); err != nil {
 			t.Fatal(err)
 		}
-		found[pair.Name], rest = pair.Version, pair.Rest
+		k.offer, rest = append(k.offer, pair.Name+" "+pair.Version), pair.Rest
 	}
-	return found
+	return k
 }
 
-func ourselves(t *testing.T) *exec.Cmd {
+func send(t *testing.T, to io.Writer, p packet) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
+	if err := p.writeTo(to); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(self)
-	command.Env = append(os.Environ(), asServer+"=1")
-	return command
+}
+
+func (k *talk) ask(kind byte, fields any) packet {
+	k.t.Helper()
+	k.last++
+	send(k.t, k.to, packet{kind, k.last, ssh.Marshal(fields)})
+	answer, err := readPacket(k.from)
+	if err != nil || answer.id != k.last {
+		k.t.Fatalf("%+v, %v", answer, err)
+	}
+	return answer
+}
+
+// try asks, and notes what is answered.
+func (k *talk) try(what string, kind byte, fields any) packet {
+	k.t.Helper()
+	answer := k.ask(kind, fields)
+	k.said = append(k.said, what+": "+text(answer))
+	return answer
+}
+
+// open opens a file, and returns its handle; "" where it cannot.
+func (k *talk) open(path string, flags uint32, attrs ...uint32) string {
+	k.t.Helper()
+	if attrs == nil {
+		attrs = []uint32{0}
+	}
+	return handleOf(k.try("open "+filepath.Base(path), typeOpen, struct {
+		Path  string
+		Flags uint32
+		Attrs []byte `ssh:"rest"`
+	}{path, flags, bytesOf(attrs...)}))
+}
+
+func bytesOf(numbers ...uint32) (body []byte) {
+	for _, number := range numbers {
+		body = binary.BigEndian.AppendUint32(body, number)
+	}
+	return body
+}
+
+func handleOf(p packet) string {
+	var m struct{ Handle string }
+	if p.kind == typeHandle {
+		ssh.Unmarshal(p.body, &m)
+	}
+	return m.Handle
+}
+
+// text is what an answer says, but for what differs from one run to the next.
+func text(p packet) string {
+	switch p.kind {
+	case typeHandle:
+		return "a handle"
+	case typeStatus:
+		var m struct {
+			Code           uint32
+			Text, Language string
+		}
+		ssh.Unmarshal(p.body, &m)
+		return fmt.Sprintf("%d %s%s", m.Code, m.Text, m.Language)
+	case typeAttrs:
+		return fmt.Sprintf("attrs %x", p.body[:len(p.body)-8]) // without times
+	case typeName:
+		return strings.Join(namesIn(p.body), "\n")
+	default:
+		return fmt.Sprintf("%d %q", p.kind, p.body)
+	}
+}
+
+// namesIn are the names of an answer, each with its line and its attributes, sorted.
+func namesIn(body []byte) (all []string) {
+	count, rest := binary.BigEndian.Uint32(body), body[4:]
+	for range count {
+		var m struct {
+			Name, Long string
+			Flags      uint32
+			Rest       []byte `ssh:"rest"`
+		}
+		ssh.Unmarshal(rest, &m)
+		size := 0
+		if m.Flags != 0 {
+			size = 8 + 4 + 4 + 4 + 4 + 4
+		}
+		all = append(all, fmt.Sprintf("%s | %s | %x %x", m.Name, m.Long, m.Flags, m.Rest[:max(0, size-8)]))
+		rest = m.Rest[size:]
+	}
+	slices.Sort(all)
+	return all
 }
 
 func TestWhatOpenSSHsServerOffersIsOffered(t *testing.T) {
-	if _, err := os.Stat(openSSHs); err != nil {
-		harness.Missing(t, err.Error())
-	}
-	ours := offered(t, ourselves(t))
-	for name, version := range offered(t, exec.Command(openSSHs)) {
-		if ours[name] != version {
-			t.Errorf("%s %s is offered there, and %q here", name, version, ours[name])
+	for _, as := range []struct {
+		ours  string
+		there []string
+	}{{"rw", nil}, {"ro", []string{"-R"}}} {
+		there := newTalk(t, openSSHs(t, as.there...)).offer
+		for i, offer := range newTalk(t, ourselves(t, as.ours)).offer {
+			if i >= len(there) { // what a later one than this has
+				break
+			}
+			if offer != there[i] {
+				t.Errorf("%s: %s is offered, and %s there", as.ours, offer, there[i])
+			}
 		}
+	}
+}
+
+// Whatever OpenSSH's server answers to a request, this one does.
+func TestAnswersAreThoseOfOpenSSHsServer(t *testing.T) {
+	for name, script := range map[string]func(k *talk, dir string){
+		"files": askOfFiles, "paths": askOfPaths, "attributes": askOfAttributes, "directories": askOfDirectories,
+		"extensions": askOfExtensions, "handles": askOfHandles, "copies": askOfCopies,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "there")
+			answers := func(command *exec.Cmd) []string {
+				if err := os.Mkdir(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				defer os.RemoveAll(dir)
+				command.Dir = dir
+				k := newTalk(t, command)
+				script(k, dir)
+				return k.said
+			}
+			there, here := answers(openSSHs(t)), answers(ourselves(t, "rw"))
+			for i := range there {
+				if here[i] != there[i] {
+					t.Errorf("%s\nand OpenSSH's server:\n%s", here[i], there[i])
+				}
+			}
+		})
+	}
+}
+
+// Flags of an open.
+const (
+	toRead, toWrite, toAppend, toCreate, toTruncate, exclusively = 1, 2, 4, 8, 16, 32
+)
+
+type (
+	onHandle struct{ Handle string }
+	readAt   struct {
+		Handle string
+		At     uint64
+		Size   uint32
+	}
+	writeAt struct {
+		Handle string
+		At     uint64
+		Data   string
+	}
+	onMode struct {
+		Path        string
+		Flags, Mode uint32
+	}
+	extendedHandle struct{ Name, Handle string }
+	extendedPath   struct{ Name, Path string }
+	extendedPaths  struct{ Name, From, To string }
+	extendedAttrs  struct {
+		Name, Path string
+		Attrs      []byte `ssh:"rest"`
+	}
+	copyRequest struct {
+		Name, From   string
+		FromAt, Size uint64
+		To           string
+		ToAt         uint64
+	}
+)
+
+func askOfFiles(k *talk, dir string) {
+	path := filepath.Join(dir, "file")
+	k.open(path, toRead)
+	h := k.open(path, toRead|toWrite|toCreate|exclusively)
+	k.try("stat of a new file", typeStat, onPath{path})
+	k.try("write", typeWrite, writeAt{h, 0, "0123456789"})
+	k.try("write in the middle", typeWrite, writeAt{h, 4, "xy"})
+	k.try("write behind a gap", typeWrite, writeAt{h, 20, "z"})
+	k.try("write nothing", typeWrite, writeAt{h, 0, ""})
+	k.try("read", typeRead, readAt{h, 0, 100})
+	k.try("read some", typeRead, readAt{h, 3, 4})
+	k.try("read nothing", typeRead, readAt{h, 3, 0})
+	k.try("read behind the end", typeRead, readAt{h, 100, 4})
+	k.try("read very far", typeRead, readAt{h, 1 << 63, 4})
+	k.open(path, toRead|toWrite|toCreate|exclusively)
+	a := k.open(path, toWrite|toAppend)
+	k.try("append, wherever", typeWrite, writeAt{a, 0, "end"})
+	k.try("read of what is written only", typeRead, readAt{a, 0, 1})
+	r := k.open(path, toRead)
+	k.try("write to what is read only", typeWrite, writeAt{r, 0, "x"})
+	k.try("what was appended", typeRead, readAt{r, 0, 100})
+	for _, handle := range []string{h, a, r, r, "nonesuch"} {
+		k.try("close", typeClose, onHandle{handle})
+	}
+	k.open(path, toWrite|toTruncate)
+	k.try("truncated", typeStat, onPath{path})
+	k.open(filepath.Join(dir, "moded"), toWrite|toCreate, hasMode, 0o4751)
+	k.try("mode of a new file", typeStat, onPath{filepath.Join(dir, "moded")})
+	k.open(filepath.Join(dir, "unwritable"), toWrite|toCreate, hasMode, 0o400)
+	k.open(filepath.Join(dir, "nonesuch", "file"), toWrite|toCreate)
+	k.open(filepath.Join(path, "below"), toRead)
+	k.open(dir, toWrite)
+	d := k.open(dir, toRead)
+	k.try("read a directory", typeRead, readAt{d, 0, 10})
+	k.try("list what was opened as a file", typeReaddir, onHandle{d})
+	k.open(strings.Repeat("x", 300), toRead)
+	k.open("", toRead)
+	k.open(filepath.Join(dir, "neither"), toCreate)
+}
+
+func askOfPaths(k *talk, dir string) {
+	in := func(name string) string { return filepath.Join(dir, name) }
+	k.open(in("file"), toWrite|toCreate)
+	k.open(in("other"), toWrite|toCreate)
+	k.try("mkdir", typeMkdir, onMode{in("dir"), 0, 0})
+	k.try("mkdir with a mode", typeMkdir, onMode{in("moded"), hasMode, 0o2710})
+	k.try("its mode", typeStat, onPath{in("moded")})
+	k.try("mkdir again", typeMkdir, onMode{in("dir"), 0, 0})
+	k.try("mkdir nowhere", typeMkdir, onMode{in("a/b"), 0, 0})
+	k.try("rename", typeRename, onPaths{in("file"), in("renamed")})
+	k.try("rename of what is gone", typeRename, onPaths{in("file"), in("renamed")})
+	k.try("rename to what is there", typeRename, onPaths{in("renamed"), in("other")})
+	k.try("rename of a directory to what is there", typeRename, onPaths{in("moded"), in("dir")})
+	k.try("rename of a directory", typeRename, onPaths{in("moded"), in("dir/moded")})
+	k.try("posix-rename", typeExtended, extendedPaths{"posix-rename@openssh.com", in("renamed"), in("other")})
+	k.try("posix-rename of what is gone", typeExtended, extendedPaths{"posix-rename@openssh.com", in("renamed"), in("other")})
+	k.try("symlink", typeSymlink, onPaths{"other", in("link")})
+	k.try("symlink again", typeSymlink, onPaths{"other", in("link")})
+	k.try("symlink to nothing", typeSymlink, onPaths{"nonesuch", in("dangling")})
+	k.try("symlink to itself", typeSymlink, onPaths{"loop", in("loop")})
+	k.try("symlink to a directory", typeSymlink, onPaths{"dir/moded", in("way")})
+	for _, name := range []string{"link", "dangling", "loop", "other", "nonesuch"} {
+		k.try("readlink "+name, typeReadlink, onPath{in(name)})
+		k.try("stat "+name, typeStat, onPath{in(name)})
+		k.try("lstat "+name, typeLstat, onPath{in(name)})
+	}
+	for _, path := range []string{
+		"", ".", "..", "other", "./dir//../other", "link", "dangling", "loop", "nonesuch", "nonesuch/", "nonesuch/x", "nonesuch/..",
+		"other/x", "way/..", "way/../..", "/", "//", "/..", in("way/x"), in("dir/"),
+	} {
+		k.try("realpath "+path, typeRealpath, onPath{path})
+		k.try("expand-path "+path, typeExtended, extendedPath{"expand-path@openssh.com", path})
+	}
+	k.try("hardlink", typeExtended, extendedPaths{"hardlink@openssh.com", in("other"), in("hard")})
+	k.try("hardlink again", typeExtended, extendedPaths{"hardlink@openssh.com", in("other"), in("hard")})
+	k.try("remove", typeRemove, onPath{in("hard")})
+	k.try("remove again", typeRemove, onPath{in("hard")})
+	k.try("remove a directory", typeRemove, onPath{in("dir")})
+	k.try("rmdir of one with files", typeRmdir, onPath{in("dir")})
+	k.try("rmdir of a file", typeRmdir, onPath{in("other")})
+	k.try("rmdir", typeRmdir, onPath{in("dir/moded")})
+}
+
+func askOfAttributes(k *talk, dir string) {
+	path, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	h := k.open(path, toRead|toWrite|toCreate)
+	k.try("symlink", typeSymlink, onPaths{"file", link})
+	for _, c := range []struct {
+		what  string
+		attrs []uint32
+	}{
+		{"size", []uint32{hasSize, 0, 5}},
+		{"mode", []uint32{hasMode, 0o100600}},
+		{"special mode", []uint32{hasMode, 0o4711}},
+		{"owner", []uint32{hasOwner, uint32(os.Getuid()), uint32(os.Getgid())}},
+		{"nothing", []uint32{0}},
+		{"size and mode", []uint32{hasSize | hasMode, 0, 7, 0o640}},
+		{"huge size", []uint32{hasSize, 1 << 31, 0}},
+		{"times", []uint32{hasTimes, 1_000_000_000, 1_100_000_000}},
+	} {
+		attrs := bytesOf(c.attrs...)
+		for _, at := range []string{path, link, filepath.Join(dir, "nonesuch")} {
+			what := c.what + " of " + filepath.Base(at)
+			k.try("setstat "+what, typeSetstat, onAttrs{at, attrs})
+			k.try("lsetstat "+what, typeExtended, extendedAttrs{"lsetstat@openssh.com", at, attrs})
+		}
+		k.try("fsetstat "+c.what, typeFsetstat, onAttrs{h, attrs})
+		k.try("fsetstat "+c.what+" of nothing", typeFsetstat, onAttrs{"nonesuch", attrs})
+		k.try("fstat", typeFstat, onHandle{h})
+	}
+	for _, path := range []string{path, link} {
+		var found unix.Stat_t
+		if err := unix.Lstat(path, &found); err != nil {
+			k.t.Fatal(err)
+		}
+		k.said = append(k.said, fmt.Sprint(path, found.Atim.Sec, found.Mtim.Sec))
+	}
+}
+
+func askOfDirectories(k *talk, dir string) {
+	for i := range 130 {
+		k.ask(typeClose, onHandle{k.open(filepath.Join(dir, fmt.Sprintf("f%d", i)), toWrite|toCreate)})
+	}
+	k.try("symlink", typeSymlink, onPaths{"f1", filepath.Join(dir, "link")})
+	if err := unix.Mkfifo(filepath.Join(dir, "pipe"), 0o622); err != nil {
+		k.t.Fatal(err)
+	}
+	os.Chtimes(filepath.Join(dir, "f2"), time.Unix(1e9, 0), time.Unix(1e9, 0))
+	os.Chmod(filepath.Join(dir, "f3"), 0o640|os.ModeSetuid|os.ModeSticky)
+	os.Chown(filepath.Join(dir, "f4"), 54321, 54322)
+	h := handleOf(k.try("opendir", typeOpendir, onPath{dir}))
+	k.try("fstat of a directory", typeFstat, onHandle{h})
+	k.try("read of a directory", typeRead, readAt{h, 0, 10})
+	var listed []string
+	for {
+		answer := k.ask(typeReaddir, onHandle{h})
+		if answer.kind != typeName {
+			k.said = append(k.said, text(answer))
+			break
+		}
+		listed = append(listed, namesIn(answer.body)...)
+	}
+	slices.Sort(listed)
+	listed = slices.DeleteFunc(listed, func(line string) bool { return strings.HasPrefix(line, ".. ") }) // it is as large as the tests before made it
+	k.said = append(k.said, listed...)
+	k.try("readdir at the end", typeReaddir, onHandle{h})
+	k.try("close", typeClose, onHandle{h})
+	k.try("readdir of nothing", typeReaddir, onHandle{h})
+	k.try("opendir of a file", typeOpendir, onPath{filepath.Join(dir, "f1")})
+	k.try("opendir of nothing", typeOpendir, onPath{filepath.Join(dir, "nonesuch")})
+}
+
+func askOfExtensions(k *talk, dir string) {
+	path := filepath.Join(dir, "file")
+	h := k.open(path, toRead|toWrite|toCreate)
+	k.try("limits", typeExtended, struct{ Name string }{"limits@openssh.com"})
+	k.try("statvfs of nothing", typeExtended, extendedPath{"statvfs@openssh.com", path + "x"})
+	k.try("fstatvfs of nothing", typeExtended, extendedHandle{"fstatvfs@openssh.com", "nonesuch"})
+	k.try("fsync", typeExtended, extendedHandle{"fsync@openssh.com", h})
+	k.try("fsync of nothing", typeExtended, extendedHandle{"fsync@openssh.com", "nonesuch"})
+	for _, name := range []string{"~", "~/", "~/x", "~root", "~root/x/..", "~nonesuch"} {
+		k.try("expand-path "+name, typeExtended, extendedPath{"expand-path@openssh.com", name})
+	}
+	k.try("nobody knows it", typeExtended, struct{ Name string }{"nonesuch@example.com"})
+	if there := k.offer; slices.Contains(there, "users-groups-by-id@openssh.com 1") {
+		k.try("names", typeExtended, struct{ Name, Users, Groups string }{
+			"users-groups-by-id@openssh.com", "\x00\x00\x00\x00\xff\xff\xff\xfe\x00\x00\x00\x01", "\x00\x00\x00\x00\x00\x01\x02\x03"})
+	}
+	for _, name := range []string{"root", "nonesuch"} {
+		k.try("home-directory "+name, typeExtended, extendedPath{"home-directory", name})
+	}
+}
+
+// A handle is the file that was opened, whatever has become of its name.
+func askOfHandles(k *talk, dir string) {
+	path, moved := filepath.Join(dir, "file"), filepath.Join(dir, "moved")
+	h := k.open(path, toRead|toWrite|toCreate)
+	k.try("write", typeWrite, writeAt{h, 0, "mine"})
+	k.try("rename", typeRename, onPaths{path, moved})
+	other := k.open(path, toRead|toWrite|toCreate) // of the same name
+	k.try("write to the other", typeWrite, writeAt{other, 0, "other one"})
+	k.try("fstat", typeFstat, onHandle{h})
+	k.try("fsetstat", typeFsetstat, onAttrs{h, bytesOf(hasMode, 0o600)})
+	k.try("fsync", typeExtended, extendedHandle{"fsync@openssh.com", h})
+	k.try("the other's mode", typeStat, onPath{path})
+	k.try("its own mode", typeStat, onPath{moved})
+	to := k.open(filepath.Join(dir, "copy"), toRead|toWrite|toCreate)
+	k.try("copy-data", typeExtended, copyRequest{"copy-data", h, 0, 0, to, 0})
+	k.try("what was copied", typeRead, readAt{to, 0, 100})
+	k.try("remove", typeRemove, onPath{moved})
+	k.try("remove the copy", typeRemove, onPath{filepath.Join(dir, "copy")})
+	k.try("copy-data of what has no name", typeExtended, copyRequest{"copy-data", h, 1, 2, to, 9})
+	k.try("what was copied then", typeRead, readAt{to, 0, 100})
+	k.try("fsync of what has no name", typeExtended, extendedHandle{"fsync@openssh.com", h})
+	k.try("fsetstat of what has no name", typeFsetstat, onAttrs{h, bytesOf(hasTimes, 1, 2)})
+	k.try("fstat of what has no name", typeFstat, onHandle{h})
+}
+
+func askOfCopies(k *talk, dir string) {
+	from := k.open(filepath.Join(dir, "from"), toRead|toWrite|toCreate)
+	k.try("write", typeWrite, writeAt{from, 0, "0123456789"})
+	to := k.open(filepath.Join(dir, "to"), toRead|toWrite|toCreate)
+	appending := k.open(filepath.Join(dir, "to"), toWrite|toAppend)
+	readable := k.open(filepath.Join(dir, "to"), toRead)
+	again := k.open(filepath.Join(dir, "from"), toRead|toWrite)
+	d := handleOf(k.try("opendir", typeOpendir, onPath{dir}))
+	for _, c := range []struct {
+		what         string
+		from         string
+		fromAt, size uint64
+		to           string
+		toAt         uint64
+	}{
+		{"some of it", from, 2, 3, to, 1},
+		{"to the end", from, 5, 0, to, 0},
+		{"more than there is", from, 8, 5, to, 20},
+		{"from behind the end", from, 100, 0, to, 0},
+		{"some from behind the end", from, 100, 1, to, 0},
+		{"into itself", from, 0, 0, from, 20},
+		{"into itself by another handle", from, 0, 0, again, 20},
+		{"to the end of a file", from, 0, 2, appending, 0},
+		{"of nothing", "nonesuch", 0, 0, to, 0},
+		{"to nothing", from, 0, 0, "nonesuch", 0},
+		{"of a directory", d, 0, 0, to, 0},
+		{"from very far", from, 1 << 63, 0, to, 0},
+	} {
+		k.try("copy "+c.what, typeExtended, copyRequest{"copy-data", c.from, c.fromAt, c.size, c.to, c.toAt})
+		k.try("what is there", typeRead, readAt{readable, 0, 100})
+	}
+}
+
+// OpenSSH's server says that this succeeds.
+func TestACopyThatCannotBeWrittenFails(t *testing.T) {
+	k, dir := newTalk(t, ourselves(t, "rw")), t.TempDir()
+	from := k.open(filepath.Join(dir, "from"), toRead|toWrite|toCreate)
+	k.ask(typeWrite, writeAt{from, 0, "data"})
+	to := k.open(filepath.Join(dir, "to"), toRead|toCreate)
+	if answer := text(k.ask(typeExtended, copyRequest{"copy-data", from, 0, 2, to, 0})); answer != "2 No such file" {
+		t.Errorf("answered with %s", answer)
+	}
+}
+
+// Who may only read must not write, by whatever request.
+func TestWhoMayOnlyReadChangesNothing(t *testing.T) {
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	for _, file := range []string{path, other} {
+		if err := os.WriteFile(file, []byte("0123456789"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(command *exec.Cmd) []string {
+		k := newTalk(t, command)
+		from, to := k.open(path, toRead), k.open(other, toRead)
+		for _, flags := range []uint32{toWrite, toRead | toWrite, toRead | toCreate, toRead | toTruncate, toAppend, toCreate} {
+			k.open(other, flags)
+		}
+		k.try("write", typeWrite, writeAt{to, 0, "x"})
+		k.try("setstat", typeSetstat, onAttrs{path, bytesOf(hasMode, 0o777)})
+		k.try("fsetstat", typeFsetstat, onAttrs{from, bytesOf(hasMode, 0o777)})
+		k.try("remove", typeRemove, onPath{path})
+		k.try("mkdir", typeMkdir, onMode{filepath.Join(dir, "c"), 0, 0})
+		k.try("rmdir", typeRmdir, onPath{dir})
+		k.try("rename", typeRename, onPaths{path, filepath.Join(dir, "c")})
+		k.try("symlink", typeSymlink, onPaths{path, filepath.Join(dir, "c")})
+		k.try("copy-data", typeExtended, copyRequest{"copy-data", from, 0, 0, to, 5})
+		k.try("fsync", typeExtended, extendedHandle{"fsync@openssh.com", from})
+		k.try("lsetstat", typeExtended, extendedAttrs{"lsetstat@openssh.com", path, bytesOf(hasMode, 0o777)})
+		k.try("posix-rename", typeExtended, extendedPaths{"posix-rename@openssh.com", path, filepath.Join(dir, "c")})
+		k.try("hardlink", typeExtended, extendedPaths{"hardlink@openssh.com", path, filepath.Join(dir, "c")})
+		k.try("read", typeRead, readAt{to, 0, 100})
+		k.try("stat", typeStat, onPath{path})
+		return k.said
+	}
+	there, here := ask(openSSHs(t, "-R")), ask(ourselves(t, "ro"))
+	for i := range there {
+		if here[i] != there[i] {
+			t.Errorf("%s\nand OpenSSH's server:\n%s", here[i], there[i])
+		}
+	}
+	if entries, err := os.ReadDir(dir); len(entries) != 2 {
+		t.Errorf("%v, %v", entries, err)
 	}
 }
 
@@ -93,8 +564,8 @@ func TestOpenSSHsClientUsesTheExtensions(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "local"), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server := ourselves(t)
-	command := exec.Command("sftp", "-vvv", "-b", "-", "-D", "env "+asServer+"=1 HOME="+dir+" "+server.Path)
+	server := ourselves(t, "rw")
+	command := exec.Command("sftp", "-vvv", "-b", "-", "-D", "env "+asServer+"=rw HOME="+dir+" "+server.Path)
 	command.Stdin = strings.NewReader(fmt.Sprintf("cd %s\nput -f local far\ncopy far copied\nrename copied renamed\nln far linked\ndf\nls -l\n", dir))
 	command.Dir = dir
 	var out, said bytes.Buffer
@@ -125,149 +596,4 @@ func stat(t *testing.T, dir, name string) os.FileInfo {
 		t.Fatal(err)
 	}
 	return info
-}
-
-// talk is a conversation, packet by packet.
-type talk struct {
-	t    *testing.T
-	to   io.Writer
-	from io.Reader
-	last uint32
-}
-
-func newTalk(t *testing.T, readOnly bool) *talk {
-	t.Helper()
-	requests, to := io.Pipe()
-	from, answers := io.Pipe()
-	ended := make(chan error, 1)
-	go func() { ended <- Serve(requests, answers, readOnly) }()
-	t.Cleanup(func() {
-		to.Close()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	k := &talk{t: t, to: to, from: from}
-	k.to.Write(packet{kind: typeInit, id: 3}.bytes())
-	if p, err := readPacket(k.from); err != nil || p.kind != typeVersion {
-		t.Fatalf("%+v, %v", p, err)
-	}
-	return k
-}
-
-func (k *talk) ask(kind byte, fields any) packet {
-	k.t.Helper()
-	k.last++
-	if _, err := k.to.Write(packet{kind, k.last, ssh.Marshal(fields)}.bytes()); err != nil {
-		k.t.Fatal(err)
-	}
-	answer, err := readPacket(k.from)
-	if err != nil || answer.id != k.last {
-		k.t.Fatalf("%+v, %v", answer, err)
-	}
-	return answer
-}
-
-// want asks for an extension and wants a status.
-func (k *talk) want(status byte, fields any) {
-	k.t.Helper()
-	if answer := k.ask(typeExtended, fields); answer.kind != typeStatus || answer.body[3] != status {
-		k.t.Errorf("%+v: %d %x, want status %d", fields, answer.kind, answer.body, status)
-	}
-}
-
-func (k *talk) open(path string) string {
-	k.t.Helper()
-	const read, write, create = 1, 2, 8
-	answer := k.ask(typeOpen, struct {
-		Path         string
-		Flags, Attrs uint32
-	}{path, read | write | create, 0})
-	var handle struct{ Handle string }
-	if answer.kind != typeHandle || ssh.Unmarshal(answer.body, &handle) != nil {
-		k.t.Fatalf("open: %d %x", answer.kind, answer.body)
-	}
-	return handle.Handle
-}
-
-type onHandle struct{ Name, Handle string }
-
-type copyRequest struct {
-	Name, From   string
-	FromAt, Size uint64
-	To           string
-	ToAt         uint64
-}
-
-// Who may only read must not write by what OpenSSH has added to sftp.
-func TestWhoMayOnlyReadChangesNothing(t *testing.T) {
-	k, dir := newTalk(t, true), t.TempDir()
-	path, other := filepath.Join(dir, "a"), filepath.Join(dir, "b")
-	for _, file := range []string{path, other} {
-		if err := os.WriteFile(file, []byte("0123456789"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	read := func(path string) string {
-		answer := k.ask(typeOpen, struct {
-			Path         string
-			Flags, Attrs uint32
-		}{path, 1, 0})
-		var handle struct{ Handle string }
-		if answer.kind != typeHandle || ssh.Unmarshal(answer.body, &handle) != nil {
-			t.Fatalf("open to read: %d %x", answer.kind, answer.body)
-		}
-		return handle.Handle
-	}
-	const denied = 3
-	k.want(denied, copyRequest{"copy-data", read(path), 0, 0, read(other), 5})
-	k.want(denied, struct {
-		Name, Path        string
-		Flags, Permission uint32
-	}{"lsetstat@openssh.com", path, 4, 0o777})
-	k.want(denied, struct{ Name, From, To string }{"posix-rename@openssh.com", path, filepath.Join(dir, "c")})
-	k.want(denied, struct{ Name, From, To string }{"hardlink@openssh.com", path, filepath.Join(dir, "d")})
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info, err)
-	}
-}
-
-func TestExtensions(t *testing.T) {
-	k, dir := newTalk(t, false), t.TempDir()
-	path, target := filepath.Join(dir, "a"), filepath.Join(dir, "b")
-	if err := os.WriteFile(path, []byte("0123456789"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	a, b := k.open(path), k.open(target)
-	k.want(0, onHandle{"fsync@openssh.com", a})
-	k.want(4, onHandle{"fsync@openssh.com", "nonesuch"})
-	k.want(5, struct{ Name string }{"fsync@openssh.com"})
-	k.want(0, copyRequest{"copy-data", a, 2, 3, b, 1})
-	k.want(4, copyRequest{"copy-data", a, 0, 0, a, 0})
-	if got, err := os.ReadFile(target); string(got) != "\x00234" {
-		t.Errorf("copied %q, %v", got, err)
-	}
-	k.want(0, copyRequest{"copy-data", a, 0, 0, b, 0})
-	if got, err := os.ReadFile(target); string(got) != "0123456789" {
-		t.Errorf("copied %q, %v", got, err)
-	}
-	if answer := k.ask(typeExtended, onHandle{"fstatvfs@openssh.com", a}); answer.kind != typeExtendedReply || len(answer.body) != 11*8 {
-		t.Errorf("fstatvfs: %d %x", answer.kind, answer.body)
-	}
-	k.ask(typeClose, struct{ Handle string }{a})
-	k.want(4, onHandle{"fsync@openssh.com", a})
-	t.Setenv("HOME", dir)
-	for path, want := range map[string]string{"~": dir, "~/x/..": dir, "~nonesuch": "", "/": "/"} {
-		answer := k.ask(typeExtended, struct{ Name, Path string }{"expand-path@openssh.com", path})
-		if want != "" && !bytes.Contains(answer.body, ssh.Marshal(struct{ Path string }{want})) || (want == "") != (answer.kind == typeStatus) {
-			t.Errorf("%s expands to %d %q", path, answer.kind, answer.body)
-		}
-	}
-	names := k.ask(typeExtended, struct{ Name, Users, Groups string }{"users-groups-by-id@openssh.com", "\x00\x00\x00\x00\xff\xff\xff\xfe", ""})
-	if want := "\x00\x00\x00\x0c\x00\x00\x00\x04root\x00\x00\x00\x00\x00\x00\x00\x00"; string(names.body) != want {
-		t.Errorf("names: %q", names.body)
-	}
-	if unknown := k.ask(typeExtended, struct{ Name string }{"nonesuch"}); unknown.kind != typeStatus || unknown.body[3] != 8 {
-		t.Errorf("an unknown extension: %d %x", unknown.kind, unknown.body)
-	}
 }

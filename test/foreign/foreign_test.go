@@ -28,7 +28,7 @@ const (
 
 // TestSuites runs every suite at every door, and compares with the bare sshd.
 // BERTH_FOREIGN names the suites and doors to run, if not all of them, such as
-// "sftp,rclone,exec"; the bare sshd is always one.
+// "sftp,rclone,exec"; the bare sshd is always one. "built-in" names TestBuiltIn.
 func TestSuites(t *testing.T) {
 	if !harness.Soaking() {
 		t.Skip("only in make soak and scripts/foreign, which set " + harness.EnvSoak)
@@ -38,12 +38,15 @@ func TestSuites(t *testing.T) {
 	table := &table{listed: listed}
 	t.Cleanup(func() { table.log(t) })
 	for _, s := range []suite{openssh(), crypto(), sftp(), rclone()} {
-		if !isChosen(s.name, "openssh", "crypto", "sftp", "rclone") {
+		if !isChosen(s.name, suiteNames...) {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) { s.compare(t, table) })
 	}
 }
+
+// suiteNames are also what BERTH_FOREIGN may name of what is run.
+var suiteNames = []string{"openssh", "crypto", "sftp", "rclone", builtIn}
 
 func (s suite) compare(t *testing.T, table *table) {
 	ground := startGround(t, s.keys(t))

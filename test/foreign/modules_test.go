@@ -135,12 +135,16 @@ func sftp() suite {
 		return func(t *testing.T, at door) results {
 			server := filepath.Join(t.TempDir(), "sftp-server")
 			harness.Write(t, server, 0o755, fmt.Sprintf(sftpServer, at.Clients, at.Clients))
-			command := exec.Command(program, "-test.v", "-test.timeout", "20m", "-test.run", "^TestClient", "-integration", "-sftp", server)
-			command.Dir = source
-			command.Env = plainEnv("TMPDIR=" + dir)
-			return runTests(t, command)
+			return runSftpClient(t, program, source, dir, server)
 		}
 	}}
+}
+
+func runSftpClient(t *testing.T, program, source, dir, server string) results {
+	command := exec.Command(program, "-test.v", "-test.timeout", "20m", "-test.run", "^TestClient", "-integration", "-sftp", server)
+	command.Dir = source
+	command.Env = plainEnv("TMPDIR=" + dir)
+	return runTests(t, command)
 }
 
 // sftpServer is called as OpenSSH's is. A subsystem has no arguments: a server

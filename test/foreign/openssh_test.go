@@ -63,25 +63,34 @@ func makeRegressKeys(t *testing.T, made map[string]string) keys {
 
 // runRegress runs the tests in dir, a copy of the suite.
 func runRegress(t *testing.T, dir string, made map[string]string, at door) results {
-	harness.Must(t, exec.Command("cp", "-a", regress, dir))
-	for name, text := range made {
-		harness.Write(t, filepath.Join(dir, name), 0o600, text)
-	}
+	copyRegress(t, dir, made)
 	got := results{}
 	for _, name := range strings.Fields(regressTests) {
 		if isChosen(name, strings.Fields(regressTests)...) {
-			got[name] = runRegressTest(t, dir, name, at)
+			got[name] = runRegressTest(t, dir, name, at, opensshSftp)
 		}
 	}
 	return got
 }
 
+// copyRegress copies the suite to dir, with the keys, and returns dir.
+func copyRegress(t *testing.T, dir string, made map[string]string) string {
+	harness.Must(t, exec.Command("cp", "-a", regress, dir))
+	for name, text := range made {
+		harness.Write(t, filepath.Join(dir, name), 0o600, text)
+	}
+	return dir
+}
+
+// opensshSftp is OpenSSH's own sftp server.
+const opensshSftp = "/usr/lib/openssh/sftp-server"
+
 // runRegressTest runs one test as the suite's Makefile does.
-func runRegressTest(t *testing.T, dir, name string, at door) string {
+func runRegressTest(t *testing.T, dir, name string, at door, sftpServer string) string {
 	command := exec.Command("timeout", "-k", "5", "1200", "sh", filepath.Join(dir, "test-exec.sh"), dir, filepath.Join(dir, name+".sh"))
 	command.Dir = dir
 	command.Env = append(plainEnv(), "BUILDDIR="+dir, "TEST_SHELL=sh", "TEST_SSH_SSH=ssh", "TEST_SSH_SSHD="+at.sshd, "TEST_SSH_PORT="+at.port,
-		"TEST_SSH_SFTPSERVER=/usr/lib/openssh/sftp-server", "TEST_SSH_IPV6=yes",
+		"TEST_SSH_SFTPSERVER="+sftpServer, "TEST_SSH_IPV6=yes",
 		"TEST_SSH_ECC=yes", "TEST_SSH_UNSAFE_PERMISSIONS=1")
 	start := time.Now()
 	out, err := command.CombinedOutput()
