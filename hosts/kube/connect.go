@@ -2,18 +2,16 @@ package kube
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/kubernetes"
 )
 
 // api is the API server of a cluster, as far as pods go.
@@ -25,21 +23,12 @@ type api struct {
 
 // connect reads where the cluster is. It asks nobody.
 func connect(c hosts.Cluster) (api, []string, error) {
-	loading := &clientcmd.ClientConfigLoadingRules{ExplicitPath: c.Kubeconfig}
-	from := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, &clientcmd.ConfigOverrides{CurrentContext: c.Context})
-	config, err := from.ClientConfig()
-	if clientcmd.IsEmptyConfig(err) || errors.Is(err, rest.ErrNotInCluster) {
-		err = errors.New("it has no kubeconfig, and this gateway runs in no cluster")
-	}
+	config, own, err := kubernetes.Load(c.Kubeconfig, c.Context, "berth-gateway")
 	if err != nil {
 		return api{}, nil, fmt.Errorf("cluster %s: %w", c.Name, err)
 	}
 	namespaces := c.Namespaces
 	if len(namespaces) == 0 {
-		own, _, err := from.Namespace()
-		if err != nil {
-			return api{}, nil, fmt.Errorf("cluster %s: %w", c.Name, err)
-		}
 		namespaces = []string{own}
 	}
 	a, err := newAPI(config)
@@ -50,16 +39,8 @@ func connect(c hosts.Cluster) (api, []string, error) {
 }
 
 func newAPI(config *rest.Config) (api, error) {
-	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil {
-		return api{}, err
-	}
-	config.UserAgent = "berth-gateway"
-	config.QPS = -1 // people log in, one exec each
-	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
-	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	pods, err := rest.RESTClientFor(config)
-	return api{config, pods, runtime.NewParameterCodec(scheme)}, err
+	pods, parameters, err := kubernetes.Client(config, corev1.SchemeGroupVersion, corev1.AddToScheme)
+	return api{config, pods, parameters}, err
 }
 
 func (a api) list(ctx context.Context, namespace string, options metav1.ListOptions) (*corev1.PodList, error) {

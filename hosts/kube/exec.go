@@ -13,6 +13,7 @@ import (
 	"github.com/berth-ssh/berth/helper"
 	"github.com/berth-ssh/berth/hosts"
 	"github.com/berth-ssh/berth/hosts/pool"
+	"github.com/berth-ssh/berth/kubernetes"
 	"github.com/berth-ssh/berth/machine"
 )
 
@@ -198,7 +199,7 @@ func (x *stream) why() error {
 		return &refusal{said}
 	}
 	if said == "" && x.err != nil {
-		said = line(x.err.Error())
+		said = kubernetes.Line(x.err.Error())
 	}
 	switch {
 	case said == "":

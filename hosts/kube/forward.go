@@ -16,6 +16,8 @@ import (
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
 	"k8s.io/streaming/pkg/httpstream"
+
+	"github.com/berth-ssh/berth/kubernetes"
 )
 
 // forward connects to a port of a pod through the API server and the pod's node. It
@@ -64,7 +66,7 @@ func (s *Source) forwarder(f found) (httpstream.Dialer, error) {
 		return nil, err
 	}
 	bySPDY := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, "POST", url)
-	return portforward.NewFallbackDialerForStreaming(byWebSocket, bySPDY, knowsNoWebSocket), nil
+	return portforward.NewFallbackDialerForStreaming(byWebSocket, bySPDY, kubernetes.KnowsNoWebSocket), nil
 }
 
 // forwarded is one connection to a port, over a connection to the node of its own,

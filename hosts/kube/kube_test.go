@@ -77,18 +77,6 @@ func TestWhyAPodCannotBeEntered(t *testing.T) {
 	}
 }
 
-func TestTheContainerIsTheAnnotationsOrElseTheFirst(t *testing.T) {
-	p := pod("a", "p", running())
-	for _, want := range []struct{ annotation, container string }{{"", "main"}, {defaultContainer, "other"}, {labels.Container, "main"}} {
-		if want.annotation != "" {
-			metav1.SetMetaDataAnnotation(&p.ObjectMeta, want.annotation, want.container)
-		}
-		if f := foundIn(p); f.container != want.container {
-			t.Errorf("%q: %s", want.annotation, f.container)
-		}
-	}
-}
-
 // newSource is a source that was told of pods.
 func newSource(t *testing.T, pods ...*corev1.Pod) *Source {
 	t.Helper()

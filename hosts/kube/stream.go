@@ -7,8 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/remotecommand"
-	"k8s.io/streaming/pkg/httpstream"
 
+	"github.com/berth-ssh/berth/kubernetes"
 	"github.com/berth-ssh/berth/printable"
 )
 
@@ -44,29 +44,12 @@ func (s *Source) start(ctx context.Context, f found, command ...string) *stream 
 	return x
 }
 
-// stream carries a command's streams until it ends: by WebSocket, or by SPDY where the
-// API server, or a proxy before it, knows no WebSocket.
+// stream carries a command's streams until it ends.
 func (s *Source) stream(ctx context.Context, f found, command []string, streams remotecommand.StreamOptions) error {
 	url := s.api.of(f, "exec").VersionedParams(&corev1.PodExecOptions{
 		Container: f.container, Command: command, Stdin: true, Stdout: true, Stderr: true,
 	}, s.api.parameters).URL()
-	byWebSocket, err := remotecommand.NewWebSocketExecutor(s.api.config, "GET", url.String())
-	if err != nil {
-		return err
-	}
-	bySPDY, err := remotecommand.NewSPDYExecutor(s.api.config, "POST", url)
-	if err != nil {
-		return err
-	}
-	either, err := remotecommand.NewFallbackExecutor(byWebSocket, bySPDY, knowsNoWebSocket)
-	if err != nil {
-		return err
-	}
-	return either.StreamWithContext(ctx, streams)
-}
-
-func knowsNoWebSocket(err error) bool {
-	return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+	return kubernetes.Exec(ctx, s.api.config, url, streams)
 }
 
 // Close ends the streams, and returns when nothing of them is left here. The command

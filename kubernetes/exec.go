@@ -1,0 +1,34 @@
+package kubernetes
+
+import (
+	"context"
+	"net/url"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/streaming/pkg/httpstream"
+)
+
+// Exec runs the command that a request's address names, and carries its streams until it
+// ends: by WebSocket, or by SPDY where the API server, or a proxy before it, knows no
+// WebSocket. Its error is a CodeExitError where the command failed.
+func Exec(ctx context.Context, config *rest.Config, command *url.URL, streams remotecommand.StreamOptions) error {
+	byWebSocket, err := remotecommand.NewWebSocketExecutor(config, "GET", command.String())
+	if err != nil {
+		return err
+	}
+	bySPDY, err := remotecommand.NewSPDYExecutor(config, "POST", command)
+	if err != nil {
+		return err
+	}
+	either, err := remotecommand.NewFallbackExecutor(byWebSocket, bySPDY, KnowsNoWebSocket)
+	if err != nil {
+		return err
+	}
+	return either.StreamWithContext(ctx, streams)
+}
+
+// KnowsNoWebSocket reports whether an error says that a request has to go by SPDY.
+func KnowsNoWebSocket(err error) bool {
+	return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+}

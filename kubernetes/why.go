@@ -1,0 +1,80 @@
+package kubernetes
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/printable"
+)
+
+// defaultContainer is the annotation by which kubectl chooses a container; ours goes
+// before it.
+const defaultContainer = "kubectl.kubernetes.io/default-container"
+
+// maxSaid is how much is shown of what a cluster says, in runes.
+const maxSaid = 300
+
+// Line is what a cluster says, fit to be shown: one line, and not a long one.
+func Line(text string) string { return printable.Line(text, maxSaid) }
+
+// ContainerOf is the name of the container of a pod that is the host: the one that an
+// annotation names, or else the first.
+func ContainerOf(pod *corev1.Pod) string {
+	for _, annotation := range []string{labels.Container, defaultContainer} {
+		if name := pod.Annotations[annotation]; name != "" {
+			return name
+		}
+	}
+	if len(pod.Spec.Containers) == 0 {
+		return ""
+	}
+	return pod.Spec.Containers[0].Name
+}
+
+// WhyUnscheduled says in the scheduler's words why a pod has no node; "" where it has
+// one, or was not tried yet.
+func WhyUnscheduled(pod *corev1.Pod) string {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return "waits for a node: " + Line(c.Message)
+		}
+	}
+	return ""
+}
+
+// WhyNotStarted says why a pod's container has not run yet, and whether it is likely to
+// run soon.
+func WhyNotStarted(pod *corev1.Pod, container string) (why string, soon bool) {
+	isIt := func(c corev1.Container) bool { return c.Name == container }
+	if !slices.ContainsFunc(pod.Spec.Containers, isIt) {
+		return fmt.Sprintf("has no container %s, which its annotation names", Line(container)), false
+	}
+	if pod.Status.Reason != "" && pod.Status.Phase == corev1.PodFailed {
+		return "was ended: " + Line(pod.Status.Reason+": "+pod.Status.Message), true
+	}
+	if why := WhyUnscheduled(pod); why != "" {
+		return why, false
+	}
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		if waiting := s.State.Waiting; waiting != nil && waiting.Message != "" {
+			return "cannot start: " + Line(waiting.Reason+": "+waiting.Message), false
+		}
+	}
+	return "is starting", true
+}
+
+// WhyTerminated says how a container's run ended.
+func WhyTerminated(t *corev1.ContainerStateTerminated) string {
+	switch {
+	case t.Reason == "OOMKilled":
+		return "it was killed at its limit of memory"
+	case t.Signal != 0:
+		return fmt.Sprintf("its command was ended by signal %d", t.Signal)
+	case t.Message != "":
+		return fmt.Sprintf("its command ended with code %d: %s", t.ExitCode, Line(t.Message))
+	}
+	return fmt.Sprintf("its command ended with code %d", t.ExitCode)
+}
