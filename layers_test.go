@@ -61,6 +61,7 @@ var arrows = map[string][]string{
 	"people":             {"control"},
 	"printable":          nil,
 	"provision/apply":    {"box", "docker", "image", "labels", "ledger", "printable", "provision/compose", "provision/plan"},
+	"provision/cluster":  {"box", "labels", "ledger", "provision/compose"},
 	"provision/compose":  {"box", "image", "labels", "ledger"},
 	"provision/doctor":   {"box", "docker", "image", "provision/apply", "provision/compose", "provision/plan"},
 	"provision/metrics":  {"box", "ledger", "provision/apply", "provision/plan", "scrape"},

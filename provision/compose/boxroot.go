@@ -24,6 +24,14 @@ var (
 	rootDevice = regexp.MustCompile(`^/dev(/(mem|kmem|port|sd[a-z]+\d*|hd[a-z]+\d*|x?vd[a-z]+\d*|nvme\d+n\d+(p\d+)?|mmcblk\d+(p\d+)?|md\d+|dm-\d+|loop\d+|mapper(/.*)?|disk(/.*)?))?$`)
 )
 
+// IsRootCapability reports whether a capability makes root in a container root on the
+// machine that it runs on.
+func IsRootCapability(name string) bool {
+	return slices.Contains(rootCapabilities, shortCapability(name))
+}
+
+func shortCapability(name string) string { return strings.TrimPrefix(strings.ToUpper(name), "CAP_") }
+
 // rootOfBox returns by what whoever is root in the container is, or can become, root
 // on the box; none where nothing is known.
 func (b *builder) rootOfBox() []string {
@@ -36,8 +44,7 @@ func (b *builder) rootOfBox() []string {
 	}
 	add(c.Privileged, "privileged")
 	for _, name := range c.CapAdd {
-		short := strings.TrimPrefix(strings.ToUpper(name), "CAP_")
-		add(slices.Contains(rootCapabilities, short), "cap_add %s", short)
+		add(IsRootCapability(name), "cap_add %s", shortCapability(name))
 	}
 	add(c.Pid == "host", "pid: host")
 	add(c.UserNSMode == "host", "userns_mode: host")

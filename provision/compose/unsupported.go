@@ -37,12 +37,8 @@ const (
 // unsupported returns a warning for each key of the project that provision does
 // not carry out.
 func (p *Project) unsupported() ([]string, error) {
-	text, err := p.MarshalYAML()
+	all, err := p.keys()
 	if err != nil {
-		return nil, err
-	}
-	var all map[string]any
-	if err := yaml.Unmarshal(text, &all); err != nil {
 		return nil, err
 	}
 	known := []string{"name"}
@@ -56,6 +52,27 @@ func (p *Project) unsupported() ([]string, error) {
 		warnings = append(warnings, p.Sources.Where(path...)+strings.Join(path, ".")+" is not carried out")
 	}
 	return warnings, nil
+}
+
+// keys returns the project as one file would have it.
+func (p *Project) keys() (map[string]any, error) {
+	text, err := p.MarshalYAML()
+	if err != nil {
+		return nil, err
+	}
+	var all map[string]any
+	return all, yaml.Unmarshal(text, &all)
+}
+
+// ServiceKeys returns the keys of a service that provision carries out on an engine, those
+// at its top alone.
+func ServiceKeys() []string {
+	var names []string
+	for _, path := range strings.Fields(serviceKeys) {
+		name, _, _ := strings.Cut(path, ".")
+		names = append(names, name)
+	}
+	return slices.Compact(names)
 }
 
 func unknownKeys(node map[string]any, at, known []string) (unknown [][]string) {

@@ -34,9 +34,10 @@ type Settings struct {
 	noGPU        bool // gpu: none
 	pinned       bool // cpus: exclusive
 	fresh        bool // keep: false
+	cluster      Cluster
 }
 
-const knownSettings = "account, accounts, base, cpus, docker_cli, docker_socket, gpu, host, keep, packages, peers, route, sudo"
+const knownSettings = "account, accounts, base, cluster, cpus, docker_cli, docker_socket, gpu, host, keep, packages, peers, route, sudo"
 
 // packageName is what apt-get takes, with a version or without: it stands on a
 // command line of the build.
@@ -90,6 +91,8 @@ func (s *Settings) set(key string, value any) (wrong string) {
 	case "docker_socket":
 		s.dockerSocket = on
 		return wrongBool(isBool)
+	case "cluster":
+		return setCluster(&s.cluster, value)
 	case "cpus":
 		s.pinned = text == "exclusive"
 		if !s.pinned {
