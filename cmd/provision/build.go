@@ -7,6 +7,7 @@ import (
 
 	"github.com/berth-ssh/berth/provision/apply"
 	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/progress"
 )
 
 func buildCommand(o *options) *cobra.Command {
@@ -26,7 +27,7 @@ func buildCommand(o *options) *cobra.Command {
 			}
 			p := plan.Images(j.want, images)
 			showPlan(cmd, p)
-			e := &apply.Executor{API: j.api, Progress: apply.NewProgress(os.Stderr)}
+			e := &apply.Executor{API: j.api, Progress: progress.New(os.Stderr)}
 			return e.Apply(ctx, p)
 		},
 	}

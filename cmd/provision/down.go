@@ -11,6 +11,7 @@ import (
 	"github.com/berth-ssh/berth/provision/apply"
 	"github.com/berth-ssh/berth/provision/compose"
 	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/progress"
 )
 
 func downCommand(o *options) *cobra.Command {
@@ -56,7 +57,7 @@ func down(cmd *cobra.Command, o options, volumes bool) error {
 	if err := confirm(cmd, p, o.yes); err != nil {
 		return err
 	}
-	e := &apply.Executor{API: api, Progress: apply.NewProgress(os.Stderr)}
+	e := &apply.Executor{API: api, Progress: progress.New(os.Stderr)}
 	tell(ctx, e, usedOf(name, have), "removed")
 	return e.Apply(ctx, p)
 }
@@ -81,7 +82,7 @@ func downHosts(cmd *cobra.Command, o options, names []string) error {
 	if err != nil {
 		return err
 	}
-	e := &apply.Executor{API: api, Progress: apply.NewProgress(os.Stderr)}
+	e := &apply.Executor{API: api, Progress: progress.New(os.Stderr)}
 	tell(cmd.Context(), e, used, "removed")
 	return e.Apply(cmd.Context(), p)
 }

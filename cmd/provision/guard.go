@@ -13,6 +13,7 @@ import (
 	"github.com/berth-ssh/berth/box"
 	"github.com/berth-ssh/berth/provision/apply"
 	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/progress"
 )
 
 const (
@@ -97,6 +98,6 @@ func recoverOnce(ctx context.Context, o options) (done bool, err error) {
 		return false, err
 	}
 	p := plan.Recover(o.load.Project, plan.Observed{Containers: all})
-	e := &apply.Executor{API: api, Progress: apply.NewProgress(os.Stderr), Patient: true}
+	e := &apply.Executor{API: api, Progress: progress.New(os.Stderr), Patient: true}
 	return len(p.Steps) == 0, e.Apply(ctx, p)
 }

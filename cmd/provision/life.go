@@ -9,6 +9,7 @@ import (
 
 	"github.com/berth-ssh/berth/provision/apply"
 	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/progress"
 )
 
 // lifeCommands are the verbs that do one thing to each host that is named, or to
@@ -35,7 +36,7 @@ func hostsCommand(o *options, verb plan.Op, short string) *cobra.Command {
 			if len(found) == 0 {
 				fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: the project has no hosts")
 			}
-			e := &apply.Executor{API: api, Progress: apply.NewProgress(os.Stderr)}
+			e := &apply.Executor{API: api, Progress: progress.New(os.Stderr)}
 			if verb != plan.OpStart {
 				used, err := confirmUse(cmd, api, found, verb, o.yes)
 				if err != nil {

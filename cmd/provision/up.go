@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/progress"
 )
 
 func upCommand(o *options) *cobra.Command {
@@ -41,7 +42,7 @@ func up(cmd *cobra.Command, o options) error {
 	if err := confirm(cmd, p, o.yes); err != nil {
 		return err
 	}
-	e := &apply.Executor{API: j.api, Progress: apply.NewProgress(os.Stderr), Box: j.box, Ignored: o.ignored, Marks: j.marks}
+	e := &apply.Executor{API: j.api, Progress: progress.New(os.Stderr), Box: j.box, Ignored: o.ignored, Marks: j.marks}
 	if err := e.Apply(ctx, p.Images()); err != nil {
 		return err
 	}

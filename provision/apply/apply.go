@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
@@ -20,12 +22,13 @@ import (
 	"github.com/berth-ssh/berth/ledger"
 	"github.com/berth-ssh/berth/provision/compose"
 	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/progress"
 )
 
 // Executor carries steps out on an engine. It is for one goroutine.
 type Executor struct {
 	API      *client.Client
-	Progress *Progress
+	Progress *progress.Progress
 	Box      box.Box
 	Ignored  []string // containers whose claims do not count
 	Marks    plan.Marks
@@ -61,9 +64,9 @@ func (e *Executor) Apply(ctx context.Context, p plan.Plan) error {
 // CarryOut carries one step out, and shows that it does. Its error is the engine's
 // text alone.
 func (e *Executor) CarryOut(ctx context.Context, s plan.Step) error {
-	e.Progress.begin(s.Task())
+	e.Progress.Begin(s.Task())
 	err := e.do(ctx, s)
-	e.Progress.end(err == nil)
+	e.Progress.End(err == nil)
 	if err != nil {
 		return errors.New(engineText(err))
 	}
@@ -181,7 +184,7 @@ func (e *Executor) createContainer(ctx context.Context, s compose.Service, from 
 	}
 	created, err := e.API.ContainerCreate(ctx, options)
 	for _, warning := range slices.Concat(created.Warnings, e.unheeded(s)) {
-		e.Progress.warn(s.Container, warning)
+		e.Progress.Warn(s.Container, warning)
 	}
 	if err != nil || s.GPUs.None() {
 		return created.ID, err
@@ -320,7 +323,15 @@ func (e *Executor) pull(ctx context.Context, ref string) error {
 		if message.Error != nil {
 			return message.Error
 		}
-		e.Progress.say(pullLine(message))
+		e.Progress.Say(pullLine(message))
 	}
 	return nil
+}
+
+func pullLine(m jsonstream.Message) string {
+	line := strings.TrimSpace(m.ID + " " + m.Status)
+	if m.Progress != nil && m.Progress.Total > 0 {
+		line += fmt.Sprintf(" %s of %s", units.HumanSize(float64(m.Progress.Current)), units.HumanSize(float64(m.Progress.Total)))
+	}
+	return line
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/provision/compose"
 	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/progress"
 )
 
 // fakeEngine answers every call, and keeps what was asked of it.
@@ -50,7 +51,7 @@ func executorOn(t *testing.T, f *fakeEngine) *Executor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Executor{API: api, Progress: &Progress{}}
+	return &Executor{API: api, Progress: &progress.Progress{}}
 }
 
 func TestEachStepIsCarriedOut(t *testing.T) {

@@ -35,7 +35,7 @@ func (e *Executor) buildImage(ctx context.Context, i compose.Image) error {
 		return err
 	}
 	defer result.Body.Close()
-	return e.Progress.followBuild(result.Body)
+	return followBuild(result.Body, e.Progress.Say)
 }
 
 func buildOptions(i compose.Image) client.ImageBuildOptions {
@@ -58,8 +58,8 @@ func buildOptions(i compose.Image) client.ImageBuildOptions {
 
 // followBuild shows a build's output, and returns when the build ends. The error of a build that
 // fails names the step and ends with its last lines.
-func (p *Progress) followBuild(output io.Reader) error {
-	b := buildLog{say: p.say}
+func followBuild(output io.Reader, say func(string)) error {
+	b := buildLog{say: say}
 	for messages := json.NewDecoder(output); ; {
 		var m jsonstream.Message
 		if err := messages.Decode(&m); errors.Is(err, io.EOF) {

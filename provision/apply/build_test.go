@@ -23,7 +23,7 @@ func TestBuildErrorNamesTheStepAndEndsWithItsLastLines(t *testing.T) {
 {"stream":"Removing intermediate container 0a1b\n"}
 {"errorDetail":{"code":2,"message":"The command '/bin/sh -c make' returned a non-zero code: 2"},"error":"same"}
 `
-	err := (&Progress{}).followBuild(strings.NewReader(output))
+	err := followBuild(strings.NewReader(output), func(string) {})
 	want := "Step 2/2 : RUN make: The command '/bin/sh -c make' returned a non-zero code: 2\n" +
 		"  | gcc main.c\n  | main.c:1: no such header"
 	if err == nil || err.Error() != want {
@@ -45,7 +45,7 @@ func TestABuildsLineHasABound(t *testing.T) {
 }
 
 func TestBuildThatEndsIsNoError(t *testing.T) {
-	if err := (&Progress{}).followBuild(strings.NewReader(`{"stream":"Successfully built"}`)); err != nil {
+	if err := followBuild(strings.NewReader(`{"stream":"Successfully built"}`), func(string) {}); err != nil {
 		t.Error(err)
 	}
 }
@@ -115,12 +115,12 @@ func TestBuildKitsErrorNamesTheStepThatFailed(t *testing.T) {
 		step("sha256:b", "[docs 2/2] RUN man", "context canceled") +
 		step("sha256:a", "[build 2/3] RUN make", `process "/bin/sh -c make" did not complete successfully: exit code: 2`) +
 		`{"errorDetail":{"message":"failed to solve: process \"/bin/sh -c make\" did not complete successfully: exit code: 2"}}`
-	err := (&Progress{}).followBuild(strings.NewReader(output))
+	err := followBuild(strings.NewReader(output), func(string) {})
 	if want := "[build 2/3] RUN make: exit code: 2\n  | gcc main.c\n  | main.c:1: no header"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 	for _, broken := range []string{`{"id":"moby.buildkit.trace","aux":"CgUK/w=="}`, `{"id":"moby.buildkit.trace","aux":7}`, `{"id":"moby.buildkit.trace"}`} {
-		if err := (&Progress{}).followBuild(strings.NewReader(broken)); err != nil {
+		if err := followBuild(strings.NewReader(broken), func(string) {}); err != nil {
 			t.Errorf("%s: %v", broken, err)
 		}
 	}
@@ -133,7 +133,7 @@ func TestAttackByABuildsOutput(t *testing.T) {
 		"of a step": `{"stream":"Step 1/1 : RUN make"}{"stream":"\u001b[2J\u202eno\r\u001b]0;x\u0007"}{"errorDetail":{"message":"code \u009b2J2"}}`,
 		"of none":   `{"errorDetail":{"message":"failed to solve: \u001b[2J\u202eno"}}`,
 	} {
-		err := (&Progress{}).followBuild(strings.NewReader(output))
+		err := followBuild(strings.NewReader(output), func(string) {})
 		if err == nil || strings.ContainsAny(err.Error(), "\x1b\u202e\u009b\a\r") || !strings.Contains(err.Error(), "?[2J?no") {
 			t.Errorf("%s: got %q", name, err)
 		}

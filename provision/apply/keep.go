@@ -17,6 +17,8 @@ import (
 	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
+
+	"github.com/berth-ssh/berth/provision/progress"
 )
 
 // What was written in a container goes with it as an image: the image that the
@@ -31,7 +33,7 @@ const (
 // image that the container was made from: those of the container are not the next
 // one's. It returns the image's name.
 func (e *Executor) keep(ctx context.Context, madeFrom, id string) (string, error) {
-	defer e.Progress.tick("carries over what was written in it")()
+	defer e.Progress.Tick("carries over what was written in it")()
 	old, err := e.API.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if err != nil {
 		return "", err
@@ -92,14 +94,14 @@ func (e *Executor) flatten(ctx context.Context, id string) (string, error) {
 // counter shows how much was read.
 type counter struct {
 	io.Reader
-	progress *Progress
+	progress *progress.Progress
 	n        int64
 }
 
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.n += int64(n)
-	c.progress.say(units.BytesSize(float64(c.n)))
+	c.progress.Say(units.BytesSize(float64(c.n)))
 	return n, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/provision/progress"
 )
 
 // What was written survives the change from many layers to one, with the image's own
@@ -25,7 +26,7 @@ func TestWhatIsKeptIsOneLayerFromTimeToTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Executor{API: api.Client, Progress: &Progress{}}
+	e := &Executor{API: api.Client, Progress: &progress.Progress{}}
 	defer e.discard(t.Context(), created.ID)
 	if err := e.start(t.Context(), created.ID); err != nil {
 		t.Fatal(err)

@@ -77,9 +77,9 @@ func (e *Executor) change(ctx context.Context, all []*recreation) error {
 // within does one thing of a recreation, shows that it does, and names the
 // recreation in its error.
 func (e *Executor) within(r *recreation, do func() error) error {
-	e.Progress.begin(r.Task())
+	e.Progress.Begin(r.Task())
 	err := do()
-	e.Progress.end(err == nil)
+	e.Progress.End(err == nil)
 	if err != nil {
 		return fmt.Errorf("%s: %s", r.Task(), engineText(err))
 	}
@@ -219,7 +219,7 @@ func (e *Executor) rename(ctx context.Context, id, name string) error {
 func (e *Executor) undoAll(ctx context.Context, all []*recreation, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
-	e.Progress.begin("bring back what was")
+	e.Progress.Begin("bring back what was")
 	err := e.whenItAnswers(ctx, func() error {
 		var errs []error
 		for _, r := range slices.Backward(all) { // by its label, as a lost answer may have hidden it
@@ -233,7 +233,7 @@ func (e *Executor) undoAll(ctx context.Context, all []*recreation, cause error) 
 		}
 		return errors.Join(errs...)
 	})
-	e.Progress.end(err == nil)
+	e.Progress.End(err == nil)
 	if err != nil {
 		return fmt.Errorf("%w; and what was does not come back: %s", cause, engineText(err))
 	}
@@ -328,7 +328,7 @@ func (e *Executor) runAgain(ctx context.Context, old plan.Container) error {
 	}
 	err := e.start(ctx, old.ID)
 	if err != nil && !old.Running {
-		e.Progress.say(engineText(err)) // it may never have been able to run
+		e.Progress.Say(engineText(err)) // it may never have been able to run
 		return nil
 	}
 	return err

@@ -30,9 +30,9 @@ func (e *Executor) WaitReady(ctx context.Context, services []compose.Service) er
 	var errs []error
 	began := time.Now()
 	for _, s := range services {
-		e.Progress.begin("wait for " + s.Host)
+		e.Progress.Begin("wait for " + s.Host)
 		err := e.waitFor(ctx, limit, began, s, s.Container)
-		e.Progress.end(err == nil)
+		e.Progress.End(err == nil)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/berth-ssh/berth/provision/compose"
 	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/progress"
 )
 
 // engineThatSays answers each call that makes something in this way.
@@ -43,7 +44,7 @@ func TestTheEnginesWarningsAreShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Executor{API: engineThatSays(t, http.StatusCreated, `{"Id":"x","Warnings":["no swap limit here\nforged"]}`), Progress: NewProgress(out)}
+	e := &Executor{API: engineThatSays(t, http.StatusCreated, `{"Id":"x","Warnings":["no swap limit here\nforged"]}`), Progress: progress.New(out)}
 	service := compose.Service{Container: "lab-a-1", Image: compose.Image{Ref: "i"}, Config: container.Config{Image: "i"}}
 	service.Networks = []compose.Attachment{{Network: "n", Settings: &network.EndpointSettings{MacAddress: network.HardwareAddr{2, 0, 0, 0, 0, 1}}}}
 	if err := e.CarryOut(t.Context(), plan.Step{Op: plan.OpCreate, Kind: plan.KindContainer, Name: "lab-a-1", Service: service}); err != nil {
@@ -61,7 +62,7 @@ func TestWhenThereAreNoMoreAddresses(t *testing.T) {
 		"could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
 		"all predefined address pools have been fully subnetted",
 	} {
-		e := &Executor{API: engineThatSays(t, http.StatusBadRequest, `{"message":"`+text+`"}`), Progress: &Progress{}}
+		e := &Executor{API: engineThatSays(t, http.StatusBadRequest, `{"message":"`+text+`"}`), Progress: &progress.Progress{}}
 		err := e.CarryOut(t.Context(), plan.Step{Op: plan.OpCreate, Kind: plan.KindNetwork, Name: "n", Network: compose.Network{Name: "n"}})
 		if err == nil || !strings.Contains(err.Error(), text+": docker network prune") {
 			t.Errorf("got %v", err)

@@ -53,7 +53,7 @@ func (e *Executor) copyWritten(ctx context.Context, from, to string, except []st
 		return err
 	}
 	for _, name := range slices.Concat(found.whole, files) {
-		e.Progress.say(name)
+		e.Progress.Say(name)
 		if err := e.copyPath(ctx, from, to, name, aside); err != nil {
 			return err
 		}

@@ -1,14 +1,13 @@
-package apply
+// Package progress shows people what is being done, and for how long.
+package progress
 
 import (
 	"fmt"
 	"math"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/docker/go-units"
-	"github.com/moby/moby/api/types/jsonstream"
 	"golang.org/x/term"
 
 	"github.com/berth-ssh/berth/printable"
@@ -23,18 +22,19 @@ type Progress struct {
 	began time.Time
 }
 
-// NewProgress shows what is done on this file, where it is a terminal.
-func NewProgress(out *os.File) *Progress {
+// New shows what is done on this file, where it is a terminal.
+func New(out *os.File) *Progress {
 	return &Progress{out: out, live: term.IsTerminal(int(out.Fd()))}
 }
 
-func (p *Progress) begin(task string) {
+// Begin shows what is being done from now on.
+func (p *Progress) Begin(task string) {
 	p.task, p.began = task, time.Now()
-	p.say("")
+	p.Say("")
 }
 
-// say shows the latest line of the task.
-func (p *Progress) say(line string) {
+// Say shows the latest line of the task.
+func (p *Progress) Say(line string) {
 	if !p.live {
 		return
 	}
@@ -46,8 +46,8 @@ func (p *Progress) say(line string) {
 	fmt.Fprintf(p.out, "\r\x1b[K%s", string(text[:min(len(text), width-1)]))
 }
 
-// tick shows that the task goes on and for how long, until stop.
-func (p *Progress) tick(line string) (stop func()) {
+// Tick shows that the task goes on and for how long, until stop.
+func (p *Progress) Tick(line string) (stop func()) {
 	if !p.live {
 		return func() {}
 	}
@@ -60,14 +60,15 @@ func (p *Progress) tick(line string) (stop func()) {
 			case <-done:
 				return
 			case <-time.After(time.Second):
-				p.say(fmt.Sprintf("%s, %s", line, units.HumanDuration(time.Since(began))))
+				p.Say(fmt.Sprintf("%s, %s", line, units.HumanDuration(time.Since(began))))
 			}
 		}
 	}()
 	return func() { close(done); <-stopped }
 }
 
-func (p *Progress) end(done bool) {
+// End leaves a line of what was done, and how long it took; none where it failed.
+func (p *Progress) End(done bool) {
 	if !p.live {
 		return
 	}
@@ -77,8 +78,8 @@ func (p *Progress) end(done bool) {
 	}
 }
 
-// warn writes what the engine warns of, also where there is no terminal.
-func (p *Progress) warn(about, warning string) {
+// Warn writes what the engine warns of, also where there is no terminal.
+func (p *Progress) Warn(about, warning string) {
 	if p.out == nil {
 		return
 	}
@@ -86,12 +87,4 @@ func (p *Progress) warn(about, warning string) {
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}
 	fmt.Fprintf(p.out, "%s: the engine warns: %s\n", about, printable.Line(warning, math.MaxInt))
-}
-
-func pullLine(m jsonstream.Message) string {
-	line := strings.TrimSpace(m.ID + " " + m.Status)
-	if m.Progress != nil && m.Progress.Total > 0 {
-		line += fmt.Sprintf(" %s of %s", units.HumanSize(float64(m.Progress.Current)), units.HumanSize(float64(m.Progress.Total)))
-	}
-	return line
 }

@@ -1,4 +1,4 @@
-package apply
+package progress
 
 import (
 	"strings"
@@ -17,9 +17,9 @@ func TestWhatTakesLongIsShown(t *testing.T) {
 	defer terminal.Close()
 	defer time.AfterFunc(time.Minute, func() { master.Close() }).Stop()
 	defer master.Close()
-	p := NewProgress(terminal)
-	p.begin("recreate container lab-a-1")
-	defer p.tick("carries over what was written in it")()
+	p := New(terminal)
+	p.Begin("recreate container lab-a-1")
+	defer p.Tick("carries over what was written in it")()
 	shown := ""
 	for buffer := make([]byte, 1024); !strings.Contains(shown, "\r\x1b[Krecreate container lab-a-1  carries over what was written in it, "); {
 		n, err := master.Read(buffer)
