@@ -51,9 +51,10 @@ type Watcher struct {
 }
 
 // Client returns a client's connection with what is not granted left out, by
-// whoever takes what arrives on it (see [sshconn.Order]).
+// whoever takes what arrives on it (see [sshconn.Order]), and what the client
+// itself has given up.
 func (g *Gate) Client(conn sshconn.Conn) sshconn.Conn {
-	return conn.Admitting(g.admitFromClient)
+	return conn.Admitting((&word{gate: g, conn: conn}).admit)
 }
 
 // Host returns a host's connection without the channels that it may not open to the
@@ -146,7 +147,7 @@ func (g *Gate) whyNoRequest(request *ssh.Request) string {
 	case "streamlocal-forward@openssh.com":
 		return g.unless(!grant.NoStreamlocal, "a unix socket to listen on")
 	case "cancel-tcpip-forward", "cancel-streamlocal-forward@openssh.com", "keepalive@openssh.com",
-		"no-more-sessions@openssh.com":
+		noMoreSessions:
 		return ""
 	default:
 		return g.unless(!grant.Any(), "this kind of request")

@@ -138,8 +138,6 @@ func (j *joined) clientRequest(request *ssh.Request) {
 	case "keepalive@openssh.com":
 		sshconn.Reply(request, false, nil) // of this hop alone
 		return
-	case "no-more-sessions@openssh.com":
-		return // without the edits of x/crypto, it could overtake the session that was opened before it
 	}
 	change := forwardsBy(request.Type)
 	if j.forwards+change > sshconn.MaxForwards {

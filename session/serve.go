@@ -170,8 +170,6 @@ func (s *server) answer(request *ssh.Request) {
 	case "cancel-streamlocal-forward@openssh.com":
 		s.forwards.cancelStreamlocal(request)
 	default: // keepalive@openssh.com too: sshd answers it so
-		// No-more-sessions@openssh.com is not heeded: without the edits of
-		// x/crypto, it may come here before the session that was opened before it.
 		sshconn.Reply(request, false, nil)
 	}
 }

@@ -220,6 +220,13 @@ func (c Conn) StartChannel(kind string, extra []byte) (await func() (ssh.Channel
 	}
 }
 
+// InTurn reports whether [Order.Serve] hands on everything in the order in which the
+// peer sent it. It does not in a build without the edits.
+func (c Conn) InTurn() bool {
+	_, isEdited := c.edited()
+	return isEdited
+}
+
 func (c Conn) edited() (edited, bool) {
 	conn := c.Conn
 	if server, isServer := conn.(*ssh.ServerConn); isServer {

@@ -27,6 +27,7 @@ func protocol(t *testing.T, to harness.Target) {
 		"data_comes_before_the_command":     dataBeforeCommand,
 		"requests_that_make_no_sense":       senselessRequests,
 		"channel_is_closed_while_it_runs":   closedWhileItRuns,
+		"no_more_sessions":                  noMoreSessions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -353,4 +354,45 @@ func closedWhileItRuns(t *testing.T, c *ssh.Client) {
 	s.Close()
 	harness.AwaitNoneMarked(t, m)
 	wantAlive(t, c)
+}
+
+// Somebody who gets hold of a client's connection, by its memory or by a library that
+// it has loaded, opens a session of his own on it. A client that wants no more says so.
+func noMoreSessions(t *testing.T, c *ssh.Client) {
+	s, err := c.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := s.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, _, err := c.SendRequest("no-more-sessions@openssh.com", true, nil); !ok || err != nil {
+		t.Errorf("answered with %v, %v", ok, err)
+	}
+	if err := s.Start("cat"); err != nil { // the session that was there goes on
+		t.Fatal(err)
+	}
+	io.WriteString(in, "alive\n")
+	said := make([]byte, len("alive\n"))
+	if _, err := io.ReadFull(out, said); string(said) != "alive\n" {
+		t.Errorf("%q, %v", said, err)
+	}
+	_, _, err = c.OpenChannel("direct-tcpip", ssh.Marshal(directTCPIP{"127.0.0.1", 1, "127.0.0.1", 2}))
+	if refused := (*ssh.OpenChannelError)(nil); !errors.As(err, &refused) || refused.Reason != ssh.ConnectionFailed {
+		t.Errorf("a forward: %v", err)
+	}
+	if _, err := c.NewSession(); err == nil {
+		t.Error("one more session is opened")
+	}
+	ended := make(chan struct{})
+	go func() {
+		c.Wait()
+		close(ended)
+	}()
+	harness.AwaitEnd(t, "the connection ends", ended)
 }
