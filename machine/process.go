@@ -16,12 +16,11 @@ import (
 // startProcess starts a process that leads a session of its own, and waits
 // for it.
 func (c *children) startProcess(path string, argv []string, attr *os.ProcAttr) (*Child, error) {
-	pidfd := -1
-	attr.Sys.PidFD = &pidfd
 	started, err := c.start(path, argv, attr)
 	if err != nil {
 		return nil, err
 	}
+	pidfd := pidfdOf(started)
 	ending := NewEnding()
 	leader := &leader{process: started}
 	go func() {
@@ -36,10 +35,22 @@ func (c *children) startProcess(path string, argv []string, attr *os.ProcAttr) (
 	return &Child{Ending: ending, Signal: leader.signal}, nil
 }
 
+// pidfdOf returns a descriptor of a process; -1 where there are none, as on old kernels
+// and on those that are emulated.
+func pidfdOf(process *os.Process) int {
+	pidfd := -1
+	process.WithHandle(func(handle uintptr) {
+		if own, err := unix.FcntlInt(handle, unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			pidfd = own
+		}
+	})
+	return pidfd
+}
+
 // awaitExit waits in the poller, so that a hundred processes need no hundred
 // threads of a container's pids limit.
 func awaitExit(pidfd int) {
-	if pidfd < 0 { // a kernel without pidfds: the reaping waits
+	if pidfd < 0 { // the reaping waits
 		return
 	}
 	unix.SetNonblock(pidfd, true)
