@@ -86,6 +86,7 @@ func Run(ctx context.Context, settings config.Config, options Options, hangUps <
 	at := &place{settings: settings, server: server, socket: taken.Listener, program: has.program, isService: options.IsService, log: log}
 	at.metrics = has.counted.serve(server, has.directory, at, log)
 	at.open(verbs(reloader, has.state, &operator.Operator{Server: server, Version: release.Version(), Log: log}, at))
+	taken.Leave()
 	defer at.close()
 	sayServing(taken.Listener, settings, has.state, log)
 	tellSystemd(daemon.SdNotifyReady, log)

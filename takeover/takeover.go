@@ -5,7 +5,7 @@
 // A gateway offers its place at a unix socket of its state directory ([Offer]). The
 // one that comes next takes the listening socket from there (SCM_RIGHTS, unix(7)),
 // makes itself ready, and says so ([Place.Enter]); from then on the former one lets
-// nobody in. One that fails before it is ready changes nothing. Who connects
+// nobody in. When it has its own sockets it leaves ([Place.Leave]). One that fails before it is ready changes nothing. Who connects
 // meanwhile waits in the kernel's queue of the socket, which both processes have.
 package takeover
 
@@ -81,7 +81,8 @@ func NewOffer(stateDir string, socket *net.TCPListener, stepAside func(), log *s
 	return o, nil
 }
 
-// Taken is closed when another gateway has taken the place.
+// Taken is closed when another gateway has taken the place and is there for other
+// programs, too.
 func (o *Offer) Taken() <-chan struct{} { return o.taken }
 
 // GiveUp closes the offer's own copy of the socket. The next gateway listens for
@@ -150,7 +151,9 @@ func (o *Offer) meet(conn *net.UnixConn) (taken bool, err error) {
 	o.stepAside()
 	o.withdraw() // before it is told, who then makes its own
 	conn.SetDeadline(time.Now().Add(stepTimeout))
-	_, err = conn.Write([]byte{aside})
+	if _, err = conn.Write([]byte{aside}); err == nil {
+		readByte(conn) // until it leaves: then other programs reach it
+	}
 	return true, err
 }
 
@@ -227,12 +230,12 @@ func receive(conn *net.UnixConn) (*net.TCPListener, error) {
 }
 
 // Enter tells the former gateway that this one is ready, and returns when that lets
-// nobody in any more. It does nothing where there is none.
+// nobody in any more. It does nothing where there is none. [Place.Leave] is to follow
+// when other programs reach this gateway.
 func (p *Place) Enter() error {
 	if p.conn == nil {
 		return nil
 	}
-	defer p.Leave()
 	p.conn.SetDeadline(time.Now().Add(stepTimeout))
 	if _, err := p.conn.Write([]byte{ready}); err != nil {
 		return err
@@ -243,8 +246,9 @@ func (p *Place) Enter() error {
 	return nil
 }
 
-// Leave gives the place back, if it was not entered: the former gateway keeps it.
-// The listener is not closed.
+// Leave ends the talk with the former gateway. One whose place was not entered keeps it;
+// the others were waiting for this before they say that they are replaced. The listener is
+// not closed.
 func (p *Place) Leave() {
 	if p.conn != nil {
 		p.conn.Close()

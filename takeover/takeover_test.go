@@ -53,6 +53,7 @@ func take(t *testing.T, dir string) *Place {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(place.Leave)
 	return place
 }
 
@@ -73,7 +74,7 @@ func reaches(t *testing.T, listener *net.TCPListener) {
 
 func TestThePlaceIsPassedOn(t *testing.T) {
 	dir := shortDir(t)
-	_, former, stepped := offer(t, dir)
+	o, former, stepped := offer(t, dir)
 	place := take(t, dir)
 	if place.Listener == nil || place.Listener.Addr().String() != former.Addr().String() {
 		t.Fatalf("got %v", place.Listener)
@@ -102,6 +103,13 @@ func TestThePlaceIsPassedOn(t *testing.T) {
 		t.Fatal("the next one has no place to offer: ", err)
 	}
 	next.Close()
+	select {
+	case <-o.Taken():
+		t.Error("it says that it is replaced, and nobody reaches the next one yet")
+	default:
+	}
+	place.Leave()
+	<-o.Taken()
 }
 
 // A gateway that fails before it is ready leaves everything as it was.
