@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 	"helper/streams":     {"helper/messages", "machine", "sshconn"},
 	"hosts":              {"labels", "machine"},
 	"hosts/boxes":        {"hosts", "labels", "state"},
-	"hosts/configured":   {"docker", "hosts", "hosts/boxes", "hosts/docker", "hosts/kube", "hosts/local", "state"},
+	"hosts/configured":   {"docker", "hosts", "hosts/boxes", "hosts/docker", "hosts/kube", "hosts/local", "labels", "state"},
 	"hosts/docker":       {"docker", "helper", "hosts", "hosts/hostkeys", "hosts/pool", "labels", "printable", "state"},
 	"hosts/hostkeys":     {"hosts", "state"},
 	"hosts/kube":         {"helper", "hosts", "hosts/hostkeys", "hosts/pool", "kubernetes", "labels", "machine", "printable", "state"},

@@ -145,6 +145,7 @@ type testGateway struct {
 	*Server
 	keeper   *keeper.Keeper
 	HostKey  ssh.Signer
+	userCA   ssh.Signer
 	address  string
 	listener net.Listener
 	log      *safeBuffer
@@ -156,7 +157,7 @@ type testGateway struct {
 
 func startGateway(t *testing.T, from keeper.Hosts, settings ...func(*Server)) *testGateway {
 	t.Helper()
-	g := &testGateway{HostKey: newSigner(t), log: &safeBuffer{}, dev: newSigner(t), other: newSigner(t), stopped: make(chan struct{})}
+	g := &testGateway{HostKey: newSigner(t), userCA: newSigner(t), log: &safeBuffer{}, dev: newSigner(t), other: newSigner(t), stopped: make(chan struct{})}
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost) // to be quick
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +170,7 @@ func startGateway(t *testing.T, from keeper.Hosts, settings ...func(*Server)) *t
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.keeper = &keeper.Keeper{UserCA: newSigner(t), Policies: auth.NewPolicies(policy), Hosts: from}
+	g.keeper = &keeper.Keeper{UserCA: func() ssh.Signer { return g.userCA }, Policies: auth.NewPolicies(policy), Hosts: from}
 	g.Server = &Server{
 		HostKeys: HostKeys{Key: g.HostKey}.Fixed,
 		Keeper:   g.keeper,

@@ -127,7 +127,7 @@ func TestAnSshdIsJoinedByACertificate(t *testing.T) {
 	g := startGateway(t, from)
 	sshd.accept = func(meta ssh.ConnMetadata, key ssh.PublicKey) error {
 		certificate, ok := key.(*ssh.Certificate)
-		if !ok || certificate.KeyId != "dev" || !bytes.Equal(certificate.SignatureKey.Marshal(), g.keeper.UserCA.PublicKey().Marshal()) {
+		if !ok || certificate.KeyId != "dev" || !bytes.Equal(certificate.SignatureKey.Marshal(), g.userCA.PublicKey().Marshal()) {
 			return errors.New("no certificate of the gateway's")
 		}
 		return (&ssh.CertChecker{}).CheckCert(meta.User(), certificate)

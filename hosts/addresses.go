@@ -38,6 +38,13 @@ func (a *Addresses) entry(name string) (entry Entry, known bool) {
 	return entry, known
 }
 
+// KeepsKey reports whether an entry is logged in to by a key of its own, and not by the
+// user CA.
+func (a *Addresses) KeepsKey(name string) bool {
+	entry, _ := a.entry(name)
+	return entry.Key != nil
+}
+
 // Run returns at once: nothing changes by itself.
 func (a *Addresses) Run(context.Context) {}
 

@@ -6,7 +6,12 @@ if [ -z "${BERTH_USER_CA:-}" ]; then
     echo "BERTH_USER_CA is not set: it is the public half of the gateway's user CA, and without it nobody could log in" >&2
     exit 1
 fi
-printf '%s\n' "$BERTH_USER_CA" > /etc/ssh/berth_user_ca.pub
+# Where the gateway has another CA by now, it has written here which ones to trust.
+if [ "$(head -n 1 /etc/ssh/berth_user_cas 2>/dev/null)" = "# instead of $BERTH_USER_CA" ]; then
+    cp /etc/ssh/berth_user_cas /etc/ssh/berth_user_ca.pub
+else
+    printf '%s\n' "$BERTH_USER_CA" > /etc/ssh/berth_user_ca.pub
+fi
 
 # At the first start only, so that what passwd changes survives a restart. An
 # account without a password is locked, and sshd refuses a locked account.

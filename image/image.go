@@ -22,7 +22,6 @@ const DefaultBase = "nvidia/cuda:12.9.1-cudnn-devel-ubuntu24.04"
 // What the entrypoint of a host reads and leaves behind.
 const (
 	Account     = "developer"                // the account that people work as
-	EnvUserCA   = "BERTH_USER_CA"            // variable with the gateway's user CA, one line of an authorized_keys file
 	EnvSudo     = "BERTH_SUDO"               // variable that says whether Account may sudo: SudoFree, SudoPassword or SudoNone
 	EnvAccounts = "BERTH_ACCOUNTS"           // variable that is labels.PerPerson where each person has an account
 	EnvShared   = "BERTH_SHARED"             // variable with the directories then, by colons, of volumes that people share

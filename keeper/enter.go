@@ -108,7 +108,7 @@ func (k *Keeper) Enter(ctx context.Context, who auth.Identity, name string) (*En
 // or by a certificate of the user CA.
 func (k *Keeper) equip(sshd *hosts.Sshd, person string, e *Entered) (err error) {
 	if sshd.Key == nil {
-		sshd.Key, err = newCertificate(k.UserCA, person, e.Account, e.Target.Grant.Restrictions)
+		sshd.Key, err = newCertificate(k.UserCA(), person, e.Account, e.Target.Grant.Restrictions)
 		return err
 	}
 	if e.Target.Grant.NoUserRC {

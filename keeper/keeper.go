@@ -46,9 +46,9 @@ type Keeper struct {
 	Policies   *auth.Policies
 	Codes      Codes // nil: no code is right
 	Hosts      Hosts
-	UserCA     ssh.Signer       // signs the certificates that hosts trust
-	Recordings *recording.Store // which hosts' terminals are recorded; nil: none
-	Audit      *audit.Log       // nil: none
+	UserCA     func() ssh.Signer // signs the certificates that hosts trust
+	Recordings *recording.Store  // which hosts' terminals are recorded; nil: none
+	Audit      *audit.Log        // nil: none
 
 	// LogKey keys the digests by which the log names users that there are not.
 	LogKey []byte

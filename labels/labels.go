@@ -67,6 +67,10 @@ const (
 	ComposeService = "com.docker.compose.service"
 )
 
+// EnvUserCA is the variable of a container of Berth's image with the gateway's user CA at
+// the time when it was made, as one line of an authorized_keys file.
+const EnvUserCA = "BERTH_USER_CA"
+
 // EnvUser is the variable that tells what runs in a session which of the
 // gateway's users it runs for.
 const EnvUser = "BERTH_USER"

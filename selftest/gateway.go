@@ -78,7 +78,7 @@ func startGateway(ctx context.Context, settings config.Config, host, account str
 		g.stop()
 		return nil, err
 	}
-	kept := &keeper.Keeper{UserCA: st.UserCA(), Policies: auth.NewPolicies(policy), Hosts: directory}
+	kept := &keeper.Keeper{UserCA: func() ssh.Signer { return st.UserCA().Key }, Policies: auth.NewPolicies(policy), Hosts: directory}
 	server := &gateway.Server{HostKeys: gateway.HostKeys{Key: st.HostKey()}.Fixed, Keeper: kept, Log: log}
 	go func() {
 		defer close(served)

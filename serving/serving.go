@@ -40,7 +40,7 @@ import (
 const (
 	VerbReload  = "reload"  // no arguments, no result
 	VerbUpgrade = "upgrade" // no arguments; [Upgraded]
-	VerbKeys    = "keys"    // no arguments, no result: reads the gateway's own keys again
+	VerbKeys    = "keys"    // no arguments; [Told]
 )
 
 // Options say how a gateway is run.
@@ -85,7 +85,7 @@ func Run(ctx context.Context, settings config.Config, options Options, hangUps <
 	}
 	at := &place{settings: settings, server: server, socket: taken.Listener, program: has.program, isService: options.IsService, log: log}
 	at.metrics = has.counted.serve(server, has.directory, at, log)
-	at.open(verbs(reloader, has.state, &operator.Operator{Server: server, Version: release.Version(), Log: log}, at))
+	at.open(verbs(reloader, has, &operator.Operator{Server: server, Version: release.Version(), Log: log}, at))
 	taken.Leave()
 	defer at.close()
 	sayServing(taken.Listener, settings, has.state, log)
@@ -141,14 +141,11 @@ func (o *opened) close() {
 }
 
 // verbs are what other programs may ask the gateway for.
-func verbs(reloader *reload.Reloader, st *state.State, by *operator.Operator, at *place) map[string]control.Verb {
+func verbs(reloader *reload.Reloader, has *opened, by *operator.Operator, at *place) map[string]control.Verb {
 	verbs := by.Verbs()
 	verbs[VerbUpgrade] = func(ctx context.Context, _ json.RawMessage) (any, error) { return at.upgrade(ctx) }
 	verbs[VerbReload] = func(context.Context, json.RawMessage) (any, error) { return reloader.Reload("gateway reload") }
-	verbs[VerbKeys] = func(context.Context, json.RawMessage) (any, error) {
-		_, err := st.ReadHostKeys()
-		return nil, err
-	}
+	verbs[VerbKeys] = func(ctx context.Context, _ json.RawMessage) (any, error) { return readKeys(ctx, has) }
 	return verbs
 }
 
@@ -165,7 +162,7 @@ func newKeeper(settings config.Config, has *opened) *keeper.Keeper {
 		Policies:        auth.NewPolicies(settings.Policy),
 		Codes:           totp.In(has.state.Dir()),
 		Hosts:           has.directory,
-		UserCA:          has.state.UserCA(),
+		UserCA:          func() ssh.Signer { return has.state.UserCA().Key },
 		Recordings:      has.recordings,
 		Audit:           has.records,
 		LogKey:          has.logKey,
@@ -186,14 +183,6 @@ func newServer(settings config.Config, has *opened, kept *keeper.Keeper, drain t
 		Exempt:    settings.Exempt,
 		Keepalive: settings.Keepalive,
 		Wait:      settings.Wait,
-	}
-}
-
-// hostKeysOf returns the host keys as a gateway takes them.
-func hostKeysOf(st *state.State) func(others bool) (gateway.HostKeys, error) {
-	return func(others bool) (gateway.HostKeys, error) {
-		keys, err := st.HostKeys(others)
-		return gateway.HostKeys{Key: keys.Key, Others: keys.Others, Next: keys.Next}, err
 	}
 }
 

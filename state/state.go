@@ -24,18 +24,15 @@ import (
 // DefaultDir is where state is kept unless the configuration says otherwise.
 const DefaultDir = "/var/lib/berth"
 
-const (
-	userCAFile = "user_ca"
-	pinsDir    = "pinned"
-)
+const pinsDir = "pinned"
 
 // State is an open state directory.
 type State struct {
-	dir    string
-	userCA ssh.Signer
+	dir string
 
-	mu       sync.Mutex
-	hostKeys HostKeys // as they were read last
+	mu       sync.Mutex // as they were read last:
+	hostKeys HostKeys
+	userCA   UserCA
 }
 
 // Open opens the state directory, creating it and the keys it lacks. Two
@@ -57,28 +54,19 @@ func Open(dir string) (*State, error) {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	s := &State{dir: dir}
-	if _, err := s.hostKeyFiles()[0].loadOrMake(); err != nil {
+	for _, file := range []keyFile{s.hostKeyFiles()[0], s.userCAFile()} {
+		if _, err := file.loadOrMake(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.ReadKeys(); err != nil {
 		return nil, err
 	}
-	if _, err := s.ReadHostKeys(); err != nil {
-		return nil, err
-	}
-	var err error
-	s.userCA, err = keyFile{userCAFile, "berth user CA", newEd25519}.in(dir).loadOrMake()
-	return s, err
+	return s, nil
 }
 
 // Dir is the path of the directory.
 func (s *State) Dir() string { return s.dir }
-
-// UserCA signs the certificate with which the gateway logs in to a container.
-func (s *State) UserCA() ssh.Signer { return s.userCA }
-
-// UserCAPublic is the CA's public half, as one line of an authorized_keys file
-// without its newline; it is what sshd's TrustedUserCAKeys reads.
-func (s *State) UserCAPublic() string {
-	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(s.userCA.PublicKey())))
-}
 
 // PinnedHostKeys are the host keys that the container with this id must show;
 // none if it was never seen.

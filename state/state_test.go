@@ -19,10 +19,10 @@ func TestKeysAreMadeOnceAndKept(t *testing.T) {
 	if fingerprint(first.HostKey()) != fingerprint(second.HostKey()) {
 		t.Error("the host key changed")
 	}
-	if fingerprint(first.UserCA()) != fingerprint(second.UserCA()) {
+	if fingerprint(first.UserCA().Key) != fingerprint(second.UserCA().Key) {
 		t.Error("the user CA changed")
 	}
-	if fingerprint(first.HostKey()) == fingerprint(first.UserCA()) {
+	if fingerprint(first.HostKey()) == fingerprint(first.UserCA().Key) {
 		t.Error("the host key and the user CA are one key")
 	}
 }
@@ -34,7 +34,7 @@ func TestTwoProcessesAtOnceGetTheSameKeys(t *testing.T) {
 	for i := range prints {
 		wait.Go(func() {
 			if s, err := Open(dir); err == nil {
-				prints[i] = fingerprint(s.HostKey()) + fingerprint(s.UserCA())
+				prints[i] = fingerprint(s.HostKey()) + fingerprint(s.UserCA().Key)
 			}
 		})
 	}

@@ -91,7 +91,11 @@ func showKeys(out io.Writer, st *state.State) error {
 	for _, next := range keys.Next {
 		row("next host key"+from(keys.At), next.PublicKey())
 	}
-	row("user CA", st.UserCA().PublicKey())
+	ca := st.UserCA()
+	row("user CA", ca.Key.PublicKey())
+	if ca.Next != nil {
+		row("next user CA", ca.Next.PublicKey())
+	}
 	return table.Flush()
 }
 

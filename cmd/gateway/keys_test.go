@@ -24,7 +24,7 @@ func TestKeysOfTheGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, ca := st.HostKey().PublicKey(), st.UserCA().PublicKey()
+	host, ca := st.HostKey().PublicKey(), st.UserCA().Key.PublicKey()
 	want := "host key  " + ssh.FingerprintSHA256(host) + "  ed25519\nuser CA   " + ssh.FingerprintSHA256(ca) + "  ed25519\n"
 	if out, err := keys(); err != nil || out != want {
 		t.Errorf("%q, %v", out, err)

@@ -68,7 +68,7 @@ func marksOf(st *state.State, have plan.Observed) (plan.Marks, error) {
 		return plan.Marks{}, err
 	}
 	unmarked, err := st.Unmarked(func() []string { return plan.Unmarked(have.Containers, have.Box) })
-	return plan.Marks{Secret: secret, Unmarked: unmarked}, err
+	return plan.Marks{Secret: secret, Unmarked: unmarked, UserCAs: st.UserCA().Made()}, err
 }
 
 func (j *job) plan(ctx context.Context) (plan.Plan, error) {
@@ -179,7 +179,7 @@ func (j *job) showHosts(cmd *cobra.Command) error {
 // siteOf returns what the box adds to the files.
 func siteOf(o options, st *state.State, api *client.Client) (compose.Site, error) {
 	var err error
-	b := compose.Site{Base: o.load.Base, UserCA: st.UserCAPublic(), Today: time.Now()}
+	b := compose.Site{Base: o.load.Base, UserCA: st.UserCA().Trusted()[0], Today: time.Now()}
 	if o.isElsewhere() {
 		b.Box = o.box
 	}

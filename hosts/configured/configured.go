@@ -4,6 +4,7 @@ package configured
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 
 	"github.com/berth-ssh/berth/docker"
@@ -12,6 +13,7 @@ import (
 	dockerhosts "github.com/berth-ssh/berth/hosts/docker"
 	"github.com/berth-ssh/berth/hosts/kube"
 	"github.com/berth-ssh/berth/hosts/local"
+	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/state"
 )
 
@@ -111,6 +113,28 @@ func (h *Hosts) RemoveOldHelpers() error {
 		}
 	}
 	return nil
+}
+
+// TellUserCAs has the hosts with an sshd trust the user CAs that there are, and returns
+// what came of it, by the host's name. It waits until all have been told.
+func (h *Hosts) TellUserCAs(ctx context.Context) map[string]hosts.Trust {
+	all := map[string]hosts.Trust{}
+	for _, engine := range h.engines {
+		for name, told := range engine.TellUserCAs(ctx) {
+			if box := engine.Box(); box != "" {
+				name += "." + box
+			}
+			all[name] = told
+		}
+	}
+	for _, host := range h.List(ctx) {
+		_, isTold := all[host.Name]
+		_, isToldExactly := all[host.Exact]
+		if host.Route == labels.RouteSshd && !isTold && !isToldExactly && !h.addresses.KeepsKey(host.Name) {
+			all[host.Name] = hosts.Trust{IsForeign: true}
+		}
+	}
+	return all
 }
 
 // Engines says whether each engine answers, by the name of its box; this machine's

@@ -25,6 +25,7 @@ const (
 // Run follows the engine until ctx ends. An engine that does not answer is
 // tried again and again.
 func (s *Source) Run(ctx context.Context) {
+	defer s.telling.Wait()
 	backoff, warned := minBackoff, false
 	for {
 		err := s.engine.Explain(s.follow(ctx, func() {
@@ -136,6 +137,7 @@ func (s *Source) sync(ctx context.Context) error {
 			return err
 		}
 	}
+	s.tellLater(ctx, all...)
 	return nil
 }
 
@@ -159,6 +161,7 @@ func (s *Source) apply(ctx context.Context, event events.Message) {
 	id := event.Actor.ID
 	if event.Action == events.ActionDestroy {
 		s.known.forget(id)
+		s.trusts.forget(id)
 		s.forgetHostKeys(id)
 		return
 	}
@@ -176,6 +179,7 @@ func (s *Source) apply(ctx context.Context, event events.Message) {
 	s.known.remember(f)
 	s.claim(f.host)
 	s.tellSeen()
+	s.tellLater(ctx, f)
 }
 
 func (s *Source) tellSeen() {

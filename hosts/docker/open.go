@@ -81,6 +81,9 @@ func (s *Source) openSshd(ctx context.Context, host hosts.Host, in container.Ins
 			return nil, unreachable(host.Name, fmt.Sprintf("cannot be entered as %s: %v", account, err), nil)
 		}
 	}
+	if err := s.trust(ctx, in); err != nil { // it may trust the right one all the same
+		s.log.Warn("a host may not let the gateway in", "host", host.Name, "err", err)
+	}
 	keys, err := hostkeys.Of(s.state, host.Name, host.Container, func() ([]byte, error) { return s.readHostKeys(ctx, in) }, s.log)
 	if err != nil {
 		return nil, soon(err, patience(in))

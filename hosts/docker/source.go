@@ -30,6 +30,8 @@ type Source struct {
 	known   *known
 	images  map[string]map[string]string // Berth's labels on images, by id; Run's alone
 	silence atomic.Pointer[silence]
+	trusts  trusts
+	telling sync.WaitGroup // who tells containers of user CAs beside Run
 
 	renamed chan struct{} // has one item when other entries have come
 

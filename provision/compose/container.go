@@ -58,7 +58,7 @@ func (b *builder) environment() []string {
 		env = append(env, EnvVisible+"=void")
 	}
 	if b.service.Image.IsHost() {
-		env = append(env, image.EnvUserCA+"="+b.site.UserCA)
+		env = append(env, labels.EnvUserCA+"="+b.site.UserCA)
 		if b.settings.perPerson {
 			env = append(env, image.EnvAccounts+"="+labels.PerPerson)
 			if shared := b.sharedVolumes(); len(shared) > 0 {

@@ -62,9 +62,16 @@ func readFacts(label string) (f facts, version string) {
 // rules of the label's version.
 func (m Marks) factsSince(label string, s compose.Service) []string {
 	before, version := readFacts(label)
-	now := factsOf(s, m.digestOf)
+	digest := m.digestOf
 	if version == "1" {
-		now = factsOf(s, hashOf)
+		digest = hashOf
+	}
+	now := factsOf(s, digest)
+	const key = "environment." + labels.EnvUserCA
+	for _, ca := range m.UserCAs {
+		if _, trusts := now[key]; trusts && before[key] == digest(labels.EnvUserCA, ca) {
+			now[key] = before[key]
+		}
 	}
 	return now.changes(before)
 }

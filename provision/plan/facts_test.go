@@ -34,7 +34,9 @@ type made struct {
 	Volumes    map[string]map[string]string
 }
 
-// Whoever upgrades provision keeps every host, with all that was written in it.
+// Whoever upgrades provision keeps every host, with all that was written in it, also
+// where the gateway has another user CA by now; a host of another gateway's CA cannot be
+// told of this one's.
 func TestHostsOfAnOlderVersionAreUnchanged(t *testing.T) {
 	cases, err := filepath.Glob("testdata/eb9364a/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -50,15 +52,25 @@ func TestHostsOfAnOlderVersionAreUnchanged(t *testing.T) {
 			inTheModesOfThen(t)
 			var m made
 			readJSON(t, "made.json", &m)
-			want := m.wanted(t, strings.Fields(strings.SplitN(string(archive.Comment), "\n", 2)[0]))
-			have := m.observed(want)
-			have.Marks = Marks{Secret: []byte("made after them"), Unmarked: Unmarked(have.Containers, have.Box)}
-			if have.Containers = have.Marks.Judge(have.Containers); slices.ContainsFunc(have.Containers, func(c Container) bool { return c.Foreign }) {
-				t.Error("one of them is taken for somebody else's")
-			}
-			p, err := Up(want, have, Options{})
-			if err != nil || len(p.Steps)+len(p.Kept) > 0 {
-				t.Errorf("%v; the plan:\n%s", err, p)
+			files := strings.Fields(strings.SplitN(string(archive.Comment), "\n", 2)[0])
+			is := m.UserCA
+			for _, now := range []string{is, "ssh-ed25519 NEXT"} {
+				m.UserCA = now
+				want := m.wanted(t, files)
+				have := m.observed(want)
+				have.Marks = Marks{Secret: []byte("made after them"), Unmarked: Unmarked(have.Containers, have.Box), UserCAs: []string{now, is}}
+				if have.Containers = have.Marks.Judge(have.Containers); slices.ContainsFunc(have.Containers, func(c Container) bool { return c.Foreign }) {
+					t.Error("one of them is taken for somebody else's")
+				}
+				hasHosts := slices.ContainsFunc(want.Services, func(s compose.Service) bool { return s.Image.IsHost() })
+				p, err := Up(want, have, Options{})
+				if err != nil || len(p.Steps)+len(p.Kept) > 0 {
+					t.Errorf("%v; the plan by user CA %s:\n%s", err, now, p)
+				}
+				have.Marks.UserCAs = []string{now}
+				if p, err := Up(want, have, Options{}); now != is && hasHosts && (err != nil || !strings.Contains(p.String(), "environment.BERTH_USER_CA changed")) {
+					t.Errorf("%v; the plan where the user CA was another gateway's:\n%s", err, p)
+				}
 			}
 		})
 	}

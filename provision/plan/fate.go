@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/berth-ssh/berth/box"
-	"github.com/berth-ssh/berth/image"
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/ledger"
 	"github.com/berth-ssh/berth/provision/compose"
@@ -55,7 +54,7 @@ func fatesOf(want compose.Wanted, have Observed, o Options) []*fate {
 func (f *fate) stayOnImage(have Observed, o Options) {
 	id, variant := f.is.Labels[labels.Image], f.is.Labels[labels.Variant]
 	before, _ := readFacts(f.is.Labels[labels.Config])
-	_, wasHost := before["environment."+image.EnvUserCA]
+	_, wasHost := before["environment."+labels.EnvUserCA]
 	asked := variant == "" || variant == f.service.Image.Variant()
 	if !f.service.Image.IsHost() || f.is.Project() == "" || !wasHost || !asked || have.Images[id] == "" || have.Images[f.service.Image.Ref] == id {
 		return

@@ -17,6 +17,10 @@ import (
 type Marks struct {
 	Secret   []byte   // of the state directory
 	Unmarked []string // ids of containers that were there before there were marks
+
+	// UserCAs are the gateway's, now and before: the gateway tells a host that was made
+	// with one of them of the others, so it need not be recreated for that.
+	UserCAs []string
 }
 
 // markSize is how much of the digest a mark is, in bytes.
