@@ -5,32 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
-
-// Every link of a page leads to a file that is here, and to a heading in it.
-func TestLinksResolve(t *testing.T) {
-	links := regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	for _, page := range pages(t) {
-		for _, link := range links.FindAllStringSubmatch(read(t, page), -1) {
-			target, heading, _ := strings.Cut(link[1], "#")
-			if strings.Contains(target, "://") {
-				continue
-			}
-			file := page
-			if target != "" {
-				file = filepath.Join(filepath.Dir(page), target)
-			}
-			if _, err := os.Stat(file); err != nil {
-				t.Errorf("%s: %s: %v", page, link[1], err)
-			} else if heading != "" && !slices.Contains(headings(read(t, file)), heading) {
-				t.Errorf("%s: %s has no heading %q", page, file, heading)
-			}
-		}
-	}
-}
 
 // pages are the Markdown files of the repository.
 func pages(t *testing.T) []string {
@@ -47,17 +24,6 @@ func pages(t *testing.T) []string {
 	})
 	if err != nil || len(all) < 5 {
 		t.Fatalf("pages %q: %v", all, err)
-	}
-	return all
-}
-
-// headings are the anchors of a page, as those who show Markdown make them.
-func headings(text string) []string {
-	var all []string
-	dropped := regexp.MustCompile(`[^\w\- ]`)
-	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
-		anchor := dropped.ReplaceAllString(strings.ToLower(heading[1]), "")
-		all = append(all, strings.ReplaceAll(anchor, " ", "-"))
 	}
 	return all
 }
@@ -79,4 +45,61 @@ func TestPagesNameThePrograms(t *testing.T) {
 			t.Errorf("%s: %s; the program is berth-%[2]s", page, found[1])
 		}
 	}
+}
+
+// The messages in the tables of a page are those that the programs say: of each, what
+// stands between names, numbers, paths and colons is in the code.
+func TestMessagesOfThePagesAreSaid(t *testing.T) {
+	said := programs(t)
+	others := regexp.MustCompile(`^(Permission denied|REMOTE HOST|Connection timed out|Found left-over process)`) // of ssh and systemd
+	varies := regexp.MustCompile(`…|"[^"]*"|/[\w./-]+|\d+|address already in use|: |\(exited\)|\b(anna|master|gateway\.yaml|:2222)\b`)
+	found := 0
+	for _, page := range pages(t) {
+		for _, message := range messages(read(t, page)) {
+			if others.MatchString(message) {
+				continue
+			}
+			found++
+			for _, part := range varies.Split(strings.ReplaceAll(message, `\"`, `"`), -1) {
+				if part = strings.Trim(part, " :;,.()"); len(part) > 8 && !strings.Contains(said, part) {
+					t.Errorf("%s: %q: nothing says %q", page, message, part)
+				}
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d messages were found", found)
+	}
+}
+
+// messages are what is quoted in the first column of a page's tables of messages.
+func messages(page string) (all []string) {
+	for _, table := range regexp.MustCompile(`(?m)^\| message \|.*\n\|.*\n((?:\|.*\n)+)`).FindAllStringSubmatch(page, -1) {
+		for line := range strings.Lines(table[1]) {
+			cell, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+			for _, quoted := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cell, -1) {
+				all = append(all, quoted[1])
+			}
+		}
+	}
+	return all
+}
+
+// programs is the code, without its tests.
+func programs(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && (path == "bin" || path == "test" || strings.HasPrefix(path, ".") && path != ".") {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			all.WriteString(read(t, path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
 }
