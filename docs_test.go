@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/berth-ssh/berth/sshconn"
 )
 
 // pages are the Markdown files of the repository.
@@ -102,4 +104,20 @@ func programs(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return all.String()
+}
+
+// What a client may set is one list: of the session server, of the sshd in Berth's
+// image, and of the page.
+func TestVariablesOfClientsAreOneList(t *testing.T) {
+	listed := sshconn.ListedEnv()
+	if line := "AcceptEnv BERTH_USER SSH_ORIGINAL_COMMAND " + strings.Join(listed, " ") + "\n"; !strings.Contains(read(t, "image/sshd_config"), line) {
+		t.Errorf("image/sshd_config has no line %q", line)
+	}
+	_, section, _ := strings.Cut(read(t, "docs/exec.md"), "## Environment")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, name := range listed {
+		if !strings.Contains(section, "`"+name+"`") {
+			t.Errorf("docs/exec.md, Environment, does not say %s", name)
+		}
+	}
 }

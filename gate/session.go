@@ -87,7 +87,7 @@ func (s *sessionGate) whyNot(request *ssh.Request) string {
 	case "x11-req":
 		return s.unless(!grant.NoX11, "X11 forwarding")
 	case "env":
-		return s.unless(!isOriginalCommand(request), "to set %s", sshconn.OriginalCommand)
+		return s.whyNoEnv(request)
 	case "window-change", "xon-xoff", "signal", "break", "eow@openssh.com", "keepalive@openssh.com":
 		return ""
 	default: // it may be another way to what is forbidden, as agent-req is, which newer clients say
@@ -95,9 +95,15 @@ func (s *sessionGate) whyNot(request *ssh.Request) string {
 	}
 }
 
-func isOriginalCommand(request *ssh.Request) bool {
+// whyNoEnv says why a variable may not be set. A host's own sshd may accept some that
+// have a program run another one: who may not do everything there sets none of these.
+func (s *sessionGate) whyNoEnv(request *ssh.Request) string {
 	var env sshconn.EnvRequest
-	return ssh.Unmarshal(request.Payload, &env) == nil && env.Name == sshconn.OriginalCommand
+	if ssh.Unmarshal(request.Payload, &env) != nil {
+		return s.unless(!s.To.Grant.Any(), "a malformed env")
+	}
+	mayAll := !s.To.Grant.Any() && env.Name != sshconn.OriginalCommand
+	return s.unless(mayAll || sshconn.IsListedEnv(env.Name), "to set %.64q", env.Name)
 }
 
 // force puts the forced command, if there is one, in the place of what the client

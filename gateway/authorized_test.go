@@ -280,6 +280,29 @@ func TestSSHOriginalCommandIsNotTheClients(t *testing.T) {
 	}
 }
 
+// The attack: a host's own sshd accepts CUDA_*, and a library that one of them names is
+// loaded by the command that a key is held to.
+func TestWhoIsHeldToACommandSetsNoMoreThanIsListed(t *testing.T) {
+	for options, may := range map[string]bool{`command="backup"`: false, "no-pty": false, "": true} {
+		eachRoute(t, options, func(t *testing.T, route string, g *testGateway, log *reachedLog) {
+			s, err := g.enter(t, "dev+lab").NewSession()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Setenv("LC_BERTH", "x"); err != nil {
+				t.Error(err)
+			}
+			want := may && route == "join" // there the host decides
+			if err := s.Setenv("CUDA_INJECTION64_PATH", "/tmp/evil.so"); (err == nil) != want {
+				t.Errorf("it is set: %v, want %v", err == nil, want)
+			}
+			if s.Run("true"); log.has("evil") != want || !log.has("LC_BERTH=x") {
+				t.Error(log.all())
+			}
+		})
+	}
+}
+
 // ~/.ssh/rc is run by the host's sshd. It is told not to by the certificate;
 // where it is entered by a key, it cannot be told, and so is not entered.
 func TestNoUserRCIsTheSshdsToKeep(t *testing.T) {

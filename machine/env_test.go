@@ -71,3 +71,19 @@ func TestLocalesAreFoundInFoldersAndInTheArchive(t *testing.T) {
 		}
 	}
 }
+
+// Musl is on many machines of glibc, for whoever builds static programs.
+func TestMuslHasEveryLocaleWhereItIsTheOnlyCLibrary(t *testing.T) {
+	root := t.TempDir()
+	os.Mkdir(filepath.Join(root, "lib"), 0o700)
+	os.Mkdir(filepath.Join(root, "lib64"), 0o700)
+	os.WriteFile(filepath.Join(root, "lib/ld-musl-x86_64.so.1"), nil, 0o600)
+	has := localesOf(root)
+	if !has("fr_FR.UTF-8") {
+		t.Error("musl has a locale less")
+	}
+	os.WriteFile(filepath.Join(root, "lib64/ld-linux-x86-64.so.2"), nil, 0o600)
+	if has("fr_FR.UTF-8") {
+		t.Error("glibc has what musl has")
+	}
+}

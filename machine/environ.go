@@ -95,14 +95,15 @@ func isLocale(name string) bool {
 }
 
 // localesOf says which locales the machine has whose files are below root. Musl's
-// C library has all, since it takes UTF-8 for each.
+// C library has all, since it takes UTF-8 for each; where glibc is, too, programs
+// have that.
 func localesOf(root string) func(locale string) bool {
 	dir := filepath.Join(root, "usr/lib/locale")
 	return func(locale string) bool {
 		if locale == "C" || locale == "POSIX" {
 			return true
 		}
-		if musl, _ := filepath.Glob(filepath.Join(root, "lib/ld-musl-*")); len(musl) > 0 {
+		if isThere(root, "lib/ld-musl-*") && !isThere(root, "lib*/ld-linux*") {
 			return true
 		}
 		if locale != filepath.Base(locale) || locale == ".." {
@@ -115,6 +116,11 @@ func localesOf(root string) func(locale string) bool {
 		}
 		return isArchived(filepath.Join(dir, "locale-archive"), normalized(locale))
 	}
+}
+
+func isThere(root, pattern string) bool {
+	found, _ := filepath.Glob(filepath.Join(root, pattern))
+	return len(found) > 0
 }
 
 // normalized is how glibc writes a locale's codeset: in small letters and digits.

@@ -123,7 +123,7 @@ func (s *session) answer(request *ssh.Request) bool {
 func (s *session) addEnv(payload []byte) bool {
 	env, ok := sshconn.AcceptEnv(payload)
 	isOriginal := s.server.options.Forced && env.Name == sshconn.OriginalCommand
-	if !ok || s.process != nil || !isOriginal && (!isAllowed(env.Name) || len(s.env) >= maxEnv) {
+	if !ok || s.process != nil || !isOriginal && (!sshconn.IsListedEnv(env.Name) || len(s.env) >= maxEnv) {
 		return false
 	}
 	s.env = append(s.env, env.Name+"="+env.Value)

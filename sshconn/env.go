@@ -1,6 +1,7 @@
 package sshconn
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -27,7 +28,7 @@ const (
 // value of [OriginalCommand] may have newlines.
 //
 // Which of these variables a session gets is for the host to say: its own sshd
-// by AcceptEnv, or package session.
+// by AcceptEnv, or package session, which takes those of [IsListedEnv].
 func AcceptEnv(payload []byte) (EnvRequest, bool) {
 	var env EnvRequest
 	if ssh.Unmarshal(payload, &env) != nil {
@@ -44,4 +45,20 @@ func AcceptEnv(payload []byte) (EnvRequest, bool) {
 		return EnvRequest{}, false
 	}
 	return env, true
+}
+
+// ListedEnv are the variables that a client may set on a host, as in an sshd's AcceptEnv:
+// a * at the end stands for anything. The sshd of Berth's image has the same. It is a
+// list of what is allowed, since what could run code on somebody's behalf (LD_PRELOAD,
+// BASH_ENV, PYTHONSTARTUP, …) has no end.
+func ListedEnv() []string {
+	return []string{"LANG", "LANGUAGE", "LC_*", "COLORTERM", "NO_COLOR", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "GIT_PROTOCOL"}
+}
+
+// IsListedEnv reports whether a variable is one of [ListedEnv].
+func IsListedEnv(name string) bool {
+	return slices.ContainsFunc(ListedEnv(), func(listed string) bool {
+		prefix, isPattern := strings.CutSuffix(listed, "*")
+		return name == listed || isPattern && strings.HasPrefix(name, prefix)
+	})
 }

@@ -35,3 +35,18 @@ func TestWhatIsReadInTwoWaysIsNoEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// The environment is a way to run code as somebody else: LD_PRELOAD and its
+// kin never get through.
+func TestTheClientsEnvironmentIsAnAllowList(t *testing.T) {
+	for name, want := range map[string]bool{
+		"LANG": true, "LC_ALL": true, "LC_CTYPE": true, "COLORTERM": true, "GIT_PROTOCOL": true,
+		"LD_PRELOAD": false, "LD_LIBRARY_PATH": false, "BASH_ENV": false, "ENV": false, "PATH": false, "IFS": false,
+		"PYTHONSTARTUP": false, "NODE_OPTIONS": false, "GLIBC_TUNABLES": false, "SSH_AUTH_SOCK": false, "HOME": false,
+		"lang": false,
+	} {
+		if got := IsListedEnv(name); got != want {
+			t.Errorf("IsListedEnv(%q) is %v", name, got)
+		}
+	}
+}

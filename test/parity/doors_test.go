@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -49,4 +50,38 @@ func isolated(t *testing.T, to harness.Target) {
 	if got.Exit != 255 || strings.Contains(got.Stdout, "HI") {
 		t.Errorf("the gateway's own 127.0.0.1 is reached: exit %d, %s", got.Exit, harness.Brief(got.Stdout))
 	}
+}
+
+// etcEnvironment is a file of a container's.
+const etcEnvironment = `# proxies
+export http_proxy=http://proxy:3128
+  HF_HOME="/data/hf"#there
+A='b c'
+B=
+D-E=x
+nothing
+USER=nobody
+LANG=C
+LC_BERTH=file`
+
+// TestEnvironment asks what a session has that neither the client nor the image says,
+// and what it does not take of the client's: the same at every door, also where sshd by
+// itself would read no file and take every locale.
+func TestEnvironment(t *testing.T) {
+	c := harness.StartContainer(t)
+	streams := harness.StartStreams(t, c)
+	for _, container := range []string{c.Name, streams.Container} {
+		harness.Must(t, exec.Command("docker", "exec", container, "sh", "-c", `printf %s "$1" >/etc/environment`, "sh", etcEnvironment))
+	}
+	doors := c.Targets(t)
+	relay := doors[1]
+	for _, to := range append(doors, streams.Door) {
+		t.Run(to.Name, func(t *testing.T) {
+			to.Script(t, "testdata/environment.txtar")
+			to.Script(t, "testdata/locale.txtar")
+		})
+	}
+	c.Run(t, "usermod", "--shell", "/bin/bash", "developer")
+	t.Run("relay_bash", func(t *testing.T) { relay.Script(t, "testdata/environment.txtar") })
+	t.Run("local", func(t *testing.T) { harness.StartMachine(t).Local.Script(t, "testdata/locale.txtar") })
 }
