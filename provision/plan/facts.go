@@ -147,20 +147,32 @@ func hashOf(_, value string) string {
 	return hex.EncodeToString(sum[:])[:12]
 }
 
+// OfAnother is what has changed of something that has no facts which this version knows.
+const OfAnother = "made by another version of provision, or by another program"
+
 // changes returns what differs, a line for each key, in the keys' order.
 func (f facts) changes(before facts) []string {
 	if before == nil {
-		return []string{"made by another version of provision, or by another program"}
+		return []string{OfAnother}
 	}
-	all := maps.Clone(before)
-	maps.Copy(all, f)
+	before, now := maps.Clone(before), maps.Clone(f)
 	for _, key := range defaultKeys() {
-		delete(all, key)
+		delete(before, key)
+		delete(now, key)
 	}
+	return Changes(before, now)
+}
+
+// Changes returns what differs between what something was made of and what it ought to
+// be, texts by keys: a line for each key, in the keys' order. Values of variables are not
+// shown.
+func Changes(before, now map[string]string) []string {
+	all := maps.Clone(before)
+	maps.Copy(all, now)
 	var lines []string
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		was, wasThere := before[key]
-		is, isThere := f[key]
+		is, isThere := now[key]
 		switch {
 		case was == is && wasThere == isThere:
 		case !wasThere:

@@ -192,7 +192,7 @@ func (p *Plan) container(f *fate) {
 		p.create(f)
 		return
 	case f.cause != "":
-		p.Kept = append(p.Kept, Kept{is.Name, f.cause, is.Users})
+		p.Kept = append(p.Kept, Kept{Container: is.Name, Cause: f.cause, Users: is.Users})
 	case len(f.updates.changes) > 0:
 		p.add(Step{Op: OpUpdate, Kind: KindContainer, Name: is.Name, ID: is.ID, Cause: causeOf(f.updates.changes), Limits: f.updates.limits})
 	}

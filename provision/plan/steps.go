@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -45,6 +46,11 @@ const (
 	KindNetwork   Kind = "network"
 	KindVolume    Kind = "volume"
 	KindContainer Kind = "container"
+
+	// Of a cluster, where a volume is a claim.
+	KindSet    Kind = "statefulset"
+	KindSecret Kind = "secret"
+	KindPod    Kind = "pod"
 )
 
 // Step is one operation on one resource of the engine: what to do, to what, and
@@ -121,16 +127,18 @@ func (s Step) sameAs(other Step) bool {
 // Kept is a container that ought to be recreated, and is not: somebody is on it, or its
 // GPU is dead and there is no other.
 type Kept struct {
+	Kind      Kind // "": a container
 	Container string
 	Cause     string   // why it ought to be recreated
 	Users     []string // who is on it; nobody where the cause says why it is kept
 }
 
 func (k Kept) String() string {
+	text := fmt.Sprintf("%s %s, though %s", cmp.Or(k.Kind, KindContainer), k.Container, k.Cause)
 	if len(k.Users) == 0 {
-		return fmt.Sprintf("container %s, though %s", k.Container, k.Cause)
+		return text
 	}
-	return fmt.Sprintf("container %s, though %s: %s; --force recreates it", k.Container, k.Cause, strings.Join(k.Users, ", "))
+	return text + ": " + strings.Join(k.Users, ", ") + "; --force recreates it"
 }
 
 func (k Kept) sameAs(other Kept) bool {

@@ -17,7 +17,7 @@ func TestPlansAreTheSameWhereTheyDoTheSame(t *testing.T) {
 				{Op: OpRemove, Kind: KindContainer, Name: "c", ID: "1", Cause: "its image changed"},
 				{Op: OpCreate, Kind: KindContainer, Name: "c", Cause: "its image changed", Given: ledger.Allocation{Devices: []box.Device{{UUID: "GPU-1"}}, CPUs: []int{0}}},
 			},
-			Kept:     []Kept{{"d", "hostname gone", []string{"ada"}}},
+			Kept:     []Kept{{Container: "d", Cause: "hostname gone", Users: []string{"ada"}}},
 			Warnings: []string{"a"},
 		}
 	}
@@ -52,7 +52,7 @@ func TestAttackByAnImagesLabels(t *testing.T) {
 	}}
 	p := Plan{
 		Steps:    []Step{{Op: OpRemove, Kind: KindContainer, Name: evil, Cause: evil}},
-		Kept:     []Kept{{"d", evil, []string{evil}}},
+		Kept:     []Kept{{Container: "d", Cause: evil, Users: []string{evil}}},
 		Warnings: []string{evil}, Notes: []string{evil},
 	}
 	text := p.String()

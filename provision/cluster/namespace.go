@@ -1,0 +1,184 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/remotecommand"
+
+	"github.com/berth-ssh/berth/kubernetes"
+	"github.com/berth-ssh/berth/labels"
+)
+
+// Namespace is a namespace of a cluster, of which provision may make the hosts.
+type Namespace struct {
+	Name string
+
+	config     *rest.Config
+	core, apps rest.Interface
+	parameters runtime.ParameterCodec
+}
+
+// The resources that provision works with.
+const (
+	sets    = "statefulsets"
+	pods    = "pods"
+	secrets = "secrets"
+	volumes = "persistentvolumeclaims"
+	events  = "events"
+)
+
+// Open reads where a cluster is, as [kubernetes.Load] has it. With "" the namespace is
+// that of the kubeconfig. It asks nobody.
+func Open(kubeconfig, kubeContext, namespace string) (*Namespace, error) {
+	config, own, err := kubernetes.Load(kubeconfig, kubeContext, "berth-provision")
+	if err != nil {
+		return nil, err
+	}
+	if namespace == "" {
+		namespace = own
+	}
+	n := &Namespace{Name: namespace, config: config}
+	if n.core, n.parameters, err = kubernetes.Client(config, corev1.SchemeGroupVersion, corev1.AddToScheme); err != nil {
+		return nil, err
+	}
+	n.apps, _, err = kubernetes.Client(config, appsv1.SchemeGroupVersion, appsv1.AddToScheme)
+	return n, err
+}
+
+// of is the client of a resource's group.
+func (n *Namespace) of(resource string) rest.Interface {
+	if resource == sets {
+		return n.apps
+	}
+	return n.core
+}
+
+func (n *Namespace) list(ctx context.Context, namespace, resource string, options metav1.ListOptions, into runtime.Object) error {
+	return explain(n.of(resource).Get().Namespace(namespace).Resource(resource).VersionedParams(&options, n.parameters).Do(ctx).Into(into))
+}
+
+func (n *Namespace) create(ctx context.Context, resource string, object runtime.Object) error {
+	return explain(n.of(resource).Post().Namespace(n.Name).Resource(resource).Body(object).Do(ctx).Error())
+}
+
+// change writes an object in the place of what was seen of it; where that has changed
+// meanwhile, nothing is written and the error says so.
+func (n *Namespace) change(ctx context.Context, resource, name string, object runtime.Object) error {
+	err := n.of(resource).Put().Namespace(n.Name).Resource(resource).Name(name).Body(object).Do(ctx).Error()
+	if apierrors.IsConflict(err) {
+		return errors.New("it was changed meanwhile by somebody else; run up again")
+	}
+	return explain(err)
+}
+
+// remove removes an object, if it is there and still the one of this uid, with what is
+// made of it.
+func (n *Namespace) remove(ctx context.Context, resource, name string, uid types.UID) error {
+	options := &metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationForeground)}
+	if uid != "" {
+		options.Preconditions = metav1.NewUIDPreconditions(string(uid))
+	}
+	err := n.of(resource).Delete().Namespace(n.Name).Resource(resource).Name(name).Body(options).Do(ctx).Error()
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // another one has its name
+		return nil
+	}
+	return explain(err)
+}
+
+// isThere reports whether an object is there.
+func (n *Namespace) isThere(ctx context.Context, resource, name string) (bool, error) {
+	err := n.of(resource).Get().Namespace(n.Name).Resource(resource).Name(name).Do(ctx).Error()
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, explain(err)
+}
+
+// explain says what to do about an error that the API server answers with.
+func explain(err error) error {
+	switch {
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("%w; configs/kubernetes/role-provision.yaml has what provision needs to be allowed", err)
+	case apierrors.IsUnauthorized(err):
+		return fmt.Errorf("the cluster does not know who this is: %w; see kubectl auth whoami", err)
+	}
+	return err
+}
+
+// Observe returns what is in the namespace, with the users of a project's pods; with "",
+// of all that provision made.
+func (n *Namespace) Observe(ctx context.Context, project string) (Observed, error) {
+	o := Observed{Namespace: n.Name, Failures: map[string]string{}}
+	var allSets appsv1.StatefulSetList
+	var allSecrets corev1.SecretList
+	var allClaims corev1.PersistentVolumeClaimList
+	err := errors.Join(
+		n.list(ctx, n.Name, sets, metav1.ListOptions{}, &allSets),
+		n.list(ctx, n.Name, secrets, metav1.ListOptions{LabelSelector: labels.Project}, &allSecrets),
+		n.list(ctx, n.Name, volumes, metav1.ListOptions{}, &allClaims))
+	if err != nil {
+		return o, err
+	}
+	o.Sets, o.Secrets, o.Claims = allSets.Items, allSecrets.Items, allClaims.Items
+	if o.Pods, err = n.pods(ctx); err != nil {
+		return o, err
+	}
+	o.Users = n.usersOf(ctx, o, project)
+	for _, set := range o.Of(project) {
+		if !isStopped(&set) && o.Pod(&set) == nil {
+			o.Failures[set.Name] = n.failure(ctx, &set)
+		}
+	}
+	return o, nil
+}
+
+// pods returns the pods of all namespaces, or of this one where one may see no other.
+func (n *Namespace) pods(ctx context.Context) ([]corev1.Pod, error) {
+	var all corev1.PodList
+	err := n.list(ctx, metav1.NamespaceAll, pods, metav1.ListOptions{}, &all)
+	if apierrors.IsForbidden(err) {
+		err = n.list(ctx, n.Name, pods, metav1.ListOptions{}, &all)
+	}
+	return all.Items, err
+}
+
+// failure says why a StatefulSet's pod cannot be made: a quota or a policy, say. It is ""
+// where nobody has said so.
+func (n *Namespace) failure(ctx context.Context, set *appsv1.StatefulSet) string {
+	var all corev1.EventList
+	of := "involvedObject.kind=StatefulSet,involvedObject.name=" + set.Name + ",reason=FailedCreate"
+	if n.list(ctx, n.Name, events, metav1.ListOptions{FieldSelector: of}, &all) != nil {
+		return ""
+	}
+	why := ""
+	for _, e := range all.Items {
+		if e.InvolvedObject.UID == set.UID {
+			why = kubernetes.Line(e.Message)
+		}
+	}
+	return why
+}
+
+// exec runs a command in a pod's host, with these streams, until it ends.
+func (n *Namespace) exec(ctx context.Context, pod, container string, streams remotecommand.StreamOptions, command ...string) error {
+	url := n.core.Post().Namespace(n.Name).Resource(pods).Name(pod).SubResource("exec").VersionedParams(&corev1.PodExecOptions{
+		Container: container, Command: command, Stdin: streams.Stdin != nil, Stdout: streams.Stdout != nil, Stderr: streams.Stderr != nil,
+	}, n.parameters).URL()
+	return kubernetes.Exec(ctx, n.config, url, streams)
+}
+
+// Logs returns what a host's container wrote. The caller closes it.
+func (n *Namespace) Logs(ctx context.Context, pod string, options corev1.PodLogOptions) (io.ReadCloser, error) {
+	stream, err := n.core.Get().Namespace(n.Name).Resource(pods).Name(pod).SubResource("log").VersionedParams(&options, n.parameters).Stream(ctx)
+	return stream, explain(err)
+}

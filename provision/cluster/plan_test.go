@@ -1,0 +1,249 @@
+package cluster
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/plan"
+)
+
+// carriedOut is what is there after a plan, in a namespace whose server adds what it
+// likes to objects.
+func (o Observed) after(t *testing.T, p Plan) Observed {
+	t.Helper()
+	for _, a := range p.Actions {
+		switch {
+		case a.Op == plan.OpRemove && a.Secret != nil:
+			o.Secrets = slices.DeleteFunc(slices.Clone(o.Secrets), func(s corev1.Secret) bool { return s.Name == a.Name })
+		case a.Op == plan.OpRemove && a.Claim != nil:
+			o.Claims = slices.DeleteFunc(slices.Clone(o.Claims), func(s corev1.PersistentVolumeClaim) bool { return s.Name == a.Name })
+		case a.Op == plan.OpRemove:
+			o.Sets = slices.DeleteFunc(slices.Clone(o.Sets), func(s appsv1.StatefulSet) bool { return s.Name == a.Name })
+			o.Pods = slices.DeleteFunc(slices.Clone(o.Pods), func(s corev1.Pod) bool { return s.Name == PodOf(a.Name) })
+		case a.Secret != nil:
+			o.Secrets = append(o.Secrets, *a.Secret)
+		case a.Claim != nil:
+			o.Claims = slices.DeleteFunc(slices.Clone(o.Claims), func(s corev1.PersistentVolumeClaim) bool { return s.Name == a.Name })
+			o.Claims = append(o.Claims, *a.Claim)
+		default:
+			o = o.withSet(*withDefaults(a.Set))
+		}
+	}
+	return o
+}
+
+// withSet is what is there with a StatefulSet in place of the one of its name, and its
+// pod.
+func (o Observed) withSet(set appsv1.StatefulSet) Observed {
+	o.Sets = slices.DeleteFunc(slices.Clone(o.Sets), func(s appsv1.StatefulSet) bool { return s.Name == set.Name })
+	o.Sets = append(o.Sets, set)
+	o.Pods = slices.DeleteFunc(slices.Clone(o.Pods), func(s corev1.Pod) bool { return s.Name == PodOf(set.Name) })
+	if !isStopped(&set) {
+		o.Pods = append(o.Pods, podOf(o.Namespace, set))
+	}
+	return o
+}
+
+func podOf(namespace string, set appsv1.StatefulSet) corev1.Pod {
+	pod := corev1.Pod{ObjectMeta: *set.Spec.Template.ObjectMeta.DeepCopy(), Spec: *set.Spec.Template.Spec.DeepCopy()}
+	pod.Name, pod.Namespace, pod.Spec.NodeName = PodOf(set.Name), namespace, "node1"
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: ContainerName, Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
+	return pod
+}
+
+// withDefaults is a StatefulSet as an API server and an admission webhook leave it.
+func withDefaults(set *appsv1.StatefulSet) *appsv1.StatefulSet {
+	set = set.DeepCopy()
+	limit, grace := int32(10), corev1.DefaultSchedulerName
+	set.Spec.RevisionHistoryLimit = &limit
+	set.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: appsv1.RollingUpdateStatefulSetStrategyType}
+	set.Labels["webhook.example.com/seen"] = "yes"
+	pod := &set.Spec.Template.Spec
+	pod.RestartPolicy, pod.SchedulerName, pod.DNSPolicy = corev1.RestartPolicyAlways, grace, corev1.DNSClusterFirst
+	pod.SecurityContext = &corev1.PodSecurityContext{}
+	pod.Tolerations = []corev1.Toleration{{Key: "gpu", Operator: corev1.TolerationOpExists}}
+	pod.Containers[0].TerminationMessagePath = "/dev/termination-log"
+	metav1.SetMetaDataAnnotation(&set.Spec.Template.ObjectMeta, "webhook.example.com/injected", "yes")
+	return set
+}
+
+// A case is a project as it was made first, and a plan for what its files say then. Who
+// is on a pod stands in the comment.
+func TestPlans(t *testing.T) {
+	cases, err := filepath.Glob("testdata/plan/*.txtar")
+	if err != nil || len(cases) == 0 {
+		t.Fatal("no cases")
+	}
+	for _, path := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			golden(t, path, func(archive *txtar.Archive) map[string]string {
+				have := made(t, archive, "first.yaml")
+				if _, users, has := strings.Cut(string(archive.Comment), "lab-master-0: "); has {
+					have.Users = map[string][]string{"lab-master-0": {strings.TrimSpace(users)}}
+				}
+				return map[string]string{
+					"plan":                    planText(t, wanted(t, archive, "second.yaml"), have),
+					"plan of another project": planText(t, wanted(t, archive, "third.yaml"), have),
+				}
+			})
+		})
+	}
+}
+
+func planText(t *testing.T, want Wanted, have Observed) string {
+	t.Helper()
+	p, err := Up(want, have, plan.Options{})
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	if again, err := Up(want, have.after(t, p), plan.Options{}); err != nil || len(again.Steps)+len(again.Kept) > len(p.Kept) {
+		t.Errorf("carried out, and then: %v\n%s", err, again)
+	}
+	return p.String() + p.Loss() + "\n"
+}
+
+// made is what is there after the first up.
+func made(t *testing.T, archive *txtar.Archive, name string) Observed {
+	t.Helper()
+	empty := Observed{Namespace: "team-a"}
+	p, err := Up(wanted(t, archive, name), empty, plan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return empty.after(t, p)
+}
+
+func wanted(t *testing.T, archive *txtar.Archive, name string) Wanted {
+	t.Helper()
+	i := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == name })
+	if i < 0 {
+		return Wanted{}
+	}
+	want, err := Want(project(t, &txtar.Archive{Files: archive.Files[i : i+1]}), "debian")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return want
+}
+
+// lab is a project of one host, as it was made.
+func lab(t *testing.T, service string) (Wanted, Observed) {
+	t.Helper()
+	archive := txtar.Parse([]byte("-- first.yaml --\nname: lab\nservices: {master: {" + service + "}}\nvolumes: {data: }\n"))
+	return wanted(t, archive, "first.yaml"), made(t, archive, "first.yaml")
+}
+
+func mustPlan(t *testing.T, want Wanted, have Observed) Plan {
+	t.Helper()
+	p, err := Up(want, have, plan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestAStoppedHostIsStarted(t *testing.T) {
+	want, have := lab(t, "image: a")
+	*have.Sets[0].Spec.Replicas = 0
+	have.Pods = nil
+	p := mustPlan(t, want, have)
+	if p.String() != "start  statefulset lab-master  stopped\n" || *p.Actions[0].Set.Spec.Replicas != 1 {
+		t.Errorf("%s", p)
+	}
+}
+
+// What the API server does not change of a StatefulSet is made again, and no volume goes
+// with it.
+func TestWhatCannotBeChangedIsMadeAgain(t *testing.T) {
+	want, have := lab(t, "image: a, volumes: ['data:/data']")
+	have.Sets[0].Spec.Selector.MatchLabels = map[string]string{"app": "older"}
+	p := mustPlan(t, want, have)
+	if p.String() != "recreate  statefulset lab-master  selector of the StatefulSet, which is made again for it\n" || !p.Actions[0].Anew {
+		t.Errorf("%s", p)
+	}
+}
+
+// Killed after its Secret was made, up uses that one, and leaves none behind.
+func TestASecretIsMadeOnceForTheSameVariables(t *testing.T) {
+	want, have := lab(t, "image: a, environment: {TOKEN: one}")
+	want.Hosts[0].Variables["TOKEN"] = "two"
+	p := mustPlan(t, want, have)
+	killed := p
+	killed.Actions = p.Actions[:1]
+	have = have.after(t, killed)
+	again := mustPlan(t, want, have)
+	if text := again.String(); text != "recreate  statefulset lab-master  environment.TOKEN changed\nremove    secret lab-master-1     its variables are no longer those of master\n" {
+		t.Errorf("%s", text)
+	}
+	if left := have.after(t, again).Secrets; len(left) != 1 || left[0].Name != "lab-master-2" || secretOf(again.Actions[0].Set) != "lab-master-2" {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// A value of a variable is in a Secret, and in nothing that others may read.
+func TestNoSecretIsInAPodsSpec(t *testing.T) {
+	want, _ := lab(t, "image: a, environment: {TOKEN: very-secret}")
+	p := mustPlan(t, want, Observed{Namespace: "team-a"})
+	for _, a := range p.Actions {
+		if a.Set != nil && strings.Contains(inJSON(a.Set), "very-secret") {
+			t.Errorf("%s", inJSON(a.Set))
+		}
+	}
+	if strings.Contains(p.String(), "very-secret") {
+		t.Errorf("%s", p)
+	}
+}
+
+// A host that waits for GPUs says who has them.
+func TestWhoHoldsWhatTheSchedulerMisses(t *testing.T) {
+	want, have := lab(t, "image: a, gpus: [{count: 2}]")
+	waiting := &have.Pods[0]
+	waiting.Spec.NodeName, waiting.Status = "", corev1.PodStatus{Conditions: []corev1.PodCondition{{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "0/2 nodes are available: 2 Insufficient nvidia.com/gpu. preemption: none.",
+	}}}
+	holder := func(namespace, name string, on map[string]string) corev1.Pod {
+		pod := *waiting.DeepCopy()
+		pod.Namespace, pod.Name, pod.Labels, pod.Spec.NodeName = namespace, name, on, "node2"
+		return pod
+	}
+	done := holder("team-a", "done", nil)
+	done.Status.Phase = corev1.PodSucceeded
+	have.Pods = append(have.Pods, done, holder("team-b", "job", nil), holder("team-a", "lab-b-0", map[string]string{labels.Host: "b", labels.Project: "other"}))
+	p := mustPlan(t, want, have)
+	const why = "master: waits for a node: 0/2 nodes are available: 2 Insufficient nvidia.com/gpu. preemption: none.; nvidia.com/gpu: held by host b of project other (2, node2), pod job of namespace team-b (2, node2)\n"
+	if p.String() != why {
+		t.Errorf("got  %swant %s", p, why)
+	}
+}
+
+func TestDown(t *testing.T) {
+	_, have := lab(t, "image: a, environment: {A: b}, volumes: ['data:/data']")
+	have.Users = map[string][]string{"lab-master-0": {"anna"}}
+	have.Pods = append(have.Pods, corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "backup"}, Spec: corev1.PodSpec{
+		Volumes: []corev1.Volume{{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "lab-data"}}}}}})
+	const hosts = "remove  statefulset lab-master  down\nremove  secret lab-master-1     down\n"
+	if p := Down("lab", have, nil, false); p.String() != hosts+"in use: master: anna\nvolumes stay, with their data: lab-data\n" {
+		t.Errorf("%s", p)
+	}
+	if p := Down("lab", have, nil, true); p.String() != hosts+"in use: master: anna\nvolume lab-data stays: pod backup, which is not of this project, has it\n" {
+		t.Errorf("%s", p)
+	}
+	have.Pods = have.Pods[:1]
+	if p := Down("lab", have, nil, true); !slices.Equal(p.Volumes, []string{"lab-data"}) || p.Loss() != "removes what was written in master outside its volumes, and removes with their data the volumes lab-data" {
+		t.Errorf("%s; %s", p, p.Loss())
+	}
+	if p := Down("lab", have, have.Of("lab"), false); p.String() != hosts+"in use: master: anna\n" {
+		t.Errorf("one host: %s", p)
+	}
+	if p := Down("other", have, nil, true); len(p.Steps) != 0 {
+		t.Errorf("another project's: %s", p)
+	}
+}
