@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -39,10 +40,19 @@ func ContainerOf(pod *corev1.Pod) string {
 func WhyUnscheduled(pod *corev1.Pod) string {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			return "waits for a node: " + Line(c.Message)
+			return "waits for a node: " + Line(withoutPreemption(c.Message))
 		}
 	}
 	return ""
+}
+
+// withoutPreemption returns a scheduler's message without what it says of pods that it
+// might end for this one.
+func withoutPreemption(message string) string {
+	for _, more := range []string{" no new claims to deallocate", " preemption: "} {
+		message, _, _ = strings.Cut(message, more)
+	}
+	return message
 }
 
 // WhyNotStarted says why a pod's container has not run yet, and whether it is likely to

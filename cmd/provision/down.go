@@ -22,10 +22,12 @@ func downCommand(o *options) *cobra.Command {
 		ValidArgsFunction: completeHosts(o),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			switch {
+			case len(names) > 0 && volumes:
+				return errors.New("--volumes is for the whole project: leave out the hosts")
+			case o.onCluster():
+				return downOnCluster(cmd, *o, names, volumes)
 			case len(names) == 0:
 				return down(cmd, *o, volumes)
-			case volumes:
-				return errors.New("--volumes is for the whole project: leave out the hosts")
 			default:
 				return downHosts(cmd, *o, names)
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/berth-ssh/berth/box"
 	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/cluster"
 	"github.com/berth-ssh/berth/provision/compose"
 	"github.com/berth-ssh/berth/provision/plan"
 )
@@ -39,7 +40,7 @@ func findHosts(ctx context.Context, o options, names []string) (*client.Client, 
 	}
 	var found []plan.Container
 	for _, name := range names {
-		c, err := hostNamed(name, all)
+		c, err := oneOf(name, all, plan.Container.HostName)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -48,12 +49,13 @@ func findHosts(ctx context.Context, o options, names []string) (*client.Client, 
 	return api, found, nil
 }
 
-func hostNamed(name string, all []plan.Container) (plan.Container, error) {
+// oneOf returns the one of a host's name. Its error says which hosts there are.
+func oneOf[T any](name string, all []T, nameOf func(T) string) (one T, err error) {
 	var known []string
-	var found []plan.Container
+	var found []T
 	for _, c := range all {
-		known = append(known, c.HostName())
-		if c.HostName() == name {
+		known = append(known, nameOf(c))
+		if nameOf(c) == name {
 			found = append(found, c)
 		}
 	}
@@ -61,11 +63,11 @@ func hostNamed(name string, all []plan.Container) (plan.Container, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return plan.Container{}, fmt.Errorf("%s is a host of several projects; say which with -p", name)
+		return one, fmt.Errorf("%s is a host of several projects; say which with -p", name)
 	case len(known) == 0:
-		return plan.Container{}, fmt.Errorf("there is no host %s: provision made none here", name)
+		return one, fmt.Errorf("there is no host %s: provision made none here", name)
 	}
-	return plan.Container{}, fmt.Errorf("there is no host %s; there are %s", name, strings.Join(known, ", "))
+	return one, fmt.Errorf("there is no host %s; there are %s", name, strings.Join(known, ", "))
 }
 
 func completeHosts(o *options) cobra.CompletionFunc {
@@ -73,18 +75,29 @@ func completeHosts(o *options) cobra.CompletionFunc {
 		if cmd.Name() == "exec" && len(already) > 0 {
 			return nil, cobra.ShellCompDirectiveDefault
 		}
-		_, all, err := findHosts(cmd.Context(), *o, nil)
+		names, err := o.hostNames(cmd.Context())
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		var names []string
-		for _, c := range all {
-			if !slices.Contains(already, c.HostName()) {
-				names = append(names, c.HostName())
-			}
-		}
+		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(already, name) })
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// hostNames returns the names of the project's hosts.
+func (o options) hostNames(ctx context.Context) (names []string, err error) {
+	if o.onCluster() {
+		_, _, sets, err := o.observeHosts(ctx, nil)
+		for _, set := range sets {
+			names = append(names, cluster.HostOf(&set))
+		}
+		return names, err
+	}
+	_, all, err := findHosts(ctx, o, nil)
+	for _, c := range all {
+		names = append(names, c.HostName())
+	}
+	return names, err
 }
 
 // hostFirst checks the arguments of a verb that begin with a host.

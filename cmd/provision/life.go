@@ -28,6 +28,9 @@ func hostsCommand(o *options, verb plan.Op, short string) *cobra.Command {
 		Short:             short,
 		ValidArgsFunction: completeHosts(o),
 		RunE: func(cmd *cobra.Command, names []string) error {
+			if o.onCluster() {
+				return lifeOnCluster(cmd, *o, verb, names)
+			}
 			ctx := cmd.Context()
 			api, found, err := findHosts(ctx, *o, names)
 			if err != nil {

@@ -19,6 +19,9 @@ func logsCommand(o *options) *cobra.Command {
 		Args:              oneHost,
 		ValidArgsFunction: completeHosts(o),
 		RunE: func(cmd *cobra.Command, names []string) error {
+			if o.onCluster() {
+				return logsOnCluster(cmd, *o, names, follow, tail)
+			}
 			api, found, err := findHosts(cmd.Context(), *o, names)
 			if err != nil {
 				return err

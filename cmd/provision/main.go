@@ -37,10 +37,15 @@ var (
 
 // options are the flags that every verb takes.
 type options struct {
-	load    compose.Options
-	state   string
-	box     string // by its name in gateway.yaml; "": this machine, or where docker goes
-	config  string
+	load   compose.Options
+	state  string
+	box    string // by its name in gateway.yaml; "": this machine, or where docker goes
+	config string
+
+	cluster    string // by its name in gateway.yaml; "": hosts are containers of a box
+	kubeconfig string // in place of the one that gateway.yaml names
+	namespace  string
+
 	yes     bool
 	plan    plan.Options
 	ignored []string
@@ -71,6 +76,7 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return o.checkCluster(cmd) }
 	root.CompletionOptions.HiddenDefaultCmd = true
 	flags := root.PersistentFlags()
 	flags.StringArrayVarP(&o.load.Files, "file", "f", nil, "compose file; more of them override the first (default compose.yaml or docker-compose.yml)")
@@ -78,10 +84,13 @@ func command() *cobra.Command {
 	flags.StringArrayVar(&o.load.Profiles, "profile", nil, "compose profile to make too")
 	flags.StringArrayVar(&o.load.EnvFiles, "env-file", nil, "file of variables for the compose files (default .env)")
 	flags.StringVar(&o.box, "box", "", "`box` of gateway.yaml that the hosts are on (default: this machine)")
-	flags.StringVar(&o.config, "config", config.DefaultPath, "the gateway's configuration `file`, which knows the boxes")
+	flags.StringVar(&o.config, "config", config.DefaultPath, "the gateway's configuration `file`, which knows the boxes and clusters")
+	flags.StringVar(&o.cluster, "cluster", "", "`cluster` of gateway.yaml that the hosts are pods of")
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` by which the cluster is reached (default: what gateway.yaml names)")
+	flags.StringVar(&o.namespace, "namespace", "", "`namespace` of the pods (default: the one that gateway.yaml names, or that of the kubeconfig)")
 	flags.StringVar(&o.state, "state", state.DefaultDir, "the gateway's state directory")
 	flags.StringVar(&o.load.Base, "base", cmp.Or(os.Getenv("BERTH_BASE_IMAGE"), image.DefaultBase), "image that host images are made from; also BERTH_BASE_IMAGE")
-	flags.BoolVar(&o.yes, "yes", false, "do not ask before containers are removed or recreated")
+	flags.BoolVar(&o.yes, "yes", false, "do not ask before hosts are removed or recreated")
 	root.AddCommand(planCommand(&o), upCommand(&o), downCommand(&o), psCommand(&o), gpusCommand(&o), metricsCommand(&o), doctorCommand(&o), importCommand(&o), reportCommand(),
 		logsCommand(&o), execCommand(&o), buildCommand(&o), guardCommand(&o), release.NewManCommand())
 	root.AddCommand(lifeCommands(&o)...)

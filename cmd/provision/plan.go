@@ -16,6 +16,9 @@ func planCommand(o *options) *cobra.Command {
 		Short: "Say what up would do, and why",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.onCluster() {
+				return planOnCluster(cmd, *o)
+			}
 			j, err := newJob(cmd.Context(), *o)
 			if err != nil {
 				return err

@@ -31,6 +31,9 @@ func psCommand(o *options) *cobra.Command {
 }
 
 func ps(cmd *cobra.Command, o options) error {
+	if o.onCluster() {
+		return psOnCluster(cmd, o)
+	}
 	ctx := cmd.Context()
 	name, err := compose.ProjectName(ctx, o.load)
 	if err != nil {

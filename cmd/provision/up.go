@@ -25,6 +25,9 @@ func upCommand(o *options) *cobra.Command {
 // up builds and pulls first, as long as it takes. What is handed out is decided
 // under the lock, on a second look: another provision may have been faster.
 func up(cmd *cobra.Command, o options) error {
+	if o.onCluster() {
+		return upOnCluster(cmd, o)
+	}
 	ctx := cmd.Context()
 	j, err := newJob(ctx, o)
 	if err != nil {

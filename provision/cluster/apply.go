@@ -150,7 +150,9 @@ func (e *Executor) Stop(ctx context.Context, set *appsv1.StatefulSet) error {
 }
 
 // Start starts a host that was stopped.
-func (e *Executor) Start(ctx context.Context, set *appsv1.StatefulSet) error { return e.scale(ctx, set, 1) }
+func (e *Executor) Start(ctx context.Context, set *appsv1.StatefulSet) error {
+	return e.scale(ctx, set, 1)
+}
 
 func (e *Executor) scale(ctx context.Context, set *appsv1.StatefulSet, replicas int32) error {
 	scaled := set.DeepCopy()
@@ -220,7 +222,7 @@ func (e *Executor) waitFor(ctx, limit context.Context, name string, began time.T
 				o.Pods = all
 				s = o.StateOf(set)
 			}
-			return fmt.Errorf("%s: %s%s", HostOf(set), s.Why, e.lastWords(ctx, o.Pod(set)))
+			return fmt.Errorf("%s: %s%s", HostOf(set), s.Why, e.outlook(ctx, o.Pod(set)))
 		}
 		e.Progress.Say(s.Why)
 		if !pause(ctx) {
@@ -253,6 +255,14 @@ func (e *Executor) look(ctx context.Context, name string) (Observed, *appsv1.Sta
 		o.Pods = []corev1.Pod{pod}
 	}
 	return o, &set, nil
+}
+
+// outlook is what is to be said of a host that does not come up besides why.
+func (e *Executor) outlook(ctx context.Context, pod *corev1.Pod) string {
+	if pod != nil && pod.Spec.NodeName == "" {
+		return "; it starts by itself when there is room"
+	}
+	return e.lastWords(ctx, pod)
 }
 
 // lastWords returns the last line that a container wrote before it ended, after a colon;

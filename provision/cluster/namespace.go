@@ -24,7 +24,12 @@ type Namespace struct {
 	Name string
 
 	config     *rest.Config
-	core, apps rest.Interface
+	core, apps group
+}
+
+// group is a group of the API.
+type group struct {
+	rest.Interface
 	parameters runtime.ParameterCodec
 }
 
@@ -48,15 +53,15 @@ func Open(kubeconfig, kubeContext, namespace string) (*Namespace, error) {
 		namespace = own
 	}
 	n := &Namespace{Name: namespace, config: config}
-	if n.core, n.parameters, err = kubernetes.Client(config, corev1.SchemeGroupVersion, corev1.AddToScheme); err != nil {
+	if n.core.Interface, n.core.parameters, err = kubernetes.Client(config, corev1.SchemeGroupVersion, corev1.AddToScheme); err != nil {
 		return nil, err
 	}
-	n.apps, _, err = kubernetes.Client(config, appsv1.SchemeGroupVersion, appsv1.AddToScheme)
+	n.apps.Interface, n.apps.parameters, err = kubernetes.Client(config, appsv1.SchemeGroupVersion, appsv1.AddToScheme)
 	return n, err
 }
 
-// of is the client of a resource's group.
-func (n *Namespace) of(resource string) rest.Interface {
+// of is a resource's group.
+func (n *Namespace) of(resource string) group {
 	if resource == sets {
 		return n.apps
 	}
@@ -64,7 +69,8 @@ func (n *Namespace) of(resource string) rest.Interface {
 }
 
 func (n *Namespace) list(ctx context.Context, namespace, resource string, options metav1.ListOptions, into runtime.Object) error {
-	return explain(n.of(resource).Get().Namespace(namespace).Resource(resource).VersionedParams(&options, n.parameters).Do(ctx).Into(into))
+	of := n.of(resource)
+	return explain(of.Get().Namespace(namespace).Resource(resource).VersionedParams(&options, of.parameters).Do(ctx).Into(into))
 }
 
 func (n *Namespace) create(ctx context.Context, resource string, object runtime.Object) error {
@@ -173,12 +179,12 @@ func (n *Namespace) failure(ctx context.Context, set *appsv1.StatefulSet) string
 func (n *Namespace) exec(ctx context.Context, pod, container string, streams remotecommand.StreamOptions, command ...string) error {
 	url := n.core.Post().Namespace(n.Name).Resource(pods).Name(pod).SubResource("exec").VersionedParams(&corev1.PodExecOptions{
 		Container: container, Command: command, Stdin: streams.Stdin != nil, Stdout: streams.Stdout != nil, Stderr: streams.Stderr != nil,
-	}, n.parameters).URL()
+	}, n.core.parameters).URL()
 	return kubernetes.Exec(ctx, n.config, url, streams)
 }
 
 // Logs returns what a host's container wrote. The caller closes it.
 func (n *Namespace) Logs(ctx context.Context, pod string, options corev1.PodLogOptions) (io.ReadCloser, error) {
-	stream, err := n.core.Get().Namespace(n.Name).Resource(pods).Name(pod).SubResource("log").VersionedParams(&options, n.parameters).Stream(ctx)
+	stream, err := n.core.Get().Namespace(n.Name).Resource(pods).Name(pod).SubResource("log").VersionedParams(&options, n.core.parameters).Stream(ctx)
 	return stream, explain(err)
 }

@@ -218,7 +218,7 @@ func TestWhoHoldsWhatTheSchedulerMisses(t *testing.T) {
 	done.Status.Phase = corev1.PodSucceeded
 	have.Pods = append(have.Pods, done, holder("team-b", "job", nil), holder("team-a", "lab-b-0", map[string]string{labels.Host: "b", labels.Project: "other"}))
 	p := mustPlan(t, want, have)
-	const why = "master: waits for a node: 0/2 nodes are available: 2 Insufficient nvidia.com/gpu. preemption: none.; nvidia.com/gpu: held by host b of project other (2, node2), pod job of namespace team-b (2, node2)\n"
+	const why = "master: waits for a node: 0/2 nodes are available: 2 Insufficient nvidia.com/gpu.; nvidia.com/gpu: held by host b of project other (2, node2), pod job of namespace team-b (2, node2)\n"
 	if p.String() != why {
 		t.Errorf("got  %swant %s", p, why)
 	}

@@ -22,7 +22,6 @@ const (
 
 	// maxEnvironments is how much of the environments of a pod's processes is read.
 	maxEnvironments = 8 << 20
-
 )
 
 const (
