@@ -15,6 +15,7 @@ import (
 func TestService(t *testing.T) {
 	harness.Need(t, "docker", "dpkg-deb", "ssh", "ssh-keygen")
 	s := startSystemd(t)
+	s.wantMetrics(t)
 	to := s.door(t)
 	for _, change := range []string{"systemctl restart berth-gateway", "cd /packages && dpkg -i berth_*.deb"} {
 		client, before := to.StartCat(t), s.mainPID(t)
@@ -39,6 +40,9 @@ func TestService(t *testing.T) {
 	s.run(t, "apt-get purge -y berth")
 	if status := client.Wait(t); status != 255 {
 		t.Errorf("a session of a gateway that is gone: exit %d", status)
+	}
+	if state := s.run(t, "systemctl is-active berth-metrics || true"); state != "inactive\n" {
+		t.Errorf("a purge leaves berth-metrics %s", state)
 	}
 	if left := s.run(t, "ls -d /etc/berth /var/lib/berth 2>/dev/null || true"); left != "" {
 		t.Errorf("a purge leaves %s", left)
@@ -104,6 +108,24 @@ func (s systemd) in(command string) *exec.Cmd {
 func (s systemd) run(t *testing.T, command string) string {
 	t.Helper()
 	return harness.Must(t, s.in(command))
+}
+
+// wantMetrics wants the unit of the box's metrics to see the engine.
+func (s systemd) wantMetrics(t *testing.T) {
+	t.Helper()
+	s.run(t, "systemctl enable --now berth-metrics")
+	ask := "exec 3<>/dev/tcp/127.0.0.1/9223 && printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3"
+	var told []byte
+	harness.Eventually(t, "the box's metrics are served", func() bool {
+		var err error
+		told, err = s.in(ask).CombinedOutput()
+		return err == nil
+	})
+	for _, line := range []string{"berth_box_up 1\n", "berth_box_gpus_counted 1\n"} {
+		if !strings.Contains(string(told), line) {
+			t.Errorf("no %q in %s\n%s", line, told, s.run(t, "journalctl -u berth-metrics --no-pager | tail -20"))
+		}
+	}
 }
 
 func (s systemd) mainPID(t *testing.T) string {
