@@ -1,6 +1,9 @@
 package gateway
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // TestMemoryIsGivenBackWhenTheGatewayIsQuiet: not while it copies, not for
 // little, and again after the next burst.
@@ -34,5 +37,24 @@ func TestMemoryIsGivenBackWhenTheGatewayIsQuiet(t *testing.T) {
 		if got := seconds(step.seconds, step.allocated); got != step.want {
 			t.Errorf("%s: memory was given back %d times, not %d", step.what, got, step.want)
 		}
+	}
+}
+
+// TestGarbageGathersWhereLittleIsInUse: it is collected neither too often while one
+// person copies, nor later than Go would where much is in use; and a heap that grows and
+// shrinks a little changes nothing.
+func TestGarbageGathersWhereLittleIsInUse(t *testing.T) {
+	var now usage
+	var set []int
+	s := &spare{used: func() usage { return now }, giveBack: func() {}, setPercent: func(percent int) { set = append(set, percent) }, garbage: 32 << 20}
+	for _, live := range []uint64{0, 4 << 20, 5 << 20, 4 << 20, 16 << 20, 300 << 20, 320 << 20, 2 << 20} {
+		now.live = live
+		s.look()
+	}
+	if want := []int{800, 200, defaultPercent, 1600}; !slices.Equal(set, want) {
+		t.Errorf("the percents were %v, want %v", set, want)
+	}
+	if s := newSpare(64 << 20); s.garbage != 4<<20 {
+		t.Errorf("%d bytes of garbage where 64 MiB are all that there is", s.garbage)
 	}
 }

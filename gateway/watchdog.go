@@ -54,7 +54,7 @@ type watchdog struct {
 // watch looks once a second until ctx ends.
 func (s *Server) watch(ctx context.Context) {
 	w := &watchdog{server: s, limit: memoryLimit(), hold: holds, explained: s.serving.goroutines}
-	unused := newSpare()
+	unused := newSpare(w.limit)
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
