@@ -3,7 +3,7 @@ PATCHED = scripts/need-go && GOFLAGS=$$(scripts/goflags) && export GOFLAGS &&
 SOAK_FOR = 1h
 GOBUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 
-.PHONY: help build demo test test-kube clients soak bench check fuzz release reproduce
+.PHONY: help build demo test test-kube clients soak bench bench-all check fuzz release reproduce
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -31,11 +31,18 @@ soak: build ## what takes long: 8 GiB by one scp, 200 slow readers, 5,000 idle c
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'WhereverProvisionIsKilled|WhereverTheEngineIsKilled|SurvivesAKill' ./cmd/provision
 	@$(PATCHED) for program in gateway provision; do $(GOBUILD) -o bin/soak/$$program ./cmd/$$program || exit; done
 	@$(PATCHED) BERTH_SOAK=1 BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestFloods|TestRandom|TestHostile|TestArm64|TestGoInstall|TestTheSeed' ./test/attack ./test/install ./test/migration
-	@$(PATCHED) BERTH_SOAK=1 BERTH_SOAK_FOR=$(SOAK_FOR) BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test go test -v -count=1 -timeout 90m -run 'TestIdleConnections|TestSoak' ./test/load
+	@$(PATCHED) BERTH_SOAK=1 BERTH_SOAK_FOR=$(SOAK_FOR) BERTH_SOAK_REPORT=$(CURDIR)/docs/performance/soak.md BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test go test -v -count=1 -timeout 90m -run 'TestIdleConnections|TestSoak' ./test/load
 	@BERTH_SOAK=1 scripts/setup-test scripts/foreign
 
 bench: build ## what the gateway costs beside a published port, into docs/performance.md (about 8 minutes)
 	@scripts/setup-test go run ./bench -out docs/performance -page docs/performance.md $(ARGS)
+
+bench-all: ## both runs, and what grows, into docs/performance.md (about 40 minutes, five pieces of at most ten)
+	@$(MAKE) bench
+	@$(MAKE) bench ARGS='-name second'
+	@$(MAKE) bench ARGS='-name growth-users -rows "growth of users" -doors exec'
+	@$(MAKE) bench ARGS='-name growth-hosts -rows "growth of hosts" -doors exec'
+	@$(MAKE) bench ARGS='-name growth-connections -rows "growth of connections" -doors exec'
 
 check: ## gofmt, vet, staticcheck, known vulnerabilities, modules and their licences, ssh-audit
 	@scripts/need-go && scripts/check

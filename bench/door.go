@@ -20,6 +20,8 @@ type door struct {
 	login     string
 	config    string // ssh_config, in which the container is host h
 	control   string // socket of a connection that is there
+
+	throughEngine bool // what is copied goes through the engine
 }
 
 // newDoor writes the door's ssh_config.

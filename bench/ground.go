@@ -68,11 +68,29 @@ func prepare(ctx context.Context, o options) (*ground, error) {
 		return nil, err
 	}
 	g := &ground{bytes: o.megabytes * 1e6, chosen: chosen}
+	if err := g.claim(); err != nil {
+		return nil, err
+	}
 	if err := g.prepare(ctx, o); err != nil {
 		g.remove()
 		return nil, err
 	}
 	return g, nil
+}
+
+// claim makes this the one measurement of the machine until the ground is removed:
+// two would share the containers, and the processors.
+func (g *ground) claim() error {
+	lock, err := os.OpenFile(filepath.Join(os.TempDir(), project+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return errors.New("another measurement is running")
+	}
+	g.later(func() { lock.Close() })
+	return nil
 }
 
 func (g *ground) prepare(ctx context.Context, o options) (err error) {
@@ -216,7 +234,7 @@ func (g *ground) openRoutes(ctx context.Context, program, suffix string) error {
 	for _, d := range []door{
 		{name: "route-sshd" + suffix, container: host, login: "dev+sshd", gateway: root},
 		{name: "route-exec" + suffix, container: host, login: "dev+exec", gateway: root},
-		{name: "exec-by-streams" + suffix, container: twin, login: "dev+exec", gateway: streams},
+		{name: "exec-by-streams" + suffix, container: twin, login: "dev+exec", gateway: streams, throughEngine: true},
 	} {
 		if _, err := g.open(ctx, d, d.gateway.address, g.key); err != nil {
 			return err

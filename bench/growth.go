@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -26,11 +28,7 @@ func idleSteps() []int { return []int{100, 1000, 5000} }
 func loginsAmongUsers(ctx context.Context, g *ground, d *door) (values, error) {
 	measured := values{}
 	for _, users := range userSteps() {
-		var others strings.Builder
-		for i := range users - 1 {
-			fmt.Fprintf(&others, "  other%d: { keys: [ %q ], hosts: { exec: %s } }\n", i, someKey(), account)
-		}
-		took, err := d.loginWith(ctx, g, others.String())
+		took, err := d.loginWith(ctx, g, users-1)
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +62,7 @@ func loginsAmongHosts(ctx context.Context, g *ground, d *door) (values, error) {
 			}
 			made = append(made, id)
 		}
-		took, err := d.loginWith(ctx, g, "")
+		took, err := d.loginWith(ctx, g, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -75,8 +73,39 @@ func loginsAmongHosts(ctx context.Context, g *ground, d *door) (values, error) {
 
 func loginAmong(n int, what string) string { return fmt.Sprintf("login among %d %s", n, what) }
 
-// loginWith is a login's median at a gateway with more users.
-func (d *door) loginWith(ctx context.Context, g *ground, users string) (float64, error) {
+// usersOfAFile is how many users a file of users.d gets.
+const usersOfAFile = 1000
+
+// writeUsers writes so many users beside a gateway's configuration.
+func writeUsers(dir string, users int, as *syscall.Credential) error {
+	dir = filepath.Join(dir, "users.d")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	for file := range (users + usersOfAFile - 1) / usersOfAFile {
+		text := []byte("users:\n")
+		for i := file * usersOfAFile; i < min(users, (file+1)*usersOfAFile); i++ {
+			text = fmt.Appendf(text, "  other%d: { keys: [ %q ], hosts: { exec: %s } }\n", i, someKey(), account)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.yaml", file)), text, 0o600); err != nil {
+			return err
+		}
+	}
+	return give(dir, as)
+}
+
+// give gives a directory and all that is in it to whom a gateway runs as.
+func give(dir string, as *syscall.Credential) error {
+	if as == nil {
+		return nil
+	}
+	return filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(path, int(as.Uid), int(as.Gid)))
+	})
+}
+
+// loginWith is a login's median at a gateway with so many more users.
+func (d *door) loginWith(ctx context.Context, g *ground, users int) (float64, error) {
 	config, err := os.ReadFile(filepath.Join(d.gateway.dir, "gateway.yaml"))
 	if err != nil {
 		return 0, err
@@ -85,8 +114,10 @@ func (d *door) loginWith(ctx context.Context, g *ground, users string) (float64,
 	if err != nil {
 		return 0, err
 	}
-	text := strings.Replace(string(config), "users:\n", "users:\n"+users, 1)
-	if err := os.WriteFile(filepath.Join(dir, "gateway.yaml"), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "gateway.yaml"), config, 0o600); err != nil {
+		return 0, err
+	}
+	if err := errors.Join(writeUsers(dir, users, d.gateway.as), give(dir, d.gateway.as)); err != nil {
 		return 0, err
 	}
 	grown, err := startGateway(ctx, d.gateway.program, dir, d.gateway.as)

@@ -10,11 +10,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -27,8 +28,8 @@ type options struct {
 	megabytes          int
 	rows, doors        string // regular expressions
 	out                string // directory of NAME.json and NAME.svg; "" for none
-	page               string // Markdown file with a place for the table; "" for none
-	name               string // of the results: of their place in the page, and of their files
+	page               string // Markdown file that is written from all results in out; "" for none
+	name               string // of the results, and of their files
 	from               string // JSON file to show instead of measuring; "" for none
 	profiles           string // directory for profiles of the gateway; "" for none
 }
@@ -44,11 +45,14 @@ func main() {
 	flag.StringVar(&o.rows, "rows", everything, "measure the rows that this `expression` fits; those of growth only where it is not .")
 	flag.StringVar(&o.doors, "doors", ".", "measure at the doors that this `expression` fits, and at the reference")
 	flag.StringVar(&o.out, "out", "", "write NAME.json and NAME.svg to this `directory`")
-	flag.StringVar(&o.page, "page", "", "put the table into this Markdown `file`")
-	flag.StringVar(&o.name, "name", "first", "`name` of the results: of their place in the page, and of their files")
+	flag.StringVar(&o.page, "page", "", "write this Markdown `file` from all results in the directory")
+	flag.StringVar(&o.name, "name", "first", "`name` of the results, and of their files")
 	flag.StringVar(&o.from, "from", "", "show what is in this JSON `file`, and measure nothing")
 	flag.Parse()
 	o.profiles = os.Getenv(envProfiles)
+	if o.from != "" {
+		o.name = strings.TrimSuffix(filepath.Base(o.from), ".json")
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -71,12 +75,7 @@ func readOrMeasure(ctx context.Context, o options) (*results, error) {
 	if o.from == "" {
 		return measure(ctx, o)
 	}
-	content, err := os.ReadFile(o.from)
-	if err != nil {
-		return nil, err
-	}
-	kept := &results{}
-	return kept, json.Unmarshal(content, kept)
+	return readResults(o.from)
 }
 
 // measure measures all that is chosen.

@@ -86,6 +86,36 @@ func cpuFigure(who, direction, ciphers string) string {
 	return fmt.Sprintf("CPU of the %s, %s, %s", who, direction, ciphers)
 }
 
+// engineAlone copies zeros by the engine's own client, where a route goes through the
+// engine: without a gateway, and without SSH.
+func engineAlone(ctx context.Context, g *ground, d *door) (values, error) {
+	if !d.throughEngine {
+		return nil, nil
+	}
+	zeros, err := os.Open(g.zeros)
+	if err != nil {
+		return nil, err
+	}
+	defer zeros.Close()
+	up := exec.CommandContext(ctx, "docker", "exec", "-i", d.container, "sh", "-c", "cat >/dev/null")
+	up.Stdin = zeros
+	down := exec.CommandContext(ctx, "docker", "exec", d.container, "head", "-c", fmt.Sprint(g.bytes), "/dev/zero")
+	measured := values{}
+	for direction, command := range map[string]*exec.Cmd{"up": up, "down": down} {
+		before := engineTime()
+		took, err := timed(command)
+		if err != nil {
+			return nil, err
+		}
+		measured[engineAloneFigure(direction)] = g.megabytes() / took.Seconds()
+		measured[cpuFigure("engine", direction, "engine alone")] = (engineTime() - before).Seconds() / (g.megabytes() / 1e3)
+	}
+	return measured, nil
+}
+
+// engineAloneFigure is the name of a figure.
+func engineAloneFigure(direction string) string { return "bulk " + direction + ", engine alone" }
+
 // scp copies a file to the container's memory, and back.
 func scp(ctx context.Context, g *ground, d *door) (values, error) {
 	back := filepath.Join(g.dir, "back")

@@ -16,9 +16,13 @@ const (
 	idleConnections = 100
 
 	// settled is how long memory must have stayed the same, to 1 %, and settling
-	// how long that may take: a gateway gives memory back when it has become quiet.
+	// how long that may take: a gateway gives memory back when it has become quiet,
+	// which takes some seconds to be known.
 	settled  = 5 * time.Second
+	notYet   = 10 * time.Second
 	settling = 40 * time.Second
+
+	memoryFigure = "gateway memory, an idle connection with a pty"
 )
 
 // memory is what a gateway that does nothing else keeps for a connection with
@@ -54,13 +58,13 @@ func memory(ctx context.Context, g *ground, d *door) (values, error) {
 	}
 	grown := fresh.memory() - before
 	fresh.profileMemory(d.name)
-	return values{"gateway memory, an idle connection with a pty": float64(grown) / idleConnections / 1024}, nil
+	return values{memoryFigure: float64(grown) / idleConnections / 1024}, nil
 }
 
 // settle waits until the gateway's memory stays the same.
 func (g *gateway) settle(ctx context.Context) error {
 	last, since := g.memory(), time.Now()
-	for began := time.Now(); time.Since(since) < settled && time.Since(began) < settling; {
+	for began := time.Now(); (time.Since(since) < settled || time.Since(began) < notYet) && time.Since(began) < settling; {
 		if err := sleep(ctx, time.Second/2); err != nil {
 			return err
 		}

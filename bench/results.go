@@ -116,14 +116,13 @@ func spread(samples []float64) float64 {
 	return 50 * (slices.Max(samples) - slices.Min(samples)) / max(median(samples), 1e-9)
 }
 
-// place is where the table of the results with a name is in a page.
-func place(name string) (begins, ends string) {
-	return "<!-- bench " + name + ": begin -->\n", "<!-- bench " + name + ": end -->\n"
-}
-
-// write writes the files that are asked for.
+// write writes the files that are asked for, and the page from all results that are
+// kept beside them.
 func (r *results) write(o options) error {
-	if o.out != "" {
+	if o.out == "" {
+		return nil
+	}
+	if o.from == "" {
 		if err := r.writeFiles(o.out, o.name); err != nil {
 			return err
 		}
@@ -131,17 +130,7 @@ func (r *results) write(o options) error {
 	if o.page == "" {
 		return nil
 	}
-	page, err := os.ReadFile(o.page)
-	if err != nil {
-		return err
-	}
-	begins, ends := place(o.name)
-	before, rest, found := strings.Cut(string(page), begins)
-	_, after, ended := strings.Cut(rest, ends)
-	if !found || !ended {
-		return fmt.Errorf("%s has no place for the table: a line %q and a line %q", o.page, strings.TrimSpace(begins), strings.TrimSpace(ends))
-	}
-	return os.WriteFile(o.page, []byte(before+begins+r.table()+ends+after), 0o644)
+	return writePage(o.page, o.out)
 }
 
 func (r *results) writeFiles(dir, name string) error {

@@ -36,20 +36,53 @@ func TestTheTableComparesMediansWithTheReference(t *testing.T) {
 	}
 }
 
-func TestAPageKeepsWhatIsNotTheTable(t *testing.T) {
-	page := filepath.Join(t.TempDir(), "page.md")
-	begins, ends := place("one")
-	os.WriteFile(page, []byte("before\n"+begins+"old\n"+ends+"after\n"), 0o644)
-	if err := someResults().write(options{page: page, name: "one"}); err != nil {
-		t.Fatal(err)
+// The page is of all runs that are kept, with each goal beside what they found, and
+// with one reason for all that are missed for it.
+func TestThePageIsOfAllRuns(t *testing.T) {
+	dir := t.TempDir()
+	page := filepath.Join(dir, "page.md")
+	for _, name := range []string{"second", "other", "first"} {
+		of := someResults()
+		of.Doors = []string{"own", "route-sshd", "route-exec"}
+		of.Samples = map[string]map[string][]float64{
+			"scp up":              {"own": {100}, "route-sshd": {114}, "route-exec": {200}},
+			"scp down":            {"own": {100}, "route-sshd": {100}},
+			"bulk up, defaults":   {"own": {100}, "route-exec": {300}, "exec-by-streams": {270}},
+			"login among 1 hosts": {"route-exec": {12}},
+		}
+		if name == "other" {
+			of.Samples = map[string]map[string][]float64{"login among 1 hosts": {"route-exec": {12}}}
+		}
+		if err := of.write(options{out: filepath.Join(dir, "kept"), page: page, name: name}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	got, _ := os.ReadFile(page)
-	if s := string(got); !strings.HasPrefix(s, "before\n") || !strings.HasSuffix(s, "after\n") || strings.Contains(s, "old") || !strings.Contains(s, "| login") {
-		t.Errorf("the page is\n%s", s)
+	written, _ := os.ReadFile(page)
+	got := string(written)
+	for _, want := range []string{
+		"| | at | goal | first | second | |\n|---|---|---|---|---|---|\n",
+		"| scp up | route-sshd | ≥ 1.15 | 1.14 | 1.14 | missed: relayed |",
+		"| scp up | route-exec | ≥ 1.80 | 2.00 | 2.00 | met |",
+		"| bulk up, defaults | exec-by-streams, beside route-exec | ≥ 0.83 | 0.90 | 0.90 | met |",
+		"## Run: other", "kept/second.svg", "kept/other.json",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
 	}
-	os.WriteFile(page, []byte("no place"), 0o644)
-	if someResults().write(options{page: page, name: "one"}) == nil {
-		t.Error("no error for a page without a place")
+	if n := strings.Count(got, reason(relayed)); n != 1 {
+		t.Errorf("the reason is there %d times", n)
+	}
+	if strings.Contains(got, reason(engine)) || strings.Index(got, "Run: first") > strings.Index(got, "Run: second") {
+		t.Errorf("the page is\n%s", got)
+	}
+}
+
+func TestEveryGoalIsOfAFigureAndHasAReason(t *testing.T) {
+	for _, g := range allGoals() {
+		if figureOf(g.figure).unit == "" || reason(g.why) == "" {
+			t.Errorf("goal %+v", g)
+		}
 	}
 }
 

@@ -51,6 +51,7 @@ func allRows() []row {
 		{name: "bulk by aes128-gcm", measure: func(ctx context.Context, g *ground, d *door) (values, error) {
 			return bulk(ctx, g, d, "aes128-gcm", "-c", "aes128-gcm@openssh.com")
 		}},
+		{name: "bulk of the engine alone", gateways: true, measure: engineAlone},
 		{name: "scp", measure: scp},
 		{name: "rsync", measure: rsync},
 		{name: "echo", measure: echo},
@@ -71,6 +72,8 @@ func allFigures() []figure {
 		{"bulk down, defaults", "MB/s", ratio, 0},
 		{"bulk up, aes128-gcm", "MB/s", ratio, 0},
 		{"bulk down, aes128-gcm", "MB/s", ratio, 0},
+		{engineAloneFigure("up"), "MB/s", absolute, 0},
+		{engineAloneFigure("down"), "MB/s", absolute, 0},
 		{"scp up", "MB/s", ratio, 0},
 		{"scp down", "MB/s", ratio, 0},
 		{"rsync of 2,000 files", "ms", ratio, 0},
@@ -79,7 +82,10 @@ func allFigures() []figure {
 		{"keystroke echo beside a copy on the same connection, p50", "µs", difference, 0},
 		{"keystroke echo during 200 logins, p50", "µs", difference, 0},
 		{"connections a second, 8 clients", "1/s", ratio, 1},
-		{"gateway memory, an idle connection with a pty", "KiB", absolute, 0},
+		{memoryFigure, "KiB", absolute, 0},
+	}
+	for _, direction := range []string{"up", "down"} {
+		figures = append(figures, figure{cpuFigure("engine", direction, "engine alone"), "s/GB", absolute, 2})
 	}
 	for _, who := range consumers() {
 		for _, of := range [][2]string{{"up", "defaults"}, {"down", "defaults"}, {"up", "aes128-gcm"}, {"down", "aes128-gcm"}} {

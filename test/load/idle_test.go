@@ -34,9 +34,8 @@ func TestIdleConnections(t *testing.T) {
 	}
 	letGo()
 	after := afterAll(t, g, before)
-	t.Logf("at the start: %v; after the first time: %v, %d descriptors; held: %v, %d descriptors; after: %v, %d descriptors",
-		start, before, filesBefore, held, files, after, openFiles(t, g))
-	t.Logf("%d KiB a connection", (held.Memory-before.Memory)/connections>>10)
+	report(t, "at the start: %v; after the first time: %v, %d descriptors; held: %v, %d descriptors; after: %v, %d descriptors; %d KiB a connection",
+		start, before, filesBefore, held, files, after, openFiles(t, g), (held.Memory-before.Memory)/connections>>10)
 	if left := openFiles(t, g) - filesBefore; left > 0 {
 		t.Errorf("%d descriptors are left behind", left)
 	}

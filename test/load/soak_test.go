@@ -81,8 +81,9 @@ func TestSoak(t *testing.T) {
 	}
 	working.Wait()
 	after := afterAll(t, g, before)
-	t.Logf("%v: %d pieces of work, %d more lost to %d restarts; %d MB compared", length, s.done.Load(), s.lost.Load(), s.began.Load(), s.bytes.Load()/1e6)
-	t.Logf("before: %v; after: %v; resident meanwhile, MiB: %v", before, after, resident)
+	report(t, "%v of shells, scp, rsync and forwards by both routes on a container that restarts each minute: %d pieces of work done, %d more lost to %d restarts, "+
+		"%d MB compared; before: %v; after: %v; resident meanwhile, MiB: %v",
+		length, s.done.Load(), s.lost.Load(), s.began.Load(), s.bytes.Load()/1e6, before, after, resident)
 	wantFlat(t, resident)
 }
 

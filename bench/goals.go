@@ -1,0 +1,198 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// goal is what a figure is to be at a door.
+type goal struct {
+	figure string
+	door   string
+	most   bool    // it is to be at most that, or else at least
+	value  float64 // a ratio to the reference, or what the figure's kind says
+	beside string  // door that is the reference; "" for the first
+	why    string  // which of the reasons there is where it is missed
+}
+
+// Reasons for missed goals.
+const (
+	copies  = "copies"
+	relayed = "relayed"
+	engine  = "engine"
+	stacks  = "stacks"
+	relay   = "relay"
+)
+
+// reason says, in one place, where the time or the memory of a missed goal goes, and
+// what was tried.
+func reason(name string) string {
+	switch name {
+	case copies:
+		return "Of the gateway's time for bulk, a quarter to a half each are system calls and AES-GCM; the rest is what Go's runtime does to hand packets " +
+			"from one goroutine to the next, and to collect those that were received. Tried, and in use: AES-GCM alone offered, one vectored write for many " +
+			"packets, pooled buffers for what is sent, garbage collected a tenth as often, pipes of 512 KiB."
+	case relayed:
+		return "By route `sshd` each byte is decrypted and encrypted once more than without a gateway, and the host's own sshd does all that it does at the " +
+			"reference besides: on two cores, which clients, sshd and gateway share here, what is spent comes off the rate. With AES-GCM at every door the " +
+			"goal needs cores of the gateway's own; route `exec` is the default for that reason."
+	case engine:
+		return "Where no descriptor crosses, every byte goes through the engine, whose shim copies by 4 KiB, and whose daemon copies once more and frames what " +
+			"comes out. The rows *engine alone* are `docker exec` with the same bytes and no gateway: nothing that goes through an engine is faster. The " +
+			"engine's processor time alone is more than that of gateway, helper and client together by descriptors, so the goal cannot be met through it."
+	case stacks:
+		return "Two thirds of what an idle connection keeps are stacks of goroutines: three of x/crypto, and those that wait for a session's requests, for what " +
+			"is typed, for output, and for the helper. Each has at least 2 KiB, and 4 once it has done anything. Tried, and in use: no buffers while idle, " +
+			"x/crypto's own out of a pool, what needs much stack in functions that have returned, memory given back when it has been quiet for two seconds."
+	case relay:
+		return "A key goes through two SSH connections, each of which decrypts, encrypts, and wakes a goroutine for each packet in each direction."
+	}
+	return ""
+}
+
+// allGoals are in the order of the page.
+func allGoals() []goal {
+	const sshd, exec, streams = "route-sshd", "route-exec", "exec-by-streams"
+	const atMost = true
+	wallByStreams := 1 / 1.2 // of descriptors' wall 1.2 times, as a rate
+	goals := []goal{
+		{"login", sshd, atMost, 0.28, "", relay}, {"login", exec, atMost, 0.08, "", relay},
+		{"bulk up, defaults", sshd, false, 1.15, "", relayed}, {"bulk up, defaults", exec, false, 2, "", copies},
+		{"bulk down, defaults", sshd, false, 1.15, "", relayed}, {"bulk down, defaults", exec, false, 2.5, "", copies},
+		{"bulk up, aes128-gcm", sshd, false, 0.75, "", relayed}, {"bulk up, aes128-gcm", exec, false, 1.25, "", copies},
+		{"bulk down, aes128-gcm", sshd, false, 0.75, "", relayed}, {"bulk down, aes128-gcm", exec, false, 1.6, "", copies},
+		{"scp up", sshd, false, 1.15, "", relayed}, {"scp up", exec, false, 1.8, "", copies},
+		{"scp down", sshd, false, 1.15, "", relayed}, {"scp down", exec, false, 1.8, "", copies},
+		{"rsync of 2,000 files", sshd, atMost, 0.79, "", relayed}, {"rsync of 2,000 files", exec, atMost, 0.63, "", copies},
+		{"keystroke echo, p50", sshd, atMost, 100, "", relay}, {"keystroke echo, p50", exec, atMost, 15, "", relay},
+		{"connections a second, 8 clients", sshd, false, 1.1, "", relay}, {"connections a second, 8 clients", exec, false, 8, "", relay},
+		{memoryFigure, sshd, atMost, 96, "", stacks}, {memoryFigure, exec, atMost, 48, "", stacks},
+	}
+	for _, direction := range []string{"up", "down"} {
+		cpu := cpuFigure("gateway", direction, "defaults")
+		goals = append(goals,
+			goal{cpu, sshd, atMost, 2, "", relayed}, goal{cpu, exec, atMost, 1.2, "", copies},
+			goal{"bulk " + direction + ", defaults", streams, false, wallByStreams, exec, engine})
+	}
+	return goals
+}
+
+// found is the goal's figure in a run, and false where it was not measured.
+func (g goal) found(r *results) (value float64, ok bool) {
+	samples := r.Samples[g.figure][g.door]
+	if len(samples) == 0 {
+		return 0, false
+	}
+	value = median(samples)
+	reference := median(r.Samples[g.figure][g.reference(r)])
+	switch kindOf(g.figure) {
+	case difference:
+		return value - reference, true
+	case ratio:
+		return value / max(reference, 1e-9), true
+	}
+	return value, true
+}
+
+func (g goal) reference(r *results) string {
+	if g.beside != "" {
+		return g.beside
+	}
+	return r.Doors[0]
+}
+
+func (g goal) isMet(value float64) bool {
+	if g.most {
+		return value <= g.value
+	}
+	return value >= g.value
+}
+
+// text is a value as its figure is compared.
+func (g goal) text(value float64) string {
+	switch f := figureOf(g.figure); f.kind {
+	case difference:
+		return fmt.Sprintf("%+.*f %s", f.digits, value, f.unit)
+	case ratio:
+		return fmt.Sprintf("%.2f", value)
+	default:
+		return fmt.Sprintf("%.*f %s", f.digits, value, f.unit)
+	}
+}
+
+func (g goal) aim() string {
+	if g.most {
+		return "≤ " + g.text(g.value)
+	}
+	return "≥ " + g.text(g.value)
+}
+
+// goalTable is Markdown: a line a goal, with what each run has found, and the reasons
+// why some were missed. It is "" where no run has measured any.
+func goalTable(runs []keptRun) string {
+	var lines, names []string
+	missed := map[string]bool{}
+	for _, r := range runs {
+		names = append(names, r.Name)
+	}
+	for _, g := range allGoals() {
+		line, why := g.line(runs)
+		if line == "" {
+			continue
+		}
+		lines = append(lines, line)
+		if why != "" {
+			missed[why] = true
+		}
+	}
+	if lines == nil {
+		return ""
+	}
+	head := fmt.Sprintf("| | at | goal | %s | |\n|---|---|---|%s---|\n", strings.Join(names, " | "), strings.Repeat("---|", len(names)))
+	return head + strings.Join(lines, "\n") + "\n" + reasons(missed)
+}
+
+// line is a goal's line; "" where no run has measured it. why is the reason, if a run
+// has missed it.
+func (g goal) line(runs []keptRun) (line, why string) {
+	var cells []string
+	measured, verdict := false, "met"
+	for _, r := range runs {
+		value, ok := g.found(r.results)
+		switch {
+		case !ok:
+			cells = append(cells, "–")
+			continue
+		case !g.isMet(value):
+			verdict, why = "missed: "+g.why, g.why
+		}
+		measured = true
+		cells = append(cells, g.text(value))
+	}
+	if !measured {
+		return "", ""
+	}
+	at := g.door
+	if g.beside != "" {
+		at += ", beside " + g.beside
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s |", g.figure, at, g.aim(), strings.Join(cells, " | "), verdict), why
+}
+
+func reasons(missed map[string]bool) string {
+	var b strings.Builder
+	for _, name := range []string{copies, relayed, engine, stacks, relay} {
+		if missed[name] {
+			fmt.Fprintf(&b, "\n**%s.** %s\n", name, reason(name))
+		}
+	}
+	return b.String()
+}
+
+func figureOf(name string) figure {
+	figures := allFigures()
+	return figures[slices.IndexFunc(figures, func(f figure) bool { return f.name == name })]
+}
+
+func kindOf(name string) kind { return figureOf(name).kind }
