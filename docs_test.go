@@ -121,3 +121,31 @@ func TestVariablesOfClientsAreOneList(t *testing.T) {
 		}
 	}
 }
+
+// Each key of gateway.yaml is on a page.
+func TestEveryKeyIsOnAPage(t *testing.T) {
+	var text strings.Builder
+	for _, page := range pages(t) {
+		if strings.HasPrefix(page, "docs/") {
+			text.WriteString(read(t, page))
+		}
+	}
+	files, err := filepath.Glob("config/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, file := range files {
+		for _, list := range regexp.MustCompile(`\.fields\(\w[^"]*"[^"]*"((?:,\s*"\w+")+)`).FindAllStringSubmatch(read(t, file), -1) {
+			for _, key := range regexp.MustCompile(`"(\w+)"`).FindAllStringSubmatch(list[1], -1) {
+				found++
+				if !regexp.MustCompile("`" + key[1] + "`|\\b" + key[1] + ":").MatchString(text.String()) {
+					t.Errorf("%s: key %s is on no page", file, key[1])
+				}
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d keys were found", found)
+	}
+}
