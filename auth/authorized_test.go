@@ -177,13 +177,16 @@ func TestAndAllowsWhatBothAllow(t *testing.T) {
 	for _, list := range lists {
 		all = append(all, nil, &Restrictions{Open: list, Listen: list}, &Restrictions{NoPty: true, Open: list}, &Restrictions{NoLocal: true, NoRemote: true, NoAgent: true},
 			&Restrictions{NoX11: true, NoUserRC: true, Forced: "x", Listen: list}, &Restrictions{Forced: "y", NoShell: true}, &Restrictions{NoExec: true, NoStreamlocal: true},
-			&Restrictions{Commands: []string{"x", "z"}, NoSftp: true}, &Restrictions{Commands: []string{"y", "z"}, ReadOnlySftp: true})
+			&Restrictions{Commands: []string{"x", "z"}, NoSftp: true}, &Restrictions{Commands: []string{"y", "z"}, ReadOnlySftp: true},
+			&Restrictions{SftpDirectory: "/a"}, &Restrictions{SftpDirectory: "/b", NoPty: true})
 	}
 	for _, one := range all {
 		for _, other := range all {
 			both, ok := one.And(other)
 			a, b := one.orNone(), other.orNone()
-			if differ := a.Forced != "" && b.Forced != "" && a.Forced != b.Forced; differ == ok {
+			differ := a.Forced != "" && b.Forced != "" && a.Forced != b.Forced
+			differ = differ || a.SftpDirectory != "" && b.SftpDirectory != "" && a.SftpDirectory != b.SftpDirectory
+			if differ == ok {
 				t.Fatalf("%+v and %+v: %v", a, b, ok)
 			}
 			if !ok {
@@ -194,7 +197,7 @@ func TestAndAllowsWhatBothAllow(t *testing.T) {
 				func(r Restrictions) bool { return !r.NoUserRC }, func(r Restrictions) bool { return !r.NoStreamlocal }, func(r Restrictions) bool { return !r.NoShell },
 				func(r Restrictions) bool { return r.MayOpen("a", 1) }, func(r Restrictions) bool { return r.MayOpen("b", 2) }, func(r Restrictions) bool { return r.MayListen("b", 1) },
 				func(r Restrictions) bool { return r.MayExec("x") }, func(r Restrictions) bool { return r.MayExec("z") }, func(r Restrictions) bool { return r.MaySubsystem("sftp") },
-				func(r Restrictions) bool { return r.Forced == "" }, func(r Restrictions) bool { return !r.ReadOnlySftp },
+				func(r Restrictions) bool { return r.Forced == "" }, func(r Restrictions) bool { return !r.ReadOnlySftp }, func(r Restrictions) bool { return r.SftpDirectory == "" },
 			} {
 				if may(both.orNone()) != (may(a) && may(b)) {
 					t.Fatalf("%d: %+v and %+v: %+v", i, a, b, both)

@@ -240,6 +240,8 @@ func TestRestrictionsCover(t *testing.T) {
 		{Restrictions{Commands: []string{"a"}}, Restrictions{Commands: []string{"a", "b"}}, false},
 		{Restrictions{Open: web}, Restrictions{Open: any}, false}, {Restrictions{Open: web}, Restrictions{Open: web}, true},
 		{Restrictions{Open: web}, Restrictions{NoLocal: true}, true}, {Restrictions{Listen: web}, all, false},
+		{Restrictions{SftpDirectory: "/a"}, all, false}, {all, Restrictions{SftpDirectory: "/a"}, true}, {Restrictions{SftpDirectory: "/a"}, Restrictions{SftpDirectory: "/b"}, false},
+		{Restrictions{SftpDirectory: "/a"}, Restrictions{SftpDirectory: "/a"}, true}, {Restrictions{SftpDirectory: "/a"}, Restrictions{NoSftp: true}, true},
 		{Restrictions{ReadOnlySftp: true}, all, false}, {Restrictions{ReadOnlySftp: true}, Restrictions{NoSftp: true}, true},
 	} {
 		if tt.now.Covers(tt.before) != tt.covers {

@@ -25,11 +25,15 @@ type Restrictions struct {
 	NoRemote      bool // ssh -R: tcpip-forward (RFC 4254 §7.1)
 	NoStreamlocal bool // unix sockets, both ways (OpenSSH's PROTOCOL §2.4)
 
-	Forced       string        // the command that takes the place of every other; "": none
-	Commands     []string      // the only commands of exec, whole; nil: any
-	ReadOnlySftp bool          // files can be read by sftp, and not changed
-	Open         []Destination // where local forwards may lead; nil: anywhere
-	Listen       []Destination // where remote forwards may listen; nil: anywhere
+	Forced       string   // the command that takes the place of every other; "": none
+	Commands     []string // the only commands of exec, whole; nil: any
+	ReadOnlySftp bool     // files can be read by sftp, and not changed
+
+	// SftpDirectory is all that sftp shows, as its /; "": everything.
+	SftpDirectory string
+
+	Open   []Destination // where local forwards may lead; nil: anywhere
+	Listen []Destination // where remote forwards may listen; nil: anywhere
 }
 
 // InternalSftp is the forced command that stands for the subsystem sftp
@@ -47,8 +51,12 @@ func RestrictAll() Restrictions {
 // Any reports whether anything is forbidden.
 func (r Restrictions) Any() bool {
 	return r.NoShell || r.NoExec || r.NoSftp || r.NoPty || r.NoUserRC || r.NoLocal || r.NoRemote || r.NoStreamlocal ||
-		r.NoAgent || r.NoX11 || r.Forced != "" || r.Commands != nil || r.ReadOnlySftp || r.Open != nil || r.Listen != nil
+		r.NoAgent || r.NoX11 || r.Forced != "" || r.Commands != nil || r.LimitsSftp() || r.Open != nil || r.Listen != nil
 }
+
+// LimitsSftp reports whether sftp is held to more than whether it may be used, which a
+// host's own sshd cannot do.
+func (r Restrictions) LimitsSftp() bool { return r.ReadOnlySftp || r.SftpDirectory != "" }
 
 // MayExec reports whether a command may be run. Commands are compared whole: a
 // shell would find a second command in what a pattern lets through.
@@ -86,7 +94,7 @@ func (r Restrictions) Covers(other Restrictions) bool {
 	if slices.ContainsFunc(flags, func(f [2]bool) bool { return f[0] && !f[1] }) {
 		return false
 	}
-	if r.Forced != "" && r.Forced != other.Forced {
+	if r.Forced != "" && r.Forced != other.Forced || r.SftpDirectory != "" && r.SftpDirectory != other.SftpDirectory && !other.NoSftp {
 		return false
 	}
 	return (other.NoExec || covers(r.Commands, other.Commands, same)) &&
@@ -117,14 +125,15 @@ func (r *Restrictions) orNone() Restrictions {
 }
 
 // And is what either forbids; nil forbids nothing. It is not ok if the two force
-// different commands: then nothing can be started that both allow.
+// different commands or show different directories: then nothing can be started that both allow.
 func (r *Restrictions) And(other *Restrictions) (both *Restrictions, ok bool) {
 	switch {
 	case r == nil || !r.Any():
 		return other, true
 	case other == nil || !other.Any():
 		return r, true
-	case r.Forced != "" && other.Forced != "" && r.Forced != other.Forced:
+	case r.Forced != "" && other.Forced != "" && r.Forced != other.Forced,
+		r.SftpDirectory != "" && other.SftpDirectory != "" && r.SftpDirectory != other.SftpDirectory:
 		return nil, false
 	}
 	return &Restrictions{
@@ -139,6 +148,7 @@ func (r *Restrictions) And(other *Restrictions) (both *Restrictions, ok bool) {
 		NoRemote:      r.NoRemote || other.NoRemote,
 		NoStreamlocal: r.NoStreamlocal || other.NoStreamlocal,
 		ReadOnlySftp:  r.ReadOnlySftp || other.ReadOnlySftp,
+		SftpDirectory: cmp.Or(r.SftpDirectory, other.SftpDirectory),
 		Forced:        cmp.Or(r.Forced, other.Forced),
 		Commands:      inBoth(r.Commands, other.Commands, same),
 		Open:          inBoth(r.Open, other.Open, Destination.and),

@@ -100,10 +100,17 @@ func listed[T any](none bool, list []T, text func(T) string) string {
 }
 
 func sftpOf(grant auth.Grant) string {
-	if grant.ReadOnlySftp {
-		return "read-only"
+	text := yesOrNo(!grant.NoSftp)
+	if grant.NoSftp {
+		return text
 	}
-	return yesOrNo(!grant.NoSftp)
+	if grant.ReadOnlySftp {
+		text = "read-only"
+	}
+	if grant.SftpDirectory != "" {
+		text += ", in " + grant.SftpDirectory + " alone"
+	}
+	return text
 }
 
 func untilOf(grant auth.Grant) string {

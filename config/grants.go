@@ -4,8 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v4"
 
@@ -50,8 +54,8 @@ func (d *document) wholeGrant(n *yaml.Node) auth.Grant {
 		Sessions:     d.number(given["sessions"], "sessions", 1000),
 		Record:       d.yes(given["record"], "record", false),
 	}
-	if sftp := given["sftp"]; sftp != nil && (grant.NoSftp || grant.ReadOnlySftp) && (!grant.NoShell || !grant.NoExec && grant.Commands == nil) {
-		d.warn(sftp.Line, "sftp: %s keeps nobody from copying files by a shell or a command; add shell: no and exec: no", sftp.Value)
+	if sftp := given["sftp"]; sftp != nil && (grant.NoSftp || grant.LimitsSftp()) && (!grant.NoShell || !grant.NoExec && grant.Commands == nil) {
+		d.warn(sftp.Line, "sftp: %s keeps nobody from other files by a shell or a command; add shell: no and exec: no", sftpOf(grant))
 	}
 	return grant
 }
@@ -84,7 +88,7 @@ func (d *document) restrictions(given map[string]*yaml.Node) auth.Restrictions {
 	r.NoAgent = !d.yes(given["agent"], "agent", !r.NoAgent)
 	r.NoX11 = !d.yes(given["x11"], "x11", !r.NoX11)
 	r.NoExec, r.Commands = d.commands(given["exec"], r.NoExec)
-	r.NoSftp, r.ReadOnlySftp = d.sftp(given["sftp"], r.NoSftp)
+	d.sftp(given["sftp"], &r)
 	r.NoLocal, r.Open = d.destinations(given["local_forwards"], "local_forwards", r.NoLocal)
 	r.NoRemote, r.Listen = d.destinations(given["remote_forwards"], "remote_forwards", r.NoRemote)
 	return r
@@ -117,15 +121,36 @@ func (d *document) commands(n *yaml.Node, missing bool) (none bool, commands []s
 	return len(commands) == 0, commands
 }
 
-func (d *document) sftp(n *yaml.Node, missing bool) (none, readOnly bool) {
-	if n != nil && n.Kind == yaml.ScalarNode && n.Value == "read-only" {
-		return false, true
+// sftp reads yes, no, read-only, or a mapping that says more.
+func (d *document) sftp(n *yaml.Node, r *auth.Restrictions) {
+	switch {
+	case n == nil:
+	case n.Kind == yaml.MappingNode:
+		given := d.fields(n, "sftp", "directory", "read_only")
+		r.NoSftp, r.ReadOnlySftp = false, d.yes(given["read_only"], "read_only", false)
+		r.SftpDirectory = d.sftpDirectory(n, given["directory"])
+	case n.Value == "read-only":
+		r.NoSftp, r.ReadOnlySftp = false, true
+	case !slices.Contains([]string{"yes", "no", "true", "false"}, n.Value):
+		d.wrong(n.Line, "sftp must be yes, no, read-only, or {directory: /path, read_only: yes}")
+	default:
+		r.NoSftp = !d.yes(n, "sftp", !r.NoSftp)
 	}
-	if n != nil && n.Kind == yaml.ScalarNode && n.Value != "yes" && n.Value != "no" && n.Value != "true" && n.Value != "false" {
-		d.wrong(n.Line, "sftp must be yes, no or read-only")
-		return missing, false
+}
+
+// sftpDirectory reads the directory that is all that sftp shows.
+func (d *document) sftpDirectory(sftp, n *yaml.Node) string {
+	directory, isThere := d.text(n, "directory of sftp")
+	switch {
+	case n != nil && !isThere: // which was said
+	case n == nil:
+		d.wrong(sftp.Line, "sftp needs a directory here; without one it is yes, no or read-only")
+	case !filepath.IsAbs(directory) || filepath.Clean(directory) != directory || strings.ContainsFunc(directory, unicode.IsControl):
+		d.wrong(n.Line, "directory of sftp must be an absolute path in the host, such as /data/anna, without . and ..")
+	case directory == "/":
+		d.wrong(n.Line, "directory of sftp: / is everything; leave it out")
 	}
-	return !d.yes(n, "sftp", !missing), false
+	return directory
 }
 
 func (d *document) destinations(n *yaml.Node, what string, missing bool) (none bool, list []auth.Destination) {

@@ -154,8 +154,8 @@ func checkRoutes(policy *auth.Policy, users []auth.User, entries []hosts.Entry, 
 		}
 		for _, user := range users {
 			for _, line := range policy.Explain(user.Name, auth.Host{Name: entry.Name, Account: entry.Account}) {
-				if line.ReadOnlySftp {
-					wrong(line.Line, fmt.Sprintf("sftp: read-only is not enforced by host %s of route sshd; use route exec, or sftp: no", entry.Name))
+				if line.LimitsSftp() {
+					wrong(line.Line, fmt.Sprintf("sftp that is read-only or in a directory is not enforced by host %s of route sshd; use route exec, or sftp: no", entry.Name))
 				}
 			}
 		}

@@ -131,11 +131,12 @@ func (s *sessionGate) whyNoSubsystem(request *ssh.Request) string {
 	if ssh.Unmarshal(request.Payload, &subsystem) != nil {
 		return s.unless(!grant.Any(), "a malformed subsystem")
 	}
-	if subsystem.Name == machine.SftpReadOnly {
-		subsystem.Name = machine.Sftp // by whatever name
-	}
-	if subsystem.Name == machine.Sftp && grant.ReadOnlySftp {
-		request.Payload = ssh.Marshal(sshconn.SubsystemRequest{Name: machine.SftpReadOnly})
+	if asked, isSftp := machine.ParseSftp(subsystem.Name); isSftp { // by whatever name
+		granted := machine.SftpLimits{ReadOnly: grant.ReadOnlySftp, Directory: grant.SftpDirectory}
+		if asked != granted && grant.LimitsSftp() {
+			request.Payload = ssh.Marshal(sshconn.SubsystemRequest{Name: granted.Subsystem()})
+		}
+		subsystem.Name = machine.Sftp
 	}
 	return s.unless(grant.MaySubsystem(subsystem.Name), "the subsystem %.64q", subsystem.Name)
 }

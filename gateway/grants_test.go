@@ -314,22 +314,37 @@ func TestAHostOpensNothingThatIsNotGranted(t *testing.T) {
 	}
 }
 
-// Read-only sftp is another subsystem for the machine; an sshd of the host's own
-// would not know it, and is not entered.
-func TestReadOnlySftp(t *testing.T) {
-	readOnly := map[string]auth.Grant{"lab": {Restrictions: auth.Restrictions{ReadOnlySftp: true}}}
-	s := &seen{}
-	g := startGateway(t, watchedByBe(s))
-	g.grant(t, readOnly)
-	asks["sftp"].ask(t, g.enter(t, "dev+lab"))
-	if got := s.take(); !slices.Equal(got, []string{"subsystem sftp-read-only"}) {
-		t.Errorf("the host saw %q", got)
-	}
-	from := watchedByJoin(t, s)
-	g = startGateway(t, from)
-	g.grant(t, readOnly)
-	if got := runs(t, g.enter(t, "dev+lab"), "x"); got.status != 255 || !strings.Contains(got.err, "read-only sftp") || len(from.opens()) > 0 {
-		t.Errorf("by sshd: %+v, opened %q", got, from.opens())
+// Sftp that is read-only or in a directory is another subsystem for the machine, by
+// whatever name the client asks for it; an sshd of the host's own would not know it, and
+// is not entered.
+func TestLimitsOfSftp(t *testing.T) {
+	for want, r := range map[string]auth.Restrictions{
+		"subsystem sftp-read-only":            {ReadOnlySftp: true},
+		"subsystem sftp in /data/a":           {SftpDirectory: "/data/a"},
+		"subsystem sftp-read-only in /data/a": {ReadOnlySftp: true, SftpDirectory: "/data/a"},
+	} {
+		grants := map[string]auth.Grant{"lab": {Restrictions: r}}
+		s := &seen{}
+		g := startGateway(t, watchedByBe(s))
+		g.grant(t, grants)
+		for _, name := range []string{"sftp", "sftp-read-only", "sftp in /", "sftp in /data/a", "sftp-read-only in /etc"} {
+			session, err := g.enter(t, "dev+lab").NewSession()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := session.RequestSubsystem(name); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.take(); !slices.Equal(got, []string{want}) {
+				t.Errorf("for %q the host saw %q, want %q", name, got, want)
+			}
+		}
+		from := watchedByJoin(t, s)
+		g = startGateway(t, from)
+		g.grant(t, grants)
+		if got := runs(t, g.enter(t, "dev+lab"), "x"); got.status != 255 || !strings.Contains(got.err, "read-only or in a directory") || len(from.opens()) > 0 {
+			t.Errorf("by sshd: %+v, opened %q", got, from.opens())
+		}
 	}
 }
 

@@ -143,8 +143,8 @@ func hide(err error, policy *auth.Policy, who auth.Identity, name string) error 
 
 // enforceable refuses a grant with what the host's route cannot hold back.
 func enforceable(grant auth.Grant, host hosts.Host) error {
-	if grant.ReadOnlySftp && host.Route == labels.RouteSshd {
-		why := "is granted with read-only sftp, which its own sshd does not hold to; use route exec, or sftp: no"
+	if grant.LimitsSftp() && host.Route == labels.RouteSshd {
+		why := "is granted with sftp that is read-only or in a directory, which its own sshd does not hold to; use route exec, or sftp: no"
 		return &hosts.Unreachable{Host: host.Name, Why: why}
 	}
 	return nil

@@ -139,16 +139,16 @@ func (l *Local) argv(command Command) (path string, argv []string, err error) {
 	}
 }
 
-// subsystem is the program of a subsystem. Read-only is always our own: the
-// image's may be what somebody in the container has made of it.
+// subsystem is the program of a subsystem.
 func (l *Local) subsystem(name string) (argv []string, err error) {
-	switch name {
-	case Sftp:
+	limits, isSftp := ParseSftp(name)
+	switch {
+	case !isSftp:
+		return nil, fmt.Errorf("unknown subsystem %q", name)
+	case limits == SftpLimits{}:
 		return l.sftpServer(), nil
-	case SftpReadOnly:
-		return append(slices.Clone(l.SftpServer), "--read-only"), nil
 	}
-	return nil, fmt.Errorf("unknown subsystem %q", name)
+	return slices.Concat(l.SftpServer, limits.args()), nil
 }
 
 // sftpServer prefers the image's own, which knows more extensions.

@@ -38,11 +38,8 @@ const (
 	Subsystem = "subsystem"
 )
 
-// Names of subsystems.
-const (
-	Sftp         = "sftp"
-	SftpReadOnly = "sftp-read-only" // sftp that changes nothing
-)
+// Sftp is the name of the subsystem.
+const Sftp = "sftp"
 
 // Command is what a session asks to run.
 type Command struct {

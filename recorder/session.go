@@ -134,8 +134,10 @@ func (s *session) watcher(request *ssh.Request) files.Watcher {
 		})
 	}
 	lost := func(why string) { s.told(audit.FilesLost{Who: s.Who, Session: s.number, Why: why}) }
-	switch command := commandOf(request); {
-	case request.Type == machine.Subsystem && (command == machine.Sftp || command == machine.SftpReadOnly):
+	command := commandOf(request)
+	_, isSftp := machine.ParseSftp(command)
+	switch {
+	case request.Type == machine.Subsystem && isSftp:
 		return files.NewSftp(tell, lost)
 	case request.Type == machine.Exec:
 		by = "scp"

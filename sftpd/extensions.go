@@ -56,8 +56,8 @@ func (s *server) extended(body []byte) (packet, error) {
 	return packet{}, unix.ENOSYS
 }
 
-func (s *server) posixRename(body []byte) (packet, error) { return byPaths(body, unix.Rename) }
-func (s *server) hardlink(body []byte) (packet, error)    { return byPaths(body, unix.Link) }
+func (s *server) posixRename(body []byte) (packet, error) { return s.byEntries(body, unix.Rename) }
+func (s *server) hardlink(body []byte) (packet, error)    { return s.byEntries(body, unix.Link) }
 
 func (s *server) fsync(body []byte) (packet, error) {
 	var m struct{ Handle string }
@@ -73,7 +73,7 @@ func (s *server) fsync(body []byte) (packet, error) {
 
 func (s *server) statvfs(body []byte) (packet, error) {
 	var found unix.Statfs_t
-	_, err := byPath(body, func(path string) error { return unix.Statfs(path, &found) })
+	_, err := s.byTarget(body, func(path string) error { return unix.Statfs(path, &found) })
 	return fileSystem(&found), err
 }
 
@@ -116,12 +116,14 @@ func (s *server) lsetstat(body []byte) (packet, error) {
 	if a.has(hasSize) {
 		return packet{}, errMalformed
 	}
-	return packet{}, a.set(setters{
-		mode: func(mode uint32) error { return lchmod(m.Path, mode) },
-		times: func(at []unix.Timespec) error {
-			return unix.UtimesNanoAt(unix.AT_FDCWD, m.Path, at, unix.AT_SYMLINK_NOFOLLOW)
-		},
-		owner: func(uid, gid int) error { return unix.Lchown(m.Path, uid, gid) },
+	return packet{}, s.tree.atEntry(m.Path, func(path string) error {
+		return a.set(setters{
+			mode: func(mode uint32) error { return lchmod(path, mode) },
+			times: func(at []unix.Timespec) error {
+				return unix.UtimesNanoAt(unix.AT_FDCWD, path, at, unix.AT_SYMLINK_NOFOLLOW)
+			},
+			owner: func(uid, gid int) error { return unix.Lchown(path, uid, gid) },
+		})
 	})
 }
 
@@ -208,17 +210,13 @@ func (s *server) expandPath(body []byte) (packet, error) {
 	path := m.Path
 	if rest, found := strings.CutPrefix(path, "~"); found {
 		name, below, _ := strings.Cut(rest, "/")
-		home := "."
-		if name != "" {
-			account, err := user.Lookup(name)
-			if err != nil {
-				return packet{}, errNoUser
-			}
-			home = account.HomeDir
+		home, err := s.homeOf(name)
+		if err != nil {
+			return packet{}, errNoUser
 		}
 		path = home + "/" + below
 	}
-	real, err := realPath(path)
+	real, err := s.tree.realPath(path)
 	return name(real), err
 }
 
@@ -228,15 +226,30 @@ func (s *server) homeDirectory(body []byte) (packet, error) {
 	if err := read(body, &m); err != nil {
 		return packet{}, err
 	}
-	if m.User == "" {
+	if m.User == "" && s.tree.root == nil {
 		home, err := os.UserHomeDir()
 		return name(home), err
 	}
-	account, err := user.Lookup(m.User)
-	if err != nil {
-		return packet{}, err
+	home, err := s.homeOf(m.User)
+	return name(home), err
+}
+
+// homeOf is a user's home directory, as a path that may be relative; "" is who we are.
+// Below a directory that is all there is, nobody else has one.
+func (s *server) homeOf(name string) (string, error) {
+	switch {
+	case name == "" && s.tree.root == nil:
+		return ".", nil
+	case name == "":
+		return "/", nil
+	case s.tree.root != nil:
+		return "", errNoUser
 	}
-	return name(account.HomeDir), nil
+	account, err := user.Lookup(name)
+	if err != nil {
+		return "", err
+	}
+	return account.HomeDir, nil
 }
 
 // namesByID tells the names of users and groups by their numbers, "" for one that

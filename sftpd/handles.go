@@ -64,11 +64,7 @@ func (s *server) openFile(body []byte) (packet, error) {
 	if s.readOnly && flags&(unix.O_ACCMODE|unix.O_CREAT|unix.O_TRUNC) != unix.O_RDONLY {
 		return packet{}, unix.EACCES
 	}
-	fd := -1
-	err = uninterrupted(func() (err error) {
-		fd, err = unix.Open(m.Path, flags|unix.O_CLOEXEC|unix.O_NOCTTY, mode)
-		return err
-	})
+	fd, err := s.tree.open(m.Path, flags|unix.O_NOCTTY, mode)
 	if err != nil {
 		return packet{}, err
 	}

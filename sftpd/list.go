@@ -17,16 +17,15 @@ import (
 const maxListed = 100
 
 func (s *server) opendir(body []byte) (packet, error) {
-	var dir *os.File
-	_, err := byPath(body, func(path string) error {
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-		dir = os.NewFile(uintptr(fd), path)
-		return err
-	})
+	var m onPath
+	if err := read(body, &m); err != nil {
+		return packet{}, err
+	}
+	fd, err := s.tree.open(m.Path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return packet{}, err
 	}
-	return s.keep(&handle{file: dir, isDir: true}), nil
+	return s.keep(&handle{file: os.NewFile(uintptr(fd), m.Path), isDir: true}), nil
 }
 
 // readdir tells some more names of a directory, and io.EOF when all were told.

@@ -16,41 +16,69 @@ type (
 	onPaths struct{ From, To string }
 )
 
-// byPath carries out a request on a path, whose answer is a status.
-func byPath(body []byte, do func(path string) error) (packet, error) {
+// byTarget carries out a request on what a path leads to, whose answer is a status.
+func (s *server) byTarget(body []byte, do func(path string) error) (packet, error) {
+	return byPath(body, s.tree.atTarget, do)
+}
+
+// byEntry carries out a request on what stands at a path, a link for one, whose answer
+// is a status.
+func (s *server) byEntry(body []byte, do func(path string) error) (packet, error) {
+	return byPath(body, s.tree.atEntry, do)
+}
+
+func byPath(body []byte, at func(path string, f func(string) error) error, do func(path string) error) (packet, error) {
 	var m onPath
 	if err := read(body, &m); err != nil {
 		return packet{}, err
 	}
-	return packet{}, uninterrupted(func() error { return do(m.Path) })
+	return packet{}, at(m.Path, func(path string) error {
+		return uninterrupted(func() error { return do(path) })
+	})
 }
 
-// byPaths carries out a request on two paths, whose answer is a status.
-func byPaths(body []byte, do func(from, to string) error) (packet, error) {
+// byEntries carries out a request on what stands at two paths, whose answer is a status.
+func (s *server) byEntries(body []byte, do func(from, to string) error) (packet, error) {
 	var m onPaths
 	if err := read(body, &m); err != nil {
 		return packet{}, err
 	}
-	return packet{}, uninterrupted(func() error { return do(m.From, m.To) })
+	return packet{}, s.tree.atEntry(m.From, func(from string) error {
+		return s.tree.atEntry(m.To, func(to string) error {
+			return uninterrupted(func() error { return do(from, to) })
+		})
+	})
 }
 
-func (s *server) stat(body []byte) (packet, error)  { return statBy(body, unix.Stat) }
-func (s *server) lstat(body []byte) (packet, error) { return statBy(body, unix.Lstat) }
-
-func statBy(body []byte, stat func(string, *unix.Stat_t) error) (packet, error) {
+func (s *server) stat(body []byte) (packet, error) {
 	var found unix.Stat_t
-	_, err := byPath(body, func(path string) error { return stat(path, &found) })
+	_, err := s.byTarget(body, func(path string) error { return unix.Stat(path, &found) })
 	return attrsOf(&found), err
 }
 
-func (s *server) remove(body []byte) (packet, error) { return byPath(body, unix.Unlink) }
-func (s *server) rmdir(body []byte) (packet, error)  { return byPath(body, unix.Rmdir) }
+func (s *server) lstat(body []byte) (packet, error) {
+	var found unix.Stat_t
+	_, err := s.byEntry(body, func(path string) error { return unix.Lstat(path, &found) })
+	return attrsOf(&found), err
+}
+
+func (s *server) remove(body []byte) (packet, error) { return s.byEntry(body, unix.Unlink) }
+func (s *server) rmdir(body []byte) (packet, error)  { return s.byEntry(body, unix.Rmdir) }
 
 // symlink has the link's target first, as OpenSSH's server has, and not as the draft.
-func (s *server) symlink(body []byte) (packet, error) { return byPaths(body, unix.Symlink) }
+// The target is a text, and leads where it leads when somebody follows it.
+func (s *server) symlink(body []byte) (packet, error) {
+	var m struct{ Target, Path string }
+	if err := read(body, &m); err != nil {
+		return packet{}, err
+	}
+	return packet{}, s.tree.atEntry(m.Path, func(path string) error {
+		return uninterrupted(func() error { return unix.Symlink(m.Target, path) })
+	})
+}
 
 // rename replaces nothing: posix-rename@openssh.com does.
-func (s *server) rename(body []byte) (packet, error) { return byPaths(body, renameToNew) }
+func (s *server) rename(body []byte) (packet, error) { return s.byEntries(body, renameToNew) }
 
 func renameToNew(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
@@ -86,7 +114,9 @@ func (s *server) mkdir(body []byte) (packet, error) {
 	if a.has(hasMode) {
 		mode = a.mode & 0o7777
 	}
-	return packet{}, uninterrupted(func() error { return unix.Mkdir(m.Path, mode) })
+	return packet{}, s.tree.atEntry(m.Path, func(path string) error {
+		return uninterrupted(func() error { return unix.Mkdir(path, mode) })
+	})
 }
 
 func (s *server) setstat(body []byte) (packet, error) {
@@ -95,11 +125,13 @@ func (s *server) setstat(body []byte) (packet, error) {
 	if err != nil {
 		return packet{}, err
 	}
-	return packet{}, a.set(setters{
-		size:  func(size int64) error { return unix.Truncate(m.Path, size) },
-		mode:  func(mode uint32) error { return unix.Chmod(m.Path, mode) },
-		times: func(at []unix.Timespec) error { return unix.UtimesNanoAt(unix.AT_FDCWD, m.Path, at, 0) },
-		owner: func(uid, gid int) error { return unix.Chown(m.Path, uid, gid) },
+	return packet{}, s.tree.atTarget(m.Path, func(path string) error {
+		return a.set(setters{
+			size:  func(size int64) error { return unix.Truncate(path, size) },
+			mode:  func(mode uint32) error { return unix.Chmod(path, mode) },
+			times: func(at []unix.Timespec) error { return unix.UtimesNanoAt(unix.AT_FDCWD, path, at, 0) },
+			owner: func(uid, gid int) error { return unix.Chown(path, uid, gid) },
+		})
 	})
 }
 
@@ -108,7 +140,11 @@ func (s *server) readlink(body []byte) (packet, error) {
 	if err := read(body, &m); err != nil {
 		return packet{}, err
 	}
-	target, err := os.Readlink(m.Path)
+	target := ""
+	err := s.tree.atEntry(m.Path, func(path string) (err error) {
+		target, err = os.Readlink(path)
+		return err
+	})
 	return name(target), err
 }
 
@@ -117,11 +153,11 @@ func (s *server) realpath(body []byte) (packet, error) {
 	if err := read(body, &m); err != nil {
 		return packet{}, err
 	}
-	real, err := realPath(m.Path)
+	real, err := s.tree.realPath(m.Path)
 	return name(real), err
 }
 
-// realPath is an absolute path without links, whose last part need not be there.
+// realPath is [tree.realPath] of all files.
 func realPath(path string) (string, error) {
 	if !strings.HasPrefix(path, "/") {
 		dir, err := os.Getwd()

@@ -12,6 +12,7 @@ import (
 // server is one client being served.
 type server struct {
 	readOnly bool
+	tree     tree
 	handles  map[string]*handle
 	last     uint32 // handle
 	names    *names
@@ -48,10 +49,20 @@ func requests() map[byte]request {
 	}
 }
 
-// Serve answers a client on two streams until it has no more to say. With
-// readOnly, whatever changes a file is denied.
-func Serve(in io.Reader, out io.Writer, readOnly bool) error {
-	s := &server{readOnly: readOnly, handles: map[string]*handle{}, names: newNames()}
+// Options hold back what a client may do.
+type Options struct {
+	ReadOnly  bool   // whatever changes a file is denied
+	Directory string // is all that the client sees, as its /; "": everything
+}
+
+// Serve answers a client on two streams until it has no more to say.
+func Serve(in io.Reader, out io.Writer, o Options) error {
+	tree, err := newTree(o.Directory)
+	if err != nil {
+		return err
+	}
+	defer tree.close()
+	s := &server{readOnly: o.ReadOnly, tree: tree, handles: map[string]*handle{}, names: newNames()}
 	defer s.closeAll()
 	from, to := bufio.NewReaderSize(in, maxPacket), bufio.NewWriterSize(out, maxPacket)
 	known := requests()

@@ -20,13 +20,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asServer makes the test's own program a server: "rw", or "ro" for one that
-// changes nothing.
+// asServer makes the test's own program a server: "rw", "ro" for one that changes
+// nothing, or "in:" and a directory that is all it shows.
 const asServer = "BERTH_TEST_AS_SFTP_SERVER"
 
 func TestMain(m *testing.M) {
 	if as := os.Getenv(asServer); as != "" {
-		if err := Serve(os.Stdin, os.Stdout, as == "ro"); err != nil {
+		directory, _ := strings.CutPrefix(as, "in:")
+		if directory == as {
+			directory = ""
+		}
+		if err := Serve(os.Stdin, os.Stdout, Options{ReadOnly: as == "ro", Directory: directory}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -209,24 +213,37 @@ func TestAnswersAreThoseOfOpenSSHsServer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "there")
-			answers := func(command *exec.Cmd) []string {
+			answers := func(command *exec.Cmd, as string) []string {
 				if err := os.Mkdir(dir, 0o755); err != nil {
 					t.Fatal(err)
 				}
 				defer os.RemoveAll(dir)
 				command.Dir = dir
 				k := newTalk(t, command)
-				script(k, dir)
+				script(k, as)
 				return k.said
 			}
-			there, here := answers(openSSHs(t)), answers(ourselves(t, "rw"))
+			there, here := answers(openSSHs(t), dir), answers(ourselves(t, "rw"), dir)
+			below := slices.Repeat([]string{""}, len(there))
+			if slices.Contains([]string{"files", "paths", "handles", "copies"}, name) { // the others use the files themselves, or homes
+				below = answers(ourselves(t, "in:"+dir), "/")
+			}
 			for i := range there {
 				if here[i] != there[i] {
 					t.Errorf("%s\nand OpenSSH's server:\n%s", here[i], there[i])
 				}
+				if want := inside(there[i], dir); below[i] != "" && below[i] != want {
+					t.Errorf("in a directory: %s\nand OpenSSH's server:\n%s", below[i], want)
+				}
 			}
 		})
 	}
+}
+
+// inside is what was said of a directory's files as it is said where the directory is
+// all that there is.
+func inside(said, dir string) string {
+	return strings.NewReplacer(dir+"/", "/", dir, "/", filepath.Dir(dir), "/", "open "+filepath.Base(dir), "open /").Replace(said)
 }
 
 // Flags of an open.

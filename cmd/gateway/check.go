@@ -161,8 +161,8 @@ func showHosts(ctx context.Context, w, warnings io.Writer, settings config.Confi
 		users, lines := whoMayEnter(settings, asHost(name, found[name]))
 		for _, line := range lines {
 			delete(granted, line.Hosts)
-			if line.ReadOnlySftp && found[name].Route == labels.RouteSshd {
-				fmt.Fprintf(warnings, "%s: warning: host %s of route sshd does not hold to sftp: read-only, and is not entered by this grant\n", line.Line, name)
+			if line.LimitsSftp() && found[name].Route == labels.RouteSshd {
+				fmt.Fprintf(warnings, "%s: warning: host %s of route sshd does not hold to sftp that is read-only or in a directory, and is not entered by this grant\n", line.Line, name)
 			}
 		}
 		if len(users) > 0 {

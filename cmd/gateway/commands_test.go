@@ -48,6 +48,7 @@ func TestCheck(t *testing.T) {
 HOST              USERS       NOW
 box               admin       route local
 ci                dev         cannot be looked up: the engine does not answer
+homework          dev         cannot be looked up: the engine does not answer
 lab               admin       cannot be looked up: the engine does not answer
 master            dev, admin  cannot be looked up: the engine does not answer
 old-box           admin       route sshd

@@ -27,13 +27,14 @@ func newHelperCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return helper.RunChild() },
 	}
-	readOnly := false
+	var limits sftpd.Options
 	sftp := &cobra.Command{
 		Use:  "sftp",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return sftpd.Serve(os.Stdin, os.Stdout, readOnly) },
+		RunE: func(*cobra.Command, []string) error { return sftpd.Serve(os.Stdin, os.Stdout, limits) },
 	}
-	sftp.Flags().BoolVar(&readOnly, "read-only", false, "refuse what changes files")
+	sftp.Flags().BoolVar(&limits.ReadOnly, "read-only", false, "refuse what changes files")
+	sftp.Flags().StringVar(&limits.Directory, "directory", "", "show nothing but what is in this `directory`")
 	command.AddCommand(run, child, sftp)
 	return command
 }

@@ -1,6 +1,7 @@
 package change
 
 import (
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -51,6 +52,26 @@ func TestGrantsAsClientsMeetThem(t *testing.T) {
 		}
 		if files, err := filepath.Glob(dir + "/*"); err != nil || len(files) != 1 || harness.Read(t, secret) != "content\n" {
 			t.Errorf("something has changed: %q, %v", files, err)
+		}
+	})
+	t.Run("sftp_in_a_directory", func(t *testing.T) {
+		inside := filepath.Join(t.TempDir(), "inside")
+		harness.Must(t, exec.Command("mkdir", inside))
+		harness.Must(t, exec.Command("ln", "-s", secret, inside+"/absolute"))
+		harness.Must(t, exec.Command("ln", "-s", "../../"+filepath.Base(dir)+"/file", inside+"/out"))
+		to := at("box", "{restrict: yes, sftp: {directory: "+inside+"}}")
+		to.Want(t, "echo mine >up && scp -q up h:/up && scp -q h:up down && cat down && scp -q -s h:/up again && cat again", "mine\nmine\n")
+		to.Want(t, "echo -e 'cd /..\npwd\nls -1\nrename up moved\nmkdir /dir\ncd dir\npwd' | sftp -q -b - h | grep -v ^sftp", "Remote working directory: /\nabsolute\nout\nup\nRemote working directory: /dir\n")
+		if harness.Read(t, inside+"/moved") != "mine\n" {
+			t.Error("what was put is not in the directory")
+		}
+		for _, path := range []string{secret, "/absolute", "out", "../" + filepath.Base(dir) + "/file", "/../.." + secret} {
+			if got := to.Run(t, "scp -q h:"+path+" got"); got.Exit == 0 {
+				t.Errorf("%s is read: %+v", path, got)
+			}
+		}
+		if got := to.Run(t, "scp -q -O h:"+secret+" got"); got.Exit == 0 {
+			t.Errorf("by a command: %+v", got)
 		}
 	})
 }
