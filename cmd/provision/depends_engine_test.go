@@ -9,6 +9,7 @@ import (
 // A service starts when the job that it waits for is done, and what it needs is healthy;
 // the job is not run again.
 func TestServicesWaitForWhatTheyDependOn(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	compose := func(job string) string {
 		return l.File(`

@@ -76,6 +76,7 @@ func TestGPUsWithoutAnEngine(t *testing.T) {
 }
 
 func TestWhoIsOnAGPUIsNamedAndNotThrownOut(t *testing.T) {
+	t.Parallel()
 	b := newGPUBox(t, 1)
 	file := b.Compose("lab", "one: , gpus: [{count: 1}]")
 	b.mustRun("up", "-f", file, "-p", "lab")

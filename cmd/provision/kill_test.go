@@ -210,6 +210,7 @@ func ofProject(service string) string {
 
 // The same for the engine, which starts again.
 func TestAHostIsOldOrNewWhereverTheEngineIsKilled(t *testing.T) {
+	t.Parallel()
 	b := newGPUBox(t, 2)
 	before := b.Compose("before", "a: "+ofProject("a")+", gpus: [{count: 1}]")
 	after := b.Compose("after", "a: "+ofProject("a")+", hostname: new, gpus: [{count: 1}]")

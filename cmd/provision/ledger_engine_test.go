@@ -20,6 +20,7 @@ import (
 )
 
 func TestGPUsAreHandedOutOnce(t *testing.T) {
+	t.Parallel()
 	b := newGPUBox(t, 2)
 	const one = ", gpus: [{count: 1}]"
 	pair := b.Compose("pair", "master: "+one, "worker: "+one)
@@ -60,6 +61,7 @@ func TestGPUsAreHandedOutOnce(t *testing.T) {
 }
 
 func TestManyUpsAtOnceNeverHandOutAGPUTwice(t *testing.T) {
+	t.Parallel()
 	b := newGPUBox(t, 8)
 	var running sync.WaitGroup
 	var mu sync.Mutex
@@ -92,6 +94,7 @@ func TestManyUpsAtOnceNeverHandOutAGPUTwice(t *testing.T) {
 }
 
 func TestMIGInstancesAreHandedOutOnce(t *testing.T) {
+	t.Parallel()
 	b := newGPUBox(t, 0)
 	b.DriverOf("../../box/testdata/nvidia-smi/550_h100_mig.txtar")
 	const part = ", x-berth: {gpu: {mig: 1g.10gb}}"
@@ -111,6 +114,7 @@ func TestMIGInstancesAreHandedOutOnce(t *testing.T) {
 // Beside a container of somebody else's, a project that docker compose made is
 // taken over: off the GPU that both were given, and with its volume.
 func TestComposesContainersAreTakenOver(t *testing.T) {
+	t.Parallel()
 	b := newGPUBox(t, 2)
 	_, err := b.API.ContainerCreate(t.Context(), client.ContainerCreateOptions{
 		Name:   "trainer",
@@ -163,6 +167,7 @@ volumes: {data: }
 }
 
 func TestCPUsArePinnedOnce(t *testing.T) {
+	t.Parallel()
 	b := newGPUBox(t, 0)
 	const exclusive = ", deploy: {resources: {reservations: {cpus: '1'}}}, x-berth: {cpus: exclusive}"
 	file := b.Compose("lab", "a: "+exclusive)
@@ -192,6 +197,7 @@ func TestCPUsArePinnedOnce(t *testing.T) {
 // docker compose gives each service of count 1 the first GPU. One up takes both hosts
 // over, each on a GPU of its own, with what was written in them.
 func TestOneUpTakesOverWhatComposeMade(t *testing.T) {
+	t.Parallel()
 	b := newGPUBox(t, 2)
 	for _, service := range []string{"master", "worker"} {
 		name := "seed-" + service + "-1"
@@ -259,6 +265,7 @@ func (b *gpuBox) get(name, path string) string {
 
 // Two GPUs change hands between hosts that are there.
 func TestHostsExchangeTheirGPUs(t *testing.T) {
+	t.Parallel()
 	b := newGPUBox(t, 2)
 	on := func(first, second int) string {
 		return b.Compose("swap", fmt.Sprintf("a: , gpus: [{device_ids: ['%d']}]", first), fmt.Sprintf("b: , gpus: [{device_ids: ['%d']}]", second),

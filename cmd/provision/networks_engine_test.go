@@ -14,6 +14,7 @@ import (
 // An address that the files choose is had by one container at a time, and the host has
 // it again when it is recreated.
 func TestChosenAddressesAreKept(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	subnet := fmt.Sprintf("10.213.%d", rand.IntN(256))
 	const mac = "02:42:ac:00:00:09"
@@ -39,6 +40,7 @@ func TestChosenAddressesAreKept(t *testing.T) {
 
 // docker network prune while hosts are stopped takes their networks away.
 func TestHostsAreAttachedAgainToANetworkThatWasRemoved(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	file := l.File("services: {own: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", command: sleep 1000, stop_grace_period: 0s, networks: [near, far]}}\n" +
 		"networks: {near: {internal: true}, far: {internal: true}}\n")

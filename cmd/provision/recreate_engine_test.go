@@ -23,6 +23,7 @@ func (l lab) own(more string) string {
 }
 
 func TestAChangeThatTheEngineRefusesCostsNothing(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +67,7 @@ func TestAChangeThatTheEngineRefusesCostsNothing(t *testing.T) {
 
 // A takeover that the engine refuses leaves docker compose's container as it was.
 func TestATakeoverThatTheEngineRefusesCostsNothing(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	name := l.Name + "-own-1"
 	created, err := l.API.ContainerCreate(t.Context(), client.ContainerCreateOptions{Name: name, Config: &container.Config{
@@ -96,6 +98,7 @@ func TestATakeoverThatTheEngineRefusesCostsNothing(t *testing.T) {
 }
 
 func TestWhatWasWrittenGoesWithTheHost(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.mustRun("up", "-f", l.own(", environment: {A: one, B: one}, labels: {mine: yes-it-is}"))
 	l.In("own", "echo of weeks >/root/work; chown 1000:1000 /root/work; rm /etc/motd; ln /root/work /root/same")
@@ -155,6 +158,7 @@ func TestWhatWasWrittenGoesWithTheHost(t *testing.T) {
 
 // What was written cannot be carried to another image: it is listed, and asked about.
 func TestAnotherImageIsAskedAbout(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	own := func(step string) string {
 		return l.File(`services: {own: {command: sleep 1000, stop_grace_period: 0s, volumes: ["data:/data"],
@@ -181,6 +185,7 @@ func TestAnotherImageIsAskedAbout(t *testing.T) {
 // Another project's volume is never deleted: not by who borrows it, and not by its own
 // project as long as somebody has it.
 func TestABorrowedVolumeStays(t *testing.T) {
+	t.Parallel()
 	owner, borrower := newLab(t), newLab(t)
 	file := func(l lab) string {
 		return l.File("services: {own: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", command: sleep 1000, stop_grace_period: 0s, volumes: [\"data:/data\"]}}\n" +
@@ -202,6 +207,7 @@ func TestABorrowedVolumeStays(t *testing.T) {
 }
 
 func TestVolumesGoWithTheHost(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	build := `, image: , build: {dockerfile_inline: "FROM ` + os.Getenv("BERTH_BASE_IMAGE") + `\nVOLUME /asked"}`
 	own := func(more string) string {

@@ -35,6 +35,7 @@ func (l lab) job(service string, terminal bool, command ...string) func() string
 }
 
 func TestWorkThatRunsOnIsUse(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	file := func(a string) string {
 		return l.File("services:\n  own: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", command: sleep 1000, stop_grace_period: 0s, environment: {A: " + a + "}}\n" +

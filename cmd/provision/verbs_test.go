@@ -14,6 +14,7 @@ import (
 )
 
 func TestVerbsForOneHostAndForAll(t *testing.T) {
+	t.Parallel()
 	b := newGPUBox(t, 2)
 	b.Compose("lab", "one: , gpus: [{count: 1}]", "two: ")
 	lab := func(args ...string) string { return b.mustRun(append(args, "-f", b.Dir+"/lab.yaml", "-p", "lab")...) }
@@ -74,6 +75,7 @@ func TestVerbsForOneHostAndForAll(t *testing.T) {
 
 // Who may not write in the state directory is told of another one.
 func TestAStateDirectoryThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	const forbidden = "/sys/berth" // to root, too
 	if err := os.Mkdir(forbidden, 0o700); !errors.Is(err, fs.ErrPermission) {
 		t.Skipf("%s: %v", forbidden, err)
