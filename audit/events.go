@@ -32,7 +32,8 @@ type LoginTried struct {
 // Step is a step of a login that was proved.
 type Step struct {
 	Method      string       `json:"method"`
-	Credential  string       `json:"credential,omitempty"` // a key's fingerprint
+	Credential  string       `json:"credential,omitempty"` // a key's fingerprint, or a person's name at a service
+	Service     string       `json:"service,omitempty"`    // that judged it, ldap or oidc
 	Certificate *Certificate `json:"certificate,omitempty"`
 }
 

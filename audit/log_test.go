@@ -192,7 +192,7 @@ func TestEventsAreWrittenElsewhereAsHere(t *testing.T) {
 	status := uint32(3)
 	who := Who{Conn{"c", "192.0.2.1:1"}, "dev", "lab"}
 	events := []Event{
-		LoginTried{who.Conn, "dev", "password"}, LoggedIn{Conn: who.Conn, User: "dev", Steps: []Step{{"publickey", "SHA256:x", &Certificate{"a", 7, "b"}}}, Seconds: 1.5},
+		LoginTried{who.Conn, "dev", "password"}, LoggedIn{Conn: who.Conn, User: "dev", Steps: []Step{{"publickey", "SHA256:x", "", &Certificate{"a", 7, "b"}}}, Seconds: 1.5},
 		Refused{who.Conn, "dev", "no"}, Entered{Who: who, Account: "a", Route: "exec"}, Session{Who: who, Session: 1, Command: "\x1b<&>", Pty: true},
 		SessionEnded{Who: who, Exit: &status, Up: 1 << 60}, File{Who: who, Path: "/é"}, FilesLost{Who: who, Why: "w"}, Signal{who, 1, "TERM"},
 		Forward{who, 1, "x:1"}, Used{Who: who, What: "agent"}, ForwardEnded{Who: who, Why: "w"}, Listener{who, ":1"}, Lent{who, 1, "x11"}, Left{Who: who}, Changed{By: "watch"},

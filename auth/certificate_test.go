@@ -113,7 +113,7 @@ func TestCertificatesOfAUserCA(t *testing.T) {
 		if tt.opens != (err == nil) || tt.opens && (who.User != "dev" || who.Certificate != c) {
 			t.Errorf("%s: %+v, %v", name, who, err)
 		}
-		if !tt.opens && (who != (Identity{}) || err != ErrDenied) {
+		if !tt.opens && (!isNobody(who) || err != ErrDenied) {
 			t.Errorf("%s: %+v, %v", name, who, err)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // Change is one thing in which a policy differs from the one before it.
 type Change struct {
 	User string // whose it is; "" where it is everybody's
-	What string // user, grant, password, key, authority, revoked or login
+	What string // user, grant, password, service, key, authority, revoked or login
 	How  string // added, removed or changed
 	Of   string // the hosts of a grant, the fingerprint of a key
 	Line string // where a grant is written
@@ -37,6 +37,7 @@ func Changes(before, next *Policy) []Change {
 		}
 		return items
 	}
+	all = append(all, compare(Change{What: "grant"}, before.groupGrants(), next.groupGrants())...)
 	all = append(all, compare(Change{What: "authority"}, authorities(before), authorities(next))...)
 	if !reflect.DeepEqual(before.revoked, next.revoked) {
 		all = append(all, Change{What: "revoked", How: changed})
@@ -58,6 +59,7 @@ func compareUsers(name string, before, next *Policy) []Change {
 	all := compare(Change{User: name, What: "user"}, user(was), user(is))
 	all = append(all, compare(Change{User: name, What: "grant"}, was.grants(), is.grants())...)
 	all = append(all, compare(Change{User: name, What: "password"}, was.passwords(), is.passwords())...)
+	all = append(all, compare(Change{User: name, What: "service"}, was.services(), is.services())...)
 	all = append(all, compare(Change{User: name, What: "key"}, before.keys.of(name), next.keys.of(name))...)
 	for i := range all {
 		if all[i].What == "grant" {
@@ -134,6 +136,32 @@ func (u *user) passwords() map[string]any {
 		return nil
 	}
 	return map[string]any{"": u.shown}
+}
+
+// services are by their names.
+func (u *user) services() map[string]any {
+	all := map[string]any{}
+	if u != nil {
+		for service, name := range u.at {
+			all[string(service)] = name
+		}
+	}
+	return all
+}
+
+// groupGrants are those of groups of services, by their hosts and the groups there.
+func (p *Policy) groupGrants() map[string]any {
+	all := map[string]any{}
+	for _, group := range p.groups {
+		for _, at := range group.At {
+			for _, line := range group.lines {
+				grant := line.Grant
+				grant.Line = "" // it may move
+				all[line.title()+", "+at.String()] = grant
+			}
+		}
+	}
+	return all
 }
 
 // of are a user's lines, by the fingerprints of their keys.

@@ -20,7 +20,7 @@ func TestWhatAPolicyChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := []User{
-		{Name: "dev", Password: cheapHash("other"), Authorized: []Authorized{line}, Keys: []ssh.PublicKey{other}, Groups: []Group{{"staff", map[string]Grant{"gpu-*": {Line: "f:9"}}}},
+		{Name: "dev", Password: cheapHash("other"), Authorized: []Authorized{line}, Keys: []ssh.PublicKey{other}, Groups: []Group{{Name: "staff", Hosts: map[string]Grant{"gpu-*": {Line: "f:9"}}}},
 			Hosts: map[string]Grant{"lab": {Line: "f:3", Restrictions: Restrictions{NoX11: true}}}},
 		{Name: "new", Keys: []ssh.PublicKey{ca}},
 	}

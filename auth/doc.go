@@ -13,6 +13,11 @@
 // several steps, [Policy.After] says what comes after each, and makes them one
 // Identity: of one user, by one login.
 //
+// A [Service] may know people, too: a directory judges their passwords, an OpenID
+// provider their approvals. Others ask it; [Policy.NameAt] says for whom, and
+// [Policy.By] makes an Identity of what it answers. The groups that it tells of are
+// in the Identity, and a [Group] may be for them.
+//
 // A Policy never changes and remembers no attempt. A client may try one name
 // after another on a single connection, so who it is can only be the Identity
 // of the attempt that succeeded: keep that value, and ask nothing else.

@@ -69,10 +69,13 @@ func (g Grant) whyNot(who Identity, host string, now time.Time) string {
 	return ""
 }
 
-// Group is what all its members are granted.
+// Group is what all its members are granted: users who have it, and people of
+// services.
 type Group struct {
-	Name  string
-	Hosts map[string]Grant // as those of [User]
+	Name   string
+	Hosts  map[string]Grant // as those of [User]
+	Limits Limits           // those of members who have no others
+	At     []ServiceGroup   // whose people are members
 }
 
 // GrantLine is a grant and the hosts that it is for.

@@ -16,6 +16,10 @@ const (
 	// ByCode is a code of the moment (RFC 6238), or one of those that recover;
 	// it is asked for by keyboard-interactive (RFC 4256).
 	ByCode Method = "code"
+
+	// ByApproval is an approval in a browser, at an OpenID provider; it is asked
+	// for by keyboard-interactive.
+	ByApproval Method = "approval"
 )
 
 // Identity is what one successful attempt to log in proved: who the person is,
@@ -29,8 +33,12 @@ type Identity struct {
 
 	// Credential tells which one of the user's credentials was shown: a key's
 	// fingerprint as ssh-keygen -l prints it, and for a password that of its
-	// hash, which is another one after each change.
+	// hash, which is another one after each change. Where a service has judged the
+	// step, it is the person's name there.
 	Credential string
+
+	Service Service  // which has judged the step; "": the policy
+	Groups  []string // that the service says the person is in
 
 	// From is where the connection comes from. Whoever takes the connection sets
 	// it; where it is not set, no grant with networks holds.

@@ -27,9 +27,9 @@ func (l Limits) Or(other Limits) Limits {
 	}
 }
 
-// Limits are those of a user; none for one that the policy does not know.
-func (p *Policy) Limits(user string) Limits {
-	if known := p.users[user]; known != nil {
+// Limits are those of an identity; none for one that the policy does not know.
+func (p *Policy) Limits(who Identity) Limits {
+	if known := p.person(who); known != nil {
 		return known.limits
 	}
 	return Limits{}

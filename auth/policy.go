@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -21,7 +22,12 @@ type Policy struct {
 
 	// kinds are those of the users' hashes, each with one that nobody's password
 	// has. Every attempt computes one hash of each kind.
-	kinds map[kind]hash
+	kinds     map[kind]hash
+	passwords bool // some user has one
+
+	services map[Service]map[string]string // users, by what services call them
+	groups   []serviceGroup
+	everyone Limits
 
 	authorities []ssh.PublicKey // whose certificates open for everybody whom they name
 	revoked     *Revoked
@@ -53,7 +59,8 @@ type user struct {
 	lines    []GrantLine // in the order in which they are asked
 	limits   Limits
 
-	principals []string // by which a user CA's certificates name the user
+	principals []string           // by which a user CA's certificates name the user
+	at         map[Service]string // what services call the user
 }
 
 // NewPolicy checks the users and makes them a policy. The error names the user
@@ -64,13 +71,20 @@ func NewPolicy(users []User, options ...Option) (*Policy, error) {
 		keys:  make(keyring),
 		kinds: make(map[kind]hash),
 		now:   time.Now,
+
+		services: make(map[Service]map[string]string),
 	}
 	for _, option := range options {
 		option(p)
 	}
 	for _, u := range users {
-		if err := p.add(u); err != nil {
+		if err := errors.Join(p.add(u), p.addAt(u)); err != nil {
 			return nil, err
+		}
+	}
+	for _, group := range p.groups {
+		if err := checkHosts(group.Hosts); err != nil {
+			return nil, fmt.Errorf("group %s: %w", group.Name, err)
 		}
 	}
 	if len(p.kinds) == 0 { // nobody has a password, which is nobody's business
@@ -86,7 +100,7 @@ func (p *Policy) add(u User) error {
 	if p.users[u.Name] != nil {
 		return fmt.Errorf("user %s is given twice", u.Name)
 	}
-	added := &user{lines: linesOf("", u.Hosts), limits: u.Limits, principals: slices.Clone(u.Principals)}
+	added := &user{lines: linesOf("", u.Hosts), limits: u.Limits, principals: slices.Clone(u.Principals), at: maps.Clone(u.At)}
 	if added.principals == nil {
 		added.principals = []string{u.Name}
 	}
@@ -97,6 +111,7 @@ func (p *Policy) add(u User) error {
 		added.password, _ = parseHash(u.Password) // checked above
 		p.kinds[added.password.kind] = added.password.kind.dummy()
 		added.shown = fingerprint(u.Password)
+		p.passwords = true
 	}
 	p.users[u.Name] = added
 	for _, key := range u.Keys {
@@ -158,6 +173,9 @@ func (p *Policy) Password(login string, password []byte) (Identity, error) {
 	return Identity{User: l.User, Login: l, Method: ByPassword, Credential: known.shown}, nil
 }
 
+// HasPasswords reports whether any user has a password.
+func (p *Policy) HasPasswords() bool { return p.passwords }
+
 // Kinds is how many hashes one attempt with a password computes.
 func (p *Policy) Kinds() int { return len(p.kinds) }
 
@@ -167,7 +185,7 @@ func (p *Policy) Knows(name string) bool { return p.users[name] != nil }
 // stillProves reports whether the policy knows the user and lets the very
 // credential that was shown open, in each step, and for as much as it did.
 func (p *Policy) stillProves(who Identity) bool {
-	return p.users[who.User] != nil && p.stillOpen(who, who.Restrictions)
+	return p.person(who) != nil && p.stillOpen(who, who.Restrictions)
 }
 
 // stillOpen looks at every step. The restrictions are those of all of them, so
@@ -176,15 +194,18 @@ func (p *Policy) stillOpen(who Identity, as *Restrictions) bool {
 	if who.Before != nil && !p.stillOpen(*who.Before, as) {
 		return false
 	}
-	switch who.Method {
-	case ByPublicKey:
+	switch {
+	case who.Service != "":
+		name, ok := p.NameAt(who.Service, who.User)
+		return ok && name == who.Credential
+	case who.Method == ByPublicKey:
 		return slices.ContainsFunc(p.linesFor(who), func(line Authorized) bool {
 			return line.From.Has(who.From) && line.Restrictions.orNone().Covers(as.orNone())
 		})
-	case ByPassword:
+	case who.Method == ByPassword:
 		known := p.users[who.User]
-		return known.password.verify != nil && known.shown == who.Credential
-	case ByCode:
+		return known != nil && known.password.verify != nil && known.shown == who.Credential
+	case who.Method == ByCode:
 		return true
 	}
 	return false

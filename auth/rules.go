@@ -9,9 +9,10 @@ import (
 
 // Rule says which steps a login takes, for some users at some places.
 type Rule struct {
-	Users Names   // nil: everybody
-	From  Sources // where the client is; nil: anywhere
-	With  []Steps // any one of which suffices
+	Users  Names          // nil: everybody
+	Groups []ServiceGroup // whose people it is for, besides Users
+	From   Sources        // where the client is; nil: anywhere
+	With   []Steps        // any one of which suffices
 }
 
 // Names are users; the nil Names are all there are.
@@ -19,17 +20,18 @@ type Names []string
 
 func (n Names) has(name string) bool { return n == nil || slices.Contains(n, name) }
 
-// Steps are ways to prove who one is, all of which are asked for, the code last.
+// Steps are ways to prove who one is, all of which are asked for, the code or the
+// approval last.
 type Steps []Method
 
-var errSteps = errors.New("not the steps of a login; write key, password, key+password, key+totp, password+totp or key+password+totp")
+var errSteps = errors.New("not the steps of a login; write key, password, key+password, oidc, key+totp, password+totp, key+password+totp, key+oidc or password+oidc")
 
-// ParseSteps reads steps as a configuration names them: key, password and totp,
-// with + between them.
+// ParseSteps reads steps as a configuration names them: key, password, totp and
+// oidc, with + between them.
 func ParseSteps(text string) (Steps, error) {
 	var steps Steps
 	for word := range strings.SplitSeq(text, "+") {
-		step := map[string]Method{"key": ByPublicKey, "password": ByPassword, "totp": ByCode}[word]
+		step := map[string]Method{"key": ByPublicKey, "password": ByPassword, "totp": ByCode, "oidc": ByApproval}[word]
 		if step == "" || slices.Contains(steps, step) {
 			return nil, fmt.Errorf("%.40q is %w", text, errSteps)
 		}
@@ -38,15 +40,18 @@ func ParseSteps(text string) (Steps, error) {
 	if len(steps) == 1 && steps[0] == ByCode {
 		return nil, errors.New("totp alone is no login; write key+totp or password+totp")
 	}
+	if slices.Contains(steps, ByCode) && slices.Contains(steps, ByApproval) {
+		return nil, errors.New("totp and oidc do not go together; have the provider ask for a second factor")
+	}
 	return steps, nil
 }
 
 // usual is what suffices where no rule says more.
-func usual() []Steps { return []Steps{{ByPublicKey}, {ByPassword}} }
+func usual() []Steps { return []Steps{{ByPublicKey}, {ByPassword}, {ByApproval}} }
 
 func (p *Policy) stepsFor(who Identity) []Steps {
 	for _, rule := range p.rules {
-		if rule.Users.has(who.User) && rule.From.Has(who.From) {
+		if (rule.Users.has(who.User) || who.isIn(rule.Groups)) && rule.From.Has(who.From) {
 			return rule.With
 		}
 	}
@@ -97,6 +102,29 @@ func (i Identity) proved() []Method {
 	return methods
 }
 
+// Asks reports whether a step of a method may be asked for.
+func (r Rule) Asks(method Method) bool {
+	return slices.ContainsFunc(r.With, func(s Steps) bool { return slices.Contains(s, method) })
+}
+
+// AsksTwoThings reports whether keyboard-interactive would have to ask for a code
+// and for an approval at once.
+func (r Rule) AsksTwoThings() bool {
+	others := func(s Steps) string {
+		rest := slices.DeleteFunc(slices.Clone(s), func(m Method) bool { return m == ByCode || m == ByApproval })
+		slices.Sort(rest)
+		return fmt.Sprint(rest)
+	}
+	for _, a := range r.With {
+		for _, b := range r.With {
+			if slices.Contains(a, ByCode) && slices.Contains(b, ByApproval) && others(a) == others(b) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // without is what is missing where some steps were proved. It is not ok if one
 // was proved that is none of the steps, or the code before all others: strangers
 // do not get to guess it.
@@ -114,8 +142,8 @@ func (s Steps) without(proved []Method) (missing []Method, ok bool) {
 	if len(missing) > 0 && slices.Contains(proved, ByCode) {
 		return nil, false
 	}
-	if len(missing) > 1 {
-		missing = slices.DeleteFunc(missing, func(m Method) bool { return m == ByCode })
+	if len(missing) > 1 { // what keyboard-interactive asks for comes last
+		missing = slices.DeleteFunc(missing, func(m Method) bool { return m == ByCode || m == ByApproval })
 	}
 	return missing, true
 }
@@ -126,7 +154,7 @@ func (p *Policy) Asks(user string, method Method) bool {
 		return false
 	}
 	for _, rule := range p.rules {
-		if rule.Users.has(user) && slices.ContainsFunc(rule.With, func(s Steps) bool { return slices.Contains(s, method) }) {
+		if rule.Users.has(user) && rule.Asks(method) {
 			return true
 		}
 	}

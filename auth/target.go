@@ -34,7 +34,7 @@ func (p *Policy) Host(who Identity, there func() []Host) (string, error) {
 	if !p.stillProves(who) {
 		return "", notAnyMore(who)
 	}
-	lines := p.users[who.User].lines
+	lines := p.person(who).lines
 	if len(lines) == 0 {
 		return "", refuse("no host is granted to %s", who.User)
 	}
@@ -58,7 +58,7 @@ func (p *Policy) Target(who Identity, host Host) (Target, error) {
 		return Target{}, notAnyMore(who)
 	}
 	isFor := func(line GrantLine) bool { return line.selector.matches(host) }
-	grant, err := question{who, host.Name, who.Login.Account, isFor}.decide(p.users[who.User].lines)
+	grant, err := question{who, host.Name, who.Login.Account, isFor}.decide(p.person(who).lines)
 	if err != nil {
 		return Target{}, err
 	}
@@ -82,7 +82,7 @@ func (p *Policy) Still(who Identity, host Host, account string) (Grant, error) {
 		}
 		return slices.Contains(line.Accounts, account) || len(line.Accounts) == 0 && account == host.Account
 	}
-	grant, err := question{who: who, host: host.Name, isFor: isFor}.decide(p.users[who.User].lines)
+	grant, err := question{who: who, host: host.Name, isFor: isFor}.decide(p.person(who).lines)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -99,10 +99,10 @@ func (g Grant) by(who Identity) (Grant, error) {
 	return g, nil
 }
 
-// Explain lists the grants of a user for a host in the order in which they are
+// Explain lists the grants of an identity for a host in the order in which they are
 // asked: the first one that holds for a login decides.
-func (p *Policy) Explain(user string, host Host) []GrantLine {
-	known := p.users[user]
+func (p *Policy) Explain(who Identity, host Host) []GrantLine {
+	known := p.person(who)
 	if known == nil {
 		return nil
 	}

@@ -17,6 +17,8 @@ type User struct {
 
 	Authorized []Authorized // any one of these lines opens, too, for those whom it admits
 	Principals []string     // what a user CA's certificates call the user; nil: Name
+
+	At map[Service]string // what services call the user, who may come by these; each is of one user
 }
 
 // check says what is wrong with the user, without any part of a credential.

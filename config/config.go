@@ -27,8 +27,10 @@ import (
 
 	"github.com/berth-ssh/berth/audit"
 	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/directory"
 	"github.com/berth-ssh/berth/hosts"
 	"github.com/berth-ssh/berth/keysource"
+	"github.com/berth-ssh/berth/openid"
 	"github.com/berth-ssh/berth/recording"
 	"github.com/berth-ssh/berth/state"
 )
@@ -71,11 +73,15 @@ type Config struct {
 	Audit audit.Settings // without a file: none
 
 	Users  []auth.User
-	Policy *auth.Policy // made of Users, and of who else is trusted
+	Groups []auth.Group // that people of services are in
+	Policy *auth.Policy // made of Users and Groups, and of who else is trusted
 	Hosts  []hosts.Entry
 	Boxes  []hosts.Box
 
 	Clusters []hosts.Cluster
+
+	LDAP *directory.Settings // nil: no directory
+	OIDC *openid.Settings    // nil: no provider
 
 	KeySources  []keysource.Source // where keys of users are fetched from
 	RefreshKeys time.Duration      // how often
@@ -181,15 +187,17 @@ func (d *document) usersFile(all *people) {
 // one document after those of another.
 func (c Config) complete(all people, documents []*document) (Config, error) {
 	main := documents[0]
-	c.Users = all.resolve()
-	rules := main.login(all.login, all)
-	if len(c.Users) == 0 && problems(documents) == nil { // as a fresh install has it
+	c.Users, c.Groups = all.resolve(), all.ofServices()
+	rules := main.login(all.login, &all)
+	main.checkServices(c, all)
+	if len(c.Users) == 0 && len(c.Groups) == 0 && problems(documents) == nil { // as a fresh install has it
 		main.warn(1, "there are no users, so nobody can log in; add one under users:")
 	}
 	if err := problems(documents); err != nil {
 		return c, err
 	}
-	policy, err := auth.NewPolicy(c.Users, auth.WithAuthorities(all.authorities...), auth.WithRevoked(all.revoked), auth.WithRules(rules...))
+	policy, err := auth.NewPolicy(c.Users, auth.WithAuthorities(all.authorities...), auth.WithRevoked(all.revoked), auth.WithRules(rules...),
+		auth.WithGroups(c.Groups...), auth.WithLimits(all.limits))
 	if err != nil {
 		main.wrong(1, "%v", err)
 		return c, main.err()
@@ -199,7 +207,7 @@ func (c Config) complete(all people, documents []*document) (Config, error) {
 		main.warn(1, "the passwords have hashes of %d kinds, and every attempt costs one of each; make them all with: berth-gateway hash-password", policy.Kinds())
 	}
 	var unenforced Errors
-	checkRoutes(policy, c.Users, c.Hosts, func(place, text string) {
+	checkRoutes(policy, c, func(place, text string) {
 		path, line := splitPlace(place)
 		unenforced = append(unenforced, Error{path, line, text})
 	})
@@ -238,7 +246,7 @@ func (d *document) config(data []byte) Config {
 
 // settings reads what is not about people, and adds people.
 func (d *document) settings(data []byte, all *people) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "linger", "refresh_keys", "metrics", "proxies", "exempt", "log_unknown_users", "audit", "record", "user_cas", "revoked", "login", "limits", "users", "groups", "hosts", "boxes", "clusters")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "linger", "refresh_keys", "metrics", "proxies", "exempt", "log_unknown_users", "audit", "record", "user_cas", "revoked", "login", "limits", "ldap", "oidc", "users", "groups", "hosts", "boxes", "clusters")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
 		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
@@ -257,6 +265,7 @@ func (d *document) settings(data []byte, all *people) Config {
 		Audit:  d.audit(given["audit"]),
 		Record: d.record(given["record"]),
 	}
+	c.LDAP, c.OIDC = d.ldap(given["ldap"]), d.oidc(given["oidc"])
 	all.fetched = keysource.In(c.State)
 	all.authorities, all.revoked, all.login = d.userCAs(given["user_cas"]), d.revoked(given["revoked"]), given["login"]
 	all.limits = d.limits(given["limits"])

@@ -97,8 +97,11 @@ func render(c Config) string {
 		for _, host := range slices.Sorted(maps.Keys(u.Hosts)) {
 			fmt.Fprintf(&b, "  may enter %s as %q%s\n", host, u.Hosts[host].Account(), renderGrant(u.Hosts[host]))
 		}
-		if u.Limits != (auth.Limits{}) {
-			fmt.Fprintf(&b, "  limits %+v\n", u.Limits)
+		if limits := c.Policy.Limits(auth.Identity{User: u.Name}); limits != (auth.Limits{}) {
+			fmt.Fprintf(&b, "  limits %+v\n", limits)
+		}
+		for _, service := range slices.Sorted(maps.Keys(u.At)) {
+			fmt.Fprintf(&b, "  is %q at %s\n", u.At[service], service)
 		}
 		for _, group := range u.Groups {
 			for _, host := range slices.Sorted(maps.Keys(group.Hosts)) {
@@ -106,8 +109,17 @@ func render(c Config) string {
 			}
 		}
 	}
+	for _, group := range c.Groups {
+		fmt.Fprintf(&b, "group %s: %v, may enter %d\n", group.Name, group.At, len(group.Hosts))
+	}
 	for _, h := range c.Hosts {
 		fmt.Fprintf(&b, "host %s: %s", h.Name, renderHost(h))
+	}
+	if c.LDAP != nil {
+		fmt.Fprintf(&b, "ldap %+v\n", *c.LDAP)
+	}
+	if c.OIDC != nil {
+		fmt.Fprintf(&b, "oidc %+v\n", *c.OIDC)
 	}
 	return b.String()
 }

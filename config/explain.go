@@ -13,17 +13,18 @@ import (
 // Explained is one thing that a user may or may not do on a host.
 type Explained struct{ What, Answer string }
 
-// Explain says what a user may do on a host, and which line says so. The error
-// says that the user may not enter it, and why.
-func (c Config) Explain(user string, host auth.Host) ([]Explained, error) {
+// Explain says what a user may do on a host, and which line says so; also somebody
+// whom a service knows. The error says that the user may not enter it, and why.
+func (c Config) Explain(who auth.Identity, host auth.Host) ([]Explained, error) {
+	user := who.User
 	var names []string
 	for _, u := range c.Users {
 		names = append(names, u.Name)
 	}
-	if !slices.Contains(names, user) {
+	if !slices.Contains(names, user) && who.Service == "" {
 		return nil, fmt.Errorf("there is no user %.64q; %s", user, suggest(user, names))
 	}
-	lines := c.Policy.Explain(user, host)
+	lines := c.Policy.Explain(who, host)
 	decides := slices.IndexFunc(lines, func(line auth.GrantLine) bool { return line.Until.IsZero() || time.Now().Before(line.Until) })
 	switch {
 	case decides < 0 && len(lines) > 0:

@@ -22,7 +22,7 @@ func (d *document) userCAs(n *yaml.Node) []ssh.PublicKey {
 
 // login reads the rules that say which steps a login takes. It comes after all
 // users and groups are read.
-func (d *document) login(n *yaml.Node, all people) []auth.Rule {
+func (d *document) login(n *yaml.Node, all *people) []auth.Rule {
 	var rules []auth.Rule
 	d.list(n, "login", func(item *yaml.Node) {
 		given := d.fields(item, "a rule of login", "users", "groups", "from", "with")
@@ -34,13 +34,22 @@ func (d *document) login(n *yaml.Node, all people) []auth.Rule {
 				d.wrong(given[key].Line, "%s of a rule of login is empty, so it fits nobody; leave it out to mean all", key)
 			}
 		}
-		rule := auth.Rule{Users: d.ruleUsers(given["users"], given["groups"], all), From: d.ruleSources(given["from"])}
+		rule := auth.Rule{Users: d.ruleUsers(given["users"], given["groups"], *all), From: d.ruleSources(given["from"])}
+		for _, name := range d.texts(given["groups"], "groups") {
+			rule.Groups = append(rule.Groups, all.groups[name.Value].At...)
+		}
 		for _, text := range d.texts(given["with"], "with") {
 			steps, err := auth.ParseSteps(text.Value)
 			if err != nil {
 				d.wrong(text.Line, "with: %v", err)
 			}
 			rule.With = append(rule.With, steps)
+		}
+		if rule.AsksTwoThings() {
+			d.wrong(item.Line, "with: totp and oidc cannot both come after the same step; keep one of them")
+		}
+		if rule.Asks(auth.ByApproval) {
+			all.namedAt(auth.OIDC, d, item.Line)
 		}
 		rules = append(rules, rule)
 	})

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/berth-ssh/berth/auth"
-	"github.com/berth-ssh/berth/hosts"
 	"github.com/berth-ssh/berth/keysource"
 	"github.com/berth-ssh/berth/labels"
 )
@@ -25,6 +24,7 @@ type people struct {
 	authorities []ssh.PublicKey // user CAs
 	revoked     *auth.Revoked
 	login       *yaml.Node // rules, of the first file
+	services    []namedAt  // where people of services are named
 	fetched     keysource.Cache
 }
 
@@ -36,8 +36,7 @@ type user struct {
 
 type group struct {
 	auth.Group
-	limits auth.Limits
-	place  string
+	place string
 }
 
 // people adds the users and groups of one file.
@@ -50,9 +49,12 @@ func (d *document) people(users, groups *yaml.Node, all *people) {
 			d.wrong(name.Line, "group %.64q is given twice; keep this or the one at %s", name.Value, first.place)
 			return
 		}
-		given := d.fields(value, "a group", "hosts", "limits")
-		granted := auth.Group{Name: d.name(name, "group"), Hosts: d.grants(given["hosts"])}
-		all.groups[name.Value] = group{granted, d.limits(given["limits"]), d.place(name)}
+		given := d.fields(value, "a group", "hosts", "limits", "ldap", "oidc")
+		granted := auth.Group{
+			Name: d.name(name, "group"), Hosts: d.grants(given["hosts"]), Limits: d.limits(given["limits"]),
+			At: append(d.groupsAt(given["ldap"], auth.LDAP, all), d.groupsAt(given["oidc"], auth.OIDC, all)...),
+		}
+		all.groups[name.Value] = group{granted, d.place(name)}
 	})
 	d.each(users, "users", func(name, value *yaml.Node) {
 		if first, twice := all.places[name.Value]; twice {
@@ -75,8 +77,8 @@ func splitPlace(place string) (path string, line int) {
 
 // user reads one user, who needs no credential where certificates open.
 func (d *document) user(name, value *yaml.Node, all *people) user {
-	given := d.fields(value, "a user", "password", "keys", "authorized_keys", "principals", "hosts", "groups", "limits")
-	if given["password"] == nil && isEmpty(given["keys"]) && given["authorized_keys"] == nil && len(all.authorities) == 0 {
+	given := d.fields(value, "a user", "password", "keys", "authorized_keys", "principals", "ldap", "oidc", "hosts", "groups", "limits")
+	if given["password"] == nil && isEmpty(given["keys"]) && given["authorized_keys"] == nil && given["ldap"] == nil && given["oidc"] == nil && len(all.authorities) == 0 {
 		d.wrong(name.Line, "user %.64q has neither password nor keys; give one of them", name.Value)
 	}
 	keys, restricted := d.keys(given["keys"], all.fetched)
@@ -88,9 +90,10 @@ func (d *document) user(name, value *yaml.Node, all *people) user {
 		Principals: d.principals(given["principals"]),
 		Hosts:      d.grants(given["hosts"]),
 		Limits:     d.limits(given["limits"]),
+		At:         d.namesAt(name.Value, given, all),
 	}}
 	d.list(given["groups"], "groups", func(item *yaml.Node) { u.groups = append(u.groups, item) })
-	if len(u.Hosts) == 0 && len(u.groups) == 0 {
+	if len(u.Hosts) == 0 && len(u.groups) == 0 && len(u.At) == 0 {
 		d.warn(name.Line, "user %.64q has no hosts, so nothing can be entered; add them under hosts:", name.Value)
 	}
 	return u
@@ -100,8 +103,8 @@ func isEmpty(n *yaml.Node) bool {
 	return n == nil || n.Kind == yaml.SequenceNode && len(n.Content) == 0
 }
 
-// resolve gives each user the grants of its groups, and the limits that its own
-// leave open: those of the groups, and then those of everyone.
+// resolve gives each user the grants of its groups, and the limits of the groups that
+// its own leave open.
 func (p people) resolve() []auth.User {
 	var users []auth.User
 	for _, u := range p.users {
@@ -118,9 +121,8 @@ func (p people) resolve() []auth.User {
 			}
 			seen[name] = true
 			u.Groups = append(u.Groups, found.Group)
-			u.Limits = u.Limits.Or(found.limits)
+			u.Limits = u.Limits.Or(found.Limits)
 		}
-		u.Limits = u.Limits.Or(p.limits)
 		users = append(users, u.User)
 	}
 	return users
@@ -147,13 +149,13 @@ func (p people) groupNames() []string {
 }
 
 // checkRoutes refuses grants with what the route of a host cannot enforce.
-func checkRoutes(policy *auth.Policy, users []auth.User, entries []hosts.Entry, wrong func(place, text string)) {
-	for _, entry := range entries {
+func checkRoutes(policy *auth.Policy, c Config, wrong func(place, text string)) {
+	for _, entry := range c.Hosts {
 		if entry.Route != labels.RouteSshd {
 			continue
 		}
-		for _, user := range users {
-			for _, line := range policy.Explain(user.Name, auth.Host{Name: entry.Name, Account: entry.Account}) {
+		for _, who := range c.Identities() {
+			for _, line := range policy.Explain(who, auth.Host{Name: entry.Name, Account: entry.Account}) {
 				if line.LimitsSftp() {
 					wrong(line.Line, fmt.Sprintf("sftp that is read-only or in a directory is not enforced by host %s of route sshd; use route exec, or sftp: no", entry.Name))
 				}

@@ -119,6 +119,8 @@ func (c Config) NeedsRestart(next Config) []string {
 		{"log_unknown_users", c.LogUnknownUsers != next.LogUnknownUsers},
 		{"proxies", !slices.Equal(c.Proxies, next.Proxies)},
 		{"audit", c.Audit != next.Audit},
+		{"ldap", !reflect.DeepEqual(c.LDAP, next.LDAP)},
+		{"oidc", !reflect.DeepEqual(c.OIDC, next.OIDC)},
 		{"record", !reflect.DeepEqual(c.Record, next.Record)},
 	} {
 		if key.differs {

@@ -31,8 +31,8 @@ func auditSteps(who auth.Identity) []audit.Step {
 	if who.Before != nil {
 		steps = auditSteps(*who.Before)
 	}
-	step := audit.Step{Method: string(who.Method)}
-	if who.Method == auth.ByPublicKey { // the digest of a password's hash is nobody's business
+	step := audit.Step{Method: string(who.Method), Service: string(who.Service)}
+	if who.Method == auth.ByPublicKey || who.Service != "" { // the digest of a password's hash is nobody's business
 		step.Credential = who.Credential
 	}
 	if c := who.Certificate; c != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/recorder"
 	"github.com/berth-ssh/berth/sshconn"
@@ -45,6 +46,8 @@ type conn struct {
 	done    []func()     // what undo calls
 	running atomic.Int64 // goroutines of tasks, and of what serves its sessions
 
+	grace    *time.Timer                           // ends a login that takes too long
+	ways     keeper.Ways                           // in which it may begin
 	stranger *strangers.Stranger                   // until the login
 	preAuth  atomic.Pointer[ssh.ServerPreAuthConn] // nil before authentication
 }

@@ -21,6 +21,7 @@ type exchange struct {
 	turn     func() (done func(), err error) // waits for a processor
 	again    exchangesAgain
 	loggedIn atomic.Bool
+	gone     context.CancelCauseFunc // what is waited for in a login ends when the client is gone
 
 	greeted bool // the client's version line was read; Read's alone
 
@@ -52,6 +53,9 @@ func (e *exchange) Read(p []byte) (int, error) {
 	}
 	e.giveBack()
 	n, err := e.Conn.Read(p)
+	if err != nil && e.gone != nil {
+		e.gone(err)
+	}
 	if n == 0 || e.isVersion(p[:n]) || e.isOver() {
 		return n, err
 	}

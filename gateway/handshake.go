@@ -27,6 +27,9 @@ const (
 	version = "SSH-2.0-OpenSSH_9.9 Berth"
 )
 
+// errTooSlow ends a login that takes too long.
+var errTooSlow = errors.New("the login takes too long")
+
 // identityKey is where the successful attempt's identity travels
 // (ssh.Permissions).
 type identityKey struct{}
@@ -34,8 +37,11 @@ type identityKey struct{}
 // handshake makes the transport (RFC 4253) and authenticates the person
 // (RFC 4252). It returns within loginGrace: x/crypto sets no deadline itself.
 func (c *conn) handshake(ctx context.Context) (sshconn.Conn, auth.Identity, error) {
-	ctx, cancel := context.WithTimeout(ctx, loginGrace)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c.grace = time.AfterFunc(loginGrace, func() { cancel(errTooSlow) })
+	defer c.grace.Stop()
+	c.ssh.gone = cancel
 	hello, err := c.wire.Meet(version, time.Now().Add(loginGrace))
 	if err != nil {
 		c.failed("", strangers.FailedLogin)
@@ -64,8 +70,30 @@ func (c *conn) handshake(ctx context.Context) (sshconn.Conn, auth.Identity, erro
 	return c.hostKeys.announce(sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}), who, nil
 }
 
+// moreTime gives the login more time, all in all, since somebody is on the way to a
+// browser.
+func (c *conn) moreTime(more time.Duration) {
+	end := c.began.Add(loginGrace + more)
+	if c.grace.Reset(time.Until(end)) {
+		c.wire.SetDeadline(end)
+	}
+}
+
+// firstSteps are the ways in which a login may begin, the same for everybody.
+func (c *conn) firstSteps() []auth.Method {
+	c.ways = c.server.Keeper.Ways()
+	steps := []auth.Method{auth.ByPublicKey}
+	if c.ways.Password {
+		steps = append(steps, auth.ByPassword)
+	}
+	if c.ways.Approval {
+		steps = append(steps, auth.ByApproval)
+	}
+	return steps
+}
+
 func (c *conn) serverConfig(ctx context.Context) *ssh.ServerConfig {
-	first := c.steps(ctx, nil, auth.ByPublicKey, auth.ByPassword)
+	first := c.steps(ctx, nil, c.firstSteps()...)
 	return &ssh.ServerConfig{
 		Config:        algorithms(),
 		ServerVersion: version,

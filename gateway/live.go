@@ -91,6 +91,15 @@ func (l *liveConns) entered(id string, to *reached) {
 	c.target = to.target
 }
 
+// identify replaces who a connection is of by what a service says now.
+func (l *liveConns) identify(id string, now auth.Identity) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c := l.byID[id]; c != nil {
+		c.Identity = now
+	}
+}
+
 // get is a connection that is there and has entered a host.
 func (l *liveConns) get(id string) (c liveConn, entered bool) {
 	l.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -52,7 +53,7 @@ func TestLiveConnectionsSayWhoIsWhere(t *testing.T) {
 		Host: "lab", Account: "developer", Route: "exec", Container: "0123456789abcdef",
 		Idle: got.Idle, Sessions: 1,
 	}
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	if !strings.Contains(g.log.String(), "conn="+got.ID) {

@@ -30,6 +30,19 @@ type Keeper interface {
 	Password(a keeper.Attempt, password []byte) (keeper.Step, error)
 	Code(a keeper.Attempt, code string) (keeper.Step, error)
 
+	// PasswordElsewhere answers whether a password that was denied is a step of a
+	// login by what a directory says. Ask asks for an approval, and Await waits for
+	// it. Their errors may be a [*keeper.NoAnswer].
+	PasswordElsewhere(ctx context.Context, a keeper.Attempt, password []byte) (keeper.Step, error)
+	Ask(ctx context.Context, a keeper.Attempt) (keeper.Asked, error)
+	Await(ctx context.Context, number uint64) (keeper.Step, error)
+
+	// Ways are those in which a login may begin besides by a key.
+	Ways() keeper.Ways
+
+	// Again asks a directory again about somebody who came by it.
+	Again(ctx context.Context, who auth.Identity) (auth.Identity, error)
+
 	// NameInLog is what the log says of the user name that an attempt gave.
 	NameInLog(given string) string
 

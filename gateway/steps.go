@@ -15,23 +15,27 @@ import (
 const noTouchRequired = "no-touch-required"
 
 // steps are the ways in which a login may begin, or go on after a step that was
-// proved. What was proved travels in them, and nowhere else. A code and a password
-// can both be asked for by keyboard-interactive (RFC 4256): it is the code's, where
-// there may be one.
+// proved. What was proved travels in them, and nowhere else. Keyboard-interactive (RFC
+// 4256) asks for a code where there may be one, or else for an approval or a password,
+// or for either.
 func (c *conn) steps(ctx context.Context, before *auth.Identity, methods ...auth.Method) ssh.ServerAuthCallbacks {
 	var next ssh.ServerAuthCallbacks
-	for _, method := range methods {
-		switch method {
-		case auth.ByPublicKey:
-			next.PublicKeyCallback = c.keyOffered(before)
-		case auth.ByPassword:
-			next.PasswordCallback = c.passwordGiven(ctx, before)
-			if !slices.Contains(methods, auth.ByCode) {
-				next.KeyboardInteractiveCallback = c.passwordAsked(ctx, before)
-			}
-		case auth.ByCode:
-			next.KeyboardInteractiveCallback = c.codeAsked(ctx, before)
-		}
+	may := func(method auth.Method) bool { return slices.Contains(methods, method) }
+	if may(auth.ByPublicKey) {
+		next.PublicKeyCallback = c.keyOffered(before)
+	}
+	if may(auth.ByPassword) {
+		next.PasswordCallback = c.passwordGiven(ctx, before)
+	}
+	switch {
+	case may(auth.ByCode):
+		next.KeyboardInteractiveCallback = c.asking(ctx, before, c.askCode)
+	case may(auth.ByApproval) && may(auth.ByPassword):
+		next.KeyboardInteractiveCallback = c.asking(ctx, before, c.askEither)
+	case may(auth.ByApproval):
+		next.KeyboardInteractiveCallback = c.asking(ctx, before, c.approved)
+	case may(auth.ByPassword):
+		next.KeyboardInteractiveCallback = c.asking(ctx, before, c.askPassword)
 	}
 	return next
 }
@@ -76,28 +80,45 @@ func (c *conn) passwordGiven(ctx context.Context, before *auth.Identity) func(ss
 	}
 }
 
-func (c *conn) passwordAsked(ctx context.Context, before *auth.Identity) func(ssh.ConnMetadata, ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+// question asks a person by keyboard-interactive, and identifies whoever answers.
+type question func(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardInteractiveChallenge) (keeper.Step, error)
+
+func (c *conn) asking(ctx context.Context, before *auth.Identity, question question) func(ssh.ConnMetadata, ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 	return func(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-		answer, err := askOne(ask, "Password: ")
-		if err != nil {
-			return nil, err
-		}
-		step, err := c.password(ctx, c.attempt(meta, before), []byte(answer))
+		step, err := question(ctx, c.attempt(meta, before), ask)
 		return c.proved(ctx, step, err)
 	}
 }
 
-// codeAsked asks for a code. It comes after another step always, so no stranger
-// gets to guess.
-func (c *conn) codeAsked(ctx context.Context, before *auth.Identity) func(ssh.ConnMetadata, ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-	return func(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-		answer, err := askOne(ask, "Code of your authenticator, or a recovery code: ")
-		if err != nil {
-			return nil, err
-		}
-		step, err := c.code(ctx, c.attempt(meta, before), answer)
-		return c.proved(ctx, step, err)
+func (c *conn) askPassword(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardInteractiveChallenge) (keeper.Step, error) {
+	answer, err := askOne(ask, "Password: ")
+	if err != nil {
+		return keeper.Step{}, err
 	}
+	return c.password(ctx, a, []byte(answer))
+}
+
+// askEither asks everybody the same: which of the two is somebody's way in, no
+// stranger is to learn.
+func (c *conn) askEither(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardInteractiveChallenge) (keeper.Step, error) {
+	answer, err := askOne(ask, "Password, or Enter alone to log in with a browser: ")
+	switch {
+	case err != nil:
+		return keeper.Step{}, err
+	case answer == "":
+		return c.approved(ctx, a, ask)
+	}
+	return c.password(ctx, a, []byte(answer))
+}
+
+// askCode asks for a code. It comes after another step always, so no stranger gets
+// to guess.
+func (c *conn) askCode(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardInteractiveChallenge) (keeper.Step, error) {
+	answer, err := askOne(ask, "Code of your authenticator, or a recovery code: ")
+	if err != nil {
+		return keeper.Step{}, err
+	}
+	return c.code(ctx, a, answer)
 }
 
 // askOne asks one question, whose answer is not echoed.

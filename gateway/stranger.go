@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"runtime/debug"
+	"time"
 
 	"github.com/berth-ssh/berth/audit"
 	"github.com/berth-ssh/berth/auth"
@@ -21,12 +22,17 @@ func (c *conn) password(ctx context.Context, a keeper.Attempt, password []byte) 
 	if err := c.pace(ctx, asked.User); err != nil {
 		return keeper.Step{}, err
 	}
+	began := time.Now()
 	done, err := c.stranger.Turn(ctx, asked.User)
 	if err != nil {
 		return keeper.Step{}, err
 	}
-	defer done()
-	return c.server.Keeper.Password(a, password)
+	step, err := c.server.Keeper.Password(a, password)
+	done()
+	if errors.Is(err, auth.ErrDenied) && c.ways.Directory {
+		return c.passwordElsewhere(ctx, a, password, began)
+	}
+	return step, err
 }
 
 // code identifies a person by a code, who has proved another step before. It waits
@@ -63,6 +69,9 @@ func (c *conn) logAttempt(meta ssh.ConnMetadata, method string, err error) {
 	var tooOften *strangers.TooOften
 	if errors.As(err, &tooOften) {
 		c.log.Warn("turned away", "login", c.server.Keeper.NameInLog(meta.User()), "why", tooOften)
+		return
+	}
+	if !isFailure(err) { // it was told already
 		return
 	}
 	c.log.Info("attempt failed", "login", c.server.Keeper.NameInLog(meta.User()), "method", method)

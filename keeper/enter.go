@@ -32,7 +32,7 @@ type Admitted struct {
 func (k *Keeper) Admit(ctx context.Context, who auth.Identity) (Admitted, error) {
 	policy := k.Policies.Current()
 	host, err := policy.Host(who, func() []auth.Host { return k.known(ctx) })
-	return Admitted{policy.Limits(who.User), host}, err
+	return Admitted{policy.Limits(who), host}, err
 }
 
 // known is what grants go by of the hosts that there are.
@@ -89,7 +89,7 @@ func (k *Keeper) Enter(ctx context.Context, who auth.Identity, name string) (*En
 		return nil, err
 	}
 	e := &Entered{
-		Host: host, Account: cmp.Or(granted.Account, host.Account), Target: granted, Limits: policy.Limits(who.User),
+		Host: host, Account: cmp.Or(granted.Account, host.Account), Target: granted, Limits: policy.Limits(who),
 		Recorded: k.Recordings.Wants(host.Name, granted.Grant.Record),
 	}
 	if e.Entrance, err = k.Hosts.Open(ctx, host, e.Account); err != nil {

@@ -5,7 +5,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"log/slog"
 	"net/netip"
+	"slices"
 
 	"github.com/berth-ssh/berth/audit"
 	"github.com/berth-ssh/berth/auth"
@@ -44,11 +46,14 @@ type Codes interface {
 // changed. It is asked by many connections at once.
 type Keeper struct {
 	Policies   *auth.Policies
-	Codes      Codes // nil: no code is right
+	Codes      Codes     // nil: no code is right
+	Directory  Directory // nil: none
+	Provider   Provider  // nil: none
 	Hosts      Hosts
 	UserCA     func() ssh.Signer // signs the certificates that hosts trust
 	Recordings *recording.Store  // which hosts' terminals are recorded; nil: none
 	Audit      *audit.Log        // nil: none
+	Log        *slog.Logger      // nil: none
 
 	// LogKey keys the digests by which the log names users that there are not.
 	LogKey []byte
@@ -56,6 +61,8 @@ type Keeper struct {
 	// LogUnknownUsers writes their names out, among them passwords that somebody
 	// typed where the name belongs.
 	LogUnknownUsers bool
+
+	asked asked
 }
 
 // Attempt is what an attempt to log in says of itself.
@@ -73,11 +80,16 @@ type Step struct {
 
 // Key answers whether a key, or a certificate and its key, is a step of the login. A
 // client may ask about any key it has heard of (RFC 4252 §7): only where proved says
-// that its signature was right is the step taken. The error is [auth.ErrDenied].
-func (k *Keeper) Key(a Attempt, key ssh.PublicKey, _ bool) (Step, error) {
+// that its signature was right is the step taken. Where an approval comes next that is
+// remembered for the key, that is taken, too. The error is [auth.ErrDenied].
+func (k *Keeper) Key(a Attempt, key ssh.PublicKey, proved bool) (Step, error) {
 	policy := k.Policies.Current()
 	who, err := policy.PublicKey(a.Login, key, a.From)
-	return a.step(policy, who, err)
+	step, err := a.step(policy, who, err)
+	if err == nil && proved && slices.Contains(step.Next, auth.ByApproval) {
+		return k.remembered(a, policy, step), nil
+	}
+	return step, err
 }
 
 // Password answers whether a password is a step of the login. It takes a processor,

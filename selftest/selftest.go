@@ -116,7 +116,7 @@ func GrantedAccount(users []auth.User, host string) string {
 		return ""
 	}
 	for _, user := range users {
-		if lines := policy.Explain(user.Name, auth.Host{Name: host}); len(lines) > 0 {
+		if lines := policy.Explain(auth.Identity{User: user.Name}, auth.Host{Name: host}); len(lines) > 0 {
 			return lines[0].Account()
 		}
 	}

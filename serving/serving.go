@@ -17,11 +17,13 @@ import (
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/config"
 	"github.com/berth-ssh/berth/control"
+	"github.com/berth-ssh/berth/directory"
 	"github.com/berth-ssh/berth/gateway"
 	"github.com/berth-ssh/berth/hosts"
 	"github.com/berth-ssh/berth/hosts/configured"
 	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/keysource"
+	"github.com/berth-ssh/berth/openid"
 	"github.com/berth-ssh/berth/operator"
 	"github.com/berth-ssh/berth/patches"
 	"github.com/berth-ssh/berth/proxy"
@@ -65,7 +67,7 @@ func Run(ctx context.Context, settings config.Config, options Options, hangUps <
 		return err
 	}
 	defer log.Info("stopped")
-	kept := newKeeper(settings, has)
+	kept := newKeeper(settings, has, log)
 	server := newServer(settings, has, kept, options.Drain, log)
 	exchange := func(next *auth.Policy, by string) int {
 		kept.Exchange(next, by)
@@ -95,6 +97,7 @@ func Run(ctx context.Context, settings config.Config, options Options, hangUps <
 	defer onSignal(syscall.SIGUSR2, at.pause)()
 	beside.Go(func() { reloader.Run(following, hangUps) })
 	beside.Go(func() { fetcher.Run(following) })
+	beside.Go(func() { recheck(following, server, settings.LDAP) })
 	err = server.Serve(ctx, withProxies(taken.Listener, settings, log))
 	at.hold(ctx)
 	return err
@@ -157,8 +160,8 @@ func withProxies(listener net.Listener, settings config.Config, log *slog.Logger
 }
 
 // newKeeper makes the keeper of the settings and of what was opened.
-func newKeeper(settings config.Config, has *opened) *keeper.Keeper {
-	return &keeper.Keeper{
+func newKeeper(settings config.Config, has *opened, log *slog.Logger) *keeper.Keeper {
+	kept := &keeper.Keeper{
 		Policies:        auth.NewPolicies(settings.Policy),
 		Codes:           totp.In(has.state.Dir()),
 		Hosts:           has.directory,
@@ -167,6 +170,22 @@ func newKeeper(settings config.Config, has *opened) *keeper.Keeper {
 		Audit:           has.records,
 		LogKey:          has.logKey,
 		LogUnknownUsers: settings.LogUnknownUsers,
+		Log:             log,
+	}
+	if settings.LDAP != nil {
+		kept.Directory = directory.New(*settings.LDAP)
+	}
+	if settings.OIDC != nil {
+		kept.Provider = openid.New(*settings.OIDC, has.state.Dir())
+	}
+	return kept
+}
+
+// recheck asks the directory again, as often as that is wanted, about those who are
+// there, until ctx ends.
+func recheck(ctx context.Context, server *gateway.Server, from *directory.Settings) {
+	if from != nil && from.Recheck > 0 {
+		server.Recheck(ctx, from.Recheck)
 	}
 }
 

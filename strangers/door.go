@@ -29,6 +29,9 @@ const (
 	maxStrangers          = 200
 	maxStrangersPerSource = 50
 
+	// maxAsked is how many questions about strangers services are asked at once.
+	maxAsked = 8
+
 	// idleAfter is how long a stranger may take for its key exchange before it is
 	// among the first to lose their place.
 	idleAfter = 2 * time.Second
@@ -43,7 +46,8 @@ var errDisplaced = errors.New("too many connections that are not logged in; try 
 // Door counts strangers.
 type Door struct {
 	exempt    []netip.Prefix
-	turns     turns
+	turns     turns // of processors
+	asking    turns // of what services are asked
 	penalties penalties
 
 	mu      sync.Mutex
@@ -58,6 +62,7 @@ func New(exempt []netip.Prefix) *Door {
 	return &Door{
 		exempt:  exempt,
 		turns:   turns{free: max(1, runtime.GOMAXPROCS(0)-1)},
+		asking:  turns{free: maxAsked},
 		inside:  make(map[*Stranger]bool),
 		sources: make(map[Source]int),
 	}
@@ -218,6 +223,11 @@ func (s *Stranger) Exchanged() {
 // what turns of one source are shared by: a user's name, or "" for key exchanges.
 func (s *Stranger) Turn(ctx context.Context, flow string) (done func(), err error) {
 	return s.door.turns.take(ctx, s.source, flow)
+}
+
+// Ask waits for a turn to ask a service about a stranger, as Turn does for a processor.
+func (s *Stranger) Ask(ctx context.Context, flow string) (done func(), err error) {
+	return s.door.asking.take(ctx, s.source, flow)
 }
 
 // Pace waits until a password of a user may be tried. The error is a [*TooOften],

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-ssh/berth/state"
 )
 
 // Wrong codes of one person are judged so many times within a window; then none
@@ -203,27 +205,5 @@ func (s *Store) write(user string, e enrolled) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(s.dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(text)
-	if err := errors.Join(err, tmp.Chmod(0o600), tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), s.file(user)); err != nil {
-		return err
-	}
-	return syncDir(s.dir)
-}
-
-// syncDir makes a rename last through a loss of power.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return state.Replace(s.file(user), text)
 }

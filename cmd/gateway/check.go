@@ -28,11 +28,13 @@ func newCheckCommand() *cobra.Command {
 		Short: "Show the problems of the configuration, each with its line, or what a user may do",
 		Long: "Show the problems of the configuration, gateway.yaml and users.d/*.yaml beside\n" +
 			"it, each with its line. Then look at this machine: the mode of the state\n" +
-			"directory, whether the port is free, which of the granted hosts exist now, and\n" +
-			"whose passwords the gateway that runs slows down for their failures. Warnings do\n" +
-			"not change the exit code.\n\n" +
+			"directory, whether the port is free, whether the directory and the OpenID\n" +
+			"provider answer, which of the granted hosts exist now, and whose passwords the\n" +
+			"gateway that runs slows down for their failures. Warnings do not change the exit\n" +
+			"code.\n\n" +
 			"With --who and --host it says instead what a user may do on a host, and which\n" +
-			"line says so; it exits with 1 if the user may not enter it.",
+			"line says so; it exits with 1 if the user may not enter it. The directory is asked\n" +
+			"for groups, if it has an account to ask with.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			settings, err := config.Load(path)
@@ -57,6 +59,9 @@ func newCheckCommand() *cobra.Command {
 func check(command *cobra.Command, path string, settings config.Config) error {
 	if err := warn(command.ErrOrStderr(), path, settings); err != nil {
 		return err
+	}
+	for _, silent := range askServices(command.Context(), settings) {
+		fmt.Fprintf(command.ErrOrStderr(), "%s: warning: %v\n", path, silent)
 	}
 	fmt.Fprintf(command.OutOrStdout(), "%s: ok, %s, %s\n", path, count(len(settings.Users), "user"), count(len(settings.Hosts), "host"))
 	if err := showHosts(command.Context(), command.OutOrStdout(), command.ErrOrStderr(), settings); err != nil {
@@ -92,7 +97,11 @@ func explain(ctx context.Context, w io.Writer, settings config.Config, user, nam
 		return err
 	}
 	there := found.Hosts[name]
-	rows, err := settings.Explain(user, asHost(name, there))
+	who, err := identify(ctx, settings, user)
+	if err != nil {
+		return err
+	}
+	rows, err := settings.Explain(who, asHost(name, there))
 	if err != nil && there.Err != nil {
 		return fmt.Errorf("%w; and by its name alone: the host %s", err, now(there))
 	}
@@ -177,9 +186,9 @@ func showHosts(ctx context.Context, w, warnings io.Writer, settings config.Confi
 
 // whoMayEnter are the users who are granted a host, and by which lines.
 func whoMayEnter(settings config.Config, host auth.Host) (users []string, lines []auth.GrantLine) {
-	for _, user := range settings.Users {
-		if granted := settings.Policy.Explain(user.Name, host); len(granted) > 0 {
-			users, lines = append(users, user.Name), append(lines, granted...)
+	for _, who := range settings.Identities() {
+		if granted := settings.Policy.Explain(who, host); len(granted) > 0 {
+			users, lines = append(users, who.User), append(lines, granted...)
 		}
 	}
 	return users, lines
@@ -204,6 +213,11 @@ func grantedHosts(settings config.Config) map[string][]string {
 		add(user.Name, user.Hosts)
 		for _, group := range user.Groups {
 			add(user.Name, group.Hosts)
+		}
+	}
+	for _, group := range settings.Groups {
+		for _, at := range group.At {
+			add(at.String(), group.Hosts)
 		}
 	}
 	return users

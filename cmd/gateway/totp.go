@@ -66,6 +66,9 @@ func mayEnroll(settings config.Config, name string) error {
 			return state.Check(settings.State)
 		}
 	}
+	if _, ok := settings.Policy.NameAt(auth.LDAP, name); ok && auth.CheckName(name) == nil {
+		return state.Check(settings.State)
+	}
 	return fmt.Errorf("there is no user %.64q in the configuration", name)
 }
 

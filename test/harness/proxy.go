@@ -53,7 +53,7 @@ func StartEngineProxy(t *testing.T, socket string) *EngineProxy {
 // dockerd --tlsverify does. It returns their certificates' directory, too.
 func StartTLSEngine(t *testing.T) (proxy *EngineProxy, certificates string) {
 	t.Helper()
-	dir := makeCertificates(t)
+	dir := MakeCertificates(t)
 	own, err := tls.LoadX509KeyPair(filepath.Join(dir, "server.pem"), filepath.Join(dir, "server-key.pem"))
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,9 @@ func StartTLSEngine(t *testing.T) (proxy *EngineProxy, certificates string) {
 	}), dir
 }
 
-func makeCertificates(t *testing.T) (dir string) {
+// MakeCertificates makes an authority, ca.pem, and a certificate of it for this
+// machine, server.pem with server-key.pem, and returns their directory.
+func MakeCertificates(t *testing.T) (dir string) {
 	t.Helper()
 	Need(t, "openssl")
 	dir = t.TempDir()

@@ -1,0 +1,277 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/keeper"
+	"github.com/berth-ssh/berth/test/harness"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// fakeDirectory has passwords and groups.
+type fakeDirectory struct {
+	mu        sync.Mutex
+	passwords map[string]string
+	groups    map[string][]string
+	silent    error
+	asked     []string // name and password
+	inside    int
+	most      int           // who asked at the same time
+	hold      chan struct{} // nil: nobody waits
+}
+
+func (f *fakeDirectory) LogIn(ctx context.Context, name string, password []byte) (auth.Person, error) {
+	f.mu.Lock()
+	f.asked = append(f.asked, name+" "+string(password))
+	f.inside++
+	f.most = max(f.most, f.inside)
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		f.inside--
+		f.mu.Unlock()
+	}()
+	if f.hold != nil {
+		select {
+		case <-f.hold:
+		case <-ctx.Done():
+			return auth.Person{}, ctx.Err()
+		}
+	}
+	f.mu.Lock()
+	right := f.passwords[name] != "" && f.passwords[name] == string(password)
+	f.mu.Unlock()
+	if !right && f.silent == nil {
+		return auth.Person{}, auth.ErrDenied
+	}
+	return f.Find(ctx, name)
+}
+
+func (f *fakeDirectory) Find(_ context.Context, name string) (auth.Person, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.silent != nil:
+		return auth.Person{}, f.silent
+	case f.passwords[name] == "":
+		return auth.Person{}, auth.ErrDenied
+	}
+	return auth.Person{Name: name, Groups: f.groups[name]}, nil
+}
+
+// startDirected is a gateway whose users are dev, of the policy, and anyone among the
+// directory's students.
+func startDirected(t *testing.T, f *fakeDirectory) *testGateway {
+	t.Helper()
+	g := startGateway(t, atMachine(newFakeMachine(echoes)), kept(func(k *keeper.Keeper) { k.Directory = f }))
+	hash, err := auth.HashPassword([]byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := auth.NewPolicy([]auth.User{{Name: "dev", Password: hash, Keys: []ssh.PublicKey{g.dev.PublicKey()}, Hosts: map[string]auth.Grant{"lab": {}}}},
+		auth.WithGroups(auth.Group{Name: "students", Hosts: map[string]auth.Grant{"lab": {}}, At: []auth.ServiceGroup{{Service: auth.LDAP, Name: "students"}}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.exchange(policy)
+	return g
+}
+
+func students(t *testing.T) *fakeDirectory {
+	t.Helper()
+	return &fakeDirectory{passwords: map[string]string{"anna": "anna's"}, groups: map[string][]string{"anna": {"students"}}}
+}
+
+// The attack: tell by the time, by what is asked, or by what is said who is a user of
+// the configuration, who is in the directory, and who is nowhere.
+func TestADirectoryTellsStrangersNothing(t *testing.T) {
+	f := students(t)
+	g := startDirected(t, f)
+	said := map[string]bool{}
+	for _, login := range []string{"dev+lab", "anna+lab", "nobody+lab"} {
+		began := time.Now()
+		client, err := g.dial(login, nil, ssh.Password("wrong"))
+		if err == nil {
+			client.Close()
+			t.Fatalf("%s is logged in", login)
+		}
+		if took := time.Since(began); took < deniedAfter {
+			t.Errorf("%s: denied after %v", login, took)
+		}
+		said[err.Error()] = true
+	}
+	if len(said) != 1 || len(f.asked) != 3 {
+		t.Errorf("said %v, asked %q", said, f.asked)
+	}
+	for _, asked := range f.asked {
+		if strings.HasPrefix(asked, "dev ") {
+			t.Errorf("the directory was asked about a user of the configuration: %q", asked)
+		}
+	}
+	if asked := f.asked[0]; strings.Contains(asked, "wrong") {
+		t.Errorf("the directory heard the password of a user of the configuration: %q", asked)
+	}
+	for login, password := range map[string]string{"dev+lab": "secret", "anna+lab": "anna's"} {
+		client, err := g.dial(login, nil, ssh.Password(password))
+		if err != nil {
+			t.Errorf("%s: %v", login, err)
+			continue
+		}
+		client.Close()
+	}
+}
+
+// The attack: have the directory asked about a thousand names at once.
+func TestADirectoryIsAskedAboutSoManyAtOnce(t *testing.T) {
+	f := students(t)
+	f.hold = make(chan struct{})
+	g := startDirected(t, f)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if client, err := g.dial("nobody+lab", nil, ssh.Password("wrong")); err == nil {
+				client.Close()
+			}
+		})
+	}
+	asked := func() int {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.inside
+	}
+	harness.Eventually(t, "all that may ask do", func() bool { return asked() == 8 })
+	client, err := g.dial("dev+lab", nil, ssh.Password("secret"))
+	if err != nil {
+		t.Fatalf("who does not come by the directory waits for it: %v", err)
+	}
+	client.Close()
+	close(f.hold)
+	all.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.most > 8 {
+		t.Errorf("%d at once", f.most)
+	}
+}
+
+// Whom the directory does not answer about has not failed, and is told.
+func TestNoAnswerIsNoFailure(t *testing.T) {
+	f := students(t)
+	f.silent = errors.New("it is gone")
+	g := startDirected(t, f)
+	for range 12 {
+		banner := ""
+		if client, err := g.dial("anna+lab", &banner, ssh.Password("anna's")); err == nil {
+			client.Close()
+			t.Fatal("logged in")
+		}
+		if !strings.Contains(banner, "does not answer; try again later") {
+			t.Fatalf("said: %q", banner)
+		}
+	}
+	next := g.Penalties()
+	for _, p := range next {
+		if p.Failures > 12*0.2+1 {
+			t.Errorf("counted as failures: %+v", p)
+		}
+	}
+}
+
+// Who lost a group is cut at the next look, and nobody while there is no answer.
+func TestRecheckEndsWhoLostAGroup(t *testing.T) {
+	f := students(t)
+	g := startDirected(t, f)
+	client, err := g.dial("anna+lab", nil, ssh.Password("anna's"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	dev := g.enter(t, "dev+lab")
+	harness.Eventually(t, "they have entered", func() bool {
+		live := g.Live()
+		return len(live) == 2 && live[0].Host != "" && live[1].Host != ""
+	})
+	change := func(groups []string, silent error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.groups["anna"], f.silent = groups, silent
+	}
+	change(nil, errors.New("it is gone"))
+	if err := g.recheckAll(t.Context()); err == nil || len(g.Live()) != 2 {
+		t.Errorf("without an answer: %v, %d are there", err, len(g.Live()))
+	}
+	change([]string{"students", "others"}, nil)
+	if err := g.recheckAll(t.Context()); err != nil || len(g.Live()) != 2 {
+		t.Errorf("in one group more: %v, %d are there", err, len(g.Live()))
+	}
+	change(nil, nil)
+	if err := g.recheckAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, "who lost the group is gone", func() bool { return len(g.Live()) == 1 })
+	runs(t, dev, "x")
+}
+
+// fakeProvider approves as a person, when it is told to.
+type fakeProvider struct {
+	person  auth.Person
+	answers chan error
+	waiting chan struct{}
+	left    chan struct{}
+}
+
+func (f *fakeProvider) Ask(context.Context) (string, string, func(context.Context) (auth.Person, error), error) {
+	return "https://login.example.org/\x1b[31mdevice", "CODE", func(ctx context.Context) (auth.Person, error) {
+		close(f.waiting)
+		select {
+		case err := <-f.answers:
+			return f.person, err
+		case <-ctx.Done():
+			close(f.left)
+			return auth.Person{}, ctx.Err()
+		}
+	}, nil
+}
+
+func (f *fakeProvider) Remembered(string, string) (auth.Person, bool) { return auth.Person{}, false }
+func (f *fakeProvider) Remember(string, string, auth.Person) error    { return nil }
+
+// People have more than the usual time for their browser; who is gone is not waited
+// for; and what the provider says reaches no terminal but as text.
+func TestSomebodyIsOnTheWayToABrowser(t *testing.T) {
+	f := &fakeProvider{answers: make(chan error), waiting: make(chan struct{}), left: make(chan struct{})}
+	g := startGateway(t, atMachine(newFakeMachine(echoes)), kept(func(k *keeper.Keeper) { k.Provider = f }))
+	prompts, leave := make(chan string, 2), make(chan struct{})
+	ask := ssh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {
+		prompts <- questions[0]
+		if strings.HasPrefix(questions[0], "To log in") {
+			<-leave
+			return nil, errors.New("the person gives up")
+		}
+		return []string{""}, nil
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if client, err := g.dial("dev+lab", nil, ask); err == nil {
+			client.Close()
+		}
+	}()
+	if first := <-prompts; !strings.HasPrefix(first, "Password, or Enter alone") {
+		t.Errorf("asked first: %q", first)
+	}
+	if second := <-prompts; !strings.Contains(second, "the code CODE") || strings.Contains(second, "\x1b") {
+		t.Errorf("asked then: %q", second)
+	}
+	within(t, "the provider is waited for", f.waiting)
+	close(leave)
+	within(t, "nobody waits for who is gone", f.left)
+	<-done
+}
