@@ -1,8 +1,12 @@
 package foreign
 
 import (
+	"fmt"
+	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +22,18 @@ const regress = "/usr/lib/openssh/regress"
 // not read; envpass stands for these.
 const regressTests = `connect proxy-connect connect-uri proto-version proto-mismatch exit-status exit-status-signal
 	envpass transfer stderr-data stderr-after-eof broken-pipe yes-head scp scp3 scp-uri sftp-uri
-	dynamic-forward forwarding multiplex brokenkeys localcommand portnum host-expand knownhosts knownhosts-command`
+	dynamic-forward forwarding multiplex brokenkeys localcommand portnum host-expand percent knownhosts knownhosts-command
+	keyscan kextype try-ciphers cipher-speed integrity putty-transfer putty-ciphers putty-kex`
+
+// inCommon are the algorithms that OpenSSH's client and the gateway have. Tests go
+// through those that the client says it has (ssh -Q), of which it names these only.
+const inCommon = `curve25519-sha256 curve25519-sha256@libssh.org ecdh-sha2-nistp256 ecdh-sha2-nistp384 ecdh-sha2-nistp521
+	aes128-gcm@openssh.com aes256-gcm@openssh.com aes128-ctr aes192-ctr aes256-ctr
+	hmac-sha2-256-etm@openssh.com hmac-sha2-512-etm@openssh.com hmac-sha2-256 hmac-sha2-512`
+
+// hostKeyTests ask for a host key of each type that the client says it has, of which
+// it names those only that the gateway has.
+var hostKeyTests = []string{"keyscan", "knownhosts-command"}
 
 // keysFor maps the types of keys that regress makes to the gateway's host keys.
 var keysFor = map[string]string{
@@ -58,7 +73,19 @@ func makeRegressKeys(t *testing.T, made map[string]string) keys {
 			k.hosts[name] = made[kind]
 		}
 	}
+	k.users = append(k.users, makePuttyKey(t, made))
 	return k
+}
+
+// puttyKey is the file of a key for PuTTY, which the suite would make anew each time.
+const puttyKey = "made.ppk"
+
+func makePuttyKey(t *testing.T, made map[string]string) (public string) {
+	harness.Need(t, "puttygen", "plink")
+	file := filepath.Join(t.TempDir(), puttyKey)
+	harness.Must(t, exec.Command("puttygen", "-t", "rsa", "-o", file, "--random-device=/dev/urandom", "--new-passphrase", "/dev/null"))
+	made[puttyKey] = harness.Read(t, file)
+	return strings.TrimSpace(harness.Must(t, exec.Command("puttygen", "-O", "public-openssh", file)))
 }
 
 // runRegress runs the tests in dir, a copy of the suite.
@@ -79,7 +106,33 @@ func copyRegress(t *testing.T, dir string, made map[string]string) string {
 	for name, text := range made {
 		harness.Write(t, filepath.Join(dir, name), 0o600, text)
 	}
+	if err := os.Mkdir(filepath.Join(dir, "programs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, program := range map[string]string{
+		"ssh":      knowing([]string{"kex", "cipher", "cipher-auth", "mac", "Ciphers", "MACs"}, strings.Fields(inCommon)),
+		"ssh-keys": knowing([]string{"key-plain"}, slices.Sorted(maps.Keys(keysFor))),
+		"plink":    "#!/bin/sh\nexec plink -hostkey " + fingerprint(t, dir, "ssh-ed25519") + " -hostkey " + fingerprint(t, dir, "ssh-rsa") + " \"$@\"\n",
+		"puttygen": "#!/bin/sh\n[ \"$1\" = -t ] || exec puttygen \"$@\"\nexec cp " + filepath.Join(dir, puttyKey) + " \"$4\"\n",
+	} {
+		harness.Write(t, filepath.Join(dir, "programs", name), 0o755, program)
+	}
 	return dir
+}
+
+// fingerprint is that of a host key. The suite tells PuTTY the RSA key alone, which the
+// gateway shows only to who knows no better one.
+func fingerprint(t *testing.T, dir, kind string) string {
+	return strings.Fields(harness.Must(t, exec.Command("ssh-keygen", "-lf", filepath.Join(dir, kind+".pub"))))[1]
+}
+
+// knowing is an ssh that says of some kinds of algorithms that it has these only.
+func knowing(kinds, names []string) string {
+	script := "#!/bin/sh\ncase \"$*\" in\n"
+	for _, kind := range kinds {
+		script += fmt.Sprintf("*'-Q %[1]s') ssh -Q %[1]s | grep -Fx -e %[2]s; exit ;;\n", kind, strings.Join(names, " -e "))
+	}
+	return script + "esac\nexec ssh \"$@\"\n"
 }
 
 // opensshSftp is OpenSSH's own sftp server.
@@ -87,11 +140,15 @@ const opensshSftp = "/usr/lib/openssh/sftp-server"
 
 // runRegressTest runs one test as the suite's Makefile does.
 func runRegressTest(t *testing.T, dir, name string, at door, sftpServer string) string {
+	ssh := filepath.Join(dir, "programs", "ssh")
+	if slices.Contains(hostKeyTests, name) {
+		ssh += "-keys"
+	}
 	command := exec.Command("timeout", "-k", "5", "1200", "sh", filepath.Join(dir, "test-exec.sh"), dir, filepath.Join(dir, name+".sh"))
 	command.Dir = dir
-	command.Env = append(plainEnv(), "BUILDDIR="+dir, "TEST_SHELL=sh", "TEST_SSH_SSH=ssh", "TEST_SSH_SSHD="+at.sshd, "TEST_SSH_PORT="+at.port,
+	command.Env = append(plainEnv(), "BUILDDIR="+dir, "TEST_SHELL=sh", "TEST_SSH_SSH="+ssh, "TEST_SSH_SSHD="+at.sshd, "TEST_SSH_PORT="+at.port,
 		"TEST_SSH_SFTPSERVER="+sftpServer, "TEST_SSH_IPV6=yes",
-		"TEST_SSH_ECC=yes", "TEST_SSH_UNSAFE_PERMISSIONS=1")
+		"TEST_SSH_ECC=yes", "TEST_SSH_PLINK="+filepath.Join(dir, "programs", "plink"), "TEST_SSH_PUTTYGEN="+filepath.Join(dir, "programs", "puttygen"), "TEST_SSH_UNSAFE_PERMISSIONS=1")
 	start := time.Now()
 	out, err := command.CombinedOutput()
 	switch text := string(out); {
