@@ -71,6 +71,9 @@ func TestTheNumbersAreThoseOfThePage(t *testing.T) {
 			}
 			delete(page, name[1])
 		}
+		if found := regexp.MustCompile(`="(dev|relay|box|master|worker|pair|127\..*)"`).FindString(text); found != "" {
+			t.Errorf("a label is a person, a host or an address: %s", found)
+		}
 		if text, status := get(t, address, "/readyz"); status != 200 {
 			t.Errorf("/readyz: %d %s", status, text)
 		}
