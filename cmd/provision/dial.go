@@ -50,7 +50,7 @@ func (o options) address() (docker.Address, error) {
 	}
 	slices.Sort(known)
 	if len(known) == 0 {
-		return docker.Address{}, fmt.Errorf("there is no box %s: %s names none under boxes:", o.box, o.config)
+		return docker.Address{}, fmt.Errorf("there is no box %s: add it under boxes: in %s", o.box, o.config)
 	}
 	return docker.Address{}, fmt.Errorf("there is no box %s in %s; there are %s", o.box, o.config, strings.Join(known, ", "))
 }

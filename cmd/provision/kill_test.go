@@ -53,7 +53,7 @@ func (b *gpuBox) killedAt(n int, after bool, args ...string) (died bool) {
 	b.Helper()
 	ctx, kill := context.WithCancel(b.Context()) // by SIGKILL
 	b.Cleanup(kill)
-	out, err, calls := b.runWithDeath(ctx, &deathAt{n: int64(n), after: after, kill: kill}, args...)
+	out, calls, err := b.runWithDeath(ctx, &deathAt{n: int64(n), after: after, kill: kill}, args...)
 	if died = calls >= int64(n); err != nil && !died {
 		b.Fatalf("provision %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
@@ -61,7 +61,7 @@ func (b *gpuBox) killedAt(n int, after bool, args ...string) (died bool) {
 }
 
 // runWithDeath runs provision on an engine where something is killed.
-func (b *gpuBox) runWithDeath(ctx context.Context, death *deathAt, args ...string) (out string, err error, calls int64) {
+func (b *gpuBox) runWithDeath(ctx context.Context, death *deathAt, args ...string) (out string, calls int64, err error) {
 	b.Helper()
 	engine := strings.TrimPrefix(b.Address, "unix://")
 	proxy := &httputil.ReverseProxy{
@@ -82,7 +82,7 @@ func (b *gpuBox) runWithDeath(ctx context.Context, death *deathAt, args ...strin
 	program := b.program(ctx, args...)
 	program.Env = append(program.Env, "DOCKER_HOST=unix://"+socket)
 	said, err := program.CombinedOutput()
-	return string(said), err, death.calls.Load()
+	return string(said), death.calls.Load(), err
 }
 
 // whole writes the file of a project that has something of everything.
@@ -222,7 +222,7 @@ func TestAHostIsOldOrNewWhereverTheEngineIsKilled(t *testing.T) {
 		project := fmt.Sprintf("e%d", n)
 		b.mustRun("up", "-f", before, "-p", project)
 		started := make(chan struct{})
-		out, err, calls := b.runWithDeath(b.Context(), &deathAt{n: int64(n), after: true, engine: true, kill: func() {
+		out, calls, err := b.runWithDeath(b.Context(), &deathAt{n: int64(n), after: true, engine: true, kill: func() {
 			b.Kill()
 			go func() { defer close(started); b.Restart(b.T) }()
 		}}, "up", "-f", after, "-p", project)
