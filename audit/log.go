@@ -22,8 +22,9 @@ import (
 // Settings are where and how to write.
 type Settings struct {
 	File    string
-	MaxSize int64 // bytes, after which the file is rotated; 0: 64 MiB
-	Keep    int   // how many rotated files are kept, as FILE.1 and so on; 0: ten
+	Journal string // the socket of systemd's journal, where each line is written, too; "": nowhere
+	MaxSize int64  // bytes, after which the file is rotated; 0: 64 MiB
+	Keep    int    // how many rotated files are kept, as FILE.1 and so on; 0: ten
 
 	// GoOn says that people may go on where nothing can be written. Otherwise
 	// what cannot be written down is refused.
@@ -43,21 +44,22 @@ type Log struct {
 	warn      *slog.Logger
 	now       func() time.Time
 
-	mu   sync.Mutex
-	file *os.File
-	size int64
-	torn bool // the last line may have been cut by an error
+	mu      sync.Mutex
+	file    *os.File // nil where there is none
+	size    int64
+	torn    bool     // the last line may have been cut by an error
+	journal *journal // nil where there is none
 }
 
 // ErrNotWritten says that an event could not be written, and that therefore what
 // it tells of must not happen.
 var ErrNotWritten = errors.New("it could not be written to the audit file, without which nothing may happen here; ask the box's owner")
 
-// Open opens the file to write on, or makes it with mode 0600. Failures to write
+// Open opens the file to write on, or makes it with mode 0600, and reaches the journal. Failures to write
 // are told to warn. Also, if it is not nil, is told each event that was written, or
 // each where there is no file; it is called by one at a time and must not block.
 func Open(settings Settings, also func(Event), warn *slog.Logger) (*Log, error) {
-	if settings.File == "" && also == nil {
+	if settings.File == "" && settings.Journal == "" && also == nil {
 		return nil, nil
 	}
 	if settings.MaxSize == 0 {
@@ -67,13 +69,26 @@ func Open(settings Settings, also func(Event), warn *slog.Logger) (*Log, error) 
 		settings.Keep = defaultKeep
 	}
 	l := &Log{settings: settings, also: also, warn: warn, now: time.Now}
-	if settings.File == "" {
-		return l, nil
-	}
-	if err := l.open(); err != nil {
+	if err := l.openSinks(); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	return l, nil
+}
+
+// openSinks opens what is written to.
+func (l *Log) openSinks() (err error) {
+	if l.settings.Journal != "" {
+		if l.journal, err = openJournal(l.settings.Journal); err != nil {
+			return err
+		}
+	}
+	if l.settings.File != "" {
+		err = l.open()
+	}
+	if err != nil && l.journal != nil {
+		l.journal.close()
+	}
+	return err
 }
 
 // Elsewhere is a log that another process writes. Write is given the name and the fields
@@ -84,11 +99,17 @@ func Elsewhere(write func(name string, fields json.RawMessage) error) *Log {
 
 // Close closes the file.
 func (l *Log) Close() error {
-	if l == nil || l.file == nil {
+	if l == nil {
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.journal != nil {
+		l.journal.close()
+	}
+	if l.file == nil {
+		return nil
+	}
 	return l.file.Close()
 }
 
@@ -107,7 +128,7 @@ func (l *Log) Write(event Event) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.file != nil {
+	if l.file != nil || l.journal != nil {
 		if err := l.write(event); err != nil {
 			l.warn.Error("audit file not written", "file", l.settings.File, "event", event.name(), "err", err)
 			if !l.settings.GoOn {
@@ -126,6 +147,18 @@ func (l *Log) write(event Event) error {
 	if err != nil {
 		return err
 	}
+	if l.journal != nil {
+		if err = l.journal.write(line); err != nil {
+			err = fmt.Errorf("systemd's journal: %w", err)
+		}
+	}
+	if l.file == nil {
+		return err
+	}
+	return errors.Join(err, l.writeFile(line))
+}
+
+func (l *Log) writeFile(line []byte) error {
 	if l.size > 0 && l.size+int64(len(line)) > l.settings.MaxSize {
 		if err := l.rotate(); err != nil { // a file that is too large is better than none
 			l.warn.Warn("audit file not rotated", "file", l.settings.File, "err", err)

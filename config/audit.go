@@ -8,16 +8,21 @@ import (
 	"github.com/berth-ssh/berth/audit"
 )
 
-// audit reads where the audit file is, and what happens when it cannot be written.
+// audit reads where the audit file is, whether the journal gets it, too, and what happens
+// when it cannot be written.
 func (d *document) audit(n *yaml.Node) audit.Settings {
-	given := d.fields(n, "audit", "file", "on_failure")
+	given := d.fields(n, "audit", "file", "journal", "on_failure")
 	file, _ := d.text(given["file"], "file")
-	if n != nil && !filepath.IsAbs(file) {
-		d.wrong(n.Line, "audit needs a file with an absolute path, such as file: /var/log/berth/audit.jsonl")
+	journal := ""
+	if d.yes(given["journal"], "journal", false) {
+		journal = audit.JournalSocket
+	}
+	if n != nil && !filepath.IsAbs(file) && (file != "" || journal == "") {
+		d.wrong(n.Line, "audit needs a file with an absolute path, such as file: /var/log/berth/audit.jsonl, or journal: yes")
 	}
 	what, ok := d.text(given["on_failure"], "on_failure")
 	if ok && what != "refuse" && what != "go_on" {
 		d.wrong(given["on_failure"].Line, "on_failure must be refuse or go_on")
 	}
-	return audit.Settings{File: file, GoOn: what == "go_on"}
+	return audit.Settings{File: file, Journal: journal, GoOn: what == "go_on"}
 }

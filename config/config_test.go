@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/tools/txtar"
 
+	"github.com/berth-ssh/berth/audit"
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/configs"
 	"github.com/berth-ssh/berth/hosts"
@@ -270,5 +271,29 @@ func TestDoubtfulHashesAreNamed(t *testing.T) {
 		"gateway.yaml:1: warning: the passwords have hashes of 2 kinds, and every attempt costs one of each; make them all with: berth-gateway hash-password"
 	if got := c.Warnings.Error(); got != want {
 		t.Errorf("warns\n%s\nwant\n%s", got, want)
+	}
+}
+
+// The journal takes the place of a file, or goes beside one.
+func TestAnAuditWithoutAFile(t *testing.T) {
+	for text, want := range map[string]audit.Settings{
+		"{journal: yes}":                {Journal: audit.JournalSocket},
+		"{journal: yes, file: /a}":      {Journal: audit.JournalSocket, File: "/a"},
+		"{journal: no, file: /a}":       {File: "/a"},
+		"{file: /a, on_failure: go_on}": {File: "/a", GoOn: true},
+	} {
+		path := filepath.Join(t.TempDir(), "gateway.yaml")
+		harness.Write(t, path, 0o600, "audit: "+text+"\nusers: {}\n")
+		settings, err := Load(path)
+		if err != nil || settings.Audit != want {
+			t.Errorf("%s: %+v, %v", text, settings.Audit, err)
+		}
+	}
+	for _, text := range []string{"{journal: no}", "{}", "{journal: yes, file: a}", "{journal: perhaps}"} {
+		path := filepath.Join(t.TempDir(), "gateway.yaml")
+		harness.Write(t, path, 0o600, "audit: "+text+"\nusers: {}\n")
+		if settings, err := Load(path); err == nil {
+			t.Errorf("%s: %+v", text, settings.Audit)
+		}
 	}
 }
