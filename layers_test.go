@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"bench":              nil,
 	"box":                {"auth", "labels", "printable"},
 	"calls":              nil,
-	"cmd/gateway":        {"auth", "backup", "box", "config", "control", "demo", "directory", "helper", "hosts", "hosts/configured", "labels", "logqueue", "openid", "packaging", "people", "printable", "recording", "release", "reload", "screen", "selftest", "serving", "setup", "sftpd", "state", "totp"},
+	"cmd/gateway":        {"auth", "backup", "box", "config", "control", "demo", "directory", "front", "helper", "hosts", "hosts/configured", "labels", "logqueue", "openid", "packaging", "people", "printable", "recording", "release", "reload", "screen", "selftest", "serving", "setup", "sftpd", "state", "totp"},
 	"cmd/provision":      {"box", "config", "docker", "hosts", "hosts/docker", "image", "labels", "people", "printable", "provision/apply", "provision/cluster", "provision/compose", "provision/doctor", "provision/metrics", "provision/migrate", "provision/plan", "provision/progress", "release", "scrape", "state"},
 	"config":             {"audit", "auth", "directory", "hosts", "keysource", "labels", "openid", "recording", "scrape", "state", "trust"},
 	"configs":            nil,
@@ -32,6 +32,9 @@ var arrows = map[string][]string{
 	"demo":               {"auth", "docker", "labels", "screen", "state"},
 	"directory":          {"auth", "trust"},
 	"docker":             {"printable"},
+	"front":              {"audit", "auth", "calls", "front/messages", "gateway", "helper", "hosts", "keeper", "machine", "proxy", "recording"},
+	"front/messages":     {"auth", "gateway", "helper/messages", "hosts", "keeper", "strangers"},
+	"fronts":             {"audit", "auth", "calls", "front/messages", "gateway", "helper", "hosts", "keeper", "recording"},
 	"gate":               {"auth", "machine", "sshconn"},
 	"gateway":            {"audit", "auth", "gate", "hosts", "keeper", "labels", "logqueue", "machine", "printable", "recorder", "recording", "session", "sshconn", "strangers", "wire"},
 	"helper":             {"helper/descriptors", "helper/messages", "helper/streams", "labels", "machine"},
@@ -56,7 +59,7 @@ var arrows = map[string][]string{
 	"machine":            {"sshconn"},
 	"metrics":            {"audit", "scrape"},
 	"openid":             {"auth", "printable", "state", "trust"},
-	"operator":           {"control", "gateway", "people", "printable"},
+	"operator":           {"control", "gateway", "people", "printable", "strangers"},
 	"packaging":          nil,
 	"patches":            nil,
 	"patches/make":       {"patches"},
@@ -79,7 +82,7 @@ var arrows = map[string][]string{
 	"screen":             nil,
 	"selftest":           {"auth", "config", "gateway", "hosts", "hosts/configured", "keeper", "selftest/checks", "state"},
 	"selftest/checks":    {"labels", "printable", "screen"},
-	"serving":            {"audit", "auth", "config", "control", "directory", "gateway", "hosts", "hosts/configured", "keeper", "keysource", "metrics", "openid", "operator", "patches", "proxy", "recording", "release", "reload", "scrape", "state", "takeover", "totp"},
+	"serving":            {"audit", "auth", "config", "control", "directory", "front/messages", "fronts", "gateway", "hosts", "hosts/configured", "keeper", "keysource", "metrics", "openid", "operator", "patches", "recording", "release", "reload", "scrape", "state", "takeover", "totp"},
 	"session":            {"machine", "sshconn"},
 	"setup":              {"auth", "config", "docker", "labels", "packaging"},
 	"sftpd":              nil,
@@ -194,13 +197,13 @@ func listPackages(t *testing.T) []goPackage {
 
 // The side that parses the network cannot even name what speaks to an engine.
 func TestTheGatewayHasNoWayToAnEngine(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "./gateway").Output()
+	out, err := exec.Command("go", "list", "-deps", "./gateway", "./front").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
 	for _, dependency := range strings.Fields(string(out)) {
 		if strings.Contains(dependency, "/moby/") || strings.Contains(dependency, "/docker/") || strings.HasPrefix(dependency, "k8s.io/") || dependency == module+"/docker" || strings.HasPrefix(dependency, module+"/hosts/") {
-			t.Errorf("gateway depends on %s", dependency)
+			t.Errorf("gateway or front depends on %s", dependency)
 		}
 	}
 }

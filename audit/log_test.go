@@ -225,6 +225,10 @@ func TestEventsAreWrittenElsewhereAsHere(t *testing.T) {
 	if string(got) != string(want) || err != nil || strings.Count(string(got), "\n") != len(events) {
 		t.Errorf("elsewhere:\n%s\nhere:\n%s\n%v", got, want, err)
 	}
+	source, err := os.ReadFile("events.go")
+	if kinds := strings.Count(string(source), ") name() string"); kinds != len(events) || err != nil {
+		t.Errorf("there are %d kinds of events, and %d are tried here: %v", kinds, len(events), err)
+	}
 	if _, err := Parse("dance", json.RawMessage("{}")); err == nil {
 		t.Error("an event that there is not was read")
 	}

@@ -48,6 +48,11 @@ type Identity struct {
 	Restrictions *Restrictions    // of all steps' credentials; nil: none
 	NoTouch      bool             // the key, a security key, need not be touched
 
+	// Proof is by what a keeper in another process knows that it has given this
+	// identity out. It is empty where all is one process, and nothing of auth's looks at
+	// it.
+	Proof string
+
 	// Before is the step before this one, where one was not enough; of the same
 	// user, by the same login (see [Policy.After]).
 	Before *Identity

@@ -20,6 +20,9 @@ type Target struct {
 // person and names nothing that was not granted.
 type Refusal struct{ text string }
 
+// Refused is a refusal that a [Policy] of another process has made.
+func Refused(text string) *Refusal { return &Refusal{text} }
+
 func (r *Refusal) Error() string { return r.text }
 
 func refuse(format string, args ...any) *Refusal {

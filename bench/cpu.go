@@ -31,7 +31,7 @@ func (g *ground) cpuTimes(ctx context.Context, d *door, client int) (cpuTimes, e
 	}
 	times := cpuTimes{"engine": engineTime(), "container": container, "client": processTime(client)}
 	if d.gateway != nil {
-		times["gateway"] = processTime(d.gateway.command.Process.Pid)
+		times["gateway"] = processTime(d.gateway.command.Process.Pid) + processTime(d.gateway.front())
 	}
 	return times, nil
 }

@@ -71,9 +71,29 @@ func (g *gateway) stop() {
 	g.command.Wait()
 }
 
-// memory is what the process holds, in bytes.
+// front is the process of the gateway's that parses the network; 0 where there is none,
+// as in builds of before there was one.
+func (g *gateway) front() int {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", g.command.Process.Pid))
+	for _, task := range tasks {
+		children, _ := os.ReadFile(task)
+		for _, child := range strings.Fields(string(children)) {
+			words, _ := os.ReadFile("/proc/" + child + "/cmdline")
+			if pid, err := strconv.Atoi(child); err == nil && strings.Contains(string(words), "\x00front\x00") {
+				return pid
+			}
+		}
+	}
+	return 0
+}
+
+// memory is what its processes hold, in bytes.
 func (g *gateway) memory() int {
-	statm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", g.command.Process.Pid))
+	return memoryOf(g.command.Process.Pid) + memoryOf(g.front())
+}
+
+func memoryOf(pid int) int {
+	statm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	fields := strings.Fields(string(statm))
 	if len(fields) < 2 {
 		return 0

@@ -17,6 +17,7 @@ import (
 	"github.com/berth-ssh/berth/gateway"
 	"github.com/berth-ssh/berth/people"
 	"github.com/berth-ssh/berth/printable"
+	"github.com/berth-ssh/berth/strangers"
 )
 
 const (
@@ -27,9 +28,17 @@ const (
 	maxLine   = 500 // runes of each
 )
 
+// Gateway is one that is acted on: a [*gateway.Server] of this process, or a front.
+type Gateway interface {
+	Live() []gateway.Live
+	End(id, reason string) bool
+	Wall(lines ...string) int
+	Penalties() []strangers.Penalty
+}
+
 // Operator acts on one gateway.
 type Operator struct {
-	Server  *gateway.Server
+	Server  Gateway
 	Version string // of this program
 	Log     *slog.Logger
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/berth-ssh/berth/audit"
 	"github.com/berth-ssh/berth/config"
-	"github.com/berth-ssh/berth/gateway"
+	"github.com/berth-ssh/berth/fronts"
 	"github.com/berth-ssh/berth/hosts/configured"
 	"github.com/berth-ssh/berth/metrics"
 	"github.com/berth-ssh/berth/release"
@@ -42,11 +42,11 @@ func (c *counted) observe() func(audit.Event) {
 
 // serve answers who asks for the metrics of a gateway. It returns nil where nobody
 // can; that is no reason to let nobody in.
-func (c *counted) serve(server *gateway.Server, directory *configured.Hosts, at *place, log *slog.Logger) *scrape.Server {
+func (c *counted) serve(front *fronts.Fronts, directory *configured.Hosts, at *place, log *slog.Logger) *scrape.Server {
 	if c.metrics == nil {
 		return nil
 	}
-	c.now = func(ctx context.Context) metrics.Now { return whatIs(ctx, server, directory) }
+	c.now = func(ctx context.Context) metrics.Now { return whatIs(ctx, front, directory) }
 	s, err := c.metrics.Serve(c.address, func() error { return ready(directory, at) }, log)
 	if err != nil {
 		log.Error("metrics are not served", "address", c.address, "err", err)
@@ -57,9 +57,9 @@ func (c *counted) serve(server *gateway.Server, directory *configured.Hosts, at 
 }
 
 // whatIs is what a gateway has now.
-func whatIs(ctx context.Context, server *gateway.Server, directory *configured.Hosts) metrics.Now {
+func whatIs(ctx context.Context, front *fronts.Fronts, directory *configured.Hosts) metrics.Now {
 	n := metrics.Now{Hosts: map[metrics.Host]int{}, Engines: directory.Engines()}
-	for _, live := range server.Live() {
+	for _, live := range front.Live() {
 		n.Connections++
 		n.Sessions += live.Sessions
 		n.Forwards += live.Forwards

@@ -16,7 +16,7 @@ import (
 
 	"github.com/berth-ssh/berth/config"
 	"github.com/berth-ssh/berth/control"
-	"github.com/berth-ssh/berth/gateway"
+	"github.com/berth-ssh/berth/fronts"
 	"github.com/berth-ssh/berth/scrape"
 	"github.com/berth-ssh/berth/takeover"
 )
@@ -34,7 +34,7 @@ const (
 // which other programs and the next gateway reach it.
 type place struct {
 	settings  config.Config
-	server    *gateway.Server
+	front     *fronts.Fronts
 	socket    *net.TCPListener
 	controls  *control.Server // nil where there is none
 	offer     *takeover.Offer // nil where there is none
@@ -124,7 +124,7 @@ func (p *place) pause() {
 
 func (p *place) letNobodyIn() {
 	p.aside.Store(true)
-	p.server.StepAside(p.settings.Linger)
+	p.front.StepAside(p.settings.Linger)
 	p.socket.Close()
 }
 
@@ -191,7 +191,7 @@ func (p *place) upgrade(ctx context.Context) (Upgraded, error) {
 	select {
 	case <-p.offer.Taken():
 		p.log.Info("replaced", "by", next.Process.Pid)
-		return Upgraded{next.Process.Pid, len(p.server.Live())}, nil
+		return Upgraded{next.Process.Pid, len(p.front.Live())}, nil
 	case err := <-ended:
 		return Upgraded{}, fmt.Errorf("the new gateway did not start (%v), and its log says why; this one goes on", err)
 	case <-ctx.Done():

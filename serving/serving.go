@@ -18,7 +18,8 @@ import (
 	"github.com/berth-ssh/berth/config"
 	"github.com/berth-ssh/berth/control"
 	"github.com/berth-ssh/berth/directory"
-	"github.com/berth-ssh/berth/gateway"
+	"github.com/berth-ssh/berth/front/messages"
+	"github.com/berth-ssh/berth/fronts"
 	"github.com/berth-ssh/berth/hosts"
 	"github.com/berth-ssh/berth/hosts/configured"
 	"github.com/berth-ssh/berth/keeper"
@@ -26,7 +27,6 @@ import (
 	"github.com/berth-ssh/berth/openid"
 	"github.com/berth-ssh/berth/operator"
 	"github.com/berth-ssh/berth/patches"
-	"github.com/berth-ssh/berth/proxy"
 	"github.com/berth-ssh/berth/recording"
 	"github.com/berth-ssh/berth/release"
 	"github.com/berth-ssh/berth/reload"
@@ -51,6 +51,7 @@ type Options struct {
 	Drain     time.Duration // how much time connections have to end when ctx has ended
 	TakeOver  bool          // the place of a gateway that runs
 	IsService bool          // systemd's, which starts another one to upgrade it
+	Front     []string      // arguments with which this program is a front
 }
 
 // Run runs a gateway until ctx ends, or until another one has taken its place and
@@ -68,10 +69,10 @@ func Run(ctx context.Context, settings config.Config, options Options, hangUps <
 	}
 	defer log.Info("stopped")
 	kept := newKeeper(settings, has, log)
-	server := newServer(settings, has, kept, options.Drain, log)
+	front := newFronts(settings, has, kept, options, log)
 	exchange := func(next *auth.Policy, by string) int {
 		kept.Exchange(next, by)
-		return server.Review()
+		return front.Review()
 	}
 	reloader, fetcher := newReloader(options.Path, settings, exchange, has.directory.Exchange, log)
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
@@ -79,26 +80,29 @@ func Run(ctx context.Context, settings config.Config, options Options, hangUps <
 	defer beside.Wait()
 	defer unfollow()
 	beside.Go(func() { has.directory.Run(following) })
+	if err := front.Start(taken.Listener); err != nil {
+		taken.Leave() // the former gateway keeps its place
+		return err
+	}
 	if err := taken.Enter(); err != nil {
 		log.Warn("the former gateway may still let people in", "err", err)
 	}
 	if err := has.directory.RemoveOldHelpers(); err != nil {
 		log.Warn("old helpers not removed", "err", err)
 	}
-	at := &place{settings: settings, server: server, socket: taken.Listener, program: has.program, isService: options.IsService, log: log}
-	at.metrics = has.counted.serve(server, has.directory, at, log)
-	at.open(verbs(reloader, has, &operator.Operator{Server: server, Version: release.Version(), Log: log}, at))
+	at := &place{settings: settings, front: front, socket: taken.Listener, program: has.program, isService: options.IsService, log: log}
+	at.metrics = has.counted.serve(front, has.directory, at, log)
+	at.open(verbs(reloader, has, &operator.Operator{Server: front, Version: release.Version(), Log: log}, at))
 	taken.Leave()
 	defer at.close()
 	sayServing(taken.Listener, settings, has.state, log)
 	tellSystemd(daemon.SdNotifyReady, log)
 	defer context.AfterFunc(ctx, at.stopping)()
-	defer onSignal(syscall.SIGUSR1, server.LogStrangers)()
+	defer onSignal(syscall.SIGUSR1, front.LogStrangers)()
 	defer onSignal(syscall.SIGUSR2, at.pause)()
 	beside.Go(func() { reloader.Run(following, hangUps) })
 	beside.Go(func() { fetcher.Run(following) })
-	beside.Go(func() { recheck(following, server, settings.LDAP) })
-	err = server.Serve(ctx, withProxies(taken.Listener, settings, log))
+	err = front.Run(ctx)
 	at.hold(ctx)
 	return err
 }
@@ -152,13 +156,6 @@ func verbs(reloader *reload.Reloader, has *opened, by *operator.Operator, at *pl
 	return verbs
 }
 
-func withProxies(listener net.Listener, settings config.Config, log *slog.Logger) net.Listener {
-	if len(settings.Proxies) == 0 {
-		return listener
-	}
-	return proxy.Listen(listener, settings.Proxies, log)
-}
-
 // newKeeper makes the keeper of the settings and of what was opened.
 func newKeeper(settings config.Config, has *opened, log *slog.Logger) *keeper.Keeper {
 	kept := &keeper.Keeper{
@@ -181,27 +178,26 @@ func newKeeper(settings config.Config, has *opened, log *slog.Logger) *keeper.Ke
 	return kept
 }
 
-// recheck asks the directory again, as often as that is wanted, about those who are
-// there, until ctx ends.
-func recheck(ctx context.Context, server *gateway.Server, from *directory.Settings) {
-	if from != nil && from.Recheck > 0 {
-		server.Recheck(ctx, from.Recheck)
+// newFronts makes what keeps the front, of the settings and of what was opened.
+func newFronts(settings config.Config, has *opened, kept *keeper.Keeper, options Options, log *slog.Logger) *fronts.Fronts {
+	uid, gid := fronts.Account()
+	var recheck time.Duration
+	if settings.LDAP != nil {
+		recheck = settings.LDAP.Recheck
 	}
-}
-
-// newServer makes the gateway of its settings and of what it has opened.
-func newServer(settings config.Config, has *opened, kept *keeper.Keeper, drain time.Duration, log *slog.Logger) *gateway.Server {
-	return &gateway.Server{
-		HostKeys:   hostKeysOf(has.state),
+	return &fronts.Fronts{
 		Keeper:     kept,
+		HostKeys:   hostKeysOf(has.state),
 		Audit:      has.records,
 		Recordings: has.recordings,
+		Args:       options.Front,
 		Log:        log,
-		Drain:      drain,
-
-		Exempt:    settings.Exempt,
-		Keepalive: settings.Keepalive,
-		Wait:      settings.Wait,
+		Settings: messages.Settings{
+			UID: uid, GID: gid,
+			Drain: options.Drain, Keepalive: settings.Keepalive, Wait: settings.Wait, Recheck: recheck,
+			Exempt: settings.Exempt, Proxies: settings.Proxies,
+			Audited: has.records != nil, RecordsGoOn: has.recordings.GoesOn(),
+		},
 	}
 }
 

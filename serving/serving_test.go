@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,8 +14,23 @@ import (
 
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/config"
+	"github.com/berth-ssh/berth/front"
 	"github.com/berth-ssh/berth/state"
 )
+
+// envFront makes this program a front.
+const envFront = "BERTH_TEST_FRONT"
+
+// A front is this program again.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == envFront {
+		if err := front.Run(slog.New(slog.DiscardHandler)); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
 
 // logWatch calls seen with each line of a log.
 type logWatch func(line string)
@@ -41,7 +57,7 @@ func TestServeLogsItsFingerprint(t *testing.T) {
 		}
 	}), nil))
 	settings := config.Config{Listen: "127.0.0.1:0", State: dir, Docker: "unix:///nowhere", Policy: policy}
-	if err := Run(ctx, settings, Options{Path: "/nowhere/gateway.yaml"}, nil, log); err != nil {
+	if err := Run(ctx, settings, Options{Path: "/nowhere/gateway.yaml", Front: []string{envFront}}, nil, log); err != nil {
 		t.Fatal(err)
 	}
 	st, err := state.Open(dir)
@@ -72,7 +88,7 @@ func TestServeTellsSystemd(t *testing.T) {
 	settings := config.Config{Listen: "127.0.0.1:0", State: t.TempDir() + "/state", Docker: "unix:///nowhere", Policy: policy}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Run(ctx, settings, Options{Path: t.TempDir() + "/gateway.yaml"}, nil, slog.New(slog.DiscardHandler))
+		ended <- Run(ctx, settings, Options{Path: t.TempDir() + "/gateway.yaml", Front: []string{envFront}}, nil, slog.New(slog.DiscardHandler))
 	}()
 	message := make([]byte, 100)
 	for _, want := range []string{"READY=1", "STOPPING=1"} {

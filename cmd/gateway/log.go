@@ -27,6 +27,15 @@ func (l *logging) flags(flags *pflag.FlagSet) {
 	flags.BoolVarP(&l.verbose, "verbose", "v", l.verbose, "log more: --log-level debug")
 }
 
+// args are the flags by which another process of this program logs as this one does.
+func (l *logging) args() []string {
+	level := l.level
+	if l.verbose {
+		level = "debug"
+	}
+	return []string{"--log", l.form, "--log-level", level}
+}
+
 // to makes the log: lines of key=value, with quotes where a value needs them, or of
 // JSON.
 func (l *logging) to(out io.Writer, onTerminal bool) (*slog.Logger, error) {

@@ -30,7 +30,7 @@ func newCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServeCommand(), newCheckCommand(), newReloadCommand(), newUpgradeCommand(), newServiceCommand(), newSessionsCommand(), newKickCommand(), newWallCommand(), newReplayCommand(), newForgetCommand(), newInitCommand(), newBackupCommand(), newRestoreCommand(), newHashPasswordCommand(), newTotpCommand(), newKeysCommand(), newDemoCommand(), newSelftestCommand(), newHelperCommand(), release.NewManCommand())
+	root.AddCommand(newServeCommand(), newCheckCommand(), newReloadCommand(), newUpgradeCommand(), newServiceCommand(), newSessionsCommand(), newKickCommand(), newWallCommand(), newReplayCommand(), newForgetCommand(), newInitCommand(), newBackupCommand(), newRestoreCommand(), newHashPasswordCommand(), newTotpCommand(), newKeysCommand(), newDemoCommand(), newSelftestCommand(), newHelperCommand(), newFrontCommand(), release.NewManCommand())
 	return root
 }
 

@@ -55,6 +55,7 @@ func newServeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			options.Front = append([]string{"front"}, logged.args()...)
 			return serving.Run(ctx, settings, options, hangUps, log)
 		},
 	}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -240,12 +239,13 @@ func (f *flooded) measure(t *testing.T, echo func() time.Duration) {
 	t.Log(line)
 }
 
-// cpuTime is how long the gateway has computed until now.
-func (f *flooded) cpuTime(t *testing.T) time.Duration {
+// cpuTime is how long the gateway has computed until now, in both of its processes.
+func (f *flooded) cpuTime(t *testing.T) (all time.Duration) {
 	t.Helper()
-	fields := strings.Fields(harness.Read(t, fmt.Sprintf("/proc/%d/stat", f.Command.Process.Pid)))
-	const user, system, tick = 13, 14, 10 * time.Millisecond // proc(5): the name before them has no space
-	return time.Duration(harness.Number(t, fields[user])+harness.Number(t, fields[system])) * tick
+	for _, p := range f.Processes(t) {
+		all += p.CPUTime(t)
+	}
+	return all
 }
 
 // startEcho logs in and returns what sends a byte and waits until it is back.

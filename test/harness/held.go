@@ -44,11 +44,14 @@ func (g *Gateway) Holds(t *testing.T) Held {
 	return Held{Number(t, now["served"]), Number(t, now["goroutines"]), Number(t, now["memory"])}
 }
 
-// Resident is what the gateway's process holds of the machine's memory, in bytes.
+// Resident is what the gateway's two processes hold of the machine's memory, in bytes.
 func (g *Gateway) Resident(t *testing.T) int {
 	t.Helper()
-	fields := strings.Fields(Read(t, fmt.Sprintf("/proc/%d/statm", g.Command.Process.Pid)))
-	return Number(t, fields[1]) * os.Getpagesize()
+	pages := 0
+	for _, p := range g.Processes(t) {
+		pages += Number(t, strings.Fields(Read(t, p.path("statm")))[1])
+	}
+	return pages * os.Getpagesize()
 }
 
 // Number is the number that a text is.

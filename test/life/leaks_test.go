@@ -29,7 +29,7 @@ func leavesNothing(t *testing.T, start func() used) {
 	u := start()
 	g, doors := u.gateway, u.doors
 	warmUp(t, g, doors) // helpers are up from here on
-	watched := append(u.helpers(), g.Command.Process.Pid)
+	watched := append(u.helpers(), g.Command.Process.Pid, int(g.Front(t)))
 	before := descriptors(watched)
 	t.Run("use", func(t *testing.T) {
 		for _, to := range doors {
@@ -61,16 +61,22 @@ func warmUp(t *testing.T, g *harness.Gateway, doors []harness.Target) {
 	harness.Eventually(t, "the connections to go", func() bool { return g.Connections(t) == 0 })
 }
 
-// goroutines are those in Berth's own code and in SSH's. The gateway has to
-// end to tell them.
+// goroutines are those in Berth's own code and in SSH's, of both processes. The gateway
+// has to end to tell them: the front first stops, so that it has not seen its keeper's
+// end when it tells.
 func goroutines(t *testing.T, g *harness.Gateway) []string {
 	t.Helper()
 	before := len(g.Log(t))
+	front := g.Front(t)
+	syscall.Kill(int(front), syscall.SIGSTOP)
 	g.Signal(syscall.SIGQUIT)
 	g.AwaitEnd(t)
+	syscall.Kill(int(front), syscall.SIGQUIT)
+	syscall.Kill(int(front), syscall.SIGCONT)
+	harness.Eventually(t, "the front tells its goroutines", front.IsGone)
 	stacks := strings.Split(g.Log(t)[before:], "\n\n")
 	return slices.DeleteFunc(stacks, func(stack string) bool {
-		own := strings.Contains(stack, "\nberth/") || strings.Contains(stack, "\ngolang.org/x/crypto/ssh.")
+		own := strings.Contains(stack, "\ngithub.com/berth-ssh/berth/") || strings.Contains(stack, "\ngolang.org/x/crypto/ssh.")
 		return !strings.HasPrefix(stack, "goroutine ") || !own
 	})
 }

@@ -1,9 +1,6 @@
 package load
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -109,12 +106,11 @@ func holdOne(t *testing.T, to harness.Target, withShell bool) (*ssh.Client, erro
 	return client, session.Shell()
 }
 
-// openFiles is how many descriptors the gateway has.
-func openFiles(t *testing.T, g *harness.Gateway) int {
+// openFiles is how many descriptors the gateway's two processes have.
+func openFiles(t *testing.T, g *harness.Gateway) (all int) {
 	t.Helper()
-	files, err := os.ReadDir(filepath.Join("/proc", fmt.Sprint(g.Command.Process.Pid), "fd"))
-	if err != nil {
-		t.Fatal(err)
+	for _, p := range g.Processes(t) {
+		all += len(p.Open(t))
 	}
-	return len(files)
+	return all
 }

@@ -1,0 +1,139 @@
+package front
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/calls"
+	"github.com/berth-ssh/berth/front/messages"
+	"github.com/berth-ssh/berth/gateway"
+	"github.com/berth-ssh/berth/proxy"
+)
+
+// The descriptors that a front is started with.
+const (
+	keeperFD   = 3
+	listenerFD = 4
+)
+
+var errKeeperGone = errors.New("the keeper of this front is gone, and so the front ends, with its connections")
+
+// front is this process.
+type front struct {
+	peer     *calls.Peer
+	listener net.Listener
+	log      *slog.Logger
+	server   *gateway.Server // set by start
+	served   chan error
+	stop     context.CancelFunc
+	serving  context.Context
+}
+
+// Run is the life of a front. It returns when all connections have ended, after it was
+// told to stop or to step aside, or when its keeper is gone.
+func Run(log *slog.Logger) error {
+	conn, err := calls.FileConn(os.NewFile(keeperFD, "keeper"))
+	if err != nil {
+		return fmt.Errorf("a front is started by berth-gateway serve, and by nobody else: %w", err)
+	}
+	file := os.NewFile(listenerFD, "listener")
+	listener, err := net.FileListener(file)
+	if err != nil {
+		return err
+	}
+	file.Close()
+	heedNoSignals()
+	f := &front{listener: listener, log: log, served: make(chan error, 1)}
+	f.serving, f.stop = context.WithCancel(context.Background())
+	f.peer = calls.New(conn, f.verbs(), log)
+	gone := make(chan error, 1)
+	go func() { gone <- f.peer.Serve() }()
+	select {
+	case err := <-f.served:
+		return err
+	case err := <-gone:
+		return errors.Join(errKeeperGone, err)
+	}
+}
+
+// heedNoSignals leaves signals to the keeper: those of a terminal come to both.
+func heedNoSignals() {
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2)
+}
+
+// verbs are what the keeper asks for.
+func (f *front) verbs() map[string]calls.Verb {
+	return map[string]calls.Verb{
+		messages.Start:     taking(f.start),
+		messages.Live:      taking(func(any) (any, error) { return liveOf(f.server.Live()) }),
+		messages.End:       taking(func(e messages.Ending) (any, error) { return f.server.End(e.ID, e.Reason), nil }),
+		messages.Wall:      taking(func(lines []string) (any, error) { return f.server.Wall(lines...), nil }),
+		messages.Penalties: taking(func(any) (any, error) { return f.server.Penalties(), nil }),
+		messages.Review:    taking(func(any) (any, error) { return f.server.Review(), nil }),
+		messages.Strangers: taking(func(any) (any, error) { f.server.LogStrangers(); return nil, nil }),
+		messages.StepAside: taking(f.stepAside),
+		messages.Stop:      taking(func(any) (any, error) { f.stop(); return nil, nil }),
+	}
+}
+
+func taking[Args any](act func(Args) (any, error)) calls.Verb {
+	return func(_ context.Context, raw json.RawMessage, _ []*os.File) (any, []*os.File, error) {
+		var args Args
+		if err := json.Unmarshal(raw, &args); err != nil {
+			return nil, nil, err
+		}
+		result, err := act(args)
+		return result, nil, err
+	}
+}
+
+// start shuts this process off, and serves.
+func (f *front) start(settings messages.Settings) (any, error) {
+	time.Now().Local().Zone() // which is in a file
+	if err := shutOff(settings, f.log); err != nil {
+		return nil, err
+	}
+	asked := &asked{peer: f.peer, settings: settings, log: f.log}
+	f.server = &gateway.Server{
+		HostKeys: asked.HostKeys, Keeper: asked, Recordings: asked, Log: f.log,
+		Drain: settings.Drain, Keepalive: settings.Keepalive, Wait: settings.Wait, Exempt: settings.Exempt,
+	}
+	if settings.Audited {
+		f.server.Audit = audit.Elsewhere(asked.audit)
+	}
+	listener := f.listener
+	if len(settings.Proxies) > 0 {
+		listener = proxy.Listen(listener, settings.Proxies, f.log)
+	}
+	go func() { f.served <- f.server.Serve(f.serving, listener) }()
+	if settings.Recheck > 0 {
+		go f.server.Recheck(f.serving, settings.Recheck)
+	}
+	return nil, nil
+}
+
+func (f *front) stepAside(linger time.Duration) (any, error) {
+	f.server.StepAside(linger)
+	return nil, f.listener.Close()
+}
+
+func liveOf(all []gateway.Live) (any, error) {
+	told := []messages.LiveConn{}
+	for _, live := range all {
+		who, err := messages.EncodeIdentity(live.Identity)
+		if err != nil {
+			return nil, err
+		}
+		told = append(told, messages.LiveConn{Live: live, Identity: who})
+	}
+	return told, nil
+}

@@ -1,0 +1,214 @@
+package messages
+
+import (
+	"encoding/json"
+	"net/netip"
+	"time"
+
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/gateway"
+	"github.com/berth-ssh/berth/helper/messages"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/keeper"
+	"github.com/berth-ssh/berth/strangers"
+)
+
+// What a front asks its keeper for.
+const (
+	Key       = "key"         // [KeyAttempt]; [Step]
+	Password  = "password"    // [SecretAttempt]; [Step]
+	Code      = "code"        // [SecretAttempt]; [Step]
+	Elsewhere = "elsewhere"   // [SecretAttempt], a password; [Step]
+	Ask       = "ask"         // [Attempt]; [Asked]
+	Await     = "await"       // the number of what was asked; [Step]
+	Ways      = "ways"        // a keeper.Ways
+	Again     = "again"       // a [Proof]; [Step]
+	NameInLog = "name_in_log" // a login; what the log says of it
+	Waits     = "waits"       // a [Proof]; the name of a host
+	Admit     = "admit"       // a [Proof]; [Admitted]
+	Enter     = "enter"       // [Entry]; [Entered], and the file of its machine or sshd
+	Still     = "still"       // [Stay]; [Stays]
+	Leave     = "leave"       // the number of an entrance
+	Why       = "why"         // [Question]; a line
+	HostKeys  = "host_keys"   // whether those for old clients are wanted; [Keys]
+	Sign      = "sign"        // [Signing]; [Signature]
+	Audit     = "audit"       // [Event]
+	Record    = "record"      // a recording.Session; [Recorded], and its file
+	RecordEnd = "record_end"  // the number of a recording
+)
+
+// What a keeper asks a front for.
+const (
+	Start     = "start"      // [Settings]; it is ready
+	Live      = "live"       // []LiveConn
+	End       = "end"        // [Ending]; whether there was such a connection
+	Wall      = "wall"       // lines; how many terminals
+	Penalties = "penalties"  // []strangers.Penalty
+	Review    = "review"     // how many connections were ended
+	Strangers = "strangers"  // it logs who there is
+	StepAside = "step_aside" // how long to linger
+	Stop      = "stop"       // by its drain
+)
+
+// Settings are what a front serves by.
+type Settings struct {
+	UID, GID               int // that it is to run as; 0: as it is
+	Drain, Keepalive, Wait time.Duration
+	Recheck                time.Duration // 0: never
+	Exempt, Proxies        []netip.Prefix
+	Audited                bool
+	RecordsGoOn            bool
+}
+
+// Proof is what a keeper knows an identity by that it has given out. Nobody else can
+// make one.
+type Proof []byte
+
+// Attempt is a keeper.Attempt.
+type Attempt struct {
+	Login  string
+	From   netip.Addr
+	Before Proof `json:",omitempty"`
+}
+
+// KeyAttempt shows a key.
+type KeyAttempt struct {
+	Attempt
+	Key    []byte
+	Proved bool
+}
+
+// SecretAttempt shows a password or a code.
+type SecretAttempt struct {
+	Attempt
+	Secret []byte
+}
+
+// Step is a keeper.Step.
+type Step struct {
+	Failure Failure
+	Who     json.RawMessage `json:",omitempty"` // see [EncodeIdentity]
+	Proof   Proof           `json:",omitempty"` // none of a key that was not proved
+	Next    []auth.Method   `json:",omitempty"`
+}
+
+// Asked is a keeper.Asked.
+type Asked struct {
+	Failure Failure
+	keeper.Asked
+}
+
+// Admitted is a keeper.Admitted.
+type Admitted struct {
+	Failure Failure
+	Limits  auth.Limits
+	Host    string
+}
+
+// Entry asks for a host.
+type Entry struct {
+	Who  Proof
+	Host string
+}
+
+// Entered is a keeper.Entered, whose machine or sshd is a file that comes along.
+type Entered struct {
+	Failure  Failure
+	Number   uint64 // of the entrance
+	Host     hosts.Host
+	Account  string
+	Target   auth.Target
+	Limits   auth.Limits
+	Recorded bool
+	Machine  *Machine // either this
+	Sshd     *Sshd    // or this
+	Before   Before
+	HasLost  bool // [Lost] can be asked for
+}
+
+// Machine is a machine that is handed over.
+type Machine struct {
+	Version messages.Version
+	Helper  string // where no descriptor crosses
+}
+
+// Sshd is a connection to an sshd.
+type Sshd struct {
+	Host     string
+	HostKeys [][]byte
+	Key      []byte // public; the keeper signs
+	Patience time.Duration
+	HasWhy   bool // [NotIn] can be asked for
+}
+
+// Before is a hosts.Before.
+type Before struct{ Ended, Since time.Time }
+
+// What can be asked about an entrance, or about why there is none.
+const (
+	Lost    = "lost"    // why it has gone away
+	NotIn   = "not_in"  // why its sshd lets nobody in
+	Run     = "run"     // why its former run ended
+	Details = "details" // what more is known of why there is no entrance
+)
+
+// Question asks about an entrance.
+type Question struct {
+	Number uint64
+	What   string
+}
+
+// Stay asks whether a connection may go on.
+type Stay struct {
+	Who     Proof
+	Host    auth.Host
+	Account string
+}
+
+// Stays is the answer.
+type Stays struct {
+	Failure Failure
+	Grant   auth.Grant
+}
+
+// Keys are a gateway.HostKeys, the public halves.
+type Keys struct {
+	Key          []byte
+	Others, Next [][]byte
+}
+
+// Signing asks for a signature by a host key, or by the key of an sshd's entrance.
+type Signing struct {
+	Entrance  uint64 // 0: by a host key
+	Key       []byte // public
+	Algorithm string // "": the key's own
+	Data      []byte
+}
+
+// Signature is a signature as in RFC 4253 §6.6.
+type Signature struct{ Signature []byte }
+
+// Event is an event for the audit file.
+type Event struct {
+	Name   string
+	Fields json.RawMessage
+}
+
+// Written says whether an event was written, as it must be.
+type Written struct{ OK bool }
+
+// Recorded is a recording that has begun; without a number it could not, which must
+// not matter where GoOn is set.
+type Recorded struct{ Number uint64 }
+
+// Ending ends a connection.
+type Ending struct{ ID, Reason string }
+
+// LiveConn is a gateway.Live.
+type LiveConn struct {
+	gateway.Live
+	Identity json.RawMessage // in the place of its own
+}
+
+// Penalty is one of a front's penalties.
+type Penalty = strangers.Penalty

@@ -1,0 +1,294 @@
+package fronts
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"os"
+
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/calls"
+	"github.com/berth-ssh/berth/front/messages"
+	"github.com/berth-ssh/berth/gateway"
+	"github.com/berth-ssh/berth/keeper"
+	"github.com/berth-ssh/berth/recording"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// verbs are what the front may ask for.
+func (p *process) verbs() map[string]calls.Verb {
+	return map[string]calls.Verb{
+		messages.Key:       taking(p.key),
+		messages.Password:  taking(p.password),
+		messages.Code:      taking(p.code),
+		messages.Elsewhere: taking(p.elsewhere),
+		messages.Ask:       taking(p.ask),
+		messages.Await:     taking(p.await),
+		messages.Ways:      taking(func(context.Context, any) (keeper.Ways, error) { return p.Keeper.Ways(), nil }),
+		messages.Again:     taking(p.again),
+		messages.NameInLog: taking(func(_ context.Context, login string) (string, error) { return p.Keeper.NameInLog(login), nil }),
+		messages.Waits:     taking(p.waits),
+		messages.Admit:     taking(p.admit),
+		messages.Enter:     takingFile(p.enter),
+		messages.Still:     taking(p.still),
+		messages.Leave:     taking(p.leave),
+		messages.Why:       taking(p.why),
+		messages.HostKeys:  taking(p.hostKeys),
+		messages.Sign:      taking(p.sign),
+		messages.Audit:     taking(p.audit),
+		messages.Record:    takingFile(p.record),
+		messages.RecordEnd: taking(p.recordEnd),
+	}
+}
+
+// takingFile makes a verb of a function that takes arguments of a form and gives a
+// file, which may be nil.
+func takingFile[Args, Result any](act func(context.Context, Args) (Result, *os.File, error)) calls.Verb {
+	return func(ctx context.Context, raw json.RawMessage, files []*os.File) (any, []*os.File, error) {
+		for _, file := range files {
+			file.Close() // nobody wants any
+		}
+		var args Args
+		if err := json.Unmarshal(raw, &args); err != nil {
+			return nil, nil, errors.New("not arguments of this verb")
+		}
+		result, file, err := act(ctx, args)
+		if file == nil {
+			return result, nil, err
+		}
+		return result, []*os.File{file}, err
+	}
+}
+
+func taking[Args, Result any](act func(context.Context, Args) (Result, error)) calls.Verb {
+	return takingFile(func(ctx context.Context, args Args) (Result, *os.File, error) {
+		result, err := act(ctx, args)
+		return result, nil, err
+	})
+}
+
+// nothing is the answer of verbs that have none.
+type nothing struct{}
+
+// who is whom a front speaks for.
+func (p *process) who(proof messages.Proof) (auth.Identity, error) {
+	who, err := p.seal.open(aLogin, proof, 0)
+	return who, p.suspect(err)
+}
+
+// suspect logs what no honest front does.
+func (p *process) suspect(err error) error {
+	if errors.Is(err, errProof) || errors.Is(err, errNotOpen) {
+		p.Log.Error("the front asks for what it may not: it may have been taken over", "err", err)
+	}
+	return err
+}
+
+// attempt is an attempt as the keeper takes it.
+func (p *process) attempt(a messages.Attempt) (keeper.Attempt, error) {
+	asked := keeper.Attempt{Login: a.Login, From: a.From}
+	if a.Before == nil {
+		return asked, nil
+	}
+	before, err := p.seal.open(aStep, a.Before, stepAge)
+	asked.Before = &before
+	return asked, p.suspect(err)
+}
+
+// step gives the identity of a step out.
+func (p *process) step(step keeper.Step, err error) (messages.Step, error) {
+	if err != nil {
+		return messages.Step{Failure: messages.FailureOf(err, p.entrances.keep)}, nil
+	}
+	kind := aLogin
+	if len(step.Next) > 0 {
+		kind = aStep
+	}
+	proof, who, err := p.seal.give(kind, step.Who)
+	return messages.Step{Who: who, Proof: proof, Next: step.Next}, err
+}
+
+func (p *process) key(_ context.Context, a messages.KeyAttempt) (messages.Step, error) {
+	attempt, err := p.attempt(a.Attempt)
+	if err != nil {
+		return messages.Step{}, err
+	}
+	key, err := ssh.ParsePublicKey(a.Key)
+	if err != nil {
+		return messages.Step{}, err
+	}
+	step, err := p.step(p.Keeper.Key(attempt, key, a.Proved))
+	if !a.Proved {
+		step.Proof = nil // a key that one has heard of proves nothing
+	}
+	return step, err
+}
+
+// password bounds how many passwords are tried at once: a front does so, too, as long
+// as it is honest.
+func (p *process) password(ctx context.Context, a messages.SecretAttempt) (messages.Step, error) {
+	attempt, err := p.attempt(a.Attempt)
+	if err != nil {
+		return messages.Step{}, err
+	}
+	select {
+	case p.hashing <- struct{}{}:
+		defer func() { <-p.hashing }()
+	case <-ctx.Done():
+		return messages.Step{}, ctx.Err()
+	}
+	return p.step(p.Keeper.Password(attempt, a.Secret))
+}
+
+func (p *process) code(_ context.Context, a messages.SecretAttempt) (messages.Step, error) {
+	attempt, err := p.attempt(a.Attempt)
+	if err != nil {
+		return messages.Step{}, err
+	}
+	return p.step(p.Keeper.Code(attempt, string(a.Secret)))
+}
+
+func (p *process) elsewhere(ctx context.Context, a messages.SecretAttempt) (messages.Step, error) {
+	attempt, err := p.attempt(a.Attempt)
+	if err != nil {
+		return messages.Step{}, err
+	}
+	return p.step(p.Keeper.PasswordElsewhere(ctx, attempt, a.Secret))
+}
+
+func (p *process) ask(ctx context.Context, a messages.Attempt) (messages.Asked, error) {
+	attempt, err := p.attempt(a)
+	if err != nil {
+		return messages.Asked{}, err
+	}
+	asked, err := p.Keeper.Ask(ctx, attempt)
+	return messages.Asked{Failure: messages.FailureOf(err, p.entrances.keep), Asked: asked}, nil
+}
+
+func (p *process) await(ctx context.Context, number uint64) (messages.Step, error) {
+	return p.step(p.Keeper.Await(ctx, number))
+}
+
+// again gives out who somebody is now.
+func (p *process) again(ctx context.Context, proof messages.Proof) (messages.Step, error) {
+	who, err := p.who(proof)
+	if err != nil {
+		return messages.Step{}, err
+	}
+	now, err := p.Keeper.Again(ctx, who)
+	return p.step(keeper.Step{Who: now}, err)
+}
+
+func (p *process) waits(_ context.Context, proof messages.Proof) (string, error) {
+	who, err := p.who(proof)
+	if err != nil {
+		return "", err
+	}
+	return p.Keeper.Waits(who), nil
+}
+
+func (p *process) admit(ctx context.Context, proof messages.Proof) (messages.Admitted, error) {
+	who, err := p.who(proof)
+	if err != nil {
+		return messages.Admitted{}, err
+	}
+	admitted, err := p.Keeper.Admit(ctx, who)
+	return messages.Admitted{Failure: messages.FailureOf(err, p.entrances.keep), Limits: admitted.Limits, Host: admitted.Host}, nil
+}
+
+func (p *process) still(_ context.Context, s messages.Stay) (messages.Stays, error) {
+	who, err := p.who(s.Who)
+	if err != nil {
+		return messages.Stays{}, err
+	}
+	grant, err := p.Keeper.Still(who, s.Host, s.Account)
+	return messages.Stays{Failure: messages.FailureOf(err, p.entrances.keep), Grant: grant}, nil
+}
+
+func (p *process) hostKeys(_ context.Context, others bool) (messages.Keys, error) {
+	keys, err := p.HostKeys(others)
+	if err != nil {
+		return messages.Keys{}, err
+	}
+	public := func(signers []ssh.Signer) (all [][]byte) {
+		for _, signer := range signers {
+			all = append(all, signer.PublicKey().Marshal())
+		}
+		return all
+	}
+	return messages.Keys{Key: keys.Key.PublicKey().Marshal(), Others: public(keys.Others), Next: public(keys.Next)}, nil
+}
+
+// sign signs by a key that stays here.
+func (p *process) sign(_ context.Context, s messages.Signing) (messages.Signature, error) {
+	signer, err := p.signer(s)
+	if err != nil {
+		return messages.Signature{}, p.suspect(err)
+	}
+	var signature *ssh.Signature
+	if by, ok := signer.(ssh.AlgorithmSigner); ok {
+		signature, err = by.SignWithAlgorithm(rand.Reader, s.Data, s.Algorithm)
+	} else {
+		signature, err = signer.Sign(rand.Reader, s.Data)
+	}
+	if err != nil {
+		return messages.Signature{}, err
+	}
+	return messages.Signature{Signature: ssh.Marshal(signature)}, nil
+}
+
+func (p *process) signer(s messages.Signing) (ssh.Signer, error) {
+	if s.Entrance != 0 {
+		return p.entrances.signer(s.Entrance)
+	}
+	for _, others := range []bool{false, true} {
+		keys, err := p.HostKeys(others)
+		if err != nil {
+			return nil, err
+		}
+		if signer := signerOf(keys, s.Key); signer != nil {
+			return signer, nil
+		}
+	}
+	return nil, errors.New("this key is none of the gateway's any more")
+}
+
+func signerOf(keys gateway.HostKeys, public []byte) ssh.Signer {
+	for _, signers := range [][]ssh.Signer{{keys.Key}, keys.Others, keys.Next} {
+		for _, signer := range signers {
+			if string(signer.PublicKey().Marshal()) == string(public) {
+				return signer
+			}
+		}
+	}
+	return nil
+}
+
+func (p *process) audit(_ context.Context, e messages.Event) (messages.Written, error) {
+	event, err := audit.Parse(e.Name, e.Fields)
+	if err != nil {
+		return messages.Written{}, err
+	}
+	return messages.Written{OK: p.Audit.Write(event) == nil}, nil
+}
+
+// record makes the file of a recording, for somebody who has entered the host.
+func (p *process) record(_ context.Context, s recording.Session) (messages.Recorded, *os.File, error) {
+	if p.Recordings == nil || auth.CheckName(s.Conn) != nil || !p.entrances.has(s.Person, s.Host) {
+		return messages.Recorded{}, nil, p.suspect(errNotOpen)
+	}
+	file, ended, err := p.Recordings.Create(s)
+	if err != nil {
+		p.Log.Error("session not recorded", "conn", s.Conn, "err", err)
+		return messages.Recorded{}, nil, nil
+	}
+	return messages.Recorded{Number: p.entrances.recording(ended)}, file, nil
+}
+
+func (p *process) recordEnd(_ context.Context, number uint64) (nothing, error) {
+	p.entrances.recordingEnded(number)
+	return nothing{}, nil
+}

@@ -1,0 +1,191 @@
+package fronts
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/calls"
+	"github.com/berth-ssh/berth/front/messages"
+	"github.com/berth-ssh/berth/gateway"
+	"github.com/berth-ssh/berth/keeper"
+	"github.com/berth-ssh/berth/recording"
+)
+
+const (
+	// startTimeout is how long a front may take until it is ready.
+	startTimeout = 30 * time.Second
+
+	// answerTimeout is how long a front may take to answer. One that does not is no
+	// reason for this process to wait.
+	answerTimeout = 10 * time.Second
+
+	// endTimeout is how much longer than its drain a front may take to end.
+	endTimeout = 1700 * time.Millisecond
+
+	// A front that ends is started again after firstPause; each time that it ends
+	// within steadyAfter, the pause is doubled, up to maxPause.
+	firstPause  = 100 * time.Millisecond
+	maxPause    = 10 * time.Second
+	steadyAfter = time.Minute
+)
+
+// Fronts keeps one front after the other. Its fields are set before it is used and not
+// changed.
+type Fronts struct {
+	Keeper     *keeper.Keeper
+	HostKeys   func(others bool) (gateway.HostKeys, error)
+	Audit      *audit.Log       // nil: none
+	Recordings *recording.Store // nil: none
+	Settings   messages.Settings
+	Args       []string // with which this program is a front
+	Log        *slog.Logger
+
+	listener *net.TCPListener
+	seal     sealer
+	hashing  chan struct{} // a place for each password that is tried
+
+	mu    sync.Mutex
+	front *process       // nil while there is none
+	aside *time.Duration // how long to linger; nil before StepAside
+}
+
+// Start starts the first front, which accepts connections from the listener, and
+// returns when it is ready. The listener stays the caller's.
+func (f *Fronts) Start(listener *net.TCPListener) error {
+	f.listener = listener
+	f.seal = sealer{key: make([]byte, 32)}
+	rand.Read(f.seal.key)
+	f.hashing = make(chan struct{}, runtime.GOMAXPROCS(0))
+	return f.begin()
+}
+
+func (f *Fronts) begin() error {
+	p, err := f.start()
+	f.mu.Lock()
+	f.front = p
+	aside := f.aside
+	f.mu.Unlock()
+	if aside != nil { // meanwhile
+		f.ask(messages.StepAside, *aside, nil)
+	}
+	return err
+}
+
+// Run keeps a front running until ctx ends, and returns when that has drained; or when
+// it has ended after [Fronts.StepAside].
+func (f *Fronts) Run(ctx context.Context) error {
+	pause := firstPause
+	for {
+		p, began := f.current(), time.Now()
+		if p != nil {
+			select {
+			case <-ctx.Done():
+				return p.stop(f.Settings.Drain + endTimeout)
+			case <-p.ended:
+			}
+			if f.isAside() {
+				return p.err
+			}
+			f.Log.Error("the front has ended, and the connections that it served; another one is started", "err", p.err, "pause", pause)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		if f.isAside() { // and nobody is there
+			return nil
+		}
+		if pause = min(2*pause, maxPause); time.Since(began) > steadyAfter {
+			pause = firstPause
+		}
+		if err := f.begin(); err != nil {
+			f.Log.Error("no front was started", "err", err)
+		}
+	}
+}
+
+func (f *Fronts) current() *process {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.front
+}
+
+func (f *Fronts) isAside() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.aside != nil
+}
+
+// ask asks the front; where there is none, or it does not answer, the result stays as
+// it is.
+func (f *Fronts) ask(verb string, args, result any) {
+	p := f.current()
+	if p == nil {
+		return
+	}
+	if err := p.call(answerTimeout, verb, args, result); err != nil && !errors.Is(err, calls.ErrGone) {
+		f.Log.Warn("the front does not answer", "asked", verb, "err", err)
+	}
+}
+
+// StepAside has the front accept nobody any more: another gateway does in its stead, or
+// nobody is to come. It goes on with its connections for as long as linger.
+func (f *Fronts) StepAside(linger time.Duration) {
+	f.mu.Lock()
+	f.aside = &linger
+	f.mu.Unlock()
+	f.ask(messages.StepAside, linger, nil)
+}
+
+// Live lists the connections of people who are logged in, the oldest first.
+func (f *Fronts) Live() []gateway.Live {
+	var told []messages.LiveConn
+	f.ask(messages.Live, nil, &told)
+	all := make([]gateway.Live, 0, len(told))
+	for _, one := range told {
+		live := one.Live
+		who, err := messages.DecodeIdentity(one.Identity)
+		if err != nil {
+			continue
+		}
+		live.Identity = who
+		all = append(all, live)
+	}
+	return all
+}
+
+// End ends a live connection (see [gateway.Server.End]).
+func (f *Fronts) End(id, reason string) (ended bool) {
+	f.ask(messages.End, messages.Ending{ID: id, Reason: reason}, &ended)
+	return ended
+}
+
+// Wall shows lines on every terminal, and returns how many there are.
+func (f *Fronts) Wall(lines ...string) (shown int) {
+	f.ask(messages.Wall, lines, &shown)
+	return shown
+}
+
+// Penalties are the sources that are slowed down for their failures, the worst first.
+func (f *Fronts) Penalties() (all []messages.Penalty) {
+	f.ask(messages.Penalties, nil, &all)
+	return all
+}
+
+// Review looks at the people who are there, when another policy has come into force, and
+// returns how many connections were ended.
+func (f *Fronts) Review() (ended int) {
+	f.ask(messages.Review, nil, &ended)
+	return ended
+}
+
+// LogStrangers has the front log who there is.
+func (f *Fronts) LogStrangers() { f.ask(messages.Strangers, nil, nil) }

@@ -1,0 +1,326 @@
+package fronts
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/calls"
+	"github.com/berth-ssh/berth/front/messages"
+	"github.com/berth-ssh/berth/gateway"
+	"github.com/berth-ssh/berth/helper"
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/keeper"
+	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/machine"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeHosts has every host, and notes what is opened.
+type fakeHosts struct {
+	mu     sync.Mutex
+	opened []string
+	left   int
+}
+
+func (f *fakeHosts) Lookup(_ context.Context, name string) (hosts.Host, error) {
+	return hosts.Host{Name: name, Route: labels.RouteExec, Account: "own"}, nil
+}
+
+func (f *fakeHosts) List(context.Context) []hosts.Host { return nil }
+
+func (f *fakeHosts) ComingBack(string) bool { return false }
+
+func (f *fakeHosts) Open(_ context.Context, host hosts.Host, account string) (hosts.Entrance, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.opened = append(f.opened, account+"@"+host.Name)
+	return hosts.Entrance{Machine: &fakeMachine{from: f}, WhyLost: func() string { return "is gone" }}, nil
+}
+
+func (f *fakeHosts) opens() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.Join(f.opened, " ")
+}
+
+func (f *fakeHosts) leaves() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.left
+}
+
+type fakeMachine struct {
+	machine.Machine
+	from *fakeHosts
+}
+
+func (m *fakeMachine) HandOver() (helper.Handed, error) {
+	file, theirs, err := helper.StreamPair()
+	if err == nil {
+		theirs.Close()
+	}
+	return helper.Handed{File: file}, err
+}
+
+func (m *fakeMachine) Close() error {
+	m.from.mu.Lock()
+	defer m.from.mu.Unlock()
+	m.from.left++
+	return nil
+}
+
+func newSigner(t testing.TB) ssh.Signer {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// safeLog keeps what many write.
+type safeLog struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *safeLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *safeLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// taken is a front that was taken over, and says what it likes to its keeper.
+type taken struct {
+	*calls.Peer
+	process *process
+	hosts   *fakeHosts
+	log     *safeLog
+	dev     ssh.Signer // the key of dev, who may enter lab, and takes one step
+	two     ssh.Signer // that of two, who takes two
+}
+
+func takeOver(t testing.TB) *taken {
+	t.Helper()
+	a := &taken{hosts: &fakeHosts{}, log: &safeLog{}, dev: newSigner(t), two: newSigner(t)}
+	policy, err := auth.NewPolicy([]auth.User{
+		{Name: "dev", Keys: []ssh.PublicKey{a.dev.PublicKey()}, Hosts: map[string]auth.Grant{"lab": {}}},
+		{Name: "two", Keys: []ssh.PublicKey{a.two.PublicKey()}, Hosts: map[string]auth.Grant{"vault": {}}},
+	}, auth.WithRules(auth.Rule{Users: auth.Names{"two"}, With: []auth.Steps{{auth.ByPublicKey, auth.ByCode}}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := newSigner(t)
+	f := &Fronts{
+		Keeper:   &keeper.Keeper{Policies: auth.NewPolicies(policy), Hosts: a.hosts, UserCA: func() ssh.Signer { return ca }},
+		HostKeys: gateway.HostKeys{Key: newSigner(t)}.Fixed, Log: slog.New(slog.NewTextHandler(a.log, nil)),
+		seal: sealer{[]byte("a key")}, hashing: make(chan struct{}, 1),
+	}
+	near, file, err := calls.NewPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := calls.FileConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.process = &process{Fronts: f}
+	a.process.peer = calls.New(near, a.process.verbs(), f.Log)
+	a.Peer = calls.New(far, nil, slog.New(slog.DiscardHandler))
+	var serving sync.WaitGroup
+	serving.Go(func() { a.process.peer.Serve() })
+	serving.Go(func() { a.Serve() })
+	t.Cleanup(func() {
+		a.Close()
+		serving.Wait()
+		a.process.entrances.close()
+	})
+	return a
+}
+
+// proves is a step that a key takes.
+func (a *taken) proves(t testing.TB, user string, key ssh.Signer, proved bool) (step messages.Step) {
+	t.Helper()
+	attempt := messages.KeyAttempt{Attempt: messages.Attempt{Login: user, From: netip.MustParseAddr("192.0.2.1")}, Key: key.PublicKey().Marshal(), Proved: proved}
+	if _, err := a.Call(t.Context(), messages.Key, attempt, &step); err != nil {
+		t.Fatal(err)
+	}
+	return step
+}
+
+func (a *taken) enters(t testing.TB, proof messages.Proof, host string) (messages.Entered, error) {
+	t.Helper()
+	var told messages.Entered
+	files, err := a.Call(t.Context(), messages.Enter, messages.Entry{Who: proof, Host: host}, &told)
+	for _, file := range files {
+		file.Close()
+	}
+	return told, err
+}
+
+// The attack: a front that was taken over asks its keeper for what nobody who is logged
+// in there was granted. What an honest one asks for, it gets.
+func TestAFrontCannotAskForWhatIsNotGranted(t *testing.T) {
+	a := takeOver(t)
+	login := a.proves(t, "dev", a.dev, true)
+	told, err := a.enters(t, login.Proof, "lab")
+	if err != nil || told.Machine == nil || a.hosts.opens() != "own@lab" {
+		t.Fatalf("what is granted: %+v, %v, opened %s", told, err, a.hosts.opens())
+	}
+	if told, err := a.enters(t, login.Proof, "vault"); err != nil || told.Failure.Kind != "refusal" || !strings.Contains(told.Failure.Text, "not granted to dev") {
+		t.Errorf("another's host: %+v, %v", told, err)
+	}
+	step := a.proves(t, "two", a.two, true)
+	if len(step.Next) != 1 {
+		t.Fatalf("no second step is asked for: %+v", step)
+	}
+	forged := bytes.Clone(login.Proof)
+	forged = bytes.Replace(forged, []byte(`"dev"`), []byte(`"two"`), 1)
+	old, _, err := a.process.seal.give(aLogin, auth.Identity{User: "dev"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _, err := sealer{[]byte("another key")}.give(aLogin, auth.Identity{User: "two"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	offered := a.proves(t, "dev", a.dev, false)
+	if offered.Who == nil || offered.Proof != nil {
+		t.Errorf("a key that was not proved: %+v", offered)
+	}
+	for name, proof := range map[string]messages.Proof{
+		"one of two steps": step.Proof, "another name in a proof": forged, "no proof": nil, "a short one": login.Proof[:31], "one of its own making": other,
+	} {
+		if told, err := a.enters(t, proof, "vault"); err == nil || !strings.Contains(err.Error(), "was given out") {
+			t.Errorf("%s: %+v, %v", name, told, err)
+		}
+		for _, verb := range []string{messages.Admit, messages.Waits} {
+			if _, err := a.Call(t.Context(), verb, proof, nil); err == nil {
+				t.Errorf("%s is taken for %s", name, verb)
+			}
+		}
+	}
+	if _, err := a.process.seal.open(aLogin, old, time.Nanosecond); err == nil {
+		t.Error("an old login is taken for a new one")
+	}
+	if a.hosts.opens() != "own@lab" {
+		t.Errorf("opened: %s", a.hosts.opens())
+	}
+	if !strings.Contains(a.log.String(), "may have been taken over") {
+		t.Errorf("nobody is told: %s", a.log)
+	}
+}
+
+// The attack: a front that was taken over has the keeper sign for a host that it has
+// not opened, or by a key that is not the gateway's, or makes files in its name.
+func TestAFrontGetsNoSignatureAndNoFileOfOthers(t *testing.T) {
+	a := takeOver(t)
+	keys, err := a.process.HostKeys(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := keys.Key.PublicKey()
+	var told messages.Signature
+	if _, err := a.Call(t.Context(), messages.Sign, messages.Signing{Key: own.Marshal(), Data: []byte("x")}, &told); err != nil {
+		t.Fatal(err)
+	}
+	var signature ssh.Signature
+	if err := ssh.Unmarshal(told.Signature, &signature); err != nil || own.Verify([]byte("x"), &signature) != nil {
+		t.Errorf("a host key's signature: %v", err)
+	}
+	entered, err := a.enters(t, a.proves(t, "dev", a.dev, true).Proof, "lab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := a.process.Keeper.UserCA().PublicKey().Marshal()
+	for name, signing := range map[string]messages.Signing{
+		"the user CA": {Key: ca}, "an entrance that is none": {Entrance: entered.Number + 1, Key: own.Marshal()}, "one without an sshd": {Entrance: entered.Number},
+	} {
+		if _, err := a.Call(t.Context(), messages.Sign, signing, nil); err == nil {
+			t.Errorf("it signs by %s", name)
+		}
+	}
+	for _, session := range []string{`{"Conn":"c","Person":"two","Host":"vault"}`, `{"Conn":"../x","Person":"dev","Host":"lab"}`, `{"Conn":"c","Person":"../../etc","Host":"x"}`} {
+		if files, err := a.Call(t.Context(), messages.Record, json.RawMessage(session), nil); err == nil || len(files) > 0 {
+			t.Errorf("a file is made for %s", session)
+		}
+	}
+}
+
+// What a front has opened is left when it says so, or ends; who has left can still ask
+// why.
+func TestWhatAFrontHasOpenedIsLeftWithIt(t *testing.T) {
+	a := takeOver(t)
+	login := a.proves(t, "dev", a.dev, true)
+	first, err := a.enters(t, login.Proof, "lab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.enters(t, login.Proof, "lab"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := a.Call(t.Context(), messages.Leave, first.Number, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var why string
+	if _, err := a.Call(t.Context(), messages.Why, messages.Question{Number: first.Number, What: messages.Lost}, &why); err != nil || why != "is gone" {
+		t.Errorf("%q, %v", why, err)
+	}
+	if a.hosts.leaves() != 1 || !a.process.entrances.has("dev", "lab") {
+		t.Errorf("%d are left", a.hosts.leaves())
+	}
+	a.process.entrances.close()
+	if a.hosts.leaves() != 2 {
+		t.Errorf("%d are left when it ends", a.hosts.leaves())
+	}
+	if told, err := a.enters(t, login.Proof, "lab"); err == nil {
+		t.Errorf("something is opened for one that has ended: %+v", told)
+	}
+}
+
+// The attack: a front that was taken over says anything at all.
+func FuzzWhatAFrontSaysOpensNothing(f *testing.F) {
+	a := takeOver(f)
+	verbs := a.process.verbs()
+	for verb := range verbs {
+		for _, args := range []string{`null`, `{}`, `[]`, `0`, `"x"`, `{"Who":"AAAA","Host":"lab"}`, `{"Entrance":1,"Key":"AAAA","Data":"AAAA"}`, `{"Name":"left","Fields":{}}`} {
+			f.Add(verb, []byte(args))
+		}
+	}
+	f.Fuzz(func(t *testing.T, verb string, args []byte) {
+		act := verbs[verb]
+		if act == nil {
+			return
+		}
+		_, files, _ := act(t.Context(), args, nil)
+		if len(files) > 0 || a.hosts.opens() != "" {
+			t.Errorf("%s of %s: %d files, opened %q", verb, args, len(files), a.hosts.opens())
+		}
+	})
+}

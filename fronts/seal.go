@@ -1,0 +1,71 @@
+package fronts
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/front/messages"
+	"github.com/berth-ssh/berth/keeper"
+)
+
+// Kinds of what is proved.
+const (
+	aStep  = "step"  // of a login that takes more of them
+	aLogin = "login" // a whole login
+)
+
+// stepAge is how old a step may be when the next one is taken, and loginAge a login
+// when its host is opened for the first time.
+const (
+	stepAge  = keeper.ApprovalTime + 2*time.Minute
+	loginAge = 2 * time.Minute
+)
+
+// errProof says that a front speaks for somebody whom it was not given. An honest one
+// never does.
+var errProof = errors.New("no such identity was given out to this front")
+
+// sealer makes proofs, and tells them from others.
+type sealer struct{ key []byte }
+
+// sealed is what a proof says, behind its code.
+type sealed struct {
+	Kind string
+	At   time.Time
+	Who  json.RawMessage
+}
+
+func (s sealer) code(said []byte) []byte {
+	mac := hmac.New(sha256.New, s.key)
+	mac.Write(said)
+	return mac.Sum(nil)
+}
+
+// give gives an identity out.
+func (s sealer) give(kind string, who auth.Identity) (messages.Proof, json.RawMessage, error) {
+	encoded, err := messages.EncodeIdentity(who)
+	if err != nil {
+		return nil, nil, err
+	}
+	said, err := json.Marshal(sealed{kind, time.Now(), encoded})
+	return append(s.code(said), said...), encoded, err
+}
+
+// open reads a proof that was given out, not longer ago than age; 0 is any time.
+func (s sealer) open(kind string, proof messages.Proof, age time.Duration) (auth.Identity, error) {
+	if len(proof) < sha256.Size || !hmac.Equal(s.code(proof[sha256.Size:]), proof[:sha256.Size]) {
+		return auth.Identity{}, errProof
+	}
+	var said sealed
+	if err := json.Unmarshal(proof[sha256.Size:], &said); err != nil {
+		return auth.Identity{}, err
+	}
+	if said.Kind != kind || age > 0 && time.Since(said.At) > age {
+		return auth.Identity{}, errProof
+	}
+	return messages.DecodeIdentity(said.Who)
+}
