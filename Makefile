@@ -41,8 +41,8 @@ bench-all: ## both runs, and what grows, into docs/performance.md (about 40 minu
 	@$(MAKE) bench
 	@$(MAKE) bench ARGS='-name second'
 	@$(MAKE) bench ARGS='-name growth-users -rows "growth of users" -doors exec'
-	@$(MAKE) bench ARGS='-name growth-hosts -rows "growth of hosts" -doors exec'
-	@$(MAKE) bench ARGS='-name growth-connections -rows "growth of connections" -doors exec'
+	@$(MAKE) bench ARGS='-name growth-hosts -rows "growth of hosts" -doors route-exec'
+	@$(MAKE) bench ARGS='-name growth-connections -rows "growth of connections" -doors route-exec'
 
 check: ## gofmt, vet, staticcheck, known vulnerabilities, modules and their licences, ssh-audit
 	@scripts/need-go && scripts/check

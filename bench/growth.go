@@ -54,13 +54,10 @@ func loginsAmongHosts(ctx context.Context, g *ground, d *door) (values, error) {
 		return nil, err
 	}
 	for _, hosts := range hostSteps() {
-		for len(made) < hosts-1 {
-			name := fmt.Sprintf("%s-other-%d", project, len(made))
-			id, err := output(ctx, "docker", "create", "--label", "berth.host="+name, image)
-			if err != nil {
-				return nil, err
-			}
-			made = append(made, id)
+		some, err := createHosts(ctx, image, len(made), hosts-1)
+		made = append(made, some...)
+		if err != nil {
+			return nil, err
 		}
 		took, err := d.loginWith(ctx, g, 0)
 		if err != nil {
@@ -69,6 +66,33 @@ func loginsAmongHosts(ctx context.Context, g *ground, d *door) (values, error) {
 		measured[loginAmong(hosts, "hosts")] = took
 	}
 	return measured, nil
+}
+
+// createHosts creates containers that are hosts by their labels, numbered from first
+// up to last, several at once, and returns those that there are then.
+func createHosts(ctx context.Context, image string, first, last int) (made []string, failed error) {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	for worker := range clients {
+		all.Go(func() {
+			for number := first + worker; number < last; number += clients {
+				name := fmt.Sprintf("%s-other-%d", project, number)
+				id, err := output(ctx, "docker", "create", "--label", "berth.host="+name, image)
+				mu.Lock()
+				if err != nil {
+					failed = err
+				} else {
+					made = append(made, id)
+				}
+				mu.Unlock()
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return made, failed
 }
 
 func loginAmong(n int, what string) string { return fmt.Sprintf("login among %d %s", n, what) }

@@ -38,7 +38,7 @@ const (
 
 const (
 	// measureTimeout bounds one measurement.
-	measureTimeout = 5 * time.Minute
+	measureTimeout = 9 * time.Minute
 
 	// everything is the expression for all rows that are not slow.
 	everything = "."
