@@ -6,9 +6,9 @@ import (
 	"github.com/berth-ssh/berth/test/harness"
 )
 
-// TestIDEs does what editors do that work in a host from afar. None of their
-// own servers can be had here, so a stand-in takes their place: all else is as
-// they do it.
+// TestIDEs does what editors do that work in a host from afar. In most of it a
+// stand-in takes the place of their own server, and all else is as they do it; one
+// has VS Code's own server.
 func TestIDEs(t *testing.T) {
 	m := startMatrix(t)
 	for _, to := range m.targets {
@@ -16,6 +16,7 @@ func TestIDEs(t *testing.T) {
 		t.Run("jetbrains/"+to.Name, func(t *testing.T) { m.jetbrains(t, to) })
 		t.Run("open-remote-ssh/"+to.Name, func(t *testing.T) { m.openRemote(t, to) })
 	}
+	t.Run("vscode-server", m.vscodeServer)
 	t.Run("jupyter", m.jupyter)
 }
 

@@ -33,11 +33,11 @@ func vscode(t *testing.T, to harness.Target) {
 }
 
 func vscodeByPort(t *testing.T, to harness.Target, args string) {
-	id := "ide-" + harness.Mark()
-	first := openWindow(t, to, args, id, "")
+	e := standIn(t, "")
+	first := e.openWindow(t, to, args)
 	first.wantManyConnections(t)
 
-	second := openWindow(t, to, args, id, "")
+	second := e.openWindow(t, to, args)
 	if second.server != first.server {
 		t.Errorf("a second connection finds %+v, not %+v", second.server, first.server)
 	}
@@ -46,7 +46,7 @@ func vscodeByPort(t *testing.T, to harness.Target, args string) {
 	first.client.Kill()
 	second.client.Kill()
 	first.client.Wait(t)
-	again := openWindow(t, to, args, id, "")
+	again := e.openWindow(t, to, args)
 	if again.server != first.server {
 		t.Errorf("after a disconnect %+v is found, not %+v", again.server, first.server)
 	}
@@ -56,8 +56,8 @@ func vscodeByPort(t *testing.T, to harness.Target, args string) {
 // vscodeBySocket is the same with remote.SSH.remoteServerListenOnSocket: the
 // second connection forwards to the socket that the first one tells of.
 func vscodeBySocket(t *testing.T, to harness.Target) {
-	id := "ide-" + harness.Mark()
-	first := openWindow(t, to, "h bash", id, to.FarSocket(t))
+	e := standIn(t, to.FarSocket(t))
+	first := e.openWindow(t, to, "h bash")
 	address := harness.FreeAddress(t)
 	to.Forward(t, "-L", address+":"+first.server.where)
 	harness.Eventually(t, "the forward", func() bool { return harness.Answers(address) })
@@ -66,9 +66,28 @@ func vscodeBySocket(t *testing.T, to harness.Target) {
 	first.client.Kill()
 	first.client.Wait(t)
 	harness.WantEcho(t, "tcp", address)
-	if again := openWindow(t, to, "h bash", id, "unused"); again.server != first.server {
+	if again := e.openWindow(t, to, "h bash"); again.server != first.server {
 		t.Errorf("after a disconnect %+v is found, not %+v", again.server, first.server)
 	}
+}
+
+// editor is one that starts a server in a host by a script.
+type editor struct{ id, script string }
+
+// newEditor is one that starts its server by a file of testdata; words are those
+// that it puts there, and listens is what the server says before its address.
+func newEditor(t *testing.T, start, listens string, words ...string) editor {
+	t.Helper()
+	id := "ide-" + harness.Mark()
+	start = strings.NewReplacer(words...).Replace(harness.Read(t, start))
+	script := strings.NewReplacer("ID", id, "START", start, "LISTENS", listens).Replace(harness.Read(t, "testdata/ide.sh"))
+	return editor{id, script}
+}
+
+// standIn is an editor whose server echoes, on a port or on the socket.
+func standIn(t *testing.T, socket string) editor {
+	t.Helper()
+	return newEditor(t, "testdata/ide_echo.sh", "", "SOCKET", socket, "SERVER", harness.ServerProgram("echo.py"))
 }
 
 // window is an editor's connection and the server it found.
@@ -80,14 +99,18 @@ type window struct {
 
 type ideServer struct{ pid, where string }
 
-func openWindow(t *testing.T, to harness.Target, args, id, socket string) window {
+func (e editor) openWindow(t *testing.T, to harness.Target, args string) window {
 	t.Helper()
-	proxy := harness.FreeAddress(t)
-	_, port, _ := net.SplitHostPort(proxy)
-	c := to.Start(t, "exec ssh -T -D "+port+" "+args)
-	go c.Stdin.Write([]byte(ideScript(t, id, socket)))
-	said := strings.TrimPrefix(readUntil(t, c, id+": end\n"), greeting(t, to, args))
-	found := regexp.MustCompile(`^` + id + `: start\npid==(\d+)==\nlisteningOn==(\S+)==\n` + id + `: end\n$`).FindStringSubmatch(said)
+	return e.openWindowAt(t, to, harness.FreeAddress(t), args)
+}
+
+// openWindowAt has the connection's SOCKS proxy listen there.
+func (e editor) openWindowAt(t *testing.T, to harness.Target, proxy, args string) window {
+	t.Helper()
+	c := to.Start(t, "exec ssh -T -D "+proxy+" "+args)
+	go c.Stdin.Write([]byte(e.script))
+	said := strings.TrimPrefix(readUntil(t, c, e.id+": end\n"), greeting(t, to, args))
+	found := regexp.MustCompile(`^` + e.id + `: start\npid==(\d+)==\nlisteningOn==(\S+)==\n` + e.id + `: end\n$`).FindStringSubmatch(said)
 	if found == nil {
 		t.Fatalf("%s: no markers alone on stdout: %s", args, harness.Brief(said))
 	}
@@ -99,13 +122,6 @@ func openWindow(t *testing.T, to harness.Target, args, id, socket string) window
 func greeting(t *testing.T, to harness.Target, args string) string {
 	t.Helper()
 	return to.Run(t, "exec ssh -T "+args+" </dev/null").Stdout
-}
-
-// ideScript is testdata/ide.sh in the editor's words.
-func ideScript(t *testing.T, id, socket string) string {
-	t.Helper()
-	words := strings.NewReplacer("ID", id, "SOCKET", socket, "SERVER", harness.ServerProgram("echo.py"))
-	return words.Replace(harness.Read(t, "testdata/ide.sh"))
 }
 
 // readUntil is what the client prints up to a line.

@@ -17,6 +17,7 @@ const matrixPassword = "correct horse 1"
 // matrix is a container whose doors any password or key of TestClients opens.
 type matrix struct {
 	harness.Container
+	gateway  *harness.Gateway
 	keys     map[string]string // files, by type
 	targets  []matrixTarget
 	echoPort string // of an echo server in the container
@@ -50,7 +51,7 @@ func startMatrix(t *testing.T) matrix {
 	if os.Getenv(harness.EnvClients) != "" { // what the gateway's doors are held to
 		targets = append(targets, newMatrixTarget(t, c.Dir, "sshd", openSSHD(t, c, public)))
 	}
-	return matrix{c, keys, targets, startEcho(t, c)}
+	return matrix{c, g, keys, targets, startEcho(t, c)}
 }
 
 // installInHost installs what the chosen clients run there.

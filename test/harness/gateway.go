@@ -72,6 +72,11 @@ func (g *Gateway) Door(login, key string) Door {
 // KnownHosts is a file with the gateway's host key.
 func (g *Gateway) KnownHosts() string { return filepath.Join(g.Dir, "gateway.known_hosts") }
 
+// Verb is a verb of the gateway's program, for this gateway.
+func (g *Gateway) Verb(words ...string) *exec.Cmd {
+	return exec.Command(Program("gateway"), append(words, "--config", filepath.Join(g.Dir, "gateway.yaml"))...)
+}
+
 // Signal sends the gateway a signal, if it still runs.
 func (g *Gateway) Signal(signal os.Signal) { g.Command.Process.Signal(signal) }
 

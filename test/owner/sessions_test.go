@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -36,8 +34,7 @@ type connection struct {
 // verb runs a verb of the gateway for the one of g.
 func verb(t *testing.T, g *harness.Gateway, words ...string) (out string, err error) {
 	t.Helper()
-	command := exec.Command(harness.Program("gateway"), append(words, "--config", filepath.Join(g.Dir, "gateway.yaml"))...)
-	text, err := command.CombinedOutput()
+	text, err := g.Verb(words...).CombinedOutput()
 	return string(text), err
 }
 
