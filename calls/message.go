@@ -28,7 +28,7 @@ const (
 
 	// sendTimeout is how long the other process may take no message. It has ended
 	// then, in all but name.
-	sendTimeout = 30 * time.Second
+	sendTimeout = 2 * time.Minute
 )
 
 // What a message is.

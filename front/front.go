@@ -98,7 +98,8 @@ func taking[Args any](act func(Args) (any, error)) calls.Verb {
 
 // start shuts this process off, and serves.
 func (f *front) start(settings messages.Settings) (any, error) {
-	time.Now().Local().Zone() // which is in a file
+	zone, _ := time.Now().Zone() // which is in a file
+	f.log.Debug("front", "zone", zone)
 	if err := shutOff(settings, f.log); err != nil {
 		return nil, err
 	}

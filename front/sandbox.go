@@ -36,7 +36,7 @@ func shutOff(settings messages.Settings, log *slog.Logger) error {
 	if err != nil {
 		log.Warn("this kernel knows no Landlock: the front is kept from files by its account and by seccomp alone", "err", err)
 	} else if err := landlock.V11.BestEffort().Restrict(landlock.ROFiles(limitFiles...).IgnoreIfMissing(), landlock.RODirs("/sys/fs/cgroup").IgnoreIfMissing()); err != nil {
-		return fmt.Errorf("Landlock: %w", err)
+		return fmt.Errorf("not kept from files by Landlock: %w", err)
 	}
 	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // nobody of its account reads or traces it
 	if !seccomp.Supported() {
@@ -45,7 +45,7 @@ func shutOff(settings messages.Settings, log *slog.Logger) error {
 	}
 	filter := seccomp.Filter{NoNewPrivs: true, Flag: seccomp.FilterFlagTSync, Policy: policy()}
 	if err := seccomp.LoadFilter(filter); err != nil {
-		return fmt.Errorf("seccomp: %w", err)
+		return fmt.Errorf("not kept from system calls by seccomp: %w", err)
 	}
 	log.Debug("shut off", "uid", unix.Getuid(), "landlock", version)
 	return nil

@@ -25,3 +25,26 @@ func TestTheUnitMayBindTheUsualPorts(t *testing.T) {
 		t.Error("the unit has no bounding set, or other rules about ports: look at this test again")
 	}
 }
+
+// The process that parses the network gives up its account and its capabilities, and
+// shuts itself off, which the unit must not forbid.
+func TestTheUnitLetsTheFrontGiveUpWhatItHas(t *testing.T) {
+	unit, err := os.ReadFile("berth-gateway.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := func(line string) string {
+		return " " + strings.Join(regexp.MustCompile(`(?m)^`+line+`=(.*)$`).FindAllString(string(unit), -1), " ") + " "
+	}
+	for _, capability := range []string{"CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_KILL"} {
+		if !regexp.MustCompile(`[ =]` + capability + ` `).MatchString(words("CapabilityBoundingSet")) {
+			t.Errorf("the unit lacks %s", capability)
+		}
+	}
+	_, afterwards, _ := strings.Cut(words("SystemCallFilter"), "~@privileged")
+	for _, call := range []string{"@setuid", "capset", "seccomp", "landlock_restrict_self"} {
+		if !regexp.MustCompile(`[ =]` + call + ` `).MatchString(afterwards) {
+			t.Errorf("the unit forbids %s", call)
+		}
+	}
+}

@@ -18,7 +18,6 @@ type identity struct {
 	auth.Identity
 	Certificate []byte    `json:",omitempty"`
 	Before      *identity `json:",omitempty"`
-	Proof       string    `json:"-"`
 }
 
 // EncodeIdentity is an identity as another process reads it.
@@ -26,6 +25,7 @@ func EncodeIdentity(who auth.Identity) (json.RawMessage, error) { return json.Ma
 
 func encodable(who auth.Identity) identity {
 	encoded := identity{Identity: who}
+	encoded.Proof = "" // it is of whoever has it
 	if who.Certificate != nil {
 		encoded.Certificate = who.Certificate.Marshal()
 	}
