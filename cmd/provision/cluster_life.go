@@ -106,7 +106,7 @@ func confirmPods(cmd *cobra.Command, have cluster.Observed, sets []appsv1.Statef
 		if users := have.Users[cluster.PodOf(set.Name)]; len(users) > 0 {
 			used = append(used, fmt.Sprintf("%s: %s", cluster.HostOf(&set), strings.Join(users, ", ")))
 		}
-		if have.Pod(&set) != nil {
+		if cluster.HasRun(have.Pod(&set)) {
 			lost = append(lost, cluster.HostOf(&set))
 		}
 	}

@@ -52,7 +52,7 @@ func (e *Executor) carryOut(ctx context.Context, a Action) error {
 	}
 	switch a.Op {
 	case plan.OpCreate:
-		if err := e.awaitEnd(ctx, sets, a.Name, a.Set); err != nil {
+		if err := e.awaitEnd(ctx, sets, a.Name, graceOf(a.Set)); err != nil {
 			return err
 		}
 		return n.create(ctx, sets, a.Set)
@@ -73,9 +73,15 @@ func (e *Executor) carryOut(ctx context.Context, a Action) error {
 func (e *Executor) onClaim(ctx context.Context, a Action) error {
 	switch a.Op {
 	case plan.OpCreate:
+		if err := e.awaitEnd(ctx, volumes, a.Name, 0); err != nil {
+			return err
+		}
 		return e.Namespace.create(ctx, volumes, a.Claim)
 	case plan.OpRemove:
-		return e.Namespace.remove(ctx, volumes, a.Name, a.Claim.UID)
+		if err := e.Namespace.remove(ctx, volumes, a.Name, a.Claim.UID); err != nil {
+			return err
+		}
+		return e.awaitEnd(ctx, volumes, a.Name, 0)
 	}
 	return e.Namespace.change(ctx, volumes, a.Name, a.Claim)
 }
@@ -93,10 +99,10 @@ func (e *Executor) removeSet(ctx context.Context, set *appsv1.StatefulSet) error
 	if err := e.Namespace.remove(ctx, sets, set.Name, set.UID); err != nil {
 		return err
 	}
-	if err := e.awaitEnd(ctx, sets, set.Name, set); err != nil {
+	if err := e.awaitEnd(ctx, sets, set.Name, graceOf(set)); err != nil {
 		return err
 	}
-	return e.awaitEnd(ctx, pods, PodOf(set.Name), set)
+	return e.awaitEnd(ctx, pods, PodOf(set.Name), graceOf(set))
 }
 
 const (
@@ -108,12 +114,18 @@ const (
 	endPatience = time.Minute
 )
 
-// awaitEnd waits until there is no object of this name.
-func (e *Executor) awaitEnd(ctx context.Context, resource, name string, set *appsv1.StatefulSet) error {
-	limit := endPatience
+// graceOf is how long a StatefulSet's pod has to end by itself.
+func graceOf(set *appsv1.StatefulSet) time.Duration {
 	if grace := set.Spec.Template.Spec.TerminationGracePeriodSeconds; grace != nil {
-		limit += time.Duration(*grace) * time.Second
+		return time.Duration(*grace) * time.Second
 	}
+	return 0
+}
+
+// awaitEnd waits until there is no object of this name. Something that has a while to end
+// may take so long, and a minute longer.
+func (e *Executor) awaitEnd(ctx context.Context, resource, name string, grace time.Duration) error {
+	limit := endPatience + grace
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it has not ended within %v (kubectl -n %s describe %s %s says why)", limit, e.Namespace.Name, resource, name))
 	defer cancel()
 	for {
@@ -124,7 +136,7 @@ func (e *Executor) awaitEnd(ctx context.Context, resource, name string, set *app
 		case err != nil || !there:
 			return err
 		}
-		e.Progress.Say("waits for the end of its pod")
+		e.Progress.Say("waits for the end of the one that is there")
 		if !pause(ctx) {
 			return context.Cause(ctx)
 		}
@@ -146,7 +158,7 @@ func (e *Executor) Stop(ctx context.Context, set *appsv1.StatefulSet) error {
 	if err := e.scale(ctx, set, 0); err != nil {
 		return err
 	}
-	return e.awaitEnd(ctx, pods, PodOf(set.Name), set)
+	return e.awaitEnd(ctx, pods, PodOf(set.Name), graceOf(set))
 }
 
 // Start starts a host that was stopped.

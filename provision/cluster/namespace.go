@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
+	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -118,24 +121,42 @@ func explain(err error) error {
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the cluster does not know who this is: %w; see kubectl auth whoami", err)
 	}
+	var unreachable *url.Error
+	if errors.As(err, &unreachable) {
+		return fmt.Errorf("the API server %s does not answer: %w", kubernetes.Line(hostIn(unreachable.URL)), unreachable.Err)
+	}
 	return err
 }
 
-// Observe returns what is in the namespace, with the users of a project's pods; with "",
+// hostIn is the host of an address, with its port.
+func hostIn(address string) string {
+	at, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	return at.Host
+}
+
+// Observe returns what is in the namespace, less what is about to be gone, with the users of a project's pods; with "",
 // of all that provision made.
 func (n *Namespace) Observe(ctx context.Context, project string) (Observed, error) {
 	o := Observed{Namespace: n.Name, Failures: map[string]string{}}
 	var allSets appsv1.StatefulSetList
 	var allSecrets corev1.SecretList
 	var allClaims corev1.PersistentVolumeClaimList
-	err := errors.Join(
-		n.list(ctx, n.Name, sets, metav1.ListOptions{}, &allSets),
-		n.list(ctx, n.Name, secrets, metav1.ListOptions{LabelSelector: labels.Project}, &allSecrets),
-		n.list(ctx, n.Name, volumes, metav1.ListOptions{}, &allClaims))
+	err := n.list(ctx, n.Name, sets, metav1.ListOptions{}, &allSets)
+	if err == nil {
+		err = n.list(ctx, n.Name, secrets, metav1.ListOptions{LabelSelector: labels.Project}, &allSecrets)
+	}
+	if err == nil {
+		err = n.list(ctx, n.Name, volumes, metav1.ListOptions{}, &allClaims)
+	}
 	if err != nil {
 		return o, err
 	}
-	o.Sets, o.Secrets, o.Claims = allSets.Items, allSecrets.Items, allClaims.Items
+	o.Sets = slices.DeleteFunc(allSets.Items, func(s appsv1.StatefulSet) bool { return s.DeletionTimestamp != nil })
+	o.Secrets = slices.DeleteFunc(allSecrets.Items, func(s corev1.Secret) bool { return s.DeletionTimestamp != nil })
+	o.Claims = slices.DeleteFunc(allClaims.Items, func(c corev1.PersistentVolumeClaim) bool { return c.DeletionTimestamp != nil })
 	if o.Pods, err = n.pods(ctx); err != nil {
 		return o, err
 	}
@@ -166,10 +187,10 @@ func (n *Namespace) failure(ctx context.Context, set *appsv1.StatefulSet) string
 	if n.list(ctx, n.Name, events, metav1.ListOptions{FieldSelector: of}, &all) != nil {
 		return ""
 	}
-	why := ""
+	why, latest := "", time.Time{}
 	for _, e := range all.Items {
-		if e.InvolvedObject.UID == set.UID {
-			why = kubernetes.Line(e.Message)
+		if e.InvolvedObject.UID == set.UID && e.LastTimestamp.After(latest) {
+			why, latest = kubernetes.Line(e.Message), e.LastTimestamp.Time
 		}
 	}
 	return why

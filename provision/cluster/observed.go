@@ -133,8 +133,10 @@ func podState(pod *corev1.Pod) State {
 	s := pod.Status.ContainerStatuses[i]
 	last := s.LastTerminationState.Terminated
 	switch waiting := s.State.Waiting; {
-	case s.State.Running != nil && s.Ready:
+	case s.State.Running != nil && s.Ready && isReady(pod):
 		return State{Word: "running", Ready: true}
+	case s.State.Running != nil && s.Ready:
+		return State{Word: "unknown", Why: "its node " + kubernetes.Line(pod.Spec.NodeName) + " does not answer"}
 	case s.State.Running != nil:
 		return State{Word: "running", Why: "its healthcheck does not succeed yet"}
 	case s.State.Terminated != nil:
@@ -146,6 +148,21 @@ func podState(pod *corev1.Pod) State {
 	}
 	why, _ := kubernetes.WhyNotStarted(pod, name)
 	return State{Word: "starting", Why: why}
+}
+
+// isReady reports whether a pod's node says that it is ready. Where the node does not
+// answer, the cluster says in its place that it is not.
+func isReady(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// HasRun reports whether anything may have been written in a pod.
+func HasRun(pod *corev1.Pod) bool {
+	return pod != nil && slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
+		return s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil
+	})
 }
 
 // heldBy says who holds what the scheduler misses, of what device plugins count; "" of

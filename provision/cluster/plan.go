@@ -109,7 +109,7 @@ func (p *Plan) host(project string, h Host, have Observed, o plan.Options) {
 		p.Kept = append(p.Kept, plan.Kept{Kind: plan.KindPod, Container: PodOf(is.Name), Cause: cause, Users: have.Users[PodOf(is.Name)]})
 		return // its former Secret stays, too
 	case cause != "":
-		if !isStopped(is) {
+		if HasRun(have.Pod(is)) {
 			p.Lost = append(p.Lost, h.Name)
 		}
 		p.secret(secret, isNew)
@@ -257,7 +257,7 @@ func Down(project string, have Observed, only []appsv1.StatefulSet, withVolumes 
 		if users := have.Users[PodOf(set.Name)]; len(users) > 0 {
 			p.Notes = append(p.Notes, "in use: "+HostOf(&set)+": "+strings.Join(users, ", "))
 		}
-		if !isStopped(&set) {
+		if HasRun(have.Pod(&set)) {
 			p.Lost = append(p.Lost, HostOf(&set))
 		}
 		p.add(Action{Step: plan.Step{Op: plan.OpRemove, Kind: plan.KindSet, Name: set.Name, Cause: "down"}, Set: set.DeepCopy()})

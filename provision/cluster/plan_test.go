@@ -55,6 +55,7 @@ func (o Observed) withSet(set appsv1.StatefulSet) Observed {
 func podOf(namespace string, set appsv1.StatefulSet) corev1.Pod {
 	pod := corev1.Pod{ObjectMeta: *set.Spec.Template.ObjectMeta.DeepCopy(), Spec: *set.Spec.Template.Spec.DeepCopy()}
 	pod.Name, pod.Namespace, pod.Spec.NodeName = PodOf(set.Name), namespace, "node1"
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: ContainerName, Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
 	return pod
 }
@@ -221,6 +222,10 @@ func TestWhoHoldsWhatTheSchedulerMisses(t *testing.T) {
 	const why = "master: waits for a node: 0/2 nodes are available: 2 Insufficient nvidia.com/gpu.; nvidia.com/gpu: held by host b of project other (2, node2), pod job of namespace team-b (2, node2)\n"
 	if p.String() != why {
 		t.Errorf("got  %swant %s", p, why)
+	}
+	want.Hosts[0].Facts["gpus"] = "1 nvidia.com/gpu"
+	if p := mustPlan(t, want, have); len(p.Steps) != 1 || p.Loss() != "" {
+		t.Errorf("nothing was written in a pod that never ran: %s%s", p, p.Loss())
 	}
 }
 

@@ -64,6 +64,9 @@ func newSet(name string, own map[string]string) *appsv1.StatefulSet {
 func (b *builder) labels() {
 	set, on := b.host.Set, map[string]string{}
 	for key, value := range b.service.Labels {
+		if key == labels.Project || key == labels.Service {
+			continue
+		}
 		if wrong := wrongLabel(key, value); wrong != "" {
 			b.refuse("labels", "%s: %s; make it one of annotations", key, wrong)
 		}
@@ -90,7 +93,8 @@ func (b *builder) labels() {
 		on[kaiQueue] = queue
 		b.fact(compose.Extension+".cluster.queue", queue)
 	}
-	maps.Copy(set.Spec.Template.Labels, on)
+	maps.Copy(on, set.Spec.Template.Labels) // whose it is, the files do not say
+	set.Spec.Template.Labels = on
 	for key := range b.service.Annotations {
 		if wrong := wrongLabel(key, ""); wrong != "" {
 			b.refuse("annotations", "%s", wrong)
