@@ -13,6 +13,7 @@ import (
 	"github.com/berth-ssh/berth/hosts"
 	"github.com/berth-ssh/berth/provision/cluster"
 	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/pods"
 )
 
 // onCluster reports whether hosts are meant that are pods.
@@ -79,7 +80,7 @@ func (o options) openNamespace() (*cluster.Namespace, error) {
 // clusterJob is one run: what the files want, in which namespace.
 type clusterJob struct {
 	options options
-	want    cluster.Wanted
+	want    pods.Wanted
 	in      *cluster.Namespace
 }
 
@@ -88,7 +89,7 @@ func newClusterJob(ctx context.Context, o options) (*clusterJob, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, err := compose.Await(ctx, func() (cluster.Wanted, error) { return cluster.Want(project, o.load.Base) })
+	want, err := compose.Await(ctx, func() (pods.Wanted, error) { return pods.Want(project, o.load.Base) })
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/berth-ssh/berth/provision/cluster"
 	"github.com/berth-ssh/berth/provision/compose"
 	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/pods"
 	"github.com/berth-ssh/berth/provision/progress"
 )
 
@@ -55,7 +56,7 @@ func (o options) projectFor(ctx context.Context, names []string) (string, error)
 
 // tellPod tells those who are on a host what is done to it.
 func tellPod(ctx context.Context, n *cluster.Namespace, have cluster.Observed, set *appsv1.StatefulSet, done string) {
-	if pod := cluster.PodOf(set.Name); len(have.Users[pod]) > 0 {
+	if pod := pods.PodOf(set.Name); len(have.Users[pod]) > 0 {
 		n.Tell(ctx, pod, cluster.HostOf(set)+" is "+done+" now, by provision")
 	}
 }
@@ -103,7 +104,7 @@ func lifeOnCluster(cmd *cobra.Command, o options, verb plan.Op, names []string) 
 func confirmPods(cmd *cobra.Command, have cluster.Observed, sets []appsv1.StatefulSet, verb plan.Op, yes bool) error {
 	var used, lost []string
 	for _, set := range sets {
-		if users := have.Users[cluster.PodOf(set.Name)]; len(users) > 0 {
+		if users := have.Users[pods.PodOf(set.Name)]; len(users) > 0 {
 			used = append(used, fmt.Sprintf("%s: %s", cluster.HostOf(&set), strings.Join(users, ", ")))
 		}
 		if cluster.HasRun(have.Pod(&set)) {

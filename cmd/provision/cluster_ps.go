@@ -15,6 +15,7 @@ import (
 
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/provision/cluster"
+	"github.com/berth-ssh/berth/provision/pods"
 )
 
 func psOnCluster(cmd *cobra.Command, o options) error {
@@ -35,7 +36,7 @@ func psOnCluster(cmd *cobra.Command, o options) error {
 func podTable(have cluster.Observed, sets []appsv1.StatefulSet) string {
 	rows := [][]string{{"HOST", "ROUTE", "ACCOUNT", "POD", "NODE", "STATE", "SINCE", "PEOPLE"}}
 	for _, set := range sets {
-		on, name := set.Spec.Template.Labels, cluster.PodOf(set.Name)
+		on, name := set.Spec.Template.Labels, pods.PodOf(set.Name)
 		node, since := "-", set.CreationTimestamp.Time
 		if pod := have.Pod(&set); pod != nil {
 			node, since = cmp.Or(pod.Spec.NodeName, "-"), sinceOf(pod)
@@ -64,7 +65,7 @@ func logsOnCluster(cmd *cobra.Command, o options, names []string, follow bool, t
 	if err != nil {
 		return err
 	}
-	options := corev1.PodLogOptions{Container: cluster.ContainerName, Follow: follow}
+	options := corev1.PodLogOptions{Container: pods.ContainerName, Follow: follow}
 	if tail != "all" {
 		lines, err := strconv.ParseInt(tail, 10, 64)
 		if err != nil {
@@ -72,7 +73,7 @@ func logsOnCluster(cmd *cobra.Command, o options, names []string, follow bool, t
 		}
 		options.TailLines = &lines
 	}
-	logs, err := n.Logs(ctx, cluster.PodOf(sets[0].Name), options)
+	logs, err := n.Logs(ctx, pods.PodOf(sets[0].Name), options)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/berth-ssh/berth/kubernetes"
 	"github.com/berth-ssh/berth/printable"
 	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/pods"
 	"github.com/berth-ssh/berth/provision/progress"
 )
 
@@ -46,44 +47,44 @@ func (e *Executor) carryOut(ctx context.Context, a Action) error {
 		return e.onClaim(ctx, a)
 	case plan.KindSecret:
 		if a.Op == plan.OpRemove {
-			return n.remove(ctx, secrets, a.Name, a.Secret.UID)
+			return n.remove(ctx, resourceSecrets, a.Name, a.Secret.UID)
 		}
-		return n.create(ctx, secrets, a.Secret)
+		return n.create(ctx, resourceSecrets, a.Secret)
 	}
 	switch a.Op {
 	case plan.OpCreate:
-		if err := e.awaitEnd(ctx, sets, a.Name, graceOf(a.Set)); err != nil {
+		if err := e.awaitEnd(ctx, resourceSets, a.Name, graceOf(a.Set)); err != nil {
 			return err
 		}
-		return n.create(ctx, sets, a.Set)
+		return n.create(ctx, resourceSets, a.Set)
 	case plan.OpRemove:
 		return e.removeSet(ctx, a.Set)
 	case plan.OpRecreate:
 		if !a.Anew {
-			return n.change(ctx, sets, a.Name, a.Set)
+			return n.change(ctx, resourceSets, a.Name, a.Set)
 		}
 		if err := e.removeSet(ctx, a.Set); err != nil {
 			return err
 		}
-		return n.create(ctx, sets, asNew(a.Set))
+		return n.create(ctx, resourceSets, asNew(a.Set))
 	}
-	return n.change(ctx, sets, a.Name, a.Set)
+	return n.change(ctx, resourceSets, a.Name, a.Set)
 }
 
 func (e *Executor) onClaim(ctx context.Context, a Action) error {
 	switch a.Op {
 	case plan.OpCreate:
-		if err := e.awaitEnd(ctx, volumes, a.Name, 0); err != nil {
+		if err := e.awaitEnd(ctx, resourceVolumes, a.Name, 0); err != nil {
 			return err
 		}
-		return e.Namespace.create(ctx, volumes, a.Claim)
+		return e.Namespace.create(ctx, resourceVolumes, a.Claim)
 	case plan.OpRemove:
-		if err := e.Namespace.remove(ctx, volumes, a.Name, a.Claim.UID); err != nil {
+		if err := e.Namespace.remove(ctx, resourceVolumes, a.Name, a.Claim.UID); err != nil {
 			return err
 		}
-		return e.awaitEnd(ctx, volumes, a.Name, 0)
+		return e.awaitEnd(ctx, resourceVolumes, a.Name, 0)
 	}
-	return e.Namespace.change(ctx, volumes, a.Name, a.Claim)
+	return e.Namespace.change(ctx, resourceVolumes, a.Name, a.Claim)
 }
 
 // asNew returns a StatefulSet without what the API server has given the one before it.
@@ -96,13 +97,13 @@ func asNew(set *appsv1.StatefulSet) *appsv1.StatefulSet {
 
 // removeSet removes a StatefulSet, and returns when its pod is gone, too.
 func (e *Executor) removeSet(ctx context.Context, set *appsv1.StatefulSet) error {
-	if err := e.Namespace.remove(ctx, sets, set.Name, set.UID); err != nil {
+	if err := e.Namespace.remove(ctx, resourceSets, set.Name, set.UID); err != nil {
 		return err
 	}
-	if err := e.awaitEnd(ctx, sets, set.Name, graceOf(set)); err != nil {
+	if err := e.awaitEnd(ctx, resourceSets, set.Name, graceOf(set)); err != nil {
 		return err
 	}
-	return e.awaitEnd(ctx, pods, PodOf(set.Name), graceOf(set))
+	return e.awaitEnd(ctx, resourcePods, pods.PodOf(set.Name), graceOf(set))
 }
 
 const (
@@ -158,7 +159,7 @@ func (e *Executor) Stop(ctx context.Context, set *appsv1.StatefulSet) error {
 	if err := e.scale(ctx, set, 0); err != nil {
 		return err
 	}
-	return e.awaitEnd(ctx, pods, PodOf(set.Name), graceOf(set))
+	return e.awaitEnd(ctx, resourcePods, pods.PodOf(set.Name), graceOf(set))
 }
 
 // Start starts a host that was stopped.
@@ -169,7 +170,7 @@ func (e *Executor) Start(ctx context.Context, set *appsv1.StatefulSet) error {
 func (e *Executor) scale(ctx context.Context, set *appsv1.StatefulSet, replicas int32) error {
 	scaled := set.DeepCopy()
 	scaled.Spec.Replicas = &replicas
-	return e.Namespace.change(ctx, sets, set.Name, scaled)
+	return e.Namespace.change(ctx, resourceSets, set.Name, scaled)
 }
 
 // Restart ends a host's pod, which the cluster makes again.
@@ -180,7 +181,7 @@ func (e *Executor) Restart(ctx context.Context, set *appsv1.StatefulSet, pod *co
 	if pod == nil {
 		return nil
 	}
-	return e.Namespace.remove(ctx, pods, pod.Name, pod.UID)
+	return e.Namespace.remove(ctx, resourcePods, pod.Name, pod.UID)
 }
 
 const (
@@ -253,11 +254,11 @@ func (e *Executor) look(ctx context.Context, name string) (Observed, *appsv1.Sta
 	n := e.Namespace
 	o := Observed{Namespace: n.Name, Failures: map[string]string{}}
 	var set appsv1.StatefulSet
-	if err := explain(n.apps.Get().Namespace(n.Name).Resource(sets).Name(name).Do(ctx).Into(&set)); err != nil {
+	if err := explain(n.apps.Get().Namespace(n.Name).Resource(resourceSets).Name(name).Do(ctx).Into(&set)); err != nil {
 		return o, nil, err
 	}
 	var pod corev1.Pod
-	err := n.core.Get().Namespace(n.Name).Resource(pods).Name(PodOf(name)).Do(ctx).Into(&pod)
+	err := n.core.Get().Namespace(n.Name).Resource(resourcePods).Name(pods.PodOf(name)).Do(ctx).Into(&pod)
 	switch {
 	case apierrors.IsNotFound(err):
 		o.Failures[name] = n.failure(ctx, &set)

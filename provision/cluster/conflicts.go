@@ -11,11 +11,12 @@ import (
 	"github.com/berth-ssh/berth/kubernetes"
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/pods"
 )
 
 // conflicts returns a line for each thing of the namespace that stands in the way of the
 // project.
-func conflicts(want Wanted, have Observed) []string {
+func conflicts(want pods.Wanted, have Observed) []string {
 	var lines []string
 	for _, h := range want.Hosts {
 		is, there := have.Set(h.Set.Name)
@@ -34,7 +35,7 @@ func conflicts(want Wanted, have Observed) []string {
 
 // namesakes returns a line for each pod and StatefulSet that carries a host's name and is
 // not the host's: a login for the name would enter the one or the other.
-func namesakes(project string, h Host, have Observed) []string {
+func namesakes(project string, h pods.Host, have Observed) []string {
 	const give = "give one of them another name with " + compose.Extension + ".host"
 	var lines []string
 	isOwn := func(on map[string]string) bool {
@@ -55,7 +56,7 @@ func namesakes(project string, h Host, have Observed) []string {
 
 // drift returns a line for each claim of the project that is not what the files say. A
 // cluster changes no claim, but for a larger size.
-func drift(want Wanted, have Observed) []string {
+func drift(want pods.Wanted, have Observed) []string {
 	const copyIt = "a cluster changes no volume: give the new one another name (name: under volumes), and copy what is in this one"
 	var lines []string
 	for _, v := range want.Volumes {
@@ -77,7 +78,7 @@ func drift(want Wanted, have Observed) []string {
 }
 
 // adopted returns a warning for each claim of the project that somebody else made.
-func adopted(want Wanted, have Observed) []string {
+func adopted(want pods.Wanted, have Observed) []string {
 	var lines []string
 	for _, v := range want.Volumes {
 		is, there := have.claim(v.Name)
@@ -96,11 +97,11 @@ func adopted(want Wanted, have Observed) []string {
 }
 
 // strangers returns a warning for each StatefulSet of the project that no file means.
-func strangers(want Wanted, have Observed) []string {
+func strangers(want pods.Wanted, have Observed) []string {
 	var lines []string
 	for _, set := range have.Of(want.Project) {
 		service := set.Labels[labels.Service]
-		meant := slices.ContainsFunc(want.Hosts, func(h Host) bool { return h.Set.Name == set.Name })
+		meant := slices.ContainsFunc(want.Hosts, func(h pods.Host) bool { return h.Set.Name == set.Name })
 		if !meant && !slices.Contains(want.Disabled, service) {
 			lines = append(lines, fmt.Sprintf("host %s stays, though the files have no service %s for it; berth-provision down %s removes it", HostOf(&set), kubernetes.Line(service), HostOf(&set)))
 		}

@@ -38,11 +38,11 @@ type group struct {
 
 // The resources that provision works with.
 const (
-	sets    = "statefulsets"
-	pods    = "pods"
-	secrets = "secrets"
-	volumes = "persistentvolumeclaims"
-	events  = "events"
+	resourceSets    = "statefulsets"
+	resourcePods    = "pods"
+	resourceSecrets = "secrets"
+	resourceVolumes = "persistentvolumeclaims"
+	resourceEvents  = "events"
 )
 
 // Open reads where a cluster is, as [kubernetes.Load] has it. With "" the namespace is
@@ -65,7 +65,7 @@ func Open(kubeconfig, kubeContext, namespace string) (*Namespace, error) {
 
 // of is a resource's group.
 func (n *Namespace) of(resource string) group {
-	if resource == sets {
+	if resource == resourceSets {
 		return n.apps
 	}
 	return n.core
@@ -144,12 +144,12 @@ func (n *Namespace) Observe(ctx context.Context, project string) (Observed, erro
 	var allSets appsv1.StatefulSetList
 	var allSecrets corev1.SecretList
 	var allClaims corev1.PersistentVolumeClaimList
-	err := n.list(ctx, n.Name, sets, metav1.ListOptions{}, &allSets)
+	err := n.list(ctx, n.Name, resourceSets, metav1.ListOptions{}, &allSets)
 	if err == nil {
-		err = n.list(ctx, n.Name, secrets, metav1.ListOptions{LabelSelector: labels.Project}, &allSecrets)
+		err = n.list(ctx, n.Name, resourceSecrets, metav1.ListOptions{LabelSelector: labels.Project}, &allSecrets)
 	}
 	if err == nil {
-		err = n.list(ctx, n.Name, volumes, metav1.ListOptions{}, &allClaims)
+		err = n.list(ctx, n.Name, resourceVolumes, metav1.ListOptions{}, &allClaims)
 	}
 	if err != nil {
 		return o, err
@@ -172,9 +172,9 @@ func (n *Namespace) Observe(ctx context.Context, project string) (Observed, erro
 // pods returns the pods of all namespaces, or of this one where one may see no other.
 func (n *Namespace) pods(ctx context.Context) ([]corev1.Pod, error) {
 	var all corev1.PodList
-	err := n.list(ctx, metav1.NamespaceAll, pods, metav1.ListOptions{}, &all)
+	err := n.list(ctx, metav1.NamespaceAll, resourcePods, metav1.ListOptions{}, &all)
 	if apierrors.IsForbidden(err) {
-		err = n.list(ctx, n.Name, pods, metav1.ListOptions{}, &all)
+		err = n.list(ctx, n.Name, resourcePods, metav1.ListOptions{}, &all)
 	}
 	return all.Items, err
 }
@@ -184,7 +184,7 @@ func (n *Namespace) pods(ctx context.Context) ([]corev1.Pod, error) {
 func (n *Namespace) failure(ctx context.Context, set *appsv1.StatefulSet) string {
 	var all corev1.EventList
 	of := "involvedObject.kind=StatefulSet,involvedObject.name=" + set.Name + ",reason=FailedCreate"
-	if n.list(ctx, n.Name, events, metav1.ListOptions{FieldSelector: of}, &all) != nil {
+	if n.list(ctx, n.Name, resourceEvents, metav1.ListOptions{FieldSelector: of}, &all) != nil {
 		return ""
 	}
 	why, latest := "", time.Time{}
@@ -198,7 +198,7 @@ func (n *Namespace) failure(ctx context.Context, set *appsv1.StatefulSet) string
 
 // exec runs a command in a pod's host, with these streams, until it ends.
 func (n *Namespace) exec(ctx context.Context, pod, container string, streams remotecommand.StreamOptions, command ...string) error {
-	url := n.core.Post().Namespace(n.Name).Resource(pods).Name(pod).SubResource("exec").VersionedParams(&corev1.PodExecOptions{
+	url := n.core.Post().Namespace(n.Name).Resource(resourcePods).Name(pod).SubResource("exec").VersionedParams(&corev1.PodExecOptions{
 		Container: container, Command: command, Stdin: streams.Stdin != nil, Stdout: streams.Stdout != nil, Stderr: streams.Stderr != nil,
 	}, n.core.parameters).URL()
 	return kubernetes.Exec(ctx, n.config, url, streams)
@@ -206,6 +206,6 @@ func (n *Namespace) exec(ctx context.Context, pod, container string, streams rem
 
 // Logs returns what a host's container wrote. The caller closes it.
 func (n *Namespace) Logs(ctx context.Context, pod string, options corev1.PodLogOptions) (io.ReadCloser, error) {
-	stream, err := n.core.Get().Namespace(n.Name).Resource(pods).Name(pod).SubResource("log").VersionedParams(&options, n.core.parameters).Stream(ctx)
+	stream, err := n.core.Get().Namespace(n.Name).Resource(resourcePods).Name(pod).SubResource("log").VersionedParams(&options, n.core.parameters).Stream(ctx)
 	return stream, explain(err)
 }

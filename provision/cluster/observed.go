@@ -12,6 +12,7 @@ import (
 
 	"github.com/berth-ssh/berth/kubernetes"
 	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/pods"
 )
 
 // Observed is what is in a namespace.
@@ -47,7 +48,7 @@ func (o Observed) Of(project string) []appsv1.StatefulSet {
 // Pod returns the pod of a StatefulSet; nil where there is none.
 func (o Observed) Pod(set *appsv1.StatefulSet) *corev1.Pod {
 	for i, p := range o.Pods {
-		if p.Namespace == o.Namespace && p.Name == PodOf(set.Name) {
+		if p.Namespace == o.Namespace && p.Name == pods.PodOf(set.Name) {
 			return &o.Pods[i]
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/provision/compose"
 	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/pods"
 )
 
 // Plan is the way from what is in a namespace to what ought to be. As a [plan.Plan] it is
@@ -41,7 +42,7 @@ const absent = "does not exist"
 
 // Up compares what ought to be with what is, and returns the steps between them. Its
 // error says what is in the way, a line for each thing.
-func Up(want Wanted, have Observed, o plan.Options) (Plan, error) {
+func Up(want pods.Wanted, have Observed, o plan.Options) (Plan, error) {
 	var p Plan
 	p.Warnings = slices.Concat(want.Warnings, adopted(want, have), strangers(want, have))
 	if lines := slices.Concat(conflicts(want, have), drift(want, have)); len(lines) > 0 {
@@ -69,7 +70,7 @@ func (p *Plan) changes(set string) bool {
 }
 
 // claims makes the claims that are missing, and those larger that are too small.
-func (p *Plan) claims(want Wanted, have Observed) {
+func (p *Plan) claims(want pods.Wanted, have Observed) {
 	for _, v := range want.Volumes {
 		is, there := have.claim(v.Name)
 		switch {
@@ -77,7 +78,7 @@ func (p *Plan) claims(want Wanted, have Observed) {
 		case !there:
 			cause := fmt.Sprintf("%s; %s of %s", absent, storage(v.Claim), classText(v.Claim))
 			for _, h := range want.Hosts {
-				if at := claims(h.Set.Spec.Template.Spec)[v.Name]; at != "" {
+				if at := pods.Claims(h.Set.Spec.Template.Spec)[v.Name]; at != "" {
 					cause += fmt.Sprintf(", empty, whatever the image of %s has at %s", h.Service, at)
 				}
 			}
@@ -93,20 +94,20 @@ func (p *Plan) claims(want Wanted, have Observed) {
 
 // host makes sure of a host: that its StatefulSet is there, is what the files say, and
 // has its pod.
-func (p *Plan) host(project string, h Host, have Observed, o plan.Options) {
+func (p *Plan) host(project string, h pods.Host, have Observed, o plan.Options) {
 	is, there := have.Set(h.Set.Name)
 	secret, isNew := have.secretFor(project, h)
-	want := h.complete(secret)
+	want := complete(h, secret)
 	var changes []string
 	if there {
-		changes = h.since(is, have)
+		changes = since(h, is, have)
 	}
 	switch cause := strings.Join(changes, ", "); {
 	case !there:
 		p.secret(secret, isNew)
 		p.add(Action{Step: plan.Step{Op: plan.OpCreate, Kind: plan.KindSet, Name: want.Name, Cause: absent}, Set: want})
-	case cause != "" && len(have.Users[PodOf(is.Name)]) > 0 && !o.Force:
-		p.Kept = append(p.Kept, plan.Kept{Kind: plan.KindPod, Container: PodOf(is.Name), Cause: cause, Users: have.Users[PodOf(is.Name)]})
+	case cause != "" && len(have.Users[pods.PodOf(is.Name)]) > 0 && !o.Force:
+		p.Kept = append(p.Kept, plan.Kept{Kind: plan.KindPod, Container: pods.PodOf(is.Name), Cause: cause, Users: have.Users[pods.PodOf(is.Name)]})
 		return // its former Secret stays, too
 	case cause != "":
 		if HasRun(have.Pod(is)) {
@@ -139,7 +140,7 @@ func (p *Plan) secret(s *corev1.Secret, isNew bool) {
 // secretFor returns the Secret with a host's variables, and whether it has to be made; nil
 // where the host has none. A Secret is never changed: other variables are another Secret,
 // so that a pod that is not replaced yet has its own.
-func (o Observed) secretFor(project string, h Host) (s *corev1.Secret, isNew bool) {
+func (o Observed) secretFor(project string, h pods.Host) (s *corev1.Secret, isNew bool) {
 	if len(h.Variables) == 0 {
 		return nil, false
 	}
@@ -175,9 +176,9 @@ func bytesOf(texts map[string]string) map[string][]byte {
 }
 
 // complete returns the StatefulSet with the name of its Secret, and with its facts.
-func (h Host) complete(secret *corev1.Secret) *appsv1.StatefulSet {
+func complete(h pods.Host, secret *corev1.Secret) *appsv1.StatefulSet {
 	set := h.Set.DeepCopy()
-	set.Annotations = map[string]string{labels.Config: annotation(h.Facts)}
+	set.Annotations = map[string]string{labels.Config: pods.Annotation(h.Facts)}
 	if secret != nil {
 		set.Spec.Template.Spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{
 			SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: secret.Name}},
@@ -188,8 +189,8 @@ func (h Host) complete(secret *corev1.Secret) *appsv1.StatefulSet {
 
 // since returns what has changed since a StatefulSet was made, for which its pod is
 // replaced.
-func (h Host) since(is *appsv1.StatefulSet, have Observed) []string {
-	facts := readFacts(is.Annotations[labels.Config])
+func since(h pods.Host, is *appsv1.StatefulSet, have Observed) []string {
+	facts := pods.ReadFacts(is.Annotations[labels.Config])
 	if facts == nil {
 		return []string{plan.OfAnother}
 	}
@@ -231,7 +232,7 @@ func fixed(is, want *appsv1.StatefulSet) []string {
 // others have written on it stays.
 func merged(is, want *appsv1.StatefulSet) *appsv1.StatefulSet {
 	set := is.DeepCopy()
-	delete(set.Labels, kueueQueue)
+	delete(set.Labels, pods.KueueQueue)
 	maps.Copy(set.Labels, want.Labels)
 	if set.Annotations == nil {
 		set.Annotations = map[string]string{}
@@ -254,7 +255,7 @@ func Down(project string, have Observed, only []appsv1.StatefulSet, withVolumes 
 		sets = have.Of(project)
 	}
 	for _, set := range sets {
-		if users := have.Users[PodOf(set.Name)]; len(users) > 0 {
+		if users := have.Users[pods.PodOf(set.Name)]; len(users) > 0 {
 			p.Notes = append(p.Notes, "in use: "+HostOf(&set)+": "+strings.Join(users, ", "))
 		}
 		if HasRun(have.Pod(&set)) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/berth-ssh/berth/kubernetes"
 	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/provision/pods"
 )
 
 const (
@@ -87,5 +88,5 @@ func (n *Namespace) Tell(ctx context.Context, pod, line string) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	streams := remotecommand.StreamOptions{Stdout: io.Discard}
-	n.exec(ctx, pod, ContainerName, streams, "sh", "-c", toTerminals, "sh", kubernetes.Line(line))
+	n.exec(ctx, pod, pods.ContainerName, streams, "sh", "-c", toTerminals, "sh", kubernetes.Line(line))
 }

@@ -1,4 +1,4 @@
-package cluster
+package pods
 
 import (
 	"encoding/json"
@@ -14,15 +14,15 @@ const factsVersion = "1"
 // versionKey holds the version among the facts.
 const versionKey = "version"
 
-// annotation returns facts as they are kept on a StatefulSet: a JSON object of texts.
-func annotation(facts map[string]string) string {
+// Annotation returns facts as they are kept on a StatefulSet: a JSON object of texts.
+func Annotation(facts map[string]string) string {
 	all := maps.Clone(facts)
 	all[versionKey] = factsVersion
 	return inJSON(all)
 }
 
-// readFacts reads them; nil where these are no facts that this version knows.
-func readFacts(text string) map[string]string {
+// ReadFacts reads them; nil where these are no facts that this version knows.
+func ReadFacts(text string) map[string]string {
 	var facts map[string]string
 	if json.Unmarshal([]byte(text), &facts) != nil || facts[versionKey] != factsVersion {
 		return nil

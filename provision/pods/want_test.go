@@ -1,4 +1,4 @@
-package cluster
+package pods
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-var update = flag.Bool("update", false, "write what is wanted and planned in testdata again")
+var update = flag.Bool("update", false, "write what is wanted in testdata again")
 
 // A case is compose files, and what is made of them.
 func TestWhatIsMadeOfComposeFiles(t *testing.T) {
@@ -104,7 +104,7 @@ func (w Wanted) text(t *testing.T) string {
 		fmt.Fprintf(&text, "volume %s, external %t, sized %t: %s\n", v.Name, v.External, v.Sized, inJSON(v.Claim))
 	}
 	for _, h := range w.Hosts {
-		fmt.Fprintf(&text, "host %s of service %s\nvariables: %s\nfacts: %s\n", h.Name, h.Service, inJSON(h.Variables), annotation(h.Facts))
+		fmt.Fprintf(&text, "host %s of service %s\nvariables: %s\nfacts: %s\n", h.Name, h.Service, inJSON(h.Variables), Annotation(h.Facts))
 		var set bytes.Buffer
 		if err := json.Indent(&set, []byte(inJSON(h.Set)), "", " "); err != nil {
 			t.Fatal(err)

@@ -1,10 +1,9 @@
-package cluster
+package pods
 
 import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -260,8 +259,8 @@ func (b *builder) volumeName(like string) string {
 	return name
 }
 
-// claims returns the claims that a pod mounts, each with where.
-func claims(pod corev1.PodSpec) map[string]string {
+// Claims returns the claims that a pod mounts, each with where.
+func Claims(pod corev1.PodSpec) map[string]string {
 	at := map[string]string{}
 	for _, v := range pod.Volumes {
 		if v.PersistentVolumeClaim == nil {
@@ -275,6 +274,3 @@ func claims(pod corev1.PodSpec) map[string]string {
 	}
 	return at
 }
-
-// namesOf returns the names of a map in order.
-func namesOf[V any](all map[string]V) []string { return slices.Sorted(maps.Keys(all)) }

@@ -1,4 +1,4 @@
-package cluster
+package pods
 
 import (
 	"cmp"
@@ -30,7 +30,7 @@ const (
 	gpuProduct  = "nvidia.com/gpu.product" // labels of nodes, by NVIDIA's GPU feature discovery
 	gpuMemory   = "nvidia.com/gpu.memory"  // in MiB
 
-	kueueQueue = "kueue.x-k8s.io/queue-name" // label of the StatefulSet
+	KueueQueue = "kueue.x-k8s.io/queue-name" // label of the StatefulSet
 	kaiQueue   = "kai.scheduler/queue"       // label of the pod
 )
 
@@ -89,7 +89,7 @@ func (b *builder) labels() {
 	}
 	set.Labels[labels.Host] = b.needs.Host
 	if queue := b.needs.Cluster.Queue; queue != "" {
-		set.Labels[kueueQueue] = queue
+		set.Labels[KueueQueue] = queue
 		on[kaiQueue] = queue
 		b.fact(compose.Extension+".cluster.queue", queue)
 	}
