@@ -114,9 +114,30 @@ func (o Observed) StateOf(set *appsv1.StatefulSet) State {
 		return State{Word: "starting", Why: "its pod is not made yet"}
 	}
 	if why := kubernetes.WhyUnscheduled(pod); why != "" && pod.Spec.NodeName == "" {
-		return State{Word: "pending", Why: why + o.heldBy(why), Stuck: true}
+		return State{Word: "pending", Why: why + o.heldBy(why) + asks(pod), Stuck: true}
 	}
 	return podState(pod)
+}
+
+// asks says which nodes a pod asks for, by the labels of nodes; "" where it takes every
+// one.
+func asks(pod *corev1.Pod) string {
+	var wanted []string
+	for key, value := range pod.Spec.NodeSelector {
+		wanted = append(wanted, key+"="+value)
+	}
+	slices.Sort(wanted)
+	if a := pod.Spec.Affinity; a != nil && a.NodeAffinity != nil && a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution != nil {
+		for _, term := range a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
+			for _, e := range term.MatchExpressions {
+				wanted = append(wanted, fmt.Sprintf("%s %s %s", e.Key, e.Operator, strings.Join(e.Values, ",")))
+			}
+		}
+	}
+	if len(wanted) == 0 {
+		return ""
+	}
+	return "; it asks for a node with " + kubernetes.Line(strings.Join(wanted, " and "))
 }
 
 // hopeless are the reasons for which a container waits, and that do not go by

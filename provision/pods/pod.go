@@ -106,8 +106,9 @@ func (b *builder) labels() {
 	}
 }
 
-// variableName is what a Secret holds as the name of a variable.
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+// variableName is what every cluster takes as the name of a variable: before version
+// 1.32, one of another form is passed over.
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // environment puts the variables aside for the Secret. The device plugin says which GPUs
 // a pod sees; one without GPUs sees none, also by an image that asks for all.
@@ -117,7 +118,7 @@ func (b *builder) environment() {
 			continue
 		}
 		if !variableName.MatchString(name) {
-			b.refuse("environment", "%q is no name that a Secret takes", name)
+			b.refuse("environment", "%q is no name of a variable to every cluster; it has letters, digits and _", name)
 		}
 		b.host.Variables[name] = *value
 	}

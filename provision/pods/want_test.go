@@ -114,6 +114,22 @@ func (w Wanted) text(t *testing.T) string {
 	return text.String()
 }
 
+// The example makes pods of the seed's file.
+func TestTheExampleMakesPodsOfAFileForABox(t *testing.T) {
+	files := []string{"../../cmd/provision/testdata/seed/docker-compose.yml", "../../configs/compose.cluster.yaml"}
+	p, err := compose.Load(t.Context(), compose.Options{Files: files, Project: "lab", Base: "debian"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Want(p, "debian")
+	if err != nil || len(want.Hosts) != 2 || len(want.Volumes) != 2 {
+		t.Fatalf("%v; %d hosts, %d volumes", err, len(want.Hosts), len(want.Volumes))
+	}
+	if claim := want.Volumes[0].Claim; *claim.Spec.StorageClassName != "fast" || claim.Spec.Resources.Requests.Storage().String() != "200Gi" {
+		t.Errorf("%s", inJSON(claim))
+	}
+}
+
 // A key that provision learns to carry out on an engine is not dropped here.
 func TestEveryKeyOfAServiceHasItsPlace(t *testing.T) {
 	var service types.ServiceConfig

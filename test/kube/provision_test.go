@@ -265,9 +265,44 @@ func TestProvisionMakesAStatefulSetAgainAndKeepsItsVolume(t *testing.T) {
 	if got := w.Kubectl(t, "exec", "lab-master-0", "--", "cat", "/data/bytes"); got != "kept\n" {
 		t.Errorf("its volume: %q", got)
 	}
+	w.must(t, "stop", "master", "--yes")
+	if pods := w.Kubectl(t, "get", "pods", "-o", "name"); pods != "" {
+		t.Errorf("stopped: %s", pods)
+	}
+	w.must(t, "start", "master")
+	w.Await(t, "lab-master-0")
+	first := w.uid(t, "pod/lab-master-0")
+	w.must(t, "restart", "master", "--yes")
+	harness.Eventually(t, "another pod", func() bool { return w.Kubectl(t, "get", "pod", "-o", "jsonpath={.items[*].metadata.uid}") != first })
+	w.must(t, "up")
+	if got := w.Kubectl(t, "exec", "lab-master-0", "--", "cat", "/data/bytes"); got != "kept\n" {
+		t.Errorf("its volume after stop, start and restart: %q", got)
+	}
 	w.must(t, "down", "--yes", "--volumes")
 	if left := w.Kubectl(t, "get", "pvc", "-o", "name"); left != "" {
 		t.Errorf("left: %s", left)
+	}
+}
+
+// Nodes say by labels which GPUs they have.
+func TestProvisionFindsNodesByTheirGPUs(t *testing.T) {
+	w := newTeam(t)
+	for node, has := range map[string][]string{"node1": {"nvidia.com/gpu.product=NVIDIA-ONE", "nvidia.com/gpu.memory=81920"}, "node2": {"nvidia.com/gpu.product=NVIDIA-TWO", "nvidia.com/gpu.memory=24576"}} {
+		w.Kubectl(t, append([]string{"label", "node", node}, has...)...)
+		t.Cleanup(func() { w.Kubectl(t, "label", "node", node, "nvidia.com/gpu.product-", "nvidia.com/gpu.memory-") })
+	}
+	host := func(gpu string) string {
+		return "{image: IMAGE, command: [sleep, infinity], stop_grace_period: 1s, x-berth: {gpu: {" + gpu + "}}}"
+	}
+	w.file(t, "compose.yaml", "name: lab\nservices:\n  two: "+host("model: NVIDIA-TWO")+"\n  large: "+host("memory: 80G")+"\n")
+	w.must(t, "up")
+	if two, large := w.node(t, "lab-two-0"), w.node(t, "lab-large-0"); two != "node2" || large != "node1" {
+		t.Errorf("two is on %s, large on %s", two, large)
+	}
+	w.file(t, "none.yaml", "name: none\nservices: {none: "+host("model: NVIDIA-NONE")+"}\n")
+	out, err := w.provision(t, "up", "-f", "none.yaml")
+	if err == nil || !strings.Contains(out, "none: waits for a node: 0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.; it asks for a node with nvidia.com/gpu.product=NVIDIA-NONE") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
