@@ -39,7 +39,7 @@ func parseKeyLine(line string) (key ssh.PublicKey, options []string, err error) 
 	}
 	key, _, options, _, err = ssh.ParseAuthorizedKey([]byte(line))
 	switch {
-	case err != nil && strings.HasPrefix(line, ssh.InsecureKeyAlgoDSA+" "):
+	case err != nil && slices.Contains(strings.Fields(line), ssh.InsecureKeyAlgoDSA):
 		return nil, nil, errDSA
 	case err != nil:
 		return nil, nil, errKeyLine
@@ -56,6 +56,9 @@ func checkKey(key ssh.PublicKey) error {
 	}
 	if _, ok := key.(*ssh.Certificate); ok {
 		return errCert
+	}
+	if key.Type() == ssh.InsecureKeyAlgoDSA {
+		return errDSA
 	}
 	if isWeak(key) {
 		return errWeakKey

@@ -219,6 +219,16 @@ func TestParseKey(t *testing.T) {
 	}
 }
 
+// Whoever has an old key is told that it is too old, and not that it is no key.
+func TestAKeyOfDSAIsToldAsSuch(t *testing.T) {
+	const key = "ssh-dss AAAAB3NzaC1kc3MAAACBAMwoefEUTf8lYrJews32y8Wd7gSkVA+94XTIxLrcLdJSOezMqYYnK6UUHYwoiiCrCA56lui1hQDuqPb9mEFDrVcuBjonnMEXy7FszJ9U1WSo+IiBTmXla524AkVjAXEYtCRhoBI3uIEexpNK8QNKa59SAHBGPbdJE60O+4XTshy1AAAAFQCrXbPSpU2039WRTmzY2vCphMDWJwAAAIA9fRA/pJzd29BWVdlIZJ1LiQZNIV0LX97r0QdD61WCkcwV+3gwEmTDiX2tBtugjNor02+IgeTZap/wGkcRDfo8TLZ4JF1bn5j6MRnRYk0EMFyIOn2KI6JsO/JZ8c0MZpkWy6frLbM2u2JgDt8L0T33dMdpq7kmqCDUeTjNkuCj6gAAAIEAn92Sjf4rQcVpmKX7n5ZbnbdjHKPocogvYf7PRyatEPa03kO1Ehze04X2ILt0/sOkx/IPbr5wPykgsh7e6RknX5d77IovyYzPbj5RAD/daQjKrQw3PmZAFvbLci9Ijb4DMtmQbEzLmHqlUnpyXgdo4vaqkCvOk7pCDHidC2BXr8Q="
+	for _, line := range []string{key, key + " dev@laptop", "no-pty " + key, "ssh-dss AAAA"} {
+		if _, _, err := parseKeyLine(line); err == nil || !strings.Contains(err.Error(), "ssh-dss") {
+			t.Errorf("%.40s…: %v", line, err)
+		}
+	}
+}
+
 // The attack: tell by the time of a denial who is a user. bcrypt's users
 // answered in 832 ms, all others in 50. Each attempt computes the same hashes,
 // one of each kind that any user has.

@@ -66,7 +66,7 @@ LC_BERTH=file`
 
 // TestEnvironment asks what a session has that neither the client nor the image says,
 // and what it does not take of the client's: the same at every door, also where sshd by
-// itself would read no file and take every locale.
+// itself would read no file and take every locale; and which terminals it knows.
 func TestEnvironment(t *testing.T) {
 	c := harness.StartContainer(t)
 	streams := harness.StartStreams(t, c)
@@ -79,6 +79,7 @@ func TestEnvironment(t *testing.T) {
 		t.Run(to.Name, func(t *testing.T) {
 			to.Script(t, "testdata/environment.txtar")
 			to.Script(t, "testdata/locale.txtar")
+			to.Script(t, "testdata/terminals.txtar")
 		})
 	}
 	c.Run(t, "usermod", "--shell", "/bin/bash", "developer")
