@@ -17,6 +17,7 @@ type matrixClient struct {
 	program []string // that makes the client do things, in testdata
 	tools   []string // that it needs
 	does    []string
+	codes   bool   // it answers the question for a code after the key
 	usual   bool   // tried by every test run
 	inHost  string // the package of what it runs in the host
 
@@ -28,7 +29,7 @@ func matrixClients() []matrixClient {
 	byOpenSSH := map[string]string{"rsa": "OpenSSH logs in for it, see there", "ecdsa": "as rsa"}
 	return []matrixClient{
 		{
-			name: "openssh", program: bash("openssh.sh"), usual: true,
+			name: "openssh", program: bash("openssh.sh"), codes: true, usual: true,
 			tools: []string{"ssh", "sftp", "scp"},
 			does:  []string{"exec", "shell", "sftp", "scp", "forward"},
 		},
@@ -44,16 +45,16 @@ func matrixClients() []matrixClient {
 			lacks: "sftp, scp: it brings no program for either",
 		},
 		{
-			name: "paramiko", program: python("with_paramiko.py"), usual: true,
+			name: "paramiko", program: python("with_paramiko.py"), codes: true, usual: true,
 			does:  []string{"exec", "shell", "sftp", "forward"},
 			lacks: "scp: not in the library",
 		},
 		{
-			name: "asyncssh", program: python("with_asyncssh.py"),
+			name: "asyncssh", program: python("with_asyncssh.py"), codes: true,
 			does: []string{"exec", "shell", "sftp", "scp", "forward"},
 		},
 		{
-			name: "ssh2", program: []string{"node", "testdata/ssh2.js"},
+			name: "ssh2", program: []string{"node", "testdata/ssh2.js"}, codes: true,
 			tools: []string{"node"},
 			does:  []string{"exec", "shell", "sftp", "forward"},
 			lacks: "scp: not in the library",
@@ -103,7 +104,7 @@ func matrixClients() []matrixClient {
 			lacks:  "all but modules: not its purpose",
 		},
 		{
-			name: "jsch", program: bash("jsch.sh"),
+			name: "jsch", program: bash("jsch.sh"), codes: true,
 			tools:  []string{"java", "ssh-keygen"},
 			does:   []string{"exec", "shell", "sftp"},
 			cannot: map[string]string{"ed25519": "it does not know it", "rsa": "it signs with SHA-1 only, as libssh2 before 1.11"},
@@ -123,7 +124,7 @@ func matrixClients() []matrixClient {
 			lacks:  "exec, scp, forward: its commands have no input, and the others are not in the library",
 		},
 		{
-			name: "libssh", program: bash("libssh.sh"),
+			name: "libssh", program: bash("libssh.sh"), codes: true,
 			tools: []string{"cc"},
 			does:  []string{"exec", "shell", "sftp"},
 			lacks: "scp, forward: not tried, since the program would be longer than what it tries",

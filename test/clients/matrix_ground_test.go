@@ -64,15 +64,23 @@ func installInHost(t *testing.T, c harness.Container) {
 }
 
 func matrixConfig(t *testing.T, c harness.Container, keys []string) string {
+	var stepped strings.Builder
+	for _, client := range chosenClients() {
+		if client.codes {
+			fmt.Fprintf(&stepped, "  %s: { keys: [ %s ], groups: [ stepped ], hosts: { %s: developer, lab: developer } }\n", codeUser(client), strings.Join(keys, ", "), c.Host)
+		}
+	}
 	return fmt.Sprintf(`
+login: [ { groups: [ stepped ], with: [ key+totp ] } ]
+groups: { stepped: }
 users:
   dev:
     password: %s
     keys: [ %s ]
     hosts: { %s: developer, lab: developer }
-hosts:
+%shosts:
   lab: { route: exec, container: %s, account: developer }
-`, harness.HashOf(t, matrixPassword), strings.Join(keys, ", "), c.Host, c.Name)
+`, harness.HashOf(t, matrixPassword), strings.Join(keys, ", "), c.Host, stepped.String(), c.Name)
 }
 
 // openSSHD starts a second sshd in the container, which knows the keys and the

@@ -62,5 +62,8 @@ func (c matrixClient) logins() []string {
 			logins = append(logins, auth)
 		}
 	}
+	if c.codes {
+		logins = append(logins, "key and code")
+	}
 	return logins
 }

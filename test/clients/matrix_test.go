@@ -25,7 +25,7 @@ func TestClients(t *testing.T) {
 	t.Cleanup(func() { table.log(t) })
 	for _, c := range chosenClients() {
 		table.addClient(c, c.version(t))
-		for _, cell := range c.cells(ground.targets) {
+		for _, cell := range append(c.cells(ground.targets), ground.codeCells(t, c)...) {
 			t.Run(cell.String(), func(t *testing.T) {
 				t.Parallel()
 				defer func() { table.add(cell, t.Failed()) }()
@@ -55,6 +55,7 @@ type matrixCell struct {
 	auth   string
 	what   string
 	target matrixTarget
+	code   string // of an authenticator, by which it logs in besides; "": none
 }
 
 func (c matrixCell) String() string {
@@ -68,13 +69,32 @@ func (c matrixClient) cells(targets []matrixTarget) []matrixCell {
 		for _, what := range c.does {
 			for _, target := range targets {
 				if c.cannot[auth] == "" {
-					cells = append(cells, matrixCell{c, auth, what, target})
+					cells = append(cells, matrixCell{client: c, auth: auth, what: what, target: target})
 				}
 			}
 		}
 	}
 	return cells
 }
+
+// codeCells has a client log in by a key and a code, each of which is right once, through
+// either door of the gateway.
+func (m matrix) codeCells(t *testing.T, c matrixClient) []matrixCell {
+	if !c.codes {
+		return nil
+	}
+	user := codeUser(c)
+	_, codes := m.gateway.Enroll(t, user)
+	var cells []matrixCell
+	for i, target := range m.targets[:2] {
+		target.Login = strings.Replace(target.Login, "dev+", user+"+", 1)
+		cells = append(cells, matrixCell{client: c, auth: "code", what: c.does[0], target: target, code: codes[i]})
+	}
+	return cells
+}
+
+// codeUser is who a client logs in as by a key and a code.
+func codeUser(c matrixClient) string { return "code-" + c.name }
 
 // try has the client do what the cell says, in a directory of its own.
 func (m matrix) try(t *testing.T, cell matrixCell) {
@@ -157,6 +177,9 @@ func (m matrix) env(cell matrixCell) []string {
 	}
 	if cell.auth == "password" {
 		return append(env, "PASSWORD="+matrixPassword)
+	}
+	if cell.code != "" {
+		return append(env, "KEY="+m.keys["ecdsa"], "CODE="+cell.code)
 	}
 	return append(env, "KEY="+m.keys[cell.auth])
 }

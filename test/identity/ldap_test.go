@@ -150,7 +150,7 @@ func TestASecondStepForPeopleOfADirectory(t *testing.T) {
 	if d.tries(t, "anna+box", "anna's-word") {
 		t.Error("the password was enough")
 	}
-	_, recovery := d.enroll(t, "anna")
+	_, recovery := d.Gateway.Enroll(t, "anna")
 	answers := filepath.Join(t.TempDir(), "askpass")
 	harness.Write(t, answers, 0o700, "#!/bin/sh\ncase $1 in *authenticator*) echo "+recovery[0]+" ;; *) echo \"anna's-word\" ;; esac\n")
 	env := []string{"SSH_ASKPASS=" + answers, "SSH_ASKPASS_REQUIRE=force", "DISPLAY=:0"}

@@ -20,8 +20,7 @@ func TestNoSecretIsShown(t *testing.T) {
 	hash, file := harness.HashOf(t, password), filepath.Join(c.Dir, "audit.jsonl")
 	config := strings.Replace(c.Config(t), "    hosts:", "    password: "+hash+"\n    groups: [stepped]\n    hosts:", 1)
 	g := harness.StartGateway(t, c.Dir, config+fmt.Sprintf("audit: {file: %s}\ngroups: {stepped: }\nlogin: [{groups: [stepped], with: [key, password, password+totp]}]\n", file))
-	enrolled := &lab{Machine: harness.Machine{Gateway: g}, dir: c.Dir}
-	totp, recovery := enrolled.enroll(t, "dev")
+	totp, recovery := g.Enroll(t, "dev")
 
 	answer := filepath.Join(c.Dir, "answer")
 	harness.Write(t, answer, 0o600, password+"\n")

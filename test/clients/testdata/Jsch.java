@@ -11,9 +11,24 @@ class Jsch {
         if (env.containsKey("KEY")) client.addIdentity(env.get("KEY"));
         Session session = client.getSession(env.get("LOGIN"), env.get("HOST"), Integer.parseInt(env.get("PORT")));
         if (env.containsKey("PASSWORD")) session.setPassword(env.get("PASSWORD"));
+        if (env.containsKey("CODE")) session.setUserInfo(new Asked());
         session.setConfig("server_host_key", "ecdsa-sha2-nistp256");
         session.connect();
         return session;
+    }
+
+    static class Asked implements UserInfo, UIKeyboardInteractive {
+        public String[] promptKeyboardInteractive(String to, String name, String instruction, String[] prompts, boolean[] echo) {
+            String[] answers = new String[prompts.length];
+            java.util.Arrays.fill(answers, env.get("CODE"));
+            return answers;
+        }
+        public String getPassphrase() { return null; }
+        public String getPassword() { return null; }
+        public boolean promptPassword(String message) { return false; }
+        public boolean promptPassphrase(String message) { return false; }
+        public boolean promptYesNo(String message) { return false; }
+        public void showMessage(String message) {}
     }
 
     static int finish(Channel channel) throws Exception {

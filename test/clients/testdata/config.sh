@@ -17,4 +17,9 @@ if [ -n "${PASSWORD-}" ]; then
     echo "    PreferredAuthentications password" >>config
 else
     printf '    IdentityFile %s\n    IdentitiesOnly yes\n' "$KEY" >>config
+    if [ -n "${CODE-}" ]; then
+        printf '#!/bin/sh\necho "$CODE"\n' >askpass
+        chmod +x askpass
+        export SSH_ASKPASS="$PWD/askpass" SSH_ASKPASS_REQUIRE=force
+    fi
 fi

@@ -5,8 +5,9 @@ const env = process.env;
 function connect(ready) {
   const client = new Client();
   client.on('ready', () => ready(client)).on('error', fail);
+  client.on('keyboard-interactive', (name, instructions, lang, prompts, answer) => answer(prompts.map(() => env.CODE)));
   client.connect({
-    host: env.HOST, port: +env.PORT, username: env.LOGIN, password: env.PASSWORD,
+    host: env.HOST, port: +env.PORT, username: env.LOGIN, password: env.PASSWORD, tryKeyboard: !!env.CODE,
     privateKey: env.KEY && fs.readFileSync(env.KEY),
     hostVerifier: (key) => 'SHA256:' + crypto.createHash('sha256').update(key).digest('base64').replace(/=+$/, '') === env.FINGERPRINT,
   });

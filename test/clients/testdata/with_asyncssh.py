@@ -4,11 +4,19 @@ import asyncssh
 env = os.environ
 
 
+class Asked(asyncssh.SSHClient):
+    def kbdint_auth_requested(self):
+        return "" if "CODE" in env else None
+
+    def kbdint_challenge_received(self, name, instructions, lang, prompts):
+        return [env["CODE"] for _ in prompts]
+
+
 def connect():
     keys = [env["KEY"]] if "KEY" in env else None
     return asyncssh.connect(
         env["HOST"], int(env["PORT"]), username=env["LOGIN"], password=env.get("PASSWORD"),
-        client_keys=keys, known_hosts=env["KNOWN_HOSTS"], agent_path=None, config=None,
+        client_factory=Asked, client_keys=keys, known_hosts=env["KNOWN_HOSTS"], agent_path=None, config=None,
     )
 
 

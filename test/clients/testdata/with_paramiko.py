@@ -9,7 +9,8 @@ def connect():
     client.load_host_keys(env["KNOWN_HOSTS"])
     client.connect(
         env["HOST"], int(env["PORT"]), env["LOGIN"],
-        password=env.get("PASSWORD"), key_filename=env.get("KEY"), look_for_keys=False, allow_agent=False,
+        # A code is what it answers where the server asks for more than the key.
+        password=env.get("CODE", env.get("PASSWORD")), key_filename=env.get("KEY"), look_for_keys=False, allow_agent=False,
     )
     return client
 
