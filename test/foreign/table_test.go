@@ -27,6 +27,9 @@ func (tb *table) add(r row) { tb.rows = append(tb.rows, r) }
 // judge fails the test for what fails at the row's door alone, unless it is
 // listed.
 func (tb *table) judge(t *testing.T, r row) {
+	if r.bare.count(passed) == 0 {
+		t.Error("nothing passes with a bare sshd: there is nothing to compare with")
+	}
 	for _, name := range r.differences() {
 		if !slices.ContainsFunc(tb.listed, func(d difference) bool { return d.is(r.suite, name, r.door) }) {
 			r.unlisted = append(r.unlisted, name)
