@@ -55,6 +55,13 @@ func order(t *testing.T, to harness.Target) {
 		t.Parallel()
 		manyForwards(t, to.Enter(t))
 	})
+	t.Run("one_forward_too_many_is_refused_alone", func(t *testing.T) {
+		t.Parallel()
+		if to.Name == "sshd" {
+			t.Skip("a bare sshd has no limit but that of its open files")
+		}
+		tooManyForwards(t, to.Enter(t))
+	})
 }
 
 // forwarding is how a forward is asked for.
@@ -219,6 +226,40 @@ func manyForwards(t *testing.T, c *ssh.Client) {
 	if !ok || err != nil {
 		t.Errorf("the last of %d forwards: %v, %v", many, ok, err)
 	}
+	wantAlive(t, c)
+}
+
+// maxForwards is how many docs/clients.md promises.
+const maxForwards = 500
+
+func tooManyForwards(t *testing.T, c *ssh.Client) {
+	var last struct{ Port uint32 }
+	ask := func(name string, port uint32) bool {
+		ok, answer, err := c.SendRequest(name, true, ssh.Marshal(address{"127.0.0.1", port}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok && port == 0 {
+			ssh.Unmarshal(answer, &last)
+		}
+		return ok
+	}
+	for n := range maxForwards {
+		if !ask("tcpip-forward", 0) {
+			t.Fatalf("forward %d is refused", n+1)
+		}
+	}
+	if ask("tcpip-forward", 0) {
+		t.Error("one more is taken")
+	}
+	wantAlive(t, c)
+	if !ask("cancel-tcpip-forward", last.Port) || !ask("tcpip-forward", 0) {
+		t.Error("none is taken for one that was cancelled")
+	}
+}
+
+func wantAlive(t *testing.T, c *ssh.Client) {
+	t.Helper()
 	session, err := c.NewSession()
 	if err != nil {
 		t.Fatal(err)
