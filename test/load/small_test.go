@@ -48,7 +48,7 @@ func smallSessions(t *testing.T, g *harness.Gateway, to harness.Target) {
 		var next atomic.Int64
 		for range workers {
 			working.Go(func() {
-				for n := next.Add(1); n <= int64(harness.Load(40, 3000)) && !t.Failed(); n = next.Add(1) {
+				for n := next.Add(1); n <= int64(harness.Load(40, 1000)) && !t.Failed(); n = next.Add(1) {
 					small.try(t, g, int(n))
 				}
 			})
