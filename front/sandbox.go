@@ -35,7 +35,7 @@ func shutOff(settings messages.Settings, log *slog.Logger) error {
 	version, err := landlocksys.LandlockGetABIVersion()
 	if err != nil {
 		log.Warn("this kernel knows no Landlock: the front is kept from files by its account and by seccomp alone", "err", err)
-	} else if err := landlock.V11.BestEffort().Restrict(landlock.ROFiles(limitFiles...).IgnoreIfMissing(), landlock.RODirs("/sys/fs/cgroup").IgnoreIfMissing()); err != nil {
+	} else if err := landlock.V11.BestEffort().Restrict(landlock.ROFiles("/proc/self/cgroup").IgnoreIfMissing(), landlock.RODirs("/sys/fs/cgroup").IgnoreIfMissing()); err != nil {
 		return fmt.Errorf("not kept from files by Landlock: %w", err)
 	}
 	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // nobody of its account reads or traces it
@@ -50,9 +50,6 @@ func shutOff(settings messages.Settings, log *slog.Logger) error {
 	log.Debug("shut off", "uid", unix.Getuid(), "landlock", version)
 	return nil
 }
-
-// limitFiles say how much memory there is.
-var limitFiles = []string{"/proc/self/cgroup"}
 
 // becomeNobody changes to an account that has nothing, if this one is root.
 func becomeNobody(uid, gid int) error {
