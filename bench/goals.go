@@ -45,7 +45,9 @@ func reason(name string) string {
 	case stacks:
 		return "Two thirds of what an idle connection keeps are stacks of goroutines: three of x/crypto, and those that wait for a session's requests, for what " +
 			"is typed, for output, and for the helper. Each has at least 2 KiB, and 4 once it has done anything. Tried, and in use: no buffers while idle, " +
-			"x/crypto's own out of a pool, what needs much stack in functions that have returned, memory given back when it has been quiet for two seconds."
+			"x/crypto's own out of a pool, what needs much stack in functions that have returned, memory given back when it has been quiet for two seconds. " +
+			"Of 1,000 connections, one in ten with a terminal, each had 26 KiB of stacks, 20 KiB of objects, none of which stands out, and 8 KiB of " +
+			"holes between objects. When they had closed, Go's runtime kept 10 KiB for each, of what describes goroutines and spans; 1,000 more added 1 MiB in all."
 	case relay:
 		return "A key goes through two SSH connections, each of which decrypts, encrypts, and wakes a goroutine for each packet in each direction."
 	}
