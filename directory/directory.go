@@ -212,8 +212,8 @@ func (d *Directory) find(c *ldap.Conn, name string) (dn string, err error) {
 	}
 	found, err := c.Search(request)
 	switch {
-	case ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchObject, ldap.LDAPResultInvalidDNSyntax):
-		return "", auth.ErrDenied
+	case d.settings.User != "" && ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchObject, ldap.LDAPResultInvalidDNSyntax):
+		return "", auth.ErrDenied // otherwise the base is not there, which is nobody's going
 	case ldap.IsErrorAnyOf(err, ldap.LDAPResultSizeLimitExceeded):
 		return "", fmt.Errorf("the filter %s finds several people of one name below %s", search.Filter, search.Base)
 	case err != nil:

@@ -204,4 +204,10 @@ func TestWhoIsFound(t *testing.T) {
 		}
 		harness.Write(t, settings.PasswordFile, 0o600, harness.SlapdPassword+"\n")
 	}
+	// Where people are is not there, as in a directory that is being restored.
+	settings := ways(t, s)["by a search"]
+	settings.People.Base = "ou=nowhere,dc=lab"
+	if _, err := New(settings).Find(t.Context(), "anna"); err == nil || errors.Is(err, auth.ErrDenied) {
+		t.Errorf("everybody would be taken for gone: %v", err)
+	}
 }

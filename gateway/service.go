@@ -43,7 +43,8 @@ func (c *conn) told(err error) error {
 	none := (*keeper.NoAnswer)(nil)
 	if errors.As(err, &none) {
 		c.log.Error("no answer", "service", none.Service, "err", none.Err)
-		c.banner("whoever is asked about logins here (" + string(none.Service) + ") does not answer; try again later, or use a key")
+		who := map[auth.Service]string{auth.LDAP: "the directory of people", auth.OIDC: "the provider of logins by a browser"}[none.Service]
+		c.banner(who + " does not answer; try again later, or use a key")
 	}
 	return err
 }

@@ -20,18 +20,23 @@ func startDirected(t *testing.T, settings ...string) directed {
 	t.Helper()
 	slapd := harness.StartSlapd(t, harness.LDAPPerson("anna", "anna's-word")+harness.LDAPPerson("bert", "bert's-word")+
 		harness.LDAPPerson("carl", "carl's-word")+harness.LDAPPerson("dev", "dev's-word")+harness.LDAPGroup("cn-students", "anna", "bert", "dev"))
+	group := "groups: {students: {ldap: cn-students, hosts: {box: }}}"
+	return directed{startLab(t, append(settings, ldapSettings(t, slapd), group)...), slapd}
+}
+
+// ldapSettings are those of gateway.yaml for a directory.
+func ldapSettings(t *testing.T, slapd *harness.Slapd) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "ldap-password")
 	harness.Write(t, file, 0o600, harness.SlapdPassword+"\n")
-	ldap := fmt.Sprintf(`ldap:
+	return fmt.Sprintf(`ldap:
   url: ldaps://127.0.0.1:%s
   ca: %s
   people: {base: 'ou=people,dc=lab', filter: '(&(objectClass=person)(uid=%%u))'}
   bind: %s
   password_file: %s
   groups: {base: 'ou=groups,dc=lab'}
-  recheck: 1s
-groups: {students: {ldap: cn-students, hosts: {box: }}}`, harness.Port(slapd.Secure), slapd.CA, harness.SlapdAdmin, file)
-	return directed{startLab(t, append(settings, ldap)...), slapd}
+  recheck: 1s`, harness.Port(slapd.Secure), slapd.CA, harness.SlapdAdmin, file)
 }
 
 // by is a login's way in by a password alone.

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/berth-ssh/berth/test/harness"
 	"github.com/berth-ssh/berth/test/harness/idp"
@@ -22,17 +23,22 @@ type approving struct {
 func startApproving(t *testing.T, login string) approving {
 	t.Helper()
 	provider := idp.Start(t, idp.Settings{}, map[string][]string{"olga": {"students"}, "bert": {"students"}, "carl": nil})
+	return approving{startLab(t, login, oidcSettings(t, provider), "groups: {students: {oidc: students, hosts: {box: }}}"), provider}
+}
+
+// oidcSettings are those of gateway.yaml for a provider.
+func oidcSettings(t *testing.T, provider *idp.Provider) string {
+	t.Helper()
 	secret := filepath.Join(t.TempDir(), "oidc-secret")
 	harness.Write(t, secret, 0o600, idp.Secret+"\n")
-	return approving{startLab(t, login, fmt.Sprintf(`oidc:
+	return fmt.Sprintf(`oidc:
   issuer: %s
   ca: %s
   client: %s
   secret_file: %s
   scopes: [profile, groups]
   groups: groups
-  remember: 1h
-groups: {students: {oidc: students, hosts: {box: }}}`, provider.Issuer, provider.CA, idp.Client, secret)), provider}
+  remember: 1h`, provider.Issuer, provider.CA, idp.Client, secret)
 }
 
 // logsIn starts a login on a terminal.
@@ -136,6 +142,21 @@ func TestWhoLeavesIsNotWaitedFor(t *testing.T) {
 	typed.TypeIn(t, "guest's-word\r")
 	typed.Await(t, "in\r\n")
 	typed.WantExit(t, 0)
+}
+
+// People have longer for their browser than for a password.
+func TestABrowserTakesItsTime(t *testing.T) {
+	if !harness.Soaking() {
+		t.Skip("takes more than a minute; set " + harness.EnvSoak)
+	}
+	a := startApproving(t, "")
+	screen := a.logsIn(t, "olga+box", a.key, "PreferredAuthentications keyboard-interactive")
+	code := a.code(t, screen)
+	time.Sleep(70 * time.Second) // a login without a browser is over by then
+	a.provider.Approve(t, code, "olga")
+	screen.TypeIn(t, "\r")
+	screen.Await(t, "in\r\n")
+	screen.WantExit(t, 0)
 }
 
 // check says whether the provider answers.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/berth-ssh/berth/test/harness"
+	"github.com/berth-ssh/berth/test/harness/idp"
 )
 
 // A full run, with every kind of secret in it, leaves none of them where others can
@@ -17,10 +18,24 @@ import (
 func TestNoSecretIsShown(t *testing.T) {
 	const password = "correct-horse-battery-staple-7c1"
 	c := harness.StartContainer(t)
+	slapd := harness.StartSlapd(t, harness.LDAPPerson("anna", "anna's-word-51f")+harness.LDAPGroup("cn-students", "anna"))
+	provider := idp.Start(t, idp.Settings{}, map[string][]string{"olga": {"students"}})
 	hash, file := harness.HashOf(t, password), filepath.Join(c.Dir, "audit.jsonl")
 	config := strings.Replace(c.Config(t), "    hosts:", "    password: "+hash+"\n    groups: [stepped]\n    hosts:", 1)
-	g := harness.StartGateway(t, c.Dir, config+fmt.Sprintf("audit: {file: %s}\ngroups: {stepped: }\nlogin: [{groups: [stepped], with: [key, password, password+totp]}]\n", file))
+	g := harness.StartGateway(t, c.Dir, config+fmt.Sprintf("audit: {file: %s}\ngroups: {stepped: , students: {ldap: cn-students, oidc: students, hosts: {%s: , lab: }}}\nlogin: [{groups: [stepped], with: [key, password, password+totp]}]\n%s\n%s\n",
+		file, c.Host, ldapSettings(t, slapd), oidcSettings(t, provider)))
+	enrolled := &lab{Machine: harness.Machine{Gateway: g}, dir: c.Dir, key: c.Key}
 	totp, recovery := g.Enroll(t, "dev")
+
+	if !(directed{enrolled, slapd}).tries(t, "anna+"+c.Host, "anna's-word-51f") {
+		t.Error("the directory's person is not let in")
+	}
+	olga := approving{enrolled, provider}.logsIn(t, "olga+"+c.Host, c.Key, "PreferredAuthentications keyboard-interactive")
+	olga.Await(t, "with a browser: ")
+	olga.TypeIn(t, "\r")
+	provider.Approve(t, approving{enrolled, provider}.code(t, olga), "olga")
+	olga.TypeIn(t, "\r")
+	olga.Await(t, "in\r\n")
 
 	answer := filepath.Join(c.Dir, "answer")
 	harness.Write(t, answer, 0o600, password+"\n")
@@ -36,7 +51,8 @@ func TestNoSecretIsShown(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 
-		secrets := map[string]string{"the password": password, "its hash": hash, "the authenticator's secret": totp, "a recovery code": recovery[0]}
+		secrets := map[string]string{"the password": password, "its hash": hash, "the authenticator's secret": totp, "a recovery code": recovery[0],
+			"a password of the directory": "anna's-word-51f", "the directory's password": harness.SlapdPassword, "the provider's secret": idp.Secret}
 		for _, name := range []string{"ssh_host_ed25519_key", "user_ca"} {
 			block, _ := pem.Decode([]byte(harness.Read(t, filepath.Join(harness.StateOf(c.Dir), name))))
 			if block == nil {
