@@ -167,7 +167,7 @@ func TestAPasswordIsForTheDirectoryAlone(t *testing.T) {
 func TestASilentDirectoryIsNotWaitedForLong(t *testing.T) {
 	s := people(t)
 	d := New(ways(t, s)["by a DN"])
-	s.Stop()
+	s.Stop(t)
 	defer s.Continue()
 	began := time.Now()
 	_, err := d.LogIn(t.Context(), "anna", []byte("anna's"))

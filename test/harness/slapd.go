@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -80,8 +81,21 @@ func (s *Slapd) Change(t *testing.T, ldif string) {
 }
 
 // Stop stops it in the middle of whatever it does: its ports take connections, and
-// nobody answers. Continue undoes that.
-func (s *Slapd) Stop()     { s.Command.Process.Signal(syscall.SIGSTOP) }
+// nobody answers.
+func (s *Slapd) Stop(t *testing.T) {
+	t.Helper()
+	s.Command.Process.Signal(syscall.SIGSTOP)
+	Eventually(t, "slapd to be stopped, with all its threads", func() bool {
+		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.Command.Process.Pid))
+		running := func(file string) bool {
+			stat, err := os.ReadFile(file)
+			return err == nil && !strings.Contains(string(stat), ") T ")
+		}
+		return len(files) > 0 && !slices.ContainsFunc(files, running)
+	})
+}
+
+// Continue undoes Stop.
 func (s *Slapd) Continue() { s.Command.Process.Signal(syscall.SIGCONT) }
 
 // Port is the port of an address.

@@ -131,7 +131,7 @@ func TestASilentDirectory(t *testing.T) {
 	harness.Write(t, answer, 0o600, "anna's-word\n")
 	anna := d.by(t, "anna+box").Start(t, "exec ssh h cat", askpass(t, answer)...)
 	anna.WantLine(t, "hello")
-	d.slapd.Stop()
+	d.slapd.Stop(t)
 	d.doors(t, d.key)[1].Want(t, "ssh h echo in", "in\n")
 	if !d.tries(t, "guest+box", "guest's-word") {
 		t.Error("a password of the file waits for the directory")
