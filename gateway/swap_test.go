@@ -3,6 +3,7 @@ package gateway
 import (
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/berth-ssh/berth/hosts"
@@ -40,7 +41,7 @@ func TestAnAddressThatBecomesAnotherHostsLeadsNowhere(t *testing.T) {
 			}
 		}
 	}
-	isSwapped := false // each login is over before the next one begins
+	var isSwapped atomic.Bool // each login is over before the next one begins
 	other := map[string]string{"lab": "more", "more": "lab"}
 	g := startGateway(t, &fakeHosts{
 		lookup: func(name string) (hosts.Host, error) {
@@ -48,7 +49,7 @@ func TestAnAddressThatBecomesAnotherHostsLeadsNowhere(t *testing.T) {
 		},
 		open: func(host hosts.Host, _ string) (hosts.Entrance, error) {
 			at := host.Name
-			if isSwapped {
+			if isSwapped.Load() {
 				at = other[at]
 			}
 			return hosts.Entrance{Sshd: &hosts.Sshd{Host: host.Name, Conn: sshds[at].dial(), HostKeys: []ssh.PublicKey{sshds[host.Name].hostKey.PublicKey()}}}, nil
@@ -57,7 +58,8 @@ func TestAnAddressThatBecomesAnotherHostsLeadsNowhere(t *testing.T) {
 	entered, refused := 0, 0
 	for range harness.Load(200, 10_000) {
 		name := []string{"lab", "more"}[rand.IntN(2)]
-		isSwapped = rand.IntN(2) == 0
+		swapped := rand.IntN(2) == 0
+		isSwapped.Store(swapped)
 		client, err := g.dial("dev+"+name, nil, ssh.PublicKeys(g.dev))
 		if err != nil {
 			t.Fatal(err)
@@ -65,12 +67,12 @@ func TestAnAddressThatBecomesAnotherHostsLeadsNowhere(t *testing.T) {
 		got := runs(t, client, "x")
 		client.Close()
 		switch {
-		case got.out == name && !isSwapped:
+		case got.out == name && !swapped:
 			entered++
-		case got.out == "" && isSwapped && strings.Contains(got.err, "another host key"):
+		case got.out == "" && swapped && strings.Contains(got.err, "another host key"):
 			refused++
 		default:
-			t.Fatalf("%s, swapped %v: %+v", name, isSwapped, got)
+			t.Fatalf("%s, swapped %v: %+v", name, swapped, got)
 		}
 	}
 	t.Logf("%d logins entered, %d were refused", entered, refused)
