@@ -30,6 +30,10 @@ const (
 	garbage     = 32 << 20
 	memoryShare = 16
 
+	// copyBytes is what is allocated in a second of copies, and not of logins: what they
+	// leave would lie among more garbage, and hold more memory.
+	copyBytes = 64 << 20
+
 	// defaultPercent is Go's own measure: as much garbage as there is in use.
 	defaultPercent = 100
 )
@@ -70,9 +74,9 @@ func newSpare(limit uint64) *spare {
 // look is called once a second.
 func (s *spare) look() {
 	now := s.used()
-	s.allowGarbage(now)
 	allocated := now.allocated - s.last
 	s.last = now.allocated
+	s.allowGarbage(now, allocated)
 	s.since += allocated
 	if allocated > quietBytes {
 		s.quiet, s.left = 0, rounds
@@ -91,13 +95,17 @@ func (s *spare) look() {
 	}
 }
 
-// allowGarbage sets how much garbage there may be, in percent of what is in use. As
+// allowGarbage sets how much garbage there may be, in percent of what is in use, by
+// whether the last second was one of copies. As
 // setting it stops the gateway for a moment, little changes are none.
-func (s *spare) allowGarbage(now usage) {
+func (s *spare) allowGarbage(now usage, allocated uint64) {
 	if s.setPercent == nil || now.live == 0 {
 		return
 	}
-	percent := max(defaultPercent, int(s.garbage*100/now.live))
+	percent := defaultPercent
+	if allocated >= copyBytes {
+		percent = max(percent, int(s.garbage*100/now.live))
+	}
 	if s.percent*3/4 < percent && percent < s.percent*4/3 {
 		return
 	}

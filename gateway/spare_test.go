@@ -49,9 +49,12 @@ func TestGarbageGathersWhereLittleIsInUse(t *testing.T) {
 	s := &spare{used: func() usage { return now }, giveBack: func() {}, setPercent: func(percent int) { set = append(set, percent) }, garbage: 32 << 20}
 	for _, live := range []uint64{0, 4 << 20, 5 << 20, 4 << 20, 16 << 20, 300 << 20, 320 << 20, 2 << 20} {
 		now.live = live
+		now.allocated += copyBytes
 		s.look()
 	}
-	if want := []int{800, 200, defaultPercent, 1600}; !slices.Equal(set, want) {
+	now.allocated += copyBytes - 1 // logins
+	s.look()
+	if want := []int{800, 200, defaultPercent, 1600, defaultPercent}; !slices.Equal(set, want) {
 		t.Errorf("the percents were %v, want %v", set, want)
 	}
 	if s := newSpare(64 << 20); s.garbage != 4<<20 {
