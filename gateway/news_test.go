@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,11 +45,23 @@ func TestPeopleAreToldOnceWhyTheirHostEnded(t *testing.T) {
 		"join": sshdOf(t, &fakeSshd{serve: runsCommands, accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return nil }}, nil),
 	} {
 		t.Run(name, func(t *testing.T) {
+			var asked sync.Mutex // the gateway asks in goroutines of its own
 			why := "its command ended with code 3"
-			before := hosts.Before{Ended: began.Add(-time.Hour), Since: began, Why: func(context.Context) string { return why }}
+			before := hosts.Before{Ended: began.Add(-time.Hour), Since: began, Why: func(context.Context) string {
+				asked.Lock()
+				defer asked.Unlock()
+				return why
+			}}
+			ends := func(because string) {
+				asked.Lock()
+				defer asked.Unlock()
+				before.Ended, why = time.Now(), because
+			}
 			open := from.open
 			from.open = func(host hosts.Host, account string) (hosts.Entrance, error) {
 				in, err := open(host, account)
+				asked.Lock()
+				defer asked.Unlock()
 				in.Before = before
 				return in, err
 			}
@@ -61,13 +74,13 @@ func TestPeopleAreToldOnceWhyTheirHostEnded(t *testing.T) {
 			}
 			line := "berth: host \"lab\" was started again at " + began.Local().Format("15:04 on 2 January") + ": "
 			tells("") // it ended before anybody came
-			before.Ended = time.Now()
+			ends("its command ended with code 3")
 			if got := runs(t, g.enter(t, "dev+lab"), "x"); strings.Contains(got.err, "started again") {
 				t.Errorf("a program is told %q", got.err)
 			}
 			tells(line + "its command ended with code 3\r\n")
 			tells("")
-			before.Ended, why = time.Now(), ""
+			ends("")
 			tells(line + "nobody knows any more why it had ended\r\n")
 		})
 	}

@@ -53,16 +53,24 @@ func enter(t *testing.T, ts *testscript.TestScript, images map[string]string, ar
 	ts.Setenv("HOST", l.Host)
 	ts.Setenv("CONTAINER", l.Container)
 	l.Door.Use(ts)
+	known(t, l, "ssh h true")
+}
+
+// known is what a command on the host gives, once the gateway knows of the container.
+func known(t *testing.T, l harness.Lab, command string) (got harness.Result) {
+	t.Helper()
 	harness.Eventually(t, "the gateway knows of the container", func() bool {
-		return !strings.Contains(l.Door.Run(t, "ssh h true").Stderr, "no container carries its label")
+		got = l.Door.Run(t, command)
+		return !strings.Contains(got.Stderr, "no container carries its label")
 	})
+	return got
 }
 
 // A container that never runs for long enough to be entered says why.
 func TestRestarting(t *testing.T) {
 	t.Parallel()
 	l := harness.StartLab(t, harness.Place{Args: []string{"--restart", "always"}, Command: []string{"sh", "-c", "sleep 0.2; exit 1"}})
-	got := l.Door.Run(t, "ssh h 'sleep 60'")
+	got := known(t, l, "ssh h 'sleep 60'")
 	if got.Exit != 255 || !strings.HasPrefix(got.Stderr, "berth: host ") || !strings.Contains(got.Stderr, "docker logs "+l.Container) && !strings.Contains(got.Stderr, "gone away") {
 		t.Errorf("exit %d, stderr %s: want a line that says why", got.Exit, harness.Brief(got.Stderr))
 	}
