@@ -32,7 +32,7 @@ func reason(name string) string {
 	case copies:
 		return "Of the gateway's time for bulk, a quarter to a half each are system calls and AES-GCM; the rest is what Go's runtime does to hand packets " +
 			"from one goroutine to the next, and to collect those that were received. Tried, and in use: AES-GCM alone offered, one vectored write for many " +
-			"packets, pooled buffers for what is sent, garbage collected a tenth as often, pipes of 512 KiB."
+			"packets, pooled buffers for what is sent, garbage collected less often while something is copied, pipes of 512 KiB."
 	case relayed:
 		return "By route `sshd` each byte is decrypted and encrypted once more than without a gateway, and the host's own sshd does all that it does at the " +
 			"reference besides: on two cores, which clients, sshd and gateway share here, what is spent comes off the rate. With AES-GCM at every door the " +
