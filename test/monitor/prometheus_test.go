@@ -33,7 +33,11 @@ func startPrometheus(t *testing.T, l lab) server {
 	p := server(harness.FreeAddress(t))
 	command := exec.Command("prometheus", "--config.file", file, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", string(p))
 	harness.StartLogged(t, command, filepath.Join(dir, "log"))
-	harness.Eventually(t, "Prometheus", func() bool { return harness.Answers(string(p)) })
+	harness.Eventually(t, "Prometheus listens", func() bool { return harness.Answers(string(p)) })
+	harness.Eventually(t, "Prometheus is ready", func() bool {
+		_, status := get(t, string(p), "/-/ready")
+		return status == 200
+	})
 	return p
 }
 
