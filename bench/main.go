@@ -6,6 +6,9 @@
 // Every round measures every row at every door in turn, so that what else the
 // machine does meets all doors alike. The table has the medians. It wants root,
 // for one of the gateways runs as another user.
+//
+// It is one package, and larger than others, because every row is one function of the
+// same door, and the page that it writes names each of them.
 package main
 
 import (

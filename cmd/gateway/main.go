@@ -1,4 +1,7 @@
 // Command gateway is one SSH port in front of every host on a box.
+//
+// Here are its verbs, a file each: flags, questions and tables. What they do is in the
+// packages beside.
 package main
 
 import (

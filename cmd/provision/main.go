@@ -1,4 +1,4 @@
-// Provision makes the hosts behind the gateway: the containers of a compose
+// Command provision makes the hosts behind the gateway: the containers of a compose
 // file, with the limits and reservations that it states, no published ssh port
 // and no Docker socket.
 //
