@@ -64,8 +64,9 @@ func TestIdleStrangersKeepNobodyOut(t *testing.T) {
 			told++
 		}
 	}
-	if want := 300 - 200 + 1; told != want {
-		t.Errorf("%d of those who lost their place were told why, want %d", told, want)
+	// Each login takes one place more, unless that of the one before is free by then.
+	if least := 300 - 200 + 1; told < least || told > least+9 {
+		t.Errorf("%d of those who lost their place were told why, want %d to %d", told, least, least+9)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 // whileUnknown is how long a host that nobody knows may still be about to be
 // made, and so how long one that is not this person's is tried again.
-const whileUnknown = 500 * time.Millisecond
+const whileUnknown = 2 * time.Second
 
 // errUserRC is why a credential without user-rc enters no host by its key_file:
 // only a certificate tells an sshd not to run ~/.ssh/rc.

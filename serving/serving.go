@@ -103,6 +103,7 @@ func Run(ctx context.Context, settings config.Config, options Options, hangUps <
 	beside.Go(func() { reloader.Run(following, hangUps) })
 	beside.Go(func() { fetcher.Run(following) })
 	err = front.Run(ctx)
+	unfollow() // nobody is served any more, and the state directory may be removed
 	at.hold(ctx)
 	return err
 }

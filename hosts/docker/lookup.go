@@ -10,7 +10,7 @@ import (
 
 // justMade is how long the engine may still be about to tell of a container
 // that was made just now.
-const justMade = time.Second / 2
+const justMade = 2 * time.Second
 
 // Lookup finds a host by its name: the container that the configuration names
 // for it, or else the one that carries its label. It waits until the engine was

@@ -11,6 +11,7 @@ import (
 	"github.com/berth-ssh/berth/hosts"
 	"github.com/berth-ssh/berth/labels"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 )
 
@@ -135,17 +136,20 @@ func (s *Source) tellLater(ctx context.Context, containers ...found) {
 			if err == nil && in.State.Running {
 				err = s.trust(ctx, in)
 			}
-			if err != nil && ctx.Err() == nil {
+			if err != nil && ctx.Err() == nil && !errdefs.IsNotFound(err) {
 				s.log.Warn("a host may trust a former user CA", "host", f.host, "err", err)
 			}
 		}
 	})
 }
 
-// tell tells a host; ok is false for one that trusts no user CA.
+// tell tells a host; ok is false for one that trusts no user CA, or is gone by now.
 func (s *Source) tell(ctx context.Context, host hosts.Host) (told hosts.Trust, ok bool) {
 	in, err := s.inspect(ctx, host.Container)
-	if err != nil {
+	switch {
+	case errdefs.IsNotFound(err):
+		return hosts.Trust{}, false
+	case err != nil:
 		return hosts.Trust{Err: err}, true
 	}
 	switch made := madeWith(in); {
@@ -156,5 +160,6 @@ func (s *Source) tell(ctx context.Context, host hosts.Host) (told hosts.Trust, o
 	case !in.State.Running:
 		return hosts.Trust{Later: true}, true
 	}
-	return hosts.Trust{Err: s.trust(ctx, in)}, true
+	err = s.trust(ctx, in)
+	return hosts.Trust{Err: err}, !errdefs.IsNotFound(err)
 }

@@ -14,7 +14,7 @@ import (
 const (
 	// justMade is how long the cluster may still be about to tell of a pod that was
 	// made just now.
-	justMade = time.Second / 2
+	justMade = 2 * time.Second
 
 	maxOwner = 200 // runes of whose a name is
 

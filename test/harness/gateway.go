@@ -99,7 +99,7 @@ func (g *Gateway) stop(t *testing.T) {
 		<-g.Ended
 	}
 	log := g.Log(t)
-	for _, bad := range []string{"WARNING: DATA RACE", "panic"} {
+	for _, bad := range []string{"WARNING: DATA RACE", "msg=panic", "panic: ", "fatal error: "} {
 		if strings.Contains(log, bad) {
 			t.Errorf("the gateway's log has %q", bad)
 		}
