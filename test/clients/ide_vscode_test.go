@@ -109,19 +109,15 @@ func (e editor) openWindowAt(t *testing.T, to harness.Target, proxy, args string
 	t.Helper()
 	c := to.Start(t, "exec ssh -T -D "+proxy+" "+args)
 	go c.Stdin.Write([]byte(e.script))
-	said := strings.TrimPrefix(readUntil(t, c, e.id+": end\n"), greeting(t, to, args))
+	said := readUntil(t, c, e.id+": end\n")
+	if to.Name == "sshd" { // which may show its message of the day where no command is asked for
+		said = said[max(0, strings.Index(said, e.id)):]
+	}
 	found := regexp.MustCompile(`^` + e.id + `: start\npid==(\d+)==\nlisteningOn==(\S+)==\n` + e.id + `: end\n$`).FindStringSubmatch(said)
 	if found == nil {
 		t.Fatalf("%s: no markers alone on stdout: %s", args, harness.Brief(said))
 	}
 	return window{c, proxy, ideServer{found[1], found[2]}}
-}
-
-// greeting is what the door says by itself: a host's own sshd may show its message
-// of the day where no command is asked for.
-func greeting(t *testing.T, to harness.Target, args string) string {
-	t.Helper()
-	return to.Run(t, "exec ssh -T "+args+" </dev/null").Stdout
 }
 
 // readUntil is what the client prints up to a line.
