@@ -201,6 +201,9 @@ type leftConn struct {
 	leave func()
 }
 
+// Socket is the connection's own, which package wire reads and writes.
+func (c leftConn) Socket() net.Conn { return c.Conn }
+
 // Close closes the connection.
 func (c leftConn) Close() error {
 	defer c.leave()

@@ -229,4 +229,4 @@ func (c *Conn) RemoteAddr() net.Addr { return c.client }
 
 // Socket is the connection to the proxy, of which nothing but the header was
 // read.
-func (c *Conn) Socket() *net.TCPConn { return c.TCPConn }
+func (c *Conn) Socket() net.Conn { return c.TCPConn }

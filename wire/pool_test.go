@@ -97,6 +97,30 @@ func (u upperCase) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// A connection that says whose bytes it has is read and written by that socket, as the
+// kernel's acknowledgements and writes of many blocks want it.
+func TestAConnectionThatNamesItsSocketIsReadAndWrittenByIt(t *testing.T) {
+	ours, theirs := tcpPair(t)
+	w := New(named{ours})
+	defer w.Close()
+	go io.WriteString(theirs, "x")
+	var got [1]byte
+	if _, err := io.ReadFull(w, got[:]); err != nil || got[0] != 'x' || !w.reader.tcp {
+		t.Errorf("read %q, %v, by the socket: %v", got, err, w.reader.tcp)
+	}
+	io.WriteString(w, "y")
+	if _, err := io.ReadFull(theirs, got[:]); err != nil || got[0] != 'y' {
+		t.Errorf("wrote %q, %v", got, err)
+	}
+}
+
+// named has bytes that are those of its socket. Its own Read and Write are not to be used.
+type named struct{ net.Conn }
+
+func (n named) Socket() net.Conn          { return n.Conn }
+func (n named) Read([]byte) (int, error)  { return 0, errors.New("read by itself") }
+func (n named) Write([]byte) (int, error) { return 0, errors.New("written by itself") }
+
 // Errors and ends come through as the connection's own.
 func TestReadErrorsAreTheConnections(t *testing.T) {
 	ours, theirs := tcpPair(t)

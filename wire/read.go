@@ -32,12 +32,7 @@ type reader struct {
 func newReader(pool *Pool, conn net.Conn) *reader {
 	r := &reader{pool: pool, conn: conn}
 	r.tryRead = r.readSocket
-	// By type, not by interface: a connection that embeds one of these would
-	// be read past its own Read.
-	switch socket := conn.(type) {
-	case interface{ Socket() *net.TCPConn }: // the same bytes, from another address
-		r.raw, _ = socket.Socket().SyscallConn()
-		r.tcp = true
+	switch socket := socketOf(conn).(type) {
 	case *net.TCPConn:
 		r.raw, _ = socket.SyscallConn()
 		r.tcp = true
@@ -45,6 +40,16 @@ func newReader(pool *Pool, conn net.Conn) *reader {
 		r.raw, _ = socket.SyscallConn()
 	}
 	return r
+}
+
+// socketOf is the socket whose bytes are those of a connection, if it says so by a
+// method Socket, or else the connection itself. One that only embeds a socket may have
+// a Read or Write of its own, which is not passed by.
+func socketOf(conn net.Conn) net.Conn {
+	if same, ok := conn.(interface{ Socket() net.Conn }); ok {
+		return same.Socket()
+	}
+	return conn
 }
 
 func (r *reader) Read(p []byte) (int, error) {

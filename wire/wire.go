@@ -125,9 +125,10 @@ func (w *Conn) Ready() {
 
 // flush writes what is queued until nothing is, or the connection fails.
 func (w *Conn) flush() {
+	socket := socketOf(w.Conn) // many blocks a system call
 	for blocks := w.take(); blocks != nil; blocks = w.take() {
 		rest := append(net.Buffers(nil), blocks...) // WriteTo consumes it
-		if _, err := rest.WriteTo(w.Conn); err != nil {
+		if _, err := rest.WriteTo(socket); err != nil {
 			w.fail(err)
 			continue
 		}
