@@ -182,7 +182,19 @@ type Changed struct {
 	Line   string `json:"line,omitempty"`
 }
 
-// Parse reads an event by its name and its fields.
+// FrontSuspected is that the process which parses the network has asked for what no
+// honest one asks for: somebody may have taken it over. It comes from the keeper alone.
+type FrontSuspected struct {
+	Why string `json:"why"`
+}
+
+// FrontEnded is that the process which parses the network ended by itself, with every
+// connection that it served, and what it knew of failed logins.
+type FrontEnded struct {
+	Why string `json:"why"`
+}
+
+// Parse reads an event that a front tells, by its name and its fields.
 func Parse(name string, fields json.RawMessage) (Event, error) {
 	for _, parse := range []parser{
 		as[LoginTried], as[LoggedIn], as[Refused], as[Entered], as[Session], as[SessionEnded], as[Forward], as[Listener], as[Lent], as[Left],
@@ -225,3 +237,6 @@ func (Signal) name() string       { return "signal" }
 func (Used) name() string         { return "used" }
 func (ForwardEnded) name() string { return "forward_ended" }
 func (Changed) name() string      { return "changed" }
+
+func (FrontSuspected) name() string { return "front_suspected" }
+func (FrontEnded) name() string     { return "front_ended" }

@@ -147,7 +147,7 @@ func TestTheSchemaIsDocumented(t *testing.T) {
 	page := harness.Read(t, "../docs/audit.md")
 	all := []Event{
 		LoginTried{}, LoggedIn{}, Refused{}, Entered{}, Session{}, SessionEnded{}, File{}, FilesLost{}, Signal{}, Forward{}, Listener{}, Lent{},
-		Used{}, ForwardEnded{}, Left{}, Changed{},
+		Used{}, ForwardEnded{}, Left{}, Changed{}, FrontSuspected{}, FrontEnded{},
 	}
 	if written := strings.Count(harness.Read(t, "events.go"), ") name() string "); written != len(all) {
 		t.Errorf("there are %d events, and %d are looked at here", written, len(all))
@@ -225,8 +225,14 @@ func TestEventsAreWrittenElsewhereAsHere(t *testing.T) {
 	if string(got) != string(want) || err != nil || strings.Count(string(got), "\n") != len(events) {
 		t.Errorf("elsewhere:\n%s\nhere:\n%s\n%v", got, want, err)
 	}
+	aboutTheFront := []Event{FrontSuspected{"w"}, FrontEnded{"w"}}
+	for _, event := range aboutTheFront {
+		if err := elsewhere.Write(event); err == nil {
+			t.Errorf("a front writes %s of itself", event.name())
+		}
+	}
 	source, err := os.ReadFile("events.go")
-	if kinds := strings.Count(string(source), ") name() string"); kinds != len(events) || err != nil {
+	if kinds := strings.Count(string(source), ") name() string"); kinds != len(events)+len(aboutTheFront) || err != nil {
 		t.Errorf("there are %d kinds of events, and %d are tried here: %v", kinds, len(events), err)
 	}
 	if _, err := Parse("dance", json.RawMessage("{}")); err == nil {

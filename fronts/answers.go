@@ -79,10 +79,11 @@ func (p *process) who(proof messages.Proof) (auth.Identity, error) {
 	return who, p.suspect(err)
 }
 
-// suspect logs what no honest front does.
+// suspect logs what no honest front does, and writes it down.
 func (p *process) suspect(err error) error {
 	if errors.Is(err, errProof) || errors.Is(err, errNotOpen) {
 		p.Log.Error("the front asks for what it may not: it may have been taken over", "err", err)
+		p.Audit.Write(audit.FrontSuspected{Why: err.Error()})
 	}
 	return err
 }

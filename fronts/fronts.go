@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"runtime"
@@ -94,6 +95,7 @@ func (f *Fronts) Run(ctx context.Context) error {
 				return p.err
 			}
 			f.Log.Error("the front has ended, and the connections that it served; another one is started", "err", p.err, "pause", pause)
+			f.Audit.Write(audit.FrontEnded{Why: fmt.Sprint(p.err)})
 		}
 		select {
 		case <-ctx.Done():

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/berth-ssh/berth/audit"
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/calls"
 	"github.com/berth-ssh/berth/front/messages"
@@ -118,6 +121,7 @@ func (l *safeLog) String() string {
 type taken struct {
 	*calls.Peer
 	process *process
+	audit   string // its file
 	hosts   *fakeHosts
 	log     *safeLog
 	dev     ssh.Signer // the key of dev, who may enter lab, and takes one step
@@ -126,7 +130,12 @@ type taken struct {
 
 func takeOver(t testing.TB) *taken {
 	t.Helper()
-	a := &taken{hosts: &fakeHosts{}, log: &safeLog{}, dev: newSigner(t), two: newSigner(t)}
+	a := &taken{hosts: &fakeHosts{}, log: &safeLog{}, dev: newSigner(t), two: newSigner(t), audit: filepath.Join(t.TempDir(), "audit.jsonl")}
+	records, err := audit.Open(audit.Settings{File: a.audit}, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { records.Close() })
 	policy, err := auth.NewPolicy([]auth.User{
 		{Name: "dev", Keys: []ssh.PublicKey{a.dev.PublicKey()}, Hosts: map[string]auth.Grant{"lab": {}}},
 		{Name: "two", Keys: []ssh.PublicKey{a.two.PublicKey()}, Hosts: map[string]auth.Grant{"vault": {}}},
@@ -137,7 +146,7 @@ func takeOver(t testing.TB) *taken {
 	ca := newSigner(t)
 	f := &Fronts{
 		Keeper:   &keeper.Keeper{Policies: auth.NewPolicies(policy), Hosts: a.hosts, UserCA: func() ssh.Signer { return ca }},
-		HostKeys: gateway.HostKeys{Key: newSigner(t)}.Fixed, Log: slog.New(slog.NewTextHandler(a.log, nil)),
+		HostKeys: gateway.HostKeys{Key: newSigner(t)}.Fixed, Audit: records, Log: slog.New(slog.NewTextHandler(a.log, nil)),
 		seal: sealer{[]byte("a key")}, hashing: make(chan struct{}, 1),
 	}
 	near, file, err := calls.NewPair()
@@ -232,6 +241,9 @@ func TestAFrontCannotAskForWhatIsNotGranted(t *testing.T) {
 	}
 	if !strings.Contains(a.log.String(), "may have been taken over") {
 		t.Errorf("nobody is told: %s", a.log)
+	}
+	if written, err := os.ReadFile(a.audit); err != nil || !strings.Contains(string(written), `"event":"front_suspected"`) {
+		t.Errorf("it is not written down: %s %v", written, err)
 	}
 }
 
