@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -100,7 +101,10 @@ func (r *results) cell(f figure, door string) string {
 		return "–"
 	}
 	middle, reference := median(samples), median(r.Samples[f.name][r.Doors[0]])
-	cell := fmt.Sprintf("%.*f ±%.0f %%", f.digits, middle, spread(samples))
+	cell := fmt.Sprintf("%.*f", f.digits, middle)
+	if middle >= math.Pow10(-f.digits)/2 { // or else it is shown as 0
+		cell += fmt.Sprintf(" ±%.0f %%", spread(samples))
+	}
 	switch {
 	case door == r.Doors[0] || f.kind == absolute:
 		return cell
