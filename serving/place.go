@@ -48,27 +48,39 @@ type place struct {
 }
 
 // listen takes the place of the gateway that runs, if it is to and there is one, or
-// a new one.
-func listen(ctx context.Context, settings config.Config, takeOver bool) (*takeover.Place, error) {
+// a new one. Its socket is systemd's, if that listens for it; or else the former
+// gateway's, if that is at the address of the configuration; or else one of its own.
+func listen(ctx context.Context, settings config.Config, options Options, log *slog.Logger) (*takeover.Place, error) {
+	systemds, err := activated(options.IsPassed)
+	if err != nil {
+		return nil, err
+	}
 	taken := &takeover.Place{}
-	if takeOver {
-		var err error
+	if options.TakeOver {
 		if taken, err = takeover.Take(ctx, settings.State); err != nil {
 			return nil, err
 		}
 	}
-	if taken.Listener != nil && isAt(taken.Listener, settings.Listen) {
+	former := taken.Listener
+	switch {
+	case systemds != nil:
+		taken.Listener = systemds
+		if !isAt(systemds, settings.Listen) {
+			log.Warn("systemd's socket unit says where the gateway listens, and not its configuration", "unit", systemds.Addr().String(), "listen", settings.Listen)
+		}
+	case former != nil && isAt(former, settings.Listen):
 		return taken, nil
+	default:
+		listener, err := net.Listen("tcp", settings.Listen)
+		if err != nil {
+			taken.Leave()
+			return nil, fmt.Errorf("cannot listen on %s: %w", settings.Listen, err)
+		}
+		taken.Listener = listener.(*net.TCPListener)
 	}
-	listener, err := net.Listen("tcp", settings.Listen)
-	if err != nil {
-		taken.Leave()
-		return nil, fmt.Errorf("cannot listen on %s: %w", settings.Listen, err)
+	if former != nil { // the new gateway's is another one
+		former.Close()
 	}
-	if taken.Listener != nil { // the configuration has another address now
-		taken.Listener.Close()
-	}
-	taken.Listener = listener.(*net.TCPListener)
 	return taken, nil
 }
 

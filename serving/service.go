@@ -6,11 +6,14 @@ import (
 	"os/exec"
 	"os/signal"
 	"syscall"
+
+	"github.com/coreos/go-systemd/v22/activation"
 )
 
 // StandFor runs this program with these arguments, a gateway, and is what systemd
 // takes for it. It passes SIGHUP on; told to stop, it has the gateway let nobody in
-// any more (SIGUSR2) and returns, while that goes on with its connections. Where
+// any more (SIGUSR2) and returns, while that goes on with its connections. It passes on
+// the socket that systemd listens on, if it does. Where
 // the gateway ends by itself with an error, this process ends with its exit code.
 func StandFor(args []string) error {
 	got := make(chan os.Signal, 8)
@@ -19,9 +22,15 @@ func StandFor(args []string) error {
 	if err != nil {
 		return err
 	}
+	sockets := activation.Files(true)
+	if len(sockets) > 0 {
+		args = append(args, "--socket-passed")
+	}
 	gateway := exec.Command(program, args...)
-	gateway.Stdin, gateway.Stdout, gateway.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if err := gateway.Start(); err != nil {
+	gateway.Stdin, gateway.Stdout, gateway.Stderr, gateway.ExtraFiles = os.Stdin, os.Stdout, os.Stderr, sockets
+	err = gateway.Start()
+	closeAll(sockets)
+	if err != nil {
 		return err
 	}
 	ended := make(chan error, 1)

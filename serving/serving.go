@@ -51,6 +51,7 @@ type Options struct {
 	Drain     time.Duration // how much time connections have to end when ctx has ended
 	TakeOver  bool          // the place of a gateway that runs
 	IsService bool          // systemd's, which starts another one to upgrade it
+	IsPassed  bool          // the socket, as the first descriptor after the standard ones: systemd listens on it
 	Front     []string      // arguments with which this program is a front
 }
 
@@ -63,7 +64,7 @@ func Run(ctx context.Context, settings config.Config, options Options, hangUps <
 		return err
 	}
 	defer has.close()
-	taken, err := listen(ctx, settings, options.TakeOver)
+	taken, err := listen(ctx, settings, options, log)
 	if err != nil { // another gateway may be there, whose helpers are to stay
 		return err
 	}

@@ -64,6 +64,9 @@ func newServeCommand() *cobra.Command {
 	logged.flags(command.Flags())
 	command.Flags().BoolVar(&options.TakeOver, "take-over", false, "take the place of the gateway that runs with this configuration, if there is one; it lets nobody in any more, and cuts nobody")
 	command.Flags().BoolVar(&options.IsService, "service", false, "")
-	command.Flags().MarkHidden("service")
+	command.Flags().BoolVar(&options.IsPassed, "socket-passed", false, "")
+	for _, ours := range []string{"service", "socket-passed"} {
+		command.Flags().MarkHidden(ours)
+	}
 	return command
 }

@@ -37,12 +37,15 @@ func TestService(t *testing.T) {
 	client.WantLine(t, "after a stop")
 	s.run(t, "systemctl start berth-gateway && systemctl reload berth-gateway")
 	client.WantLine(t, "after a start and a reload")
+	s.wantSocketUnit(t, to)
 	s.run(t, "apt-get purge -y berth")
 	if status := client.Wait(t); status != 255 {
 		t.Errorf("a session of a gateway that is gone: exit %d", status)
 	}
-	if state := s.run(t, "systemctl is-active berth-metrics || true"); state != "inactive\n" {
-		t.Errorf("a purge leaves berth-metrics %s", state)
+	for _, unit := range []string{"berth-metrics", "berth-gateway.socket", "berth-gateway"} {
+		if state := s.run(t, "systemctl is-active "+unit+" || true"); state != "inactive\n" {
+			t.Errorf("a purge leaves %s %s", unit, state)
+		}
 	}
 	if left := s.run(t, "ls -d /etc/berth /var/lib/berth 2>/dev/null || true"); left != "" {
 		t.Errorf("a purge leaves %s", left)
@@ -126,6 +129,33 @@ func (s systemd) wantMetrics(t *testing.T) {
 			t.Errorf("no %q in %s\n%s", line, told, s.run(t, "journalctl -u berth-metrics --no-pager | tail -20"))
 		}
 	}
+}
+
+// wantSocketUnit wants systemd to listen for the gateway: whoever comes while that is
+// stopped waits, and starts it, and a restart refuses nobody.
+func (s systemd) wantSocketUnit(t *testing.T, to harness.Target) {
+	t.Helper()
+	s.run(t, "systemctl stop berth-gateway")
+	harness.Eventually(t, "the port is systemd's", func() bool { // a stopped gateway keeps it for a while
+		return s.in("systemctl enable --now berth-gateway.socket").Run() == nil
+	})
+	if state := s.run(t, "systemctl is-active berth-gateway || true"); state != "inactive\n" {
+		t.Errorf("the socket unit alone, and the gateway is %s", state)
+	}
+	client := to.StartCat(t)
+	client.WantLine(t, "who comes starts it")
+	for range 3 {
+		coming := to.Start(t, "ssh -n h echo in 2>&1 || echo refused")
+		s.run(t, "systemctl restart berth-gateway")
+		if line := coming.ReadLine(t); line != "in" {
+			t.Errorf("who comes during a restart is told %q", line)
+		}
+		coming.Kill()
+	}
+	client.WantLine(t, "after three restarts")
+	client.Kill()
+	s.run(t, "systemctl stop berth-gateway")
+	to.StartCat(t).WantLine(t, "who comes after a stop starts it")
 }
 
 func (s systemd) mainPID(t *testing.T) string {
