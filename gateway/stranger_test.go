@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,6 +68,44 @@ func TestIdleStrangersKeepNobodyOut(t *testing.T) {
 	// Each login takes one place more, unless that of the one before is free by then.
 	if least := 300 - 200 + 1; told < least || told > least+9 {
 		t.Errorf("%d of those who lost their place were told why, want %d to %d", told, least, least+9)
+	}
+}
+
+// One stranger more than a source may have is let in, and another one loses its place,
+// here while its password waits to be looked at. A banner tells it why.
+func TestWhoLosesItsPlaceAfterItsKeyExchangeIsToldWhy(t *testing.T) {
+	g := startGateway(t, atMachine(newFakeMachine(echoes)))
+	asked, answer, banners := make(chan struct{}), make(chan struct{}), make([]string, 50)
+	var in atomic.Int32
+	var all sync.WaitGroup
+	for i := range banners {
+		all.Go(func() {
+			password := ssh.PasswordCallback(func() (string, error) {
+				asked <- struct{}{}
+				<-answer
+				return "secret", nil
+			})
+			if client, err := g.dial("dev+lab", &banners[i], password); err == nil {
+				in.Add(1)
+				client.Close()
+			}
+		})
+		within(t, "the stranger is asked for a password", asked)
+	}
+	busy, err := g.door.Enter(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Leave()
+	free := takeAll(t, busy)
+	close(answer)
+	g.comeFrom(t, "127.0.0.1")
+	harness.Eventually(t, "one loses its place", func() bool { return strings.Contains(g.log.String(), "turned away") })
+	free()
+	all.Wait()
+	told, want := strings.Join(banners, ""), "berth: too many connections that are not logged in; try again in a moment\n"
+	if in.Load() != 49 || told != want {
+		t.Errorf("%d of 50 come in, and the others are told %q, want %q for one", in.Load(), told, want)
 	}
 }
 
