@@ -33,8 +33,8 @@ func gpusCommand(o *options) *cobra.Command {
 			return watchGPUs(cmd.Context(), *o, cmd.OutOrStdout(), asJSON)
 		},
 	}
-	command.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	command.Flags().BoolVar(&watch, "watch", false, "again every 2 seconds, until Ctrl-C")
+	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	command.Flags().BoolVar(&watch, "watch", false, "show them again every 2 seconds, until Ctrl-C")
 	return command
 }
 
@@ -85,7 +85,11 @@ func (o options) engineIsHere() bool {
 		return false
 	}
 	engine, err := docker.Connect(at)
-	return err == nil && docker.IsLocal(engine.Client)
+	if err != nil {
+		return false
+	}
+	defer engine.Close()
+	return docker.IsLocal(engine.Client)
 }
 
 func writeGPUs(out io.Writer, states []box.DeviceState, asJSON bool) error {

@@ -7,8 +7,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
+	"github.com/berth-ssh/berth/box"
 	"github.com/berth-ssh/berth/provision/apply"
 	"github.com/berth-ssh/berth/provision/metrics"
 	"github.com/berth-ssh/berth/provision/plan"
@@ -16,6 +18,9 @@ import (
 	"github.com/berth-ssh/berth/scrape"
 	"github.com/berth-ssh/berth/state"
 )
+
+// enginePatience is how long an engine may take to tell what it knows of its box.
+const enginePatience = 30 * time.Second
 
 func metricsCommand(o *options) *cobra.Command {
 	var listen string
@@ -29,7 +34,7 @@ func metricsCommand(o *options) *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&listen, "listen", "127.0.0.1:9223", "`address` of this machine alone: host:port or unix:PATH")
-	command.Flags().DurationVar(&every, "every", 30*time.Second, "how `long` what was seen is told before the engine and the driver are asked again")
+	command.Flags().DurationVar(&every, "every", 30*time.Second, "after how much `time` the engine and the driver are asked again")
 	return command
 }
 
@@ -46,7 +51,7 @@ func serveMetrics(ctx context.Context, o options, listen string, every time.Dura
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	watch := metrics.NewWatch(ctx, every, func(ctx context.Context) (metrics.Seen, error) { return o.see(ctx, st) })
+	watch := metrics.NewWatch(ctx, every, func(ctx context.Context) (metrics.Seen, error) { return o.see(ctx, st, enginePatience) })
 	ready := func() error {
 		patient, cancel := context.WithTimeout(ctx, scrape.Patience)
 		defer cancel()
@@ -62,14 +67,36 @@ func serveMetrics(ctx context.Context, o options, listen string, every time.Dura
 	return nil
 }
 
-// see looks at the box.
-func (o options) see(ctx context.Context, st *state.State) (metrics.Seen, error) {
+// see looks at the box. Of this machine's it sees the GPUs also where the engine does not
+// tell within so much time what it knows.
+func (o options) see(ctx context.Context, st *state.State, patience time.Duration) (metrics.Seen, error) {
+	if !o.engineIsHere() {
+		return o.seeBy(ctx, st, apply.ObserveBox)
+	}
+	b := box.Read(ctx, box.Engine{})
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	seen, err := o.seeBy(limited, st, func(ctx context.Context, api *client.Client) (_ box.Box, err error) {
+		b.Engine, err = apply.ObserveEngine(ctx, api)
+		return b, err
+	})
+	if err == nil {
+		return seen, nil
+	}
+	if limited.Err() != nil {
+		err = fmt.Errorf("the Docker engine does not answer in %v", patience)
+	}
+	return metrics.SeeGPUs(b, err), nil
+}
+
+// seeBy asks the engine of the box, which read looks at.
+func (o options) seeBy(ctx context.Context, st *state.State, read func(context.Context, *client.Client) (box.Box, error)) (metrics.Seen, error) {
 	engine, err := o.engine(ctx)
 	if err != nil {
 		return metrics.Seen{}, err
 	}
 	defer engine.Close()
-	b, err := apply.ObserveBox(ctx, engine.Client)
+	b, err := read(ctx, engine.Client)
 	if err != nil {
 		return metrics.Seen{}, err
 	}

@@ -85,9 +85,21 @@ func observeMadeFrom(ctx context.Context, api *client.Client, c plan.Container, 
 
 // ObserveBox reads what the engine's box has.
 func ObserveBox(ctx context.Context, api *client.Client) (box.Box, error) {
+	engine, err := ObserveEngine(ctx, api)
+	switch {
+	case err != nil:
+		return box.Box{}, err
+	case engine.Elsewhere:
+		return readElsewhere(ctx, api, engine), nil
+	}
+	return box.Read(ctx, engine), nil
+}
+
+// ObserveEngine reads what the engine itself says of its box.
+func ObserveEngine(ctx context.Context, api *client.Client) (box.Engine, error) {
 	result, err := api.Info(ctx, client.InfoOptions{})
 	if err != nil {
-		return box.Box{}, err
+		return box.Engine{}, err
 	}
 	info := result.Info
 	engine := box.Engine{
@@ -99,10 +111,7 @@ func ObserveBox(ctx context.Context, api *client.Client) (box.Box, error) {
 			engine.CDI = append(engine.CDI, d.ID)
 		}
 	}
-	if engine.Elsewhere {
-		return readElsewhere(ctx, api, engine), nil
-	}
-	return box.Read(ctx, engine), nil
+	return engine, nil
 }
 
 // ObserveImages returns the ids of those images that are there, by reference.

@@ -8,6 +8,7 @@ package metrics
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -20,8 +21,10 @@ import (
 
 // Seen is what a look at a box has shown.
 type Seen struct {
-	GPUs          []box.DeviceState
-	NoGPUs        string // why they cannot be counted; "" where they were
+	GPUs     []box.DeviceState
+	NoGPUs   string // why they cannot be counted; "" where they were
+	NoEngine string // why nothing is known of holders and of what follows; "" where it is
+
 	Has, Reserved ledger.Amounts
 	Hosts         map[string]int // that provision made, by the engine's word for their state
 }
@@ -39,11 +42,23 @@ func See(b box.Box, all []plan.Container) Seen {
 			s.Reserved.Memory += c.Claim.Memory
 		}
 	}
-	var err error
-	if s.GPUs, err = apply.DeviceStates(b, all); err != nil {
+	s.count(apply.DeviceStates(b, all))
+	return s
+}
+
+// SeeGPUs returns what was seen of a box whose engine tells nothing, and why it does not:
+// what the driver says.
+func SeeGPUs(b box.Box, noEngine error) Seen {
+	s := Seen{NoEngine: noEngine.Error()}
+	s.count(b.DeviceStates(nil))
+	return s
+}
+
+func (s *Seen) count(gpus []box.DeviceState, err error) {
+	s.GPUs = gpus
+	if err != nil {
 		s.NoGPUs = err.Error()
 	}
-	return s
 }
 
 // maxOld is how many times longer than it should be what was seen is told.
@@ -111,11 +126,14 @@ func (w *Watch) lookOnce(done chan struct{}) {
 	close(done)
 }
 
-// Ready returns why nothing is known of the box now; nil where something is.
+// Ready returns why it is not known now what the box has and who holds it; nil where it is.
 func (w *Watch) Ready(ctx context.Context) error {
-	_, _, known, err := w.Now(ctx)
-	if known {
-		return nil
+	seen, _, known, err := w.Now(ctx)
+	switch {
+	case !known:
+		return err
+	case seen.NoEngine != "":
+		return errors.New(seen.NoEngine)
 	}
-	return err
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/berth-ssh/berth/box"
 	"github.com/berth-ssh/berth/labels"
@@ -33,7 +35,8 @@ func made(name, project, state string, c ledger.Claim) plan.Container {
 func lab() (box.Box, []plan.Container) {
 	b := box.Box{Engine: box.Engine{NanoCPUs: 8e9, Memory: 64 << 30}}
 	b.GPUs = []box.GPU{
-		{UUID: "GPU-a", Model: "NVIDIA H200", Memory: 140 << 30, MemoryUsed: 70 << 30, Utilisation: 98, Temperature: 61},
+		{UUID: "GPU-a", Model: "NVIDIA H200", Memory: 140 << 30, MemoryUsed: 70 << 30, Utilisation: 98, Temperature: 61,
+			Processes: []box.GPUProcess{{PID: 1 << 30, Name: "python"}, {PID: 1<<30 + 1, Name: "python"}}},
 		{UUID: "GPU-b", Model: "NVIDIA H200", Utilisation: -1, Temperature: -1, Recovery: "Reset"},
 	}
 	whole := []box.Hold{{UUID: "GPU-a"}}
@@ -63,6 +66,7 @@ func TestWhatABoxHolds(t *testing.T) {
 		`berth_gpu_utilisation_ratio{gpu="0",uuid="GPU-a"} 0.98`,
 		`berth_gpu_memory_used_bytes{gpu="0",uuid="GPU-a"} 7.516192768e+10`,
 		`berth_gpu_temperature_celsius{gpu="0",uuid="GPU-a"} 61`,
+		`berth_gpu_processes{gpu="0",uuid="GPU-a"} 2`, `berth_gpu_processes{gpu="1",uuid="GPU-b"} 0`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("there is no %s in\n%s", line, text)
@@ -73,6 +77,55 @@ func TestWhatABoxHolds(t *testing.T) {
 			t.Errorf("what the driver does not know is told: %s", unknown)
 		}
 	}
+}
+
+// Where the engine is down, the driver's numbers are told, and no GPU is told to be free: a
+// real card with a process on it, and instances of one.
+func TestGPUsOfABoxWhoseEngineIsDown(t *testing.T) {
+	for sample, lines := range map[string][]string{
+		"580_h100_with_a_process": {
+			`berth_gpu_info{gpu="0",mig="",model="NVIDIA H100 80GB HBM3",uuid="GPU-00000000-1111-2222-3333-444444444444"} 1`,
+			`berth_gpu_memory_bytes{gpu="0",uuid="GPU-00000000-1111-2222-3333-444444444444"} 8.5520809984e+10`,
+			`berth_gpu_memory_used_bytes{gpu="0",uuid="GPU-00000000-1111-2222-3333-444444444444"} 5.355077632e+09`,
+			`berth_gpu_utilisation_ratio{gpu="0",uuid="GPU-00000000-1111-2222-3333-444444444444"} 0.99`,
+			`berth_gpu_temperature_celsius{gpu="0",uuid="GPU-00000000-1111-2222-3333-444444444444"} 71`,
+			`berth_gpu_processes{gpu="0",uuid="GPU-00000000-1111-2222-3333-444444444444"} 1`,
+			`berth_gpu_broken{gpu="0",uuid="GPU-00000000-1111-2222-3333-444444444444"} 0`,
+		},
+		"550_h100_mig": {`berth_gpu_info{gpu="0:0",mig=`, `berth_gpu_memory_bytes{gpu="0:0",uuid=`},
+	} {
+		watch := NewWatch(t.Context(), time.Minute, func(context.Context) (Seen, error) {
+			return SeeGPUs(sampled(t, sample), errors.New("no Docker engine answers")), nil
+		})
+		text := told(t, watch)
+		for _, line := range append(lines, "berth_box_up 0\n", "berth_box_gpus_counted 1\n", "berth_box_age_seconds ") {
+			if !strings.Contains(text, line) {
+				t.Errorf("%s: there is no %s in\n%s", sample, line, text)
+			}
+		}
+		for _, unknown := range []string{"berth_gpu_holders", "berth_gpu_foreign", "berth_box_cpus", "berth_box_memory", "berth_box_hosts"} {
+			if strings.Contains(text, unknown) {
+				t.Errorf("%s: nobody can know %s, and it is told in\n%s", sample, unknown, text)
+			}
+		}
+		if err := watch.Ready(t.Context()); err == nil || err.Error() != "no Docker engine answers" {
+			t.Errorf("%s: it is ready: %v", sample, err)
+		}
+	}
+}
+
+// sampled is a box with the cards of one of box's samples of nvidia-smi.
+func sampled(t *testing.T, name string) box.Box {
+	t.Helper()
+	sample, err := txtar.ParseFile(filepath.Join("../../box/testdata/nvidia-smi", name+".txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inventory, err := box.ParseInventory(sample.Files[0].Data, sample.Files[1].Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return box.Box{Inventory: inventory}
 }
 
 // told is what Prometheus gets.

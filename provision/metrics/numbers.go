@@ -17,6 +17,7 @@ type numbers struct {
 	info, up, age, counted, hosts         *prometheus.Desc
 	cpus, reservedCPUs, memory, reserved  *prometheus.Desc
 	gpu, holders, foreign, broken         *prometheus.Desc
+	processes                             *prometheus.Desc
 	utilisation, size, used, temperatures *prometheus.Desc
 }
 
@@ -29,7 +30,7 @@ func Registry(version string, w *Watch) *prometheus.Registry {
 	registry.MustRegister(&numbers{
 		watch: w, version: version,
 		info:    desc("provision_build_info", "Which version looks at the box.", "version"),
-		up:      desc("box_up", "Whether the last look at the box succeeded."),
+		up:      desc("box_up", "Whether the last look at the box succeeded: the engine has answered."),
 		age:     desc("box_age_seconds", "How old the numbers of the box are."),
 		counted: desc("box_gpus_counted", "Whether the driver says which GPUs there are."),
 		hosts:   desc("box_hosts", "Hosts that provision made, by the engine's word for their state.", "state"),
@@ -48,6 +49,7 @@ func Registry(version string, w *Watch) *prometheus.Registry {
 		size:         desc("gpu_memory_bytes", "Memory of the GPU.", "gpu", "uuid"),
 		used:         desc("gpu_memory_used_bytes", "Memory of the GPU that is used.", "gpu", "uuid"),
 		temperatures: desc("gpu_temperature_celsius", "Temperature of the GPU.", "gpu", "uuid"),
+		processes:    desc("gpu_processes", "Processes with memory on the GPU.", "gpu", "uuid"),
 	})
 	return registry
 }
@@ -56,7 +58,7 @@ func Registry(version string, w *Watch) *prometheus.Registry {
 func (n *numbers) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		n.info, n.up, n.age, n.counted, n.hosts, n.cpus, n.reservedCPUs, n.memory, n.reserved,
-		n.gpu, n.holders, n.foreign, n.broken, n.utilisation, n.size, n.used, n.temperatures,
+		n.gpu, n.holders, n.foreign, n.broken, n.utilisation, n.size, n.used, n.temperatures, n.processes,
 	} {
 		to <- desc
 	}
@@ -71,12 +73,22 @@ func (n *numbers) Collect(to chan<- prometheus.Metric) {
 	}
 	seen, age, known, err := n.watch.Now(ctx)
 	gauge(n.info, 1, n.version)
-	gauge(n.up, number(known && err == nil))
+	gauge(n.up, number(known && err == nil && seen.NoEngine == ""))
 	if !known { // old numbers would be taken for true
 		return
 	}
 	gauge(n.age, age.Seconds())
 	gauge(n.counted, number(seen.NoGPUs == ""))
+	if seen.NoEngine == "" {
+		n.collectEngine(seen, gauge)
+	}
+	for _, gpu := range seen.GPUs {
+		n.collectGPU(gpu, gauge)
+	}
+}
+
+// collectEngine gives the numbers that the engine knows.
+func (n *numbers) collectEngine(seen Seen, gauge func(*prometheus.Desc, float64, ...string)) {
 	for state, count := range seen.Hosts {
 		gauge(n.hosts, float64(count), state)
 	}
@@ -84,17 +96,18 @@ func (n *numbers) Collect(to chan<- prometheus.Metric) {
 	gauge(n.reservedCPUs, float64(seen.Reserved.NanoCPUs)/1e9)
 	gauge(n.memory, float64(seen.Has.Memory))
 	gauge(n.reserved, float64(seen.Reserved.Memory))
-	for _, gpu := range seen.GPUs {
-		n.collect(gpu, gauge)
-	}
 }
 
-// collect gives the numbers of one GPU: those that the driver knows.
-func (n *numbers) collect(gpu box.DeviceState, gauge func(*prometheus.Desc, float64, ...string)) {
+// collectGPU gives the numbers of one GPU: those that the driver knows, and who holds it
+// where that is known.
+func (n *numbers) collectGPU(gpu box.DeviceState, gauge func(*prometheus.Desc, float64, ...string)) {
 	gauge(n.gpu, 1, gpu.Index, gpu.UUID, gpu.Model, gpu.MIG)
-	gauge(n.holders, float64(len(gpu.Holders)), gpu.Index, gpu.UUID)
-	gauge(n.foreign, number(gpu.IsForeign()), gpu.Index, gpu.UUID)
+	if gpu.Holders != nil {
+		gauge(n.holders, float64(len(gpu.Holders)), gpu.Index, gpu.UUID)
+		gauge(n.foreign, number(gpu.IsForeign()), gpu.Index, gpu.UUID)
+	}
 	gauge(n.broken, number(gpu.Recovery != ""), gpu.Index, gpu.UUID)
+	gauge(n.processes, float64(len(gpu.Processes)), gpu.Index, gpu.UUID)
 	for _, known := range []struct {
 		desc *prometheus.Desc
 		is   float64
