@@ -34,12 +34,12 @@ func matrixClients() []matrixClient {
 			does:  []string{"exec", "shell", "sftp", "scp", "forward"},
 		},
 		{
-			name: "putty", program: bash("putty.sh"), usual: true,
-			tools: []string{"plink", "psftp", "pscp", "puttygen"},
+			name: "putty", program: bash("putty.sh"), codes: true, usual: true,
+			tools: []string{"plink", "psftp", "pscp", "puttygen", "script"},
 			does:  []string{"exec", "shell", "sftp", "scp", "forward"},
 		},
 		{
-			name: "dropbear", program: bash("dropbear.sh"), usual: true,
+			name: "dropbear", program: bash("dropbear.sh"), codes: true, usual: true,
 			tools: []string{"dbclient", "dropbearconvert", "script"},
 			does:  []string{"exec", "shell", "forward"},
 			lacks: "sftp, scp: it brings no program for either",
@@ -111,13 +111,13 @@ func matrixClients() []matrixClient {
 			lacks:  "scp: not in the library; forward: it does not half-close",
 		},
 		{
-			name: "net-ssh", program: []string{"ruby", filepath.Join("testdata", "net_ssh.rb")},
+			name: "net-ssh", program: []string{"ruby", filepath.Join("testdata", "net_ssh.rb")}, codes: true,
 			tools: []string{"ruby"},
 			does:  []string{"exec", "shell", "sftp", "scp"},
 			lacks: "forward: it does not half-close",
 		},
 		{
-			name: "phpseclib", program: []string{"php", filepath.Join("testdata", "phpseclib.php")},
+			name: "phpseclib", program: []string{"php", filepath.Join("testdata", "phpseclib.php")}, codes: true,
 			tools:  []string{"php"},
 			does:   []string{"shell", "sftp"},
 			cannot: map[string]string{"rsa": "sshd does not take its signature either"},
@@ -130,7 +130,7 @@ func matrixClients() []matrixClient {
 			lacks: "scp, forward: not tried, since the program would be longer than what it tries",
 		},
 		{
-			name: "erlang", program: []string{"escript", filepath.Join("testdata", "erlang.escript")},
+			name: "erlang", program: []string{"escript", filepath.Join("testdata", "erlang.escript")}, codes: true,
 			tools: []string{"escript"},
 			does:  []string{"exec", "shell", "sftp"},
 			lacks: "scp: not in the library; forward: it does not half-close",

@@ -6,6 +6,7 @@ if [ -n "${PASSWORD-}" ]; then
 elif [ -n "${KEY-}" ]; then
     dropbearconvert openssh dropbear "$KEY" key 2>/dev/null
     options+=(-i key)
+    [ -z "${CODE-}" ] || export DROPBEAR_PASSWORD=$CODE # its answer to whatever is asked
 fi
 case $1 in
 version) dbclient -V 2>&1 ;;

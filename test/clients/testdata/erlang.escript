@@ -19,9 +19,10 @@ connect() ->
     Connection.
 
 login() ->
-    case os:getenv("PASSWORD") of
-        false -> copy_key(os:getenv("KEY")), [{auth_methods, "publickey"}];
-        Password -> [{password, Password}, {auth_methods, "password"}]
+    case {os:getenv("PASSWORD"), os:getenv("CODE")} of
+        {false, false} -> copy_key(os:getenv("KEY")), [{auth_methods, "publickey"}];
+        {false, Code} -> copy_key(os:getenv("KEY")), [{password, Code}, {auth_methods, "publickey,keyboard-interactive"}]; % its answer to the one question
+        {Password, _} -> [{password, Password}, {auth_methods, "password"}]
     end.
 
 copy_key(Key) ->

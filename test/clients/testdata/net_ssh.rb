@@ -10,12 +10,20 @@ def key
   'key'
 end
 
+# login is how it logs in. The answer to whatever is asked is its password.
+def login
+  return { password: ENV['PASSWORD'], auth_methods: ['password'] } if ENV['PASSWORD']
+  return { password: ENV['CODE'], keys: [key], auth_methods: %w[publickey keyboard-interactive] } if ENV['CODE']
+
+  { keys: [key], auth_methods: ['publickey'] }
+end
+
 def connect(&block)
   options = {
-    port: ENV['PORT'].to_i, password: ENV['PASSWORD'], keys: ENV['KEY'] ? [key] : [], keys_only: true, config: false,
+    port: ENV['PORT'].to_i, keys: [], keys_only: true, config: false,
     user_known_hosts_file: [ENV['KNOWN_HOSTS']], global_known_hosts_file: [], verify_host_key: :always,
-    use_agent: false, non_interactive: true, auth_methods: [ENV['PASSWORD'] ? 'password' : 'publickey']
-  }
+    use_agent: false, non_interactive: true
+  }.merge(login)
   Net::SSH.start(ENV['HOST'], ENV['LOGIN'], options, &block)
 end
 

@@ -8,8 +8,14 @@ function login($client)
         fwrite(STDERR, "another host key\n");
         exit(1);
     }
-    $key = getenv('KEY') ? phpseclib3\Crypt\PublicKeyLoader::load(file_get_contents(getenv('KEY'))) : getenv('PASSWORD');
-    if (!$client->login(getenv('LOGIN'), $key)) {
+    $proofs = [getenv('PASSWORD')];
+    if (getenv('KEY')) {
+        $proofs = [phpseclib3\Crypt\PublicKeyLoader::load(file_get_contents(getenv('KEY')))];
+    }
+    if (getenv('CODE')) {
+        $proofs[] = getenv('CODE'); // its answer to whatever is asked
+    }
+    if (!$client->login(getenv('LOGIN'), ...$proofs)) {
         fwrite(STDERR, "no login\n");
         exit(1);
     }
