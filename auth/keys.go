@@ -10,7 +10,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-const minRSABits = 2048
+const (
+	minRSABits = 2048
+	algoDSA    = "ssh-dss" // of 1024 bits, always (RFC 4253 section 6.6)
+)
 
 var (
 	errKeyLine    = errors.New(`not a public key; write the one line of an id_….pub file, such as "ssh-ed25519 AAAA… name"`)
@@ -39,7 +42,7 @@ func parseKeyLine(line string) (key ssh.PublicKey, options []string, err error) 
 	}
 	key, _, options, _, err = ssh.ParseAuthorizedKey([]byte(line))
 	switch {
-	case err != nil && slices.Contains(strings.Fields(line), ssh.InsecureKeyAlgoDSA):
+	case err != nil && slices.Contains(strings.Fields(line), algoDSA):
 		return nil, nil, errDSA
 	case err != nil:
 		return nil, nil, errKeyLine
@@ -57,7 +60,7 @@ func checkKey(key ssh.PublicKey) error {
 	if _, ok := key.(*ssh.Certificate); ok {
 		return errCert
 	}
-	if key.Type() == ssh.InsecureKeyAlgoDSA {
+	if key.Type() == algoDSA {
 		return errDSA
 	}
 	if isWeak(key) {
@@ -67,7 +70,7 @@ func checkKey(key ssh.PublicKey) error {
 }
 
 func isWeak(key ssh.PublicKey) bool {
-	if key.Type() == "ssh-dss" {
+	if key.Type() == algoDSA {
 		return true
 	}
 	holder, ok := key.(ssh.CryptoPublicKey)

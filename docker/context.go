@@ -68,11 +68,11 @@ func readContext(dir, name string) (address string, options []client.Opt, err er
 		err = json.Unmarshal(text, &read)
 	}
 	if err != nil {
-		return "", nil, fmt.Errorf("Docker context %s: %w", name, err)
+		return "", nil, fmt.Errorf("the Docker context %s: %w", name, err)
 	}
 	endpoint := read.Endpoints["docker"]
 	if endpoint.Host == "" {
-		return "", nil, fmt.Errorf("Docker context %s names no engine", name)
+		return "", nil, fmt.Errorf("the Docker context %s names no engine", name)
 	}
 	tls := filepath.Join(dir, "contexts", "tls", id, "docker")
 	file := func(name string) string {
@@ -85,7 +85,7 @@ func readContext(dir, name string) (address string, options []client.Opt, err er
 	ca := file("ca.pem")
 	switch {
 	case endpoint.SkipTLSVerify && strings.HasPrefix(endpoint.Host, "tcp:"):
-		return "", nil, fmt.Errorf("Docker context %s does not check the engine's certificate; make it again with its CA", name)
+		return "", nil, fmt.Errorf("the Docker context %s does not check the engine's certificate; create it again with its CA", name)
 	case ca != "":
 		options = append(options, client.WithTLSClientConfig(ca, file("cert.pem"), file("key.pem")))
 	}

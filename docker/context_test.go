@@ -42,7 +42,7 @@ func TestDockerContextsAreFollowed(t *testing.T) {
 		{"", "../../x", "", "there is no Docker context ../../x"},
 		{"", "unchecked", "", "does not check the engine's certificate"},
 		{"", "empty", "", "names no engine"},
-		{"", "broken", "", "Docker context broken: "},
+		{"", "broken", "", "the Docker context broken: "},
 	} {
 		t.Setenv("DOCKER_CONFIG", dir)
 		t.Setenv("DOCKER_HOST", c.host)

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"io"
 	"sync"
 	"sync/atomic"
 
@@ -84,5 +83,5 @@ func (t *terminals) show(text []byte) (shown int) {
 // show returns when the client has room for the text, or its channel is closed.
 func (t *terminal) show(text []byte) {
 	defer t.shows.Store(false)
-	io.WriteString(t.channel.Stderr(), string(text))
+	t.channel.Stderr().Write(text)
 }

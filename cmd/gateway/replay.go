@@ -22,8 +22,9 @@ func newReplayCommand() *cobra.Command {
 		Use:   "replay [FILE]",
 		Short: "Show a recording of a terminal; without FILE, list them",
 		Long: "Show what a terminal showed, as it was recorded; without FILE, list the recordings of\n" +
-			"the directory that gateway.yaml names. A recording does to this terminal whatever the\n" +
-			"programs in it did to that one. With --cat it is written as other players read it:\n" +
+			"the directory that gateway.yaml names. What was shown is sent to your terminal as it\n" +
+			"was, with every control sequence. With --cat the file is written as it is, an\n" +
+			"asciicast, for other players:\n" +
 			"berth-gateway replay --cat FILE | asciinema play -",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -60,7 +61,7 @@ func listRecordings(out io.Writer, path string) error {
 		return err
 	}
 	if settings.Record.Dir == "" {
-		return fmt.Errorf("%s records nothing: it has no record:", path)
+		return fmt.Errorf("nothing is recorded: %s has no section record", path)
 	}
 	all, err := recording.List(settings.Record.Dir)
 	for _, kept := range all {

@@ -20,7 +20,7 @@ func (s Sources) mistake() error {
 	}
 	first := s[0]
 	if line := firstService(first.Root); line > 0 {
-		return fmt.Errorf("%s:%d: a compose file of version 1: put its services, indented, under a line services:", first.Path, line)
+		return fmt.Errorf("%s:%d: a compose file of version 1: write a line services: above its services, and indent them", first.Path, line)
 	}
 	if line := overlayTag(first.Root); line > 0 {
 		return fmt.Errorf("%s:%d: this changes a file before it, and none was named: -f docker-compose.yml -f %s, say", first.Path, line, first.Path)
