@@ -23,9 +23,9 @@ func newBackupCommand() *cobra.Command {
 		Use:   "backup FILE",
 		Short: "Put the configuration and the keys of this box into an encrypted file",
 		Long: "Put gateway.yaml, users.d and the state directory, with the gateway's keys, into a\n" +
-			"new file, encrypted with a passphrase. It asks for that on a terminal. The gateway may\n" +
-			"run. Containers and volumes are not in it. Without this program, age and tar open it:\n" +
-			"age --decrypt FILE | tar -xz",
+			"new file, encrypted with a passphrase, for which it asks on the terminal. The gateway\n" +
+			"may run meanwhile. Containers and volumes are not in the file. age and tar open it\n" +
+			"where this program is not installed: age --decrypt FILE | tar -xz",
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			passphrase, err := readPassphrase(passphraseFile, true)
@@ -71,8 +71,8 @@ func newRestoreCommand() *cobra.Command {
 		Use:   "restore FILE",
 		Short: "Bring back what backup has written",
 		Long: "Bring back the configuration and the keys that backup has put into a file, at the\n" +
-			"places where they were. Nothing is replaced but the configuration of a fresh\n" +
-			"install, and nothing is written where the file is broken.",
+			"places where they were. It replaces only the untouched configuration of a fresh\n" +
+			"install, and if the file is broken, it writes nothing.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			file, err := os.Open(args[0])

@@ -29,12 +29,11 @@ func newCheckCommand() *cobra.Command {
 		Long: "Show the problems of the configuration, gateway.yaml and users.d/*.yaml beside\n" +
 			"it, each with its line. Then look at this machine: the mode of the state\n" +
 			"directory, whether the port is free, whether the directory and the OpenID\n" +
-			"provider answer, which of the granted hosts exist now, and whose passwords the\n" +
-			"gateway that runs slows down for their failures. Warnings do not change the exit\n" +
-			"code.\n\n" +
+			"provider answer, which of the granted hosts exist now, and who has to wait after\n" +
+			"too many wrong passwords. Warnings do not change the exit code.\n\n" +
 			"With --who and --host it says instead what a user may do on a host, and which\n" +
-			"line says so; it exits with 1 if the user may not enter it. The directory is asked\n" +
-			"for groups, if it has an account to ask with.",
+			"line says so; it exits with 1 if the user may not enter the host. It asks the\n" +
+			"directory for the user's groups, if gateway.yaml has an account for that.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			settings, err := config.Load(path)

@@ -15,10 +15,10 @@ func newForgetCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "forget HOST",
 		Short: "Let another container have the name of a host",
-		Long: "Let another container have the name of a host. The gateway keeps whose each host\n" +
-			"name is, since grants say names: when the container of a project is gone, that of\n" +
-			"another one is refused under its name. After this command the next one has it.\n" +
-			"berth-provision up does the same for the hosts that it makes.",
+		Long: "Let another container have the name of a host. A grant is for a name, so the gateway\n" +
+			"remembers which service had the name first, and refuses any other container of that\n" +
+			"name, also when the first one is gone. After this command the next container of that\n" +
+			"name gets it. berth-provision up does the same for the hosts that it creates.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			if err := auth.CheckName(args[0]); err != nil {

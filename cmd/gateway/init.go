@@ -35,8 +35,8 @@ func newInitCommand() *cobra.Command {
 	o := initOptions{path: config.DefaultPath}
 	command := &cobra.Command{
 		Use:   "init",
-		Short: "Write the first gateway.yaml, by what runs on this box",
-		Long: "Write the first gateway.yaml, by what runs on this box: you, with your public\n" +
+		Short: "Write the first gateway.yaml, from what runs on this box",
+		Long: "Write the first gateway.yaml, from what runs on this box: you, with your public\n" +
 			"keys, may enter every container that runs now. It shows what it found and asks\n" +
 			"before it writes. It never replaces a file that somebody wrote.",
 		Args: cobra.NoArgs,

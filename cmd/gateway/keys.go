@@ -26,9 +26,9 @@ func newKeysCommand() *cobra.Command {
 		Short: "Show the fingerprints of the gateway's own keys",
 		Long: "Show the fingerprints of the gateway's own keys: of the host key, which clients\n" +
 			"ask about at the first login, and of the user CA, which containers trust. With\n" +
-			"--known-hosts it prints the lines for a known_hosts file instead, for the name by\n" +
-			"which people reach the box; give them to people and ssh asks nobody. Run it as the\n" +
-			"gateway's account.",
+			"--known-hosts it prints lines for people's known_hosts files instead, with the name\n" +
+			"by which they reach the box; with these lines ssh does not ask at the first login.\n" +
+			"Run it as the gateway's account.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			settings, err := config.Load(path)

@@ -17,9 +17,10 @@ func newKickCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "kick PERSON|CONN|--all",
 		Short: "End somebody's connections",
-		Long: "End all connections of a person, or one connection, as sessions names it, or those\n" +
-			"of everybody. Each of its sessions is told why, and exits with 255. The person may come again: who is to\n" +
-			"stay out loses the grant in gateway.yaml, which ends the connections by itself.",
+		Long: "End all connections of a person; or one connection, by the id that sessions shows; or\n" +
+			"those of everybody. Each session is told why, and exits with 255. The person can log\n" +
+			"in again. To keep somebody out, remove the grant in gateway.yaml, and reload: that\n" +
+			"ends the connections, too.",
 		Args: func(command *cobra.Command, args []string) error {
 			if all {
 				return cobra.NoArgs(command, args)
@@ -45,7 +46,7 @@ func newKickCommand() *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`, for its state directory")
-	command.Flags().BoolVar(&all, "all", all, "everybody's")
+	command.Flags().BoolVar(&all, "all", all, "end everybody's connections")
 	command.Flags().StringVarP(&message, "message", "m", message, "what the person is told: one `line`")
 	return command
 }
@@ -56,7 +57,7 @@ func newWallCommand() *cobra.Command {
 		Use:   "wall MESSAGE",
 		Short: "Show a message on every terminal",
 		Long: "Show a message to everybody who is at a terminal, in all hosts. Commands and copies\n" +
-			"without a terminal see nothing of it.",
+			"without a terminal do not see it.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(command.Context(), callTimeout)

@@ -23,7 +23,7 @@ type logging struct {
 
 func (l *logging) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&l.form, "log", l.form, "`form` of the log: text, json, or auto: text on a terminal, else json")
-	flags.StringVar(&l.level, "log-level", l.level, "log what is at least of this `level`: debug, info, warn or error")
+	flags.StringVar(&l.level, "log-level", l.level, "log messages of this `level` and above: debug, info, warn or error")
 	flags.BoolVarP(&l.verbose, "verbose", "v", l.verbose, "log more: --log-level debug")
 }
 

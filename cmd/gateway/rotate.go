@@ -36,19 +36,19 @@ func newRotateCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "rotate host-key|user-ca",
 		Short: "Replace the gateway's host key, or its user CA",
-		Long: "Replace the gateway's host key or its user CA, unnoticed by everybody. A new one is\n" +
-			"made beside it; with --finish it takes the place of the old one, which is\n" +
+		Long: "Replace the gateway's host key or its user CA, so that nobody notices. A new one is\n" +
+			"made beside the old one; with --finish it takes the place of the old one, which is\n" +
 			"forgotten. The gateway need not be restarted.\n" +
 			"\n" +
 			"host-key: the gateway goes on to show the old one, tells its clients of both, and\n" +
 			"proves that it has them; ssh notes the new one by itself (UpdateHostKeys). The new\n" +
-			"one is shown after the time of --after. Who has not logged in meanwhile, or has a\n" +
-			"client that does not learn, is warned by it then: publish the lines of\n" +
-			"keys --known-hosts.\n" +
+			"one is shown after the time of --after. Clients of people who have not logged in\n" +
+			"meanwhile, and clients that do not learn keys, warn then: give people the lines of\n" +
+			"berth-gateway keys --known-hosts.\n" +
 			"\n" +
 			"user-ca: the gateway tells all hosts of Berth's image to trust both, and with\n" +
 			"--finish the new one alone. No host is recreated or restarted. An sshd that\n" +
-			"somebody else has set up is told by whoever has: its TrustedUserCAKeys.",
+			"somebody else has set up must be told by that person: its TrustedUserCAKeys.",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{rotateHostKey, rotateUserCA},
 		RunE: func(command *cobra.Command, args []string) error {

@@ -30,7 +30,10 @@ func newServeCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve every host on one SSH port",
-		Args:  cobra.NoArgs,
+		Long: "Serve every host that gateway.yaml and the engine know on one SSH port, until SIGTERM\n" +
+			"or Ctrl-C. SIGHUP, or berth-gateway reload, reads the configuration again. As a\n" +
+			"service: systemctl enable --now berth-gateway",
+		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			hangUps := make(chan os.Signal, 1)
 			queue := logqueue.New(os.Stderr)
@@ -62,7 +65,7 @@ func newServeCommand() *cobra.Command {
 	command.Flags().StringVar(&options.Path, "config", options.Path, "configuration `file`")
 	command.Flags().DurationVar(&options.Drain, "drain", options.Drain, "how much `time` connections have to end after SIGTERM")
 	logged.flags(command.Flags())
-	command.Flags().BoolVar(&options.TakeOver, "take-over", false, "take the place of the gateway that runs with this configuration, if there is one; it lets nobody in any more, and cuts nobody")
+	command.Flags().BoolVar(&options.TakeOver, "take-over", false, "take the place of the gateway that runs with this configuration, if there is one; that one lets nobody in any more, and cuts nobody off")
 	command.Flags().BoolVar(&options.IsService, "service", false, "")
 	command.Flags().BoolVar(&options.IsPassed, "socket-passed", false, "")
 	for _, ours := range []string{"service", "socket-passed"} {

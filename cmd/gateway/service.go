@@ -1,9 +1,9 @@
 package main
 
 import (
-	"github.com/berth-ssh/berth/serving"
-
 	"github.com/spf13/cobra"
+
+	"github.com/berth-ssh/berth/serving"
 )
 
 // newServiceCommand is what the unit of systemd starts. systemd ends a service

@@ -35,9 +35,9 @@ func newTotpCommand() *cobra.Command {
 		Use:   "totp USER",
 		Short: "Give a user an authenticator as a second step of the login",
 		Long: "Give a user an authenticator as a second step of the login: show its secret as a\n" +
-			"QR code, ask for the code that the authenticator shows then, and print codes that\n" +
-			"each replace it once. Rules under login: say who is asked for a code. Run it as\n" +
-			"the gateway's account. It takes effect at once.",
+			"QR code, ask for the code that the authenticator then shows, and print recovery\n" +
+			"codes: each can be used once instead. The rules under login: in gateway.yaml say who\n" +
+			"is asked for a code. Run it as the gateway's account. It takes effect at once.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			settings, err := config.Load(path)
@@ -56,7 +56,7 @@ func newTotpCommand() *cobra.Command {
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
 	command.Flags().BoolVar(&replace, "replace", false, "replace an authenticator that the user has")
-	command.Flags().BoolVar(&remove, "remove", false, "forget the user's authenticator and codes")
+	command.Flags().BoolVar(&remove, "remove", false, "forget the user's authenticator and recovery codes")
 	return command
 }
 

@@ -16,11 +16,11 @@ func newUpgradeCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "upgrade",
 		Short: "Have the program that is installed now take the place of the running gateway",
-		Long: "Have the program that is installed now take the place of the running gateway: for\n" +
-			"gateways that systemd did not start; as a service, restart it. Nobody is refused,\n" +
-			"and nobody is cut: the former gateway goes on serving those who are connected, for as\n" +
-			"long as linger in gateway.yaml says. If the new one does not start, the running\n" +
-			"one goes on.",
+		Long: "Have the program that is installed now take the place of the running gateway. This is\n" +
+			"for a gateway that systemd did not start; a service does the same when it is\n" +
+			"restarted. Nobody is refused and nobody is cut off: the former gateway goes on serving\n" +
+			"those who are connected, for as long as linger: in gateway.yaml says. If the new one\n" +
+			"does not start, the running one goes on.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(command.Context(), serving.UpgradeTimeout+callTimeout)

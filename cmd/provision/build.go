@@ -13,7 +13,7 @@ import (
 func buildCommand(o *options) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "build",
-		Short: "Build and pull the images of the compose files, and make nothing of them yet",
+		Short: "Build and pull the images of the compose files; create no container",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()

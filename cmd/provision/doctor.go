@@ -16,7 +16,7 @@ import (
 func doctorCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what is wrong with the engine, the GPUs and the containers, and what cures it",
+		Short: "Show what is wrong with the engine, the GPUs and the containers, and how to correct it",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd, *o) },
 	}

@@ -18,7 +18,7 @@ func downCommand(o *options) *cobra.Command {
 	volumes := false
 	command := &cobra.Command{
 		Use:               "down [HOST…]",
-		Short:             "Remove the project's containers and networks, or only hosts; volumes stay unless --volumes",
+		Short:             "Remove the project's containers and networks, or only the hosts named; keep volumes, unless --volumes",
 		ValidArgsFunction: completeHosts(o),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			switch {

@@ -15,7 +15,7 @@ import (
 func execCommand(o *options) *cobra.Command {
 	command := &cobra.Command{
 		Use:               "exec HOST [COMMAND…]",
-		Short:             "Run a command in a host, by docker exec; a shell where none is given",
+		Short:             "Run a command in a host, by docker exec; a shell if none is given",
 		Args:              hostFirst,
 		ValidArgsFunction: completeHosts(o),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -17,7 +17,7 @@ import (
 func importCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "import",
-		Short: "Make " + migrate.ComposeFile + " and " + migrate.GatewayFile + " of a compose file with ssh ports and passwords",
+		Short: "Write " + migrate.ComposeFile + " and " + migrate.GatewayFile + " from a compose file with ssh ports and passwords",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			m, err := migrate.Read(cmd.Context(), o.load)

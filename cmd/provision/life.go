@@ -16,9 +16,9 @@ import (
 // all of the project.
 func lifeCommands(o *options) []*cobra.Command {
 	return []*cobra.Command{
-		hostsCommand(o, plan.OpStart, "start hosts; without a name, all of the project"),
-		hostsCommand(o, plan.OpStop, "stop hosts; they keep what they hold"),
-		hostsCommand(o, plan.OpRestart, "restart hosts"),
+		hostsCommand(o, plan.OpStart, "Start hosts; without a name, all of the project"),
+		hostsCommand(o, plan.OpStop, "Stop hosts, which keep their reservations; without a name, all of the project"),
+		hostsCommand(o, plan.OpRestart, "Restart hosts; without a name, all of the project"),
 	}
 }
 

@@ -15,7 +15,7 @@ func logsCommand(o *options) *cobra.Command {
 	var tail string
 	command := &cobra.Command{
 		Use:               "logs HOST",
-		Short:             "What a host's container wrote",
+		Short:             "Show what a host's container wrote to its log",
 		Args:              oneHost,
 		ValidArgsFunction: completeHosts(o),
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -29,8 +29,8 @@ func logsCommand(o *options) *cobra.Command {
 			return copyLogs(cmd, api, found[0], client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow, Tail: tail})
 		},
 	}
-	command.Flags().BoolVar(&follow, "follow", false, "go on until Ctrl-C")
-	command.Flags().StringVar(&tail, "tail", "all", "so many lines from the end")
+	command.Flags().BoolVar(&follow, "follow", false, "go on with new lines, until Ctrl-C")
+	command.Flags().StringVar(&tail, "tail", "all", "how many `lines` from the end")
 	return command
 }
 

@@ -71,7 +71,7 @@ func command() *cobra.Command {
 	var o options
 	root := &cobra.Command{
 		Use:           "berth-provision",
-		Short:         "Make the hosts behind the gateway from a compose file",
+		Short:         "Create the hosts behind the gateway, from compose files",
 		Version:       release.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -79,17 +79,17 @@ func command() *cobra.Command {
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return o.checkCluster(cmd) }
 	root.CompletionOptions.HiddenDefaultCmd = true
 	flags := root.PersistentFlags()
-	flags.StringArrayVarP(&o.load.Files, "file", "f", nil, "compose file; more of them override the first (default compose.yaml or docker-compose.yml)")
-	flags.StringVarP(&o.load.Project, "project-name", "p", "", "project name (default as docker compose has it: the directory's)")
-	flags.StringArrayVar(&o.load.Profiles, "profile", nil, "compose profile to make too")
-	flags.StringArrayVar(&o.load.EnvFiles, "env-file", nil, "file of variables for the compose files (default .env)")
+	flags.StringArrayVarP(&o.load.Files, "file", "f", nil, "compose `file`, repeatable: later ones override the first (default compose.yaml or docker-compose.yml)")
+	flags.StringVarP(&o.load.Project, "project-name", "p", "", "project `name` (default: that of the directory, as docker compose has it)")
+	flags.StringArrayVar(&o.load.Profiles, "profile", nil, "compose `profile` whose services are wanted, too; repeatable")
+	flags.StringArrayVar(&o.load.EnvFiles, "env-file", nil, "`file` of variables for the compose files, repeatable (default .env)")
 	flags.StringVar(&o.box, "box", "", "`box` of gateway.yaml that the hosts are on (default: this machine)")
 	flags.StringVar(&o.config, "config", config.DefaultPath, "the gateway's configuration `file`, which knows the boxes and clusters")
 	flags.StringVar(&o.cluster, "cluster", "", "`cluster` of gateway.yaml that the hosts are pods of")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` by which the cluster is reached (default: what gateway.yaml names)")
 	flags.StringVar(&o.namespace, "namespace", "", "`namespace` of the pods (default: the one that gateway.yaml names, or that of the kubeconfig)")
-	flags.StringVar(&o.state, "state", state.DefaultDir, "the gateway's state directory")
-	flags.StringVar(&o.load.Base, "base", cmp.Or(os.Getenv("BERTH_BASE_IMAGE"), image.DefaultBase), "image that host images are made from; also BERTH_BASE_IMAGE")
+	flags.StringVar(&o.state, "state", state.DefaultDir, "the gateway's state `directory`")
+	flags.StringVar(&o.load.Base, "base", cmp.Or(os.Getenv("BERTH_BASE_IMAGE"), image.DefaultBase), "`image` on which host images are built; BERTH_BASE_IMAGE sets another default")
 	flags.BoolVar(&o.yes, "yes", false, "do not ask before hosts are removed or recreated")
 	root.AddCommand(planCommand(&o), upCommand(&o), downCommand(&o), psCommand(&o), gpusCommand(&o), metricsCommand(&o), doctorCommand(&o), importCommand(&o), reportCommand(),
 		logsCommand(&o), execCommand(&o), buildCommand(&o), guardCommand(&o), release.NewManCommand())

@@ -13,7 +13,7 @@ import (
 func planCommand(o *options) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "plan",
-		Short: "Say what up would do, and why",
+		Short: "Show what up would do, and why",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.onCluster() {
@@ -37,10 +37,10 @@ func planCommand(o *options) *cobra.Command {
 }
 
 func planFlags(command *cobra.Command, o *options) {
-	command.Flags().BoolVar(&o.plan.Force, "force", false, "recreate containers also while somebody is on them")
-	command.Flags().BoolVar(&o.plan.Fresh, "fresh", false, "recreate containers without what was written in them outside volumes")
+	command.Flags().BoolVar(&o.plan.Force, "force", false, "recreate containers even while somebody uses them")
+	command.Flags().BoolVar(&o.plan.Fresh, "fresh", false, "recreate containers without the files that were written outside volumes")
 	command.Flags().BoolVar(&o.plan.Upgrade, "upgrade", false, "recreate hosts for which there is a newer host image")
-	command.Flags().StringArrayVar(&o.ignored, "ignore", nil, "container that may see GPUs, but holds none (a monitor, say)")
+	command.Flags().StringArrayVar(&o.ignored, "ignore", nil, "`container` that sees GPUs but holds none, such as a monitor; repeatable")
 }
 
 func showPlan(cmd *cobra.Command, p plan.Plan) {

@@ -24,7 +24,7 @@ import (
 func psCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ps",
-		Short: "List the project's hosts, and who is on them; without a project, every host that provision made",
+		Short: "List the project's hosts, and who is on them; without a project, every host that provision created",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return ps(cmd, *o) },
 	}

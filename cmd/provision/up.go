@@ -14,7 +14,7 @@ import (
 func upCommand(o *options) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "up",
-		Short: "Make the hosts of the compose files, and start them",
+		Short: "Create and start the hosts of the compose files, or change them",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return up(cmd, *o) },
 	}
