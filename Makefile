@@ -45,7 +45,7 @@ bench-all: ## both runs, and what grows, into docs/performance.md (about 40 minu
 	@$(MAKE) bench ARGS='-name growth-hosts -rows "growth of hosts" -doors route-exec'
 	@$(MAKE) bench ARGS='-name growth-connections -rows "growth of connections" -doors route-exec'
 
-check: ## gofmt, vet, staticcheck, known vulnerabilities, modules and their licences, ssh-audit
+check: ## gofmt, vet, staticcheck, known vulnerabilities, modules and their licences, ssh-audit, each fuzz target for 10 s
 	@scripts/need-go && scripts/check
 
 fuzz: ## each fuzz target for 10 s
