@@ -20,6 +20,14 @@ func TestIDEs(t *testing.T) {
 	t.Run("jupyter", m.jupyter)
 }
 
+// TestIDEsInPods starts VS Code's way on both nodes of a cluster, where there is one.
+func TestIDEsInPods(t *testing.T) {
+	harness.NeedCluster(t)
+	for _, to := range harness.StartPods(t, harness.StartContainer(t)) {
+		t.Run("vscode/"+to.Name, func(t *testing.T) { vscode(t, to) })
+	}
+}
+
 // onlyWithAll skips what only make clients can afford.
 func onlyWithAll(t *testing.T) {
 	t.Helper()

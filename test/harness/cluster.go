@@ -2,9 +2,11 @@ package harness
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -46,8 +48,41 @@ func NewNamespace(t *testing.T, roles ...string) Namespace {
 	}
 	n.Kubectl(t, "wait", "secret/berth-gateway", "--for=jsonpath={.data.token}", "--timeout="+clusterPatience)
 	made := n.Kubectl(t, "get", "secret", "berth-gateway", "-o", "go-template-file="+example(t, "kubeconfig.tmpl"))
+	Write(t, n.Kubeconfig, 0o600, strings.Replace(made, "SERVER", "https://"+APIServer(t), 1))
+	return n
+}
+
+// APIServer is the address of the cluster's API server, host:port.
+func APIServer(t *testing.T) string {
+	t.Helper()
 	server := kubectl(t, "", "config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
-	Write(t, n.Kubeconfig, 0o600, strings.Replace(made, "SERVER", server, 1))
+	return strings.TrimPrefix(server, "https://")
+}
+
+// Behind is the namespace as it is reached by another address, of what passes on to the
+// API server.
+func (n Namespace) Behind(t *testing.T, address string) Namespace {
+	t.Helper()
+	host, _, err := net.SplitHostPort(APIServer(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n.by(t, `server: "[^"]*"`, `server: "https://`+address+`", tls-server-name: "`+host+`"`)
+}
+
+// BehindProxy is the namespace as it is reached through a proxy, which has a certificate
+// of its own.
+func (n Namespace) BehindProxy(t *testing.T, p *APIProxy) Namespace {
+	t.Helper()
+	return n.by(t, `cluster: \{[^}]*\}`, `cluster: {server: "`+p.URL()+`", certificate-authority-data: "`+p.Authority()+`"}`)
+}
+
+// by is the namespace with another kubeconfig, which says something else in a place.
+func (n Namespace) by(t *testing.T, place, instead string) Namespace {
+	t.Helper()
+	text := regexp.MustCompile(place).ReplaceAllLiteralString(Read(t, n.Kubeconfig), instead)
+	n.Kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	Write(t, n.Kubeconfig, 0o600, text)
 	return n
 }
 

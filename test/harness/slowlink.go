@@ -12,6 +12,9 @@ type SlowLink struct {
 	Delay time.Duration // each way
 }
 
+// Far is a link across a continent.
+func Far() SlowLink { return SlowLink{Rate: 5 << 20, Delay: 50 * time.Millisecond} }
+
 const (
 	linkPiece = 16 << 10 // bytes that are sent at once, at most
 	linkQueue = 100 * time.Millisecond

@@ -25,7 +25,13 @@ type lab struct {
 // startLab starts a gateway for dev, who is granted these hosts.
 func startLab(t *testing.T, grants string, roles ...string) lab {
 	t.Helper()
-	n, dir := harness.NewNamespace(t, roles...), harness.OpenDir(t)
+	return labIn(t, harness.NewNamespace(t, roles...), grants)
+}
+
+// labIn is startLab in a namespace that is there.
+func labIn(t *testing.T, n harness.Namespace, grants string) lab {
+	t.Helper()
+	dir := harness.OpenDir(t)
 	key := harness.MakeKey(t, dir, "id")
 	g := harness.StartGateway(t, dir, n.Clusters()+fmt.Sprintf("users:\n  dev: { keys: [ %s ], hosts: { %s } }\n", harness.PublicKey(t, key), grants))
 	return lab{n, g, key}

@@ -1,0 +1,67 @@
+package harness
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// Way is one by which commands are run in a host, and which may be slow.
+type Way struct {
+	Target
+	Name string
+	Run  string // a line of bash that runs the command $1 there
+}
+
+// BySSH is the way by the target's ssh.
+func (to Target) BySSH() Way { return Way{to, "ssh", `ssh h "$1"`} }
+
+// Took runs a script, in which run runs a command by this way, and logs how long it
+// takes. The script must print this, and nothing else.
+func (w Way) Took(t *testing.T, what, script, want string, env ...string) {
+	t.Helper()
+	began := time.Now()
+	w.Want(t, "run() { "+w.Run+"; }\nexport -f run\n"+script, want, env...)
+	t.Logf("%s by %s: %.1f s", what, w.Name, time.Since(began).Seconds())
+}
+
+// SendMuch sends so many MiB there and back again, and compares.
+func (w Way) SendMuch(t *testing.T, size int) {
+	t.Helper()
+	env := fmt.Sprintf("SIZE=%dM", size)
+	w.Took(t, fmt.Sprint(size, " MiB up"), `head -c $SIZE /dev/urandom >f; [ "$(sha256sum <f)" = "$(run sha256sum <f)" ] && echo same`, "same\n", env)
+	w.Took(t, fmt.Sprint(size, " MiB down"), `run "head -c $SIZE /dev/urandom | tee /tmp/f" >f </dev/null
+[ "$(sha256sum <f)" = "$(run 'sha256sum </tmp/f; rm /tmp/f')" ] && echo same`, "same\n", env)
+}
+
+// RunMany runs so many commands, four at a time, each of which must say its number and
+// end with it.
+func (w Way) RunMany(t *testing.T, commands int) {
+	t.Helper()
+	w.Took(t, fmt.Sprint(commands, " commands, 4 at a time"), `one() { got=$(run "echo $1; exit $(($1 % 200))"); code=$?; [ "$got" = $1 ] && [ $code = $(($1 % 200)) ] || echo "$1: $got, $code"; }
+export -f one
+seq $COMMANDS | xargs -P 4 -I % bash -c 'one %'`, "", fmt.Sprintf("COMMANDS=%d", commands))
+}
+
+// Durations are how long each of several took.
+type Durations []time.Duration
+
+func (d Durations) String() string {
+	sorted := slices.Sorted(slices.Values(d))
+	return fmt.Sprintf("%d, median %v, at most %v", len(d), sorted[len(d)/2], sorted[len(d)-1])
+}
+
+// Logins logs in several times, one after the other.
+func (to Target) Logins(t *testing.T) Durations {
+	t.Helper()
+	var took Durations
+	for range 15 {
+		began := time.Now()
+		if got := to.Run(t, `ssh h true`); got.Exit != 0 {
+			t.Fatalf("a login to %s: exit %d, %s", to.Name, got.Exit, got.Stderr)
+		}
+		took = append(took, time.Since(began).Round(time.Millisecond))
+	}
+	return took
+}
