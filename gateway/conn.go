@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -103,7 +104,11 @@ type inside struct {
 func (c *conn) logIn(ctx context.Context) *inside {
 	client, who, err := c.handshake(ctx)
 	if err != nil {
-		c.log.Info("not logged in", "err", err)
+		level := slog.LevelInfo
+		if errors.Is(err, wire.ErrSaidNothing) {
+			level = slog.LevelDebug
+		}
+		c.log.Log(ctx, level, "not logged in", "err", err)
 		return nil
 	}
 	c.later(func() { client.Close() })

@@ -8,6 +8,7 @@ import (
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/sshconn"
 	"github.com/berth-ssh/berth/strangers"
+	"github.com/berth-ssh/berth/wire"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -43,6 +44,9 @@ func (c *conn) handshake(ctx context.Context) (sshconn.Conn, auth.Identity, erro
 	defer c.grace.Stop()
 	c.ssh.gone = cancel
 	hello, err := c.wire.Meet(version, time.Now().Add(loginGrace))
+	if errors.Is(err, wire.ErrSaidNothing) { // which is no try to log in
+		return sshconn.Conn{}, auth.Identity{}, err
+	}
 	if err != nil {
 		c.failed("", strangers.FailedLogin)
 		return sshconn.Conn{}, auth.Identity{}, err

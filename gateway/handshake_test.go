@@ -166,8 +166,29 @@ func TestALoginThatBreaksOffIsLogged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	conn.Write([]byte("SSH-2.0-x\r\n"))
 	conn.Close()
-	harness.Eventually(t, "the log tells", func() bool { return strings.Contains(g.log.String(), "not logged in") })
+	harness.Eventually(t, "the log tells", func() bool { return strings.Contains(g.log.String(), `level=INFO msg="not logged in"`) })
+}
+
+// Load balancers and probes look every few seconds whether the port answers. That fills no
+// log, and slows down nobody who comes from the same address.
+func TestALookAtThePortIsNoLogin(t *testing.T) {
+	g := startGateway(t, &fakeHosts{})
+	for range 100 {
+		conn, err := net.Dial("tcp", g.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	harness.Eventually(t, "all of them left", func() bool { return strings.Count(g.log.String(), "not logged in") == 100 })
+	if strings.Contains(g.log.String(), `level=INFO msg="not logged in"`) {
+		t.Errorf("it is in the log")
+	}
+	if penalties := g.Penalties(); len(penalties) > 0 {
+		t.Errorf("it counts as a failure: %v", penalties)
+	}
 }
 
 // Somebody types the password where the name belongs, and it looks like a name.

@@ -2,9 +2,15 @@ package wire
 
 import (
 	"errors"
+	"io"
 	"os"
+	"syscall"
 	"time"
 )
+
+// ErrSaidNothing is the error of Meet about who leaves without having said anything: a
+// load balancer, or who else looks whether the port answers.
+var ErrSaidNothing = errors.New("the client left and has said nothing")
 
 // kexInitPatience is how long a KEXINIT may take to come after its version
 // line. Clients send it as soon as they have read ours, a round trip later,
@@ -58,7 +64,12 @@ func (w *Conn) hearVersion() (hello Hello, n int, err error) {
 		if !errors.Is(err, errIncomplete) {
 			return hello, n, err
 		}
-		if err := w.reader.fill(); err != nil {
+		err := w.reader.fill()
+		left := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+		switch {
+		case left && len(w.reader.peek()) == 0:
+			return hello, 0, ErrSaidNothing
+		case err != nil:
 			return hello, 0, err
 		}
 	}
