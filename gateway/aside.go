@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -18,28 +17,11 @@ func (s *Server) StepAside(linger time.Duration) { s.aside.CompareAndSwap(nil, &
 func (s *Server) linger(ctx context.Context, cut func(), length time.Duration) error {
 	empty := s.serving.close()
 	s.Log.Info("lets nobody in any more", "connections", s.serving.left(), "for", length)
-	end := time.Now().Add(length)
-	for _, before := range []time.Duration{10 * time.Minute, time.Minute, 0} {
-		if before >= length && before > 0 {
-			continue
-		}
-		select {
-		case <-empty:
-			return nil
-		case <-ctx.Done():
-			return s.drain(cut)
-		case <-time.After(time.Until(end.Add(-before))):
-		}
-		if before > 0 {
-			s.Wall(fmt.Sprintf("berth: this connection ends in %s, since the gateway was replaced; log in again to go on", minutes(before)))
-		}
+	switch {
+	case s.goOn(ctx, empty, length, "since the gateway was replaced"):
+		return nil
+	case ctx.Err() != nil:
+		return s.drain(cut)
 	}
 	return s.endAll(empty, cut, "the gateway was replaced, and its time is over; log in again")
-}
-
-func minutes(length time.Duration) string {
-	if length == time.Minute {
-		return "1 minute"
-	}
-	return fmt.Sprintf("%d minutes", int(length.Minutes()))
 }

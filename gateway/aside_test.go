@@ -63,33 +63,39 @@ func (l *terminalLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// People at a terminal are told 10 minutes and 1 minute before a former gateway
-// ends their connections; where it lingers for less, they are told what is left.
-func TestPeopleOfAFormerGatewayAreTold(t *testing.T) {
-	for length, want := range map[time.Duration][]time.Duration{
-		30 * time.Minute: {20 * time.Minute, 29 * time.Minute},
-		5 * time.Minute:  {4 * time.Minute},
-		time.Minute:      nil,
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			s := &Server{Log: slog.New(slog.DiscardHandler)}
-			person, log := &conn{}, &terminalLog{began: time.Now()}
-			s.serving.add(person)
-			s.terminals.add(&terminal{of: &s.terminals, channel: log})
-			if err := s.linger(t.Context(), func() { s.serving.remove(person) }, length); err != nil {
-				t.Error(err)
-			}
-			if took := time.Since(log.began); took != length+farewell {
-				t.Errorf("ends after %v, want %v", took, length)
-			}
-			synctest.Wait()
-			if !slices.Equal(log.times, want) {
-				t.Errorf("of %v, told after %v, want %v", length, log.times, want)
-			}
-			if len(log.lines) > 0 && log.lines[len(log.lines)-1] != "berth: this connection ends in 1 minute, since the gateway was replaced; log in again to go on" {
-				t.Errorf("told %q", log.lines)
-			}
-		})
+// People at a terminal are told 10 minutes and 1 minute before a gateway that is replaced
+// or stops ends their connections; where they have less, they are told what is left.
+func TestPeopleAreToldBeforeTheirTimeIsOver(t *testing.T) {
+	ends := map[string]func(t *testing.T, s *Server, cut func()) error{
+		"since the gateway was replaced": func(t *testing.T, s *Server, cut func()) error { return s.linger(t.Context(), cut, s.Drain) },
+		"since the gateway is stopping":  func(_ *testing.T, s *Server, cut func()) error { return s.drain(cut) },
+	}
+	for why, end := range ends {
+		for length, want := range map[time.Duration][]time.Duration{
+			30 * time.Minute: {20 * time.Minute, 29 * time.Minute},
+			5 * time.Minute:  {4 * time.Minute},
+			time.Minute:      nil,
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				s := &Server{Log: slog.New(slog.DiscardHandler), Drain: length}
+				person, log := &conn{}, &terminalLog{began: time.Now()}
+				s.serving.add(person)
+				s.terminals.add(&terminal{of: &s.terminals, channel: log})
+				if err := end(t, s, func() { s.serving.remove(person) }); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(log.began); took != length+farewell {
+					t.Errorf("ends after %v, want %v", took, length)
+				}
+				synctest.Wait()
+				if !slices.Equal(log.times, want) {
+					t.Errorf("of %v, told after %v, want %v", length, log.times, want)
+				}
+				if len(log.lines) > 0 && log.lines[len(log.lines)-1] != "berth: this connection ends in 1 minute, "+why+"; log in again to go on" {
+					t.Errorf("told %q", log.lines)
+				}
+			})
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -69,10 +70,40 @@ func (a *admitted) left() int {
 // It does not wait for what does not end even then, and returns an error about it.
 func (s *Server) drain(cut func()) error {
 	empty := s.serving.close()
-	if came(empty, s.Drain) {
+	if s.goOn(context.Background(), empty, s.Drain, "since the gateway is stopping") {
 		return nil
 	}
 	return s.endAll(empty, cut, "the gateway is stopping")
+}
+
+// goOn waits until there are no connections, ctx ends, or their time is over, and reports
+// whether it was the first of these. Who is at a terminal is told 10 minutes and 1 minute
+// before the last, and why.
+func (s *Server) goOn(ctx context.Context, empty <-chan struct{}, length time.Duration, why string) bool {
+	end := time.Now().Add(length)
+	for _, before := range []time.Duration{10 * time.Minute, time.Minute, 0} {
+		if before >= length && before > 0 {
+			continue
+		}
+		select {
+		case <-empty:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Until(end.Add(-before))):
+		}
+		if before > 0 {
+			s.Wall(fmt.Sprintf("berth: this connection ends in %s, %s; log in again to go on", minutes(before), why))
+		}
+	}
+	return false
+}
+
+func minutes(length time.Duration) string {
+	if length == time.Minute {
+		return "1 minute"
+	}
+	return fmt.Sprintf("%d minutes", int(length.Minutes()))
 }
 
 // endAll ends all connections now, and waits until there are none.
