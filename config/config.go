@@ -52,6 +52,7 @@ const (
 type Config struct {
 	Listen string // host:port
 	State  string // the state directory
+	Keys   string // the directory of the gateway's own keys, which it only reads; "": they are in State
 	Docker string // the engine, as in DOCKER_HOST; hosts.NoEngine: none
 
 	Keepalive time.Duration // silence after which a peer is asked for a sign of life
@@ -246,10 +247,11 @@ func (d *document) config(data []byte) Config {
 
 // settings reads what is not about people, and adds people.
 func (d *document) settings(data []byte, all *people) Config {
-	given := d.fields(d.parse(data), "the file", "listen", "state", "docker", "keepalive", "wait", "linger", "refresh_keys", "metrics", "proxies", "exempt", "log_unknown_users", "audit", "record", "user_cas", "revoked", "login", "limits", "ldap", "oidc", "users", "groups", "hosts", "boxes", "clusters")
+	given := d.fields(d.parse(data), "the file", "listen", "state", "keys", "docker", "keepalive", "wait", "linger", "refresh_keys", "metrics", "proxies", "exempt", "log_unknown_users", "audit", "record", "user_cas", "revoked", "login", "limits", "ldap", "oidc", "users", "groups", "hosts", "boxes", "clusters")
 	c := Config{
 		Listen: cmp.Or(d.listen(given["listen"]), defaultListen),
-		State:  cmp.Or(d.stateDir(given["state"]), state.DefaultDir),
+		State:  cmp.Or(d.absolute(given["state"], "state", state.DefaultDir), state.DefaultDir),
+		Keys:   d.absolute(given["keys"], "keys", "/etc/berth/keys"),
 		Docker: cmp.Or(d.docker(given["docker"], true), os.Getenv("DOCKER_HOST"), defaultDocker),
 
 		Keepalive:   d.duration(given["keepalive"], "keepalive", defaultKeepalive),
@@ -266,7 +268,7 @@ func (d *document) settings(data []byte, all *people) Config {
 		Record: d.record(given["record"]),
 	}
 	c.LDAP, c.OIDC = d.ldap(given["ldap"]), d.oidc(given["oidc"])
-	all.fetched = keysource.In(c.State)
+	all.fetched, all.keys = keysource.In(c.State), given["keys"]
 	all.authorities, all.revoked, all.login = d.userCAs(given["user_cas"]), d.revoked(given["revoked"]), given["login"]
 	all.limits = d.limits(given["limits"])
 	d.people(given["users"], given["groups"], all)
@@ -277,5 +279,6 @@ func (d *document) settings(data []byte, all *people) Config {
 		c.Hosts, lines = append(c.Hosts, d.host(name, value)), append(lines, name.Line)
 	})
 	d.checkBoxes(c, lines)
+	d.checkKeys(c, given)
 	return c
 }

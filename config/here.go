@@ -17,6 +17,11 @@ func (c Config) CheckHere() (warnings []string, err error) {
 	if err := state.Check(c.State); err != nil {
 		return nil, err
 	}
+	if c.Keys != "" {
+		if err := state.CheckKeys(c.Keys); err != nil {
+			return nil, err
+		}
+	}
 	if why := cannotListen(c.Listen); why != "" {
 		warnings = append(warnings, fmt.Sprintf("cannot listen on %s: %s", c.Listen, why))
 	}

@@ -48,6 +48,9 @@ func (d *document) login(n *yaml.Node, all *people) []auth.Rule {
 		if rule.AsksTwoThings() {
 			d.wrong(item.Line, "with: totp and oidc cannot both come after the same step; keep one of them")
 		}
+		if rule.Asks(auth.ByCode) && all.keys != nil {
+			d.wrong(item.Line, "with: totp is no step beside keys: of a code that one gateway took, another one with the same keys does not know; take oidc, or one gateway without keys")
+		}
 		if rule.Asks(auth.ByApproval) {
 			all.namedAt(auth.OIDC, d, item.Line)
 		}

@@ -24,6 +24,7 @@ type people struct {
 	authorities []ssh.PublicKey // user CAs
 	revoked     *auth.Revoked
 	login       *yaml.Node // rules, of the first file
+	keys        *yaml.Node // the directory that several gateways have, of the first file
 	services    []namedAt  // where people of services are named
 	fetched     keysource.Cache
 }

@@ -62,10 +62,11 @@ func isAddress(s string, minPort uint64) bool {
 	return err == nil && portErr == nil && number >= minPort && !strings.ContainsAny(host, " \t/@")
 }
 
-func (d *document) stateDir(n *yaml.Node) string {
-	dir, ok := d.text(n, "state")
+// absolute reads the path of a directory of the gateway's own.
+func (d *document) absolute(n *yaml.Node, what, example string) string {
+	dir, ok := d.text(n, what)
 	if ok && !filepath.IsAbs(dir) {
-		d.wrong(n.Line, "state must be an absolute path, such as /var/lib/berth")
+		d.wrong(n.Line, "%s must be an absolute path, such as %s", what, example)
 	}
 	return dir
 }

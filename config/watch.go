@@ -107,6 +107,7 @@ func (c Config) NeedsRestart(next Config) []string {
 	}{
 		{"listen", c.Listen != next.Listen},
 		{"state", c.State != next.State},
+		{"keys", c.Keys != next.Keys},
 		{"docker", c.Docker != next.Docker},
 		{"boxes", !slices.Equal(c.Boxes, next.Boxes)},
 		{"clusters", !reflect.DeepEqual(c.Clusters, next.Clusters)},

@@ -49,7 +49,7 @@ func startGateway(ctx context.Context, settings config.Config, host, account str
 	if err != nil {
 		return nil, err
 	}
-	st, err := state.Open(settings.State)
+	st, err := state.OpenWithKeys(settings.State, settings.Keys)
 	if err != nil {
 		return nil, err
 	}

@@ -125,7 +125,7 @@ func open(settings config.Config, log *slog.Logger) (has *opened, err error) {
 	if has.program, err = os.Executable(); err != nil {
 		return nil, err
 	}
-	if has.state, err = state.Open(settings.State); err != nil {
+	if has.state, err = state.OpenWithKeys(settings.State, settings.Keys); err != nil {
 		return nil, err
 	}
 	if has.logKey, err = has.state.LogKey(); err != nil {

@@ -23,12 +23,12 @@ type HostKeys struct {
 }
 
 // HostKeys returns the host keys as they are now. With others, those for clients that
-// know no ed25519 are made where they are missing, which takes a moment. The files are
+// know no ed25519 are made where they are missing and none are given, which takes a moment. The files are
 // read once: see [State.ReadHostKeys].
 func (s *State) HostKeys(others bool) (HostKeys, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	isMade := !others || len(s.hostKeys.Others) > 0
+	isMade := !others || len(s.hostKeys.Others) > 0 || s.given != ""
 	if isMade && !isDue(s.hostKeys.At) {
 		return s.hostKeys, nil
 	}
@@ -74,14 +74,14 @@ func (s *State) CancelHostKeys() error { return s.hostKeyRotation().cancel() }
 func (s *State) hostKeyFiles() []keyFile {
 	const comment = "berth host key"
 	return []keyFile{
-		keyFile{hostKeyFile, comment, newEd25519}.in(s.dir),
-		keyFile{"ssh_host_ecdsa_key", comment, newECDSA}.in(s.dir),
-		keyFile{"ssh_host_rsa_key", comment, newRSA}.in(s.dir),
+		keyFile{hostKeyFile, comment, newEd25519}.in(s.keysDir()),
+		keyFile{"ssh_host_ecdsa_key", comment, newECDSA}.in(s.keysDir()),
+		keyFile{"ssh_host_rsa_key", comment, newRSA}.in(s.keysDir()),
 	}
 }
 
 func (s *State) hostKeyRotation() rotation {
-	return rotation{s.hostKeyFiles(), filepath.Join(s.dir, hostKeyTime)}
+	return rotation{s.hostKeyFiles(), filepath.Join(s.keysDir(), hostKeyTime), s.given}
 }
 
 // readHostKeys reads the files. Next keys that are due take their places; where their

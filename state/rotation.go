@@ -23,11 +23,23 @@ var errRotating = errors.New("the next keys are there already: finish that rotat
 type rotation struct {
 	files []keyFile
 	time  string // the file that says when; none: when somebody says so
+	given string // the directory of keys that are only read; "": they are changed here
+}
+
+// refuseGiven returns an error where the keys are changed elsewhere.
+func (r rotation) refuseGiven() error {
+	if r.given == "" {
+		return nil
+	}
+	return fmt.Errorf("the keys are given in %s, where this program changes none; rotate them where they come from", r.given)
 }
 
 // begin makes a key beside each that is there. They take the places at a time, or, where
 // it is zero, when finish is called.
 func (r rotation) begin(at time.Time) error {
+	if err := r.refuseGiven(); err != nil {
+		return err
+	}
 	for _, file := range r.files {
 		if _, err := os.Stat(file.path + nextSuffix); err == nil {
 			return errRotating
@@ -77,6 +89,9 @@ func (r rotation) next() (keys []ssh.Signer, at time.Time, err error) {
 
 // finish puts the keys that were made in their places.
 func (r rotation) finish() error {
+	if err := r.refuseGiven(); err != nil {
+		return err
+	}
 	for _, file := range r.files {
 		if err := ignoring(os.Rename(file.path+nextSuffix, file.path), fs.ErrNotExist); err != nil {
 			return err
@@ -87,6 +102,9 @@ func (r rotation) finish() error {
 
 // cancel removes the keys that were made.
 func (r rotation) cancel() error {
+	if err := r.refuseGiven(); err != nil {
+		return err
+	}
 	for _, file := range r.files {
 		if err := ignoring(os.Remove(file.path+nextSuffix), fs.ErrNotExist); err != nil {
 			return err

@@ -21,26 +21,31 @@ const (
 // Secret returns what provision keys its marks and digests with. It is made on first
 // use, and never made anew.
 func (s *State) Secret() ([]byte, error) {
-	return s.secret("secret of provision", secretFile, "bring it back from a backup")
+	return secret("secret of provision", filepath.Join(s.dir, secretFile), "bring it back from a backup")
 }
 
 // LogKey returns what the gateway keys the digests of names in its log with. It
 // is made on first use and kept, so that one name has one digest.
 func (s *State) LogKey() ([]byte, error) {
-	return s.secret("log key", logKeyFile, "remove it and a new one is made")
+	if s.given != "" {
+		return readSecret("log key", filepath.Join(s.given, logKeyFile), "berth-gateway keys secret prints all that are needed")
+	}
+	return secret("log key", filepath.Join(s.dir, logKeyFile), "remove it and a new one is made")
 }
 
 // secret returns what a file holds. It makes the file on first use; of two processes
 // that do so at once, both get the same. cure is what to do about one that is broken.
-func (s *State) secret(what, file, cure string) ([]byte, error) {
-	path := filepath.Join(s.dir, file)
-	secret, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+func secret(what, path, cure string) ([]byte, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := writeNew(path, []byte(rand.Text()+rand.Text()), 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
-		secret, err = os.ReadFile(path)
 	}
+	return readSecret(what, path, cure)
+}
+
+func readSecret(what, path, cure string) ([]byte, error) {
+	secret, err := os.ReadFile(path)
 	if err == nil && len(secret) < secretSize {
 		err = fmt.Errorf("%s is too short to be one; %s", path, cure)
 	}

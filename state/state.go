@@ -10,6 +10,7 @@
 package state
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,7 +29,8 @@ const pinsDir = "pinned"
 
 // State is an open state directory.
 type State struct {
-	dir string
+	dir   string
+	given string // the directory of keys that are given, and only read; "": none, they are in dir
 
 	mu       sync.Mutex // as they were read last:
 	hostKeys HostKeys
@@ -37,7 +39,11 @@ type State struct {
 
 // Open opens the state directory, creating it and the keys it lacks. Two
 // processes that open a new directory at once get the same keys.
-func Open(dir string) (*State, error) {
+func Open(dir string) (*State, error) { return OpenWithKeys(dir, "") }
+
+// OpenWithKeys is Open where the gateway's own keys lie in another directory, which several
+// gateways may have: they are read there and never made, rotated or removed. "" is none.
+func OpenWithKeys(dir, keys string) (*State, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
@@ -53,17 +59,32 @@ func Open(dir string) (*State, error) {
 	if err := os.MkdirAll(filepath.Join(dir, pinsDir), 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	s := &State{dir: dir}
-	for _, file := range []keyFile{s.hostKeyFiles()[0], s.userCAFile()} {
-		if _, err := file.loadOrMake(); err != nil {
-			return nil, err
-		}
+	s := &State{dir: dir, given: keys}
+	if err := s.makeKeys(); err != nil {
+		return nil, err
 	}
 	if err := s.ReadKeys(); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
+
+// makeKeys makes the keys that every gateway has, where they are missing and none are
+// given.
+func (s *State) makeKeys() error {
+	if s.given != "" {
+		return CheckKeys(s.given)
+	}
+	for _, file := range []keyFile{s.hostKeyFiles()[0], s.userCAFile()} {
+		if _, err := file.loadOrMake(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keysDir is where the gateway's own keys lie.
+func (s *State) keysDir() string { return cmp.Or(s.given, s.dir) }
 
 // Dir is the path of the directory.
 func (s *State) Dir() string { return s.dir }

@@ -56,6 +56,9 @@ func (s *State) RotateUserCA() error { return s.userCARotation().begin(time.Time
 
 // FinishUserCA puts the next user CA in the place of the one that there is.
 func (s *State) FinishUserCA() error {
+	if err := s.userCARotation().refuseGiven(); err != nil {
+		return err
+	}
 	key, err := s.userCAFile().load()
 	if err != nil {
 		return err
@@ -65,14 +68,14 @@ func (s *State) FinishUserCA() error {
 		return err
 	}
 	former = append(former, publicLine(key))
-	if err := replace(filepath.Join(s.dir, formerCAFile), strings.Join(former, "\n")+"\n"); err != nil {
+	if err := replace(filepath.Join(s.keysDir(), formerCAFile), strings.Join(former, "\n")+"\n"); err != nil {
 		return err
 	}
 	return s.userCARotation().finish()
 }
 
 func (s *State) formerCAs() ([]string, error) {
-	text, err := os.ReadFile(filepath.Join(s.dir, formerCAFile))
+	text, err := os.ReadFile(filepath.Join(s.keysDir(), formerCAFile))
 	return strings.FieldsFunc(string(text), func(r rune) bool { return r == '\n' }), ignoring(err, fs.ErrNotExist)
 }
 
@@ -80,11 +83,11 @@ func (s *State) formerCAs() ([]string, error) {
 func (s *State) CancelUserCA() error { return s.userCARotation().cancel() }
 
 func (s *State) userCARotation() rotation {
-	return rotation{[]keyFile{s.userCAFile()}, filepath.Join(s.dir, "user_ca_next_at")}
+	return rotation{[]keyFile{s.userCAFile()}, filepath.Join(s.keysDir(), "user_ca_next_at"), s.given}
 }
 
 func (s *State) userCAFile() keyFile {
-	return keyFile{userCAFile, "berth user CA", newEd25519}.in(s.dir)
+	return keyFile{userCAFile, "berth user CA", newEd25519}.in(s.keysDir())
 }
 
 // readUserCA reads the files.

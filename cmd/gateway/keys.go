@@ -35,7 +35,7 @@ func newKeysCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			st, err := openMade(settings.State)
+			st, err := openMade(settings)
 			if err != nil {
 				return err
 			}
@@ -47,19 +47,20 @@ func newKeysCommand() *cobra.Command {
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
 	command.Flags().StringVar(&name, "known-hosts", "", "print the lines of a known_hosts file, for a box of this `name`")
-	command.AddCommand(newRotateCommand())
+	command.AddCommand(newRotateCommand(), newSecretCommand())
 	return command
 }
 
 // openMade opens a state directory that a gateway has made, and makes none.
-func openMade(dir string) (*state.State, error) {
+func openMade(settings config.Config) (*state.State, error) {
+	dir := settings.State
 	if err := state.Check(dir); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(dir, "ssh_host_ed25519_key")); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, "ssh_host_ed25519_key")); err != nil && settings.Keys == "" {
 		return nil, fmt.Errorf("%s has no keys yet; the gateway makes them when it first starts", dir)
 	}
-	return state.Open(dir)
+	return state.OpenWithKeys(dir, settings.Keys)
 }
 
 // showKnownHosts prints the lines by which clients know a gateway now, and will know it.

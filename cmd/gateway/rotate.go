@@ -56,7 +56,7 @@ func newRotateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			st, err := openMade(settings.State)
+			st, err := openMade(settings)
 			if err != nil {
 				return err
 			}

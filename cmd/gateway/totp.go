@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -61,6 +62,9 @@ func newTotpCommand() *cobra.Command {
 }
 
 func mayEnroll(settings config.Config, name string) error {
+	if settings.Keys != "" {
+		return errors.New("a code is no step of a login to gateways that have the same keys; an OpenID provider can ask for one (docs/directory.md)")
+	}
 	for _, user := range settings.Users {
 		if user.Name == name {
 			return state.Check(settings.State)
