@@ -32,17 +32,15 @@ func NeedCluster(t *testing.T) {
 // Namespace is a namespace of a test's own, and what a gateway may do there.
 type Namespace struct {
 	Name       string
-	Kubeconfig string // the gateway's, by the commands of docs/kubernetes.md
+	Kubeconfig string // of a gateway outside, by the commands of docs/kubernetes.md
 }
 
 // NewNamespace makes a namespace that goes with the test, with these files of
 // configs/kubernetes in it.
 func NewNamespace(t *testing.T, roles ...string) Namespace {
 	t.Helper()
-	NeedCluster(t)
-	n := Namespace{Name: HostName(strings.ReplaceAll(Mark(), ".", "-")), Kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
-	kubectl(t, "", "create", "namespace", n.Name)
-	t.Cleanup(func() { kubectl(t, "", "delete", "namespace", n.Name, "--wait=false") })
+	n := MakeNamespace(t)
+	n.Kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
 	for _, role := range append([]string{"role.yaml"}, roles...) {
 		n.Apply(t, strings.ReplaceAll(Read(t, example(t, role)), "team-a", n.Name))
 	}
@@ -83,6 +81,16 @@ func (n Namespace) by(t *testing.T, place, instead string) Namespace {
 	text := regexp.MustCompile(place).ReplaceAllLiteralString(Read(t, n.Kubeconfig), instead)
 	n.Kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
 	Write(t, n.Kubeconfig, 0o600, text)
+	return n
+}
+
+// MakeNamespace makes a namespace that goes with the test, with nothing in it.
+func MakeNamespace(t *testing.T) Namespace {
+	t.Helper()
+	NeedCluster(t)
+	n := Namespace{Name: HostName(strings.ReplaceAll(Mark(), ".", "-"))}
+	kubectl(t, "", "create", "namespace", n.Name)
+	t.Cleanup(func() { kubectl(t, "", "delete", "namespace", n.Name, "--wait=false") })
 	return n
 }
 
@@ -141,6 +149,13 @@ func (n Namespace) Start(t *testing.T, p Pod) {
 func (n Namespace) Await(t *testing.T, pod string) {
 	t.Helper()
 	n.Kubectl(t, "wait", "pod/"+pod, "--for=condition=Ready", "--timeout="+clusterPatience)
+}
+
+// Kill ends the first process of a pod's container, as the kernel does for want of memory.
+func (n Namespace) Kill(t *testing.T, pod string) {
+	t.Helper()
+	is := strings.Fields(n.Kubectl(t, "get", "pod", pod, "-o", "jsonpath={.spec.nodeName} {.status.containerStatuses[0].containerID}"))
+	ctr(t, is[0], "tasks", "kill", "--signal", "SIGKILL", strings.TrimPrefix(is[1], "containerd://"))
 }
 
 func (p Pod) text(t *testing.T) string {
