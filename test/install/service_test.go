@@ -16,6 +16,7 @@ func TestService(t *testing.T) {
 	harness.Need(t, "docker", "dpkg-deb", "ssh", "ssh-keygen")
 	s := startSystemd(t)
 	s.wantMetrics(t)
+	s.wantUnits(t)
 	to := s.door(t)
 	for _, change := range []string{"systemctl restart berth-gateway", "cd /packages && dpkg -i berth_*.deb"} {
 		client, before := to.StartCat(t), s.mainPID(t)
@@ -156,6 +157,21 @@ func (s systemd) wantSocketUnit(t *testing.T, to harness.Target) {
 	client.Kill()
 	s.run(t, "systemctl stop berth-gateway")
 	to.StartCat(t).WantLine(t, "who comes after a stop starts it")
+}
+
+// wantUnits wants systemd to find no fault in the units, and them to be shut off as
+// docs/security.md says: by systemd-analyze, in tenths from 0 to 100.
+func (s systemd) wantUnits(t *testing.T) {
+	t.Helper()
+	for unit, exposure := range map[string]string{"berth-gateway": "32", "berth-metrics": "21"} {
+		file := "/usr/lib/systemd/system/" + unit + ".service"
+		if faults := s.run(t, "systemd-analyze verify --man=no /usr/lib/systemd/system/"+unit+".* 2>&1"); faults != "" {
+			t.Errorf("%s: %s", unit, faults)
+		}
+		if out, err := s.in("systemd-analyze security --no-pager --offline=true --threshold=" + exposure + " " + file).CombinedOutput(); err != nil {
+			t.Errorf("%s is exposed more than %s tenths: %s", unit, exposure, out)
+		}
+	}
 }
 
 func (s systemd) mainPID(t *testing.T) string {
