@@ -17,18 +17,17 @@ import (
 	"github.com/berth-ssh/berth/test/harness"
 )
 
-// A suite of a Go module is built from the module's source.
+// A suite of a Go module is built from a copy of the module's source, since suites write
+// beside it, and Go's cache of modules is not theirs.
 
 // buildTests builds the tests of a package of a module, and returns the program
 // and the package's directory. Edits are a file of it, and pairs of what stands there
 // and what is to stand there.
 func buildTests(t *testing.T, dir, module, directory string, edits ...string) (program, source string) {
 	t.Helper()
-	root := moduleDir(t, module)
+	root := filepath.Join(dir, "module")
+	harness.Must(t, exec.Command("cp", "-r", "--no-preserve=mode", moduleDir(t, module), root))
 	if len(edits) > 0 {
-		copied := filepath.Join(dir, "module")
-		harness.Must(t, exec.Command("cp", "-r", "--no-preserve=mode", root, copied))
-		root = copied
 		edit(t, filepath.Join(root, directory, edits[0]), edits[1:])
 	}
 	program, source = filepath.Join(dir, "suite.test"), filepath.Join(root, directory)
