@@ -18,6 +18,8 @@ package config
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
@@ -120,6 +122,9 @@ const maxTries = 20
 func load(path string) (Config, error) {
 	main := &document{path: path}
 	data, mode, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; berth-gateway init writes the first one", err)
+	}
 	if err != nil {
 		main.wrong(0, "%v", err)
 		return Config{}, main.err()

@@ -180,7 +180,7 @@ func TestConfigFile(t *testing.T) {
 			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
 		}
 	}
-	for path, want := range map[string]string{"nowhere.yaml": "nowhere.yaml: no such file or directory", ".": ".: not a regular file"} {
+	for path, want := range map[string]string{"nowhere.yaml": "nowhere.yaml: no such file or directory; berth-gateway init writes the first one", ".": ".: not a regular file"} {
 		if _, err := Load(path); err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}

@@ -1,5 +1,5 @@
 // Package release is what a released program says about itself: its version,
-// and its man pages.
+// its man pages, and how its commands are called.
 package release
 
 import (
@@ -56,5 +56,23 @@ func NewManCommand() *cobra.Command {
 			root.DisableAutoGenTag = true // each page would end with the date
 			return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "Berth", Manual: "Berth"}, args[0])
 		},
+	}
+}
+
+// ShowUsage has each command of a program end a complaint about its arguments with how
+// it is called; cobra only counts them.
+func ShowUsage(root *cobra.Command) {
+	for _, command := range root.Commands() {
+		ShowUsage(command)
+		check := command.Args
+		if check == nil {
+			continue
+		}
+		command.Args = func(called *cobra.Command, args []string) error {
+			if err := check(called, args); err != nil {
+				return fmt.Errorf("%w; usage: %s", err, called.UseLine())
+			}
+			return nil
+		}
 	}
 }

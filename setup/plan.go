@@ -40,7 +40,7 @@ func (p Plan) Text() string {
 	var b strings.Builder
 	b.WriteString("# Who may enter which host through the gateway of this box.\n" +
 		"#\n" +
-		"# berth-gateway init wrote it, by what ran here. It is yours to edit; after a\n" +
+		"# berth-gateway init wrote it, from what ran here. It is yours to edit; after a\n" +
 		"# change run: berth-gateway check\n")
 	if p.Listen != "" {
 		fmt.Fprintf(&b, "listen: %s\n", strconv.Quote(p.Listen))
@@ -65,7 +65,7 @@ func (p Plan) grants(b *strings.Builder) {
 		return
 	}
 	b.WriteString("    # The hosts that this user may enter. NAME: ACCOUNT names the account inside;\n" +
-		"    # without one it is the one that the container runs as.\n" +
+		"    # without ACCOUNT it is the one that the container runs as.\n" +
 		"    hosts:\n")
 	for _, c := range p.Containers {
 		fmt.Fprintf(b, "      %s:\n", c.Host)

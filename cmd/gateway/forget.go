@@ -33,7 +33,7 @@ func newForgetCommand() *cobra.Command {
 			case err != nil:
 				return err
 			case owner == "":
-				fmt.Fprintf(command.OutOrStdout(), "host %s is nobody's: there is nothing to forget\n", args[0])
+				fmt.Fprintf(command.OutOrStdout(), "host %s belongs to no container: there is nothing to forget\n", args[0])
 				return nil
 			}
 			fmt.Fprintf(command.OutOrStdout(), "host %s was that of %s; the next container that carries the name has it\n", args[0], owner)

@@ -34,6 +34,7 @@ func newCommand() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServeCommand(), newCheckCommand(), newReloadCommand(), newUpgradeCommand(), newServiceCommand(), newSessionsCommand(), newKickCommand(), newWallCommand(), newReplayCommand(), newForgetCommand(), newInitCommand(), newBackupCommand(), newRestoreCommand(), newHashPasswordCommand(), newTotpCommand(), newKeysCommand(), newDemoCommand(), newSelftestCommand(), newHelperCommand(), newFrontCommand(), release.NewManCommand())
+	release.ShowUsage(root)
 	return root
 }
 

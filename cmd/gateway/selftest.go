@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -22,12 +21,7 @@ func newSelftestCommand() *cobra.Command {
 		Long: "Try everything that an SSH client does on a host, and say what fails and why.\n" +
 			"It logs in with a new key through a gateway of its own, on a port of 127.0.0.1.\n" +
 			"It does not disturb a gateway that is running. Run it as the gateway's account.",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return errors.New("name one host: berth-gateway selftest HOST")
-			}
-			return nil
-		},
+		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			settings, err := config.Load(path)
 			if err != nil {

@@ -13,7 +13,7 @@ import (
 
 func TestSelftestWantsAHost(t *testing.T) {
 	_, stderr, err := runCommand(nil, "selftest")
-	if err == nil || stderr != "gateway: name one host: berth-gateway selftest HOST\n" {
+	if err == nil || stderr != "gateway: accepts 1 arg(s), received 0; usage: berth-gateway selftest HOST [flags]\n" {
 		t.Errorf("%v, %q", err, stderr)
 	}
 }

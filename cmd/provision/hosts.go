@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -101,16 +102,16 @@ func (o options) hostNames(ctx context.Context) (names []string, err error) {
 }
 
 // hostFirst checks the arguments of a verb that begin with a host.
-func hostFirst(cmd *cobra.Command, args []string) error {
+func hostFirst(_ *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("which host? berth-provision %s; berth-provision ps lists them", cmd.Use)
+		return errors.New("which host? berth-provision ps lists them")
 	}
 	return nil
 }
 
 func oneHost(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return fmt.Errorf("one host at a time: berth-provision %s", cmd.Use)
+		return errors.New("one host at a time")
 	}
 	return hostFirst(cmd, args)
 }

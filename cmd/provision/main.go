@@ -94,6 +94,7 @@ func command() *cobra.Command {
 	root.AddCommand(planCommand(&o), upCommand(&o), downCommand(&o), psCommand(&o), gpusCommand(&o), metricsCommand(&o), doctorCommand(&o), importCommand(&o), reportCommand(),
 		logsCommand(&o), execCommand(&o), buildCommand(&o), guardCommand(&o), release.NewManCommand())
 	root.AddCommand(lifeCommands(&o)...)
+	release.ShowUsage(root)
 	return root
 }
 

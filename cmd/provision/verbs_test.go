@@ -58,8 +58,8 @@ func TestVerbsForOneHostAndForAll(t *testing.T) {
 	lab("logs", "one")
 	lab("build")
 	for command, want := range map[string]string{
-		"exec":         "which host? berth-provision exec HOST [COMMAND…]; berth-provision ps lists them",
-		"logs one two": "one host at a time: berth-provision logs HOST",
+		"exec":         "which host? berth-provision ps lists them; usage: berth-provision exec HOST [COMMAND…]",
+		"logs one two": "one host at a time; usage: berth-provision logs HOST",
 		"exec one id":  "one does not run: berth-provision start one",
 		"start -p new": "nothing to do: the project has no hosts",
 	} {
