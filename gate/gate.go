@@ -25,7 +25,6 @@ type Gate struct {
 	To     auth.Target // with the grant
 	Limits auth.Limits
 	Counts *Counts
-	Tasks  *sshconn.Tasks // of the connection
 	Log    *slog.Logger
 
 	// ByKey says that the key or certificate of the login restricts To.Grant
@@ -118,7 +117,7 @@ func (g *Gate) not(format string, args ...any) string {
 }
 
 // whyNoChannel says why a client may not open a channel; "" if it may.
-func (g *Gate) whyNoChannel(channel ssh.NewChannel) string {
+func (g *Gate) whyNoChannel(channel sshconn.NewChannel) string {
 	switch grant := g.To.Grant; channel.ChannelType() {
 	case "session":
 		return ""
@@ -162,7 +161,7 @@ func (g *Gate) unless(granted bool, what string, args ...any) string {
 }
 
 // count counts a channel that is granted, and rejects one that is one too many.
-func (g *Gate) count(channel ssh.NewChannel) (_ ssh.NewChannel, ok bool) {
+func (g *Gate) count(channel sshconn.NewChannel) (_ sshconn.NewChannel, ok bool) {
 	isSession := channel.ChannelType() == "session"
 	if !isSession && g.Limits.Forwards == 0 {
 		return channel, true
@@ -188,7 +187,7 @@ func (g *Gate) count(channel ssh.NewChannel) (_ ssh.NewChannel, ok bool) {
 // countedChannel is a channel that a client asks for and that counts until it has
 // ended. Whoever serves it accepts or rejects it.
 type countedChannel struct {
-	ssh.NewChannel
+	sshconn.NewChannel
 	gate  *Gate
 	taken []Key
 	ended func()
@@ -215,31 +214,24 @@ func (c *countedChannel) Reject(reason ssh.RejectionReason, message string) erro
 	return c.NewChannel.Reject(reason, message)
 }
 
-// Accept accepts the channel. Of its requests the caller sees what is granted,
-// and must read them until they are closed.
-func (c *countedChannel) Accept() (ssh.Channel, <-chan *ssh.Request, error) {
+// Accept accepts the channel. Of its requests the caller sees what is granted.
+func (c *countedChannel) Accept() (ssh.Channel, sshconn.Requests, error) {
 	channel, requests, err := c.NewChannel.Accept()
 	if err != nil {
 		c.ended()
 		return nil, nil, err
 	}
-	granted := make(chan *ssh.Request)
-	pass := func() { passAll(requests, granted) }
 	if c.ChannelType() == "session" {
 		session := c.gate.session(channel)
-		channel = session.channel
-		pass = func() { session.pass(requests, granted) }
+		channel, requests = session.channel, session.granted(requests)
 	}
-	c.gate.Tasks.Go(func() {
-		defer c.ended()
-		pass()
-	})
-	return channel, granted, nil
+	return channel, c.counting(requests), nil
 }
 
-func passAll(requests <-chan *ssh.Request, granted chan<- *ssh.Request) {
-	defer close(granted)
-	for request := range requests {
-		granted <- request
+// counting are the requests after which the channel counts no more.
+func (c *countedChannel) counting(requests sshconn.Requests) sshconn.Requests {
+	return func(yield func(*ssh.Request) bool) {
+		defer c.ended()
+		requests(yield)
 	}
 }

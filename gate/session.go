@@ -31,32 +31,49 @@ func (g *Gate) session(channel ssh.Channel) *sessionGate {
 	return s
 }
 
-func (s *sessionGate) pass(requests <-chan *ssh.Request, granted chan<- *ssh.Request) {
-	defer close(granted)
-	if s.watcher != nil {
-		defer s.watcher.Ended()
-	}
-	for request := range requests {
-		asked := s.force(request)
-		why := s.whyNot(request)
-		if why == "" && s.watcher != nil && !s.closed {
-			why = s.watcher.Granted(request)
+// granted are those of a session's requests that are granted, and what else whoever
+// serves it is to know.
+func (s *sessionGate) granted(requests sshconn.Requests) sshconn.Requests {
+	return func(yield func(*ssh.Request) bool) {
+		if s.watcher != nil {
+			defer s.watcher.Ended()
 		}
-		switch {
-		case s.closed:
-			sshconn.Reply(request, false, nil)
-		case why == "" && asked != "":
-			granted <- &ssh.Request{Type: "env", Payload: ssh.Marshal(sshconn.EnvRequest{Name: sshconn.OriginalCommand, Value: asked})}
-			granted <- request
-		case why == "":
-			granted <- request
-		case isStart(request.Type):
-			s.refuseStart(request, why)
-		default:
-			s.refused(request.Type, why)
-			sshconn.Reply(request, false, nil)
+		for request := range requests {
+			asked, ok := s.admit(request)
+			switch {
+			case !ok:
+			case asked != "" && !yield(originalCommand(asked)), !yield(request):
+				return
+			}
 		}
 	}
+}
+
+// originalCommand tells of the command that a forced one has taken the place of.
+func originalCommand(asked string) *ssh.Request {
+	return &ssh.Request{Type: "env", Payload: ssh.Marshal(sshconn.EnvRequest{Name: sshconn.OriginalCommand, Value: asked})}
+}
+
+// admit reports whether a request is granted, and answers it if it is not. A command
+// that a forced one has taken the place of is asked.
+func (s *sessionGate) admit(request *ssh.Request) (asked string, granted bool) {
+	asked = s.force(request)
+	why := s.whyNot(request)
+	if why == "" && s.watcher != nil && !s.closed {
+		why = s.watcher.Granted(request)
+	}
+	switch {
+	case s.closed:
+		sshconn.Reply(request, false, nil)
+	case why == "":
+		return asked, true
+	case isStart(request.Type):
+		s.refuseStart(request, why)
+	default:
+		s.refused(request.Type, why)
+		sshconn.Reply(request, false, nil)
+	}
+	return "", false
 }
 
 func isStart(request string) bool {

@@ -93,12 +93,12 @@ func (a *activity) countOf(kind string) *atomic.Int64 {
 }
 
 type activeNewChannel struct {
-	ssh.NewChannel
+	sshconn.NewChannel
 	activity *activity
 }
 
 // Accept accepts a channel that is watched.
-func (n activeNewChannel) Accept() (ssh.Channel, <-chan *ssh.Request, error) {
+func (n activeNewChannel) Accept() (ssh.Channel, sshconn.Requests, error) {
 	channel, requests, err := n.NewChannel.Accept()
 	if err != nil {
 		return nil, nil, err

@@ -44,7 +44,7 @@ func auditSteps(who auth.Identity) []audit.Step {
 // auditEntry writes that a host was entered, and returns what writes down what is
 // done there. Where it cannot, nothing may be done there.
 func (c *conn) auditEntry(who auth.Identity, to *reached, login time.Time) (*recorder.Recorder, error) {
-	r := &recorder.Recorder{Log: c.server.Audit, Who: audit.Who{Conn: c.auditConn(), User: who.User, Host: to.host.Name}, Tasks: c.tasks}
+	r := &recorder.Recorder{Log: c.server.Audit, Who: audit.Who{Conn: c.auditConn(), User: who.User, Host: to.host.Name}}
 	return r, r.Log.Write(audit.Entered{Who: r.Who, Account: to.account, Route: to.host.Route, Container: to.host.Container, Seconds: time.Since(login).Seconds()})
 }
 

@@ -119,7 +119,7 @@ func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (*r
 	host := entered.Host
 	to := target{
 		Host: host.Name, Account: entered.Account, person: who.User,
-		gate: &gate.Gate{Person: who.User, To: entered.Target, Limits: entered.Limits, Counts: &c.server.counts, Tasks: c.tasks, Log: c.log, ByKey: who.Restrictions != nil, Watch: c.watcher(host.Name, entered.Recorded)},
+		gate: &gate.Gate{Person: who.User, To: entered.Target, Limits: entered.Limits, Counts: &c.server.counts, Log: c.log, ByKey: who.Restrictions != nil, Watch: c.watcher(host.Name, entered.Recorded)},
 	}
 	to.notice = c.notice(to, entered.Entrance.Before)
 	if entered.Recorded {

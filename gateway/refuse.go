@@ -46,7 +46,7 @@ func (c *conn) refuse(client sshconn.Conn, who auth.Identity, why error) {
 	})
 }
 
-func refuseSession(ch ssh.Channel, requests <-chan *ssh.Request, why string) {
+func refuseSession(ch ssh.Channel, requests sshconn.Requests, why string) {
 	defer ch.Close()
 	newline := "\n"
 	for request := range requests {

@@ -47,25 +47,23 @@ func relay(client, host end, tasks *sshconn.Tasks, to target, lost func() string
 		client: client, host: host, hostSays: sshconn.NewOrder(host.Conn),
 		tasks: tasks, to: to, lost: lost, hostGone: host.Over(tasks),
 	}
-	var serving sync.WaitGroup
-	serving.Add(2)
-	tasks.Go(func() {
-		defer serving.Done()
-		j.serve(sshconn.NewOrder(client.Conn), host, j.clientRequest, j.openFromClient)
+	clientSays, clientGone := sshconn.NewOrder(client.Conn), client.Over(tasks)
+	clientSays.Upon(j.hostGone, func() {
+		tasks.Go(func() {
+			j.deliverRest(clientGone)
+			client.Close()
+		})
 	})
+	j.hostSays.Upon(clientGone, func() { host.Close() }) // or what asks it would wait for its answer
+	served := make(chan struct{})
 	tasks.Go(func() {
-		defer serving.Done()
+		defer close(served)
 		j.serve(j.hostSays, client, j.hostRequest, j.openFromHost)
 	})
-	clientGone := client.Over(tasks)
-	select {
-	case <-clientGone:
-	case <-j.hostGone:
-		j.deliverRest(clientGone)
-	}
+	j.serve(clientSays, host, j.clientRequest, j.openFromClient)
 	client.Close()
 	host.Close()
-	serving.Wait()
+	<-served
 	j.channels.Wait()
 }
 
@@ -95,7 +93,7 @@ func (j *joined) deliverRest(clientGone <-chan struct{}) {
 // serve carries out what one side sends, one after the other, until it is gone.
 // A channel's open is sent on before what follows it, and waits for its answer
 // while that goes on.
-func (j *joined) serve(from *sshconn.Order, to end, request func(*ssh.Request), join func(asked ssh.NewChannel, opened channel)) {
+func (j *joined) serve(from *sshconn.Order, to end, request func(*ssh.Request), join func(asked sshconn.NewChannel, opened channel)) {
 	from.Serve(func(arrived sshconn.Arrival) {
 		switch {
 		case arrived.Request != nil:
@@ -110,7 +108,7 @@ func (j *joined) serve(from *sshconn.Order, to end, request func(*ssh.Request), 
 
 // start opens a channel on the other side, too, and serves both to their end in
 // a goroutine of their own. Only what exists there is accepted here.
-func (j *joined) start(asked ssh.NewChannel, to end, join func(asked ssh.NewChannel, opened channel)) {
+func (j *joined) start(asked sshconn.NewChannel, to end, join func(asked sshconn.NewChannel, opened channel)) {
 	if j.open.Add(1) > sshconn.MaxChannels {
 		j.open.Add(-1)
 		asked.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d channels", sshconn.MaxChannels))
@@ -183,7 +181,7 @@ func (j *joined) hostRequest(request *ssh.Request) {
 	}
 }
 
-func (j *joined) openFromClient(asked ssh.NewChannel, inner channel) {
+func (j *joined) openFromClient(asked sshconn.NewChannel, inner channel) {
 	outer, ok := accept(asked, inner)
 	switch {
 	case !ok:
@@ -194,7 +192,7 @@ func (j *joined) openFromClient(asked ssh.NewChannel, inner channel) {
 	}
 }
 
-func (j *joined) openFromHost(asked ssh.NewChannel, outer channel) {
+func (j *joined) openFromHost(asked sshconn.NewChannel, outer channel) {
 	if inner, ok := accept(asked, outer); ok {
 		j.stream(inner, outer, j.host, j.client)
 	}
@@ -203,21 +201,21 @@ func (j *joined) openFromHost(asked ssh.NewChannel, outer channel) {
 // channel is one side of a joined channel.
 type channel struct {
 	ssh.Channel
-	requests <-chan *ssh.Request
+	requests sshconn.Requests
 }
 
 // accept accepts what the other side has opened.
-func accept(asked ssh.NewChannel, opened channel) (accepted channel, ok bool) {
+func accept(asked sshconn.NewChannel, opened channel) (accepted channel, ok bool) {
 	near, requests, err := asked.Accept()
 	if err != nil {
 		opened.Close()
-		ssh.DiscardRequests(opened.requests)
+		sshconn.RefuseAll(opened.requests)
 		return accepted, false
 	}
 	return channel{near, requests}, true
 }
 
-func reject(asked ssh.NewChannel, err error) {
+func reject(asked sshconn.NewChannel, err error) {
 	var refused *ssh.OpenChannelError
 	if errors.As(err, &refused) {
 		asked.Reject(refused.Reason, refused.Message)

@@ -89,3 +89,22 @@ func TestConnectionsExplainTheirGoroutines(t *testing.T) {
 	client.Close()
 	harness.Eventually(t, "nothing is explained", func() bool { return g.serving.goroutines() == 0 })
 }
+
+// Each goroutine costs an idle connection 4 KiB. A session has one for what is asked of
+// it, one for what is typed, and two for output, also behind a gate, a recorder and
+// whoever follows it.
+func TestASessionHasNoGoroutinesThatFilter(t *testing.T) {
+	g, _, _ := auditedGateway(t, atMachine(newFakeMachine(waits)), "")
+	client := g.enter(t, "dev+lab")
+	for range 10 {
+		startWaiting(t, client)
+	}
+	harness.Eventually(t, "no more than four goroutines for each session", func() bool {
+		g.serving.mu.Lock()
+		defer g.serving.mu.Unlock()
+		for c := range g.serving.all {
+			return c.running.Load() <= 4*10
+		}
+		return false
+	})
+}

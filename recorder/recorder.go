@@ -21,9 +21,8 @@ import (
 // Recorder writes about one connection. Its fields are set before it is used and not
 // changed.
 type Recorder struct {
-	Log   *audit.Log // nil: nothing is written
-	Who   audit.Who
-	Tasks *sshconn.Tasks // of the connection
+	Log *audit.Log // nil: nothing is written
+	Who audit.Who
 
 	sessions, forwards atomic.Uint64
 }
@@ -55,7 +54,7 @@ func (r *Recorder) admit(arrived sshconn.Arrival) (sshconn.Arrival, bool) {
 }
 
 // channel writes that a channel into the host is asked for.
-func (r *Recorder) channel(asked ssh.NewChannel) (ssh.NewChannel, error) {
+func (r *Recorder) channel(asked sshconn.NewChannel) (sshconn.NewChannel, error) {
 	var to string
 	switch asked.ChannelType() {
 	case "session":
@@ -150,12 +149,12 @@ func (f *forward) end(why string) {
 
 // newForward is a forward that a client asks for.
 type newForward struct {
-	ssh.NewChannel
+	sshconn.NewChannel
 	*forward
 }
 
 // Accept accepts the channel.
-func (n newForward) Accept() (ssh.Channel, <-chan *ssh.Request, error) {
+func (n newForward) Accept() (ssh.Channel, sshconn.Requests, error) {
 	channel, requests, err := n.NewChannel.Accept()
 	if err != nil {
 		n.end(err.Error())

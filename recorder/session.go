@@ -16,24 +16,18 @@ import (
 
 // newSession is a session channel that a client asks for.
 type newSession struct {
-	ssh.NewChannel
+	sshconn.NewChannel
 	*Recorder
 }
 
-// Accept accepts the channel. The caller must read its requests until they are
-// closed.
-func (n newSession) Accept() (ssh.Channel, <-chan *ssh.Request, error) {
+// Accept accepts the channel.
+func (n newSession) Accept() (ssh.Channel, sshconn.Requests, error) {
 	channel, requests, err := n.NewChannel.Accept()
 	if err != nil {
 		return nil, nil, err
 	}
 	s := &session{Channel: channel, Recorder: n.Recorder, number: n.sessions.Add(1), since: time.Now()}
-	passed := make(chan *ssh.Request)
-	n.Tasks.Go(func() {
-		defer close(passed)
-		s.pass(requests, passed)
-	})
-	return s, passed, nil
+	return s, s.written(requests), nil
 }
 
 // session is a session that is watched.
@@ -53,16 +47,22 @@ type session struct {
 	ended audit.SessionEnded
 }
 
-func (s *session) pass(requests <-chan *ssh.Request, passed chan<- *ssh.Request) {
-	for request := range requests {
-		if err := s.write(request); err != nil {
-			io.WriteString(s.Channel.Stderr(), "berth: "+err.Error()+s.newline())
-			sshconn.Reply(request, false, nil)
-			continue
+// written are those of the session's requests that could be written about, where that
+// is to be done.
+func (s *session) written(requests sshconn.Requests) sshconn.Requests {
+	return func(yield func(*ssh.Request) bool) {
+		defer s.end()
+		for request := range requests {
+			if err := s.write(request); err != nil {
+				io.WriteString(s.Channel.Stderr(), "berth: "+err.Error()+s.newline())
+				sshconn.Reply(request, false, nil)
+				continue
+			}
+			if !yield(request) {
+				return
+			}
 		}
-		passed <- request
 	}
-	s.end()
 }
 
 func (s *session) end() {

@@ -11,7 +11,7 @@ import (
 
 // directTCPIP serves ssh -L, -D, -W and -J (RFC 4254 §7.2). The address is the
 // machine's: 127.0.0.1 is the machine itself, never the gateway.
-func (s *server) directTCPIP(channel ssh.NewChannel) {
+func (s *server) directTCPIP(channel sshconn.NewChannel) {
 	var open sshconn.DirectTCPIP
 	if ssh.Unmarshal(channel.ExtraData(), &open) != nil || open.Port > 65535 {
 		channel.Reject(ssh.ConnectionFailed, "malformed direct-tcpip")
@@ -21,7 +21,7 @@ func (s *server) directTCPIP(channel ssh.NewChannel) {
 }
 
 // directStreamlocal serves ssh -L port:/path (OpenSSH's PROTOCOL, §2.4).
-func (s *server) directStreamlocal(channel ssh.NewChannel) {
+func (s *server) directStreamlocal(channel sshconn.NewChannel) {
 	var open sshconn.DirectStreamlocal
 	if ssh.Unmarshal(channel.ExtraData(), &open) != nil || open.Path == "" {
 		channel.Reject(ssh.ConnectionFailed, "malformed direct-streamlocal")
@@ -30,7 +30,7 @@ func (s *server) directStreamlocal(channel ssh.NewChannel) {
 	s.direct(channel, "unix", open.Path)
 }
 
-func (s *server) direct(channel ssh.NewChannel, network, address string) {
+func (s *server) direct(channel sshconn.NewChannel, network, address string) {
 	conn, err := s.machine.Dial(network, address)
 	if err != nil {
 		channel.Reject(ssh.ConnectionFailed, err.Error())
@@ -45,18 +45,11 @@ func (s *server) direct(channel ssh.NewChannel, network, address string) {
 }
 
 // join serves a channel whose other side is a connection of the machine.
-func (s *server) join(ch ssh.Channel, requests <-chan *ssh.Request, conn net.Conn) {
+func (s *server) join(ch ssh.Channel, requests sshconn.Requests, conn net.Conn) {
 	sshconn.Join(
-		sshconn.End{Data: ch, Ready: s.options.Ready, Serve: func() { discard(requests) }},
+		sshconn.End{Data: ch, Ready: s.options.Ready, Serve: func() { sshconn.RefuseAll(requests) }},
 		sshconn.End{Data: conn},
 		s.tasks, s.closed)
-}
-
-// discard refuses a channel's requests until it is closed.
-func discard(requests <-chan *ssh.Request) {
-	for request := range requests {
-		sshconn.Reply(request, false, nil)
-	}
 }
 
 // openBack asks the client to open a channel for a connection that arrived at

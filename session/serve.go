@@ -119,7 +119,7 @@ func (s *server) onEnd(f func()) (stop func()) {
 }
 
 // start serves a channel in a goroutine of its own.
-func (s *server) start(channel ssh.NewChannel) {
+func (s *server) start(channel sshconn.NewChannel) {
 	s.serving.Add(1)
 	s.tasks.Go(func() {
 		defer s.serving.Add(-1)
@@ -128,7 +128,7 @@ func (s *server) start(channel ssh.NewChannel) {
 }
 
 // open answers CHANNEL_OPEN (RFC 4254 §5.1) and serves the channel to its end.
-func (s *server) open(channel ssh.NewChannel) {
+func (s *server) open(channel sshconn.NewChannel) {
 	defer s.channels.Add(-1)
 	if s.channels.Add(1) > sshconn.MaxChannels {
 		channel.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d channels", sshconn.MaxChannels))
@@ -146,7 +146,7 @@ func (s *server) open(channel ssh.NewChannel) {
 	}
 }
 
-func (s *server) openSession(channel ssh.NewChannel) {
+func (s *server) openSession(channel sshconn.NewChannel) {
 	defer s.sessions.Add(-1)
 	if s.sessions.Add(1) > MaxSessions {
 		channel.Reject(ssh.ResourceShortage, fmt.Sprintf("more than %d sessions", MaxSessions))

@@ -40,7 +40,7 @@ func newSession(s *server, channel ssh.Channel) *session {
 // serve answers requests until the channel is closed, then lets go of the
 // process: its pty is hung up and its pipes are closed. What survives that,
 // survives.
-func (s *session) serve(requests <-chan *ssh.Request) {
+func (s *session) serve(requests sshconn.Requests) {
 	for request := range requests {
 		started := s.process != nil
 		sshconn.Reply(request, s.answer(request), nil)

@@ -54,15 +54,6 @@ func (c Conn) Wrapping(wrap func(kind string, extra []byte, channel ssh.Channel)
 	return c
 }
 
-// OpenChannel opens a channel to the peer and waits for its answer.
-func (c Conn) OpenChannel(kind string, extra []byte) (ssh.Channel, <-chan *ssh.Request, error) {
-	channel, requests, err := c.Conn.OpenChannel(kind, extra)
-	if err != nil {
-		return nil, nil, err
-	}
-	return c.wrapped(kind, extra, channel), requests, nil
-}
-
 func (c Conn) wrapped(kind string, extra []byte, channel ssh.Channel) ssh.Channel {
 	for _, wrap := range c.opened {
 		channel = wrap(kind, extra, channel)

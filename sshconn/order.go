@@ -17,7 +17,7 @@ const maxData = 16 << 10
 // Arrival is what a peer sent that is no part of a channel: one of the three.
 type Arrival struct {
 	Request *ssh.Request
-	Channel ssh.NewChannel
+	Channel NewChannel
 	Answer  func() // carries out what an answer to a request of ours leads to (see [Order.Ask])
 }
 
@@ -115,7 +115,7 @@ func (o *Order) receive() bool {
 			o.channels = nil
 			return true
 		}
-		o.take(channel, Arrival{Channel: channel})
+		o.take(channel, Arrival{Channel: arrivedChannel{channel}})
 	case answered := <-o.answers:
 		o.early[answered.turn] = answered.Arrival
 	case <-o.event:
@@ -202,21 +202,21 @@ func (o *Order) Ask(name string, payload []byte, carry func(ok bool, answer []by
 
 // StartChannel asks the peer to open a channel, and returns when that is sent;
 // await waits for the answer. In a build without the edits, await sends it.
-func (c Conn) StartChannel(kind string, extra []byte) (await func() (ssh.Channel, <-chan *ssh.Request, error)) {
-	conn, isEdited := c.edited()
-	if !isEdited {
-		return func() (ssh.Channel, <-chan *ssh.Request, error) { return c.OpenChannel(kind, extra) }
+func (c Conn) StartChannel(kind string, extra []byte) (await func() (ssh.Channel, Requests, error)) {
+	answered := func() (ssh.Channel, <-chan *ssh.Request, error) { return c.OpenChannel(kind, extra) }
+	if conn, isEdited := c.edited(); isEdited {
+		started, err := conn.StartChannel(kind, extra)
+		if err != nil {
+			started = func() (ssh.Channel, <-chan *ssh.Request, error) { return nil, nil, io.EOF }
+		}
+		answered = started
 	}
-	answered, err := conn.StartChannel(kind, extra)
-	if err != nil {
-		return func() (ssh.Channel, <-chan *ssh.Request, error) { return nil, nil, io.EOF }
-	}
-	return func() (ssh.Channel, <-chan *ssh.Request, error) {
+	return func() (ssh.Channel, Requests, error) {
 		channel, requests, err := answered()
 		if err != nil {
 			return nil, nil, err
 		}
-		return c.wrapped(kind, extra, channel), requests, nil
+		return c.wrapped(kind, extra, channel), requestsOf(requests), nil
 	}
 }
 
