@@ -163,7 +163,8 @@ func turns() patch {
 
 // idle: x/crypto reads and writes through buffers of 4 KiB, and each cipher and
 // each channel keeps one for the largest packet that it has met. They come out of
-// a pool instead, and packets that a cipher has just made are not copied again.
+// a pool instead, and packets that a cipher has just made are not copied again. A
+// goroutine waits for the next exchange of keys: it is started for each instead.
 func idle() patch {
 	return patch{
 		fault: "an idle connection keeps 8 KiB of buffers, and 130 KiB when much was sent over it once",
@@ -213,7 +214,22 @@ func idle() patch {
 			at: "w.Write(c.buf)", instead: "c.end(w)",
 		}, {
 			file: "ssh/handshake.go", in: "handshakeTransport.kexLoop",
-			at: "t.mu.Unlock()", after: "\nif t.getWriteError() == nil {\ngo t.kexLoop() // this one's stack has grown to 32 KiB\nreturn\n}",
+			at: "t.mu.Unlock()", after: "\nif t.getWriteError() == nil {\nt.restKexLoop()\nreturn\n}",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport",
+			at: "sessionID []byte", before: "kexLoopRests atomic.Bool\n",
+		}, {
+			file: "ssh/handshake.go", in: "newHandshakeTransport",
+			at: "make(chan *pendingKex)", instead: "make(chan *pendingKex, 1)",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.requestKeyExchange",
+			at: "case t.requestKex <- struct{}{}:", after: "\nt.wakeKexLoop()",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.readOnePacket",
+			at: "t.startKex <- &kex", after: "\nt.wakeKexLoop()",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.readLoop",
+			at: "close(t.startKex)", after: "\nt.wakeKexLoop()",
 		}, {
 			file: "ssh/channel.go", in: "channel.WriteExtended",
 			at: "ch.packetPool[extendedCode]\n\t// We", instead: "takeBuffer(0)\n\t// We",

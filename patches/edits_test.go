@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -489,6 +490,13 @@ func TestIdle(t *testing.T) {
 	if each > 50<<10 { // both ends; without the edits more than 150 KiB
 		t.Errorf("a connection keeps %d KiB", each>>10)
 	}
+	await(t, func() bool { return stacksOf("kexLoop") == 0 }) // without the edits one at either end
+}
+
+// stacksOf is how many goroutines are in a function.
+func stacksOf(function string) int {
+	stacks := make([]byte, 1<<20)
+	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "."+function+"(")
 }
 
 // echo sends back what comes in on a connection's first channel.

@@ -293,6 +293,22 @@ func (c *gcmCipher) end(w io.Writer) (int, error) {
 	return n, err
 }
 
+// restKexLoop ends kexLoop's goroutine until there is something for it.
+func (t *handshakeTransport) restKexLoop() {
+	t.kexLoopRests.Store(true)
+	if len(t.requestKex) > 0 || len(t.startKex) > 0 || t.getWriteError() != nil {
+		t.wakeKexLoop() // it came before
+	}
+}
+
+// wakeKexLoop is called when something for kexLoop is there: a request, the peer's
+// KEXINIT, or the end.
+func (t *handshakeTransport) wakeKexLoop() {
+	if t.kexLoopRests.CompareAndSwap(true, false) {
+		go t.kexLoop()
+	}
+}
+
 // exchangeTurns is what a net.Conn may have. ExchangeTurn is called before a key
 // exchange computes, and waits until it may; done is called when it has. A connection
 // whose turn does not come ends with the error.
