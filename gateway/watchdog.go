@@ -3,23 +3,16 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"strconv"
-	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/berth-ssh/berth/memory"
 )
 
 // How the watchdog judges. A leak that is still small is not worth a false alarm.
 const (
-	watchEvery = time.Second
-
 	// Goroutines that a connection may have beside its tasks, those of x/crypto
 	// and of its wires among them; and those of all else.
 	goroutinesEach  = 32
@@ -53,9 +46,9 @@ type watchdog struct {
 
 // watch looks once a second until ctx ends.
 func (s *Server) watch(ctx context.Context) {
-	w := &watchdog{server: s, limit: memoryLimit(), hold: holds, explained: s.serving.goroutines}
-	unused := newSpare(w.limit)
-	ticker := time.NewTicker(watchEvery)
+	w := &watchdog{server: s, limit: memory.Limit(), hold: holds, explained: s.serving.goroutines}
+	unused := memory.NewSpare(w.limit)
+	ticker := time.NewTicker(memory.LookEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -63,7 +56,7 @@ func (s *Server) watch(ctx context.Context) {
 			return
 		case <-ticker.C:
 			w.look()
-			unused.look()
+			unused.Look()
 		}
 	}
 }
@@ -131,38 +124,4 @@ func holds() held {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(samples)
 	return held{runtime.NumGoroutine(), samples[0].Value.Uint64() - samples[1].Value.Uint64()}
-}
-
-// memoryLimit is the least of GOMEMLIMIT, the cgroup's limit and half of the
-// machine's memory.
-func memoryLimit() uint64 {
-	limit := uint64(math.MaxInt64)
-	if set := debug.SetMemoryLimit(-1); set > 0 {
-		limit = min(limit, uint64(set))
-	}
-	var machine unix.Sysinfo_t
-	if unix.Sysinfo(&machine) == nil {
-		limit = min(limit, uint64(machine.Totalram)*uint64(machine.Unit)/2)
-	}
-	if cgroup, err := cgroupLimit(); err == nil {
-		limit = min(limit, cgroup)
-	}
-	return limit
-}
-
-// cgroupLimit reads memory.max of this process's cgroup (version 2).
-func cgroupLimit() (uint64, error) {
-	text, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		return 0, err
-	}
-	_, path, found := strings.Cut(strings.TrimSpace(string(text)), "0::")
-	if !found {
-		return 0, fmt.Errorf("no cgroup of version 2")
-	}
-	text, err = os.ReadFile("/sys/fs/cgroup" + path + "/memory.max")
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64) // "max" is an error
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berth-ssh/berth/memory"
 	"github.com/berth-ssh/berth/test/harness"
 )
 
@@ -80,8 +81,8 @@ func TestConnectionsExplainTheirGoroutines(t *testing.T) {
 	for range 10 {
 		startWaiting(t, client)
 	}
-	if now := holds(); now.memory < 1<<20 || now.memory > memoryLimit() || now.goroutines > g.serving.goroutines()+goroutinesOther {
-		t.Errorf("holds %+v of %d, explained %d", now, memoryLimit(), g.serving.goroutines())
+	if now := holds(); now.memory < 1<<20 || now.memory > memory.Limit() || now.goroutines > g.serving.goroutines()+goroutinesOther {
+		t.Errorf("holds %+v of %d, explained %d", now, memory.Limit(), g.serving.goroutines())
 	}
 	if explained := g.serving.goroutines(); explained < goroutinesEach+2*20 {
 		t.Errorf("10 sessions explain %d goroutines", explained)

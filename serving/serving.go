@@ -24,6 +24,7 @@ import (
 	"github.com/berth-ssh/berth/hosts/configured"
 	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/keysource"
+	"github.com/berth-ssh/berth/memory"
 	"github.com/berth-ssh/berth/openid"
 	"github.com/berth-ssh/berth/operator"
 	"github.com/berth-ssh/berth/patches"
@@ -81,6 +82,7 @@ func Run(ctx context.Context, settings config.Config, options Options, hangUps <
 	defer beside.Wait()
 	defer unfollow()
 	beside.Go(func() { has.directory.Run(following) })
+	beside.Go(func() { memory.GiveBack(following) })
 	if err := front.Start(taken.Listener); err != nil {
 		taken.Leave() // the former gateway keeps its place
 		return err

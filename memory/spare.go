@@ -1,10 +1,15 @@
-package gateway
+package memory
 
 import (
+	"context"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 )
+
+// LookEvery is how often a process looks at what it holds.
+const LookEvery = time.Second
 
 // How memory is given back.
 const (
@@ -38,10 +43,10 @@ const (
 	defaultPercent = 100
 )
 
-// spare gives memory back to the system when the gateway has become quiet. Go's
+// Spare gives memory back to the system when the process has become quiet. Go's
 // runtime by itself keeps as much garbage as there is memory in use, and looks at
 // it once in two minutes when nothing is allocated.
-type spare struct {
+type Spare struct {
 	used       func() usage
 	giveBack   func()
 	setPercent func(int) // nil where GOGC sets it
@@ -62,17 +67,32 @@ type usage struct {
 	live      uint64 // found in use by the last collection
 }
 
-// newSpare is for a gateway with a memory limit in bytes.
-func newSpare(limit uint64) *spare {
-	s := &spare{used: used, giveBack: debug.FreeOSMemory, garbage: min(garbage, limit/memoryShare)}
+// NewSpare is for a process with a memory limit in bytes.
+func NewSpare(limit uint64) *Spare {
+	s := &Spare{used: used, giveBack: debug.FreeOSMemory, garbage: min(garbage, limit/memoryShare)}
 	if os.Getenv("GOGC") == "" {
 		s.setPercent = func(percent int) { debug.SetGCPercent(percent) }
 	}
 	return s
 }
 
-// look is called once a second.
-func (s *spare) look() {
+// GiveBack looks until ctx ends.
+func GiveBack(ctx context.Context) {
+	spare := NewSpare(Limit())
+	ticker := time.NewTicker(LookEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			spare.Look()
+		}
+	}
+}
+
+// Look is called once in LookEvery.
+func (s *Spare) Look() {
 	now := s.used()
 	allocated := now.allocated - s.last
 	s.last = now.allocated
@@ -98,7 +118,7 @@ func (s *spare) look() {
 // allowGarbage sets how much garbage there may be, in percent of what is in use, by
 // whether the last second was one of copies. As
 // setting it stops the gateway for a moment, little changes are none.
-func (s *spare) allowGarbage(now usage, allocated uint64) {
+func (s *Spare) allowGarbage(now usage, allocated uint64) {
 	if s.setPercent == nil || now.live == 0 {
 		return
 	}

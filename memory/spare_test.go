@@ -1,21 +1,21 @@
-package gateway
+package memory
 
 import (
 	"slices"
 	"testing"
 )
 
-// TestMemoryIsGivenBackWhenTheGatewayIsQuiet: not while it copies, not for
+// TestMemoryIsGivenBackWhenTheProcessIsQuiet: not while it copies, not for
 // little, and again after the next burst.
-func TestMemoryIsGivenBackWhenTheGatewayIsQuiet(t *testing.T) {
+func TestMemoryIsGivenBackWhenTheProcessIsQuiet(t *testing.T) {
 	var now usage
 	given := 0
-	s := &spare{used: func() usage { return now }, giveBack: func() { given++ }}
+	s := &Spare{used: func() usage { return now }, giveBack: func() { given++ }}
 	seconds := func(n int, allocated uint64) (times int) {
 		before := given
 		for range n {
 			now.allocated += allocated
-			s.look()
+			s.Look()
 		}
 		return given - before
 	}
@@ -46,18 +46,18 @@ func TestMemoryIsGivenBackWhenTheGatewayIsQuiet(t *testing.T) {
 func TestGarbageGathersWhereLittleIsInUse(t *testing.T) {
 	var now usage
 	var set []int
-	s := &spare{used: func() usage { return now }, giveBack: func() {}, setPercent: func(percent int) { set = append(set, percent) }, garbage: 32 << 20}
+	s := &Spare{used: func() usage { return now }, giveBack: func() {}, setPercent: func(percent int) { set = append(set, percent) }, garbage: 32 << 20}
 	for _, live := range []uint64{0, 4 << 20, 5 << 20, 4 << 20, 16 << 20, 300 << 20, 320 << 20, 2 << 20} {
 		now.live = live
 		now.allocated += copyBytes
-		s.look()
+		s.Look()
 	}
 	now.allocated += copyBytes - 1 // logins
-	s.look()
+	s.Look()
 	if want := []int{800, 200, defaultPercent, 1600, defaultPercent}; !slices.Equal(set, want) {
 		t.Errorf("the percents were %v, want %v", set, want)
 	}
-	if s := newSpare(64 << 20); s.garbage != 4<<20 {
+	if s := NewSpare(64 << 20); s.garbage != 4<<20 {
 		t.Errorf("%d bytes of garbage where 64 MiB are all that there is", s.garbage)
 	}
 }
