@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,8 +21,6 @@ type gateway struct {
 	as      *syscall.Credential // nil: the user that bench runs as
 	address string
 	command *exec.Cmd
-
-	profileSocket string // where it answers if it can be profiled
 }
 
 // startTimeout bounds the start of a gateway.
@@ -37,10 +34,8 @@ func startGateway(ctx context.Context, program, dir string, as *syscall.Credenti
 	}
 	defer log.Close()
 	g := &gateway{program: program, dir: dir, as: as}
-	g.profileSocket = filepath.Join(dir, "profile-"+rand.Text()[:8])
 	g.command = exec.Command(program, "serve", "--config", filepath.Join(dir, "gateway.yaml"), "--drain", "0s", "--log", "text")
 	g.command.Stdout, g.command.Stderr = log, log
-	g.command.Env = append(os.Environ(), envProfileSocket+"="+g.profileSocket)
 	g.command.SysProcAttr = &syscall.SysProcAttr{Credential: as, Pdeathsig: syscall.SIGKILL}
 	if err := g.command.Start(); err != nil {
 		return nil, err
@@ -87,9 +82,21 @@ func (g *gateway) front() int {
 	return 0
 }
 
+// processes are the gateway's, by their names.
+func (g *gateway) processes() map[string]int {
+	processes := map[string]int{"keeper": g.command.Process.Pid}
+	if front := g.front(); front != 0 {
+		processes["front"] = front
+	}
+	return processes
+}
+
 // memory is what its processes hold, in bytes.
-func (g *gateway) memory() int {
-	return memoryOf(g.command.Process.Pid) + memoryOf(g.front())
+func (g *gateway) memory() (sum int) {
+	for _, pid := range g.processes() {
+		sum += memoryOf(pid)
+	}
+	return sum
 }
 
 func memoryOf(pid int) int {

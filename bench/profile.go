@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,13 +13,8 @@ import (
 	"path/filepath"
 )
 
-const (
-	// envProfiles names a directory for profiles of the gateway.
-	envProfiles = "BENCH_PROFILE"
-
-	// envProfileSocket tells a profiled gateway where to listen.
-	envProfileSocket = "BERTH_BENCH_PROFILE_SOCKET"
-)
+// envProfiles names a directory for profiles of the gateway.
+const envProfiles = "BENCH_PROFILE"
 
 //go:embed profiled.go.txt
 var profiled []byte
@@ -55,30 +51,41 @@ func buildProfiled(ctx context.Context, dir string) (program string, err error) 
 	return program, command.Run()
 }
 
-// profile records the processor's time until it is finished, where there is
-// something to record.
+// profile records the processor's time of both processes until it is finished, where
+// there is something to record.
 func (g *gateway) profile(name string) (finish func()) {
 	if os.Getenv(envProfiles) == "" || g == nil {
 		return func() {}
 	}
-	g.ask("start", "")
-	return func() { g.ask("stop", name+".pprof") }
+	processes := g.processes()
+	for _, pid := range processes {
+		ask(pid, "start", "")
+	}
+	return func() {
+		for process, pid := range processes {
+			ask(pid, "stop", name+"-"+process+".pprof")
+		}
+	}
 }
 
-// profileMemory records what the heap holds and what the goroutines do.
+// profileMemory records what the heaps hold and what the goroutines do.
 func (g *gateway) profileMemory(name string) {
 	if os.Getenv(envProfiles) == "" {
 		return
 	}
-	g.ask("memory?of=heap", name+"-heap.pprof")
-	g.ask("memory?of=heap&debug=1", name+"-heap.txt") // ends with the runtime's own counts
-	g.ask("memory?of=goroutine", name+"-goroutines.pprof")
+	for process, pid := range g.processes() {
+		name := name + "-" + process
+		ask(pid, "memory?of=heap", name+"-heap.pprof")
+		ask(pid, "memory?of=heap&debug=1", name+"-heap.txt") // ends with the runtime's own counts
+		ask(pid, "memory?of=goroutine", name+"-goroutines.pprof")
+	}
 }
 
-// ask asks a profiled gateway, and keeps the answer under a name if it has one.
-func (g *gateway) ask(what, name string) {
+// ask asks a process of a profiled gateway, and keeps the answer under a name if it has
+// one.
+func ask(pid int, what, name string) {
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", g.profileSocket)
+		return new(net.Dialer).DialContext(ctx, "unix", fmt.Sprintf("@berth-bench-%d", pid))
 	}}}
 	defer client.CloseIdleConnections()
 	answer, err := client.Post("http://gateway/"+what, "", nil)
