@@ -91,7 +91,9 @@ func (g *gateway) processes() map[string]int {
 	return processes
 }
 
-// memory is what its processes hold, in bytes.
+// memory is what its processes hold of their own, in bytes (RssAnon, proc(5)). The pages
+// of the program's file are not counted: both share them, and the kernel drops them when
+// it likes.
 func (g *gateway) memory() (sum int) {
 	for _, pid := range g.processes() {
 		sum += memoryOf(pid)
@@ -100,11 +102,12 @@ func (g *gateway) memory() (sum int) {
 }
 
 func memoryOf(pid int) int {
-	statm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	fields := strings.Fields(string(statm))
-	if len(fields) < 2 {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, rest, _ := strings.Cut(string(status), "\nRssAnon:")
+	fields := strings.Fields(rest)
+	if len(fields) == 0 {
 		return 0
 	}
-	pages, _ := strconv.Atoi(fields[1])
-	return pages * os.Getpagesize()
+	kibibytes, _ := strconv.Atoi(fields[0])
+	return kibibytes << 10
 }
