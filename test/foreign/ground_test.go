@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,7 +40,7 @@ var doorNames = []string{"relay", "local", "exec", "streams"}
 // be entered by the account's name alone, as the suites do.
 func startGround(t *testing.T, k keys) ground {
 	t.Helper()
-	harness.Need(t, "/usr/sbin/sshd", "ssh", "docker", "python3")
+	harness.Need(t, "/usr/sbin/sshd", "ssh", "docker", python)
 	g := ground{dir: harness.OpenDir(t)}
 	bare := harness.StartMachine(t).SSHD
 	g.bare = door{bare, "bare", harness.FreePort(t), "/usr/sbin/sshd"}
@@ -101,14 +100,14 @@ func hostKeyOf(t *testing.T, to harness.Target) string {
 	return key
 }
 
+// python is that of the system: there may be another one in the home directory, which
+// stand-ins do not see.
+const python = "/usr/bin/python3"
+
 // standIn writes a program that is called as sshd is, and leads to a door.
 func standIn(t *testing.T, dir string, to harness.Target) string {
 	t.Helper()
 	program, err := filepath.Abs("testdata/stand_in.py")
-	if err != nil {
-		t.Fatal(err)
-	}
-	python, err := exec.LookPath("python3")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -135,7 +135,7 @@ func named(t *testing.T, name, program string) (dir string) {
 // crypto is the suite of x/crypto/ssh, which starts an sshd for each test. It
 // refuses to run as root by the full name, which is another one for it; its sshd lets
 // root in here; and it knows the ed25519 host key, which the gateway shows to everyone
-// who takes one.
+// who takes one. Its sshd sees an empty home directory, as every other door does.
 func crypto() suite {
 	return suite{name: "crypto", keys: cryptoKeys, start: func(t *testing.T, dir string) func(*testing.T, door) results {
 		const known = `keyChecker.Add(testPublicKeys["ecdsa"])`
@@ -148,7 +148,7 @@ func crypto() suite {
 			got := results{}
 			for _, name := range strings.Fields(harness.Must(t, exec.Command(program, "-test.list", liveTests))) {
 				// Each by itself: a bare sshd of root's may not end with its test.
-				script := fmt.Sprintf(`mount --bind %s /etc/passwd && cd %s && exec %s -test.v -test.timeout 1m -test.run '^%s$'`, accounts, source, program, name)
+				script := fmt.Sprintf(`mount --bind %s /etc/passwd && mount -t tmpfs home "$HOME" && cd %s && exec %s -test.v -test.timeout 1m -test.run '^%s$'`, accounts, source, program, name)
 				command := exec.Command("unshare", "--mount", "sh", "-c", script)
 				command.Env = plainEnv("TMPDIR="+dir, "PATH="+named(t, "sshd", at.sshd)+":"+os.Getenv("PATH"))
 				command.WaitDelay = time.Second

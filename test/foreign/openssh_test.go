@@ -138,13 +138,14 @@ func knowing(kinds, names []string) string {
 // opensshSftp is OpenSSH's own sftp server.
 const opensshSftp = "/usr/lib/openssh/sftp-server"
 
-// runRegressTest runs one test as the suite's Makefile does.
+// runRegressTest runs one test as the suite's Makefile does. Its sshd sees an empty home
+// directory, as every other door does.
 func runRegressTest(t *testing.T, dir, name string, at door, sftpServer string) string {
 	ssh := filepath.Join(dir, "programs", "ssh")
 	if slices.Contains(hostKeyTests, name) {
 		ssh += "-keys"
 	}
-	command := exec.Command("timeout", "-k", "5", "1200", "sh", filepath.Join(dir, "test-exec.sh"), dir, filepath.Join(dir, name+".sh"))
+	command := harness.PlainHome("timeout", "-k", "5", "1200", "sh", filepath.Join(dir, "test-exec.sh"), dir, filepath.Join(dir, name+".sh"))
 	command.Dir = dir
 	command.Env = append(plainEnv(), "BUILDDIR="+dir, "TEST_SHELL=sh", "TEST_SSH_SSH="+ssh, "TEST_SSH_SSHD="+at.sshd, "TEST_SSH_PORT="+at.port,
 		"TEST_SSH_SFTPSERVER="+sftpServer, "TEST_SSH_IPV6=yes",
