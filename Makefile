@@ -30,7 +30,7 @@ soak: build ## what takes long: 8 GiB by one scp, 200 slow readers, 5,000 idle c
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestDoors/.*/.*/order|TestDoors/.*/.*/forwards/remote_port_in_use|TestDoors/.*/.*/traces/forwarded_' ./test/forwards ./test/parity
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'WhereverProvisionIsKilled|WhereverTheEngineIsKilled|SurvivesAKill' ./cmd/provision
 	@$(PATCHED) for program in gateway provision; do $(GOBUILD) -o bin/soak/$$program ./cmd/$$program || exit; done
-	@$(PATCHED) BERTH_SOAK=1 BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test scripts/setup-kube go test -v -count=1 -timeout 90m -run TestSlowLink ./test/kube
+	@$(PATCHED) BERTH_SOAK=1 BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test scripts/setup-kube go test -v -count=1 -timeout 90m -run 'TestSlowLink|HarmsNoHostElsewhere' ./test/kube
 	@$(PATCHED) BERTH_SOAK=1 BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestFloods|TestRandom|TestHostile|TestArm64|TestGoInstall|TestTheSeed' ./test/attack ./test/install ./test/migration
 	@$(PATCHED) BERTH_SOAK=1 BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test go test -v -count=1 -timeout 180m -run 'TestSwapped|TestAnAddress' ./test/attack ./gateway
 	@$(PATCHED) BERTH_SOAK=1 BERTH_SOAK_FOR=$(SOAK_FOR) BERTH_SOAK_REPORT=$(CURDIR)/docs/performance/soak.md BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test go test -v -count=1 -timeout 90m -run 'TestIdleConnections|TestSoak' ./test/load

@@ -36,7 +36,7 @@ func (s *Source) openExec(ctx context.Context, host hosts.Host, f found, account
 		return s.startHelper(life, f, account)
 	})
 	if err == nil {
-		return hosts.Entrance{Machine: opened, WhyLost: func() string { return whyLost(life) }}, nil
+		return hosts.Entrance{Machine: opened, WhyLost: func() string { return s.whyLost(life, f) }}, nil
 	}
 	now, gone := s.running(host)
 	_, isSilent := s.known.silence()
@@ -65,14 +65,18 @@ func as(account string) string {
 // in which a helper did.
 const whyLostTimeout = 3 * time.Second
 
-// whyLost says why what was entered has gone away.
-func whyLost(life *life) string {
+// whyLost says why what was entered in a container has gone away. A node that is late ends
+// a pod's processes long before it tells that the container ended.
+func (s *Source) whyLost(life *life, f found) string {
 	select {
 	case <-life.Done():
 		return context.Cause(life).Error()
 	case <-time.After(whyLostTimeout):
-		return "has gone away: the connection to it through its cluster's API server ended"
 	}
+	if now, isThere := s.known.byKey(f.key()); isThere && now.deleting {
+		return now.whyDeleted()
+	}
+	return "cannot be reached: the connection through its cluster's API server ended"
 }
 
 // startHelper starts the helper, from a file that is written through an exec and removes

@@ -123,6 +123,27 @@ func TestWhatWasEnteredEndsWithItsContainerAndSaysWhy(t *testing.T) {
 	}
 }
 
+// A node ends the processes of a deleted pod before it tells that they ended, and a
+// connection can end without its pod.
+func TestAConnectionThatEndsAloneSaysWhetherItsPodIsDeleted(t *testing.T) {
+	t.Parallel() // each waits for the cluster's word
+	for _, deleted := range []bool{false, true} {
+		p := pod("team-a", "master-0", running())
+		s, want := newSource(t, p), "cannot be reached: the connection through its cluster's API server ended"
+		life, err := s.known.enter(foundIn(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if deleted {
+			p.DeletionTimestamp, want = &metav1.Time{Time: time.Now()}, "is gone: its pod team-a/master-0 was deleted"
+			s.known.remember(foundIn(p))
+		}
+		if why := s.whyLost(life, foundIn(p)); why != want {
+			t.Errorf("got %q, want %q", why, want)
+		}
+	}
+}
+
 func TestALoginGetsThePodThatStays(t *testing.T) {
 	old := pod("team-a", "old", running())
 	old.DeletionTimestamp = &metav1.Time{Time: time.Now()}

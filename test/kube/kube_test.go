@@ -3,10 +3,8 @@ package kube
 import (
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -177,29 +175,23 @@ spec:
 func TestPodsAreFollowedThroughARestartOfTheAPIServer(t *testing.T) {
 	l := startLab(t, "master: root, later: root")
 	l.Start(t, harness.Pod{Name: "master", Node: "node1"})
-	to, kube := l.at(t, "master"), os.Getenv(harness.EnvKube)
+	to := l.at(t, "master")
 	to.Want(t, `ssh h echo before`, "before\n")
 	m, told := harness.Mark(), filepath.Join(t.TempDir(), "told")
 	session := to.Start(t, `exec ssh h "sleep `+m+`" 2>`+told)
 	harness.Eventually(t, "the session", func() bool { return has(l.processes(t, "master"), "sleep "+m) > 0 })
-	server, err := strconv.Atoi(strings.TrimSpace(harness.Read(t, filepath.Join(kube, "api.pid"))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	hold := filepath.Join(kube, "api.hold")
-	harness.Write(t, hold, 0o600, "")
-	t.Cleanup(func() { os.Remove(hold) })
-	syscall.Kill(server, syscall.SIGKILL)
+	release := holdAPIServer(t)
 	if status := session.Wait(t); status != 255 || !strings.Contains(harness.Read(t, told), "through its cluster's API server") {
 		t.Errorf("exit %d, told %s", status, harness.Brief(harness.Read(t, told)))
 	}
 	waiting := to.Start(t, `exec ssh h echo again`)
 	l.AwaitRecord(t, "logged in")
-	os.Remove(hold)
+	release()
 	if out, _ := io.ReadAll(waiting.Stdout); string(out) != "again\n" || waiting.Wait(t) != 0 {
 		t.Errorf("who came meanwhile: %q", out)
 	}
-	harness.Eventually(t, "an API server", func() bool { return exec.Command("kubectl", "get", "--raw", "/readyz").Run() == nil })
+	awaitAPIServer(t)
+	awaitNodes(t)
 	l.Start(t, harness.Pod{Name: "later"})
 	l.at(t, "later").Want(t, `ssh h echo later`, "later\n")
 }

@@ -22,7 +22,7 @@ func TestSlowLink(t *testing.T) {
 	way.RunMany(t, harness.Load(40, 1000))
 	if harness.Soaking() {
 		kubectl := fmt.Sprintf(`kubectl --kubeconfig %s -n %s exec -i master -- sh -c "$1" 2>>%s`, n.Kubeconfig, n.Name, filepath.Join(t.TempDir(), "said"))
-		beside := harness.Way{Target: to, Name: "kubectl exec", Run: kubectl}
+		beside := harness.Way{Target: to, Name: "kubectl exec", Run: kubectl, MayLose: true}
 		beside.SendMuch(t, 1024)
 		beside.RunMany(t, 100)
 	}
