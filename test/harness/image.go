@@ -39,7 +39,7 @@ func TinyImage(t *testing.T) string {
 	if !isStatic("/bin/busybox") {
 		Missing(t, "there is no static /bin/busybox (package busybox-static)")
 	}
-	return importImage(t, "tiny", "sleep", "1000000")
+	return importImage(t, "tiny", "", "sleep", "1000000")
 }
 
 // isStatic reports whether a program needs no loader.
@@ -56,7 +56,18 @@ func isStatic(path string) bool {
 func BareImage(t *testing.T) string {
 	t.Helper()
 	Need(t, "gcc")
-	return importImage(t, "bare", "/pause")
+	return importImage(t, "bare", "", "/pause")
+}
+
+// CUDAImage has this machine's shell and C library, an account, and take: a program
+// that takes memory of a GPU until its input ends, and first says how many GPUs it sees.
+// As NVIDIA's own images do, it asks for all of them, and has in its PATH where some
+// boxes have the driver.
+func CUDAImage(t *testing.T) string {
+	t.Helper()
+	Need(t, "gcc")
+	const variables = "NVIDIA_VISIBLE_DEVICES=all PATH=/usr/local/nvidia/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	return importImage(t, "cuda", variables, "sleep", "1000000")
 }
 
 // programs are shell programs that tests run here.
@@ -65,8 +76,8 @@ func BareImage(t *testing.T) string {
 var programs embed.FS
 
 // importImage makes an image of the files that a program of testdata makes. It
-// goes with the test.
-func importImage(t *testing.T, name string, command ...string) string {
+// goes with the test. variables are those that it sets: NAME=VALUE, with spaces between.
+func importImage(t *testing.T, name, variables string, command ...string) string {
 	t.Helper()
 	tag := fmt.Sprintf("berth-test/%s:%s", name, Mark())
 	t.Cleanup(func() { exec.Command("docker", "rmi", "-f", tag).Run() })
@@ -76,7 +87,7 @@ func importImage(t *testing.T, name string, command ...string) string {
 	}
 	dir, tar := t.TempDir(), filepath.Join(t.TempDir(), "image.tar")
 	runHere(t, dir, name+".sh")
-	runHere(t, dir, "import.sh", "TAG="+tag, "TAR="+tar, "COMMAND="+string(words))
+	runHere(t, dir, "import.sh", "TAG="+tag, "TAR="+tar, "COMMAND="+string(words), "VARIABLES="+variables)
 	return tag
 }
 

@@ -1,9 +1,7 @@
 package monitor
 
 import (
-	"io"
 	"net"
-	"net/http"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -35,20 +33,6 @@ func startLab(t *testing.T) lab {
 	return l
 }
 
-func get(t *testing.T, address, path string) (text string, status int) {
-	t.Helper()
-	answer, err := http.Get("http://" + address + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	all, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(all), answer.StatusCode
-}
-
 // Prometheus finds nothing to improve in the numbers, and the page has each of them.
 func TestTheNumbersAreThoseOfThePage(t *testing.T) {
 	harness.Need(t, "promtool")
@@ -59,7 +43,7 @@ func TestTheNumbersAreThoseOfThePage(t *testing.T) {
 		page[name[1]] = true
 	}
 	for _, address := range []string{l.gateway, l.box} {
-		text, _ := get(t, address, "/metrics")
+		text, _ := harness.Get(t, address, "/metrics")
 		check := exec.Command("promtool", "check", "metrics")
 		check.Stdin = strings.NewReader(text)
 		if out, err := check.CombinedOutput(); err != nil {
@@ -74,7 +58,7 @@ func TestTheNumbersAreThoseOfThePage(t *testing.T) {
 		if found := regexp.MustCompile(`="(dev|relay|box|master|worker|pair|127\..*)"`).FindString(text); found != "" {
 			t.Errorf("a label is a person, a host or an address: %s", found)
 		}
-		if text, status := get(t, address, "/readyz"); status != 200 {
+		if text, status := harness.Get(t, address, "/readyz"); status != 200 {
 			t.Errorf("/readyz: %d %s", status, text)
 		}
 	}

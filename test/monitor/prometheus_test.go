@@ -35,7 +35,7 @@ func startPrometheus(t *testing.T, l lab) server {
 	harness.StartLogged(t, command, filepath.Join(dir, "log"))
 	harness.Eventually(t, "Prometheus listens", func() bool { return harness.Answers(string(p)) })
 	harness.Eventually(t, "Prometheus is ready", func() bool {
-		_, status := get(t, string(p), "/-/ready")
+		_, status := harness.Get(t, string(p), "/-/ready")
 		return status == 200
 	})
 	return p
@@ -44,7 +44,7 @@ func startPrometheus(t *testing.T, l lab) server {
 // api asks at a path, and wants the answer, whatever it says.
 func (p server) api(t *testing.T, path string, data any) {
 	t.Helper()
-	text, _ := get(t, string(p), "/api/v1/"+path)
+	text, _ := harness.Get(t, string(p), "/api/v1/"+path)
 	answer := struct {
 		Status, Error string
 		Data          any

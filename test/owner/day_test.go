@@ -1,11 +1,7 @@
 package owner
 
 import (
-	"context"
 	"encoding/json"
-	"io"
-	"net"
-	"net/http"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,28 +12,10 @@ import (
 	"github.com/berth-ssh/berth/test/harness"
 )
 
-// get asks a gateway at its unix socket.
-func get(t *testing.T, socket, path string) (text string, status int) {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", socket)
-	}}}
-	answer, err := client.Get("http://gateway" + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	all, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(all), answer.StatusCode
-}
-
 // numbers are the metrics by their names and labels.
 func numbers(t *testing.T, socket string) map[string]uint64 {
 	t.Helper()
-	text, _ := get(t, socket, "/metrics")
+	text, _ := harness.Get(t, "unix:"+socket, "/metrics")
 	all := map[string]uint64{}
 	for _, line := range regexp.MustCompile(`(?m)^(berth_\S+) (\S+)$`).FindAllStringSubmatch(text, -1) {
 		value, err := strconv.ParseFloat(line[2], 64)
@@ -125,7 +103,7 @@ func liveADay(t *testing.T) *day {
 	d.machine = harness.StartMachine(t, "metrics: unix:"+d.socket, "audit: { file: "+file+" }",
 		"record: { dir: "+filepath.Join(dir, "recordings")+", hosts: [ '*' ] }")
 	for _, path := range []string{"/healthz", "/readyz"} {
-		if text, status := get(t, d.socket, path); status != 200 {
+		if text, status := harness.Get(t, "unix:"+d.socket, path); status != 200 {
 			t.Errorf("%s: %d %s", path, status, text)
 		}
 	}
