@@ -59,10 +59,15 @@ func (f *Fronts) start() (*process, error) {
 	return p, nil
 }
 
+// smallStacks has each goroutine begin with 2 KiB of stack. By itself Go's runtime gives
+// a new one what others have used lately: in a burst of logins as much as an exchange of
+// keys takes, which a connection that waits then keeps.
+const smallStacks = "GODEBUG=adaptivestackstart=0"
+
 // environment is what a front knows of this process's: how the runtime uses memory and
 // processors, and which time it is.
 func environment() []string {
-	env := []string{} // nil would be all of it
+	env := []string{smallStacks} // what is set takes its place
 	for _, name := range []string{"GOMEMLIMIT", "GOGC", "GOMAXPROCS", "GODEBUG", "GOTRACEBACK", "GORACE", "GOCOVERDIR", "TZ"} {
 		if value, set := os.LookupEnv(name); set {
 			env = append(env, name+"="+value)

@@ -302,7 +302,7 @@ func TestSelftestOfContainers(t *testing.T) {
 	for _, host := range hosts {
 		rows := run(host)
 		for check, words := range map[string]string{
-			"rsync":                     "the image has no rsync; on Debian and Ubuntu: apt-get install rsync",
+			"rsync":                     "the image has no rsync: on Debian and Ubuntu: apt-get install rsync",
 			"scp, old protocol":         "apt-get install openssh-client",
 			"terminal changes its size": "apt-get install coreutils",
 		} {

@@ -25,7 +25,7 @@ func fileChecks() []Check {
 
 // lacks is the line for a program that an image should have.
 func lacks(program, debianPackage string) error {
-	return fmt.Errorf("the image has no %s; on Debian and Ubuntu: apt-get install %s", program, debianPackage)
+	return fmt.Errorf("the image has no %s: on Debian and Ubuntu: apt-get install %s", program, debianPackage)
 }
 
 const sftpHint = "a foreign sshd needs: Subsystem sftp internal-sftp"
