@@ -107,10 +107,8 @@ const python = "/usr/bin/python3"
 // standIn writes a program that is called as sshd is, and leads to a door.
 func standIn(t *testing.T, dir string, to harness.Target) string {
 	t.Helper()
-	program, err := filepath.Abs("testdata/stand_in.py")
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := filepath.Join(dir, "stand_in.py")
+	harness.Write(t, program, 0o600, harness.Read(t, "testdata/stand_in.py"))
 	file := filepath.Join(dir, "sshd")
 	harness.Write(t, file, 0o755, fmt.Sprintf("#!/bin/sh\nexec %s -IS %s %s \"$@\"\n", python, program, to.Address))
 	return file
