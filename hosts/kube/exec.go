@@ -19,8 +19,8 @@ import (
 
 const (
 	// startTimeout bounds the start of a helper, its delivery included, which takes a
-	// while where the API server is behind a slow line.
-	startTimeout = time.Minute
+	// while where the API server is behind a slow line: as long as to a box elsewhere.
+	startTimeout = 3 * time.Minute
 
 	// maxPath is more than the path of a helper takes that was written.
 	maxPath = 4 << 10
