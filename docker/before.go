@@ -62,16 +62,17 @@ func runBefore(ctx context.Context, engine *client.Client, c container.InspectRe
 		Since: unixTime(end.Add(-stopTakes)), Until: unixTime(end.Add(2 * time.Second)),
 		Filters: make(client.Filters).Add("container", c.ID),
 	})
-	asked, killed := "", false
+	var asked []string
+	killed := false
 	found := evidence{lastLine: lastLineUntil(ctx, engine, c, end)}
 	for {
 		select {
 		case m := <-told.Messages:
 			switch m.Action {
 			case events.ActionStart:
-				asked, killed = "", false
+				asked, killed = nil, false
 			case events.ActionKill:
-				asked = signalText(m.Actor.Attributes["signal"])
+				asked = append(asked, signalText(m.Actor.Attributes["signal"]))
 			case events.ActionOOM:
 				killed = true
 			case events.ActionDie:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,7 +69,7 @@ func WhyEnded(ctx context.Context, engine *client.Client, c container.InspectRes
 // evidence is what is known besides the container's own state.
 type evidence struct {
 	lastLine string         // that it wrote
-	asked    string         // the signal that somebody sent it by the engine; "" where none did
+	asked    []string       // signals that somebody sent it by the engine, in order
 	kernel   []kernelRecord // of the box; none where it cannot be read
 }
 
@@ -82,10 +83,10 @@ func (e evidence) ending(c container.InspectResponse) Ending {
 		return Ending{}
 	case s.OOMKilled || killed != "" && s.ExitCode != 0: // with an init, the engine may miss it
 		return Ending{OutOfMem, "the kernel killed it for want of memory: " + memoryText(c, killed)}
-	case e.asked != "" && s.ExitCode != 0:
-		return Ending{Stopped, fmt.Sprintf("somebody stopped it by the engine (%s, code %d)", e.asked, s.ExitCode)}
-	case e.asked != "":
-		return Ending{Stopped, fmt.Sprintf("somebody stopped it by the engine (%s)", e.asked)}
+	case len(e.asked) > 0 && s.ExitCode != 0:
+		return Ending{Stopped, fmt.Sprintf("somebody stopped it by the engine (%s, code %d)", e.signal(s.ExitCode), s.ExitCode)}
+	case len(e.asked) > 0:
+		return Ending{Stopped, fmt.Sprintf("somebody stopped it by the engine (%s)", e.signal(s.ExitCode))}
 	case s.ExitCode == 0:
 		return Ending{Done, "its command ended" + behind(e.lastLine)}
 	}
@@ -97,6 +98,16 @@ func (e evidence) ending(c container.InspectResponse) Ending {
 		text += "; the NVIDIA driver had reported " + xid
 	}
 	return Ending{Failed, text}
+}
+
+// signal returns which of the signals ended it: the one that its exit code tells of, else
+// the last. An engine that allows no time to stop sends two at once.
+func (e evidence) signal(exitCode int) string {
+	told := signalText(strconv.Itoa(exitCode - 128))
+	if slices.Contains(e.asked, told) {
+		return told
+	}
+	return e.asked[len(e.asked)-1]
 }
 
 // memoryText returns what memory a container may have, when it ended, and which
@@ -162,12 +173,12 @@ func LastLine(ctx context.Context, engine *client.Client, c container.InspectRes
 	return printable.Line(text.String(), maxLastLine)
 }
 
-// askedToStop returns the signal that somebody had the engine send to a container
-// since its last start. The engine remembers its last 256 events only.
-func askedToStop(ctx context.Context, engine *client.Client, c container.InspectResponse) string {
+// askedToStop returns the signals that somebody had the engine send to a container
+// since its last start, in order. The engine remembers its last 256 events only.
+func askedToStop(ctx context.Context, engine *client.Client, c container.InspectResponse) []string {
 	end := timeOf(c.State.FinishedAt)
 	if end.IsZero() {
-		return ""
+		return nil
 	}
 	ctx, cancel := context.WithCancel(ctx) // ends what reads the events
 	defer cancel()
@@ -176,13 +187,13 @@ func askedToStop(ctx context.Context, engine *client.Client, c container.Inspect
 		Since: unixTime(started), Until: unixTime(end.Add(2 * time.Second)),
 		Filters: make(client.Filters).Add("container", c.ID).Add("event", string(events.ActionKill)),
 	})
-	signal := ""
+	var signals []string
 	for {
 		select {
 		case m := <-result.Messages:
-			signal = signalText(m.Actor.Attributes["signal"])
+			signals = append(signals, signalText(m.Actor.Attributes["signal"]))
 		case <-result.Err: // io.EOF when all were told
-			return signal
+			return signals
 		}
 	}
 }
