@@ -2,6 +2,7 @@ package kube
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -132,27 +133,29 @@ func gatewayImage(t *testing.T) string {
 
 // held is a session that answers as long as it lives.
 type held struct {
-	client *ssh.Client
-	in     io.Writer
-	out    *bufio.Reader
-	pod    string // the replica that it is on
+	client  *ssh.Client
+	session *ssh.Session
+	in      io.Writer
+	out     *bufio.Reader
+	told    bytes.Buffer // on standard error; to be read when session has ended
+	pod     string       // the replica that it is on
 }
 
-func (g gate) hold(t *testing.T) held {
+func (g gate) hold(t *testing.T) *held {
 	t.Helper()
 	client, err := g.dev.Dial(t)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	h := held{client: client, pod: g.service.last()}
+	h := &held{client: client, pod: g.service.last()}
 	session, err := client.NewSession()
 	if err != nil {
 		t.Fatal(err)
 	}
 	out, _ := session.StdoutPipe()
 	h.in, _ = session.StdinPipe()
-	h.out = bufio.NewReader(out)
+	h.session, h.out, session.Stderr = session, bufio.NewReader(out), &h.told
 	if err := session.Start("cat"); err != nil {
 		t.Fatal(err)
 	}
@@ -160,25 +163,26 @@ func (g gate) hold(t *testing.T) held {
 	return h
 }
 
-func (h held) answers() bool {
+func (h *held) answers() bool {
 	fmt.Fprintln(h.in, "still here")
 	line, err := h.out.ReadString('\n')
 	return err == nil && line == "still here\n"
 }
 
-func (h held) mustAnswer(t *testing.T) {
+func (h *held) mustAnswer(t *testing.T) {
 	t.Helper()
 	harness.Within(t, "an answer through "+h.pod, func() {
 		if !h.answers() {
-			t.Errorf("the session on %s is cut", h.pod)
+			err := h.session.Wait()
+			t.Errorf("the session on %s is cut: %v, %s", h.pod, err, h.told.String())
 		}
 	})
 }
 
 // onBoth are a session on each replica.
-func (g gate) onBoth(t *testing.T) [2]held {
+func (g gate) onBoth(t *testing.T) [2]*held {
 	t.Helper()
-	both := [2]held{g.hold(t), g.hold(t)}
+	both := [2]*held{g.hold(t), g.hold(t)}
 	if both[0].pod == both[1].pod {
 		t.Fatalf("both are on %s", both[0].pod)
 	}
@@ -262,27 +266,49 @@ func slowly(t *testing.T, what string, done func() bool) {
 	}
 }
 
+// The second upgrade takes longer than a gateway gives its connections by itself, and than
+// a cluster gives a pod.
 func (g gate) testUpgrade(t *testing.T) {
-	both, former := g.onBoth(t), g.service.endpoints()
-	stop := g.stream(t)
-	g.Kubectl(t, "rollout", "restart", "deployment/berth-gateway")
-	g.rolledOut(t)
-	slowly(t, "endpoints of new replicas alone", func() bool {
-		now := g.service.endpoints()
-		return len(now) == 2 && !slices.ContainsFunc(now, func(e endpoint) bool { return e.pod == both[0].pod || e.pod == both[1].pod })
-	})
-	for _, replica := range former {
-		slowly(t, replica.pod+" lets nobody in", func() bool { return replica.saysThatItStops() })
+	both, stop := g.onBoth(t), g.stream(t)
+	for range 2 {
+		g.upgrade(t)
 	}
 	came, pods := stop()
 	t.Logf("%d connections, to %d replicas", came, pods)
-	if pods != 4 {
-		t.Errorf("%d replicas were reached, not the two of before and the two of after", pods)
+	if pods != 6 {
+		t.Errorf("%d replicas were reached, not the two of before and the four of after", pods)
 	}
 	for _, on := range both {
 		on.mustAnswer(t)
 		on.client.Close()
 		g.Kubectl(t, "wait", "pod/"+on.pod, "--for=delete", "--timeout=60s") // long before its grace
+	}
+}
+
+// upgrade replaces the replicas, and waits until the former ones let nobody in any more.
+// Each must do so for a while after the Service gives it nobody: not every node knows that
+// at once.
+func (g gate) upgrade(t *testing.T) {
+	former, lets := g.service.endpoints(), map[endpoint]person{}
+	for _, replica := range former {
+		lets[replica] = g.at(t, g.dev.Door, replica)
+	}
+	g.Kubectl(t, "rollout", "restart", "deployment/berth-gateway")
+	slowly(t, "the former ones are out of the Service", func() bool {
+		for replica, person := range lets {
+			if slices.Contains(g.service.endpoints(), replica) {
+				continue
+			}
+			if !person.isLetIn(t) {
+				t.Errorf("%s lets nobody in as soon as it is out of the Service", replica.pod)
+			}
+			delete(lets, replica)
+		}
+		return len(lets) == 0
+	})
+	g.rolledOut(t)
+	for _, replica := range former {
+		slowly(t, replica.pod+" lets nobody in", replica.isClosed)
 	}
 }
 
@@ -324,9 +350,13 @@ func (g gate) stream(t *testing.T) (stop func() (came, pods int)) {
 		}
 	})
 	first := len(g.service.passed())
-	return func() (int, int) {
+	end := sync.OnceFunc(func() {
 		close(ended)
 		all.Wait()
+	})
+	t.Cleanup(end)
+	return func() (int, int) {
+		end()
 		for _, pod := range g.service.passed()[first:] {
 			pods[pod] = true
 		}

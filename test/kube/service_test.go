@@ -41,11 +41,11 @@ func (e endpoint) door(t *testing.T) (address string) {
 	return serve(t, func() (net.Conn, error) { return dialFrom(e.node, e.address) })
 }
 
-// saysThatItStops reports whether a gateway turns away who comes, and says why.
-func (e endpoint) saysThatItStops() bool {
+// isClosed reports whether a gateway is gone, or turns away who comes and says why.
+func (e endpoint) isClosed() bool {
 	conn, err := dialFrom(e.node, e.address)
 	if err != nil {
-		return false
+		return true
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(time.Second))
@@ -172,7 +172,7 @@ func dialFrom(node, address string) (conn net.Conn, err error) {
 		defer close(done)
 		runtime.LockOSThread() // and not unlocked, so the thread ends with its namespace
 		if err = enterNetwork(node); err == nil {
-			conn, err = net.DialTimeout("tcp", address, time.Second)
+			conn, err = net.DialTimeout("tcp", address, harness.Patience)
 		}
 	}()
 	<-done
