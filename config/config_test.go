@@ -236,6 +236,9 @@ func FuzzConfig(f *testing.F) {
 			f.Add(archive.Files[0].Data)
 		}
 	}
+	for _, end := range []string{"\r", "\u0085", "\u2028", "\u2029"} { // of a line to YAML's reader, and to nobody else
+		f.Add([]byte("{0" + end + end + "0"))
+	}
 	f.Add([]byte("a: &a [*a]\nusers: &b {dev: *b}\nhosts: *b\n? [x]\n: y\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d := &document{path: "gateway.yaml"}

@@ -103,10 +103,13 @@ func (d *document) parse(data []byte) *yaml.Node {
 	return present(first.Content[0])
 }
 
+// lineOfNonText returns the first line with what is no text, or would begin another line
+// for YAML's reader alone; 0 where there is none.
 func lineOfNonText(data []byte) int {
 	number := 0
 	for line := range bytes.Lines(data) {
 		number++
+		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 		if !utf8.Valid(line) || bytes.ContainsFunc(line, isControl) {
 			return number
 		}
@@ -115,7 +118,7 @@ func lineOfNonText(data []byte) int {
 }
 
 func isControl(r rune) bool {
-	return unicode.IsControl(r) && !strings.ContainsRune("\t\r\n", r)
+	return r != '\t' && unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp)
 }
 
 // syntax words what the YAML library found.
