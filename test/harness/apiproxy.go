@@ -31,6 +31,7 @@ type APIProxy struct {
 // StartAPIProxy passes on what comes until the test ends.
 func StartAPIProxy(t *testing.T) *APIProxy {
 	t.Helper()
+	NeedCluster(t)
 	p := &APIProxy{}
 	on := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "https", Host: APIServer(t)})
 	on.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} // it is this machine's
