@@ -53,7 +53,7 @@ func reason(name string) string {
 			"200 more to the gateway's own machine, and 100 more to an sshd there). By route `exec` it is 32 KiB of stacks, 27 of 271 objects, none of which stands out, " +
 			"and 7 of holes between them. The keeper has less than one KiB of it. Of the 111 KiB that were measured by route `exec` among the first hundred connections, 29 " +
 			"were what a gateway needs once: the keeper's room for garbage, and pages of the program. When all had closed, Go's runtime kept 10 KiB for each, of what " +
-			"describes goroutines and spans; 1,000 more added 1 MiB in all."
+			"describes goroutines and spans; 1,000 more added 1 MiB in all. A front that serves nobody and keeps 8 MiB more than at its start is replaced by a new one."
 	case relay:
 		return "A key goes through two SSH connections, each of which decrypts, encrypts, and wakes a goroutine for each packet in each direction."
 	case processes:

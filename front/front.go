@@ -59,6 +59,9 @@ func Run(log *slog.Logger) error {
 	go func() { gone <- f.peer.Serve() }()
 	select {
 	case err := <-f.served:
+		if errors.Is(err, gateway.ErrSpent) {
+			return nil // the keeper starts another front
+		}
 		return err
 	case err := <-gone:
 		return errors.Join(errKeeperGone, err)

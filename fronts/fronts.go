@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"runtime"
@@ -94,8 +93,13 @@ func (f *Fronts) Run(ctx context.Context) error {
 			if f.isAside() {
 				return p.err
 			}
+			if p.err == nil {
+				f.Log.Info("the front has served many, and keeps memory of them; another one is started")
+				f.beginAgain()
+				continue
+			}
 			f.Log.Error("the front has ended, and the connections that it served; another one is started", "err", p.err, "pause", pause)
-			f.Audit.Write(audit.FrontEnded{Why: fmt.Sprint(p.err)})
+			f.Audit.Write(audit.FrontEnded{Why: p.err.Error()})
 		}
 		select {
 		case <-ctx.Done():
@@ -108,9 +112,13 @@ func (f *Fronts) Run(ctx context.Context) error {
 		if pause = min(2*pause, maxPause); time.Since(began) > steadyAfter {
 			pause = firstPause
 		}
-		if err := f.begin(); err != nil {
-			f.Log.Error("no front was started", "err", err)
-		}
+		f.beginAgain()
+	}
+}
+
+func (f *Fronts) beginAgain() {
+	if err := f.begin(); err != nil {
+		f.Log.Error("no front was started", "err", err)
 	}
 }
 

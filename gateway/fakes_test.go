@@ -153,6 +153,7 @@ type testGateway struct {
 	other    ssh.Signer
 	stop     context.CancelFunc
 	stopped  chan struct{} // closed when Serve has returned
+	served   error         // what it has returned
 }
 
 func startGateway(t *testing.T, from keeper.Hosts, settings ...func(*Server)) *testGateway {
@@ -189,7 +190,7 @@ func startGateway(t *testing.T, from keeper.Hosts, settings ...func(*Server)) *t
 	ctx, g.stop = context.WithCancel(context.Background())
 	go func() {
 		defer close(g.stopped)
-		g.Serve(ctx, listener)
+		g.served = g.Serve(ctx, listener)
 	}()
 	t.Cleanup(func() {
 		g.stop()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -115,7 +116,8 @@ func (s *Server) open() {
 // Serve accepts connections until ctx ends. Then it goes on to accept, but only
 // to say that it stops; it lets the connections there are go on for Drain, tells
 // the rest why they end, and returns within Drain and stopTimeout, whatever the
-// clients do. The listener is closed. See [Server.StepAside] for another end.
+// clients do. It returns [ErrSpent] where another process should take its place. The
+// listener is closed. See [Server.StepAside] for another end.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	conns, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -124,7 +126,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		s.watch(watching)
+		s.watch(watching, listener)
 	}()
 	defer func() {
 		unwatch()
@@ -157,6 +159,11 @@ func (s *Server) accept(listener net.Listener, meet func(net.Conn)) error {
 			meet(raw)
 		case errors.Is(err, net.ErrClosed):
 			return err
+		case errors.Is(err, os.ErrDeadlineExceeded): // the watchdog has interrupted it
+			if s.isIdle() {
+				return ErrSpent
+			}
+			listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Time{})
 		default:
 			delay = min(max(2*delay, 5*time.Millisecond), maxDelay)
 			s.Log.Warn("connection not accepted", "err", err, "retry", delay)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -42,11 +43,14 @@ type watchdog struct {
 	explained func() int // goroutines
 	told      int        // goroutines, when they were last told
 	short     bool       // of memory
+	atStart   uint64     // bytes that were held
+	idle      int        // looks in a row that found nobody and much memory
+	interrupt func()     // the accepting; nil where that cannot be interrupted
 }
 
 // watch looks once a second until ctx ends.
-func (s *Server) watch(ctx context.Context) {
-	w := &watchdog{server: s, limit: memory.Limit(), hold: holds, explained: s.serving.goroutines}
+func (s *Server) watch(ctx context.Context, listener net.Listener) {
+	w := &watchdog{server: s, limit: memory.Limit(), hold: holds, explained: s.serving.goroutines, atStart: holds().memory, interrupt: interrupting(listener)}
 	unused := memory.NewSpare(w.limit)
 	ticker := time.NewTicker(memory.LookEvery)
 	defer ticker.Stop()
@@ -65,6 +69,7 @@ func (w *watchdog) look() {
 	now := w.hold()
 	w.lookAtGoroutines(now)
 	w.lookAtMemory(now)
+	w.lookAtIdle(now)
 }
 
 // lookAtGoroutines tells of more goroutines than connections explain, and again

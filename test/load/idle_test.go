@@ -1,6 +1,8 @@
 package load
 
 import (
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -11,18 +13,17 @@ import (
 
 // TestIdleConnections holds many connections that do nothing, each tenth with a
 // shell in a terminal, and sees that the gateway gives back what they took: memory,
-// goroutines and descriptors. They come twice, since Go's runtime keeps what describes
-// as many goroutines as there ever were, half a KiB each: what is left then is for
-// good, and what a second time leaves would be for ever.
+// goroutines and descriptors. What Go's runtime keeps of very many goroutines goes with
+// their process, in whose place there is another one then, and whoever comes meanwhile
+// is let in.
 func TestIdleConnections(t *testing.T) {
 	c := harness.StartContainer(t)
 	g := harness.StartGateway(t, c.Dir, c.Config(t))
 	to := g.Target(t, "exec", "dev+lab", c.Key)
 	connections := harness.Load(200, 5000)
 
-	start := g.Holds(t)
-	hold(t, to, connections)()
-	before, filesBefore := afterAll(t, g, harness.Held{}), openFiles(t, g)
+	to.Run(t, "exec ssh h true") // a first helper
+	start, filesBefore := g.Holds(t), openFiles(t, g)
 	letGo := hold(t, to, connections)
 	held := g.Holds(t)
 	files := openFiles(t, g)
@@ -30,29 +31,31 @@ func TestIdleConnections(t *testing.T) {
 		t.Errorf("%d connections are held, of %d", held.Connections, connections)
 	}
 	letGo()
-	after := afterAll(t, g, before)
-	report(t, "at the start: %v; after the first time: %v, %d descriptors; held: %v, %d descriptors; after: %v, %d descriptors; %d KiB a connection",
-		start, before, filesBefore, held, files, after, openFiles(t, g), (held.Memory-before.Memory)/connections>>10)
-	if left := openFiles(t, g) - filesBefore; left > 0 {
+	told := filepath.Join(t.TempDir(), "told")
+	coming := to.Start(t, "while ssh -n h echo in; do sleep 3; done >"+told+" 2>&1; echo refused >>"+told)
+	after := afterAll(t, g, start)
+	coming.Kill()
+	if lines := harness.Read(t, told); strings.Trim(lines, "in\n") != "" || lines == "" {
+		t.Errorf("who comes meanwhile is told %q", lines)
+	}
+	report(t, "at the start: %v, %d descriptors; held: %v, %d descriptors; after: %v, %d descriptors; %d KiB a connection",
+		start, filesBefore, held, files, after, openFiles(t, g), (held.Memory-start.Memory)/connections>>10)
+	if left := openFiles(t, g) - filesBefore; left > engines/2 {
 		t.Errorf("%d descriptors are left behind", left)
 	}
 }
 
 // engines is how many goroutines keep the gateway's idle connections to the engine,
-// two each: as many as there were questions at once.
+// two each, and a descriptor: as many as there were questions at once.
 const engines = 8
 
-// afterAll waits until the gateway serves nobody and has been quiet for a while, or
-// until it holds no more than it did before: no goroutine but the engine's, and 10 MiB.
+// afterAll waits until the gateway holds no more than it did before: no goroutine but
+// the engine's, and 10 MiB.
 func afterAll(t *testing.T, g *harness.Gateway, before harness.Held) (now harness.Held) {
 	t.Helper()
 	harness.Eventually(t, "the gateway gives back what its connections took", func() bool {
-		last := now
 		now = g.Holds(t)
-		if before == (harness.Held{}) {
-			return now.Connections == 0 && last != (harness.Held{}) && now.Memory > last.Memory-1<<20 // what there was to give back is
-		}
-		return now.Connections == 0 && now.Goroutines <= before.Goroutines+engines && now.Memory <= before.Memory+10<<20
+		return now.Connections <= 1 && now.Goroutines <= before.Goroutines+engines && now.Memory <= before.Memory+10<<20
 	})
 	return now
 }
