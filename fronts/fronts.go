@@ -116,6 +116,7 @@ func (f *Fronts) Run(ctx context.Context) error {
 	}
 }
 
+// beginAgain starts another front. Where that fails, Run tries again after its pause.
 func (f *Fronts) beginAgain() {
 	if err := f.begin(); err != nil {
 		f.Log.Error("no front was started", "err", err)

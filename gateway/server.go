@@ -163,7 +163,7 @@ func (s *Server) accept(listener net.Listener, meet func(net.Conn)) error {
 			if s.isIdle() {
 				return ErrSpent
 			}
-			listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Time{})
+			listener.(interruptible).SetDeadline(time.Time{})
 		default:
 			delay = min(max(2*delay, 5*time.Millisecond), maxDelay)
 			s.Log.Warn("connection not accepted", "err", err, "retry", delay)

@@ -34,10 +34,13 @@ func (w *watchdog) lookAtIdle(now held) {
 	}
 }
 
+// interruptible is a listener whose Accept a deadline ends, as that of a socket.
+type interruptible interface{ SetDeadline(time.Time) error }
+
 // interrupting is what has a listener's Accept return, with os.ErrDeadlineExceeded; nil
 // where the listener cannot.
 func interrupting(listener net.Listener) func() {
-	if bounded, ok := listener.(interface{ SetDeadline(time.Time) error }); ok {
+	if bounded, ok := listener.(interruptible); ok {
 		return func() { bounded.SetDeadline(time.Now()) }
 	}
 	return nil

@@ -31,7 +31,7 @@ func newSecretCommand() *cobra.Command {
 			"gateways in a cluster. With --new they are made for it, and kept nowhere else;\n" +
 			"otherwise they are those of the gateway of this box, which the cluster's are to\n" +
 			"replace:\n" +
-			"berth-gateway keys secret --new | kubectl -n team-a create -f -",
+			"berth-gateway keys secret --new | kubectl -n berth-system create -f -",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if out, ok := command.OutOrStdout().(*os.File); ok && isTerminal(out) {
