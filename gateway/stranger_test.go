@@ -76,7 +76,7 @@ func TestIdleStrangersKeepNobodyOut(t *testing.T) {
 func TestWhoLosesItsPlaceAfterItsKeyExchangeIsToldWhy(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(echoes)))
 	asked, answer, banners := make(chan struct{}), make(chan struct{}), make([]string, 50)
-	var in atomic.Int32
+	var in, out atomic.Int32
 	var all sync.WaitGroup
 	for i := range banners {
 		all.Go(func() {
@@ -85,13 +85,17 @@ func TestWhoLosesItsPlaceAfterItsKeyExchangeIsToldWhy(t *testing.T) {
 				<-answer
 				return "secret", nil
 			})
-			if client, err := g.dial("dev+lab", &banners[i], password); err == nil {
-				in.Add(1)
-				client.Close()
+			client, err := g.dial("dev+lab", &banners[i], password)
+			if err != nil {
+				out.Add(1)
+				return
 			}
+			in.Add(1)
+			client.Close()
 		})
 		within(t, "the stranger is asked for a password", asked)
 	}
+	g.begin.Do(g.open)
 	busy, err := g.door.Enter(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, func(error) {})
 	if err != nil {
 		t.Fatal(err)
@@ -99,8 +103,9 @@ func TestWhoLosesItsPlaceAfterItsKeyExchangeIsToldWhy(t *testing.T) {
 	defer busy.Leave()
 	free := takeAll(t, busy)
 	close(answer)
+	harness.Eventually(t, "all passwords wait", func() bool { return waitForTurns() == len(banners) })
 	g.comeFrom(t, "127.0.0.1")
-	harness.Eventually(t, "one loses its place", func() bool { return strings.Contains(g.log.String(), "turned away") })
+	harness.Eventually(t, "one loses its place", func() bool { return out.Load() == 1 })
 	free()
 	all.Wait()
 	told, want := strings.Join(banners, ""), "berth: too many connections that are not logged in; try again in a moment\n"
@@ -328,6 +333,12 @@ func takeAll(t *testing.T, s *strangers.Stranger) (free func()) {
 			done()
 		}
 	}
+}
+
+// waitForTurns is how many strangers of this process wait for a turn.
+func waitForTurns() int {
+	stacks := make([]byte, 16<<20)
+	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), ".(*Stranger).Turn(")
 }
 
 // The attack: key exchanges with messages made before, as many as can be, which are
