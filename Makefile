@@ -36,10 +36,10 @@ soak: build ## what takes long: 8 GiB by one scp, 200 slow readers, 5,000 idle c
 	@$(PATCHED) BERTH_SOAK=1 BERTH_SOAK_FOR=$(SOAK_FOR) BERTH_SOAK_REPORT=$(CURDIR)/docs/performance/soak.md BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test go test -v -count=1 -timeout 90m -run 'TestIdleConnections|TestSoak' ./test/load
 	@BERTH_SOAK=1 scripts/setup-test scripts/foreign
 
-bench: build ## what the gateway costs beside a published port, into docs/performance.md (about 8 minutes)
+bench: build ## what the gateway costs beside a published port, into docs/performance.md (about 6 minutes)
 	@scripts/setup-test go run ./bench -out docs/performance -page docs/performance.md $(ARGS)
 
-bench-all: ## both runs, and what grows, into docs/performance.md (about 40 minutes, five pieces of at most ten)
+bench-all: ## both runs, and what grows, into docs/performance.md (about 16 minutes, in five pieces)
 	@$(MAKE) bench
 	@$(MAKE) bench ARGS='-name second'
 	@$(MAKE) bench ARGS='-name growth-users -rows "growth of users" -doors exec'
