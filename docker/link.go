@@ -94,8 +94,7 @@ func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if t.isOver() {
 		return nil, &LinkError{l.box, t.why()}
 	}
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", t.path)
+	conn, err := t.dial(ctx)
 	if err != nil {
 		return nil, &LinkError{l.box, "its connection has ended"}
 	}

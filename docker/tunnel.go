@@ -1,7 +1,11 @@
 package docker
 
 import (
+	"cmp"
+	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -10,18 +14,20 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-ssh/berth/printable"
 )
 
 // tunnel is an ssh process that forwards a socket.
 type tunnel struct {
-	path  string        // of the socket here
 	up    chan struct{} // closed when it is logged in and listens
 	ended chan struct{} // closed when it has ended
 	over  time.Time     // when; to be read then
 	said  *ending       // what it printed last
 
 	process *os.Process
+	socket  *os.File // where it listens, without a name; to be used when up is closed
 }
 
 // maxWhySSH is how much of what ssh says is shown, in runes.
@@ -42,14 +48,15 @@ func sshArgs(forward string) []string {
 	return args
 }
 
-// startTunnel runs ssh, with its socket in a directory that is removed when it ends.
+// startTunnel runs ssh, which makes its socket at path, in the directory dir. Both are
+// removed as soon as ssh listens there, or has ended.
 func startTunnel(dir, path string, args []string) (*tunnel, error) {
 	up, upWriter, err := os.Pipe()
 	if err != nil {
 		os.Remove(dir)
 		return nil, err
 	}
-	t := &tunnel{path: path, up: make(chan struct{}), ended: make(chan struct{}), said: &ending{}}
+	t := &tunnel{up: make(chan struct{}), ended: make(chan struct{}), said: &ending{}}
 	command := exec.Command("ssh", args...)
 	command.Env = append(os.Environ(), "SHELL=/bin/sh") // which runs LocalCommand
 	command.Stdout, command.Stderr = upWriter, t.said
@@ -61,18 +68,13 @@ func startTunnel(dir, path string, args []string) (*tunnel, error) {
 		upWriter.Close()
 		t.process = command.Process
 		started <- err
+		t.follow(up, dir, path)
 		if err == nil {
 			command.Wait()
 		}
-		os.RemoveAll(dir)
+		t.socket.Close()
 		t.over = time.Now()
 		close(t.ended)
-	}()
-	go func() {
-		defer up.Close()
-		if n, _ := up.Read(make([]byte, 16)); n > 0 { // ssh is logged in, and listens
-			close(t.up)
-		}
 	}()
 	err = <-started
 	if errors.Is(err, exec.ErrNotFound) {
@@ -82,6 +84,36 @@ func startTunnel(dir, path string, args []string) (*tunnel, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// follow waits until ssh listens, or has ended, and removes what has a name. The socket
+// is held open: so nothing is left behind, however this program ends.
+func (t *tunnel) follow(up *os.File, dir, path string) {
+	defer up.Close()
+	defer os.RemoveAll(dir)
+	if n, _ := up.Read(make([]byte, 16)); n == 0 {
+		return
+	}
+	socket, err := os.OpenFile(path, unix.O_PATH, 0)
+	if err != nil {
+		t.process.Signal(syscall.SIGTERM)
+		return
+	}
+	t.socket = socket
+	close(t.up)
+}
+
+// dial connects to the socket.
+func (t *tunnel) dial(ctx context.Context) (conn net.Conn, err error) {
+	open, err := t.socket.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	gone := open.Control(func(fd uintptr) {
+		var dialer net.Dialer
+		conn, err = dialer.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d", fd))
+	})
+	return conn, cmp.Or(gone, err)
 }
 
 func (t *tunnel) isOver() bool {

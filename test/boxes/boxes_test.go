@@ -3,6 +3,7 @@ package boxes
 import (
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ type lab struct {
 	key  string
 	to   map[string]harness.Target // by login
 	ssh  string                    // directory of the command that the gateway reaches the boxes by
+	tmp  string                    // the gateway's TMPDIR
 }
 
 // startLab starts both boxes, with the hosts that they have.
@@ -36,7 +38,7 @@ func startLab(t *testing.T) *lab {
 // withGateway is the lab with a gateway of this test.
 func (l *lab) withGateway(t *testing.T) *lab {
 	t.Helper()
-	l = &lab{a: l.a, b: l.b, ssh: l.ssh, to: map[string]harness.Target{}}
+	l = &lab{a: l.a, b: l.b, ssh: l.ssh, to: map[string]harness.Target{}, tmp: t.TempDir()}
 	dir := harness.OpenDir(t)
 	l.key = harness.MakeKey(t, dir, "id")
 	l.Gateway = harness.StartGatewayBy(t, dir, fmt.Sprintf(`
@@ -54,7 +56,7 @@ users:
   of-h200:
     keys: [ %[3]s ]
     hosts: { "box:h200": root }
-`, l.a.URL, l.b.URL, harness.PublicKey(t, l.key)), harness.WithEnv(engine.Path(l.ssh)))
+`, l.a.URL, l.b.URL, harness.PublicKey(t, l.key)), harness.WithEnv(engine.Path(l.ssh), "TMPDIR="+l.tmp))
 	return l
 }
 
@@ -111,6 +113,11 @@ func names(t *testing.T, l *lab) {
 			if pids := l.sshTo(t, b); len(pids) != 1 {
 				t.Errorf("%d ssh processes lead to %s, want one", len(pids), b.Name)
 			}
+		}
+	})
+	t.Run("a_gateway_that_is_killed_leaves_no_file_of_them", func(t *testing.T) {
+		if left, err := filepath.Glob(filepath.Join(l.tmp, "berth-*")); err != nil || len(left) > 0 {
+			t.Errorf("%v, %v", left, err)
 		}
 	})
 }
