@@ -206,7 +206,7 @@ func TestAConnectionGoesOnAsLongAsWhatItHasIsGranted(t *testing.T) {
 		{"another host", map[string]Grant{"more": GrantAccount("root")}, "root", false},
 	} {
 		policy := user(tt.hosts)
-		if _, err := policy.Still(identity(t, policy, "dev+lab"), lab, tt.account); (err == nil) != tt.goesOn {
+		if _, err := policy.CurrentGrant(identity(t, policy, "dev+lab"), lab, tt.account); (err == nil) != tt.goesOn {
 			t.Errorf("%s: %v, want it to go on: %v", tt.name, err, tt.goesOn)
 		}
 	}

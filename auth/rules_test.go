@@ -207,7 +207,7 @@ func TestWhoIsThereGoesOnByALineThatForbidsNoMore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := policyBy(tt.now).Still(who, Host{Name: "lab"}, ""); (err == nil) != tt.goesOn {
+			if _, err := policyBy(tt.now).CurrentGrant(who, Host{Name: "lab"}, ""); (err == nil) != tt.goesOn {
 				t.Errorf("%q, now %q: %v", shown.as+tt.came, tt.now, err)
 			}
 		}

@@ -91,16 +91,16 @@ func TestWhatAPersonOfAGroupMay(t *testing.T) {
 			t.Errorf("a user who is in a group, too: %v", err)
 		}
 	}
-	if _, err := policy.Still(anna.Now(LDAP, &Person{"a.smith", nil}), gpu, ""); err == nil {
+	if _, err := policy.CurrentGrant(anna.Now(LDAP, &Person{"a.smith", nil}), gpu, ""); err == nil {
 		t.Error("out of the group, and goes on by its grant")
 	}
-	if _, err := policy.Still(anna.Now(LDAP, &Person{"a.smith", nil}), lab, ""); err != nil {
+	if _, err := policy.CurrentGrant(anna.Now(LDAP, &Person{"a.smith", nil}), lab, ""); err != nil {
 		t.Errorf("out of the group, and may not go on by another grant: %v", err)
 	}
-	if _, err := policy.Still(anna.Now(LDAP, nil), lab, ""); err == nil {
+	if _, err := policy.CurrentGrant(anna.Now(LDAP, nil), lab, ""); err == nil {
 		t.Error("out of the directory, and goes on")
 	}
-	if _, err := policy.Still(bert, gpu, ""); err != nil {
+	if _, err := policy.CurrentGrant(bert, gpu, ""); err != nil {
 		t.Errorf("nothing has changed: %v", err)
 	}
 	namesake, err := NewPolicy([]User{{Name: "bert", Password: cheapHash("x"), Hosts: map[string]Grant{"gpu-1": {}}}},
@@ -108,7 +108,7 @@ func TestWhatAPersonOfAGroupMay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := namesake.Still(bert, gpu, ""); err == nil {
+	if _, err := namesake.CurrentGrant(bert, gpu, ""); err == nil {
 		t.Error("goes on as a user of the configuration who was made since")
 	}
 }

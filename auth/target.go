@@ -71,11 +71,10 @@ func (p *Policy) Target(who Identity, host Host) (Target, error) {
 	return Target{Host: host, Account: cmp.Or(who.Login.Account, grant.Account()), Grant: grant}, nil
 }
 
-// Still decides whether a connection that entered a host as an account may go
-// on. The account is the one inside the host: that of the grant, or the host's
-// own. The grant that it returns is the one that holds now. The error is a
-// [*Refusal] of one line.
-func (p *Policy) Still(who Identity, host Host, account string) (Grant, error) {
+// CurrentGrant is the grant that holds now for a connection that has entered a host
+// as an account: that of the former grant, or the host's own. The error, a [*Refusal]
+// of one line, says why none does, so that the connection must end.
+func (p *Policy) CurrentGrant(who Identity, host Host, account string) (Grant, error) {
 	if !p.stillProves(who) {
 		return Grant{}, notAnyMore(who)
 	}

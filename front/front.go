@@ -106,13 +106,13 @@ func (f *front) start(settings messages.Settings) (any, error) {
 	if err := shutOff(settings, f.log); err != nil {
 		return nil, err
 	}
-	asked := &asked{peer: f.peer, settings: settings, log: f.log}
+	client := &keeperClient{peer: f.peer, settings: settings, log: f.log}
 	f.server = &gateway.Server{
-		HostKeys: asked.HostKeys, Keeper: asked, Recordings: asked, Log: f.log,
+		HostKeys: client.HostKeys, Keeper: client, Recordings: client, Log: f.log,
 		Drain: settings.Drain, Keepalive: settings.Keepalive, Wait: settings.Wait, Exempt: settings.Exempt,
 	}
 	if settings.Audited {
-		f.server.Audit = audit.Elsewhere(asked.audit)
+		f.server.Audit = audit.Elsewhere(client.audit)
 	}
 	listener := f.listener
 	if len(settings.Proxies) > 0 {

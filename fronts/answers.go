@@ -18,29 +18,29 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// verbs are what the front may ask for.
+// verbs are what the front may ask for, each with the function that answers it.
 func (p *process) verbs() map[string]calls.Verb {
 	return map[string]calls.Verb{
-		messages.Key:       taking(p.key),
-		messages.Password:  taking(p.password),
-		messages.Code:      taking(p.code),
-		messages.Elsewhere: taking(p.elsewhere),
-		messages.Ask:       taking(p.ask),
-		messages.Await:     taking(p.await),
-		messages.Ways:      taking(func(context.Context, any) (keeper.Ways, error) { return p.Keeper.Ways(), nil }),
-		messages.Again:     taking(p.again),
-		messages.NameInLog: taking(func(_ context.Context, login string) (string, error) { return p.Keeper.NameInLog(login), nil }),
-		messages.Waits:     taking(p.waits),
-		messages.Admit:     taking(p.admit),
-		messages.Enter:     takingFile(p.enter),
-		messages.Still:     taking(p.still),
-		messages.Leave:     taking(p.leave),
-		messages.Why:       taking(p.why),
-		messages.HostKeys:  taking(p.hostKeys),
-		messages.Sign:      taking(p.sign),
-		messages.Audit:     taking(p.audit),
-		messages.Record:    takingFile(p.record),
-		messages.RecordEnd: taking(p.recordEnd),
+		messages.Key:               taking(p.key),
+		messages.Password:          taking(p.password),
+		messages.Code:              taking(p.code),
+		messages.DirectoryPassword: taking(p.directoryPassword),
+		messages.RequestApproval:   taking(p.requestApproval),
+		messages.AwaitApproval:     taking(p.awaitApproval),
+		messages.LoginMethods:      taking(func(context.Context, any) (keeper.LoginMethods, error) { return p.Keeper.LoginMethods(), nil }),
+		messages.Recheck:           taking(p.recheck),
+		messages.LogName:           taking(func(_ context.Context, login string) (string, error) { return p.Keeper.LogName(login), nil }),
+		messages.RestartingHost:    taking(p.restartingHost),
+		messages.Admit:             taking(p.admit),
+		messages.Enter:             takingFile(p.enter),
+		messages.CurrentGrant:      taking(p.currentGrant),
+		messages.Leave:             taking(p.leave),
+		messages.Why:               taking(p.why),
+		messages.HostKeys:          taking(p.hostKeys),
+		messages.Sign:              taking(p.sign),
+		messages.Audit:             taking(p.audit),
+		messages.Record:            takingFile(p.record),
+		messages.RecordEnd:         taking(p.recordEnd),
 	}
 }
 
@@ -152,43 +152,43 @@ func (p *process) code(_ context.Context, a messages.SecretAttempt) (messages.St
 	return p.step(p.Keeper.Code(attempt, string(a.Secret)))
 }
 
-func (p *process) elsewhere(ctx context.Context, a messages.SecretAttempt) (messages.Step, error) {
+func (p *process) directoryPassword(ctx context.Context, a messages.SecretAttempt) (messages.Step, error) {
 	attempt, err := p.attempt(a.Attempt)
 	if err != nil {
 		return messages.Step{}, err
 	}
-	return p.step(p.Keeper.PasswordElsewhere(ctx, attempt, a.Secret))
+	return p.step(p.Keeper.DirectoryPassword(ctx, attempt, a.Secret))
 }
 
-func (p *process) ask(ctx context.Context, a messages.Attempt) (messages.Asked, error) {
+func (p *process) requestApproval(ctx context.Context, a messages.Attempt) (messages.Approval, error) {
 	attempt, err := p.attempt(a)
 	if err != nil {
-		return messages.Asked{}, err
+		return messages.Approval{}, err
 	}
-	asked, err := p.Keeper.Ask(ctx, attempt)
-	return messages.Asked{Failure: messages.FailureOf(err, p.entrances.keep), Asked: asked}, nil
+	approval, err := p.Keeper.RequestApproval(ctx, attempt)
+	return messages.Approval{Failure: messages.FailureOf(err, p.entrances.keep), Approval: approval}, nil
 }
 
-func (p *process) await(ctx context.Context, number uint64) (messages.Step, error) {
-	return p.step(p.Keeper.Await(ctx, number))
+func (p *process) awaitApproval(ctx context.Context, number uint64) (messages.Step, error) {
+	return p.step(p.Keeper.AwaitApproval(ctx, number))
 }
 
-// again gives out who somebody is now.
-func (p *process) again(ctx context.Context, proof messages.Proof) (messages.Step, error) {
+// recheck gives out the identity as the directory knows it now.
+func (p *process) recheck(ctx context.Context, proof messages.Proof) (messages.Step, error) {
 	who, err := p.who(proof)
 	if err != nil {
 		return messages.Step{}, err
 	}
-	now, err := p.Keeper.Again(ctx, who)
+	now, err := p.Keeper.Recheck(ctx, who)
 	return p.step(keeper.Step{Who: now}, err)
 }
 
-func (p *process) waits(_ context.Context, proof messages.Proof) (string, error) {
+func (p *process) restartingHost(_ context.Context, proof messages.Proof) (string, error) {
 	who, err := p.who(proof)
 	if err != nil {
 		return "", err
 	}
-	return p.Keeper.Waits(who), nil
+	return p.Keeper.RestartingHost(who), nil
 }
 
 func (p *process) admit(ctx context.Context, proof messages.Proof) (messages.Admitted, error) {
@@ -200,13 +200,13 @@ func (p *process) admit(ctx context.Context, proof messages.Proof) (messages.Adm
 	return messages.Admitted{Failure: messages.FailureOf(err, p.entrances.keep), Limits: admitted.Limits, Host: admitted.Host}, nil
 }
 
-func (p *process) still(_ context.Context, s messages.Stay) (messages.Stays, error) {
+func (p *process) currentGrant(_ context.Context, s messages.GrantQuestion) (messages.GrantAnswer, error) {
 	who, err := p.who(s.Who)
 	if err != nil {
-		return messages.Stays{}, err
+		return messages.GrantAnswer{}, err
 	}
-	grant, err := p.Keeper.Still(who, s.Host, s.Account)
-	return messages.Stays{Failure: messages.FailureOf(err, p.entrances.keep), Grant: grant}, nil
+	grant, err := p.Keeper.CurrentGrant(who, s.Host, s.Account)
+	return messages.GrantAnswer{Failure: messages.FailureOf(err, p.entrances.keep), Grant: grant}, nil
 }
 
 func (p *process) hostKeys(_ context.Context, others bool) (messages.Keys, error) {

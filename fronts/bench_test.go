@@ -19,7 +19,7 @@ func BenchmarkKey(b *testing.B) {
 func BenchmarkWays(b *testing.B) {
 	a := takeOver(b)
 	for b.Loop() {
-		if _, err := a.Call(b.Context(), messages.Ways, nil, nil); err != nil {
+		if _, err := a.Call(b.Context(), messages.LoginMethods, nil, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

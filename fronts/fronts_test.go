@@ -227,7 +227,7 @@ func TestAFrontCannotAskForWhatIsNotGranted(t *testing.T) {
 		if told, err := a.enters(t, proof, "vault"); err == nil || !strings.Contains(err.Error(), "was given out") {
 			t.Errorf("%s: %+v, %v", name, told, err)
 		}
-		for _, verb := range []string{messages.Admit, messages.Waits} {
+		for _, verb := range []string{messages.Admit, messages.RestartingHost} {
 			if _, err := a.Call(t.Context(), verb, proof, nil); err == nil {
 				t.Errorf("%s is taken for %s", name, verb)
 			}

@@ -48,7 +48,7 @@ type conn struct {
 	running atomic.Int64 // goroutines of tasks, and of what serves its sessions
 
 	grace    *time.Timer                           // ends a login that takes too long
-	ways     keeper.Ways                           // in which it may begin
+	methods  keeper.LoginMethods                   // by which it may begin
 	stranger *strangers.Stranger                   // until the login
 	preAuth  atomic.Pointer[ssh.ServerPreAuthConn] // nil before authentication
 }

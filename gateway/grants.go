@@ -21,7 +21,7 @@ func (s *Server) review(id string) (goesOn bool) {
 		return true
 	}
 	why := ""
-	now, err := s.Keeper.Still(c.Identity, c.target.Host, c.Account)
+	now, err := s.Keeper.CurrentGrant(c.Identity, c.target.Host, c.Account)
 	switch {
 	case err != nil:
 		why = err.Error()

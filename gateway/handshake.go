@@ -85,12 +85,12 @@ func (c *conn) moreTime(more time.Duration) {
 
 // firstSteps are the ways in which a login may begin, the same for everybody.
 func (c *conn) firstSteps() []auth.Method {
-	c.ways = c.server.Keeper.Ways()
+	c.methods = c.server.Keeper.LoginMethods()
 	steps := []auth.Method{auth.ByPublicKey}
-	if c.ways.Password {
+	if c.methods.Password {
 		steps = append(steps, auth.ByPassword)
 	}
-	if c.ways.Approval {
+	if c.methods.Approval {
 		steps = append(steps, auth.ByApproval)
 	}
 	return steps

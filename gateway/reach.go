@@ -143,7 +143,7 @@ func (c *conn) enter(entrance hosts.Entrance, to target) (mechanism, error) {
 // before the login is over, why the host will take a moment. No later word
 // would be seen by every client without being taken for a program's output.
 func (c *conn) sayIfWaiting(who auth.Identity) {
-	if host := c.server.Keeper.Waits(who); host != "" {
+	if host := c.server.Keeper.RestartingHost(who); host != "" {
 		c.banner("host " + host + " is restarting; waiting for it")
 	}
 }

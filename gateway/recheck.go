@@ -40,7 +40,7 @@ func (s *Server) recheckAll(ctx context.Context) error {
 		if _, ok := live.Identity.At(auth.LDAP); !ok {
 			continue
 		}
-		now, err := s.Keeper.Again(ctx, live.Identity)
+		now, err := s.Keeper.Recheck(ctx, live.Identity)
 		if err != nil {
 			return err
 		}

@@ -23,41 +23,41 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Keeper decides who may enter what, and opens it: a [*keeper.Keeper] of this
-// process, or one that is asked in another. It is asked by many connections at once.
+// Keeper decides who may enter what, and opens it. It is a [*keeper.Keeper] of this
+// process, or a client of one in another process. Many connections call it at once.
 type Keeper interface {
-	// Key, Password and Code answer whether something is a step of a login.
+	// Key, Password and Code report whether a credential is a step of a login.
 	Key(a keeper.Attempt, key ssh.PublicKey, proved bool) (keeper.Step, error)
 	Password(a keeper.Attempt, password []byte) (keeper.Step, error)
 	Code(a keeper.Attempt, code string) (keeper.Step, error)
 
-	// PasswordElsewhere answers whether a password that was denied is a step of a
-	// login by what a directory says. Ask asks for an approval, and Await waits for
-	// it. Their errors may be a [*keeper.NoAnswer].
-	PasswordElsewhere(ctx context.Context, a keeper.Attempt, password []byte) (keeper.Step, error)
-	Ask(ctx context.Context, a keeper.Attempt) (keeper.Asked, error)
-	Await(ctx context.Context, number uint64) (keeper.Step, error)
+	// DirectoryPassword asks the directory about a password that Password denied.
+	// RequestApproval asks the OpenID provider for an approval in a browser, and
+	// AwaitApproval waits for it. The errors may be a [*keeper.NoAnswer].
+	DirectoryPassword(ctx context.Context, a keeper.Attempt, password []byte) (keeper.Step, error)
+	RequestApproval(ctx context.Context, a keeper.Attempt) (keeper.Approval, error)
+	AwaitApproval(ctx context.Context, number uint64) (keeper.Step, error)
 
-	// Ways are those in which a login may begin besides by a key.
-	Ways() keeper.Ways
+	// LoginMethods are those by which a login may begin, besides a key.
+	LoginMethods() keeper.LoginMethods
 
-	// Again asks a directory again about somebody who came by it.
-	Again(ctx context.Context, who auth.Identity) (auth.Identity, error)
+	// Recheck returns who somebody is now, by what the directory says now.
+	Recheck(ctx context.Context, who auth.Identity) (auth.Identity, error)
 
-	// NameInLog is what the log says of the user name that an attempt gave.
-	NameInLog(given string) string
+	// LogName is what the log shows of a user name that a client sent.
+	LogName(given string) string
 
-	// Waits is the name of the host that somebody who has logged in is about to
-	// wait for; "" for none.
-	Waits(who auth.Identity) (host string)
+	// RestartingHost is the host that a login is about, if it is restarting, so
+	// that the login will wait for it; else "".
+	RestartingHost(who auth.Identity) (host string)
 
 	// Admit decides which host a login is about, and Enter opens it.
 	Admit(ctx context.Context, who auth.Identity) (keeper.Admitted, error)
 	Enter(ctx context.Context, who auth.Identity, host string) (*keeper.Entered, error)
 
-	// Still decides whether a connection that entered a host as an account may go
-	// on.
-	Still(who auth.Identity, host auth.Host, account string) (auth.Grant, error)
+	// CurrentGrant is the grant that holds now for a connection that has entered a
+	// host as an account. The error says why none does.
+	CurrentGrant(who auth.Identity, host auth.Host, account string) (auth.Grant, error)
 }
 
 // Recordings is where terminals are recorded.

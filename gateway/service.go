@@ -12,23 +12,22 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// deniedAfter is how long a password takes at least that a directory is asked about and
-// that opens nothing, so that the time does not tell whether the directory has
-// computed a hash.
+// deniedAfter is the least time that the directory's denial of a password takes, so that
+// the time does not tell whether the directory has computed a hash.
 const deniedAfter = time.Second
 
-// passwordElsewhere identifies a person by a password that the directory judges. It
+// directoryPassword identifies a person by a password that the directory judges. It
 // waits for its turn to ask.
-func (c *conn) passwordElsewhere(ctx context.Context, a keeper.Attempt, password []byte, began time.Time) (keeper.Step, error) {
+func (c *conn) directoryPassword(ctx context.Context, a keeper.Attempt, password []byte, began time.Time) (keeper.Step, error) {
 	asked, _ := auth.ParseLogin(a.Login)
 	done, err := c.stranger.Ask(ctx, asked.User)
 	if err != nil {
 		return keeper.Step{}, err
 	}
-	step, err := c.server.Keeper.PasswordElsewhere(ctx, a, password)
+	step, err := c.server.Keeper.DirectoryPassword(ctx, a, password)
 	done()
 	if err == nil || !errors.Is(err, auth.ErrDenied) {
-		return step, c.told(err)
+		return step, c.reported(err)
 	}
 	select {
 	case <-time.After(time.Until(began.Add(deniedAfter))):
@@ -37,9 +36,9 @@ func (c *conn) passwordElsewhere(ctx context.Context, a keeper.Attempt, password
 	return keeper.Step{}, err
 }
 
-// told logs that a service gave no answer, and says so to whoever waits for it, which
-// is the same for everybody.
-func (c *conn) told(err error) error {
+// reported returns err. If it is that a service gave no answer, it is logged, and the
+// client is told in a banner, in the same words for everybody.
+func (c *conn) reported(err error) error {
 	none := (*keeper.NoAnswer)(nil)
 	if errors.As(err, &none) {
 		c.log.Error("no answer", "service", none.Service, "err", none.Err)
@@ -49,16 +48,16 @@ func (c *conn) told(err error) error {
 	return err
 }
 
-// isFailure reports whether an attempt that came to nothing counts against who made
-// it.
+// isFailure reports whether a failed attempt counts against its user and its source. It
+// does not where a service gave no answer.
 func isFailure(err error) bool {
 	none := (*keeper.NoAnswer)(nil)
 	return !errors.As(err, &none)
 }
 
-// approved identifies a person by an approval in a browser. It shows where to approve
-// which code, and waits until somebody did, or until the client is gone.
-func (c *conn) approved(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardInteractiveChallenge) (keeper.Step, error) {
+// askApproval identifies a person by an approval in a browser. It shows which code to
+// approve on which page, and waits for that, or until the client is gone.
+func (c *conn) askApproval(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardInteractiveChallenge) (keeper.Step, error) {
 	login, _ := auth.ParseLogin(a.Login)
 	if err := c.pace(ctx, login.User); err != nil {
 		return keeper.Step{}, err
@@ -67,10 +66,10 @@ func (c *conn) approved(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardI
 	if err != nil {
 		return keeper.Step{}, err
 	}
-	asked, err := c.server.Keeper.Ask(ctx, a)
+	approval, err := c.server.Keeper.RequestApproval(ctx, a)
 	done()
 	if err != nil {
-		return keeper.Step{}, c.told(err)
+		return keeper.Step{}, c.reported(err)
 	}
 	c.moreTime(keeper.ApprovalTime)
 	ctx, cancel := context.WithCancel(ctx)
@@ -79,15 +78,15 @@ func (c *conn) approved(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardI
 	var step keeper.Step // after answered
 	c.tasks.Go(func() {
 		var err error
-		step, err = c.server.Keeper.Await(ctx, asked.Number)
+		step, err = c.server.Keeper.AwaitApproval(ctx, approval.Number)
 		answered <- err
 	})
-	if _, err := askOne(ask, fmt.Sprintf("To log in, open %s and approve the code %s there. Then press Enter: ", asked.Page, asked.Code)); err != nil {
+	if _, err := askOne(ask, fmt.Sprintf("To log in, open %s and approve the code %s there. Then press Enter: ", approval.Page, approval.Code)); err != nil {
 		return keeper.Step{}, err
 	}
 	select {
 	case err := <-answered:
-		return step, c.told(err)
+		return step, c.reported(err)
 	case <-ctx.Done():
 		return keeper.Step{}, context.Cause(ctx)
 	}

@@ -14,10 +14,10 @@ import (
 // noTouchRequired lets x/crypto accept a security key that was not touched.
 const noTouchRequired = "no-touch-required"
 
-// steps are the ways in which a login may begin, or go on after a step that was
-// proved. What was proved travels in them, and nowhere else. Keyboard-interactive (RFC
-// 4256) asks for a code where there may be one, or else for an approval or a password,
-// or for either.
+// steps are the callbacks for the methods by which a login may begin, or go on after a
+// step that was proved. What was proved travels in them, and nowhere else.
+// Keyboard-interactive (RFC 4256) asks for a code if that is one of the methods; else for
+// an approval or a password, or for either.
 func (c *conn) steps(ctx context.Context, before *auth.Identity, methods ...auth.Method) ssh.ServerAuthCallbacks {
 	var next ssh.ServerAuthCallbacks
 	may := func(method auth.Method) bool { return slices.Contains(methods, method) }
@@ -33,7 +33,7 @@ func (c *conn) steps(ctx context.Context, before *auth.Identity, methods ...auth
 	case may(auth.ByApproval) && may(auth.ByPassword):
 		next.KeyboardInteractiveCallback = c.asking(ctx, before, c.askEither)
 	case may(auth.ByApproval):
-		next.KeyboardInteractiveCallback = c.asking(ctx, before, c.approved)
+		next.KeyboardInteractiveCallback = c.asking(ctx, before, c.askApproval)
 	case may(auth.ByPassword):
 		next.KeyboardInteractiveCallback = c.asking(ctx, before, c.askPassword)
 	}
@@ -48,8 +48,8 @@ func (c *conn) attempt(meta ssh.ConnMetadata, before *auth.Identity) keeper.Atte
 // beforeKey is where the step before a key travels (ssh.Permissions).
 type beforeKey struct{}
 
-// keyOffered answers whether a key could log in. A client may ask about any key
-// it has heard of; only a signature proves.
+// keyOffered answers whether a key could log in. A client may ask about any key; only a
+// signature proves that it has it.
 func (c *conn) keyOffered(before *auth.Identity) func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
 	return func(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 		step, err := c.server.Keeper.Key(c.attempt(meta, before), key, false)
@@ -64,7 +64,7 @@ func (c *conn) keyOffered(before *auth.Identity) func(ssh.ConnMetadata, ssh.Publ
 	}
 }
 
-// keyProved is told of a key whose signature was right.
+// keyProved takes the step of a key whose signature was right.
 func (c *conn) keyProved(ctx context.Context) func(ssh.ConnMetadata, ssh.PublicKey, *ssh.Permissions, string) (*ssh.Permissions, error) {
 	return func(meta ssh.ConnMetadata, key ssh.PublicKey, offered *ssh.Permissions, _ string) (*ssh.Permissions, error) {
 		before, _ := offered.ExtraData[beforeKey{}].(*auth.Identity)
@@ -80,7 +80,7 @@ func (c *conn) passwordGiven(ctx context.Context, before *auth.Identity) func(ss
 	}
 }
 
-// question asks a person by keyboard-interactive, and identifies whoever answers.
+// question asks a person by keyboard-interactive, and identifies them by the answer.
 type question func(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardInteractiveChallenge) (keeper.Step, error)
 
 func (c *conn) asking(ctx context.Context, before *auth.Identity, question question) func(ssh.ConnMetadata, ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
@@ -98,21 +98,21 @@ func (c *conn) askPassword(ctx context.Context, a keeper.Attempt, ask ssh.Keyboa
 	return c.password(ctx, a, []byte(answer))
 }
 
-// askEither asks everybody the same: which of the two is somebody's way in, no
-// stranger is to learn.
+// askEither asks for a password, or for an approval where the answer is empty. It asks
+// everybody the same, so that strangers do not learn which of the two a user has.
 func (c *conn) askEither(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardInteractiveChallenge) (keeper.Step, error) {
 	answer, err := askOne(ask, "Password, or Enter alone to log in with a browser: ")
 	switch {
 	case err != nil:
 		return keeper.Step{}, err
 	case answer == "":
-		return c.approved(ctx, a, ask)
+		return c.askApproval(ctx, a, ask)
 	}
 	return c.password(ctx, a, []byte(answer))
 }
 
-// askCode asks for a code. It comes after another step always, so no stranger gets
-// to guess.
+// askCode asks for an authenticator's code. It always comes after another step, so that
+// strangers cannot guess.
 func (c *conn) askCode(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardInteractiveChallenge) (keeper.Step, error) {
 	answer, err := askOne(ask, "Code of your authenticator, or a recovery code: ")
 	if err != nil {
@@ -133,8 +133,8 @@ func askOne(ask ssh.KeyboardInteractiveChallenge, prompt string) (string, error)
 	return answers[0], nil
 }
 
-// proved makes an identity that was just proved that of the connection, or asks
-// for what else the policy wants to see.
+// proved ends the login with the identity that was just proved, or asks for the next step
+// if the policy wants another one.
 func (c *conn) proved(ctx context.Context, step keeper.Step, err error) (*ssh.Permissions, error) {
 	if err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (c *conn) proved(ctx context.Context, step keeper.Step, err error) (*ssh.Pe
 	return &ssh.Permissions{ExtraData: map[any]any{identityKey{}: who}}, nil
 }
 
-// isStep reports whether an attempt failed for want of another step only.
+// isStep reports whether an attempt succeeded, but the login needs another step.
 func isStep(err error) bool {
 	var partial *ssh.PartialSuccessError
 	return errors.As(err, &partial)

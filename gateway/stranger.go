@@ -29,8 +29,8 @@ func (c *conn) password(ctx context.Context, a keeper.Attempt, password []byte) 
 	}
 	step, err := c.server.Keeper.Password(a, password)
 	done()
-	if errors.Is(err, auth.ErrDenied) && c.ways.Directory {
-		return c.passwordElsewhere(ctx, a, password, began)
+	if errors.Is(err, auth.ErrDenied) && c.methods.Directory {
+		return c.directoryPassword(ctx, a, password, began)
 	}
 	return step, err
 }
@@ -65,16 +65,16 @@ func (c *conn) logAttempt(meta ssh.ConnMetadata, method string, err error) {
 	if err == nil || method == "none" || isStep(err) {
 		return
 	}
-	c.server.Audit.Write(audit.LoginTried{Conn: c.auditConn(), Login: c.server.Keeper.NameInLog(meta.User()), Method: method})
+	c.server.Audit.Write(audit.LoginTried{Conn: c.auditConn(), Login: c.server.Keeper.LogName(meta.User()), Method: method})
 	var tooOften *strangers.TooOften
 	if errors.As(err, &tooOften) {
-		c.log.Warn("turned away", "login", c.server.Keeper.NameInLog(meta.User()), "why", tooOften)
+		c.log.Warn("turned away", "login", c.server.Keeper.LogName(meta.User()), "why", tooOften)
 		return
 	}
 	if !isFailure(err) { // it was told already
 		return
 	}
-	c.log.Info("attempt failed", "login", c.server.Keeper.NameInLog(meta.User()), "method", method)
+	c.log.Info("attempt failed", "login", c.server.Keeper.LogName(meta.User()), "method", method)
 	failures := strangers.FailedPassword // or a code, or by keyboard-interactive
 	if method == string(auth.ByPublicKey) {
 		failures = strangers.FailedKey

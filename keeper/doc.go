@@ -2,10 +2,10 @@
 // stealing: the policy with the hashes of passwords, the hosts and with them the
 // engine, and the user CA. It parses nothing that comes from the network.
 //
-// A gateway asks it about each attempt to log in ([Keeper.Key], [Keeper.Password],
-// [Keeper.Code]; [Keeper.PasswordElsewhere], [Keeper.Ask] and [Keeper.Await], where a
-// directory or a provider is asked), and then to let the identity that was proved into a host
-// ([Keeper.Enter]). What a gateway says of an identity is believed here, where both
-// are one process; where they are two, package fronts believes no identity that a
-// keeper has not given out itself.
+// A gateway asks it about each attempt to log in: [Keeper.Key], [Keeper.Password] and
+// [Keeper.Code]; [Keeper.DirectoryPassword], [Keeper.RequestApproval] and
+// [Keeper.AwaitApproval] where a directory or an OpenID provider decides. Then the gateway
+// has it open a host for the identity that was proved: [Keeper.Enter]. In one process the
+// keeper believes the gateway's word for an identity. Between two processes, package fronts
+// accepts only identities that the keeper itself has given out.
 package keeper

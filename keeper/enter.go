@@ -49,9 +49,9 @@ func grantedBy(host hosts.Host) auth.Host {
 	return auth.Host{Name: host.Name, Exact: host.Exact, Box: host.Box, Account: host.Account, Project: host.Project, Labels: host.Labels}
 }
 
-// Waits is the name of the host that somebody who has logged in is about to wait for;
-// "" for none. It answers by what is known.
-func (k *Keeper) Waits(who auth.Identity) (host string) {
+// RestartingHost is the host that a login is about, if it is restarting; else "". It
+// answers at once, by what is known already.
+func (k *Keeper) RestartingHost(who auth.Identity) (host string) {
 	host, err := k.Policies.Current().Host(who, nil)
 	if err != nil || !k.Hosts.ComingBack(host) {
 		return ""
@@ -150,8 +150,8 @@ func enforceable(grant auth.Grant, host hosts.Host) error {
 	return nil
 }
 
-// Still decides whether a connection that entered a host as an account may go on. The
-// grant is the one that holds now; the error is an [*auth.Refusal].
-func (k *Keeper) Still(who auth.Identity, host auth.Host, account string) (auth.Grant, error) {
-	return k.Policies.Current().Still(who, host, account)
+// CurrentGrant is the grant that holds now for a connection that has entered a host as
+// an account. The error, an [*auth.Refusal], says why none does.
+func (k *Keeper) CurrentGrant(who auth.Identity, host auth.Host, account string) (auth.Grant, error) {
+	return k.Policies.Current().CurrentGrant(who, host, account)
 }

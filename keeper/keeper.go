@@ -35,10 +35,10 @@ type Hosts interface {
 	Open(ctx context.Context, host hosts.Host, account string) (hosts.Entrance, error)
 }
 
-// Codes judges the codes of the moment that people show as a second step.
+// Codes checks the codes of authenticators, which people enter as a second step.
 type Codes interface {
-	// Spend reports whether a code is right for a user now, or one that
-	// recovers. A code is right once.
+	// Spend reports whether a user's code, or recovery code, is right now. Each is
+	// right once.
 	Spend(user, code string) bool
 }
 
@@ -62,7 +62,7 @@ type Keeper struct {
 	// typed where the name belongs.
 	LogUnknownUsers bool
 
-	asked asked
+	approvals approvals
 }
 
 // Attempt is what an attempt to log in says of itself.
@@ -78,10 +78,10 @@ type Step struct {
 	Next []auth.Method // any one of which goes on; nil: the login is over
 }
 
-// Key answers whether a key, or a certificate and its key, is a step of the login. A
-// client may ask about any key it has heard of (RFC 4252 §7): only where proved says
-// that its signature was right is the step taken. Where an approval comes next that is
-// remembered for the key, that is taken, too. The error is [auth.ErrDenied].
+// Key reports whether a key, or a certificate, is a step of the login. A client may ask
+// about any key (RFC 4252 §7); only where proved is true has it signed with it, and the
+// step is taken. If an approval comes next, and one is remembered for the key, that step
+// is taken, too. The error is [auth.ErrDenied].
 func (k *Keeper) Key(a Attempt, key ssh.PublicKey, proved bool) (Step, error) {
 	policy := k.Policies.Current()
 	who, err := policy.PublicKey(a.Login, key, a.From)
@@ -92,17 +92,17 @@ func (k *Keeper) Key(a Attempt, key ssh.PublicKey, proved bool) (Step, error) {
 	return step, err
 }
 
-// Password answers whether a password is a step of the login. It takes a processor,
-// and tens of MiB: who calls it bounds how many at once. The error is
-// [auth.ErrDenied].
+// Password reports whether a password is a step of the login. It computes a hash, which
+// takes a processor and tens of MiB, so the caller bounds how many run at once. The error
+// is [auth.ErrDenied].
 func (k *Keeper) Password(a Attempt, password []byte) (Step, error) {
 	policy := k.Policies.Current()
 	who, err := policy.Password(a.Login, password)
 	return a.step(policy, who, err)
 }
 
-// Code answers whether a code of the moment is a step of the login. It comes after
-// another step always. The error is [auth.ErrDenied].
+// Code reports whether an authenticator's code is a step of the login. It is never the
+// first step. The error is [auth.ErrDenied].
 func (k *Keeper) Code(a Attempt, code string) (Step, error) {
 	asked, err := auth.ParseLogin(a.Login)
 	if err != nil || a.Before == nil || asked != a.Before.Login || k.Codes == nil || !k.Codes.Spend(asked.User, code) {
@@ -121,11 +121,11 @@ func (a Attempt) step(policy *auth.Policy, who auth.Identity, err error) (Step, 
 	return Step{who, next}, err
 }
 
-// NameInLog is what the log says of the user name that an attempt gave. People
-// type a password where a name belongs, and it may look like a name: only a name
-// that a user has is written out. Of others there is a digest, keyed by
-// LogKey: one name has one digest, and nobody without the key can try which.
-func (k *Keeper) NameInLog(given string) string {
+// LogName is what the log shows of a user name that a client sent. People type
+// passwords where a user name belongs, and a password may look like a name. So only the
+// name of an existing user is shown. Of others there is a digest, keyed by LogKey: the
+// same name has the same digest, and nobody without the key can try names out.
+func (k *Keeper) LogName(given string) string {
 	login, err := auth.ParseLogin(given)
 	switch {
 	case err != nil:
@@ -139,7 +139,7 @@ func (k *Keeper) NameInLog(given string) string {
 }
 
 // Exchange puts a policy into force for logins to come. By says on whose behalf, for
-// the audit file. Who is there is to be looked at again then ([Keeper.Still]).
+// the audit file. Who is there is to be looked at again then ([Keeper.CurrentGrant]).
 func (k *Keeper) Exchange(next *auth.Policy, by string) {
 	before := k.Policies.Current()
 	k.Policies.Exchange(next)

@@ -12,8 +12,8 @@ import (
 	"github.com/berth-ssh/berth/printable"
 )
 
-// Directory judges passwords of people whom a service knows. Its errors but
-// [auth.ErrDenied] are that it gives no answer.
+// Directory judges passwords of people whom a service knows. Any error other than
+// [auth.ErrDenied] means that it gave no answer.
 type Directory interface {
 	// LogIn reports who has a name and a password.
 	LogIn(ctx context.Context, name string, password []byte) (auth.Person, error)
@@ -22,17 +22,18 @@ type Directory interface {
 	Find(ctx context.Context, name string) (auth.Person, error)
 }
 
-// Provider has people approve logins in a browser. Its errors but [auth.ErrDenied]
-// are that it gives no answer.
+// Provider has people approve logins in a browser. Any error other than
+// [auth.ErrDenied] means that it gave no answer.
 type Provider interface {
-	// Ask asks for an approval: at page, a person approves the code. Wait waits for
-	// it, and reports who it was.
+	// Ask asks for an approval: a person opens the page and approves the code there.
+	// wait waits for it, and returns who that was.
 	Ask(ctx context.Context) (page, code string, wait func(context.Context) (auth.Person, error), err error)
 
-	// Remembered is who approved lately, as a user with a key of this fingerprint.
+	// Remembered returns who approved a login lately, of this user with a key of
+	// this fingerprint.
 	Remembered(user, key string) (auth.Person, bool)
 
-	// Remember keeps that somebody did, if that is wanted.
+	// Remember keeps an approval for Remembered, if the settings want that.
 	Remember(user, key string, person auth.Person) error
 }
 
@@ -43,7 +44,8 @@ const (
 	maxShown = 500 // runes of what a provider says
 )
 
-// NoAnswer is that a service gave no answer about a login, so that nobody has failed.
+// NoAnswer is the error where a service gave no answer about a login. It does not count
+// as a failed attempt.
 type NoAnswer struct {
 	Service auth.Service
 	Err     error
@@ -51,35 +53,36 @@ type NoAnswer struct {
 
 func (n *NoAnswer) Error() string { return fmt.Sprintf("%s gives no answer: %v", n.Service, n.Err) }
 
-// answered is an error of a service as the keeper tells it.
-func answered(service auth.Service, err error) error {
+// serviceError returns an error of a service as one of the keeper.
+func serviceError(service auth.Service, err error) error {
 	if err == nil || errors.Is(err, auth.ErrDenied) {
 		return err
 	}
 	return &NoAnswer{service, err}
 }
 
-// Ways are those in which a login may begin besides by a key, for everybody.
-type Ways struct {
-	Password  bool // somebody has one
-	Directory bool // passwords that are denied are asked for at the directory
+// LoginMethods are those by which a login may begin, besides a key. They are the same
+// for everybody.
+type LoginMethods struct {
+	Password  bool // some user has one
+	Directory bool // the directory is asked about a password that was denied
 	Approval  bool
 }
 
-// Ways are those that there are now.
-func (k *Keeper) Ways() Ways {
-	return Ways{
+// LoginMethods returns those that there are now.
+func (k *Keeper) LoginMethods() LoginMethods {
+	return LoginMethods{
 		Password:  k.Directory != nil || k.Provider == nil || k.Policies.Current().HasPasswords(),
 		Directory: k.Directory != nil,
 		Approval:  k.Provider != nil,
 	}
 }
 
-// PasswordElsewhere answers whether a password is a step of the login by what the
-// directory says. It is asked about everybody, and about who is not its own by a name
-// and a password that nobody has: so that the time tells nothing, and it hears no
-// other's password. The error is [auth.ErrDenied] or a [*NoAnswer].
-func (k *Keeper) PasswordElsewhere(ctx context.Context, a Attempt, password []byte) (Step, error) {
+// DirectoryPassword asks the directory whether a password is a step of the login. The
+// directory is asked about every user, so that the time tells nothing; about users that
+// are not its own with a random name and password, so that it learns nobody else's. The
+// error is [auth.ErrDenied] or a [*NoAnswer].
+func (k *Keeper) DirectoryPassword(ctx context.Context, a Attempt, password []byte) (Step, error) {
 	if k.Directory == nil {
 		return Step{}, auth.ErrDenied
 	}
@@ -91,29 +94,32 @@ func (k *Keeper) PasswordElsewhere(ctx context.Context, a Attempt, password []by
 	}
 	person, err := k.Directory.LogIn(ctx, name, password)
 	if err != nil {
-		return Step{}, answered(auth.LDAP, err)
+		return Step{}, serviceError(auth.LDAP, err)
 	}
-	return k.by(a, policy, auth.LDAP, person)
+	return k.identify(a, policy, auth.LDAP, person)
 }
 
-// by makes what a service says a step of the login, or tells why it is none.
-func (k *Keeper) by(a Attempt, policy *auth.Policy, service auth.Service, person auth.Person) (Step, error) {
+// identify makes a step of the login of the person that a service knows. Where the
+// policy lets this person not log in as that user, it logs so and returns
+// [auth.ErrDenied].
+func (k *Keeper) identify(a Attempt, policy *auth.Policy, service auth.Service, person auth.Person) (Step, error) {
 	who, err := policy.By(service, a.Login, person)
 	if err != nil && k.Log != nil {
-		k.Log.Info("known elsewhere, and not whom the login names, or in no group that is granted anything", "login", k.NameInLog(a.Login),
+		k.Log.Info("known to the service, but not as the user of this login, or in no group with a grant", "login", k.LogName(a.Login),
 			"service", service, "person", printable.Line(person.Name, maxShown))
 	}
 	return a.step(policy, who, err)
 }
 
-// Asked is an approval that was asked for.
-type Asked struct {
+// Approval is an approval that was requested: a person opens the page and approves the
+// code there.
+type Approval struct {
 	Page, Code string
-	Number     uint64 // by which it is awaited, once
+	Number     uint64 // for [Keeper.AwaitApproval], once
 }
 
-// asked are the approvals that are awaited.
-type asked struct {
+// approvals are those that were requested and are not awaited yet.
+type approvals struct {
 	mu      sync.Mutex
 	last    uint64
 	pending map[uint64]pending
@@ -125,7 +131,7 @@ type pending struct {
 	expires *time.Timer
 }
 
-func (p *asked) add(a Attempt, wait func(context.Context) (auth.Person, error)) uint64 {
+func (p *approvals) add(a Attempt, wait func(context.Context) (auth.Person, error)) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.pending == nil {
@@ -137,8 +143,8 @@ func (p *asked) add(a Attempt, wait func(context.Context) (auth.Person, error)) 
 	return number
 }
 
-// take is an approval that nobody else awaits from now on.
-func (p *asked) take(number uint64) (pending, bool) {
+// take removes and returns an approval, so that it is awaited once.
+func (p *approvals) take(number uint64) (pending, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	found, ok := p.pending[number]
@@ -149,41 +155,41 @@ func (p *asked) take(number uint64) (pending, bool) {
 	return found, ok
 }
 
-// Ask asks for an approval of a login: at its page, a person approves its code. The
-// error is [auth.ErrDenied] or a [*NoAnswer].
-func (k *Keeper) Ask(ctx context.Context, a Attempt) (Asked, error) {
+// RequestApproval asks the provider for an approval of a login. The error is
+// [auth.ErrDenied] or a [*NoAnswer].
+func (k *Keeper) RequestApproval(ctx context.Context, a Attempt) (Approval, error) {
 	login, _ := auth.ParseLogin(a.Login)
 	if k.Provider == nil || a.Before != nil && login != a.Before.Login {
-		return Asked{}, auth.ErrDenied
+		return Approval{}, auth.ErrDenied
 	}
 	page, code, wait, err := k.Provider.Ask(ctx)
 	if err != nil {
-		return Asked{}, answered(auth.OIDC, err)
+		return Approval{}, serviceError(auth.OIDC, err)
 	}
-	return Asked{Page: printable.Line(page, maxShown), Code: printable.Line(code, maxShown), Number: k.asked.add(a, wait)}, nil
+	return Approval{Page: printable.Line(page, maxShown), Code: printable.Line(code, maxShown), Number: k.approvals.add(a, wait)}, nil
 }
 
-// Await waits for an approval, for as long as [ApprovalTime], and answers whether it is
-// a step of the login. It is remembered for the key that was shown before. The error is
-// [auth.ErrDenied], a [*NoAnswer], or ctx's.
-func (k *Keeper) Await(ctx context.Context, number uint64) (Step, error) {
-	asked, ok := k.asked.take(number)
+// AwaitApproval waits for an approval, for [ApprovalTime] at most, and reports whether
+// it is a step of the login. The provider may remember it for the key that the login
+// began with. The error is [auth.ErrDenied], a [*NoAnswer], or ctx's.
+func (k *Keeper) AwaitApproval(ctx context.Context, number uint64) (Step, error) {
+	requested, ok := k.approvals.take(number)
 	if !ok {
 		return Step{}, auth.ErrDenied
 	}
 	bounded, cancel := context.WithTimeout(ctx, ApprovalTime)
 	defer cancel()
-	person, err := asked.wait(bounded)
+	person, err := requested.wait(bounded)
 	switch {
 	case ctx.Err() != nil:
 		return Step{}, context.Cause(ctx)
 	case bounded.Err() != nil:
 		return Step{}, auth.ErrDenied
 	case err != nil:
-		return Step{}, answered(auth.OIDC, err)
+		return Step{}, serviceError(auth.OIDC, err)
 	}
-	step, err := k.by(asked.attempt, k.Policies.Current(), auth.OIDC, person)
-	if key := keyOf(asked.attempt.Before); err == nil && key != "" {
+	step, err := k.identify(requested.attempt, k.Policies.Current(), auth.OIDC, person)
+	if key := keyOf(requested.attempt.Before); err == nil && key != "" {
 		if err := k.Provider.Remember(step.Who.User, key, person); err != nil && k.Log != nil {
 			k.Log.Error("an approval is not remembered", "err", err)
 		}
@@ -191,8 +197,8 @@ func (k *Keeper) Await(ctx context.Context, number uint64) (Step, error) {
 	return step, err
 }
 
-// remembered takes the approval that somebody gave lately with the key of a step, if
-// there is one.
+// remembered returns the step after an approval that is remembered for the key of this
+// step; without one, this step.
 func (k *Keeper) remembered(a Attempt, policy *auth.Policy, step Step) Step {
 	if k.Provider == nil {
 		return step
@@ -219,10 +225,10 @@ func keyOf(who *auth.Identity) string {
 	return ""
 }
 
-// Again asks the directory again about somebody who came by it, and returns the
-// identity as it is now, whose groups may be others; or which nothing proves any more,
-// if there is no such person. The error is a [*NoAnswer].
-func (k *Keeper) Again(ctx context.Context, who auth.Identity) (auth.Identity, error) {
+// Recheck asks the directory again about somebody who logged in by it, and returns the
+// identity with the groups of now. If the directory has no such person any more, nothing
+// proves the identity. The error is a [*NoAnswer].
+func (k *Keeper) Recheck(ctx context.Context, who auth.Identity) (auth.Identity, error) {
 	name, ok := who.At(auth.LDAP)
 	if !ok || k.Directory == nil {
 		return who, nil
@@ -232,7 +238,7 @@ func (k *Keeper) Again(ctx context.Context, who auth.Identity) (auth.Identity, e
 		return who.Now(auth.LDAP, nil), nil
 	}
 	if err != nil {
-		return auth.Identity{}, answered(auth.LDAP, err)
+		return auth.Identity{}, serviceError(auth.LDAP, err)
 	}
 	return who.Now(auth.LDAP, &person), nil
 }

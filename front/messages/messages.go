@@ -13,41 +13,42 @@ import (
 	"github.com/berth-ssh/berth/strangers"
 )
 
-// What a front asks its keeper for.
+// The verbs by which a front asks its keeper. Behind each are its arguments, and after
+// the semicolon its result.
 const (
-	Key       = "key"         // [KeyAttempt]; [Step]
-	Password  = "password"    // [SecretAttempt]; [Step]
-	Code      = "code"        // [SecretAttempt]; [Step]
-	Elsewhere = "elsewhere"   // [SecretAttempt], a password; [Step]
-	Ask       = "ask"         // [Attempt]; [Asked]
-	Await     = "await"       // the number of what was asked; [Step]
-	Ways      = "ways"        // a keeper.Ways
-	Again     = "again"       // a [Proof]; [Step]
-	NameInLog = "name_in_log" // a login; what the log says of it
-	Waits     = "waits"       // a [Proof]; the name of a host
-	Admit     = "admit"       // a [Proof]; [Admitted]
-	Enter     = "enter"       // [Entry]; [Entered], and the file of its machine or sshd
-	Still     = "still"       // [Stay]; [Stays]
-	Leave     = "leave"       // the number of an entrance
-	Why       = "why"         // [Question]; a line
-	HostKeys  = "host_keys"   // whether those for old clients are wanted; [Keys]
-	Sign      = "sign"        // [Signing]; [Signature]
-	Audit     = "audit"       // [Event]
-	Record    = "record"      // a recording.Session; [Recorded], and its file
-	RecordEnd = "record_end"  // the number of a recording
+	Key               = "key"                // [KeyAttempt]; [Step]
+	Password          = "password"           // [SecretAttempt]; [Step]
+	Code              = "code"               // [SecretAttempt]; [Step]
+	DirectoryPassword = "directory_password" // [SecretAttempt]; [Step]
+	RequestApproval   = "request_approval"   // [Attempt]; [Approval]
+	AwaitApproval     = "await_approval"     // the number of an [Approval]; [Step]
+	LoginMethods      = "login_methods"      // none; a keeper.LoginMethods
+	Recheck           = "recheck"            // a [Proof]; [Step]
+	LogName           = "log_name"           // a user name; what the log shows of it
+	RestartingHost    = "restarting_host"    // a [Proof]; the name of a host, or ""
+	Admit             = "admit"              // a [Proof]; [Admitted]
+	Enter             = "enter"              // [Entry]; [Entered], and the file of its machine or sshd
+	CurrentGrant      = "current_grant"      // [GrantQuestion]; [GrantAnswer]
+	Leave             = "leave"              // the number of an entrance
+	Why               = "why"                // [Question]; a line
+	HostKeys          = "host_keys"          // whether those for old clients are wanted; [Keys]
+	Sign              = "sign"               // [Signing]; [Signature]
+	Audit             = "audit"              // [Event]
+	Record            = "record"             // a recording.Session; [Recorded], and its file
+	RecordEnd         = "record_end"         // the number of a recording
 )
 
-// What a keeper asks a front for.
+// The verbs by which a keeper asks a front, likewise.
 const (
-	Start     = "start"      // [Settings]; it is ready
-	Live      = "live"       // []LiveConn
+	Start     = "start"      // [Settings]; nothing, when the front is ready
+	Live      = "live"       // none; []LiveConn
 	End       = "end"        // [Ending]; whether there was such a connection
-	Wall      = "wall"       // lines; how many terminals
-	Penalties = "penalties"  // []strangers.Penalty
-	Review    = "review"     // how many connections were ended
-	Strangers = "strangers"  // it logs who there is
-	StepAside = "step_aside" // how long to linger
-	Stop      = "stop"       // by its drain
+	Wall      = "wall"       // lines; on how many terminals they are shown
+	Penalties = "penalties"  // none; []strangers.Penalty
+	Review    = "review"     // none; how many connections were ended
+	Strangers = "strangers"  // none; nothing, when they are logged
+	StepAside = "step_aside" // how long to linger; nothing
+	Stop      = "stop"       // none; nothing. The front ends within its drain
 )
 
 // Settings are what a front serves by.
@@ -92,10 +93,10 @@ type Step struct {
 	Next    []auth.Method   `json:",omitempty"`
 }
 
-// Asked is a keeper.Asked.
-type Asked struct {
+// Approval is a keeper.Approval.
+type Approval struct {
 	Failure Failure
-	keeper.Asked
+	keeper.Approval
 }
 
 // Admitted is a keeper.Admitted.
@@ -158,15 +159,15 @@ type Question struct {
 	What   string
 }
 
-// Stay asks whether a connection may go on.
-type Stay struct {
+// GrantQuestion asks for the grant that holds now.
+type GrantQuestion struct {
 	Who     Proof
 	Host    auth.Host
 	Account string
 }
 
-// Stays is the answer.
-type Stays struct {
+// GrantAnswer is that grant, or why there is none.
+type GrantAnswer struct {
 	Failure Failure
 	Grant   auth.Grant
 }
