@@ -1,6 +1,8 @@
 package compose
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,7 +21,7 @@ func (b *builder) hostConfig() {
 		DNS:            b.ips(c.DNS),
 		DNSOptions:     c.DNSOpts,
 		DNSSearch:      c.DNSSearch,
-		ExtraHosts:     c.ExtraHosts.AsList(":"),
+		ExtraHosts:     extraHosts(c.ExtraHosts),
 		GroupAdd:       c.GroupAdd,
 		IpcMode:        container.IpcMode(b.ofService(c.Ipc)),
 		LogConfig:      logging(c.Logging),
@@ -42,6 +44,19 @@ func (b *builder) hostConfig() {
 		Init:           initProcess(c),
 	}
 	b.mounts()
+}
+
+// extraHosts returns a line for each address, the names in order: the files' own order is
+// lost when they are read, and another one would be a change. It is never nil, as a tag
+// of an image says so.
+func extraHosts(of types.HostsList) []string {
+	lines := []string{}
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		for _, address := range of[name] {
+			lines = append(lines, name+":"+address)
+		}
+	}
+	return lines
 }
 
 // initProcess reports whether an init process runs in the container. By default one

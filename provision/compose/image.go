@@ -107,7 +107,7 @@ func (p *Project) builtImage(c types.ServiceConfig) (Image, error) {
 		Args:       b.Args,
 		Target:     b.Target,
 		Labels:     b.Labels,
-		ExtraHosts: b.ExtraHosts.AsList(":"),
+		ExtraHosts: extraHosts(b.ExtraHosts),
 		Network:    b.Network,
 		ShmSize:    int64(b.ShmSize),
 		NoCache:    b.NoCache,

@@ -15,6 +15,9 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
+// EveryProfile is the profile by which the services of all are wanted.
+const EveryProfile = "*"
+
 // ErrNoFile says that no compose file was named, and that none is here.
 var ErrNoFile = errors.New("no compose.yaml or docker-compose.yml here or above; name one with -f")
 

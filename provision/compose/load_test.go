@@ -1,7 +1,9 @@
 package compose
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -114,4 +116,45 @@ func fifo(t *testing.T) string {
 		}
 	})
 	return path
+}
+
+// Whatever a file has in a mapping, the next run wants what this one wanted: a host is
+// not recreated for the order in which it was read.
+func TestAFileWantsTheSameEveryTime(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const text = `services:
+  one:
+    build: {context: ., dockerfile_inline: FROM debian:12, extra_hosts: {b: 10.0.0.2, a: 10.0.0.1, c: 10.0.0.3}, args: {B: b, A: a}}
+    extra_hosts: [d:10.0.0.4, c:10.0.0.3, b:10.0.0.2, b:10.0.0.1, "host.docker.internal:host-gateway"]
+    environment: {C: c, B: b, A: a}
+    ulimits: {nproc: 1, nofile: 2, core: 3}
+    tmpfs: [/b, /a]
+    ports: ["80:80", "81:81", "90-92:90-92"]
+    networks: {n2: {aliases: [y, x]}, n1: {}}
+networks: {n1: {}, n2: {}}
+`
+	var first string
+	for range 20 {
+		want, err := loaded(t, text).Want(Site{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := want.Services[0]
+		is, err := json.Marshal([]any{s.Config, s.HostConfig, s.Networks, s.Image.Ref})
+		if first = cmp.Or(first, string(is)); err != nil || string(is) != first {
+			t.Fatalf("%v; got\n%s\nand before\n%s", err, is, first)
+		}
+	}
+	if !strings.Contains(first, `"b:10.0.0.2","b:10.0.0.1"`) {
+		t.Error("the addresses of a name lost their order: ", first)
+	}
+}
+
+// The second of two containers of one name would not be made, after the first one was.
+func TestServicesOfOneContainer(t *testing.T) {
+	const text = "services:\n  one: {image: x, container_name: dev}\n  two:\n    image: x\n    container_name: dev\n"
+	_, err := loaded(t, text).Want(Site{})
+	if err == nil || !strings.HasSuffix(err.Error(), "compose.yaml:5: services one and two are both container dev; give each a container_name of its own, or none") {
+		t.Errorf("got %v", err)
+	}
 }

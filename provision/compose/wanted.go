@@ -157,7 +157,7 @@ func (p *Project) Want(at Site) (Wanted, error) {
 		return Wanted{}, err
 	}
 	d.Volumes = p.wantVolumes()
-	serviceOf := map[string]string{} // by host
+	serviceOf, madeBy := map[string]string{}, map[string]string{} // by host, and by container
 	for _, name := range p.startOrder() {
 		service, warnings, err := p.wantService(p.Services[name], at)
 		if err != nil {
@@ -167,7 +167,11 @@ func (p *Project) Want(at Site) (Wanted, error) {
 			return Wanted{}, fmt.Errorf("%sservices %s and %s are both host %s; a name is one host's",
 				p.Sources.Where("services", name), other, name, service.Host)
 		}
-		serviceOf[service.Host] = name
+		if other, taken := madeBy[service.Container]; taken {
+			return Wanted{}, fmt.Errorf("%sservices %s and %s are both container %s; give each a container_name of its own, or none",
+				p.Sources.Where("services", name, "container_name"), other, name, service.Container)
+		}
+		serviceOf[service.Host], madeBy[service.Container] = name, name
 		d.Services = append(d.Services, service)
 		d.Volumes = append(d.Volumes, service.Volumes...)
 		for _, warning := range warnings {

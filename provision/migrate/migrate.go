@@ -53,10 +53,11 @@ type Login struct {
 	service, password string
 }
 
-// Read reads one compose file, and works out what becomes of it. It writes
-// nothing. A file without such passwords is an error: berth-provision up reads it as it
-// is.
+// Read reads one compose file, with the services of all profiles, and works out what
+// becomes of it. It writes nothing. A file without such passwords is an error:
+// berth-provision up reads it as it is.
 func Read(ctx context.Context, o compose.Options) (*Migration, error) {
+	o.Profiles = []string{compose.EveryProfile}
 	project, err := compose.Load(ctx, o)
 	if err != nil {
 		return nil, err
@@ -69,7 +70,11 @@ func Read(ctx context.Context, o compose.Options) (*Migration, error) {
 		envFiles: map[string]cleanEnvFile{},
 	}
 	for _, name := range project.ServiceNames() {
-		if err := m.service(project, project.Services[name]); err != nil {
+		c := project.Services[name]
+		if err := m.elsewhere(ctx, o, c); err != nil {
+			return nil, fmt.Errorf("%s%s: %w", project.Sources.Where("services", name), name, err)
+		}
+		if err := m.service(project, c); err != nil {
 			return nil, err
 		}
 	}
@@ -81,6 +86,34 @@ func Read(ctx context.Context, o compose.Options) (*Migration, error) {
 	return m, m.leftOver()
 }
 
+// elsewhere returns an error for a service that has passwords by a file which this one
+// includes or extends: they would stay there, and in the container.
+func (m *Migration) elsewhere(ctx context.Context, o compose.Options, c types.ServiceConfig) error {
+	const cure = "; merge the files first with docker compose config"
+	if len(compose.PasswordsIn(c.Environment)) == 0 {
+		return nil
+	}
+	_, node := compose.Child(m.file, "services", c.Name)
+	if node == nil {
+		return errors.New("its passwords stand in a file that this one includes" + cure)
+	}
+	_, _, extends := lookup(node, "extends")
+	_, _, file := lookup(extends, "file")
+	_, _, service := lookup(extends, "service")
+	if file == nil || service == nil {
+		return nil
+	}
+	o.Files = []string{m.path(file.Value)}
+	base, err := compose.Load(ctx, o)
+	if err != nil {
+		return err
+	}
+	if len(compose.PasswordsIn(base.Services[service.Value].Environment)) > 0 {
+		return fmt.Errorf("its passwords stand in %s, which it extends%s", file.Value, cure)
+	}
+	return nil
+}
+
 // service takes out of a service what the gateway does from now on.
 func (m *Migration) service(p *compose.Project, c types.ServiceConfig) error {
 	settings, err := compose.SettingsOf(c, p.Sources)
@@ -88,8 +121,8 @@ func (m *Migration) service(p *compose.Project, c types.ServiceConfig) error {
 		return err
 	}
 	_, node := compose.Child(m.file, "services", c.Name)
-	if node == nil {
-		return fmt.Errorf("%s: it comes from another file by include or extends; merge them first with docker compose config", c.Name)
+	if node == nil { // it is included, and there is nothing to take out of it
+		return nil
 	}
 	host, port := cmp.Or(settings.Host, c.Name), sshPortOf(c)
 	for _, account := range []string{"developer", "root"} {

@@ -377,3 +377,54 @@ func TestAnImportThatIsDoneIsKnownByTheOldFile(t *testing.T) {
 		}
 	}
 }
+
+// Who has a service under a profile has its password in the file, too, whichever is asked
+// for today.
+func TestImportOfServicesUnderProfiles(t *testing.T) {
+	_, m, err := imports(t, `services:
+  one: {image: debian:12, environment: [ROOT_PASSWORD=everest], ports: ["4432:22"]}
+  two: {image: debian:12, profiles: [gpu], environment: [ROOT_PASSWORD=nuptse], ports: ["4433:22"]}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(ComposeFile)
+	if err != nil || strings.Contains(string(text), "nuptse") || strings.Contains(string(text), ":22") || !strings.Contains(string(text), "profiles: [gpu]") {
+		t.Errorf("%v: the new file:\n%s", err, text)
+	}
+	if len(m.Logins) != 2 || m.Logins[1].Host != "two" {
+		t.Errorf("got %+v", m.Logins)
+	}
+}
+
+// A password that another file brings would stay where it is, and in the container.
+func TestAttackByAPasswordOfAnotherFile(t *testing.T) {
+	const base = "services:\n  base: {image: debian:12, environment: [ROOT_PASSWORD=everest], ports: ['4432:22']}\n  plain: {image: debian:12}\n"
+	const own = "services:\n  own: {image: debian:12, environment: [ROOT_PASSWORD=nuptse]}\n"
+	for _, c := range []struct{ name, text, wrong string }{
+		{"extended", own + "  web:\n    extends: {file: base.yml, service: base}\n", "docker-compose.yml:3: web: its passwords stand in base.yml, which it extends; merge the files first with docker compose config"},
+		{"included", "include: [base.yml]\n" + own, "docker-compose.yml:2: base: its passwords stand in a file that this one includes; merge the files first with docker compose config"},
+		{"extended, without any", own + "  web: {extends: {file: base.yml, service: plain}, environment: [ROOT_PASSWORD=lhotse]}\n", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "docker-compose.yml")
+			t.Chdir(filepath.Dir(file))
+			for name, text := range map[string]string{"base.yml": base, file: c.text} {
+				if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := Read(t.Context(), compose.Options{Files: []string{file}})
+			if got := errorText(err); got != c.wrong {
+				t.Errorf("got %q, want %q", got, c.wrong)
+			}
+		})
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

@@ -160,7 +160,25 @@ func (f facts) changes(before facts) []string {
 		delete(before, key)
 		delete(now, key)
 	}
+	before.sortHosts()
+	now.sortHosts()
 	return Changes(before, now)
+}
+
+// sortHosts puts extra_hosts into the order of their names: some versions wrote them in
+// any.
+func (f facts) sortHosts() {
+	const key = "extra_hosts"
+	var lines []string
+	if json.Unmarshal([]byte(f[key]), &lines) != nil {
+		return
+	}
+	slices.SortStableFunc(lines, func(one, two string) int {
+		first, _, _ := strings.Cut(one, ":")
+		second, _, _ := strings.Cut(two, ":")
+		return cmp.Compare(first, second)
+	})
+	f.list(key, lines)
 }
 
 // Changes returns what differs between what something was made of and what it ought to

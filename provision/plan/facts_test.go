@@ -201,6 +201,19 @@ func TestOnlyTheFilesWordChangesADefault(t *testing.T) {
 	}
 }
 
+// Versions before wrote extra_hosts in any order.
+func TestTheOrderOfHostsIsNoChange(t *testing.T) {
+	before := facts{"extra_hosts": `["b:10.0.0.2","a:10.0.0.1","a:10.0.0.3"]`}
+	now := facts{"extra_hosts": `["a:10.0.0.1","a:10.0.0.3","b:10.0.0.2"]`}
+	if changes := now.changes(before); changes != nil {
+		t.Errorf("another order is %q", changes)
+	}
+	now["extra_hosts"] = `["a:10.0.0.3","a:10.0.0.1","b:10.0.0.2"]`
+	if changes := now.changes(before); len(changes) != 1 {
+		t.Errorf("another first address of a name is %q", changes)
+	}
+}
+
 func TestFactsOfALaterVersionAreNotGuessedAt(t *testing.T) {
 	if before, _ := readFacts(`{"version":"3","hostname":"a"}`); before != nil {
 		t.Errorf("read as %v", before)
