@@ -26,17 +26,17 @@ func newActivity() *activity {
 	return a
 }
 
-// touched is how precisely silence is known: to note each packet would cost more.
-const touched = time.Millisecond
+// touchEvery is the precision of silence: to note each packet would cost more.
+const touchEvery = time.Millisecond
 
 func (a *activity) touch() {
 	now := time.Now()
-	if last := a.last.Load(); last == nil || now.Sub(*last) >= touched {
+	if last := a.last.Load(); last == nil || now.Sub(*last) >= touchEvery {
 		a.last.Store(&now)
 	}
 }
 
-// silence is for how long nothing was sent.
+// silence is how long nothing was sent.
 func (a *activity) silence() time.Duration { return time.Since(*a.last.Load()) }
 
 // awaitSilence waits until nothing was sent for so long, or until ctx ends.
@@ -54,8 +54,8 @@ func (a *activity) awaitSilence(ctx context.Context, length time.Duration) (sile
 	}
 }
 
-// of returns a connection whose channels are watched, for whatever serves it.
-func (a *activity) of(conn sshconn.Conn) sshconn.Conn {
+// track returns the connection with its channels watched, for whatever serves it.
+func (a *activity) track(conn sshconn.Conn) sshconn.Conn {
 	return conn.Admitting(a.watch).Wrapping(func(kind string, _ []byte, channel ssh.Channel) ssh.Channel {
 		return a.opened(kind, channel)
 	})
@@ -127,13 +127,13 @@ func (c *activeChannel) Write(p []byte) (int, error) {
 	return c.Channel.Write(p)
 }
 
-// Close closes the channel, which counts no more.
+// Close closes the channel, and counts it no longer.
 func (c *activeChannel) Close() error {
 	c.closed()
 	return c.Channel.Close()
 }
 
-// Stderr is watched, too.
+// Stderr is the channel's, watched.
 func (c *activeChannel) Stderr() io.ReadWriter { return activeStderr{c.Channel.Stderr(), c.activity} }
 
 type activeStderr struct {

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// StepAside makes the end of the listener no failure: another gateway accepts in
-// its stead, or nobody is to come any more. It is called before the listener is
-// closed. Serve goes on with the connections there are, for as long as linger; who
-// is at a terminal is told 10 minutes and 1 minute before that, and then all are
-// told why they end.
+// StepAside says that the listener is about to be closed on purpose, since another
+// gateway accepts in the place of this one, or nobody is to connect any more. Serve then
+// goes on with the connections there are, for as long as linger. Terminals are told 10
+// minutes and 1 minute before the end of that time, and then all sessions are told why
+// they end.
 func (s *Server) StepAside(linger time.Duration) { s.aside.CompareAndSwap(nil, &linger) }
 
-// linger returns when all connections have ended by themselves, or were ended after
-// their time. The end of ctx is a stop, as at any other time.
+// linger returns when all connections have ended, by themselves or after length. When
+// ctx ends, it stops the server as Serve does.
 func (s *Server) linger(ctx context.Context, cut func(), length time.Duration) error {
 	empty := s.serving.close()
-	s.Log.Info("lets nobody in any more", "connections", s.serving.left(), "for", length)
+	s.Log.Info("accepts no new connections", "connections", s.serving.left(), "for", length)
 	switch {
 	case s.goOn(ctx, empty, length, "since the gateway was replaced"):
 		return nil

@@ -24,8 +24,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// conn is one connection of a person. Only serve and what it calls change it;
-// what others may know of it stands in the server's live connections.
+// conn is one connection of a person. Only serve and what it calls change it. What others
+// may see of it is in the server's live connections.
 type conn struct {
 	server *Server
 	id     string // for the log and for the server's live connections
@@ -44,8 +44,8 @@ type conn struct {
 	person    string       // who has logged in
 	terminals atomic.Int64 // that were recorded
 
-	done    []func()     // what undo calls
-	running atomic.Int64 // goroutines of tasks, and of what serves its sessions
+	cleanups []func()
+	running  atomic.Int64 // goroutines of tasks, and of what serves its sessions
 
 	grace    *time.Timer                           // ends a login that takes too long
 	methods  keeper.LoginMethods                   // by which it may begin
@@ -63,7 +63,7 @@ func newConn(s *Server, raw net.Conn) *conn {
 	return c
 }
 
-// logTo makes a log the connection's.
+// logTo returns a log whose lines name the connection.
 func (c *conn) logTo(log *slog.Logger) *slog.Logger {
 	return log.With("conn", c.id, "remote", c.wire.RemoteAddr().String())
 }
@@ -77,31 +77,31 @@ func (c *conn) serve(ctx context.Context) {
 	defer c.stranger.Leave()
 	stop := context.AfterFunc(ctx, func() { c.wire.Conn.Close() })
 	defer stop()
-	defer c.undo() // what logIn did
+	defer c.runCleanups() // of what logIn did
 
-	inside := c.logIn(ctx) // RFC 4253 and 4252, and what the login asks for
-	if inside == nil {
+	entry := c.logIn(ctx) // RFC 4253 and 4252, and what the login asks for
+	if entry == nil {
 		return
 	}
 	began := time.Now()
-	inside.reached.by.run(inside.ctx, inside.client) // RFC 4254, until either side is gone: see join and be
+	entry.route.run(entry.ctx, entry.client) // RFC 4254, until either side is gone: see sshdRoute and machineRoute
 	c.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
-	c.auditLeft(inside.recorder, time.Since(began), endOf(inside.ctx))
+	c.auditLeft(entry.recorder, time.Since(began), endOf(entry.ctx))
 }
 
-// inside is a connection whose host is reached.
-type inside struct {
+// entry is a host that a connection has entered, and what serves the connection there.
+type entry struct {
+	*reached
 	ctx      context.Context // ends when the connection is to end
-	client   sshconn.Conn    // with what is granted
-	reached  *reached
+	client   sshconn.Conn    // without what is not granted
 	recorder *recorder.Recorder
 }
 
 // logIn is what happens before a host serves the connection: it logs the person in,
-// finds the host and opens it. It returns nil when that came to nothing, and the
-// client was told why. It is apart from serve because the stack that it needs is
-// large, and would be kept as long as it has not returned.
-func (c *conn) logIn(ctx context.Context) *inside {
+// finds the host and opens it. It returns nil when that failed, and the client was told
+// why. It is apart from serve because the stack that it needs is large, and would be
+// kept as long as it has not returned.
+func (c *conn) logIn(ctx context.Context) *entry {
 	client, who, err := c.handshake(ctx)
 	if err != nil {
 		level := slog.LevelInfo
@@ -111,24 +111,24 @@ func (c *conn) logIn(ctx context.Context) *inside {
 		c.log.Log(ctx, level, "not logged in", "err", err)
 		return nil
 	}
-	c.later(func() { client.Close() })
+	c.cleanup(func() { client.Close() })
 	c.stranger.Leave()
 	login := time.Now()
 	c.person = who.User
 	c.log = c.logTo(c.server.Log)
 	c.log.Info("logged in", "login", who.Login.String(), "client", string(client.ClientVersion()))
-	ctx, leave := c.enlist(ctx, client, who) // from now on others see it, and may end it
-	c.later(leave)
-	inside, err := c.admit(ctx, client, who, login)
+	ctx, remove := c.enlist(ctx, client, who) // from now on others see it, and may end it
+	c.cleanup(remove)
+	entry, err := c.admit(ctx, client, who, login)
 	if err != nil {
 		c.refuse(client, who, err)
 		return nil
 	}
-	return inside
+	return entry
 }
 
 // admit lets a person who has logged in into a host. The error is for the person.
-func (c *conn) admit(ctx context.Context, client sshconn.Conn, who auth.Identity, login time.Time) (*inside, error) {
+func (c *conn) admit(ctx context.Context, client sshconn.Conn, who auth.Identity, login time.Time) (*entry, error) {
 	if err := c.auditLogin(client, who); err != nil {
 		return nil, err
 	}
@@ -137,21 +137,21 @@ func (c *conn) admit(ctx context.Context, client sshconn.Conn, who auth.Identity
 	if err != nil {
 		return nil, err
 	}
-	c.later(giveBack)
+	c.cleanup(giveBack)
 	if refusal != nil {
 		return nil, refusal
 	}
 	host, limits := admitted.Host, admitted.Limits
 	c.log = c.log.With("user", who.User, "host", host)
 
-	c.later(c.keepAlive(end{Conn: client, wire: c.wire}, "client"))
+	c.cleanup(c.keepAlive(end{Conn: client, wire: c.wire}, "client"))
 	reached, err := c.reach(ctx, client, host, who) // what the login asks for, and may have
 	if err != nil {
 		return nil, err
 	}
 	recorder, err := c.auditEntry(who, reached, login)
 	if err != nil {
-		reached.by.close()
+		reached.route.close()
 		return nil, err
 	}
 
@@ -160,24 +160,24 @@ func (c *conn) admit(ctx context.Context, client sshconn.Conn, who auth.Identity
 	c.server.review(c.id) // by a policy that came meanwhile
 	c.limitTime(ctx, limits)
 	c.limitIdle(ctx, limits)
-	granted := recorder.Client(c.activity.of(reached.gate.Client(client)))
-	return &inside{ctx, granted, reached, recorder}, nil
+	granted := recorder.Client(c.activity.track(reached.gate.Client(client)))
+	return &entry{reached, ctx, granted, recorder}, nil
 }
 
-// later has f called by undo.
-func (c *conn) later(f func()) { c.done = append(c.done, f) }
+// cleanup has f called when the connection ends, the last one first, as a test's Cleanup
+// does.
+func (c *conn) cleanup(f func()) { c.cleanups = append(c.cleanups, f) }
 
-// undo undoes what was done, the last first.
-func (c *conn) undo() {
-	for _, f := range slices.Backward(c.done) {
+func (c *conn) runCleanups() {
+	for _, f := range slices.Backward(c.cleanups) {
 		f()
 	}
 }
 
-// enlist makes a connection one of the server's live ones, until leave is
+// enlist makes a connection one of the server's live ones, until remove is
 // called. The context that it returns ends when somebody ends the connection
 // (see [Server.End]); its cause is an [*Ended] then.
-func (c *conn) enlist(ctx context.Context, client sshconn.Conn, who auth.Identity) (_ context.Context, leave func()) {
+func (c *conn) enlist(ctx context.Context, client sshconn.Conn, who auth.Identity) (_ context.Context, remove func()) {
 	ctx, end := context.WithCancelCause(ctx)
 	c.server.live.add(&liveConn{
 		Live: Live{
@@ -200,9 +200,8 @@ func (c *conn) enlist(ctx context.Context, client sshconn.Conn, who auth.Identit
 	}
 }
 
-// lost is what a person is told whose sessions are over although no command has
-// ended: the connection was ended, or else the host has gone away. why, which may be
-// nil, says why it has.
+// lost is the line for a session that ends before its command has: the connection was
+// ended, or else the host has gone away. why, which may be nil, says why it has.
 func lost(ctx context.Context, host string, why func() string) string {
 	if ended := endOf(ctx); ended != nil {
 		return "berth: " + ended.Error()
@@ -225,7 +224,8 @@ func (c *conn) source() netip.Addr {
 	return tcp.AddrPort().Addr().Unmap().WithZone("")
 }
 
-// environment is what sshd says about a connection, and whose it is.
+// environment returns the variables that sshd sets about a connection, and the person's
+// name.
 func (c *conn) environment(person string) []string {
 	user := labels.EnvUser + "=" + person
 	remote, remotePort, err := net.SplitHostPort(c.wire.RemoteAddr().String())

@@ -15,59 +15,59 @@ const (
 	farewell = time.Second
 )
 
-// admitted are the connections that are served, until none are any more.
-type admitted struct {
+// served are the connections that are served now.
+type served struct {
 	mu      sync.Mutex
 	all     map[*conn]bool
-	closing chan struct{} // closed when the last has left; nil before close
+	closing chan struct{} // closed when the last one has ended; nil before close
 }
 
 // add counts a connection, unless close was called.
-func (a *admitted) add(c *conn) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.closing != nil {
+func (s *served) add(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing != nil {
 		return false
 	}
-	if a.all == nil {
-		a.all = make(map[*conn]bool)
+	if s.all == nil {
+		s.all = make(map[*conn]bool)
 	}
-	a.all[c] = true
+	s.all[c] = true
 	return true
 }
 
-func (a *admitted) remove(c *conn) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.all, c)
-	if a.closing != nil && len(a.all) == 0 {
-		close(a.closing)
+func (s *served) remove(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, c)
+	if s.closing != nil && len(s.all) == 0 {
+		close(s.closing)
 	}
 }
 
-// close lets nobody in any more. The channel that it returns is closed when those
-// who are in have left.
-func (a *admitted) close() <-chan struct{} {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.closing != nil {
-		return a.closing
+// close has add refuse. The channel that it returns is closed when the last connection
+// has ended.
+func (s *served) close() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing != nil {
+		return s.closing
 	}
-	a.closing = make(chan struct{})
-	if len(a.all) == 0 {
-		close(a.closing)
+	s.closing = make(chan struct{})
+	if len(s.all) == 0 {
+		close(s.closing)
 	}
-	return a.closing
+	return s.closing
 }
 
-func (a *admitted) left() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.all)
+func (s *served) left() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all)
 }
 
-// drain ends all connections: after Drain by telling, and then by cutting them.
-// It does not wait for what does not end even then, and returns an error about it.
+// drain waits for Drain, then tells all sessions why they end, and then cuts the
+// connections that are left. The error says how many did not end even then.
 func (s *Server) drain(cut func()) error {
 	empty := s.serving.close()
 	if s.goOn(context.Background(), empty, s.Drain, "since the gateway is stopping") {
@@ -76,9 +76,9 @@ func (s *Server) drain(cut func()) error {
 	return s.endAll(empty, cut, "the gateway is stopping")
 }
 
-// goOn waits until there are no connections, ctx ends, or their time is over, and reports
-// whether it was the first of these. Who is at a terminal is told 10 minutes and 1 minute
-// before the last, and why.
+// goOn waits until there are no connections, ctx ends, or length is over, and reports
+// whether it was the first of these. Terminals are told 10 minutes and 1 minute before
+// length is over, and why.
 func (s *Server) goOn(ctx context.Context, empty <-chan struct{}, length time.Duration, why string) bool {
 	end := time.Now().Add(length)
 	for _, before := range []time.Duration{10 * time.Minute, time.Minute, 0} {

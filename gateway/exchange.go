@@ -10,18 +10,20 @@ import (
 	"github.com/berth-ssh/berth/strangers"
 )
 
-// exchange is a client's connection as x/crypto reads and writes it. The first key
-// exchange is done in turns: what was read is handed over when it is this one's
-// turn, which is over as soon as x/crypto answers or wants to read more. After that
-// x/crypto may wait for other things, among them a password's turn, so nothing is
-// held any more; but a stranger gets few answers, and so few key exchanges, and for
-// each of them the edited x/crypto asks for a turn (ExchangeTurn).
+// exchange is a client's connection as x/crypto reads and writes it. It bounds how much
+// processor time key exchanges take before the login: each of them waits for its turn
+// (see package strangers).
+//
+// In the first one, Read hands over what it has read when it is this connection's turn;
+// the turn ends when x/crypto answers or wants to read more. For each later one the edited
+// x/crypto asks for a turn by ExchangeTurn. Before the login a client gets maxAnswers
+// writes at most, and so few key exchanges.
 type exchange struct {
 	net.Conn
 	turn     func() (done func(), err error) // waits for a processor
-	again    exchangesAgain
+	rekeys   rekeys
 	loggedIn atomic.Bool
-	gone     context.CancelCauseFunc // what is waited for in a login ends when the client is gone
+	gone     context.CancelCauseFunc // cancels the login's context when a read fails
 
 	greeted bool // the client's version line was read; Read's alone
 
@@ -69,8 +71,8 @@ func (e *exchange) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// isVersion reports whether what was read is of the client's version line, which
-// x/crypto reads byte by byte, and which costs nothing.
+// isVersion reports whether what was read belongs to the client's version line, which
+// needs no turn. x/crypto reads it byte by byte.
 func (e *exchange) isVersion(read []byte) bool {
 	if e.greeted || len(read) > 1 {
 		return false
@@ -79,21 +81,21 @@ func (e *exchange) isVersion(read []byte) bool {
 	return true
 }
 
-// ExchangeTurn waits for a turn for a key exchange that is not the first, which the
-// peer may ask for as often as it likes.
+// ExchangeTurn waits for a turn for another key exchange than the first (RFC 4253 §9).
+// The client may ask for one as often as it likes.
 func (e *exchange) ExchangeTurn() (done func(), err error) {
 	switch {
 	case e.loggedIn.Load():
-		return e.again.take(flowAgain)
+		return e.rekeys.take(rekeyFlow)
 	case e.isOver():
-		return e.again.take("")
+		return e.rekeys.take("")
 	}
-	return func() {}, nil // Read has it
+	return func() {}, nil // Read has the turn
 }
 
-// Close lets nothing wait for a turn any more.
+// Close closes the connection, and ends waiting for turns.
 func (e *exchange) Close() error {
-	e.again.close()
+	e.rekeys.close()
 	return e.Conn.Close()
 }
 
@@ -151,45 +153,44 @@ func (e *exchange) disconnect(why string) bool {
 	return err == nil
 }
 
-// exchangesAgain are the key exchanges after the first, of a client or of a host's
-// sshd, which is in a container where people do what they like. They are done in turns
-// of the client's source.
-type exchangesAgain struct {
-	open  context.Context // until the connection is closed
-	close context.CancelFunc
-	who   *strangers.Stranger // it was one
+// rekeys gives turns to the key exchanges after the first one (RFC 4253 §9), of a client
+// or of a host's sshd, which users may control. The turns are those of the client's source.
+type rekeys struct {
+	open     context.Context // ends when the connection is closed
+	close    context.CancelFunc
+	stranger *strangers.Stranger // who the client was before its login
 }
 
-// flowAgain is what turns of people who are logged in are counted by, so that among
-// those of their source they are not behind the strangers'. It is no user's name.
-const flowAgain = "exchanges again"
+// rekeyFlow is the flow of turns for people who are logged in, so that they do not wait
+// behind strangers of the same source. It has a space, so it is no user's name.
+const rekeyFlow = "key re-exchange"
 
-func newExchangesAgain(ctx context.Context, who *strangers.Stranger) exchangesAgain {
+func newRekeys(ctx context.Context, stranger *strangers.Stranger) rekeys {
 	open, close := context.WithCancel(ctx)
-	return exchangesAgain{open, close, who}
+	return rekeys{open, close, stranger}
 }
 
 // take waits for a turn. It fails when the connection is closed.
-func (a exchangesAgain) take(flow string) (done func(), err error) { return a.who.Turn(a.open, flow) }
+func (r rekeys) take(flow string) (done func(), err error) { return r.stranger.Turn(r.open, flow) }
 
 // hostExchange is the connection to a host's sshd as x/crypto reads and writes it.
 type hostExchange struct {
 	net.Conn
-	again    exchangesAgain
+	rekeys   rekeys
 	loggedIn atomic.Bool
 }
 
-// ExchangeTurn waits for a turn, unless it is for the first key exchange, which the
-// gateway itself has asked for.
+// ExchangeTurn waits for a turn. The first key exchange needs none: the gateway itself
+// began it.
 func (e *hostExchange) ExchangeTurn() (done func(), err error) {
 	if !e.loggedIn.Load() {
 		return func() {}, nil
 	}
-	return e.again.take(flowAgain)
+	return e.rekeys.take(rekeyFlow)
 }
 
-// Close lets nothing wait for a turn any more.
+// Close closes the connection, and ends waiting for turns.
 func (e *hostExchange) Close() error {
-	e.again.close()
+	e.rekeys.close()
 	return e.Conn.Close()
 }

@@ -19,7 +19,7 @@ const (
 	retryEvery = 250 * time.Millisecond
 )
 
-// errLeft is why nobody is there to be told why there is no host.
+// errLeft is the error of reach where the client has left.
 var errLeft = errors.New("the client left before its host was reached")
 
 // target is where a connection leads, and for whom.
@@ -38,23 +38,24 @@ type reached struct {
 	account string
 	target  auth.Target
 	gate    *gate.Gate
-	by      mechanism
+	route   route
 }
 
-// mechanism is one of the two ways to serve a client from a host that was
-// reached, join and be. Its run, called once, returns when either side is gone
-// and nothing of the entrance is left. When ctx ends, it tells the client's
-// sessions why (see lost) and returns.
-type mechanism interface {
+// route serves a client from a host that was reached. There are two: by route sshd the
+// client is joined with the host's own sshd (sshdRoute), by routes exec and local the
+// gateway is the host's sshd (machineRoute).
+type route interface {
+	// run returns when either side is gone and nothing of the entrance is left. When
+	// ctx ends, it tells the client's sessions why (see lost) and returns.
 	run(ctx context.Context, client sshconn.Conn)
 
 	// close closes the entrance, instead of run.
 	close()
 }
 
-// reach looks a host up and opens the way into it. One that is coming back is
-// waited for; its client waits, too, or goes away. The error is for the person:
-// a [*hosts.Unreachable], an [*auth.Refusal], or an [*Ended]; or it is errLeft, for nobody.
+// reach looks a host up and opens it. It waits for a host that is restarting, as long as
+// the client stays. The error is for the person: a [*hosts.Unreachable], an
+// [*auth.Refusal] or an [*Ended]; or it is errLeft, where nobody is left to tell.
 func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who auth.Identity) (*reached, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -86,8 +87,8 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who 
 	}
 }
 
-// withDetails asks what more is known of why a host cannot be entered, now that it is
-// not tried again.
+// withDetails adds the details of why a host cannot be entered, which are asked for only
+// once it is not tried again.
 func withDetails(ctx context.Context, err error) error {
 	var unreachable *hosts.Unreachable
 	if !errors.As(err, &unreachable) || unreachable.Details == nil {
@@ -102,7 +103,7 @@ func withDetails(ctx context.Context, err error) error {
 	return &detailed
 }
 
-// endOr is why the connection was ended, or else err.
+// endOr returns why the connection was ended, or else err.
 func endOr(ctx context.Context, err error) error {
 	if ended := endOf(ctx); ended != nil {
 		return ended
@@ -125,23 +126,23 @@ func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (*r
 	if entered.Recorded {
 		to.notice = saysRecorded(to.notice)
 	}
-	by, err := c.enter(entered.Entrance, to)
-	return &reached{host, to.Account, entered.Target, to.gate, by}, err
+	route, err := c.routeTo(entered.Entrance, to)
+	return &reached{host, to.Account, entered.Target, to.gate, route}, err
 }
 
-// enter makes an open entrance the mechanism that serves by it: an sshd is logged
-// in to, a machine is ready. It closes an entrance that it fails to enter.
-func (c *conn) enter(entrance hosts.Entrance, to target) (mechanism, error) {
+// routeTo returns the route by an open entrance. It logs in to an sshd; a machine is
+// ready. If that fails, it closes the entrance.
+func (c *conn) routeTo(entrance hosts.Entrance, to target) (route, error) {
 	if entrance.Machine != nil {
-		return be{c, entrance.Machine, to, entrance.WhyLost}, nil
+		return machineRoute{c, entrance.Machine, to, entrance.WhyLost}, nil
 	}
 	host, err := c.dial(entrance.Sshd, to)
-	return join{c, host, to}, err
+	return sshdRoute{c, host, to}, err
 }
 
-// sayIfWaiting tells a person who has proved who it is, as the last thing
-// before the login is over, why the host will take a moment. No later word
-// would be seen by every client without being taken for a program's output.
+// sayIfWaiting tells a person, in a banner at the end of the login, that the host is
+// restarting and is waited for. Later than that, no message would be shown by every client
+// and not be taken for a program's output.
 func (c *conn) sayIfWaiting(who auth.Identity) {
 	if host := c.server.Keeper.RestartingHost(who); host != "" {
 		c.banner("host " + host + " is restarting; waiting for it")

@@ -99,7 +99,7 @@ type Server struct {
 	door         *strangers.Door
 
 	aside      atomic.Pointer[time.Duration] // see StepAside; nil until then
-	serving    admitted
+	serving    served
 	turnedAway atomic.Int32 // clients that are being told why they are not served
 	live       liveConns
 	terminals  terminals
@@ -197,7 +197,7 @@ func (s *Server) serve(ctx context.Context, c *conn) {
 		return
 	}
 	c.stranger = stranger
-	c.ssh.again = newExchangesAgain(ctx, stranger)
-	defer c.ssh.again.close()
+	c.ssh.rekeys = newRekeys(ctx, stranger)
+	defer c.ssh.rekeys.close()
 	c.serve(ctx)
 }

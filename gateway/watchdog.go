@@ -114,11 +114,11 @@ func (w *watchdog) lookAtMemory(now held) {
 		"explained", w.explained()+goroutinesOther, "strangers_sent_away", shed, "ended", ended)
 }
 
-// goroutines is how many the connections that are served explain.
-func (a *admitted) goroutines() (n int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for c := range a.all {
+// goroutines is the number of goroutines that the connections explain.
+func (s *served) goroutines() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.all {
 		n += goroutinesEach + 2*int(c.running.Load())
 	}
 	return n

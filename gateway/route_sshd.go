@@ -12,34 +12,35 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// joinTimeout bounds the handshake with a host's sshd.
-const joinTimeout = 20 * time.Second
+// sshdTimeout bounds the handshake with a host's sshd.
+const sshdTimeout = 20 * time.Second
 
-// join is the mechanism for a host that speaks SSH: two connections are joined.
-type join struct {
+// sshdRoute is the route to a host that has an sshd: the client's connection and one to
+// the sshd are joined (see relay).
+type sshdRoute struct {
 	*conn
 	host end
 	to   target
 }
 
-func (j join) run(ctx context.Context, client sshconn.Conn) {
-	stopAsking := j.keepAlive(j.host, "host")
+func (r sshdRoute) run(ctx context.Context, client sshconn.Conn) {
+	stopAsking := r.keepAlive(r.host, "host")
 	defer stopAsking()
-	stop := context.AfterFunc(ctx, func() { j.host.Close() })
+	stop := context.AfterFunc(ctx, func() { r.host.Close() })
 	defer stop()
-	host := j.host
-	host.Conn = j.to.gate.Host(host.Conn)
-	relay(end{Conn: client, wire: j.wire}, host, j.tasks, j.to, func() string { return lost(ctx, j.to.Host, nil) })
+	host := r.host
+	host.Conn = r.to.gate.Host(host.Conn)
+	relay(end{Conn: client, wire: r.wire}, host, r.tasks, r.to, func() string { return lost(ctx, r.to.Host, nil) })
 }
 
-func (j join) close() { j.host.Close() }
+func (r sshdRoute) close() { r.host.Close() }
 
 // dial logs in to the host's sshd.
 func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 	w := c.server.wires.New(sshd.Conn)
 	var banner string
-	w.SetDeadline(time.Now().Add(joinTimeout))
-	exchange := &hostExchange{Conn: w, again: newExchangesAgain(c.ssh.again.open, c.stranger)}
+	w.SetDeadline(time.Now().Add(sshdTimeout))
+	exchange := &hostExchange{Conn: w, rekeys: newRekeys(c.ssh.rekeys.open, c.stranger)}
 	conn, channels, requests, err := ssh.NewClientConn(exchange, "", &ssh.ClientConfig{
 		Config:            algorithmsForHosts(),
 		User:              to.Account,
