@@ -311,14 +311,13 @@ func (k *keeperClient) audit(name string, fields json.RawMessage) error {
 
 // Start begins a recording in a file that the keeper makes.
 func (k *keeperClient) Start(session recording.Session) (*recording.Recording, error) {
-	var answer messages.Recorded
-	files, err := k.peer.Call(context.Background(), messages.Record, session, &answer)
+	files, err := k.peer.Call(context.Background(), messages.Record, session, nil)
 	var made *recording.Recording
 	switch {
 	case err != nil:
 		k.log.Error("session not recorded", "conn", session.Conn, "err", err)
 	case len(files) > 0:
-		how := recording.How{GoOn: k.settings.RecordsGoOn, Log: k.log, Ended: func() { k.call(messages.RecordEnd, answer.Number, nil) }}
+		how := recording.How{GoOn: k.settings.RecordsGoOn, Log: k.log}
 		if made, err = recording.Begin(files[0], session, how); err == nil {
 			return made, nil
 		}

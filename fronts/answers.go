@@ -40,7 +40,6 @@ func (p *process) verbs() map[string]calls.Verb {
 		messages.Sign:              taking(p.sign),
 		messages.Audit:             taking(p.audit),
 		messages.Record:            takingFile(p.record),
-		messages.RecordEnd:         taking(p.recordEnd),
 	}
 }
 
@@ -277,19 +276,14 @@ func (p *process) audit(_ context.Context, e messages.Event) (messages.Written, 
 }
 
 // record makes the file of a recording, for somebody who has entered the host.
-func (p *process) record(_ context.Context, s recording.Session) (messages.Recorded, *os.File, error) {
+func (p *process) record(_ context.Context, s recording.Session) (nothing, *os.File, error) {
 	if p.Recordings == nil || auth.CheckName(s.Conn) != nil || !p.entrances.has(s.Person, s.Host) {
-		return messages.Recorded{}, nil, p.suspect(errNotOpen)
+		return nothing{}, nil, p.suspect(errNotOpen)
 	}
-	file, ended, err := p.Recordings.Create(s)
+	file, err := p.Recordings.Create(s)
 	if err != nil {
 		p.Log.Error("session not recorded", "conn", s.Conn, "err", err)
-		return messages.Recorded{}, nil, nil
+		return nothing{}, nil, nil
 	}
-	return messages.Recorded{Number: p.entrances.recording(ended)}, file, nil
-}
-
-func (p *process) recordEnd(_ context.Context, number uint64) (nothing, error) {
-	p.entrances.recordingEnded(number)
-	return nothing{}, nil
+	return nothing{}, file, nil
 }

@@ -28,12 +28,11 @@ var errNotOpen = errors.New("nothing like that is open to this front")
 
 // entrances are what a front has open. All of it is left when the front ends.
 type entrances struct {
-	mu         sync.Mutex
-	closed     bool
-	last       uint64
-	open       map[uint64]*entrance
-	inside     map[personAt]int
-	recordings map[uint64]func()
+	mu     sync.Mutex
+	closed bool
+	last   uint64
+	open   map[uint64]*entrance
+	inside map[personAt]int
 }
 
 type personAt struct{ person, host string }
@@ -132,28 +131,6 @@ func (e *entrances) question(q messages.Question) func(context.Context) string {
 	return nil
 }
 
-// recording keeps what is to be called when a recording has ended.
-func (e *entrances) recording(ended func()) uint64 {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.recordings == nil {
-		e.recordings = map[uint64]func(){}
-	}
-	e.last++
-	e.recordings[e.last] = ended
-	return e.last
-}
-
-func (e *entrances) recordingEnded(number uint64) {
-	e.mu.Lock()
-	ended := e.recordings[number]
-	delete(e.recordings, number)
-	e.mu.Unlock()
-	if ended != nil {
-		ended()
-	}
-}
-
 // close leaves everything.
 func (e *entrances) close() {
 	e.mu.Lock()
@@ -164,10 +141,7 @@ func (e *entrances) close() {
 			all = append(all, one.leave)
 		}
 	}
-	for _, ended := range e.recordings {
-		all = append(all, ended)
-	}
-	e.open, e.recordings = nil, nil
+	e.open = nil
 	e.mu.Unlock()
 	for _, end := range all {
 		end()

@@ -26,6 +26,7 @@ func recordings(t *testing.T, goOn bool) (dir string, _ func(*Server)) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(store.Close)
 	return dir, func(s *Server) {
 		s.Recordings = store
 		s.Keeper.(*keeper.Keeper).Recordings = store

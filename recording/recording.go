@@ -47,16 +47,15 @@ type Recording struct {
 	zipped  *gzip.Writer
 	to      *bufio.Writer
 	rest    []byte // of a character, which has not come whole
-	flushed time.Time
+	pending bool   // something is written soon
 	failed  bool
 	closed  bool
 }
 
 // How is how a recording is made.
 type How struct {
-	GoOn  bool   // although nothing can be written
-	Ended func() // is called when the recording has ended
-	Log   *slog.Logger
+	GoOn bool // although nothing can be written
+	Log  *slog.Logger
 }
 
 // Begin begins a recording in a file of its own (see [Store.Create]), which it takes
@@ -127,10 +126,21 @@ func (r *Recording) event(kind, data string) error {
 	if err == nil {
 		_, err = fmt.Fprintf(r.to, "%s\n", line)
 	}
-	if err == nil && time.Since(r.flushed) >= flushEvery {
-		err = r.flush()
+	if !r.pending {
+		r.pending = true
+		time.AfterFunc(flushEvery, r.flushPending)
 	}
 	return r.verdict(err)
+}
+
+// flushPending writes what has come, also where nothing more comes.
+func (r *Recording) flushPending() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending = false
+	if !r.closed {
+		r.verdict(r.flush())
+	}
 }
 
 // verdict logs the first failure.
@@ -145,10 +155,7 @@ func (r *Recording) verdict(err error) error {
 	return nil
 }
 
-func (r *Recording) flush() error {
-	r.flushed = time.Now()
-	return errors.Join(r.to.Flush(), r.zipped.Flush())
-}
+func (r *Recording) flush() error { return errors.Join(r.to.Flush(), r.zipped.Flush()) }
 
 // Close ends the recording.
 func (r *Recording) Close() {
@@ -162,5 +169,4 @@ func (r *Recording) Close() {
 	}
 	r.closed = true
 	r.verdict(errors.Join(r.to.Flush(), r.zipped.Close(), r.file.Close()))
-	r.how.Ended()
 }

@@ -3,11 +3,13 @@ package recording
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -18,6 +20,7 @@ func store(t *testing.T, settings Settings) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(s.Close)
 	return s
 }
 
@@ -75,17 +78,49 @@ func TestWhatIsShownIsRecorded(t *testing.T) {
 	}
 }
 
-// A gateway that is killed leaves what was shown until a second before.
+// A gateway that is killed leaves what was shown until a second before, also where
+// nothing was shown since.
 func TestARecordingThatIsCutIsPlayedAsFarAsItGoes(t *testing.T) {
 	s := store(t, Settings{})
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, s, 1)
+		r.Output([]byte("until"))
+		r.Output([]byte(" here"))
+		time.Sleep(flushEvery)
+		synctest.Wait()
+		kept, _ := List(s.settings.Dir)
+		if got := played(t, kept[0].Path); got != "until here" {
+			t.Errorf("played %q", got)
+		}
+		r.Close()
+	})
+}
+
+// A file that ends anywhere is played until there.
+func TestARecordingIsCutAnywhere(t *testing.T) {
+	s := store(t, Settings{})
 	r := start(t, s, 1)
-	r.flushed = time.Now().Add(-time.Hour)
-	r.Output([]byte("until here"))
-	kept, _ := List(s.settings.Dir)
-	if got := played(t, kept[0].Path); got != "until here" {
-		t.Errorf("played %q", got)
+	for i := range 20 {
+		r.Output(fmt.Appendf(nil, "line %d\r\n", i))
 	}
 	r.Close()
+	whole, path := played(t, r.file.Name()), r.file.Name()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size := info.Size(); size >= 0; size-- {
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		file, _ := os.Open(path)
+		var out bytes.Buffer
+		err := Replay(t.Context(), file, &out, 1000, 0)
+		file.Close()
+		if !strings.HasPrefix(whole, out.String()) || err != nil && out.Len() > 0 {
+			t.Fatalf("of %d bytes %d: played %q, %v", info.Size(), size, out.String(), err)
+		}
+	}
 }
 
 func TestOldRecordingsGo(t *testing.T) {
@@ -104,12 +139,42 @@ func TestOldRecordingsGo(t *testing.T) {
 	defer running.Close()
 	past := time.Now().Add(-3 * time.Hour)
 	os.Chtimes(running.file.Name(), past, past)
-	s.sweep()
+	another, err := Open(s.settings, s.log) // of the gateway that takes the place of this one
+	if err != nil {
+		t.Fatal(err)
+	}
+	another.sweep()
+	another.Close()
 	for path, want := range map[string]bool{tooOld: false, oldest: false, next: true, last: true, running.file.Name(): true} {
 		if _, err := os.Stat(path); (err == nil) != want {
 			t.Errorf("%s: %v, want it there: %v", filepath.Base(path), err, want)
 		}
 	}
+}
+
+// While a gateway runs, what becomes too old goes.
+func TestARecordingGoesWhenItsTimeIsOver(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(Settings{Dir: filepath.Join(dir, "recordings"), Keep: time.Hour}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		r := start(t, s, 1)
+		r.Close()
+		now := time.Now() // here, which is not the file's
+		if err := os.Chtimes(r.file.Name(), now, now); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []int{1, 0} {
+			time.Sleep(time.Hour - sweepEvery/2)
+			synctest.Wait()
+			if kept, err := List(s.settings.Dir); err != nil || len(kept) != want {
+				t.Errorf("after %v: %v, %v", time.Since(now), kept, err)
+			}
+		}
+	})
 }
 
 // What cannot be recorded does not happen, unless the owner says otherwise.
@@ -118,7 +183,8 @@ func TestWhatCannotBeRecordedIsRefused(t *testing.T) {
 		s := store(t, Settings{GoOn: goOn})
 		running := start(t, s, 1)
 		running.file.Close() // the disk fails
-		running.flushed = time.Time{}
+		running.Output([]byte("x"))
+		running.flushPending()
 		if err := running.Output([]byte("x")); (err == nil) != goOn {
 			t.Errorf("go on %v: a write: %v", goOn, err)
 		}

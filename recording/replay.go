@@ -62,11 +62,17 @@ func open(from io.Reader) (*bufio.Scanner, error) {
 	}
 	lines := bufio.NewScanner(plain)
 	lines.Buffer(nil, maxLine)
+	lines.Split(wholeLines)
 	var head header
 	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &head) != nil || head.Version != 2 {
 		return nil, errors.Join(errors.New("not a recording: it does not begin as an asciicast of version 2"), lines.Err())
 	}
 	return lines, nil
+}
+
+// wholeLines passes over a last line that was cut.
+func wholeLines(data []byte, _ bool) (advance int, line []byte, err error) {
+	return bufio.ScanLines(data, false)
 }
 
 func parse(line []byte) (at float64, kind, data string, err error) {

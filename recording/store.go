@@ -8,6 +8,7 @@ package recording
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -41,13 +43,12 @@ const suffix = ".cast.gz"
 type Store struct {
 	settings Settings
 	log      *slog.Logger
-
-	mu    sync.Mutex
-	open  map[string]bool // paths
-	swept time.Time
+	stop     context.CancelFunc
+	sweeping sync.WaitGroup
 }
 
-// Open opens a directory, or makes it with mode 0700. It is nil where none is named.
+// Open opens a directory, or makes it with mode 0700, and removes old recordings there
+// now and every ten minutes, until Close. It is nil where none is named.
 func Open(settings Settings, log *slog.Logger) (*Store, error) {
 	if settings.Dir == "" {
 		return nil, nil
@@ -62,9 +63,18 @@ func Open(settings Settings, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recordings: %w", err)
 	}
-	s := &Store{settings: settings, log: log, open: map[string]bool{}}
-	s.sweep()
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Store{settings: settings, log: log, stop: stop}
+	s.sweeping.Go(func() { s.sweepUntil(ctx) })
 	return s, nil
+}
+
+// Close ends the removing of old recordings, and no recording.
+func (s *Store) Close() {
+	if s != nil {
+		s.stop()
+		s.sweeping.Wait()
+	}
 }
 
 // Wants reports whether sessions on a host are recorded; byGrant says that a grant
@@ -82,7 +92,6 @@ func (s *Store) Wants(host string, byGrant bool) bool {
 // Start begins a recording. The error is [ErrNotRecorded]; where sessions may go on
 // without, both are nil.
 func (s *Store) Start(session Session) (*Recording, error) {
-	s.sweepNowAndThen()
 	r, err := s.begin(session)
 	if err == nil {
 		return r, nil
@@ -95,60 +104,60 @@ func (s *Store) Start(session Session) (*Recording, error) {
 }
 
 func (s *Store) begin(session Session) (*Recording, error) {
-	file, ended, err := s.Create(session)
+	file, err := s.Create(session)
 	if err != nil {
 		return nil, err
 	}
-	return Begin(file, session, How{GoOn: s.settings.GoOn, Ended: ended, Log: s.log})
+	return Begin(file, session, How{GoOn: s.settings.GoOn, Log: s.log})
 }
 
 // GoesOn reports whether sessions may go on where nothing can be recorded.
 func (s *Store) GoesOn() bool { return s != nil && s.settings.GoOn }
 
-// Create makes the file of a recording. It is kept until ended is called, and after
-// that for as long as recordings are.
-func (s *Store) Create(session Session) (file *os.File, ended func(), err error) {
+// Create makes the file of a recording. For as long as a process has it open, it is kept;
+// after that, for as long as recordings are.
+func (s *Store) Create(session Session) (*os.File, error) {
 	day := filepath.Join(s.settings.Dir, session.Began.UTC().Format("2006-01-02"))
 	if err := os.MkdirAll(day, 0o700); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	name := fmt.Sprintf("%s-%s-%s-%s-%d%s", session.Began.UTC().Format("150405"), session.Person, session.Host, session.Conn, session.Number, suffix)
-	if file, err = os.OpenFile(filepath.Join(day, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
-		return nil, nil, err
+	file, err := os.OpenFile(filepath.Join(day, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
 	}
-	path := file.Name()
-	s.setOpen(path, true)
-	return file, func() { s.setOpen(path, false) }, nil
+	if err := lock(file); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
 }
 
-func (s *Store) setOpen(path string, open bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if open {
-		s.open[path] = true
-	} else {
-		delete(s.open, path)
-	}
+// lock locks a file until every copy of its descriptor is closed, whichever process has
+// it, or returns an error if it is locked (flock(2)).
+func lock(file *os.File) error {
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
 // sweepEvery is how often old recordings are looked for.
 const sweepEvery = 10 * time.Minute
 
-func (s *Store) sweepNowAndThen() {
-	s.mu.Lock()
-	due := time.Since(s.swept) >= sweepEvery
-	s.mu.Unlock()
-	if due {
+func (s *Store) sweepUntil(ctx context.Context) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
 		s.sweep()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
 	}
 }
 
 // sweep removes what is too old, and then the oldest until the rest is small
 // enough. What is being recorded stays.
 func (s *Store) sweep() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.swept = time.Now()
 	all, err := List(s.settings.Dir)
 	if err != nil {
 		s.log.Warn("old recordings not looked for", "err", err)
@@ -161,16 +170,38 @@ func (s *Store) sweep() {
 	for _, oldest := range all {
 		tooOld := s.settings.Keep > 0 && time.Since(oldest.Changed) > s.settings.Keep
 		tooMuch := s.settings.MaxSize > 0 && size > s.settings.MaxSize
-		if !tooOld && !tooMuch || s.open[oldest.Path] {
+		if !tooOld && !tooMuch {
 			continue
 		}
-		if err := os.Remove(oldest.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		removed, err := removeEnded(oldest.Path)
+		if err != nil {
 			s.log.Warn("old recording not removed", "err", err)
-			continue
 		}
-		os.Remove(filepath.Dir(oldest.Path)) // if it was the last one of its day
-		size -= oldest.Size
+		if removed {
+			size -= oldest.Size
+		}
 	}
+}
+
+// removeEnded removes a recording, unless it is still made: by this gateway, or by a
+// former one that goes on with its connections.
+func removeEnded(path string) (removed bool, err error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	if lock(file) != nil {
+		return false, nil
+	}
+	if err := os.Remove(path); err != nil {
+		return false, ignoreGone(err)
+	}
+	os.Remove(filepath.Dir(path)) // if it was the last one of its day
+	return true, nil
 }
 
 // Kept is a recording that there is.

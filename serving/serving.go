@@ -137,10 +137,12 @@ func open(settings config.Config, log *slog.Logger) (has *opened, err error) {
 		return nil, err
 	}
 	if has.records, err = audit.Open(settings.Audit, has.counted.observe(), log); err != nil {
+		has.recordings.Close()
 		return nil, err
 	}
 	if has.directory, err = configured.Open(settings.HostSettings(), has.state, log); err != nil {
 		has.records.Close()
+		has.recordings.Close()
 		return nil, err
 	}
 	return has, nil
@@ -148,6 +150,7 @@ func open(settings config.Config, log *slog.Logger) (has *opened, err error) {
 
 func (o *opened) close() {
 	o.records.Close()
+	o.recordings.Close()
 	o.directory.Close()
 }
 

@@ -34,8 +34,7 @@ const (
 	HostKeys          = "host_keys"          // whether those for old clients are wanted; [Keys]
 	Sign              = "sign"               // [Signing]; [Signature]
 	Audit             = "audit"              // [Event]
-	Record            = "record"             // a recording.Session; [Recorded], and its file
-	RecordEnd         = "record_end"         // the number of a recording
+	Record            = "record"             // a recording.Session; its file, or none where it cannot be made
 )
 
 // The verbs by which a keeper asks a front, likewise.
@@ -197,10 +196,6 @@ type Event struct {
 
 // Written says whether an event was written, as it must be.
 type Written struct{ OK bool }
-
-// Recorded is a recording that has begun; without a number it could not, which must
-// not matter where GoOn is set.
-type Recorded struct{ Number uint64 }
 
 // Ending ends a connection.
 type Ending struct{ ID, Reason string }
