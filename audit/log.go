@@ -159,6 +159,11 @@ func (l *Log) write(event Event) error {
 }
 
 func (l *Log) writeFile(line []byte) error {
+	if l.isRotated() {
+		if err := l.reopen(); err != nil {
+			return err
+		}
+	}
 	if l.size > 0 && l.size+int64(len(line)) > l.settings.MaxSize {
 		if err := l.rotate(); err != nil { // a file that is too large is better than none
 			l.warn.Warn("audit file not rotated", "file", l.settings.File, "err", err)
@@ -239,8 +244,8 @@ func endsLine(path string, size int64) bool {
 }
 
 // rotate renames FILE to FILE.1, that to FILE.2 and so on, and begins anew. Where
-// that fails, the open file is still the one to write to. Where another gateway has
-// done so already, as after an upgrade, it goes on with that one's FILE.
+// that fails, the open file is still the one to write to. Where another gateway does
+// so at the same time, it goes on with that one's FILE.
 func (l *Log) rotate() error {
 	for i := l.settings.Keep - 1; i >= 0 && !l.isRotated(); i-- {
 		err := os.Rename(l.rotated(i), l.rotated(i+1))
@@ -248,6 +253,11 @@ func (l *Log) rotate() error {
 			return err
 		}
 	}
+	return l.reopen()
+}
+
+// reopen goes on with the file that is at the path now, or begins it.
+func (l *Log) reopen() error {
 	former := l.file
 	if err := l.open(); err != nil {
 		return err
@@ -255,11 +265,12 @@ func (l *Log) rotate() error {
 	return former.Close()
 }
 
-// isRotated reports whether FILE is no more the one that is open.
+// isRotated reports whether FILE is no more the one that is open: another gateway has
+// rotated it, as after an upgrade, or another program, or somebody has removed it.
 func (l *Log) isRotated() bool {
 	own, err := l.file.Stat()
 	is, err2 := os.Stat(l.settings.File)
-	return err == nil && err2 == nil && !os.SameFile(own, is)
+	return err == nil && (errors.Is(err2, fs.ErrNotExist) || err2 == nil && !os.SameFile(own, is))
 }
 
 func (l *Log) rotated(i int) string {

@@ -101,12 +101,12 @@ func TestTheFileIsRotatedBySize(t *testing.T) {
 func TestWhatCannotBeWrittenDoesNotHappenUnlessTheOwnerSaysSo(t *testing.T) {
 	for _, goOn := range []bool{false, true} {
 		l := open(t, Settings{GoOn: goOn})
-		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		unwritable, err := os.Open(l.settings.File)
 		if err != nil {
-			t.Skip("no /dev/full here")
+			t.Fatal(err)
 		}
 		whole := l.file
-		l.file = full
+		l.file = unwritable
 		if err := l.Write(Entered{}); (err == ErrNotWritten) == goOn || goOn && err != nil {
 			t.Errorf("go on %v: %v", goOn, err)
 		}
@@ -114,6 +114,33 @@ func TestWhatCannotBeWrittenDoesNotHappenUnlessTheOwnerSaysSo(t *testing.T) {
 		if err := l.Write(Entered{}); err != nil || len(lines(t, l.settings.File)) != 1 {
 			t.Errorf("when there is room again: %v", err)
 		}
+	}
+}
+
+// What rotates logs, or removes them, loses no event that is written after it: neither
+// logrotate by renaming, nor by copying and truncating, nor somebody's rm. Where the file
+// cannot be made again, what happens is not written.
+func TestTheFileIsTakenAwayByOthers(t *testing.T) {
+	l := open(t, Settings{})
+	path := l.settings.File
+	for name, takeAway := range map[string]func() error{
+		"renamed":   func() error { return os.Rename(path, path+"-20261127") },
+		"removed":   func() error { return os.Remove(path) },
+		"truncated": func() error { return os.Truncate(path, 0) },
+	} {
+		err := errors.Join(l.Write(Entered{}), takeAway(), l.Write(Left{}))
+		if err != nil || len(lines(t, path)) != 1 || lines(t, path)[0]["event"] != "left" {
+			t.Errorf("%s: %v, %v", name, err, lines(t, path))
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Write(Left{}); !errors.Is(err, ErrNotWritten) {
+		t.Errorf("with its directory gone: %v", err)
 	}
 }
 
