@@ -7,7 +7,8 @@
 //
 // It begins with the entry berth-backup.json, a [Manifest]; then come config/, with
 // gateway.yaml and users.d, and state/, the state directory without what a gateway
-// makes anew: its helper, sockets and half-written files.
+// makes anew (its helper, sockets and half-written files) and without what only grows:
+// recordings and audit files.
 package backup
 
 import (
@@ -32,9 +33,11 @@ import (
 
 const (
 	manifestName = "berth-backup.json"
+	configName   = "config/gateway.yaml"
+	usersDir     = "users.d"
 	format       = 1
 
-	// maxFile is the size, in bytes, of the largest file that is restored.
+	// maxFile is the size, in bytes, of the largest file that a backup has.
 	maxFile = 64 << 20
 )
 
@@ -47,63 +50,87 @@ type Manifest struct {
 	State   string    `json:"state"`  // where the state directory was
 }
 
-// Write writes a backup of a configuration file, with users.d beside it, and of a
-// state directory. A gateway may run meanwhile.
-func Write(to io.Writer, passphrase, version, config, state string) error {
+// Box is where a box has what a backup is made of.
+type Box struct {
+	Config string // file; users.d is beside it
+	State  string // directory
+
+	// Recordings and Audit are a directory and a file that are left out, wherever they
+	// lie; "" where there is none.
+	Recordings, Audit string
+}
+
+// isLeftOut reports whether a path in the state directory does not belong into a backup.
+func (b Box) isLeftOut(path string) bool {
+	isAudit := b.Audit != "" && (path == b.Audit || strings.HasPrefix(path, b.Audit+".")) // rotated: audit.jsonl.1
+	return isAudit || path == b.Recordings || path == filepath.Join(b.State, labels.HelperDir) || strings.HasPrefix(filepath.Base(path), ".new-")
+}
+
+// Write writes a backup. A gateway may run meanwhile.
+func Write(to io.Writer, passphrase, version string, box Box) error {
 	recipient, err := age.NewScryptRecipient(passphrase)
 	if err != nil {
 		return err
 	}
-	return write(to, recipient, Manifest{format, version, time.Now().UTC(), config, state})
+	return write(to, recipient, version, box)
 }
 
-func write(to io.Writer, recipient age.Recipient, manifest Manifest) error {
+func write(to io.Writer, recipient age.Recipient, version string, box Box) error {
 	encrypted, err := age.Encrypt(to, recipient)
 	if err != nil {
 		return err
 	}
 	zipped := gzip.NewWriter(encrypted)
 	w := tar.NewWriter(zipped)
-	err = writeAll(w, manifest)
+	err = writeAll(w, version, box)
 	return errors.Join(err, w.Close(), zipped.Close(), encrypted.Close())
 }
 
-func writeAll(w *tar.Writer, manifest Manifest) error {
-	text, err := json.Marshal(manifest)
+func writeAll(w *tar.Writer, version string, box Box) error {
+	text, err := json.Marshal(Manifest{format, version, time.Now().UTC(), box.Config, box.State})
 	if err != nil {
 		return err
 	}
 	if err := add(w, manifestName, append(text, '\n'), 0o600); err != nil {
 		return err
 	}
-	if err := addFile(w, "config/gateway.yaml", manifest.Config); err != nil {
+	if err := addFile(w, configName, box.Config); err != nil {
 		return err
 	}
-	users := filepath.Join(filepath.Dir(manifest.Config), "users.d")
-	if err := addTree(w, "config/users.d", users); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	users := filepath.Join(filepath.Dir(box.Config), usersDir)
+	if err := addTree(w, "config/"+usersDir, users, func(string) bool { return false }); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return addTree(w, "state", manifest.State)
+	return addTree(w, "state", box.State, box.isLeftOut)
 }
 
-// addTree adds the regular files below a directory.
-func addTree(w *tar.Writer, name, dir string) error {
-	return filepath.WalkDir(dir, func(file string, entry fs.DirEntry, err error) error {
+// addTree adds the files below a directory, which may be links to files elsewhere.
+func addTree(w *tar.Writer, name, dir string, isLeftOut func(path string) bool) error {
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(root, func(file string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		inside, err := filepath.Rel(dir, file)
+		inside, err := filepath.Rel(root, file)
 		if err != nil {
 			return err
 		}
+		info, err := os.Stat(file)
 		switch {
-		case entry.IsDir() && inside == labels.HelperDir && name == "state":
+		case errors.Is(err, fs.ErrNotExist): // it was removed meanwhile
+			return nil
+		case err != nil:
+			return err
+		case isLeftOut(filepath.Join(dir, inside)) && info.IsDir():
 			return fs.SkipDir
-		case !entry.Type().IsRegular() || strings.HasPrefix(entry.Name(), ".new-"):
+		case isLeftOut(filepath.Join(dir, inside)) || !info.Mode().IsRegular():
 			return nil
 		}
 		err = addFile(w, path.Join(name, filepath.ToSlash(inside)), file)
-		if errors.Is(err, fs.ErrNotExist) { // it was removed meanwhile
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err
@@ -111,11 +138,14 @@ func addTree(w *tar.Writer, name, dir string) error {
 }
 
 func addFile(w *tar.Writer, name, file string) error {
-	text, err := os.ReadFile(file)
+	info, err := os.Stat(file)
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(file)
+	if info.Size() > maxFile {
+		return fmt.Errorf("%s has %d bytes, and a backup has no file of more than %d: it belongs elsewhere", file, info.Size(), maxFile)
+	}
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
@@ -165,40 +195,74 @@ func Restore(from io.Reader, passphrase, config, state string, mayReplace func(c
 	if err := os.Chmod(state, 0o700); err != nil {
 		return manifest, err
 	}
-	return manifest, writeFiles(files, config, state)
+	to, err := openPlaces(config, state)
+	if err != nil {
+		return manifest, err
+	}
+	defer to.close()
+	if err := to.write(files); err != nil {
+		to.remove(files) // a gateway would make the keys that are missing
+		return manifest, err
+	}
+	return manifest, nil
 }
 
 func refuseToReplace(config, state string, mayReplace func([]byte) bool) error {
+	refusal := func(err error, what, advice string) error {
+		return errors.Join(err, fmt.Errorf("%s exists, and is not replaced; %smove it away first: mv %s %s.old", what, advice, what, what))
+	}
 	text, err := os.ReadFile(config)
 	if err == nil && !mayReplace(text) || err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, fmt.Errorf("%s exists, and is not replaced; move it away first: mv %s %s.old", config, config, config))
+		return refusal(err, config, "")
+	}
+	users := filepath.Join(filepath.Dir(config), usersDir)
+	if entries, err := os.ReadDir(users); len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return refusal(err, users, "")
 	}
 	if entries, err := os.ReadDir(state); len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, fmt.Errorf("%s is there, and is not replaced; stop the gateway and move it away first: mv %s %s.old", state, state, state))
+		return refusal(err, state, "stop the gateway and ")
 	}
 	return nil
 }
 
-// writeFiles writes into the two places and nowhere else.
-func writeFiles(files []file, config, state string) error {
+// places are where the files of a backup go, and nowhere else.
+type places struct {
+	configs, states *os.Root
+	config          string // the name of the configuration file
+}
+
+func openPlaces(config, state string) (places, error) {
 	configs, err := os.OpenRoot(filepath.Dir(config))
 	if err != nil {
-		return err
+		return places{}, err
 	}
-	defer configs.Close()
 	states, err := os.OpenRoot(state)
 	if err != nil {
-		return err
+		return places{}, errors.Join(err, configs.Close())
 	}
-	defer states.Close()
+	return places{configs, states, filepath.Base(config)}, nil
+}
+
+func (p places) close() {
+	p.configs.Close()
+	p.states.Close()
+}
+
+// of is where a file goes, but for the configuration, which goes there when it is whole.
+func (p places) of(f file) (root *os.Root, name string) {
+	if f.name == configName {
+		return p.configs, "." + p.config + ".new"
+	}
+	if inside, isConfig := strings.CutPrefix(f.name, "config/"); isConfig {
+		return p.configs, inside
+	}
+	return p.states, strings.TrimPrefix(f.name, "state/")
+}
+
+// write writes the files, the configuration last.
+func (p places) write(files []file) error {
 	for _, f := range files {
-		root, name := states, strings.TrimPrefix(f.name, "state/")
-		if inside, isConfig := strings.CutPrefix(f.name, "config/"); isConfig {
-			root, name = configs, inside
-		}
-		if f.name == "config/gateway.yaml" {
-			name = filepath.Base(config)
-		}
+		root, name := p.of(f)
 		if err := root.MkdirAll(path.Dir(name), 0o700); err != nil {
 			return err
 		}
@@ -206,7 +270,17 @@ func writeFiles(files []file, config, state string) error {
 			return err
 		}
 	}
-	return nil
+	_, whole := p.of(file{name: configName})
+	return p.configs.Rename(whole, p.config)
+}
+
+// remove removes what was written of the files, with their directories.
+func (p places) remove(files []file) {
+	for _, f := range files {
+		root, name := p.of(f)
+		top, _, _ := strings.Cut(name, "/")
+		root.RemoveAll(top)
+	}
 }
 
 // read reads all of a backup.

@@ -167,13 +167,14 @@ func load(path string) (Config, error) {
 
 // StateDir is the state directory that a configuration names, also where much
 // else in it is wrong. A file that says nothing of it means the default one.
-func StateDir(path string) string {
-	data, _, err := readFile(path)
-	if err != nil {
-		return state.DefaultDir
-	}
+func StateDir(path string) string { return AsFarAsRead(path).State }
+
+// AsFarAsRead is what a file says of a gateway's own settings, also where much else in it
+// is wrong: nothing of people, and the defaults of what it does not say.
+func AsFarAsRead(path string) Config {
+	data, _, _ := readFile(path)
 	d := &document{path: path}
-	return d.settings(data, &people{}).State
+	return d.settings(data, &people{})
 }
 
 // usersFile reads a file of users.d.

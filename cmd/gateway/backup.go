@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/berth-ssh/berth/backup"
@@ -58,11 +59,14 @@ func writeBackup(to, passphrase, path string) error {
 		return err
 	}
 	defer os.Remove(tmp.Name())
-	err = backup.Write(tmp, passphrase, release.Version(), path, config.StateDir(path))
+	has := config.AsFarAsRead(path)
+	err = backup.Write(tmp, passphrase, release.Version(), backup.Box{
+		Config: path, State: has.State, Recordings: has.Record.Dir, Audit: has.Audit.File,
+	})
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	return os.Link(tmp.Name(), to)
+	return unix.Renameat2(unix.AT_FDCWD, tmp.Name(), unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 }
 
 func newRestoreCommand() *cobra.Command {
