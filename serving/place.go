@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,8 @@ type place struct {
 	program   string          // the path of this one
 	isService bool            // systemd's
 	log       *slog.Logger
+
+	upgrading sync.Mutex
 
 	aside  atomic.Bool // it lets nobody in any more
 	paused atomic.Bool // and has not been replaced
@@ -122,6 +125,15 @@ func (p *place) stepAside() {
 	}
 }
 
+// pauseAfter pauses when it is told to.
+func (p *place) pauseAfter(ctx context.Context, told <-chan os.Signal) {
+	select {
+	case <-told:
+		p.pause()
+	case <-ctx.Done():
+	}
+}
+
 // pause lets nobody in, and keeps the socket for the next gateway for a while.
 func (p *place) pause() {
 	if p.aside.Load() {
@@ -189,6 +201,10 @@ func (p *place) upgrade(ctx context.Context) (Upgraded, error) {
 	case p.offer == nil || p.aside.Load():
 		return Upgraded{}, errors.New("this gateway has no place to pass on; its log says why")
 	}
+	if !p.upgrading.TryLock() {
+		return Upgraded{}, errors.New("another upgrade is under way")
+	}
+	defer p.upgrading.Unlock()
 	args := os.Args[1:]
 	if !slices.Contains(args, "--take-over") {
 		args = append(slices.Clone(args), "--take-over")

@@ -54,6 +54,10 @@ type Options struct {
 	IsService bool          // systemd's, which starts another one to upgrade it
 	IsPassed  bool          // the socket, as the first descriptor after the standard ones: systemd listens on it
 	Front     []string      // arguments with which this program is a front
+
+	// Pauses has something in it when the gateway is to let nobody in any more; it may have
+	// before the gateway is ready to let somebody in.
+	Pauses <-chan os.Signal
 }
 
 // Run runs a gateway until ctx ends, or until another one has taken its place and
@@ -102,7 +106,7 @@ func Run(ctx context.Context, settings config.Config, options Options, hangUps <
 	tellSystemd(daemon.SdNotifyReady, log)
 	defer context.AfterFunc(ctx, at.stopping)()
 	defer onSignal(syscall.SIGUSR1, front.LogStrangers)()
-	defer onSignal(syscall.SIGUSR2, at.pause)()
+	beside.Go(func() { at.pauseAfter(following, options.Pauses) })
 	beside.Go(func() { reloader.Run(following, hangUps) })
 	beside.Go(func() { fetcher.Run(following) })
 	err = front.Run(ctx)

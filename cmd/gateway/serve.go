@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -35,6 +36,9 @@ func newServeCommand() *cobra.Command {
 			"service: systemctl enable --now berth-gateway",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
+			pauses := make(chan os.Signal, 1)
+			signal.Notify(pauses, syscall.SIGUSR2)
+			options.Pauses = pauses
 			hangUps := make(chan os.Signal, 1)
 			queue := logqueue.New(os.Stderr)
 			defer queue.Close(logPatience)

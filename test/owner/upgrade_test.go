@@ -29,17 +29,28 @@ import (
 // All that come after the first are ended with the test.
 func upgrade(t *testing.T, g *harness.Gateway) (pid int) {
 	t.Helper()
-	out := must(t, g, "upgrade")
+	pid = upgraded(t, must(t, g, "upgrade"))
+	endWith(t, pid)
+	return pid
+}
+
+// upgraded is the process that an upgrade says lets people in.
+func upgraded(t *testing.T, out string) (pid int) {
+	t.Helper()
 	said := regexp.MustCompile(`^upgraded: process (\d+) lets people in`).FindStringSubmatch(out)
 	if said == nil {
 		t.Fatalf("upgrade says %q", out)
 	}
 	pid, _ = strconv.Atoi(said[1])
+	return pid
+}
+
+// endWith ends a gateway with the test.
+func endWith(t *testing.T, pid int) {
 	t.Cleanup(func() {
 		syscall.Kill(pid, syscall.SIGTERM)
 		harness.Eventually(t, "the gateway ends", func() bool { return hasEnded(pid) })
 	})
-	return pid
 }
 
 // hasEnded reports whether a process has, also where nobody has waited for it.
