@@ -2,12 +2,31 @@ package harness
 
 import (
 	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
+
+// A program that lies in the home directory runs, and sees nothing else there.
+func TestAProgramInTheHome(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("who is not root sees the whole home directory")
+	}
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	program := filepath.Join(home, "berth", "bin", "shows")
+	if err := os.MkdirAll(filepath.Dir(program), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	Write(t, program, 0o700, "#!/bin/sh\ncd && find . -type f\n")
+	Write(t, filepath.Join(home, ".bashrc"), 0o600, "echo hello\n")
+	if out := Must(t, PlainHome(program)); out != "./berth/bin/shows\n" {
+		t.Errorf("it sees %q", out)
+	}
+}
 
 // A script fails where a command ends or prints otherwise than it should.
 func TestScriptsFail(t *testing.T) {

@@ -103,14 +103,15 @@ PrintLastLog no
 }
 
 // PlainHome is a command that sees an empty home directory, if this is root,
-// who may make it so: what is in ~/.bashrc would be printed by some sessions.
-// It is started as by nohup, which is to change nothing.
+// who may make it so: what is in ~/.bashrc would be printed by some sessions. Only the
+// command's own directory stays, if it lies there. It is started as by nohup, which is to
+// change nothing.
 func PlainHome(name string, args ...string) *exec.Cmd {
 	if os.Getuid() != 0 {
 		return exec.Command(name, args...)
 	}
-	script := `trap "" HUP; mount -t tmpfs home "$HOME" && exec "$@"`
-	return exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, "sh", name}, args...)...)
+	script := `trap "" HUP; exec 9<"$0"; mount -t tmpfs home "$HOME" && if ! [ -e "$0" ]; then mkdir -p "$0" && mount -c --bind /proc/self/fd/9 "$0"; fi && exec 9<&- "$@"`
+	return exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, filepath.Dir(name), name}, args...)...)
 }
 
 // FreeAddress has a port that the kernel gives to no outgoing connection, and
