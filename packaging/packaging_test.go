@@ -1,6 +1,7 @@
 package packaging
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +31,37 @@ func TestAnOldGoIsToldWhatIsNeeded(t *testing.T) {
 		told := strings.Contains(string(out), "building Berth needs Go 1.26 or newer") && strings.Contains(string(out), dir+"/go is go1.")
 		if good != (err == nil) || good == told {
 			t.Errorf("%s: %v\n%s", version, err, out)
+		}
+	}
+}
+
+// A release is built with a Go whose standard library is safe, where it can be had; with
+// another one it says so, and is built all the same.
+func TestAReleaseTakesASafeGo(t *testing.T) {
+	for _, here := range []struct {
+		has, may, fetched string
+		want              string
+		warns             bool
+	}{
+		{has: "go1.26.8", may: "auto", fetched: "exit 0", want: "go1.26.10+auto"},
+		{has: "go1.26.8", may: "auto", fetched: "exit 1", want: "auto", warns: true},
+		{has: "go1.26.8", may: "local", fetched: "exit 0", want: "local", warns: true},
+		{has: "go1.26.10", may: "local", fetched: "exit 1", want: "local"},
+		{has: "go1.27.0", may: "auto", fetched: "exit 1", want: "auto"},
+	} {
+		dir := t.TempDir()
+		program := "#!/bin/sh\ncase \"$*\" in\n'env GOVERSION') echo " + here.has + ";;\n'env GOTOOLCHAIN') echo " + here.may +
+			";;\nversion) [ \"$GOTOOLCHAIN\" = go1.26.10 ] && " + here.fetched + ";;\nesac\n"
+		if err := os.WriteFile(filepath.Join(dir, "go"), []byte(program), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		command := exec.Command("../scripts/safe-go")
+		command.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		var warning bytes.Buffer
+		command.Stderr = &warning
+		out, err := command.Output()
+		if err != nil || string(out) != here.want+"\n" || here.warns != strings.Contains(warning.String(), "publish nothing") {
+			t.Errorf("%+v: %v, %q, %q", here, err, out, warning.String())
 		}
 	}
 }
