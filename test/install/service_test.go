@@ -33,6 +33,7 @@ func TestService(t *testing.T) {
 		client.WantLine(t, "after "+change)
 		client.Kill()
 	}
+	s.wantNoUpgradeIntoNothing(t, to)
 	client := to.StartCat(t)
 	s.run(t, "systemctl stop berth-gateway")
 	client.WantLine(t, "after a stop")
@@ -48,9 +49,26 @@ func TestService(t *testing.T) {
 			t.Errorf("a purge leaves %s %s", unit, state)
 		}
 	}
-	if left := s.run(t, "ls -d /etc/berth /var/lib/berth 2>/dev/null || true"); left != "" {
+	if left := s.run(t, "ls -d /etc/berth /var/lib/berth /var/log/berth 2>/dev/null; getent passwd berth-front || true"); left != "" {
 		t.Errorf("a purge leaves %s", left)
 	}
+}
+
+// wantNoUpgradeIntoNothing wants a package whose version refuses the configuration to
+// leave the former one as it is.
+func (s systemd) wantNoUpgradeIntoNothing(t *testing.T, to harness.Target) {
+	t.Helper()
+	const file = "/etc/berth/gateway.yaml"
+	before := s.mainPID(t)
+	s.run(t, "cp -p "+file+" /root/saved && echo 'nonsense: 1' >>"+file)
+	if out := s.run(t, "cd /packages && dpkg -i berth_*.deb"); !strings.Contains(out, "The gateway is not restarted, and the former version goes on") {
+		t.Errorf("an upgrade to a version that refuses %s says\n%s", file, out)
+	}
+	to.Want(t, "ssh -n h echo in", "in\n")
+	if s.mainPID(t) != before {
+		t.Error("the former version does not go on")
+	}
+	s.run(t, "cp -p /root/saved "+file)
 }
 
 // systemd is a Debian that systemd runs, with the package and a host.
