@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/berth-ssh/berth/front/messages"
+	"github.com/berth-ssh/berth/machine"
 
 	"github.com/elastic/go-seccomp-bpf"
 	"github.com/landlock-lsm/go-landlock/landlock"
@@ -93,9 +94,10 @@ func policy() seccomp.Policy {
 	return seccomp.Policy{
 		DefaultAction: seccomp.ActionErrno,
 		Syscalls: []seccomp.SyscallGroup{
-			{Action: seccomp.ActionAllow, Names: allowed(), NamesWithCondtions: []seccomp.NameWithConditions{{
-				Name: "clone", Conditions: []seccomp.Condition{{Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}},
-			}}},
+			{Action: seccomp.ActionAllow, Names: allowed(), NamesWithCondtions: []seccomp.NameWithConditions{
+				{Name: "clone", Conditions: []seccomp.Condition{{Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}}},
+				{Name: "fchmod", Conditions: []seccomp.Condition{{Argument: 1, Operation: seccomp.Equal, Value: machine.ModeForOthers}}},
+			}},
 			{Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS), Names: []string{"clone3"}}, // whose flags cannot be seen; libc takes clone then
 		},
 	}

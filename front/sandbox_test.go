@@ -50,6 +50,7 @@ func attacks() map[string]func() error {
 		"listen":                         func() error { _, err := net.Listen("tcp", "127.0.0.1:0"); return err },
 		"signal another process":         func() error { return unix.Kill(os.Getppid(), 0) },
 		"trace":                          func() error { return unix.PtraceAttach(os.Getppid()) },
+		"give a file another mode":       func() error { return unix.Fchmod(1, 0o4755) },
 		"be root":                        func() error { return unix.Setreuid(0, 0) },
 		"have a namespace":               func() error { return unix.Unshare(unix.CLONE_NEWUSER) },
 		"load a program into the kernel": func() error { _, _, errno := unix.Syscall(unix.SYS_BPF, 0, 0, 0); return errno },

@@ -66,6 +66,18 @@ func (s Stdio) Close() {
 	}
 }
 
+// ModeForOthers is the mode of pipes that a process of another account has.
+const ModeForOthers = 0o666
+
+// OpenToOthers lets a process of another account than ours open its standard streams anew,
+// as /dev/stdin or /dev/stderr. A pipe has no name but in /proc/PID/fd of those who have
+// it open, where the kernel lets nobody else in. A process that cannot is better than none.
+func (s Stdio) OpenToOthers() {
+	for _, pipe := range []*os.File{s.In, s.Out, s.Err} {
+		pipe.Chmod(ModeForOthers)
+	}
+}
+
 // WithFD calls f with a descriptor and leaves it in the poller, as File.Fd
 // would not.
 func WithFD(holder syscall.Conn, f func(fd int) error) error {

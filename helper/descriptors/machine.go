@@ -69,6 +69,7 @@ func (m *remote) Start(command machine.Command) (*machine.Process, error) {
 		return nil, err
 	}
 	defer theirs.Close()
+	theirs.OpenToOthers()
 	// Fd makes them blocking, as a process expects.
 	child, err := m.start(command, int(theirs.In.Fd()), int(theirs.Out.Fd()), int(theirs.Err.Fd()))
 	if err != nil {
