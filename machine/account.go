@@ -18,28 +18,31 @@ type Account struct {
 // CurrentAccount is the account this program runs as. One that is missing
 // from passwd goes by its number, has the HOME it was given, and the first
 // shell there is.
-func CurrentAccount() Account {
-	uid := os.Getuid()
-	account, found := lookupUID("/etc/passwd", uid)
+func CurrentAccount() Account { return accountOf("/etc/passwd", os.Getuid()) }
+
+func accountOf(passwd string, uid int) Account {
+	account, found := lookupUID(passwd, uid)
 	if !found {
-		account = Account{Name: fmt.Sprint(uid), Home: os.Getenv("HOME")}
+		account = Account{Name: fmt.Sprint(uid), Home: os.Getenv("HOME"), Shell: firstShell()}
 	}
 	if account.Home == "" {
 		account.Home = "/"
 	}
-	if account.Shell == "" {
-		account.Shell = firstShell()
+	if account.Shell == "" { // passwd(5)
+		account.Shell = bourneShell
 	}
 	return account
 }
 
+const bourneShell = "/bin/sh"
+
 func firstShell() string {
-	for _, shell := range []string{"/bin/bash", "/bin/sh"} {
+	for _, shell := range []string{"/bin/bash", bourneShell} {
 		if _, err := os.Stat(shell); err == nil {
 			return shell
 		}
 	}
-	return "/bin/sh"
+	return bourneShell
 }
 
 // lookupUID reads passwd(5) itself: os/user does not tell the shell.

@@ -31,3 +31,14 @@ func TestFindAccount(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestWhoHasNoShellHasTheBourneShell(t *testing.T) {
+	passwd := filepath.Join(t.TempDir(), "passwd")
+	harness.Write(t, passwd, 0o644, "dev:x:1000:1000::/home/dev:\n")
+	if got := accountOf(passwd, 1000); got != (Account{"dev", "/home/dev", "/bin/sh"}) {
+		t.Errorf("%+v", got)
+	}
+	if got := accountOf(passwd, 1001); got.Name != "1001" || got.Shell != firstShell() {
+		t.Errorf("one that is not there: %+v", got)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -90,10 +91,10 @@ func (l *Local) Spawn(command Command, stdio Stdio) (*Child, error) {
 		defer slave.Close()
 		attr.Files = []*os.File{slave, slave, slave}
 		attr.Sys.Setctty = true
-		attr.Env = append(attr.Env, "TERM="+command.Pty.Term, "SSH_TTY="+slave.Name())
+		attr.Env = mergeEnv(attr.Env, command.Pty.env(slave))
 	}
-	if err := unix.Access(attr.Dir, unix.X_OK); err != nil {
-		fmt.Fprintf(attr.Files[2], "Could not chdir to home directory %s: %v\r\n", attr.Dir, err)
+	if err := enterable(attr.Dir); err != nil {
+		fmt.Fprintf(attr.Files[2], "Could not chdir to home directory %s: %s\n", attr.Dir, inWords(err))
 		attr.Dir = "/"
 	}
 	child, err := l.children.startProcess(path, argv, attr)
@@ -107,6 +108,29 @@ func (l *Local) Spawn(command Command, stdio Stdio) (*Child, error) {
 	return child, nil
 }
 
+// enterable returns why a process could not be started in a directory; nil if it could.
+func enterable(dir string) error {
+	found, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return err
+	case !found.IsDir():
+		return syscall.ENOTDIR
+	default:
+		return unix.Access(dir, unix.X_OK)
+	}
+}
+
+// inWords is what the C library calls an error, which begins with a capital.
+func inWords(err error) string {
+	var number syscall.Errno
+	if !errors.As(err, &number) {
+		return err.Error()
+	}
+	text := number.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
 func startError(path string, err error) error {
 	var pathErr *os.PathError
 	if errors.As(err, &pathErr) {
@@ -115,7 +139,7 @@ func startError(path string, err error) error {
 	if errors.Is(err, syscall.ENOENT) {
 		return fmt.Errorf("there is no %s here to run commands with", path)
 	}
-	return fmt.Errorf("%s: %w", path, err)
+	return fmt.Errorf("%s: %s", path, inWords(err))
 }
 
 // argv is what sshd would run: a login shell, the shell with -c, or the

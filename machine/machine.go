@@ -51,7 +51,7 @@ type Command struct {
 
 // Pty is what a pty-req asks for (RFC 4254 §6.2).
 type Pty struct {
-	Term  string
+	Term  string // "" where the client has none
 	Size  Size
 	Modes string // encoded terminal modes (RFC 4254 §8)
 }

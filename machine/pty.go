@@ -29,6 +29,15 @@ func openPty(request Pty) (master, slave *os.File, err error) {
 	return master, slave, nil
 }
 
+// env is what tells a process of its terminal.
+func (p Pty) env(slave *os.File) []string {
+	env := []string{"SSH_TTY=" + slave.Name()}
+	if p.Term != "" {
+		env = append(env, "TERM="+p.Term)
+	}
+	return env
+}
+
 // setModes applies encoded terminal modes (RFC 4254 §8): pairs of an opcode
 // and a uint32, ended by 0 or by an opcode of 160 or more. Modes that Linux
 // does not have are passed over.
@@ -47,10 +56,9 @@ func setModes(tty *os.File, modes string) error {
 
 func setMode(t *unix.Termios, opcode byte, value uint32) {
 	switch {
-	case opcode == 128: // TTY_OP_ISPEED
-		t.Ispeed = value
-	case opcode == 129: // TTY_OP_OSPEED
-		t.Ospeed = value
+	case opcode == 129: // TTY_OP_OSPEED; a pty has one speed for both directions
+		setSpeed(t, value)
+	case opcode >= 128:
 	case opcode >= 90:
 		setFlag(&t.Cflag, cflag(opcode), value)
 	case opcode >= 70:
@@ -63,6 +71,19 @@ func setMode(t *unix.Termios, opcode byte, value uint32) {
 		if index, ok := controlChar(opcode); ok {
 			t.Cc[index] = controlCharValue(value)
 		}
+	}
+}
+
+// setSpeed sets a speed that Linux has a number for, in bits per second. Nothing is slower
+// by it, but some programs show less on a terminal that is slow.
+func setSpeed(t *unix.Termios, speed uint32) {
+	number, isKnown := map[uint32]uint32{
+		50: unix.B50, 75: unix.B75, 110: unix.B110, 134: unix.B134, 150: unix.B150, 200: unix.B200, 300: unix.B300,
+		600: unix.B600, 1200: unix.B1200, 1800: unix.B1800, 2400: unix.B2400, 4800: unix.B4800, 9600: unix.B9600,
+		19200: unix.B19200, 38400: unix.B38400, 57600: unix.B57600, 115200: unix.B115200, 230400: unix.B230400,
+	}[speed]
+	if isKnown {
+		t.Cflag = t.Cflag&^unix.CBAUD | number
 	}
 }
 

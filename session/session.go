@@ -132,10 +132,10 @@ func (s *session) addEnv(payload []byte) bool {
 
 func (s *session) requestPty(payload []byte) bool {
 	var r sshconn.PtyRequest
-	if ssh.Unmarshal(payload, &r) != nil || s.process != nil || s.pty != nil || !validTerm(r.Term) || len(r.Modes) > maxModes {
+	if ssh.Unmarshal(payload, &r) != nil || s.process != nil || s.pty != nil || len(r.Modes) > maxModes {
 		return false
 	}
-	s.pty = &machine.Pty{Term: r.Term, Size: machine.Size{Columns: r.Columns, Rows: r.Rows, Width: r.Width, Height: r.Height}, Modes: r.Modes}
+	s.pty = &machine.Pty{Term: termOf(r.Term), Size: machine.Size{Columns: r.Columns, Rows: r.Rows, Width: r.Width, Height: r.Height}, Modes: r.Modes}
 	return true
 }
 

@@ -20,9 +20,9 @@ func terminals(t *testing.T, to harness.Target) {
 		screen.WantExit(t, 4)
 	})
 	t.Run("modes_of_the_client's_terminal_pass", func(t *testing.T) {
-		screen := harness.StartOnTerminal(t, to.Command(t.TempDir(), `stty erase ^H intr ^T -ixon -echo; ssh -t h 'stty -a'`))
+		screen := harness.StartOnTerminal(t, to.Command(t.TempDir(), `stty 9600 erase ^H intr ^T -ixon -echo; ssh -t h 'stty -a'`))
 		screen.WantExit(t, 0)
-		for _, mode := range []string{" erase = ^H;", "intr = ^T;", " -ixon", " -echo "} {
+		for _, mode := range []string{"speed 9600 baud;", " erase = ^H;", "intr = ^T;", " -ixon", " -echo "} {
 			if !strings.Contains(screen.Text(), mode) {
 				t.Errorf("no %q in %q", mode, screen.Text())
 			}
