@@ -27,7 +27,7 @@ type patch struct {
 
 // all are the faults that are mended.
 func all() []patch {
-	return []patch{unread(), unserved(), smallPackets(), strangers(), serviceAgain(), turns(), idle(), over(), exchanges(), unanswered()}
+	return []patch{unread(), unserved(), smallPackets(), strangers(), serviceAgain(), turns(), idle(), over(), exchanges(), unanswered(), unrecognized()}
 }
 
 // unread: one goroutine reads packets and hands them on through a channel with
@@ -307,6 +307,27 @@ func unanswered() patch {
 		}, {
 			file: "ssh/connection.go", in: "DiscardRequests",
 			at: "if req.WantReply", before: "req.release()\n",
+		}},
+	}
+}
+
+// unrecognized: RFC 4253 §11.4 has whoever gets a message that it does not know say so,
+// and go on; RFC 4252 §5.1 has a server pass over what still comes of a login. Here
+// either ended the connection, and so did a peer that itself has not known a message.
+func unrecognized() patch {
+	return patch{
+		fault: "a client that sends a message that is not known, or too late, is cut",
+		issue: "none filed",
+		test:  "TestUnrecognized",
+		edits: []edit{{
+			file: "ssh/handshake.go", in: "handshakeTransport.readOnePacket",
+			at: "return p, nil", instead: "return t.recognized(p)",
+		}, {
+			file: "ssh/mux.go", in: "mux.onePacket",
+			at: "if len(packet) < 5", before: "if packet[0] == msgUserAuthRequest { // sent before the login was over\nreturn nil\n}\n",
+		}, {
+			file: "ssh/mux.go", in: "mux.handleChannelOpen",
+			at: "msg.MaxPacketSize < minPacketLength || msg.MaxPacketSize > 1<<31", instead: "msg.MaxPacketSize < minPacketLength",
 		}},
 	}
 }

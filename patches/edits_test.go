@@ -1,6 +1,7 @@
 package patches_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -718,4 +719,52 @@ func sendAnswered(address string, wantReply bool, size int) error {
 		}
 	}
 	return nil
+}
+
+// TestUnrecognized: a message that nobody knows is answered by saying so, and one that
+// comes too late, or answers nothing, is passed over. The connection goes on.
+func TestUnrecognized(t *testing.T) {
+	needPatched(t)
+	listener, err := listen(serveWell)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	p, err := peer.Dial(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Conn.Close()
+	p.Send(peer.MsgServiceRequest, "ssh-userauth")
+	p.Try(user, password)
+	p.Try(user, password) // the first is enough
+	p.Flush()
+	for _, number := range []byte{peer.MsgServiceAccept, peer.MsgUserAuthSuccess} {
+		if _, err := p.Expect(number); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const unimplemented, requestFailure = 3, 82
+	sent := byte(6) // KEXINIT, the key, NEWKEYS, the service, two attempts
+	for _, number := range []byte{unimplemented, peer.MsgUserAuthRequest, peer.MsgServiceRequest, 7, 51, 83, 101, 193, 255} {
+		p.Send(number, 7)
+		p.Send(peer.MsgGlobalRequest, "are you there", true)
+		if err := p.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if number != unimplemented && number != peer.MsgUserAuthRequest {
+			if said, err := p.Expect(unimplemented); err != nil || !bytes.Equal(said, []byte{unimplemented, 0, 0, 0, sent}) {
+				t.Fatalf("message %d: %x, %v", number, said, err)
+			}
+		}
+		if _, err := p.Expect(requestFailure); err != nil {
+			t.Fatalf("message %d: %v", number, err)
+		}
+		sent += 2
+	}
+	p.Send(peer.MsgChannelOpen, "session", 0, 1<<20, 1<<32-1) // the largest packets that there could be
+	p.Flush()
+	if _, err := p.Expect(peer.MsgChannelConfirm); err != nil {
+		t.Error(err)
+	}
 }

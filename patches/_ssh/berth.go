@@ -386,3 +386,27 @@ func (r *Request) release() {
 		r.answered()
 	}
 }
+
+// recognized returns a packet for those who read it; one of those that are passed over
+// stands for a message that no client that has logged in may send, or that is not known.
+// The client is told so (RFC 4253 §11.4). It is the reading goroutine's.
+func (t *handshakeTransport) recognized(packet []byte) ([]byte, error) {
+	if !t.loggedIn.Load() {
+		return packet, nil
+	}
+	switch number := packet[0]; {
+	case number == msgUnimplemented, number == msgUserAuthRequest: // of which nothing is said
+		return []byte{msgIgnore}, nil
+	case number == msgIgnore, number == msgDebug, number == msgPing,
+		number >= msgGlobalRequest && number <= msgRequestFailure,
+		number >= msgChannelOpen && number <= msgChannelFailure:
+		return packet, nil
+	}
+	answer := []byte{msgUnimplemented}
+	if transport, ok := t.conn.(*transport); ok {
+		answer = appendU32(answer, transport.reader.seqNum-1)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return []byte{msgIgnore}, t.pushPacket(answer)
+}
