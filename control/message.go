@@ -30,7 +30,7 @@ const (
 // lets people in.
 func SocketIn(stateDir string) string { return filepath.Join(stateDir, "control.sock") }
 
-// OldSocketIn is where the socket of a gateway goes that lets nobody in any more
+// OldSocketIn is where the socket of a gateway goes that accepts no more connections
 // (see [Server.StepAside]).
 func OldSocketIn(stateDir string, pid int) string {
 	return filepath.Join(stateDir, fmt.Sprintf("control-%d.sock", pid))

@@ -7,35 +7,36 @@ import (
 	"github.com/berth-ssh/berth/state"
 )
 
-// Told is what hosts with an sshd know of the gateway's user CAs, by their names.
-type Told struct {
+// TrustReport says which hosts with an sshd trust the gateway's user CAs, by the names of
+// the hosts.
+type TrustReport struct {
 	Trusting []string          `json:"trusting,omitempty"`
-	Later    []string          `json:"later,omitempty"`   // that do not run, and are told when they do
-	Foreign  []string          `json:"foreign,omitempty"` // whose sshd somebody else has set up, and tells
-	Failed   map[string]string `json:"failed,omitempty"`  // that could not be told, and why
+	Later    []string          `json:"later,omitempty"`   // they do not run, and are told when they do
+	Foreign  []string          `json:"foreign,omitempty"` // somebody else has set up their sshd, and must tell it
+	Failed   map[string]string `json:"failed,omitempty"`  // they could not be told, and why
 }
 
 // readKeys reads the gateway's own keys again, which another process has changed, and
 // tells the hosts which user CAs to trust.
-func readKeys(ctx context.Context, has *opened) (Told, error) {
-	if err := has.state.ReadKeys(); err != nil {
-		return Told{}, err
+func readKeys(ctx context.Context, r *resources) (TrustReport, error) {
+	if err := r.state.ReadKeys(); err != nil {
+		return TrustReport{}, err
 	}
-	told := Told{Failed: map[string]string{}}
-	for name, trust := range has.directory.TellUserCAs(ctx) {
+	report := TrustReport{Failed: map[string]string{}}
+	for name, trust := range r.directory.TellUserCAs(ctx) {
 		switch {
 		case trust.IsOthers:
 		case trust.Err != nil:
-			told.Failed[name] = trust.Err.Error()
+			report.Failed[name] = trust.Err.Error()
 		case trust.Later:
-			told.Later = append(told.Later, name)
+			report.Later = append(report.Later, name)
 		case trust.IsForeign:
-			told.Foreign = append(told.Foreign, name)
+			report.Foreign = append(report.Foreign, name)
 		default:
-			told.Trusting = append(told.Trusting, name)
+			report.Trusting = append(report.Trusting, name)
 		}
 	}
-	return told, nil
+	return report, nil
 }
 
 // hostKeysOf returns the host keys as a gateway takes them.

@@ -17,37 +17,37 @@ import (
 	"github.com/berth-ssh/berth/scrape"
 )
 
-// counted is a gateway that is counted, if its configuration asks for it.
-type counted struct {
+// counters are what a gateway counts for Prometheus, if its configuration asks for that.
+type counters struct {
 	address string
-	metrics *metrics.Metrics // nil where it is not asked for
+	metrics *metrics.Metrics // nil where it does not
 	now     func(context.Context) metrics.Now
 }
 
-func newMetrics(settings config.Config) *counted {
-	c := &counted{address: settings.Metrics, now: func(context.Context) metrics.Now { return metrics.Now{} }}
+func newCounters(settings config.Config) *counters {
+	c := &counters{address: settings.Metrics, now: func(context.Context) metrics.Now { return metrics.Now{} }}
 	if c.address != "" {
 		c.metrics = metrics.New(release.Version(), func(ctx context.Context) metrics.Now { return c.now(ctx) })
 	}
 	return c
 }
 
-// observe is told what happens; nil where nothing is counted.
-func (c *counted) observe() func(audit.Event) {
+// observe returns what is called with each event; nil where nothing is counted.
+func (c *counters) observe() func(audit.Event) {
 	if c.metrics == nil {
 		return nil
 	}
 	return c.metrics.Observe
 }
 
-// serve answers who asks for the metrics of a gateway. It returns nil where nobody
-// can; that is no reason to let nobody in.
-func (c *counted) serve(front *fronts.Fronts, directory *configured.Hosts, at *place, log *slog.Logger) *scrape.Server {
+// serve serves the metrics. It returns nil where they are not wanted, or cannot be
+// served: that is logged, and does not stop the gateway.
+func (c *counters) serve(front *fronts.Fronts, directory *configured.Hosts, e *endpoints, log *slog.Logger) *scrape.Server {
 	if c.metrics == nil {
 		return nil
 	}
-	c.now = func(ctx context.Context) metrics.Now { return whatIs(ctx, front, directory) }
-	s, err := c.metrics.Serve(c.address, func() error { return ready(directory, at) }, log)
+	c.now = func(ctx context.Context) metrics.Now { return snapshot(ctx, front, directory) }
+	s, err := c.metrics.Serve(c.address, func() error { return ready(directory, e) }, log)
 	if err != nil {
 		log.Error("metrics are not served", "address", c.address, "err", err)
 		return nil
@@ -56,8 +56,8 @@ func (c *counted) serve(front *fronts.Fronts, directory *configured.Hosts, at *p
 	return s
 }
 
-// whatIs is what a gateway has now.
-func whatIs(ctx context.Context, front *fronts.Fronts, directory *configured.Hosts) metrics.Now {
+// snapshot is what a gateway serves now.
+func snapshot(ctx context.Context, front *fronts.Fronts, directory *configured.Hosts) metrics.Now {
 	n := metrics.Now{Hosts: map[metrics.Host]int{}, Engines: directory.Engines()}
 	for _, live := range front.Live() {
 		n.Connections++
@@ -78,10 +78,10 @@ func whatIs(ctx context.Context, front *fronts.Fronts, directory *configured.Hos
 	return n
 }
 
-// ready says why a login would be of no use now.
-func ready(directory *configured.Hosts, at *place) error {
-	if at.aside.Load() {
-		return errors.New("this gateway lets nobody in any more")
+// ready returns why a login could enter no host now; nil if it could.
+func ready(directory *configured.Hosts, e *endpoints) error {
+	if e.aside.Load() {
+		return errors.New("this gateway accepts no new connections")
 	}
 	engines := directory.Engines()
 	for _, box := range slices.Sorted(maps.Keys(engines)) {

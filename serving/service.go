@@ -10,12 +10,12 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 )
 
-// StandFor runs this program with these arguments, a gateway, and is what systemd
-// takes for it. It passes SIGHUP on; told to stop, it has the gateway let nobody in
-// any more (SIGUSR2) and returns, while that goes on with its connections. It passes on
-// the socket that systemd listens on, if it does. Where
-// the gateway ends by itself with an error, this process ends with its exit code.
-func StandFor(args []string) error {
+// RunService runs this program with these arguments, which make it a gateway, as the
+// process that systemd knows as the service. It passes on SIGHUP, and the socket of a
+// socket unit. When it is told to stop, it has the gateway accept no more connections
+// (SIGUSR2) and returns, while the gateway goes on with those that it has. If the gateway
+// fails, this process exits with its code.
+func RunService(args []string) error {
 	got := make(chan os.Signal, 8)
 	signal.Notify(got, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	program, err := os.Executable()
@@ -35,12 +35,12 @@ func StandFor(args []string) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- gateway.Wait() }()
-	return standFor(gateway.Process, got, ended)
+	return passSignals(gateway.Process, got, ended)
 }
 
-// standFor passes signals on to the gateway, and returns when that has ended, or
+// passSignals passes signals on to the gateway, and returns when that has ended, or
 // goes on without this process.
-func standFor(gateway *os.Process, got <-chan os.Signal, ended <-chan error) error {
+func passSignals(gateway *os.Process, got <-chan os.Signal, ended <-chan error) error {
 	for {
 		select {
 		case signal := <-got:

@@ -9,24 +9,23 @@ import (
 	"time"
 )
 
-// Signals is how a gateway answers those that it gets.
+// Signals says how a gateway handles the signals that it gets.
 type Signals struct {
 	Log      *slog.Logger
 	Patience time.Duration // how long the process may take to end by itself
-	Exit     func()        // ends it at once
-	Reload   func()        // has the configuration read again
+	Exit     func()        // ends the process at once
+	Reload   func()        // reads the configuration again
 }
 
-// Heed returns a context that ends with the first SIGTERM or SIGINT. With a
-// second one, or after the patience, the process is ended at once. SIGHUP ends
-// nothing, and neither does SIGPIPE, which comes when the log's reader is gone.
-// stop gives the signals back.
-func (s Signals) Heed(parent context.Context) (ctx context.Context, stop func()) {
+// Handle returns a context that ends with the first SIGTERM or SIGINT. With a second
+// one, or after Patience, it calls Exit. SIGHUP calls Reload. SIGPIPE, which comes when
+// the log's reader is gone, is ignored. stop ends the handling.
+func (s Signals) Handle(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	got := make(chan os.Signal, 8)
 	signal.Notify(got, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
 	stopped := make(chan struct{})
-	go s.answer(got, stopped, cancel)
+	go s.handle(got, stopped, cancel)
 	return ctx, func() {
 		signal.Stop(got)
 		close(stopped)
@@ -34,7 +33,7 @@ func (s Signals) Heed(parent context.Context) (ctx context.Context, stop func())
 	}
 }
 
-func (s Signals) answer(got <-chan os.Signal, stopped <-chan struct{}, cancel func()) {
+func (s Signals) handle(got <-chan os.Signal, stopped <-chan struct{}, cancel func()) {
 	var late <-chan time.Time // nil until the first SIGTERM or SIGINT
 	for {
 		select {

@@ -162,7 +162,7 @@ func (d *Door) remove(s *Stranger) {
 	}
 }
 
-// Shut lets nobody in any more, or again.
+// Shut makes Enter refuse everybody, or nobody any more.
 func (d *Door) Shut(shut bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,12 +1,13 @@
 // Package takeover passes the place of a gateway on to another process: the socket
 // on which it listens, so that no client is refused, while the former process
-// goes on serving who is connected to it.
+// goes on serving the connections that it has.
 //
 // A gateway offers its place at a unix socket of its state directory ([Offer]). The
-// one that comes next takes the listening socket from there (SCM_RIGHTS, unix(7)),
-// makes itself ready, and says so ([Place.Enter]); from then on the former one lets
-// nobody in. When it has its own sockets it leaves ([Place.Leave]). One that fails before it is ready changes nothing. Who connects
-// meanwhile waits in the kernel's queue of the socket, which both processes have.
+// next one takes the listening socket from there (SCM_RIGHTS, unix(7)), makes itself
+// ready, and has the former one step aside ([Former.StepAside]): from then on that one
+// accepts no connections. When other programs reach the next one, it ends the talk
+// ([Former.Close]). One that fails before it is ready changes nothing. Clients that
+// connect meanwhile wait in the kernel's queue of the socket, which both processes have.
 package takeover
 
 import (
@@ -63,8 +64,8 @@ type Offer struct {
 }
 
 // NewOffer offers the place of a gateway that listens on socket. When another one
-// is ready, it calls stepAside, which is to let nobody in any more, and returns
-// soon. The socket stays the caller's.
+// is ready, it calls stepAside, which must close the listener, and must not block for
+// long. The socket stays the caller's.
 func NewOffer(stateDir string, socket *net.TCPListener, stepAside func(), log *slog.Logger) (*Offer, error) {
 	file, err := socket.File()
 	if err != nil {
@@ -168,31 +169,32 @@ func (o *Offer) give(conn *net.UnixConn) error {
 	return err
 }
 
-// Place is what a gateway takes from the former one.
-type Place struct {
-	// Listener is the former one's; nil where it listens no more, or none is there.
+// Former is the gateway whose place is taken.
+type Former struct {
+	// Listener is its listening socket; nil if it does not listen any more, or there
+	// is no such gateway.
 	Listener *net.TCPListener
 
-	conn *net.UnixConn // nil where there is no former one
+	conn *net.UnixConn // nil if there is no such gateway
 }
 
-// Take takes the place of the gateway that has offered it in a state directory. It
-// is an empty place where nobody has.
-func Take(ctx context.Context, stateDir string) (*Place, error) {
+// Take takes the place that a gateway offers in a state directory. The result is empty if
+// none does.
+func Take(ctx context.Context, stateDir string) (*Former, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", socketIn(stateDir))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return &Place{}, nil
+		return &Former{}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the gateway that runs: %w", err)
 	}
-	p := &Place{conn: conn.(*net.UnixConn)}
-	p.conn.SetDeadline(time.Now().Add(readyTimeout))
-	if p.Listener, err = receive(p.conn); err != nil {
-		p.Leave()
+	f := &Former{conn: conn.(*net.UnixConn)}
+	f.conn.SetDeadline(time.Now().Add(readyTimeout))
+	if f.Listener, err = receive(f.conn); err != nil {
+		f.Close()
 		return nil, fmt.Errorf("the gateway that runs does not give its socket: %w", err)
 	}
-	return p, nil
+	return f, nil
 }
 
 // receive reads the socket, nil where there is none.
@@ -229,29 +231,29 @@ func receive(conn *net.UnixConn) (*net.TCPListener, error) {
 	return tcp, nil
 }
 
-// Enter tells the former gateway that this one is ready, and returns when that lets
-// nobody in any more. It does nothing where there is none. [Place.Leave] is to follow
-// when other programs reach this gateway.
-func (p *Place) Enter() error {
-	if p.conn == nil {
+// StepAside tells the former gateway that this one is ready, and returns when that one
+// accepts no connections any more. It does nothing if there is none. [Former.Close] is to
+// follow when other programs reach this gateway.
+func (f *Former) StepAside() error {
+	if f.conn == nil {
 		return nil
 	}
-	p.conn.SetDeadline(time.Now().Add(stepTimeout))
-	if _, err := p.conn.Write([]byte{ready}); err != nil {
+	f.conn.SetDeadline(time.Now().Add(stepTimeout))
+	if _, err := f.conn.Write([]byte{ready}); err != nil {
 		return err
 	}
-	if said, err := readByte(p.conn); err != nil || said != aside {
+	if said, err := readByte(f.conn); err != nil || said != aside {
 		return fmt.Errorf("the former gateway does not step aside: %w", err)
 	}
 	return nil
 }
 
-// Leave ends the talk with the former gateway. One whose place was not entered keeps it;
-// the others were waiting for this before they say that they are replaced. The listener is
+// Close ends the talk with the former gateway. If that has not stepped aside, it keeps its
+// place; if it has, it waits for this before it says that it is replaced. The listener is
 // not closed.
-func (p *Place) Leave() {
-	if p.conn != nil {
-		p.conn.Close()
+func (f *Former) Close() {
+	if f.conn != nil {
+		f.conn.Close()
 	}
 }
 

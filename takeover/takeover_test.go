@@ -47,13 +47,13 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-func take(t *testing.T, dir string) *Place {
+func take(t *testing.T, dir string) *Former {
 	t.Helper()
 	place, err := Take(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(place.Leave)
+	t.Cleanup(place.Close)
 	return place
 }
 
@@ -86,7 +86,7 @@ func TestThePlaceIsPassedOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer waiting.Close()
-	if err := place.Enter(); err != nil || stepped.Load() != 1 {
+	if err := place.StepAside(); err != nil || stepped.Load() != 1 {
 		t.Errorf("%v, stepped aside %d times", err, stepped.Load())
 	}
 	accepted, err := place.Listener.Accept()
@@ -108,7 +108,7 @@ func TestThePlaceIsPassedOn(t *testing.T) {
 		t.Error("it says that it is replaced, and nobody reaches the next one yet")
 	default:
 	}
-	place.Leave()
+	place.Close()
 	<-o.Taken()
 }
 
@@ -118,26 +118,26 @@ func TestWhoIsNotReadyTakesNothing(t *testing.T) {
 	_, former, stepped := offer(t, dir)
 	fails := take(t, dir)
 	fails.Listener.Close()
-	fails.Leave()
+	fails.Close()
 	reaches(t, former)
 	again := take(t, dir)
 	defer again.Listener.Close()
 	if stepped.Load() != 0 {
 		t.Error("it stepped aside for nobody")
 	}
-	if err := again.Enter(); err != nil {
+	if err := again.StepAside(); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestAPlaceWithoutASocket(t *testing.T) {
 	dir := shortDir(t)
-	if place := take(t, dir); place.Listener != nil || place.Enter() != nil {
+	if place := take(t, dir); place.Listener != nil || place.StepAside() != nil {
 		t.Errorf("where nobody is: %+v", place)
 	}
 	o, _, stepped := offer(t, dir)
 	o.GiveUp()
-	if place := take(t, dir); place.Listener != nil || place.Enter() != nil || stepped.Load() != 1 {
+	if place := take(t, dir); place.Listener != nil || place.StepAside() != nil || stepped.Load() != 1 {
 		t.Errorf("of one that listens no more: %+v, stepped aside %d times", place, stepped.Load())
 	}
 }

@@ -187,7 +187,7 @@ func (o initOptions) next(out io.Writer, plan setup.Plan) error {
 	}
 	fmt.Fprintf(out, "\nnow start the gateway, and log in:\n  %s\n  ssh -p %s %s+%s@%s\n", o.startLine(), port, plan.User, host, thisBox())
 	if slices.ContainsFunc(plan.Containers, func(c setup.Container) bool { return c.SSHPort != "" }) {
-		fmt.Fprintln(out, "passwords of old: berth-provision import makes users of those in a compose file")
+		fmt.Fprintln(out, "to keep the old passwords: berth-provision import makes users of those in a compose file")
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func newRotateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r.told = func() (serving.Told, error) { return tellGateways(command.Context(), settings.State) }
+			r.told = func() (serving.TrustReport, error) { return tellGateways(command.Context(), settings.State) }
 			if args[0] == rotateUserCA {
 				return r.userCA(command, st)
 			}
@@ -79,7 +79,7 @@ func newRotateCommand() *cobra.Command {
 type rotation struct {
 	after          time.Duration
 	finish, cancel bool
-	told           func() (serving.Told, error) // has gateways that run take what there is now
+	told           func() (serving.TrustReport, error) // has gateways that run take what there is now
 }
 
 func (r rotation) hostKey(out io.Writer, st *state.State) error {
@@ -162,7 +162,7 @@ func (r rotation) endUserCA(out io.Writer, st *state.State, end func() error) er
 }
 
 // sayTold says which hosts trust the user CAs. Those that run and do not are an error.
-func sayTold(out io.Writer, told serving.Told) error {
+func sayTold(out io.Writer, told serving.TrustReport) error {
 	say := func(what string, names []string) {
 		if len(names) > 0 {
 			slices.Sort(names)
@@ -184,15 +184,15 @@ func sayTold(out io.Writer, told serving.Told) error {
 
 // tellGateways has the gateways that run read their keys again, and tell their hosts.
 // The error of none that runs is [control.ErrNotRunning].
-func tellGateways(ctx context.Context, stateDir string) (serving.Told, error) {
+func tellGateways(ctx context.Context, stateDir string) (serving.TrustReport, error) {
 	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
 	defer cancel()
-	told, err := control.CallAll[serving.Told](ctx, stateDir, serving.VerbKeys, nil)
+	told, err := control.CallAll[serving.TrustReport](ctx, stateDir, serving.VerbKeys, nil)
 	if err != nil && !errors.Is(err, control.ErrNotRunning) {
-		return serving.Told{}, fmt.Errorf("the keys are written, but the gateway does not know it; restart it: %w", err)
+		return serving.TrustReport{}, fmt.Errorf("the keys are written, but the gateway does not know it; restart it: %w", err)
 	}
 	if len(told) == 0 {
-		return serving.Told{}, err
+		return serving.TrustReport{}, err
 	}
 	return told[0], nil
 }

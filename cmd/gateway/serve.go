@@ -56,7 +56,7 @@ func newServeCommand() *cobra.Command {
 				default: // one is waiting
 				}
 			}
-			ctx, stop := serving.Signals{Log: log, Patience: options.Drain + stopPatience, Exit: exit, Reload: hangUp}.Heed(command.Context())
+			ctx, stop := serving.Signals{Log: log, Patience: options.Drain + stopPatience, Exit: exit, Reload: hangUp}.Handle(command.Context())
 			defer stop()
 			settings, err := config.Load(options.Path)
 			if err != nil {
@@ -69,9 +69,9 @@ func newServeCommand() *cobra.Command {
 	command.Flags().StringVar(&options.Path, "config", options.Path, "configuration `file`")
 	command.Flags().DurationVar(&options.Drain, "drain", options.Drain, "how much `time` connections have to end after SIGTERM")
 	logged.flags(command.Flags())
-	command.Flags().BoolVar(&options.TakeOver, "take-over", false, "take the place of the gateway that runs with this configuration, if there is one; that one lets nobody in any more, and cuts nobody off")
+	command.Flags().BoolVar(&options.TakeOver, "take-over", false, "take the place of the gateway that runs with this configuration, if there is one: that one accepts no more connections, and ends none")
 	command.Flags().BoolVar(&options.IsService, "service", false, "")
-	command.Flags().BoolVar(&options.IsPassed, "socket-passed", false, "")
+	command.Flags().BoolVar(&options.SocketPassed, "socket-passed", false, "")
 	for _, ours := range []string{"service", "socket-passed"} {
 		command.Flags().MarkHidden(ours)
 	}

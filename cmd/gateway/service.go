@@ -9,17 +9,17 @@ import (
 // newServiceCommand is what the unit of systemd starts. systemd ends a service
 // before it starts it again, so the process that it knows must not be the one that
 // has people's connections. This one starts the gateway and has nothing: when it is
-// told to stop, it tells the gateway to let nobody in any more, and ends. The
+// told to stop, it tells the gateway to accept no more connections, and ends. The
 // gateway goes on with its connections, and the one that is started next takes
 // the socket from it.
 func newServiceCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:                "service [flags of serve]",
-		Short:              "Serve, as a service whose restart cuts nobody",
+		Short:              "Serve, as a service whose restart ends no connection",
 		Hidden:             true,
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return serving.StandFor(append([]string{"serve", "--take-over", "--service"}, args...))
+			return serving.RunService(append([]string{"serve", "--take-over", "--service"}, args...))
 		},
 	}
 }

@@ -147,7 +147,7 @@ type Before struct{ Ended, Since time.Time }
 // What can be asked about an entrance, or about why there is none.
 const (
 	Lost    = "lost"    // why it has gone away
-	NotIn   = "not_in"  // why its sshd lets nobody in
+	NotIn   = "not_in"  // why its sshd refuses the login
 	Run     = "run"     // why its former run ended
 	Details = "details" // what more is known of why there is no entrance
 )

@@ -1,6 +1,6 @@
-// Package migrate makes of a compose file of old, whose containers each publish
-// an ssh port and take passwords, a compose file for provision and the users of
-// a gateway.
+// Package migrate turns an old compose file, whose containers each publish an ssh
+// port and take passwords, into a compose file for provision and the users of a
+// gateway.
 package migrate
 
 import (
@@ -43,7 +43,7 @@ type Migration struct {
 	envFiles map[string]cleanEnvFile // by the path that the new file names
 }
 
-// Login is a way in of old, an account with a password on a host's own port, and
+// Login is an old way in, an account with a password on a host's own port, and
 // the gateway's user in its place.
 type Login struct {
 	Host, Account string
