@@ -19,7 +19,7 @@ type Restrictions struct {
 	NoPty    bool
 	NoAgent  bool
 	NoX11    bool
-	NoUserRC bool // ~/.ssh/rc, which a host's sshd runs
+	NoUserRC bool // ~/.ssh/rc is not run
 
 	NoLocal       bool // ssh -L, -D, -W and -J: direct-tcpip (RFC 4254 §7.2)
 	NoRemote      bool // ssh -R: tcpip-forward (RFC 4254 §7.1)

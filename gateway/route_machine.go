@@ -23,6 +23,7 @@ func (r machineRoute) run(ctx context.Context, client sshconn.Conn) {
 	session.Serve(ctx, client, r.machine, session.Options{
 		Env:      r.environment(r.to.person),
 		Forced:   r.to.gate.To.Grant.Forced != "",
+		UserRC:   !r.to.gate.To.Grant.NoUserRC,
 		Ready:    r.wire.Ready,
 		Notice:   r.to.notice,
 		Lost:     func() string { return lost(ctx, r.to.Host, r.whyLost) },

@@ -96,6 +96,11 @@ func umask() int {
 	return 0o022
 }
 
+// RunRC runs the account's rc, or the machine's, and then becomes the command that its
+// arguments are: a program, and the arguments of that with its name. It returns only if
+// that fails.
+func RunRC(of []string) error { return machine.RunRC(of[0], of[1:]) }
+
 // live answers until the gateway lets go, and then stays as the parent of what
 // sessions left running: a container's first process may reap nobody.
 func live(answer func(*machine.Local)) {
@@ -106,7 +111,8 @@ func live(answer func(*machine.Local)) {
 	local := &machine.Local{
 		Account:    machine.CurrentAccount(),
 		Env:        os.Environ(),
-		SftpServer: []string{"/proc/self/exe", "helper", "sftp"},
+		SftpServer: []string{SelfPath, "helper", "sftp"},
+		RC:         []string{SelfPath, "helper", "rc"},
 	}
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, unix.SIGCHLD)

@@ -27,16 +27,16 @@ func TestAHelperOfAnUnknownVersionIsRefused(t *testing.T) {
 		hello messages.Hello
 		words string
 	}{
-		{messages.Hello{Major: messages.Major, Nonce: "NONCE", Minor: []byte{0, 0, 0, messages.Minor + 1}}, "3.3"},
+		{messages.Hello{Major: messages.Major, Nonce: "NONCE", Minor: []byte{0, 0, 0, messages.Minor + 1}}, "3.4"},
 		{messages.Hello{Major: messages.Major + 1, Nonce: "NONCE"}, "4.0"},
 		{messages.Hello{Major: messages.Major - 1, Nonce: "NONCE"}, "2.0"},
 	} {
 		err := meetHello(t, messages.Marshal(messages.TypeHello, said.hello))
-		if err == nil || !strings.Contains(err.Error(), "version "+said.words) || !strings.Contains(err.Error(), "gateway 3.2") {
+		if err == nil || !strings.Contains(err.Error(), "version "+said.words) || !strings.Contains(err.Error(), "gateway 3.3") {
 			t.Errorf("%+v: %v", said.hello, err)
 		}
 	}
-	for _, line := range []string{"berth-helper 7 12345 3.3", "berth-helper 7 12345 4.0"} {
+	for _, line := range []string{"berth-helper 7 12345 3.4", "berth-helper 7 12345 4.0"} {
 		said, err := parseAnnouncement(line)
 		if err != nil || said.Version.CheckStreams() == nil {
 			t.Errorf("%s: %v", line, err)

@@ -26,6 +26,10 @@ type Local struct {
 	// sftp-server of its own.
 	SftpServer []string
 
+	// RC is a program that calls [RunRC] with its further arguments. It is needed by
+	// commands that ask for it.
+	RC []string
+
 	children children
 }
 
@@ -75,6 +79,9 @@ func (l *Local) Spawn(command Command, stdio Stdio) (*Child, error) {
 	path, argv, err := l.argv(command)
 	if err != nil {
 		return nil, err
+	}
+	if command.UserRC && command.Kind != Subsystem {
+		path, argv = l.afterRC(path, argv)
 	}
 	attr := &os.ProcAttr{
 		Dir:   l.Account.Home,

@@ -47,6 +47,9 @@ type Command struct {
 	Line string   // the command line, or the subsystem's name
 	Env  []string // NAME=value, on top of the account's own environment
 	Pty  *Pty     // nil: no pty
+
+	// UserRC says that the account's ~/.ssh/rc is run before a shell or a command line.
+	UserRC bool
 }
 
 // Pty is what a pty-req asks for (RFC 4254 §6.2).

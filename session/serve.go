@@ -28,6 +28,9 @@ type Options struct {
 	// that SSH_ORIGINAL_COMMAND, which tells the latter, comes from who did that.
 	Forced bool
 
+	// UserRC says that the account's ~/.ssh/rc is run before each shell and command.
+	UserRC bool
+
 	// Notice is what the first person at a terminal is told before anything else:
 	// lines without their ends. It may take a few seconds, and may be nil.
 	Notice func() []string

@@ -145,7 +145,7 @@ func (s *session) start(kind, line string) bool {
 	if s.process != nil || strings.ContainsRune(line, 0) {
 		return false
 	}
-	command := machine.Command{Kind: kind, Line: line, Pty: s.pty, Env: slices.Concat(s.server.options.Env, s.env)}
+	command := machine.Command{Kind: kind, Line: line, Pty: s.pty, UserRC: s.server.options.UserRC, Env: slices.Concat(s.server.options.Env, s.env)}
 	if path := s.server.agent.path(); path != "" {
 		command.Env = append(command.Env, "SSH_AUTH_SOCK="+path)
 	}

@@ -35,6 +35,12 @@ func newHelperCommand() *cobra.Command {
 	}
 	sftp.Flags().BoolVar(&limits.ReadOnly, "read-only", false, "refuse what changes files")
 	sftp.Flags().StringVar(&limits.Directory, "directory", "", "show nothing but what is in this `directory`")
-	command.AddCommand(run, child, sftp)
+	rc := &cobra.Command{
+		Use:                "rc",
+		Args:               cobra.MinimumNArgs(2),
+		DisableFlagParsing: true, // the arguments are another program's
+		RunE:               func(_ *cobra.Command, of []string) error { return helper.RunRC(of) },
+	}
+	command.AddCommand(run, child, sftp, rc)
 	return command
 }

@@ -57,6 +57,7 @@ func (m *remote) Close() error {
 }
 
 func (m *remote) Start(command machine.Command) (*machine.Process, error) {
+	command.UserRC = command.UserRC && m.socket.Peer.Has(3)
 	if command.Pty != nil {
 		child, err := m.start(command)
 		if err != nil {

@@ -143,7 +143,7 @@ func (m Resize) Size() machine.Size {
 
 // NewStart asks for a command.
 func NewStart(id uint32, c machine.Command) Start {
-	m := Start{ID: id, Kind: c.Kind, Line: c.Line, Env: joinEnv(c.Env)}
+	m := Start{ID: id, Kind: kindOf(c), Line: c.Line, Env: joinEnv(c.Env)}
 	if c.Pty != nil {
 		m.Pty, m.Term, m.Modes = true, c.Pty.Term, c.Pty.Modes
 		m.Columns, m.Rows, m.Width, m.Height = c.Pty.Size.Columns, c.Pty.Size.Rows, c.Pty.Size.Width, c.Pty.Size.Height
@@ -151,9 +151,20 @@ func NewStart(id uint32, c machine.Command) Start {
 	return m
 }
 
+// withRC ends the kind of a command that has the account's rc run before it, since 3.3.
+const withRC = "+rc"
+
+func kindOf(c machine.Command) string {
+	if c.UserRC {
+		return c.Kind + withRC
+	}
+	return c.Kind
+}
+
 // Command is what is to be started.
 func (m Start) Command() machine.Command {
-	c := machine.Command{Kind: m.Kind, Line: m.Line, Env: splitEnv(m.Env)}
+	kind, userRC := strings.CutSuffix(m.Kind, withRC)
+	c := machine.Command{Kind: kind, Line: m.Line, Env: splitEnv(m.Env), UserRC: userRC}
 	if m.Pty {
 		c.Pty = &machine.Pty{
 			Term:  m.Term,

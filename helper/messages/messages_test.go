@@ -30,6 +30,7 @@ func recorded() []struct {
 		{"open", TypeOpen, nil},
 		{"start", TypeStart, NewStart(1, machine.Command{Kind: machine.Exec, Line: "true", Env: []string{"A=b", "C=d"}})},
 		{"start on a pty", TypeStart, NewStart(2, machine.Command{Kind: machine.Shell, Pty: &machine.Pty{Term: "xterm", Size: size, Modes: "\x01\x00\x00\x00\x03\x00"}})},
+		{"start with rc", TypeStart, NewStart(7, machine.Command{Kind: machine.Exec, Line: "true", UserRC: true})},
 		{"dial", TypeDial, Address{3, "tcp", "127.0.0.1:80"}},
 		{"listen", TypeListen, Address{4, "unix", "/tmp/s"}},
 		{"signal", TypeSignal, Signal{1, "TERM"}},

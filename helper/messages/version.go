@@ -14,9 +14,10 @@ import (
 //	3.0  machines on sockets
 //	3.1  machines on streams: resize, break, part, take, caller
 //	3.2  release is answered, once nothing more arrives; on streams: deliver
+//	3.3  start with the account's rc
 const (
 	Major = 3
-	Minor = 2
+	Minor = 3
 )
 
 // Version is what a helper says that it speaks.

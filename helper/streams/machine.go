@@ -223,6 +223,7 @@ func (m *streamed) letGo(t *thing) error {
 }
 
 func (m *streamed) Start(command machine.Command) (*machine.Process, error) {
+	command.UserRC = command.UserRC && m.mux.peer.Has(3)
 	data := 3
 	if command.Pty != nil {
 		data = 1

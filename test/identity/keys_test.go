@@ -50,6 +50,12 @@ func TestOptionsOfAKey(t *testing.T) {
 			if got := to(`command="internal-sftp",restrict,user-rc`).Run(t, "echo ls "+l.dir+"/guest | sftp -q -b - h"); !strings.Contains(got.Stdout, "guest") {
 				t.Errorf("sftp alone: %+v", got)
 			}
+			if host == "box" { // the bare sshd of relay is entered by a key, and not where it would have to be told
+				to("").Want(t, "ssh h 'mkdir -p .ssh && echo echo rc >.ssh/rc'", "")
+				to("").Want(t, "ssh h echo in", "rc\nin\n")
+				to("no-user-rc").Want(t, "ssh h echo in", "in\n")
+				to("restrict").Want(t, "ssh h rm .ssh/rc", "")
+			}
 		})
 	}
 }
