@@ -22,7 +22,7 @@
 // after another on a single connection, so who it is can only be the Identity
 // of the attempt that succeeded: keep that value, and ask nothing else.
 //
-// [Policies] holds the policy in force, which can be exchanged while
+// [Policies] holds the policy in force, which can be replaced while
 // connections live. A connection takes it once, after it was authenticated, and
 // decides everything by that one.
 //

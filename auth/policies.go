@@ -3,7 +3,7 @@ package auth
 import "sync/atomic"
 
 // Policies holds the policy in force. It is safe for use by many connections
-// at once, while the policy is exchanged.
+// at once, while the policy is replaced.
 type Policies struct {
 	current atomic.Pointer[Policy]
 }
@@ -11,14 +11,14 @@ type Policies struct {
 // NewPolicies puts a first policy into force.
 func NewPolicies(first *Policy) *Policies {
 	p := &Policies{}
-	p.Exchange(first)
+	p.Replace(first)
 	return p
 }
 
-// Current is the policy in force now. Whoever decides on several things that
-// belong together asks once and keeps it.
+// Current is the policy in force now. A caller that decides several things which belong
+// together takes it once for all of them.
 func (p *Policies) Current() *Policy { return p.current.Load() }
 
-// Exchange puts a policy into force. Attempts and connections that took the
-// former one go on with it.
-func (p *Policies) Exchange(next *Policy) { p.current.Store(next) }
+// Replace puts a policy into force. Attempts and connections that have taken the
+// former one go on with that.
+func (p *Policies) Replace(next *Policy) { p.current.Store(next) }

@@ -76,7 +76,7 @@ func TestPoliciesAreExchangedWhole(t *testing.T) {
 		})
 	}
 	for i := range 2000 {
-		inForce.Exchange(policies[i%2])
+		inForce.Replace(policies[i%2])
 	}
 	wg.Wait()
 }

@@ -15,7 +15,7 @@ import (
 var ErrDenied = errors.New("denied")
 
 // Policy is who may enter what: a snapshot. It never changes and is safe for
-// use by many connections at once; [Policies] exchanges it.
+// use by many connections at once; [Policies] replaces it.
 type Policy struct {
 	users map[string]*user
 	keys  keyring

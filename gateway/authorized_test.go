@@ -149,7 +149,7 @@ func startWithLine(t *testing.T, from keeper.Hosts, options string, settings ...
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.keeper.Policies.Exchange(policy)
+	g.keeper.Policies.Replace(policy)
 	return g
 }
 
@@ -393,7 +393,7 @@ func TestAKeyAndAGrantForbidTogether(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.exchange(policy)
+			g.replace(policy)
 			got := runs(t, g.enter(t, "dev+lab"), "x")
 			if tt.heard != "" && !log.has(tt.heard) || tt.heard == "" && (log.has("start") || got.status != 255 || !strings.Contains(got.err, "not granted to dev on lab, or not by this key")) {
 				t.Errorf("%+v; heard %s", got, log.all())

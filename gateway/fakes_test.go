@@ -204,9 +204,9 @@ func kept(change func(*keeper.Keeper)) func(*Server) {
 	return func(s *Server) { change(s.Keeper.(*keeper.Keeper)) }
 }
 
-// exchange puts a policy into force, and returns how many connections it ended.
-func (g *testGateway) exchange(policy *auth.Policy) (ended int) {
-	g.keeper.Exchange(policy, "test")
+// replace puts a policy into force, and returns how many connections it ended.
+func (g *testGateway) replace(policy *auth.Policy) (ended int) {
+	g.keeper.Replace(policy, "test")
 	return g.Review()
 }
 

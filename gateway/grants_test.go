@@ -280,7 +280,7 @@ func (g *testGateway) grant(t *testing.T, grants map[string]auth.Grant) (ended i
 	if err != nil {
 		t.Fatal(err)
 	}
-	return g.exchange(policy)
+	return g.replace(policy)
 }
 
 // An agent, a display or a listener that nobody asked for: the attack of a host

@@ -150,7 +150,7 @@ func TestThePolicyIsExchangedUnderLiveConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.keeper.Policies.Exchange(empty)
+	g.keeper.Policies.Replace(empty)
 	if got := runs(t, client, "after"); got.out != "ran after;" {
 		t.Errorf("who was there: %+v", got)
 	}

@@ -27,7 +27,7 @@ func (g *testGateway) limit(t *testing.T, limits auth.Limits) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.exchange(policy)
+	g.replace(policy)
 }
 
 // One person cannot take what others need, by however many hosts.

@@ -81,7 +81,7 @@ func startDirected(t *testing.T, f *fakeDirectory) *testGateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.exchange(policy)
+	g.replace(policy)
 	return g
 }
 

@@ -58,7 +58,7 @@ func startWithRules(t *testing.T, codes *fakeCodes, texts ...string) *testGatewa
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.keeper.Policies.Exchange(policy)
+	g.keeper.Policies.Replace(policy)
 	return g
 }
 
@@ -215,7 +215,7 @@ func TestACertificateLogsIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.keeper.Policies.Exchange(policy)
+	g.keeper.Policies.Replace(policy)
 	for principal, enters := range map[string]bool{"dev": true, "other": false} {
 		c := &ssh.Certificate{Key: g.dev.PublicKey(), CertType: ssh.UserCert, ValidPrincipals: []string{principal}, ValidBefore: ssh.CertTimeInfinity}
 		if err := c.SignCert(rand.Reader, ca); err != nil {

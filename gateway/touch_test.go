@@ -61,7 +61,7 @@ func TestASecurityKeyIsTouched(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.keeper.Policies.Exchange(policy)
+		g.keeper.Policies.Replace(policy)
 		client, err := g.dial("dev+lab", nil, ssh.PublicKeys(key))
 		if (err == nil) != tt.enters {
 			t.Errorf("%q, flags %d: %v", tt.options, tt.flags, err)

@@ -18,12 +18,12 @@ type Addresses struct {
 // NewAddresses takes the entries that have an address.
 func NewAddresses(entries []Entry) *Addresses {
 	a := &Addresses{}
-	a.Exchange(entries)
+	a.Replace(entries)
 	return a
 }
 
-// Exchange replaces the entries. Connections through former ones go on.
-func (a *Addresses) Exchange(entries []Entry) {
+// Replace replaces the entries. Connections through former ones go on.
+func (a *Addresses) Replace(entries []Entry) {
 	byName := map[string]Entry{}
 	for _, entry := range entries {
 		if entry.Address != "" {

@@ -155,7 +155,7 @@ func TestAddressesAreExchanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Exchange([]Entry{{Name: "new", Address: "127.0.0.1:1"}, {Name: "box", Container: "x"}})
+	a.Replace([]Entry{{Name: "new", Address: "127.0.0.1:1"}, {Name: "box", Container: "x"}})
 	if all := a.List(t.Context()); len(all) != 1 || all[0].Name != "new" {
 		t.Errorf("lists %+v", all)
 	}

@@ -138,11 +138,12 @@ func (k *Keeper) LogName(given string) string {
 	return "unknown:" + hex.EncodeToString(mac.Sum(nil)[:6])
 }
 
-// Exchange puts a policy into force for logins to come. By says on whose behalf, for
-// the audit file. Who is there is to be looked at again then ([Keeper.CurrentGrant]).
-func (k *Keeper) Exchange(next *auth.Policy, by string) {
+// Replace puts a policy into force for logins to come. by says on whose behalf, for the
+// audit file. The caller then reviews the connections that there are, by
+// [Keeper.CurrentGrant].
+func (k *Keeper) Replace(next *auth.Policy, by string) {
 	before := k.Policies.Current()
-	k.Policies.Exchange(next)
+	k.Policies.Replace(next)
 	if k.Audit == nil {
 		return
 	}

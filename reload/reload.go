@@ -19,10 +19,10 @@ import (
 
 // Reloader puts configurations into force, one after the other.
 type Reloader struct {
-	path     string
-	apply    func(config.Config)
-	exchange Exchange
-	log      *slog.Logger
+	path    string
+	apply   func(config.Config)
+	replace ReplacePolicy
+	log     *slog.Logger
 
 	mu      sync.Mutex
 	started config.Config // what the gateway was started with
@@ -30,15 +30,15 @@ type Reloader struct {
 	named atomic.Pointer[[]string] // files that the configuration names which was read last
 }
 
-// Exchange puts a policy into force, on somebody's behalf, and returns how many
+// ReplacePolicy puts a policy into force, on somebody's behalf, and returns how many
 // connections were ended by it.
-type Exchange func(policy *auth.Policy, by string) (ended int)
+type ReplacePolicy func(policy *auth.Policy, by string) (ended int)
 
 // New makes a reloader of the file at path, for a gateway that was started with
 // what was in it. apply takes what else is needed of a configuration than its policy:
 // its hosts, and where keys are fetched from.
-func New(path string, started config.Config, exchange Exchange, apply func(config.Config), log *slog.Logger) *Reloader {
-	r := &Reloader{path: path, exchange: exchange, apply: apply, log: log, started: started}
+func New(path string, started config.Config, replace ReplacePolicy, apply func(config.Config), log *slog.Logger) *Reloader {
+	r := &Reloader{path: path, replace: replace, apply: apply, log: log, started: started}
 	r.named.Store(&started.Files)
 	return r
 }
@@ -67,7 +67,7 @@ func (r *Reloader) Reload(by string) (Report, error) {
 		report.Warnings = append(report.Warnings, warning.Error())
 	}
 	r.apply(next)
-	report.Ended = r.exchange(next.Policy, by)
+	report.Ended = r.replace(next.Policy, by)
 	r.log.Info("reloaded", "by", by, "users", report.Users, "ended", report.Ended)
 	for _, key := range report.NeedsRestart {
 		r.log.Warn("a key has changed that takes effect when the gateway is restarted", "key", key)

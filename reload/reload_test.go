@@ -52,11 +52,11 @@ func newFiles(t *testing.T) *files {
 	}
 	log := slog.New(slog.DiscardHandler)
 	f.policies = auth.NewPolicies(started.Policy)
-	exchange := func(next *auth.Policy, _ string) int {
-		f.policies.Exchange(next)
+	replace := func(next *auth.Policy, _ string) int {
+		f.policies.Replace(next)
 		return 0
 	}
-	f.Reloader = New(f.path, started, exchange, func(next config.Config) { f.given = next.Hosts }, log)
+	f.Reloader = New(f.path, started, replace, func(next config.Config) { f.given = next.Hosts }, log)
 	return f
 }
 

@@ -76,11 +76,11 @@ func Run(ctx context.Context, settings config.Config, options Options, hangUps <
 	defer log.Info("stopped")
 	keeper := newKeeper(settings, r, log)
 	front := newFronts(settings, r, keeper, options, log)
-	exchange := func(next *auth.Policy, by string) int {
-		keeper.Exchange(next, by)
+	replace := func(next *auth.Policy, by string) int {
+		keeper.Replace(next, by)
 		return front.Review()
 	}
-	reloader, fetcher := newReloader(options.Path, settings, exchange, r.directory.Exchange, log)
+	reloader, fetcher := newReloader(options.Path, settings, replace, r.directory.Replace, log)
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
 	defer background.Wait()
@@ -214,10 +214,10 @@ func newFronts(settings config.Config, r *resources, keeper *keeper.Keeper, opti
 
 // newReloader makes what reloads the configuration, and what fetches the keys that it
 // names. A change of those is a reload.
-func newReloader(path string, settings config.Config, exchange reload.Exchange, exchangeHosts func([]hosts.Entry), log *slog.Logger) (*reload.Reloader, *keysource.Fetcher) {
+func newReloader(path string, settings config.Config, replace reload.ReplacePolicy, replaceHosts func([]hosts.Entry), log *slog.Logger) (*reload.Reloader, *keysource.Fetcher) {
 	fetcher := &keysource.Fetcher{Cache: keysource.In(settings.State), Every: settings.RefreshKeys, Log: log}
-	reloader := reload.New(path, settings, exchange, func(next config.Config) {
-		exchangeHosts(next.Hosts)
+	reloader := reload.New(path, settings, replace, func(next config.Config) {
+		replaceHosts(next.Hosts)
 		fetcher.Want(next.KeySources)
 	}, log)
 	fetcher.Changed = func(source keysource.Source) { reloader.Reload("keys of " + source.Name) }

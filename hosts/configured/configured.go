@@ -94,13 +94,13 @@ func (h *Hosts) Silent() map[string]error {
 	return silent
 }
 
-// Exchange replaces the hosts that the configuration names. Who entered a former
+// Replace replaces the hosts that the configuration names. Who entered a former
 // one goes on.
-func (h *Hosts) Exchange(entries []hosts.Entry) {
-	h.addresses.Exchange(entries)
-	h.local.Exchange(entries)
+func (h *Hosts) Replace(entries []hosts.Entry) {
+	h.addresses.Replace(entries)
+	h.local.Replace(entries)
 	for _, engine := range h.engines {
-		engine.Exchange(entries)
+		engine.Replace(entries)
 	}
 }
 

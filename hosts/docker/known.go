@@ -107,7 +107,7 @@ func (k *known) isFollowing() bool {
 	return k.following
 }
 
-// replaceLabelled exchanges all containers with labels for those of a list,
+// replaceLabelled replaces all containers with labels by those of a list,
 // which does not say when one stopped.
 func (k *known) replaceLabelled(list []found) {
 	k.mu.Lock()

@@ -124,9 +124,9 @@ func (s *Source) withContainers(entries []hosts.Entry) *map[string]hosts.Entry {
 	return &byName
 }
 
-// Exchange replaces the entries, and has the engine asked for those that are
+// Replace replaces the entries, and has the engine asked for those that are
 // new. Who entered by a former one goes on.
-func (s *Source) Exchange(entries []hosts.Entry) {
+func (s *Source) Replace(entries []hosts.Entry) {
 	next := s.withContainers(entries)
 	if maps.Equal(*s.named.Swap(next), *next) {
 		return

@@ -258,7 +258,7 @@ func TestEntriesAreExchanged(t *testing.T) {
 	if host, err := s.Lookup(t.Context(), "lab"); err != nil || host.Container != "id1" {
 		t.Fatalf("at first: %+v, %v", host, err)
 	}
-	s.Exchange([]hosts.Entry{entry("lab", "two"), entry("new", "one")})
+	s.Replace([]hosts.Entry{entry("lab", "two"), entry("new", "one")})
 	if host, err := s.Lookup(t.Context(), "lab"); err == nil && host.Container != "id2" {
 		t.Errorf("the name leads to %+v, which it does not mean any more", host)
 	}

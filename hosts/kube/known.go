@@ -118,7 +118,7 @@ func (f found) whyEnded() string {
 
 func (f found) whyDeleted() string { return "is gone: its pod " + f.pod() + " was deleted" }
 
-// replace exchanges the pods of a namespace for those of a list.
+// replace replaces the pods of a namespace by those of a list.
 func (k *known) replace(namespace string, list []found) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

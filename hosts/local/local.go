@@ -29,12 +29,12 @@ type Source struct {
 // New takes the entries of route local.
 func New(entries []hosts.Entry, log *slog.Logger) *Source {
 	s := &Source{helpers: pool.New(pool.Idle, log)}
-	s.Exchange(entries)
+	s.Replace(entries)
 	return s
 }
 
-// Exchange replaces the entries. Who entered by a former one goes on.
-func (s *Source) Exchange(entries []hosts.Entry) {
+// Replace replaces the entries. Who entered by a former one goes on.
+func (s *Source) Replace(entries []hosts.Entry) {
 	byName := map[string]hosts.Entry{}
 	for _, entry := range entries {
 		if entry.Route == labels.RouteLocal {
