@@ -17,6 +17,11 @@ const (
 
 var (
 	errKeyLine    = errors.New(`not a public key; write the one line of an id_….pub file, such as "ssh-ed25519 AAAA… name"`)
+	errPrivateKey = errors.New("this is a private key, which nobody else may have; write the one line of its id_….pub file, and if others have read this file make a new key")
+	errKeyForm    = errors.New("a public key in another form; write the one line that ssh-keygen -i -f FILE prints of it (-m PKCS8 or PEM for one that begins with -----), or that PuTTYgen shows")
+	errKeyPath    = errors.New("the name of a file, and no key; write the line that is in it")
+	errKeyPrint   = errors.New("the fingerprint of a key, and no key; write the one line of its .pub file")
+	errKeyPart    = errors.New("a part of the key is missing or changed; copy the whole line of the id_….pub file")
 	errKeyOptions = errors.New("options before a key are not supported; write the key alone")
 	errCert       = errors.New("a certificate is not a key; write the key itself")
 	errDSA        = errors.New("an ssh-dss key is too weak, and OpenSSH takes none any more; make one with ssh-keygen -t ed25519")
@@ -38,19 +43,38 @@ func ParseKey(line string) (ssh.PublicKey, error) {
 func parseKeyLine(line string) (key ssh.PublicKey, options []string, err error) {
 	line = strings.TrimSpace(line)
 	if strings.ContainsAny(line, "\r\n") {
-		return nil, nil, errKeyLine
+		return nil, nil, CheckForm(line)
 	}
 	key, _, options, _, err = ssh.ParseAuthorizedKey([]byte(line))
 	switch {
 	case err != nil && slices.Contains(strings.Fields(line), algoDSA):
 		return nil, nil, errDSA
 	case err != nil:
-		return nil, nil, errKeyLine
+		return nil, nil, CheckForm(line)
 	}
 	if err := checkKey(key); err != nil {
 		return nil, nil, err
 	}
 	return key, options, nil
+}
+
+// CheckForm says what a text is that is no line of a key, and what to write instead. It
+// quotes nothing of it.
+func CheckForm(text string) error {
+	first, _, more := strings.Cut(text, " ")
+	switch {
+	case strings.Contains(text, "PRIVATE KEY--"), strings.Contains(text, "\nPrivate-Lines:"):
+		return errPrivateKey
+	case strings.Contains(text, "---- BEGIN SSH2 "), strings.Contains(text, "-----BEGIN "), strings.Contains(text, "PuTTY-User-Key-File"):
+		return errKeyForm
+	case strings.HasPrefix(text, "SHA256:"), strings.HasPrefix(text, "MD5:"):
+		return errKeyPrint
+	case !more && (strings.HasPrefix(text, "/") || strings.HasPrefix(text, "~") || strings.HasSuffix(text, ".pub")):
+		return errKeyPath
+	case more && slices.Contains([]string{ssh.KeyAlgoED25519, ssh.KeyAlgoRSA, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256}, first):
+		return errKeyPart
+	}
+	return errKeyLine
 }
 
 func checkKey(key ssh.PublicKey) error {

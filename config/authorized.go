@@ -78,6 +78,10 @@ func (d *document) fetched(line int, from keysource.Cache, options string, sourc
 // owner's, and must not keep all others out, so its wrong lines are left out
 // and told of.
 func (d *document) authorizedKeys(n *yaml.Node) []auth.Authorized {
+	if n != nil && n.Kind == yaml.SequenceNode {
+		d.wrong(n.Line, "authorized_keys is the path of a file; a list of keys is called keys")
+		return nil
+	}
 	path, ok := d.text(n, "authorized_keys")
 	if !ok {
 		return nil

@@ -2,7 +2,6 @@ package config
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -121,45 +120,6 @@ func isControl(r rune) bool {
 	return r != '\t' && unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp)
 }
 
-// syntax words what the YAML library found.
-func (d *document) syntax(err error, data []byte) {
-	var at *yaml.LoadError
-	if !errors.As(err, &at) {
-		d.wrong(1, "not valid YAML")
-		return
-	}
-	text := "not valid YAML: " + at.Message
-	if at.ContextMsg != "" {
-		text += " " + at.ContextMsg
-	}
-	if begin := at.ContextMark.Line; begin > 0 && begin != at.Mark.Line {
-		text += fmt.Sprintf(" that begins on line %d", begin)
-	}
-	switch begin := charAt(data, at.Mark); {
-	case begin == '\t':
-		text = "a tab cannot indent; use spaces"
-	case begin == '*' || strings.HasPrefix(at.Message, "unknown anchor"): // it quotes what may be a password
-		text = "a value that begins with * needs quotes, or an anchor of that name before it"
-	case begin == '@' || begin == '`' || begin == '%':
-		text = fmt.Sprintf("a value that begins with %c needs quotes", begin)
-	case strings.HasPrefix(at.Message, "mapping values are not allowed"):
-		text = "not valid YAML: a key does not belong here; indent keys that belong together alike, and quote a value with \": \" in it"
-	}
-	d.wrong(max(at.Mark.Line, 1), "%s", text)
-}
-
-func charAt(data []byte, at yaml.Mark) rune {
-	lines := bytes.Split(data, []byte("\n"))
-	if at.Line < 1 || at.Line > len(lines) {
-		return 0
-	}
-	line := []rune(string(lines[at.Line-1]))
-	if at.Column < 1 || at.Column > len(line) {
-		return 0
-	}
-	return line[at.Column-1]
-}
-
 // present follows an alias, and returns nil for a key without a value.
 func present(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
@@ -178,6 +138,9 @@ func (d *document) text(n *yaml.Node, what string) (text string, ok bool) {
 		return "", false
 	case n.Kind != yaml.ScalarNode:
 		d.wrong(n.Line, "%s must be a single value, not a list or mapping", what)
+		return "", false
+	case strings.ContainsAny(n.Value[:min(len(n.Value), utf8.UTFMax)], "“”„‘’«»"):
+		d.wrong(n.Line, "%s begins with a quotation mark of a word processor; write it without, or with \" or '", what)
 		return "", false
 	case n.Style&yaml.TaggedStyle != 0:
 		d.wrong(n.Line, "%s has a YAML tag; leave the tag out", what)
@@ -236,7 +199,7 @@ func (d *document) fields(n *yaml.Node, what string, known ...string) map[string
 	values := make(map[string]*yaml.Node)
 	d.each(n, what, func(key, value *yaml.Node) {
 		if !slices.Contains(known, key.Value) {
-			d.wrong(key.Line, "unknown key in %s; %s%s", what, suggest(key.Value, known), commaHint(n))
+			d.wrong(key.Line, "unknown key in %s; %s", what, right(n, key, value, known))
 		} else if value != nil {
 			values[key.Value] = value
 		}
@@ -244,9 +207,13 @@ func (d *document) fields(n *yaml.Node, what string, known ...string) map[string
 	return values
 }
 
-func commaHint(mapping *yaml.Node) string {
-	if mapping.Style&yaml.FlowStyle == 0 {
-		return ""
+// right says what would be right in the place of an unknown key.
+func right(mapping, key, value *yaml.Node, known []string) string {
+	switch {
+	case slices.Contains(known, "users") && hasUserKey(value):
+		return "if it is a user, it belongs below users:, further indented"
+	case mapping.Style&yaml.FlowStyle != 0 && value == nil: // a comma has cut a value in two
+		return suggest(key.Value, known) + "; between { and } a value with a comma needs quotes"
 	}
-	return "; between { and } a value with a comma needs quotes"
+	return suggest(key.Value, known)
 }

@@ -20,6 +20,10 @@ import (
 // label an account, a list of them, or a mapping that says more.
 func (d *document) grants(n *yaml.Node) map[string]auth.Grant {
 	grants := make(map[string]auth.Grant)
+	if n != nil && n.Kind != yaml.MappingNode {
+		d.wrong(n.Line, "hosts must be a mapping; write a line for each host, \"master: developer\", or \"master:\" for its own account")
+		return grants
+	}
 	d.each(n, "hosts", func(host, value *yaml.Node) {
 		if err := auth.CheckSelector(host.Value); err != nil {
 			d.wrong(host.Line, "host: %v", err)
@@ -95,6 +99,11 @@ func (d *document) restrictions(given map[string]*yaml.Node) auth.Restrictions {
 }
 
 func (d *document) yes(n *yaml.Node, what string, missing bool) bool {
+	return d.yesOr(n, what, "", missing)
+}
+
+// yesOr reads yes or no, where something else may stand, too.
+func (d *document) yesOr(n *yaml.Node, what, other string, missing bool) bool {
 	text, ok := d.text(n, what)
 	if !ok {
 		return missing
@@ -105,13 +114,17 @@ func (d *document) yes(n *yaml.Node, what string, missing bool) bool {
 	case "no", "false":
 		return false
 	}
+	if other != "" {
+		d.wrong(n.Line, "%s must be yes, no or %s", what, other)
+		return missing
+	}
 	d.wrong(n.Line, "%s must be yes or no", what)
 	return missing
 }
 
 func (d *document) commands(n *yaml.Node, missing bool) (none bool, commands []string) {
 	if n == nil || n.Kind != yaml.SequenceNode {
-		return !d.yes(n, "exec", !missing), nil
+		return !d.yesOr(n, "exec", "a list of commands, such as [make test]", !missing), nil
 	}
 	d.list(n, "exec", func(item *yaml.Node) {
 		if command, ok := d.text(item, "a command of exec"); ok {
@@ -155,7 +168,7 @@ func (d *document) sftpDirectory(sftp, n *yaml.Node) string {
 
 func (d *document) destinations(n *yaml.Node, what string, missing bool) (none bool, list []auth.Destination) {
 	if n == nil || n.Kind != yaml.SequenceNode {
-		return !d.yes(n, what, !missing), nil
+		return !d.yesOr(n, what, "a list of host:port, such as [\"localhost:8888\"]", !missing), nil
 	}
 	d.list(n, what, func(item *yaml.Node) {
 		text, ok := d.text(item, "a destination of "+what)

@@ -57,7 +57,15 @@ func (d *document) people(users, groups *yaml.Node, all *people) {
 		}
 		all.groups[name.Value] = group{granted, d.place(name)}
 	})
+	if users != nil && users.Kind != yaml.MappingNode {
+		d.wrong(users.Line, "users must be a mapping; write a line for each user, \"anna:\", and below it, indented, keys: and hosts:")
+		return
+	}
 	d.each(users, "users", func(name, value *yaml.Node) {
+		if slices.Contains(userKeys(), name.Value) && !hasUserKey(value) {
+			d.wrong(name.Line, "%s stands beside the users; indent it further than the name of its user", name.Value)
+			return
+		}
 		if first, twice := all.places[name.Value]; twice {
 			d.wrong(name.Line, "user %.64q is given twice; keep this or the one at %s", name.Value, first)
 			return
@@ -65,6 +73,23 @@ func (d *document) people(users, groups *yaml.Node, all *people) {
 		all.places[name.Value] = d.place(name)
 		all.users = append(all.users, d.user(name, value, all))
 	})
+}
+
+func userKeys() []string {
+	return []string{"password", "keys", "authorized_keys", "principals", "ldap", "oidc", "hosts", "groups", "limits"}
+}
+
+// hasUserKey reports whether a mapping has a key of a user.
+func hasUserKey(n *yaml.Node) bool {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return false
+	}
+	for pair := range slices.Chunk(n.Content, 2) {
+		if slices.Contains(userKeys(), pair[0].Value) {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *document) place(n *yaml.Node) string { return fmt.Sprintf("%s:%d", d.path, n.Line) }
@@ -78,7 +103,7 @@ func splitPlace(place string) (path string, line int) {
 
 // user reads one user, who needs no credential where certificates open.
 func (d *document) user(name, value *yaml.Node, all *people) user {
-	given := d.fields(value, "a user", "password", "keys", "authorized_keys", "principals", "ldap", "oidc", "hosts", "groups", "limits")
+	given := d.fields(value, "a user", userKeys()...)
 	if given["password"] == nil && isEmpty(given["keys"]) && given["authorized_keys"] == nil && given["ldap"] == nil && given["oidc"] == nil && len(all.authorities) == 0 {
 		d.wrong(name.Line, "user %.64q has neither password nor keys; give one of them", name.Value)
 	}

@@ -81,7 +81,7 @@ func (d *document) docker(n *yaml.Node, mayBeNone bool) string {
 }
 
 func (d *document) duration(n *yaml.Node, what string, missing time.Duration) time.Duration {
-	length, ok := d.time(n, what, time.Hour, fmt.Sprintf("must be a time from 1s to 1h; write %v", missing))
+	length, ok := d.time(n, what, time.Hour, fmt.Sprintf("must be a time from 1s to 1h, such as %v", missing))
 	if !ok {
 		return missing
 	}
@@ -89,7 +89,7 @@ func (d *document) duration(n *yaml.Node, what string, missing time.Duration) ti
 }
 
 func (d *document) linger(n *yaml.Node) time.Duration {
-	length, ok := d.time(n, "linger", maxLinger, fmt.Sprintf("must be a time from 1s to 720h; write %v", defaultLinger))
+	length, ok := d.time(n, "linger", maxLinger, "must be a time from 1s to 720h in hours, minutes or seconds, such as 72h, 30m or 90s")
 	if !ok {
 		return defaultLinger
 	}

@@ -62,7 +62,7 @@ func check(command *cobra.Command, path string, settings config.Config) error {
 	for _, silent := range askServices(command.Context(), settings) {
 		fmt.Fprintf(command.ErrOrStderr(), "%s: warning: %v\n", path, silent)
 	}
-	fmt.Fprintf(command.OutOrStdout(), "%s: ok, %s, %s\n", path, count(len(settings.Users), "user"), count(len(settings.Hosts), "host"))
+	fmt.Fprintf(command.OutOrStdout(), "%s: ok, %s, %s in the file\n", path, count(len(settings.Users), "user"), count(len(settings.Hosts), "host"))
 	if err := showHosts(command.Context(), command.OutOrStdout(), command.ErrOrStderr(), settings); err != nil {
 		fmt.Fprintf(command.ErrOrStderr(), "%s: warning: the hosts were not looked up: %v\n", path, err)
 	}

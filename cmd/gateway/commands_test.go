@@ -43,7 +43,7 @@ func TestCheck(t *testing.T) {
 	harness.Write(t, "bad.yaml", 0o600, "listen: here\nusers: {}\nhosts: []\n")
 
 	stdout, stderr, err := runCommand(nil, "check", "--config", "good.yaml")
-	if want := `good.yaml: ok, 2 users, 3 hosts
+	if want := `good.yaml: ok, 2 users, 3 hosts in the file
 
 HOST              USERS       NOW
 box               admin       route local
@@ -65,7 +65,7 @@ project:datasets  dev         no host
 	}
 	harness.Write(t, "first.yaml", 0o600, "listen: 127.0.0.1:0\nstate: /nowhere/berth\n"+string(packaging.FirstConfig))
 	stdout, stderr, err = runCommand(nil, "check", "--config", "first.yaml")
-	if want := "first.yaml:1: warning: there are no users, so nobody can log in; add one under users:\n"; stdout != "first.yaml: ok, 0 users, 0 hosts\n" || stderr != want || err != nil {
+	if want := "first.yaml:1: warning: there are no users, so nobody can log in; add one under users:\n"; stdout != "first.yaml: ok, 0 users, 0 hosts in the file\n" || stderr != want || err != nil {
 		t.Errorf("what the packages install: %q, %q, %v", stdout, stderr, err)
 	}
 	if _, stderr, err := runCommand(nil, "check", "more"); !strings.HasPrefix(stderr, "gateway: ") || err == nil {
@@ -90,7 +90,7 @@ func TestCheckLooksAtThisMachine(t *testing.T) {
 	stdout, stderr, err := check()
 	want := "gateway.yaml:4: warning: user \"dev\" has no hosts, so nothing can be entered; add them under hosts:\n" +
 		"gateway.yaml: warning: cannot listen on " + taken.Addr().String() + ": another program does; this is right if it is the gateway, already running\n"
-	if stdout != "gateway.yaml: ok, 1 user, 0 hosts\n" || stderr != want || err != nil {
+	if stdout != "gateway.yaml: ok, 1 user, 0 hosts in the file\n" || stderr != want || err != nil {
 		t.Errorf("%q, %v, %q, want %q", stdout, err, stderr, want)
 	}
 	os.Chmod(dir, 0o755)
@@ -108,7 +108,7 @@ func TestCheckWithoutADirectoryToLookFrom(t *testing.T) {
 	harness.Write(t, "gateway.yaml", 0o600, file)
 	t.Setenv("TMPDIR", "/nowhere")
 	stdout, stderr, err := runCommand(nil, "check", "--config", "gateway.yaml")
-	if stdout != "gateway.yaml: ok, 1 user, 0 hosts\n" || err != nil || !strings.HasPrefix(stderr, "gateway.yaml: warning: the hosts were not looked up: ") {
+	if stdout != "gateway.yaml: ok, 1 user, 0 hosts in the file\n" || err != nil || !strings.HasPrefix(stderr, "gateway.yaml: warning: the hosts were not looked up: ") {
 		t.Errorf("%q, %q, %v", stdout, stderr, err)
 	}
 }
@@ -301,7 +301,7 @@ func TestCheckListsPatternsWithoutHosts(t *testing.T) {
 	file := fmt.Sprintf("listen: 127.0.0.1:0\nstate: /nowhere/berth\ndocker: unix:///nowhere\nusers:\n  dev: {password: %q, hosts: {\"b*\": , \"gpu-*\": }}\nhosts: {box: {route: local}}\n", hash(t))
 	harness.Write(t, "gateway.yaml", 0o600, file)
 	stdout, stderr, err := runCommand(nil, "check", "--config", "gateway.yaml")
-	if want := "gateway.yaml: ok, 1 user, 1 host\n\nHOST   USERS  NOW\nbox    dev    route local\ngpu-*  dev    no host\n"; stdout != want || stderr != "" || err != nil {
+	if want := "gateway.yaml: ok, 1 user, 1 host in the file\n\nHOST   USERS  NOW\nbox    dev    route local\ngpu-*  dev    no host\n"; stdout != want || stderr != "" || err != nil {
 		t.Errorf("%s%s%v, want\n%s", stdout, stderr, err, want)
 	}
 }
