@@ -59,7 +59,8 @@ func WhyEnded(ctx context.Context, engine *client.Client, c container.InspectRes
 	}
 	ctx, cancel := context.WithTimeout(ctx, whyTimeout)
 	defer cancel()
-	found := evidence{lastLine: LastLine(ctx, engine, c), asked: askedToStop(ctx, engine, c)}
+	found := evidence{lastLine: LastLine(ctx, engine, c)}
+	found.asked, found.begun = signalsOf(ctx, engine, c)
 	if IsLocal(engine) {
 		found.kernel = readKernelLog(kernelLog)
 	}
@@ -69,7 +70,8 @@ func WhyEnded(ctx context.Context, engine *client.Client, c container.InspectRes
 // evidence is what is known besides the container's own state.
 type evidence struct {
 	lastLine string         // that it wrote
-	asked    []string       // signals that somebody sent it by the engine, in order
+	asked    []string       // signals that the engine sent it, in order
+	begun    bool           // the engine remembers its start, so that it is the same that stopped it
 	kernel   []kernelRecord // of the box; none where it cannot be read
 }
 
@@ -83,10 +85,8 @@ func (e evidence) ending(c container.InspectResponse) Ending {
 		return Ending{}
 	case s.OOMKilled || killed != "" && s.ExitCode != 0: // with an init, the engine may miss it
 		return Ending{OutOfMem, "the kernel killed it for want of memory: " + memoryText(c, killed)}
-	case len(e.asked) > 0 && s.ExitCode != 0:
-		return Ending{Stopped, fmt.Sprintf("somebody stopped it by the engine (%s, code %d)", e.signal(s.ExitCode), s.ExitCode)}
 	case len(e.asked) > 0:
-		return Ending{Stopped, fmt.Sprintf("somebody stopped it by the engine (%s)", e.signal(s.ExitCode))}
+		return Ending{Stopped, e.stopped(s.ExitCode)}
 	case s.ExitCode == 0:
 		return Ending{Done, "its command ended" + behind(e.lastLine)}
 	}
@@ -98,6 +98,19 @@ func (e evidence) ending(c container.InspectResponse) Ending {
 		text += "; the NVIDIA driver had reported " + xid
 	}
 	return Ending{Failed, text}
+}
+
+// stopped says who stopped it, as far as that is known. An engine that is started again
+// stops itself what was left of the one before, and that looks the same.
+func (e evidence) stopped(exitCode int) string {
+	how := e.signal(exitCode)
+	if exitCode != 0 {
+		how += fmt.Sprintf(", code %d", exitCode)
+	}
+	if e.begun {
+		return "somebody stopped it by the engine (" + how + ")"
+	}
+	return "the engine stopped it (" + how + "), for somebody or since it was itself started again"
 }
 
 // signal returns which of the signals ended it: the one that its exit code tells of, else
@@ -173,27 +186,31 @@ func LastLine(ctx context.Context, engine *client.Client, c container.InspectRes
 	return printable.Line(text.String(), maxLastLine)
 }
 
-// askedToStop returns the signals that somebody had the engine send to a container
-// since its last start, in order. The engine remembers its last 256 events only.
-func askedToStop(ctx context.Context, engine *client.Client, c container.InspectResponse) []string {
+// signalsOf returns the signals that the engine sent to a container since its last start,
+// in order, and whether it remembers that start: it forgets all when it ends itself, and
+// has the last 256 events only.
+func signalsOf(ctx context.Context, engine *client.Client, c container.InspectResponse) (signals []string, begun bool) {
 	end := timeOf(c.State.FinishedAt)
 	if end.IsZero() {
-		return nil
+		return nil, false
 	}
 	ctx, cancel := context.WithCancel(ctx) // ends what reads the events
 	defer cancel()
 	started := timeOf(c.State.StartedAt)
 	result := engine.Events(ctx, client.EventsListOptions{
 		Since: unixTime(started), Until: unixTime(end.Add(2 * time.Second)),
-		Filters: make(client.Filters).Add("container", c.ID).Add("event", string(events.ActionKill)),
+		Filters: make(client.Filters).Add("container", c.ID).Add("event", string(events.ActionKill), string(events.ActionStart)),
 	})
-	var signals []string
 	for {
 		select {
 		case m := <-result.Messages:
+			if m.Action == events.ActionStart {
+				begun = true
+				continue
+			}
 			signals = append(signals, signalText(m.Actor.Attributes["signal"]))
 		case <-result.Err: // io.EOF when all were told
-			return signals
+			return signals, begun
 		}
 	}
 }

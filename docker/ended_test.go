@@ -82,15 +82,15 @@ func TestWhyAContainerEnded(t *testing.T) {
 		},
 		"stopped": {
 			ended(func(s *container.State, h *container.HostConfig) { s.ExitCode = 137 }),
-			evidence{asked: []string{"SIGTERM", "SIGKILL"}, lastLine: "x"}, Stopped, "somebody stopped it by the engine (SIGKILL, code 137)", false,
+			evidence{asked: []string{"SIGTERM", "SIGKILL"}, begun: true, lastLine: "x"}, Stopped, "somebody stopped it by the engine (SIGKILL, code 137)", false,
 		},
 		"stopped by the first of two signals": {
 			ended(func(s *container.State, h *container.HostConfig) { s.ExitCode = 143 }),
-			evidence{asked: []string{"SIGTERM", "SIGKILL"}}, Stopped, "somebody stopped it by the engine (SIGTERM, code 143)", false,
+			evidence{asked: []string{"SIGTERM", "SIGKILL"}, begun: true}, Stopped, "somebody stopped it by the engine (SIGTERM, code 143)", false,
 		},
 		"stopped, and it ended with a code of its own": {
 			ended(func(s *container.State, h *container.HostConfig) { s.ExitCode = 3 }),
-			evidence{asked: []string{"SIGHUP", "SIGTERM"}}, Stopped, "somebody stopped it by the engine (SIGTERM, code 3)", false,
+			evidence{asked: []string{"SIGHUP", "SIGTERM"}, begun: true}, Stopped, "somebody stopped it by the engine (SIGTERM, code 3)", false,
 		},
 		"done":    {ended(func(*container.State, *container.HostConfig) {}), evidence{}, Done, "its command ended", false},
 		"created": {ended(func(s *container.State, h *container.HostConfig) { s.Status = container.StateCreated }), evidence{}, NotEnded, "", false},

@@ -50,7 +50,7 @@ func newInitCommand() *cobra.Command {
 	flags.StringArrayVar(&o.keys, "key", nil, "a public key or a `file` with one; may be repeated (default: those in the user's ~/.ssh)")
 	flags.StringArrayVar(&o.hosts, "host", nil, "only this `host`; may be repeated (default: all)")
 	flags.StringVar(&o.listen, "listen", "", "`address` for clients (default :2222)")
-	flags.BoolVar(&o.yes, "yes", false, "do not ask")
+	flags.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	return command
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 // What the classic builder refuses is built, and what it builds too.
@@ -43,6 +44,20 @@ func TestBuildsUseBuildKit(t *testing.T) {
 	t.Setenv("DOCKER_BUILDKIT", "perhaps")
 	if _, err := build(mount, "RUN date"); err == nil || !strings.HasSuffix(err.Error(), `DOCKER_BUILDKIT is 0 or 1, not "perhaps"`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A build context changes with what is written into it. Where that makes the same image, the
+// host loses nothing, and nobody is asked.
+func TestAnotherContextOfTheSameImageCostsNothing(t *testing.T) {
+	l := newLab(t)
+	file := l.File(`services: {own: {build: {context: ., dockerfile_inline: "FROM ` + os.Getenv("BERTH_BASE_IMAGE") + `\nCMD [\"sleep\", \"1000\"]"}, stop_grace_period: 0s}}`)
+	l.mustRun("up", "-f", file)
+	before := l.Inspect("own").ID
+	harness.Write(t, path.Join(path.Dir(file), "result"), 0o644, "written")
+	out, err := l.run("up", "-f", file)
+	if err != nil || l.Inspect("own").ID != before || !strings.Contains(out, "it stays if that makes the same image") || !strings.Contains(out, "the images are there; what is left to do:\nnothing to do") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -90,7 +90,7 @@ func command() *cobra.Command {
 	flags.StringVar(&o.namespace, "namespace", "", "`namespace` of the pods (default: the one that gateway.yaml names, or that of the kubeconfig)")
 	flags.StringVar(&o.state, "state", state.DefaultDir, "the gateway's state `directory`")
 	flags.StringVar(&o.load.Base, "base", cmp.Or(os.Getenv("BERTH_BASE_IMAGE"), image.DefaultBase), "`image` on which host images are built; BERTH_BASE_IMAGE sets another default")
-	flags.BoolVar(&o.yes, "yes", false, "do not ask before hosts are removed or recreated")
+	flags.BoolVarP(&o.yes, "yes", "y", false, "do not ask before hosts are removed or recreated")
 	root.AddCommand(planCommand(&o), upCommand(&o), downCommand(&o), psCommand(&o), gpusCommand(&o), metricsCommand(&o), doctorCommand(&o), importCommand(&o), reportCommand(),
 		logsCommand(&o), execCommand(&o), buildCommand(&o), guardCommand(&o), release.NewManCommand())
 	root.AddCommand(lifeCommands(&o)...)

@@ -22,7 +22,8 @@ func upCommand(o *options) *cobra.Command {
 	return command
 }
 
-// up builds and pulls first, as long as it takes. What is handed out is decided
+// up builds and pulls first, as long as it takes: that costs nobody anything, and only
+// then it is known whether a host has another image, and what is to be asked. What is handed out is decided
 // under the lock, on a second look: another provision may have been faster.
 func up(cmd *cobra.Command, o options) error {
 	if o.onCluster() {
@@ -42,11 +43,21 @@ func up(cmd *cobra.Command, o options) error {
 		return err
 	}
 	showPlan(cmd, p)
-	if err := confirm(cmd, p, o.yes); err != nil {
-		return err
-	}
 	e := &apply.Executor{API: j.api, Progress: progress.New(os.Stderr), Box: j.box, Ignored: o.ignored, Marks: j.marks}
 	if err := e.Apply(ctx, p.Images()); err != nil {
+		return err
+	}
+	if len(p.Images().Steps) > 0 && p.Loss() != "" { // a host on the same image loses nothing
+		before := p.WithoutImages()
+		if p, err = j.plan(ctx); err != nil {
+			return err
+		}
+		if !p.SameAs(before) {
+			fmt.Fprintln(cmd.OutOrStdout(), "the images are there; what is left to do:")
+			showPlan(cmd, p)
+		}
+	}
+	if err := confirm(cmd, p, o.yes); err != nil {
 		return err
 	}
 	if err := j.carryOut(cmd, e, p); err != nil {

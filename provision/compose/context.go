@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/patternmatcher"
@@ -136,6 +137,35 @@ func addFile(w *tar.Writer, path, name string, entry fs.DirEntry) error {
 		return err
 	}
 	defer file.Close()
-	_, err = io.Copy(w, file)
+	n, err := io.Copy(w, io.LimitReader(file, header.Size)) // one that grows meanwhile is cut, as tar does
+	if err == nil && n < header.Size {
+		err = fmt.Errorf("%s became shorter while it was read; name it in .dockerignore if the build does not need it", ShortPath(path))
+	}
 	return err
+}
+
+// mountedInContext returns the directories of the build context that services of the
+// project may write into: what they write there makes another image.
+func (p *Project) mountedInContext(context string) ([]string, error) {
+	ignored, err := dockerignore(context)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, name := range p.ServiceNames() {
+		for _, v := range p.Services[name].Volumes {
+			within, err := filepath.Rel(context, v.Source)
+			if v.Type != types.VolumeTypeBind || v.ReadOnly || err != nil || within == "." || !filepath.IsLocal(within) {
+				continue
+			}
+			if info, err := os.Stat(v.Source); err == nil && !info.IsDir() {
+				continue
+			}
+			if skip, err := ignored.MatchesOrParentMatches(within); err == nil && !skip {
+				found = append(found, within)
+			}
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found), nil
 }

@@ -57,6 +57,35 @@ func TestContextIsTheSameUntilAFileChanges(t *testing.T) {
 	}
 }
 
+// What somebody writes into a file while it is read does not end the build: it is cut. The
+// kernel's files have more in them than it says.
+func TestAFileThatGrowsWhileItIsRead(t *testing.T) {
+	var out bytes.Buffer
+	if err := writeContext(&out, "/proc/sys/kernel/random", Dockerfile{"Dockerfile", []byte("FROM x")}); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a host writes into a directory of the build context makes another image each time.
+func TestDirectoriesOfTheContextThatHostsWriteInto(t *testing.T) {
+	dir := lay(t, map[string]string{"Dockerfile": "FROM x", ".dockerignore": "out\n", "conf": "", "compose.yaml": `services:
+  one: {build: ., volumes: ["./work:/work", "./out:/out", "./ro:/ro:ro", "./conf:/conf", ".:/all", "/srv:/srv"]}
+  two: {image: x, volumes: ["./data/two:/data"]}
+`})
+	p, err := Load(t.Context(), Options{Files: []string{filepath.Join(dir, "compose.yaml")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := p.Want(Site{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const warning = "one: its build context has data/two, work, which hosts write into, so each change there builds its image again; name it in .dockerignore if the build does not need it"
+	if !slices.Equal(want.Warnings, []string{warning}) {
+		t.Errorf("got %q", want.Warnings)
+	}
+}
+
 func TestMissingDockerfileIsNamed(t *testing.T) {
 	_, err := DockerfileOf(&types.BuildConfig{Context: t.TempDir(), Dockerfile: "Nowhere"})
 	if err == nil || !strings.Contains(err.Error(), "Nowhere to build from") {

@@ -155,6 +155,9 @@ func (b *builder) habits() {
 	default:
 		b.warn("pull_policy %s: an image that is on this box is used", c.PullPolicy)
 	}
+	if c.Build != nil {
+		b.buildHabits()
+	}
 	if b.service.Image.IsHost() {
 		b.hostImageHabits()
 	} else {
@@ -168,6 +171,14 @@ func PasswordsIn(environment types.MappingWithEquals) []string {
 	return slices.DeleteFunc([]string{"ROOT_PASSWORD", "DEVELOPER_PASSWORD"}, func(name string) bool {
 		return environment[name] == nil
 	})
+}
+
+// buildHabits warns of directories in a build context that hosts write into. Why the
+// context cannot be read, the image says.
+func (b *builder) buildHabits() {
+	if dirs, err := b.mountedInContext(b.compose.Build.Context); err == nil && len(dirs) > 0 {
+		b.warn("its build context has %s, which hosts write into, so each change there builds its image again; name it in .dockerignore if the build does not need it", strings.Join(dirs, ", "))
+	}
 }
 
 // foreignImageHabits warns of settings that only the host image carries out.

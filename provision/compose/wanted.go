@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -54,6 +55,20 @@ type Network struct {
 	Attachable bool
 	Options    map[string]string
 	Labels     map[string]string
+}
+
+// Subnets returns those that the files choose; none where the engine does.
+func (n Network) Subnets() []netip.Prefix {
+	var all []netip.Prefix
+	if n.IPAM == nil {
+		return nil
+	}
+	for _, pool := range n.IPAM.Config {
+		if pool.Subnet.IsValid() {
+			all = append(all, pool.Subnet.Masked())
+		}
+	}
+	return all
 }
 
 // Volume is a named volume that the project uses.

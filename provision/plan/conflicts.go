@@ -10,7 +10,7 @@ import (
 
 // conflicts returns a line for each thing that stands in the way of the project.
 func conflicts(want compose.Wanted, have Observed) []string {
-	lines := slices.Concat(drift(want, have), unsafe(want, have))
+	lines := slices.Concat(drift(want, have), overlaps(want, have), unsafe(want, have))
 	for _, n := range want.Networks {
 		if _, ok := have.Networks[n.Name]; n.External && !ok {
 			lines = append(lines, fmt.Sprintf("network %s is external and does not exist; docker network create %s makes it", n.Name, n.Name))
@@ -103,11 +103,14 @@ func strangers(want compose.Wanted, have Observed) []string {
 		if !ofProject || meant[c.ID] || disabled[service] {
 			continue
 		}
-		why := "the files have no service " + service + " for it"
+		why, cure := "the files have no service "+service+" for it", "berth-provision down "+c.HostName()
 		if services[service] {
 			why = "service " + service + " has another container"
 		}
-		lines = append(lines, fmt.Sprintf("container %s stays, though %s; docker rm -f %s removes it", c.Name, why, c.Name))
+		if services[service] || c.Project() == "" { // a host's name would not do
+			cure = "docker rm -f " + c.Name
+		}
+		lines = append(lines, fmt.Sprintf("container %s stays, though %s; %s removes it, with what was written in it", c.Name, why, cure))
 	}
 	return lines
 }

@@ -39,7 +39,7 @@ func drift(want compose.Wanted, have Observed) []string {
 			continue
 		}
 		if changes := is.changes(n); len(changes) > 0 {
-			lines = append(lines, fmt.Sprintf("network %s: %s; the engine changes no network: berth-provision down, then up, makes it again (volumes stay)", n.Name, causeOf(changes)))
+			lines = append(lines, fmt.Sprintf("network %s: %s; the engine changes no network: give the new one another name (name: under networks), and its hosts are recreated with what was written in them", n.Name, causeOf(changes)))
 		}
 	}
 	for _, v := range want.Volumes {
@@ -67,19 +67,32 @@ func (is NetworkState) changes(n compose.Network) []string {
 	for name, value := range n.Options {
 		c.text("driver_opts."+name, is.Options[name], value)
 	}
-	var subnets []netip.Prefix
-	if n.IPAM != nil {
-		for _, pool := range n.IPAM.Config {
-			if pool.Subnet.IsValid() {
-				subnets = append(subnets, pool.Subnet)
-			}
-		}
-	}
-	missing := slices.ContainsFunc(subnets, func(s netip.Prefix) bool { return !slices.Contains(is.Subnets, s.Masked()) })
+	subnets := n.Subnets()
+	missing := slices.ContainsFunc(subnets, func(s netip.Prefix) bool { return !slices.Contains(is.Subnets, s) })
 	if missing {
 		c.text("subnet", prefixes(is.Subnets), prefixes(subnets))
 	}
 	return c.lines()
+}
+
+// overlaps returns a line for each network that would be made with a subnet which another
+// one has. The engine would refuse it, and not say which, when others are made already.
+func overlaps(want compose.Wanted, have Observed) []string {
+	var lines []string
+	for _, n := range want.Networks {
+		if _, there := have.NetworkStates[n.Name]; there || n.External {
+			continue
+		}
+		for _, subnet := range n.Subnets() {
+			for _, name := range slices.Sorted(maps.Keys(have.NetworkStates)) {
+				if i := slices.IndexFunc(have.NetworkStates[name].Subnets, subnet.Overlaps); i >= 0 {
+					lines = append(lines, fmt.Sprintf("network %s: its subnet %s overlaps %s of network %s; take another one, or remove that network",
+						n.Name, subnet, have.NetworkStates[name].Subnets[i], name))
+				}
+			}
+		}
+	}
+	return lines
 }
 
 func (is VolumeState) changes(v compose.Volume) []string {

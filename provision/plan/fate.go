@@ -92,7 +92,10 @@ func outdated(f *fate, have Observed) string {
 	if f.updates.obstacle != "" {
 		return causeOf(f.updates.changes) + "; " + f.updates.obstacle
 	}
-	if ref := have.Images[s.Image.Ref]; ref == "" || is.Labels[labels.Image] != ref {
+	switch ref := have.Images[s.Image.Ref]; {
+	case ref == "" && s.Image.Recipe != nil && !s.Image.IsHost():
+		return "its Dockerfile or build context changed; it stays if that makes the same image"
+	case ref == "" || is.Labels[labels.Image] != ref:
 		return "its image changed"
 	}
 	return lostGPU(have.Box, is)

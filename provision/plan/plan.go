@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -54,8 +55,16 @@ func Up(want compose.Wanted, have Observed, o Options) (Plan, error) {
 	return p, nil
 }
 
+// networks makes the networks that are missing, those with subnets of the files' choice
+// first: the engine gives the others what is left.
 func (p *Plan) networks(want compose.Wanted, have Observed) {
-	for _, n := range want.Networks {
+	chosen := func(n compose.Network) int {
+		if len(n.Subnets()) > 0 {
+			return 0
+		}
+		return 1
+	}
+	for _, n := range slices.SortedStableFunc(slices.Values(want.Networks), func(a, b compose.Network) int { return cmp.Compare(chosen(a), chosen(b)) }) {
 		if _, ok := have.Networks[n.Name]; !ok {
 			p.add(Step{Op: OpCreate, Kind: KindNetwork, Name: n.Name, Cause: absent, Network: n})
 		}
@@ -122,7 +131,7 @@ func (p *Plan) recreate(together []*fate, n int, have Observed, o Options) {
 		case f.is.State != "created": // nothing was written in it yet
 			p.Lost = append(p.Lost, host)
 		}
-		p.Warnings = append(p.Warnings, f.hidden(have)...)
+		p.Warnings = slices.Concat(p.Warnings, f.hidden(have), f.parted())
 		p.waits(f.service)
 		p.add(Step{Op: OpRecreate, Kind: KindContainer, Name: f.service.Container, ID: f.is.ID, Cause: f.cause,
 			Service: f.labelled(), Given: f.given, Recreation: r})

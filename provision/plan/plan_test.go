@@ -75,9 +75,10 @@ type givenContainer struct {
 	Compose bool              // and made by docker compose
 	Older   bool              // and made by a version whose hosts were entered by sshd, and no peers
 
-	Unmounted string // the volume that it does not have
-	Called    string // its name, where it is another
-	Replaces  string // the id of the container that it was made to replace
+	Unmounted string            // the volume that it does not have
+	Mounted   map[string]string // volumes that it has besides, by path
+	Called    string            // its name, where it is another
+	Replaces  string            // the id of the container that it was made to replace
 
 	Name    string // or any other
 	Project string
@@ -311,6 +312,9 @@ func (c givenContainer) likeService(e *Container, s compose.Service, project str
 	e.Name, e.Labels, e.HostConfig = s.Container, maps.Clone(s.Config.Labels), s.HostConfig
 	e.Labels[labels.Image] = "sha256:" + s.Image.Ref
 	e.ImageID = "sha256:" + s.Image.Ref
+	for path, volume := range c.Mounted {
+		e.Mounts = append(e.Mounts, container.MountPoint{Type: mount.TypeVolume, Name: volume, Destination: path})
+	}
 	for _, m := range s.HostConfig.Mounts {
 		if m.Source != c.Unmounted {
 			e.Mounts = append(e.Mounts, container.MountPoint{Type: m.Type, Name: m.Source, Destination: m.Target})

@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/moby/moby/api/types/mount"
 
 	"github.com/berth-ssh/berth/box"
+	"github.com/berth-ssh/berth/image"
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/provision/compose"
 )
@@ -113,6 +116,31 @@ func (f *fate) hidden(have Observed) []string {
 		}
 	}
 	return lines
+}
+
+// parted returns a warning for each volume with a name that the container has at a path
+// where its successor will have another one, or none: what is in it is not carried over.
+func (f *fate) parted() []string {
+	var lines []string
+	for _, m := range f.is.Mounts {
+		if m.Type != mount.TypeVolume || isNameless(m.Name) || within(m.Destination, path.Dir(image.Peers)) { // which is ours
+			continue
+		}
+		i := slices.IndexFunc(f.service.HostConfig.Mounts, func(w mount.Mount) bool { return w.Target == m.Destination })
+		switch {
+		case i < 0:
+			lines = append(lines, fmt.Sprintf("%s: %s will be without what is there now, which is in volume %s and stays there", f.service.Name, m.Destination, m.Name))
+		case f.service.HostConfig.Mounts[i].Source != m.Name:
+			lines = append(lines, fmt.Sprintf("%s: %s will have what is in %s; what is there now is in volume %s, and stays there",
+				f.service.Name, m.Destination, f.service.HostConfig.Mounts[i].Source, m.Name))
+		}
+	}
+	return lines
+}
+
+// isNameless reports whether a volume has the name that the engine gives those without one.
+func isNameless(volume string) bool {
+	return regexp.MustCompile(`^([0-9a-f]{64})?$`).MatchString(volume)
 }
 
 // nameless returns the volumes without a name that the container has, by the path
