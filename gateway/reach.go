@@ -137,7 +137,7 @@ func (c *conn) routeTo(entrance hosts.Entrance, to target) (route, error) {
 		return machineRoute{c, entrance.Machine, to, entrance.WhyLost}, nil
 	}
 	host, err := c.dial(entrance.Sshd, to)
-	return sshdRoute{c, host, to}, err
+	return sshdRoute{c, host, to, entrance.WhyLost}, err
 }
 
 // sayIfWaiting tells a person, in a banner at the end of the login, that the host is

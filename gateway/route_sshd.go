@@ -19,8 +19,9 @@ const sshdTimeout = 20 * time.Second
 // the sshd are joined (see relay).
 type sshdRoute struct {
 	*conn
-	host end
-	to   target
+	host    end
+	to      target
+	whyLost func() string // may be nil
 }
 
 func (r sshdRoute) run(ctx context.Context, client sshconn.Conn) {
@@ -30,7 +31,7 @@ func (r sshdRoute) run(ctx context.Context, client sshconn.Conn) {
 	defer stop()
 	host := r.host
 	host.Conn = r.to.gate.Host(host.Conn)
-	relay(end{Conn: client, wire: r.wire}, host, r.tasks, r.to, func() string { return lost(ctx, r.to.Host, nil) })
+	relay(end{Conn: client, wire: r.wire}, host, r.tasks, r.to, func() string { return lost(ctx, r.to.Host, r.whyLost) })
 }
 
 func (r sshdRoute) close() { r.host.Close() }

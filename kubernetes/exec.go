@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"context"
 	"net/url"
+	"strings"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
@@ -31,4 +32,11 @@ func Exec(ctx context.Context, config *rest.Config, command *url.URL, streams re
 // KnowsNoWebSocket reports whether an error says that a request has to go by SPDY.
 func KnowsNoWebSocket(err error) bool {
 	return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+}
+
+// NodeIsSilent reports whether an error of [Exec] says that the API server does not reach
+// the pod's node.
+func NodeIsSilent(err error) bool {
+	said := err.Error() // it has no type: the API server calls it an internal error
+	return strings.Contains(said, "error dialing backend: ") || strings.Contains(said, "error sending request: ")
 }

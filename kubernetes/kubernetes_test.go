@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"errors"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,38 @@ func TestWhyAPodHasNoNode(t *testing.T) {
 		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: message}}
 		if got := WhyUnscheduled(p); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+func TestWhatBecameOfAPodThatIsDeleted(t *testing.T) {
+	for reason, want := range map[string]string{
+		"":                       "was deleted",
+		"EvictionByEvictionAPI":  "was evicted, as when its node is drained",
+		"DeletionByTaintManager": "was evicted by a taint of its node, as when that does not answer",
+		"DeletionByPodGC":        "was deleted with its node",
+		"PreemptionByScheduler":  "had to make room for one of a higher priority",
+		"TerminationByKubelet":   "was ended by its node: The node was low on resource: memory?.",
+	} {
+		p := &corev1.Pod{}
+		if reason != "" {
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: reason, Message: "The node was low on resource: memory\x1b."}}
+		}
+		if got := WhyDeleted(p); got != want {
+			t.Errorf("%s: %q, not %q", reason, got, want)
+		}
+	}
+}
+
+// As an API server says it by either of its ways.
+func TestASilentNodeIsToldFromAFailure(t *testing.T) {
+	for said, silent := range map[string]bool{
+		`Internal error occurred: error sending request: Post "https://10.98.1.2:10250/exec/a/b/c": dial tcp 10.98.1.2:10250: connect: connection refused`: true,
+		"error dialing backend: dial tcp 10.98.1.2:10250: i/o timeout":                                                                                     true,
+		"command terminated with exit code 1": false,
+	} {
+		if NodeIsSilent(errors.New(said)) != silent {
+			t.Errorf("%s: %v", said, !silent)
 		}
 	}
 }

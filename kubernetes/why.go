@@ -76,6 +76,45 @@ func WhyNotStarted(pod *corev1.Pod, container string) (why string, soon bool) {
 	return "is starting", true
 }
 
+// What the condition of a pod names as the cause of a deletion, where no constant of the
+// API's own does.
+const (
+	byEviction = "EvictionByEvictionAPI"
+	byTaint    = "DeletionByTaintManager"
+	byLostNode = "DeletionByPodGC"
+)
+
+// WhyDeleted says what became of a pod that is being deleted, to follow its name.
+func WhyDeleted(pod *corev1.Pod) string {
+	for _, c := range pod.Status.Conditions {
+		if c.Type != corev1.DisruptionTarget || c.Status != corev1.ConditionTrue {
+			continue
+		}
+		switch c.Reason {
+		case byEviction:
+			return "was evicted, as when its node is drained"
+		case byTaint:
+			return "was evicted by a taint of its node, as when that does not answer"
+		case byLostNode:
+			return "was deleted with its node"
+		case corev1.PodReasonPreemptionByScheduler:
+			return "had to make room for one of a higher priority"
+		case corev1.PodReasonTerminationByKubelet:
+			return "was ended by its node: " + Line(c.Message)
+		}
+	}
+	return "was deleted"
+}
+
+// IsOfLostNode reports whether a pod's node does not answer: the cluster calls a pod not
+// ready then whose containers are.
+func IsOfLostNode(pod *corev1.Pod) bool {
+	is := func(condition corev1.PodConditionType, status corev1.ConditionStatus) bool {
+		return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == condition && c.Status == status })
+	}
+	return len(pod.Spec.ReadinessGates) == 0 && is(corev1.PodReady, corev1.ConditionFalse) && is(corev1.ContainersReady, corev1.ConditionTrue)
+}
+
 // WhyTerminated says how a container's run ended.
 func WhyTerminated(t *corev1.ContainerStateTerminated) string {
 	switch {

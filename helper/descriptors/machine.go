@@ -177,7 +177,7 @@ func (m *remote) call(id uint32, kind byte, message any, timeout time.Duration, 
 		return answer{}, messages.ErrEnded
 	case <-timer.C:
 		m.forget(id)
-		return answer{}, fmt.Errorf("no answer within %v", timeout)
+		return answer{}, fmt.Errorf("the host does not answer within %v", timeout)
 	}
 }
 

@@ -138,7 +138,7 @@ func (t *thing) answer(timeout time.Duration) (messages.Done, error) {
 	reply, err := t.control.receive(messages.MaxReply)
 	switch {
 	case errors.Is(err, yamux.ErrTimeout):
-		return done, fmt.Errorf("no answer within %v", timeout)
+		return done, fmt.Errorf("the host does not answer within %v", timeout)
 	case err != nil:
 		return done, messages.ErrEnded
 	case reply.As(messages.TypeDone, &done) == nil && len(done.Address) <= messages.MaxText:

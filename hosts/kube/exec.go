@@ -28,9 +28,9 @@ const (
 
 // openExec opens a container, as an account of it; "" is the one that it runs as.
 func (s *Source) openExec(ctx context.Context, host hosts.Host, f found, account string) (hosts.Entrance, error) {
-	life, err := s.known.enter(f)
+	life, err := s.enter(host, f)
 	if err != nil {
-		return hosts.Entrance{}, soon(unreachable(host.Name, "cannot be entered: "+err.Error(), nil), comingBack)
+		return hosts.Entrance{}, err
 	}
 	opened, err := s.helpers.Open(ctx, pool.Key{Container: f.id, Account: account}, func() (*helper.Client, error) {
 		return s.startHelper(life, f, account)
@@ -39,14 +39,16 @@ func (s *Source) openExec(ctx context.Context, host hosts.Host, f found, account
 		return hosts.Entrance{Machine: opened, WhyLost: func() string { return s.whyLost(life, f) }}, nil
 	}
 	now, gone := s.running(host)
-	_, isSilent := s.known.silence()
+	silence, isSilent := s.known.silenceAbout(f.namespace)
 	switch why := (*refusal)(nil); {
 	case gone != nil: // meanwhile
 		return hosts.Entrance{}, gone
 	case errors.As(err, &why):
 		return hosts.Entrance{}, unreachable(host.Name, why.text, nil)
 	case isSilent:
-		return hosts.Entrance{}, soon(s.silent(host.Name, "cannot be entered", err), comingBack)
+		return hosts.Entrance{}, soon(s.silent(host.Name, "cannot be entered", silence), untilWaited)
+	case errors.Is(err, errNoNode):
+		return hosts.Entrance{}, soon(unreachable(host.Name, "cannot be entered: its node "+f.node+" does not answer", err), untilWaited)
 	case time.Since(now.started) < comingBack || errors.Is(err, errSilent):
 		why := fmt.Sprintf("cannot be entered%s, as it ends or restarts: %v; see kubectl logs -n %s %s", as(account), err, f.namespace, f.name)
 		return hosts.Entrance{}, soon(unreachable(host.Name, why, err), s.patience(now))
@@ -61,20 +63,13 @@ func as(account string) string {
 	return " as " + account
 }
 
-// whyLostTimeout is how long it may take until the cluster tells that a container ended
-// in which a helper did.
-const whyLostTimeout = 3 * time.Second
-
-// whyLost says why what was entered in a container has gone away. A node that is late ends
-// a pod's processes long before it tells that the container ended.
+// whyLost says why what was entered in a container has gone away.
 func (s *Source) whyLost(life *life, f found) string {
-	select {
-	case <-life.Done():
-		return context.Cause(life).Error()
-	case <-time.After(whyLostTimeout):
+	if why := life.whyEnded(); why != "" {
+		return why
 	}
-	if now, isThere := s.known.byKey(f.key()); isThere && now.deleting {
-		return now.whyDeleted()
+	if now, isThere := s.known.byKey(f.key()); isThere && now.lost {
+		return "cannot be reached: its node " + now.node + " does not answer"
 	}
 	return "cannot be reached: the connection through its cluster's API server ended"
 }
@@ -171,6 +166,7 @@ func (s *Source) output(ctx context.Context, f found, command ...string) ([]byte
 var (
 	errNoSuchFile = errors.New("the command is not there")
 	errSilent     = errors.New("the command ended without a word")
+	errNoNode     = errors.New("the pod's node does not answer the API server")
 )
 
 // refusal is the answer of a helper that may not become an account; text follows a
@@ -203,6 +199,9 @@ func (x *stream) why() error {
 		return &refusal{said}
 	}
 	if said == "" && x.err != nil {
+		if kubernetes.NodeIsSilent(x.err) {
+			return errNoNode
+		}
 		said = kubernetes.Line(x.err.Error())
 	}
 	switch {

@@ -78,7 +78,7 @@ func (v *view) answered(ctx context.Context, err error) {
 	case err == nil && v.silent:
 		v.source.log.Info("cluster answers again", "namespace", v.namespace)
 	case err != nil && !v.silent:
-		v.source.log.Warn("cluster does not answer; hosts in pods cannot be entered until it does", "namespace", v.namespace, "err", err)
+		v.source.log.Warn("cluster "+silence{cause: err}.what()+"; hosts in pods are not found until it answers", "namespace", v.namespace, "err", err)
 	}
 	v.silent = err != nil
 	v.source.known.setSilent(v.namespace, err)

@@ -8,32 +8,60 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // comingBack is how long after its end a pod is taken to be replaced, and how long
 // after its start to be still starting up.
 const comingBack = 30 * time.Second
 
+// untilWaited is longer than a login waits for anything: how long that is, the configuration
+// says.
+const untilWaited = time.Hour
+
 // known is what the cluster has told so far, and what was entered by it.
 type known struct {
 	mu     sync.Mutex
 	pods   map[string]found     // by uid
 	left   map[string]time.Time // by host: when its pod went
-	silent map[string]silence   // by namespace: that does not answer
+	silent map[string]silence   // by namespace: about which the cluster does not answer, or refuses to
 	lives  map[string]*life     // by the container's id
 	closed bool
 }
 
-// silence is since when a namespace does not answer, and why not.
+// silence is since when the cluster does not answer about a namespace, and why not.
 type silence struct {
 	since time.Time
 	cause error
+}
+
+// what the cluster does.
+func (s silence) what() string {
+	if apierrors.IsUnauthorized(s.cause) || apierrors.IsForbidden(s.cause) || apierrors.IsNotFound(s.cause) {
+		return "refuses the gateway"
+	}
+	return "does not answer"
 }
 
 // life is one run of a container: what was entered in it ends with it, with the cause.
 type life struct {
 	context.Context
 	end context.CancelCauseFunc
+}
+
+// whyLostTimeout is how long it may take until the cluster tells that a container ended
+// in which a process did.
+const whyLostTimeout = 3 * time.Second
+
+// whyEnded waits a moment for the end, and says why; "" where it has not come.
+func (l *life) whyEnded() string {
+	select {
+	case <-l.Done():
+		return context.Cause(l).Error()
+	case <-time.After(whyLostTimeout):
+		return ""
+	}
 }
 
 func newKnown() *known {
@@ -54,14 +82,22 @@ func (k *known) setSilent(namespace string, err error) {
 	}
 }
 
-// silence is that of a namespace that does not answer, if there is one.
-func (k *known) silence() (silence, bool) {
+// anySilence is that about a namespace, if there is one.
+func (k *known) anySilence() (silence, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, s := range k.silent {
 		return s, true
 	}
 	return silence{}, false
+}
+
+// silenceAbout is that about a namespace, if it is silent.
+func (k *known) silenceAbout(namespace string) (s silence, isSilent bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s, isSilent = k.silent[namespace]
+	return s, isSilent
 }
 
 func (k *known) remember(f found) {
@@ -77,8 +113,10 @@ func (k *known) put(f found) {
 	case !wasThere:
 	case was.host != f.host:
 		k.end(was, "has another name now: its pod's label was changed")
+	case f.deleting():
+		k.end(was, f.whyEnding())
 	case !f.running:
-		k.end(was, f.whyEnded())
+		k.end(was, f.why)
 	case was.id != f.id:
 		k.end(was, "was restarted: "+f.before.why)
 	}
@@ -105,18 +143,13 @@ func (k *known) drop(uid string) {
 	}
 	delete(k.pods, uid)
 	k.left[was.host] = time.Now()
-	k.end(was, was.whyDeleted())
+	k.end(was, "is gone: its pod "+was.pod()+" was deleted")
 }
 
-// whyEnded says why a container runs no more.
-func (f found) whyEnded() string {
-	if f.deleting {
-		return f.whyDeleted()
-	}
-	return f.why
+// whyEnding says why a container will not run for long.
+func (f found) whyEnding() string {
+	return "is ending: its pod " + f.pod() + " " + f.deletion.how
 }
-
-func (f found) whyDeleted() string { return "is gone: its pod " + f.pod() + " was deleted" }
 
 // replace replaces the pods of a namespace by those of a list.
 func (k *known) replace(namespace string, list []found) {
@@ -152,7 +185,7 @@ func (k *known) enter(f found) (*life, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now, isThere := k.pods[f.uid]
-	if !isThere || !now.running || now.id != f.id || k.closed {
+	if !isThere || !now.running || now.deleting() || now.id != f.id || k.closed {
 		return nil, errors.New("it ends at this moment")
 	}
 	if k.lives[f.id] == nil {
@@ -196,11 +229,11 @@ func (k *known) claims(host string) []found {
 // rank is how good a pod is for a login, from 0.
 func (f found) rank() int {
 	switch {
-	case f.running && !f.deleting:
+	case f.running && !f.deleting():
 		return 0
-	case f.returns && !f.deleting:
+	case f.returns && !f.deleting():
 		return 1
-	case !f.deleting:
+	case !f.deleting():
 		return 2
 	case f.running:
 		return 3

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/berth-ssh/berth/hosts"
@@ -94,19 +96,27 @@ func newSource(t *testing.T, pods ...*corev1.Pod) *Source {
 	return s
 }
 
+// deleting is a pod that has been deleted and has its grace period left.
+func deleting(p *corev1.Pod) *corev1.Pod {
+	p.DeletionTimestamp = &metav1.Time{Time: time.Now().Add(time.Hour)}
+	return p
+}
+
 func TestWhatWasEnteredEndsWithItsContainerAndSaysWhy(t *testing.T) {
 	p := pod("team-a", "master-0", running())
 	restarted := p.DeepCopy()
 	restarted.Status.ContainerStatuses[0].ContainerID = "containerd://second"
 	restarted.Status.ContainerStatuses[0].LastTerminationState = terminated("OOMKilled", 137)
-	deleted := pod("team-a", "master-0", terminated("Error", 137))
-	deleted.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	deleted := deleting(pod("team-a", "master-0", terminated("Error", 137)))
+	evicted := deleting(pod("team-a", "master-0", running()))
+	evicted.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI"}}
 	for what, happens := range map[string]func(*Source){
-		"is gone: its pod team-a/master-0 was deleted":        func(s *Source) { s.known.forget("uid-master-0") },
-		"is not running: its command ended with code 1":       func(s *Source) { s.known.remember(foundIn(pod("team-a", "master-0", terminated("Error", 1)))) },
-		"was restarted: it was killed at its limit of memory": func(s *Source) { s.known.remember(foundIn(restarted)) },
-		"is gone: its pod team-a/master-0 was deleted ":       func(s *Source) { s.known.replace("team-a", nil) },
-		"is gone: its pod team-a/master-0 was deleted  ":      func(s *Source) { s.known.remember(foundIn(deleted)) },
+		"is gone: its pod team-a/master-0 was deleted":                                func(s *Source) { s.known.forget("uid-master-0") },
+		"is not running: its command ended with code 1":                               func(s *Source) { s.known.remember(foundIn(pod("team-a", "master-0", terminated("Error", 1)))) },
+		"was restarted: it was killed at its limit of memory":                         func(s *Source) { s.known.remember(foundIn(restarted)) },
+		"is gone: its pod team-a/master-0 was deleted ":                               func(s *Source) { s.known.replace("team-a", nil) },
+		"is ending: its pod team-a/master-0 was deleted":                              func(s *Source) { s.known.remember(foundIn(deleted)) },
+		"is ending: its pod team-a/master-0 was evicted, as when its node is drained": func(s *Source) { s.known.remember(foundIn(evicted)) },
 	} {
 		s := newSource(t, p)
 		life, err := s.known.enter(foundIn(p))
@@ -123,19 +133,20 @@ func TestWhatWasEnteredEndsWithItsContainerAndSaysWhy(t *testing.T) {
 	}
 }
 
-// A node ends the processes of a deleted pod before it tells that they ended, and a
-// connection can end without its pod.
-func TestAConnectionThatEndsAloneSaysWhetherItsPodIsDeleted(t *testing.T) {
+// A connection can end without its pod, and before anybody has seen that its node does not
+// answer.
+func TestAConnectionThatEndsAloneSaysWhetherItsNodeIsLost(t *testing.T) {
 	t.Parallel() // each waits for the cluster's word
-	for _, deleted := range []bool{false, true} {
+	for _, lost := range []bool{false, true} {
 		p := pod("team-a", "master-0", running())
 		s, want := newSource(t, p), "cannot be reached: the connection through its cluster's API server ended"
 		life, err := s.known.enter(foundIn(p))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if deleted {
-			p.DeletionTimestamp, want = &metav1.Time{Time: time.Now()}, "is gone: its pod team-a/master-0 was deleted"
+		if lost {
+			p.Spec.NodeName, want = "node1", "cannot be reached: its node node1 does not answer"
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse}, {Type: corev1.ContainersReady, Status: corev1.ConditionTrue}}
 			s.known.remember(foundIn(p))
 		}
 		if why := s.whyLost(life, foundIn(p)); why != want {
@@ -145,15 +156,14 @@ func TestAConnectionThatEndsAloneSaysWhetherItsPodIsDeleted(t *testing.T) {
 }
 
 func TestALoginGetsThePodThatStays(t *testing.T) {
-	old := pod("team-a", "old", running())
-	old.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	old := deleting(pod("team-a", "old", running()))
 	s := newSource(t, old, pod("team-a", "new", waiting("ContainerCreating", "")))
 	host, err := s.Lookup(t.Context(), "master")
 	if err != nil || host.Container != "uid-new" {
 		t.Errorf("%+v, %v", host, err)
 	}
 	_, err = s.Open(t.Context(), host, "")
-	if why := hosts.AsUnreachable(err); why == nil || why.Why != "is starting" || why.Patience != comingBack {
+	if why := hosts.AsUnreachable(err); why == nil || why.Why != "is starting" || why.Patience != untilWaited {
 		t.Errorf("%v", err)
 	}
 	if coming, known := s.ComingBack("master"); !coming || !known {
@@ -190,6 +200,28 @@ func TestASilentClusterIsSaidToBe(t *testing.T) {
 	s.known.setSilent("team-a", nil)
 	if _, err = s.Lookup(t.Context(), "master"); !hosts.IsUnknown(err) {
 		t.Errorf("%v", err)
+	}
+	s.known.setSilent("team-a", apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", nil)) // as where the namespace went, with the role in it
+	if _, err = s.Lookup(t.Context(), "master"); !hosts.IsSilent(err) || !strings.Contains(err.Error(), "cluster lab refuses the gateway since ") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A pod whose node is gone stays for ever where nobody deletes it by force.
+func TestAPodThatDoesNotEndIsNotWaitedFor(t *testing.T) {
+	for ago, patient := range map[time.Duration]bool{0: true, time.Hour: false} {
+		p := pod("team-a", "master-0", running())
+		p.DeletionTimestamp = &metav1.Time{Time: time.Now().Add(-ago)}
+		s := newSource(t, p)
+		host, err := s.Lookup(t.Context(), "master")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Open(t.Context(), host, "")
+		why := hosts.AsUnreachable(err)
+		if why == nil || (why.Patience > 0) != patient || strings.Contains(why.Why, "has not ended it since ") == patient {
+			t.Errorf("%v ago: %+v", ago, why)
+		}
 	}
 }
 

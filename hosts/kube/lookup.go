@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,16 +28,18 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	select {
 	case <-s.synced:
 	case <-ctx.Done():
-		return hosts.Host{}, s.silent(name, cannotLook, ctx.Err())
+		silence, _ := s.known.anySilence()
+		silence.cause = cmp.Or(silence.cause, ctx.Err())
+		return hosts.Host{}, s.silent(name, cannotLook, silence)
 	}
 	claims := s.known.claims(name)
-	silence, isSilent := s.known.silence()
+	silence, isSilent := s.known.anySilence()
 	switch {
 	case len(claims) > 0:
 	case isSilent:
-		return hosts.Host{}, s.silent(name, cannotLook, silence.cause)
+		return hosts.Host{}, s.silent(name, cannotLook, silence)
 	case s.known.wasLeft(name):
-		return hosts.Host{}, soon(unreachable(name, "is gone: its pod was deleted a moment ago", nil), comingBack)
+		return hosts.Host{}, soon(unreachable(name, "is gone: its pod was deleted a moment ago", nil), untilWaited)
 	default:
 		why := "does not exist: no pod carries its label"
 		return hosts.Host{}, &hosts.Unreachable{Host: name, Why: why, Unknown: true, Patience: justMade}
@@ -53,12 +56,12 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 }
 
 // silent says of a host that the cluster does not answer.
-func (s *Source) silent(host, what string, cause error) error {
-	why := fmt.Sprintf("%s: cluster %s does not answer", what, s.cluster)
-	if silence, isSilent := s.known.silence(); isSilent {
+func (s *Source) silent(host, what string, silence silence) error {
+	why := fmt.Sprintf("%s: cluster %s %s", what, s.cluster, silence.what())
+	if !silence.since.IsZero() {
 		why += " since " + silence.since.Format("15:04")
 	}
-	return &hosts.Unreachable{Host: host, Why: why, Cause: cause, Silent: true}
+	return &hosts.Unreachable{Host: host, Why: why, Cause: silence.cause, Silent: true}
 }
 
 // List looks up every name that is known.
@@ -81,7 +84,7 @@ func (s *Source) List(ctx context.Context) []hosts.Host {
 // being replaced.
 func (s *Source) ComingBack(name string) (comingBack, known bool) {
 	if claims := s.known.claims(name); len(claims) > 0 {
-		return !claims[0].running && (claims[0].returns || claims[0].deleting), true
+		return !claims[0].running && (claims[0].returns || claims[0].deleting()) && !claims[0].isOverdue(), true
 	}
 	wasLeft := s.known.wasLeft(name)
 	return wasLeft, wasLeft

@@ -26,7 +26,7 @@ func (s *Source) Open(ctx context.Context, host hosts.Host, account string) (hos
 	case labels.RouteExec:
 		opened, err = s.openExec(ctx, host, f, account)
 	case labels.RouteSshd:
-		opened.Sshd, err = s.openSshd(ctx, host, f)
+		opened, err = s.openSshd(ctx, host, f)
 	default:
 		err = unreachable(host.Name, fmt.Sprintf("has an unknown route %q: sshd and exec are known", host.Route), nil)
 	}
@@ -37,16 +37,28 @@ func (s *Source) Open(ctx context.Context, host hosts.Host, account string) (hos
 	return opened, err
 }
 
+// enter returns the life of a host's container.
+func (s *Source) enter(host hosts.Host, f found) (*life, error) {
+	life, err := s.known.enter(f)
+	if err != nil {
+		return nil, soon(unreachable(host.Name, "cannot be entered: "+err.Error(), nil), untilWaited)
+	}
+	return life, nil
+}
+
 // running is the host's container, if something can run in it.
 func (s *Source) running(host hosts.Host) (found, error) {
 	f, isThere := s.known.byKey(host.Container)
 	switch {
 	case !isThere:
-		return f, soon(unreachable(host.Name, "is gone: its pod was deleted or started over", nil), comingBack)
-	case f.deleting:
-		return f, soon(unreachable(host.Name, "is ending: its pod "+f.pod()+" was deleted", nil), comingBack)
+		return f, soon(unreachable(host.Name, "is gone: its pod was deleted or started over", nil), untilWaited)
+	case f.isOverdue():
+		why := fmt.Sprintf("%s, and node %s has not ended it since %s", f.whyEnding(), f.node, f.deletion.due.Format("15:04"))
+		return f, unreachable(host.Name, why, nil)
+	case f.deleting():
+		return f, soon(unreachable(host.Name, f.whyEnding(), nil), untilWaited)
 	case !f.running && f.returns:
-		return f, soon(unreachable(host.Name, f.why, nil), comingBack)
+		return f, soon(unreachable(host.Name, f.why, nil), untilWaited)
 	case !f.running:
 		return f, soon(unreachable(host.Name, f.why, nil), brief)
 	}

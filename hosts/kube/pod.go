@@ -25,19 +25,36 @@ type found struct {
 	labels  map[string]string // of the pod, all of them
 	owner   string            // what the pod is of: a StatefulSet and the like, or itself
 	address string            // of the pod; "" while it has none
+	node    string            // that the pod is on; "" while it has none
 
 	running  bool
-	deleting bool      // somebody has deleted the pod, and it is about to end
+	lost     bool      // its node does not answer
 	started  time.Time // zero while it does not run
 	why      string    // it is not running: for the person
 	returns  bool      // it is likely to run again soon, by itself
 	before   ending    // how its last run ended that is over
+	deletion deletion
 }
 
 // ending is how a run of a container ended.
 type ending struct {
 	at  time.Time // zero where there was none
 	why string
+}
+
+// deletion is that of a pod which is about to end, or the zero value.
+type deletion struct {
+	due time.Time // when it should have ended
+	how string    // what became of the pod, to follow its name
+}
+
+// deleting reports whether the pod is about to end: it was deleted or evicted.
+func (f found) deleting() bool { return !f.deletion.due.IsZero() }
+
+// isOverdue reports whether the pod should have ended long ago, which its node has not
+// confirmed.
+func (f found) isOverdue() bool {
+	return f.deleting() && time.Since(f.deletion.due) > comingBack
 }
 
 // pod is how a person finds it: namespace/name.
@@ -58,7 +75,11 @@ func foundIn(pod *corev1.Pod) found {
 		labels:    pod.Labels,
 		owner:     "pod " + pod.Name,
 		address:   pod.Status.PodIP,
-		deleting:  pod.DeletionTimestamp != nil,
+		node:      pod.Spec.NodeName,
+		lost:      kubernetes.IsOfLostNode(pod),
+	}
+	if pod.DeletionTimestamp != nil {
+		f.deletion = deletion{pod.DeletionTimestamp.Time, kubernetes.WhyDeleted(pod)}
 	}
 	for _, owner := range pod.OwnerReferences {
 		if owner.Controller != nil && *owner.Controller {

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"net"
 
 	"github.com/berth-ssh/berth/hosts"
 	"github.com/berth-ssh/berth/hosts/hostkeys"
@@ -10,18 +11,39 @@ import (
 const sshPort = 22
 
 // openSshd connects to the pod's own sshd. That another pod may have its address a
-// moment later is harmless: the host key is pinned to the container.
-func (s *Source) openSshd(ctx context.Context, host hosts.Host, f found) (*hosts.Sshd, error) {
+// moment later is harmless: the host key is pinned to the container. The connection ends
+// with the container's life.
+func (s *Source) openSshd(ctx context.Context, host hosts.Host, f found) (hosts.Entrance, error) {
+	life, err := s.enter(host, f)
+	if err != nil {
+		return hosts.Entrance{}, err
+	}
 	keys, err := hostkeys.Of(s.state, host.Name, f.id, func() ([]byte, error) { return s.readHostKeys(ctx, f) }, s.log)
 	if err != nil {
-		return nil, soon(err, s.patience(f))
+		return hosts.Entrance{}, soon(err, s.patience(f))
 	}
 	conn, err := s.dialPod(ctx, f, sshPort)
 	if err != nil {
 		why := "does not answer: its ssh port is reached neither at the pod's address nor by port-forward (is its sshd up?)"
-		return nil, soon(unreachable(host.Name, why, err), s.patience(f))
+		return hosts.Entrance{}, soon(unreachable(host.Name, why, err), s.patience(f))
 	}
-	return &hosts.Sshd{Conn: conn, Host: host.Name, HostKeys: keys, Patience: s.patience(f)}, nil
+	sshd := &hosts.Sshd{Conn: newMortal(conn, life), Host: host.Name, HostKeys: keys, Patience: s.patience(f)}
+	return hosts.Entrance{Sshd: sshd, WhyLost: life.whyEnded}, nil
+}
+
+// mortal is a connection that is closed when a life ends.
+type mortal struct {
+	net.Conn
+	stop func() bool
+}
+
+func newMortal(conn net.Conn, life *life) mortal {
+	return mortal{conn, context.AfterFunc(life, func() { conn.Close() })}
+}
+
+func (m mortal) Close() error {
+	m.stop()
+	return m.Conn.Close()
 }
 
 // readHostKeys reads the keys in the container, which must still be the one that was

@@ -90,7 +90,7 @@ func MakeNamespace(t *testing.T) Namespace {
 	NeedCluster(t)
 	n := Namespace{Name: HostName(strings.ReplaceAll(Mark(), ".", "-"))}
 	kubectl(t, "", "create", "namespace", n.Name)
-	t.Cleanup(func() { kubectl(t, "", "delete", "namespace", n.Name, "--wait=false") })
+	t.Cleanup(func() { kubectl(t, "", "delete", "namespace", n.Name, "--wait=false", "--ignore-not-found") })
 	return n
 }
 

@@ -29,9 +29,15 @@ func startLab(t *testing.T, grants string, roles ...string) lab {
 // labIn is startLab in a namespace that is there.
 func labIn(t *testing.T, n harness.Namespace, grants string) lab {
 	t.Helper()
+	return labWith(t, n, grants, "")
+}
+
+// labWith is labIn with more lines of gateway.yaml.
+func labWith(t *testing.T, n harness.Namespace, grants, more string) lab {
+	t.Helper()
 	dir := harness.OpenDir(t)
 	key := harness.MakeKey(t, dir, "id")
-	g := harness.StartGateway(t, dir, n.Clusters()+fmt.Sprintf("users:\n  dev: { keys: [ %s ], hosts: { %s } }\n", harness.PublicKey(t, key), grants))
+	g := harness.StartGateway(t, dir, n.Clusters()+more+fmt.Sprintf("users:\n  dev: { keys: [ %s ], hosts: { %s } }\n", harness.PublicKey(t, key), grants))
 	return lab{n, g, key}
 }
 
@@ -139,39 +145,6 @@ func TestAStalledStreamStopsNoOther(t *testing.T) {
 	to.Want(t, `head -c 20000000 /dev/urandom >sent && ssh h cat <sent | cmp - sent && echo same`, "same\n")
 }
 
-// A pod that is gone leaves its sessions hanging where nobody watches it.
-func TestADeletedPodEndsItsSessionsAndTheNextLoginWaitsForAnother(t *testing.T) {
-	l := startLab(t, "master: root")
-	l.Apply(t, fmt.Sprintf(`
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: {name: master}
-spec:
-  serviceName: master
-  selector: {matchLabels: {app: master}}
-  template:
-    metadata: {labels: {app: master, berth.host: master}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers: [{name: main, image: %q, imagePullPolicy: Never, command: [sleep, infinity]}]
-`, harness.BaseImage(t)))
-	harness.Eventually(t, "the pod", func() bool {
-		return l.Kubectl(t, "get", "pods", "-l", "app=master", "-o", "jsonpath={.items[*].status.phase}") == "Running"
-	})
-	m, to, told := harness.Mark(), l.at(t, "master"), filepath.Join(t.TempDir(), "told")
-	session := to.Start(t, `exec ssh h "sleep `+m+`" 2>`+told)
-	harness.Eventually(t, "the session", func() bool { return has(l.processes(t, "master-0"), "sleep "+m) > 0 })
-	first := l.Kubectl(t, "get", "pod", "master-0", "-o", "jsonpath={.metadata.uid}")
-	l.Kubectl(t, "delete", "pod", "master-0")
-	if status := session.Wait(t); status != 255 || !strings.Contains(harness.Read(t, told), "master-0 was deleted") {
-		t.Errorf("exit %d, told %s", status, harness.Brief(harness.Read(t, told)))
-	}
-	to.Want(t, `ssh h echo again`, "again\n")
-	if second := l.Kubectl(t, "get", "pod", "master-0", "-o", "jsonpath={.metadata.uid}"); second == first {
-		t.Error("it is the same pod")
-	}
-}
-
 func TestPodsAreFollowedThroughARestartOfTheAPIServer(t *testing.T) {
 	l := startLab(t, "master: root, later: root")
 	l.Start(t, harness.Pod{Name: "master", Node: "node1"})
@@ -248,6 +221,9 @@ func TestSshdOfAPodIsReachedByItsAddressOrByPortForward(t *testing.T) {
 			More: fmt.Sprintf("env: [{name: BERTH_USER_CA, value: %q}]", ca)})
 		l.at(t, pod).Want(t, `ssh h 'id -un; exit 0'; ssh h 'exit 7'; echo $?`, "developer\n7\n")
 		l.at(t, pod).Want(t, `head -c 5000000 /dev/urandom >sent && ssh h cat <sent | cmp - sent && echo same`, "same\n")
+		session := l.session(t, pod)
+		l.Kubectl(t, "delete", "pod", pod, "--wait=false")
+		session.wantEnd(t, "/"+pod+" was deleted")
 	}
 }
 
