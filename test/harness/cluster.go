@@ -9,14 +9,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // EnvKube names the directory of the cluster that scripts/setup-kube starts.
 const EnvKube = "BERTH_KUBE"
 
-// clusterPatience is longer than the cluster's programs wait before they try again what
-// failed, as when the API server was down.
-const clusterPatience = "90s"
+// ClusterPatience is how long a cluster may take for anything. Its programs wait up to a
+// minute before they ask an API server again that was down.
+const ClusterPatience = 3 * time.Minute
 
 // HasCluster reports whether there is a cluster for tests.
 func HasCluster() bool { return os.Getenv(EnvKube) != "" }
@@ -44,7 +45,7 @@ func NewNamespace(t *testing.T, roles ...string) Namespace {
 	for _, role := range append([]string{"role.yaml"}, roles...) {
 		n.Apply(t, strings.ReplaceAll(Read(t, example(t, role)), "team-a", n.Name))
 	}
-	n.Kubectl(t, "wait", "secret/berth-gateway", "--for=jsonpath={.data.token}", "--timeout="+clusterPatience)
+	n.Kubectl(t, "wait", "secret/berth-gateway", "--for=jsonpath={.data.token}", "--timeout="+ClusterPatience.String())
 	made := n.Kubectl(t, "get", "secret", "berth-gateway", "-o", "go-template-file="+example(t, "kubeconfig.tmpl"))
 	Write(t, n.Kubeconfig, 0o600, strings.Replace(made, "SERVER", "https://"+APIServer(t), 1))
 	return n
@@ -148,7 +149,7 @@ func (n Namespace) Start(t *testing.T, p Pod) {
 // Await waits until a pod runs.
 func (n Namespace) Await(t *testing.T, pod string) {
 	t.Helper()
-	n.Kubectl(t, "wait", "pod/"+pod, "--for=condition=Ready", "--timeout="+clusterPatience)
+	n.Kubectl(t, "wait", "pod/"+pod, "--for=condition=Ready", "--timeout="+ClusterPatience.String())
 }
 
 // Kill ends the first process of a pod's container, as the kernel does for want of memory.

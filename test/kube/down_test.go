@@ -45,14 +45,10 @@ func signalAPIServer(t *testing.T, signal syscall.Signal) {
 	}
 }
 
-// patience is longer than it takes to start an API server beside much else, and longer
-// than nodes are silent after it.
-const patience = 90 * time.Second
-
 // awaitAPIServer waits until it serves.
 func awaitAPIServer(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.ClusterPatience)
 	defer cancel()
 	harness.Must(t, exec.CommandContext(ctx, "sh", "-c", "until kubectl get --raw /readyz; do sleep 0.1; done 2>/dev/null"))
 }
@@ -60,7 +56,7 @@ func awaitAPIServer(t *testing.T) {
 // awaitNodes waits until the cluster has found its nodes again.
 func awaitNodes(t *testing.T) {
 	t.Helper()
-	harness.Must(t, exec.Command("kubectl", "wait", "--for=condition=Ready", "nodes", "--all", fmt.Sprintf("--timeout=%v", patience)))
+	harness.Must(t, exec.Command("kubectl", "wait", "--for=condition=Ready", "nodes", "--all", "--timeout="+harness.ClusterPatience.String()))
 }
 
 // twoSources is a gateway to a pod, master, and to a container here.
@@ -111,7 +107,7 @@ func TestAnAPIServerThatIsGoneHarmsNoHostElsewhere(t *testing.T) {
 	release()
 	awaitAPIServer(t)
 	ready := time.Now()
-	harness.Eventually(t, "the pod is entered again", func() bool { return to.Run(t, `ssh h echo again`).Stdout == "again\n" })
+	slowly(t, "the pod is entered again", func() bool { return to.Run(t, `ssh h echo again`).Stdout == "again\n" })
 	t.Logf("the pod is entered again %.1f s after the API server is ready", time.Since(ready).Seconds())
 	awaitNodes(t)
 	t.Logf("logins elsewhere before: %v; while the API server is gone: %v", before, during)
@@ -149,6 +145,6 @@ func TestASilentAPIServerHarmsNoHostElsewhere(t *testing.T) {
 	}
 	session.WantLine(t, "still here")
 	awaitAPIServer(t)
-	harness.Eventually(t, "the pod is entered again", func() bool { return to.Run(t, `ssh h echo again`).Stdout == "again\n" })
+	slowly(t, "the pod is entered again", func() bool { return to.Run(t, `ssh h echo again`).Stdout == "again\n" })
 	awaitNodes(t)
 }

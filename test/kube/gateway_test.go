@@ -70,7 +70,7 @@ func startGate(t *testing.T) gate {
 	harness.Must(t, exec.Command("kubectl", "apply", "-k", g.dir))
 	g.rolledOut(t)
 	g.service = startService(t, g.Namespace, "berth-gateway")
-	harness.Eventually(t, "two endpoints", func() bool { return len(g.service.endpoints()) == 2 })
+	slowly(t, "two endpoints", func() bool { return len(g.service.endpoints()) == 2 })
 	g.dev = harness.NewTarget(t, dir, "gate", harness.Door{Address: g.service.Address, Login: "dev+master", Key: key, KnownHosts: g.knownHosts(t, g.service.Address)})
 	return g
 }
@@ -118,7 +118,7 @@ func (g gate) knownHosts(t *testing.T, address string) string {
 
 func (g gate) rolledOut(t *testing.T) {
 	t.Helper()
-	g.Kubectl(t, "rollout", "status", "deployment/berth-gateway", "--timeout=180s")
+	g.Kubectl(t, "rollout", "status", "deployment/berth-gateway", "--timeout="+harness.ClusterPatience.String())
 }
 
 // gatewayImage is the gateway's own image, on both nodes.
@@ -256,12 +256,12 @@ func (p person) isLetIn(t *testing.T) bool {
 	return true
 }
 
-// slowly waits for what takes a node its time, at most two minutes.
+// slowly waits for what takes a cluster its time.
 func slowly(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !done(); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(harness.ClusterPatience); !done(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within two minutes: %s", what)
+			t.Fatalf("not within %v: %s", harness.ClusterPatience, what)
 		}
 	}
 }
@@ -281,7 +281,7 @@ func (g gate) testUpgrade(t *testing.T) {
 	for _, on := range both {
 		on.mustAnswer(t)
 		on.client.Close()
-		g.Kubectl(t, "wait", "pod/"+on.pod, "--for=delete", "--timeout=60s") // long before its grace
+		g.Kubectl(t, "wait", "pod/"+on.pod, "--for=delete", "--timeout="+harness.ClusterPatience.String()) // long before its grace
 	}
 }
 
@@ -372,7 +372,12 @@ func (g gate) testKilled(t *testing.T) {
 		replicas[replica.pod] = g.at(t, g.dev.Door, replica)
 	}
 	g.Kill(t, both[0].pod)
-	harness.Within(t, "the end of the session on the one that is killed", func() { both[0].client.Wait() })
+	killed := make(chan struct{})
+	go func() {
+		defer close(killed)
+		both[0].client.Wait()
+	}()
+	slowly(t, "the end of the session on the one that is killed", func() bool { return harness.IsClosed(killed) })
 	both[1].mustAnswer(t)
 	if !replicas[both[1].pod].isLetIn(t) {
 		t.Error("the other one lets nobody in")

@@ -92,7 +92,7 @@ func TestAllSessionsOfAnAccountAreOneExec(t *testing.T) {
 	for range 5 {
 		to.Start(t, "exec ssh h 'sleep "+m+"'")
 	}
-	harness.Eventually(t, "five sessions", func() bool { return has(l.processes(t, "master"), "sleep "+m) >= 5 })
+	slowly(t, "five sessions", func() bool { return has(l.processes(t, "master"), "sleep "+m) >= 5 })
 	if helpers := has(l.processes(t, "master"), "helper run"); helpers != 1 {
 		t.Errorf("%d helpers", helpers)
 	}
@@ -105,10 +105,10 @@ func TestProcessesEndWithTheirGateway(t *testing.T) {
 	l.Start(t, harness.Pod{Name: "master"})
 	m := harness.Mark()
 	l.at(t, "master").Start(t, "exec ssh -tt h 'sleep "+m+"'")
-	harness.Eventually(t, "the session", func() bool { return has(l.processes(t, "master"), "sleep "+m) > 0 })
+	slowly(t, "the session", func() bool { return has(l.processes(t, "master"), "sleep "+m) > 0 })
 	l.Signal(syscall.SIGKILL)
 	harness.AwaitEnd(t, "the gateway", l.Ended)
-	harness.Eventually(t, "the end of all of it", func() bool {
+	slowly(t, "the end of all of it", func() bool {
 		now := l.processes(t, "master")
 		return has(now, "sleep "+m)+has(now, "helper run") == 0
 	})
@@ -141,7 +141,7 @@ func TestAStalledStreamStopsNoOther(t *testing.T) {
 	m, to := harness.Mark(), l.at(t, "master")
 	to.Start(t, "exec ssh h 'sleep "+m+"' </dev/zero")       // nobody there reads
 	to.Start(t, "ssh h 'cat /dev/zero; : "+m+"' | sleep "+m) // nobody here reads
-	harness.Eventually(t, "both", func() bool { return has(l.processes(t, "master"), m) >= 2 })
+	slowly(t, "both", func() bool { return has(l.processes(t, "master"), m) >= 2 })
 	to.Want(t, `head -c 20000000 /dev/urandom >sent && ssh h cat <sent | cmp - sent && echo same`, "same\n")
 }
 
@@ -152,7 +152,7 @@ func TestPodsAreFollowedThroughARestartOfTheAPIServer(t *testing.T) {
 	to.Want(t, `ssh h echo before`, "before\n")
 	m, told := harness.Mark(), filepath.Join(t.TempDir(), "told")
 	session := to.Start(t, `exec ssh h "sleep `+m+`" 2>`+told)
-	harness.Eventually(t, "the session", func() bool { return has(l.processes(t, "master"), "sleep "+m) > 0 })
+	slowly(t, "the session", func() bool { return has(l.processes(t, "master"), "sleep "+m) > 0 })
 	release := holdAPIServer(t)
 	if status := session.Wait(t); status != 255 || !strings.Contains(harness.Read(t, told), "through its cluster's API server") {
 		t.Errorf("exit %d, told %s", status, harness.Brief(harness.Read(t, told)))
@@ -182,7 +182,7 @@ func TestAPodThatFindsNoGPUSaysSoAndRunsWhenThereIsOne(t *testing.T) {
 		t.Errorf("its GPUs: %q, %s", got.Stdout, got.Stderr)
 	}
 	l.Make(t, harness.Pod{Name: "c", More: both})
-	harness.Eventually(t, "the scheduler's word", func() bool {
+	slowly(t, "the scheduler's word", func() bool {
 		got := l.at(t, "c").Run(t, `ssh h true`)
 		return got.Exit == 255 && strings.Contains(got.Stderr, `host "c" waits for a node: `) && strings.Contains(got.Stderr, "Insufficient nvidia.com/gpu")
 	})

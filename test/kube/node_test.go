@@ -33,7 +33,7 @@ spec:
       containers: [{name: main, image: %q, imagePullPolicy: Never, %s}]
       %s
 `, harness.BaseImage(t), ofContainer, ofPod))
-	l.Kubectl(t, "rollout", "status", "statefulset/master", "--timeout=90s")
+	l.Kubectl(t, "rollout", "status", "statefulset/master", "--timeout="+harness.ClusterPatience.String())
 }
 
 const sleeps = `command: [sleep, infinity]`
@@ -113,7 +113,7 @@ func TestADrainedNodeTellsItsPeople(t *testing.T) {
 	l := startLab(t, "master: root")
 	l.replaced(t, "", `command: [sh, -c, "trap 'until [ -e /tmp/now ]; do sleep 0.1; done; exit' TERM; sleep infinity & wait"]`)
 	l.Kubectl(t, "patch", "statefulset", "master", "-p", `{"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 600}}}}`)
-	l.Kubectl(t, "rollout", "status", "statefulset/master", "--timeout=90s")
+	l.Kubectl(t, "rollout", "status", "statefulset/master", "--timeout="+harness.ClusterPatience.String())
 	l.Kubectl(t, "create", "poddisruptionbudget", "master", "--selector=app=master", "--min-available=1")
 	first, node, to := l.of(t, ".metadata.uid"), l.of(t, ".spec.nodeName"), l.at(t, "master")
 	t.Cleanup(func() { l.Kubectl(t, "uncordon", node) })
@@ -209,7 +209,7 @@ spec:
       tolerations: [{key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 5}]
       containers: [{name: main, image: %q, imagePullPolicy: Never, command: [sleep, infinity]}]
 `, harness.BaseImage(t)))
-	l.Kubectl(t, "rollout", "status", "deployment/master", "--timeout=90s")
+	l.Kubectl(t, "rollout", "status", "deployment/master", "--timeout="+harness.ClusterPatience.String())
 	node, session, to := l.Kubectl(t, "get", "pods", "-o", "jsonpath={.items[0].spec.nodeName}"), l.session(t, "master"), l.at(t, "master")
 	release, began := silenceNode(t, node), time.Now()
 	got := to.Run(t, `ssh h true`)

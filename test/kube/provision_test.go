@@ -223,7 +223,7 @@ func TestProvisionKeepsAPodThatSomebodyIsOn(t *testing.T) {
 	g := harness.StartGateway(t, dir, w.Clusters()+fmt.Sprintf("users:\n  dev: { keys: [ %s ], hosts: { master: root } }\n", harness.PublicKey(t, key)))
 	l, m, told := lab{w.Namespace, g, key}, harness.Mark(), filepath.Join(dir, "told")
 	session := l.at(t, "master").Start(t, `exec ssh -tt h 'sleep `+m+`' >`+told)
-	harness.Eventually(t, "the session", func() bool { return has(l.processes(t, "lab-master-0"), "sleep "+m) > 0 })
+	slowly(t, "the session", func() bool { return has(l.processes(t, "lab-master-0"), "sleep "+m) > 0 })
 	file("96m")
 	out, err := w.provision(t, "up", "--yes")
 	if err == nil || !strings.Contains(out, "kept as it is: pod lab-master-0, though limits.memory: 64MiB → 96MiB: dev; --force recreates it") {
@@ -273,7 +273,7 @@ func TestProvisionMakesAStatefulSetAgainAndKeepsItsVolume(t *testing.T) {
 	w.Await(t, "lab-master-0")
 	first := w.uid(t, "pod/lab-master-0")
 	w.must(t, "restart", "master", "--yes")
-	harness.Eventually(t, "another pod", func() bool { return w.Kubectl(t, "get", "pod", "-o", "jsonpath={.items[*].metadata.uid}") != first })
+	slowly(t, "another pod", func() bool { return w.Kubectl(t, "get", "pod", "-o", "jsonpath={.items[*].metadata.uid}") != first })
 	w.must(t, "up")
 	if got := w.Kubectl(t, "exec", "lab-master-0", "--", "cat", "/data/bytes"); got != "kept\n" {
 		t.Errorf("its volume after stop, start and restart: %q", got)
@@ -321,7 +321,7 @@ services:
 		}
 	}
 	w.Apply(t, "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: few}\nspec: {hard: {pods: '2'}}\n")
-	w.Kubectl(t, "wait", "resourcequota/few", "--for=jsonpath={.status.used.pods}=2", "--timeout=60s")
+	w.Kubectl(t, "wait", "resourcequota/few", "--for=jsonpath={.status.used.pods}=2", "--timeout="+harness.ClusterPatience.String())
 	w.file(t, "more.yaml", "name: more\nservices: {toomany: {image: IMAGE, stop_grace_period: 1s}}\n")
 	out, err = w.provision(t, "up", "-f", "more.yaml")
 	if err == nil || !strings.Contains(out, "toomany: its pod cannot be made: ") || !strings.Contains(out, "exceeded quota") {

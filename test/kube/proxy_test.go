@@ -46,13 +46,13 @@ func TestAProxyThatCutsAStreamEndsItsSessionsWithTheReason(t *testing.T) {
 	session := to.Start(t, `exec ssh h cat 2>`+told)
 	session.WantLine(t, "hello")
 	to.Start(t, `exec ssh -tt h "sleep `+m+`"`)
-	harness.Eventually(t, "a terminal", func() bool { return has(l.processes(t, "master"), "sleep "+m) > 0 })
+	slowly(t, "a terminal", func() bool { return has(l.processes(t, "master"), "sleep "+m) > 0 })
 	p.Cut()
 	if status := session.Wait(t); status != 255 || !strings.Contains(harness.Read(t, told), "through its cluster's API server ended") {
 		t.Errorf("exit %d, told %s", status, harness.Brief(harness.Read(t, told)))
 	}
 	to.Want(t, `ssh h echo again`, "again\n")
-	harness.Eventually(t, "the end of what ran on the terminal", func() bool { return has(l.processes(t, "master"), "sleep "+m) == 0 })
+	slowly(t, "the end of what ran on the terminal", func() bool { return has(l.processes(t, "master"), "sleep "+m) == 0 })
 }
 
 func TestAProxyThatKnowsNoWebSocketIsPassedBySPDY(t *testing.T) {
