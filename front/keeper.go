@@ -312,15 +312,14 @@ func (k *keeperClient) audit(name string, fields json.RawMessage) error {
 // Start begins a recording in a file that the keeper makes.
 func (k *keeperClient) Start(session recording.Session) (*recording.Recording, error) {
 	files, err := k.peer.Call(context.Background(), messages.Record, session, nil)
-	var made *recording.Recording
-	switch {
-	case err != nil:
-		k.log.Error("session not recorded", "conn", session.Conn, "err", err)
-	case len(files) > 0:
-		how := recording.How{GoOn: k.settings.RecordsGoOn, Log: k.log}
-		if made, err = recording.Begin(files[0], session, how); err == nil {
+	if len(files) > 0 {
+		var made *recording.Recording
+		if made, err = recording.Begin(files[0], session, recording.How{GoOn: k.settings.RecordsGoOn, Log: k.log}); err == nil {
 			return made, nil
 		}
+	}
+	if err != nil { // or else the keeper has told why there is no file
+		k.log.Error("session not recorded", "conn", session.Conn, "err", err)
 	}
 	if k.settings.RecordsGoOn {
 		return nil, nil

@@ -147,7 +147,7 @@ func (r *Recording) flushPending() {
 func (r *Recording) verdict(err error) error {
 	if err != nil && !r.failed {
 		r.failed = true
-		r.how.Log.Error("recording not written", "file", r.file.Name(), "err", err)
+		r.how.Log.Error("recording not written", "conn", r.session.Conn, "session", r.session.Number, "err", err)
 	}
 	if r.failed && !r.how.GoOn {
 		return ErrNotRecorded

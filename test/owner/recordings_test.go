@@ -2,6 +2,7 @@ package owner
 
 import (
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -43,4 +44,33 @@ func TestAnUpgradeKeepsWhatIsBeingRecorded(t *testing.T) {
 		return len(files) == 1 && strings.Contains(must(t, m.Gateway, "replay", "--speed", "100", files[0]), "to the end") &&
 			exec.Command("gzip", "-t", files[0]).Run() == nil
 	})
+}
+
+// Where the disk is full, nobody goes on unrecorded, unless the owner says so; who is
+// refused is told, and the log tells of each session.
+func TestTheDiskOfTheRecordingsIsFull(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a small disk")
+	}
+	for what, goesOn := range map[string]bool{"refuse": false, "go_on": true} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			small := func(program string, args ...string) *exec.Cmd {
+				const script = `mount -t tmpfs -o size=64k,mode=700 small "$0" && exec "$@"`
+				return exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, dir, program}, args...)...)
+			}
+			m := harness.StartMachineBy(t, small, "record: { dir: "+dir+", hosts: [ '*' ], on_failure: "+what+" }")
+			const much = "head -c 300000 /dev/urandom | base64; echo to the end"
+			for i, command := range []string{much, "echo to the end"} {
+				got := m.Local.Run(t, "ssh -tt h '"+command+"'")
+				if strings.Contains(got.Stdout, "to the end") != goesOn || strings.Contains(got.Stdout+got.Stderr, "is to be recorded, and that is not possible now") == goesOn {
+					t.Errorf("session %d: exit %d, %.100q", i, got.Exit, got.Stderr)
+				}
+			}
+			m.Gateway.AwaitRecord(t, "recording not written")
+			if told := m.Gateway.AwaitRecord(t, "session not recorded"); told["conn"] == "" || !strings.Contains(told["err"], "no space left") {
+				t.Errorf("the log tells %v", told)
+			}
+		})
+	}
 }
