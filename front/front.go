@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -77,10 +78,10 @@ func heedNoSignals() {
 func (f *front) verbs() map[string]calls.Verb {
 	return map[string]calls.Verb{
 		messages.Start:     taking(f.start),
-		messages.Live:      taking(func(any) (any, error) { return liveOf(f.server.Live()) }),
+		messages.Live:      taking(func(after messages.LiveAfter) (any, error) { return liveOf(f.server.Live(), after), nil }),
 		messages.End:       taking(func(e messages.Ending) (any, error) { return f.server.End(e.ID, e.Reason), nil }),
 		messages.Wall:      taking(func(lines []string) (any, error) { return f.server.Wall(lines...), nil }),
-		messages.Penalties: taking(func(any) (any, error) { return f.server.Penalties(), nil }),
+		messages.Penalties: taking(func(any) (any, error) { return worst(f.server.Penalties()), nil }),
 		messages.Review:    taking(func(any) (any, error) { return f.server.Review(), nil }),
 		messages.Strangers: taking(func(any) (any, error) { f.server.LogStrangers(); return nil, nil }),
 		messages.StepAside: taking(f.stepAside),
@@ -130,14 +131,20 @@ func (f *front) stepAside(linger time.Duration) (any, error) {
 	return nil, f.listener.Close()
 }
 
-func liveOf(all []gateway.Live) (any, error) {
+// liveOf is a message of connections. It sorts them as [messages.LiveAfter] does, by what a
+// clock says that may have been set back meanwhile.
+func liveOf(all []gateway.Live, after messages.LiveAfter) []messages.LiveConn {
+	slices.SortFunc(all, func(a, b gateway.Live) int { return messages.After(a).Compare(messages.After(b)) })
 	told := []messages.LiveConn{}
 	for _, live := range all {
-		who, err := messages.EncodeIdentity(live.Identity)
-		if err != nil {
-			return nil, err
+		if len(told) < messages.MaxLive && messages.After(live).Compare(after) > 0 {
+			told = append(told, messages.LiveConn{Live: live, User: live.Identity.User})
 		}
-		told = append(told, messages.LiveConn{Live: live, Identity: who})
 	}
-	return told, nil
+	return told
+}
+
+// worst is a message of penalties, of which all is sorted.
+func worst(all []messages.Penalty) []messages.Penalty {
+	return all[:min(len(all), messages.MaxPenalties)]
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/berth-ssh/berth/audit"
+	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/calls"
 	"github.com/berth-ssh/berth/front/messages"
 	"github.com/berth-ssh/berth/gateway"
@@ -156,19 +157,22 @@ func (f *Fronts) StepAside(linger time.Duration) {
 	f.ask(messages.StepAside, linger, nil)
 }
 
-// Live lists the connections of people who are logged in, the oldest first.
-func (f *Fronts) Live() []gateway.Live {
-	var told []messages.LiveConn
-	f.ask(messages.Live, nil, &told)
-	all := make([]gateway.Live, 0, len(told))
-	for _, one := range told {
-		live := one.Live
-		who, err := messages.DecodeIdentity(one.Identity)
-		if err != nil {
-			continue
+// Live lists the connections of people who are logged in, the oldest first. Of their
+// identities it knows the user alone.
+func (f *Fronts) Live() (all []gateway.Live) {
+	var after messages.LiveAfter
+	for range maxEntrances / messages.MaxLive {
+		var told []messages.LiveConn
+		f.ask(messages.Live, after, &told)
+		for _, one := range told {
+			live := one.Live
+			live.Identity = auth.Identity{User: one.User}
+			all = append(all, live)
+			after = messages.After(live)
 		}
-		live.Identity = who
-		all = append(all, live)
+		if len(told) < messages.MaxLive {
+			break
+		}
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/netip"
 	"time"
@@ -40,10 +41,10 @@ const (
 // The verbs by which a keeper asks a front, likewise.
 const (
 	Start     = "start"      // [Settings]; nothing, when the front is ready
-	Live      = "live"       // none; []LiveConn
+	Live      = "live"       // [LiveAfter]; []LiveConn, at most [MaxLive]
 	End       = "end"        // [Ending]; whether there was such a connection
 	Wall      = "wall"       // lines; on how many terminals they are shown
-	Penalties = "penalties"  // none; []strangers.Penalty
+	Penalties = "penalties"  // none; []strangers.Penalty, at most [MaxPenalties]
 	Review    = "review"     // none; how many connections were ended
 	Strangers = "strangers"  // none; nothing, when they are logged
 	StepAside = "step_aside" // how long to linger; nothing
@@ -200,10 +201,32 @@ type Written struct{ OK bool }
 // Ending ends a connection.
 type Ending struct{ ID, Reason string }
 
+// How many connections and penalties one message has, which must not become too large:
+// a client's version may be long.
+const (
+	MaxLive      = 1000
+	MaxPenalties = 1000
+)
+
+// LiveAfter asks for the connections that come after this one, the oldest first; the zero
+// value, for those from the first on.
+type LiveAfter struct {
+	Since time.Time
+	ID    string
+}
+
+// After asks for those that come after a connection.
+func After(live gateway.Live) LiveAfter { return LiveAfter{live.Since.Round(0), live.ID} }
+
+// Compare sorts connections.
+func (a LiveAfter) Compare(b LiveAfter) int {
+	return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
+}
+
 // LiveConn is a gateway.Live.
 type LiveConn struct {
 	gateway.Live
-	Identity json.RawMessage // in the place of its own
+	User string `json:"Identity"` // in the place of the whole
 }
 
 // Penalty is one of a front's penalties.
