@@ -17,7 +17,7 @@ const module = "github.com/berth-ssh/berth"
 // allows.
 var arrows = map[string][]string{
 	".":                  nil,
-	"audit":              nil,
+	"audit":              {"printable"},
 	"audit/files":        nil,
 	"auth":               nil,
 	"backup":             {"labels"},

@@ -15,8 +15,8 @@ import (
 	"os"
 	"sync"
 	"time"
-	"unicode/utf16"
-	"unicode/utf8"
+
+	"github.com/berth-ssh/berth/printable"
 )
 
 // Settings are where and how to write.
@@ -192,26 +192,7 @@ func (l *Log) lineOf(event Event) ([]byte, error) {
 		return nil, err
 	}
 	line := append(head[:len(head)-1], ',')
-	return append(ascii(append(line, fields[1:]...)), '\n'), nil
-}
-
-// ascii escapes what JSON lets through as it is: DEL and all beyond ASCII.
-func ascii(text []byte) []byte {
-	out := make([]byte, 0, len(text))
-	for len(text) > 0 {
-		r, size := utf8.DecodeRune(text)
-		text = text[size:]
-		switch {
-		case r < 0x7f:
-			out = append(out, byte(r))
-		case r <= 0xffff:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		default:
-			high, low := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
-		}
-	}
-	return out
+	return append(printable.ASCII(append(line, fields[1:]...)), '\n'), nil
 }
 
 func (l *Log) open() error {

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"github.com/spf13/pflag"
+
+	"github.com/berth-ssh/berth/printable"
 )
 
 // The forms of a log.
@@ -51,7 +53,19 @@ func (l *logging) to(out io.Writer, onTerminal bool) (*slog.Logger, error) {
 	case l.form == logText, l.form == logAuto && onTerminal:
 		return slog.New(slog.NewTextHandler(out, options)), nil
 	case l.form == logJSON, l.form == logAuto:
-		return slog.New(slog.NewJSONHandler(out, options)), nil
+		return slog.New(slog.NewJSONHandler(asciiLines{out}, options)), nil
 	}
 	return nil, fmt.Errorf("--log %s: text, json and auto are known", l.form)
+}
+
+// asciiLines takes a line of JSON with each write, and does nothing to the terminal of
+// whoever looks at them.
+type asciiLines struct{ out io.Writer }
+
+// Write writes a line.
+func (l asciiLines) Write(line []byte) (int, error) {
+	if _, err := l.out.Write(printable.ASCII(line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }

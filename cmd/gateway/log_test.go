@@ -36,3 +36,21 @@ func TestTheLogHasAFormAndALevel(t *testing.T) {
 		}
 	}
 }
+
+// The attack: what a client says of itself writes on the terminal of whoever reads the log.
+func TestTheLogWritesNothingElseOnATerminal(t *testing.T) {
+	for _, form := range []string{"text", "json"} {
+		var out bytes.Buffer
+		logged := logging{form: form, level: "info"}
+		log, err := logged.to(&out, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info("logged in", "client", "SSH-2.0-x\u009b31m\x1b[2J\x7f\u202e\xff")
+		for _, b := range out.Bytes() {
+			if b != '\n' && (b < 0x20 || b >= 0x7f) {
+				t.Fatalf("%s: byte %#x in %q", form, b, out.String())
+			}
+		}
+	}
+}

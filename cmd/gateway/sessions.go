@@ -76,7 +76,12 @@ func askSessions(ctx context.Context, stateDir string, show func([]people.Connec
 }
 
 func showSessionsJSON(out io.Writer, all []people.Connection) error {
-	return json.NewEncoder(out).Encode(all)
+	text, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s\n", printable.ASCII(text))
+	return err
 }
 
 func showSessions(out io.Writer, all []people.Connection) error {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/berth-ssh/berth/box"
 	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/printable"
 	"github.com/berth-ssh/berth/provision/apply"
 )
 
@@ -94,9 +95,11 @@ func (o options) engineIsHere() bool {
 
 func writeGPUs(out io.Writer, states []box.DeviceState, asJSON bool) error {
 	if asJSON {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(states)
+		text, err := json.MarshalIndent(states, "", "  ")
+		if err == nil {
+			_, err = fmt.Fprintf(out, "%s\n", printable.ASCII(text))
+		}
+		return err
 	}
 	text := "no NVIDIA GPU here\n"
 	if len(states) > 0 {
