@@ -27,7 +27,7 @@ func recordingsOf(t *testing.T, g *harness.Gateway) (files []string) {
 func TestAnUpgradeKeepsWhatIsBeingRecorded(t *testing.T) {
 	m := harness.StartMachine(t, "record: { dir: "+filepath.Join(t.TempDir(), "recordings")+", hosts: [ '*' ], max_size: 1KiB }")
 	const much = "head -c 5000 /dev/urandom | base64"
-	still := m.Local.Start(t, "exec ssh -tt h '"+much+"; echo in; exec cat' 2>&1")
+	still := m.Local.Start(t, "exec ssh -tt h '"+much+"; echo in; exec cat' 2>/dev/null")
 	for still.ReadLine(t) != "in\r" {
 	}
 	m.Relay.Run(t, "ssh -tt h '"+much+"'")
