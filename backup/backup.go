@@ -290,7 +290,7 @@ func read(from io.Reader, passphrase string) (manifest Manifest, files []file, e
 		return manifest, nil, err
 	}
 	plain, err := age.Decrypt(from, identity)
-	if noMatch := (*age.NoIdentityMatchError)(nil); errors.As(err, &noMatch) {
+	if _, ok := errors.AsType[*age.NoIdentityMatchError](err); ok {
 		return manifest, nil, errors.New("the passphrase is not that of this backup")
 	}
 	if err != nil {

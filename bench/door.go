@@ -76,7 +76,7 @@ func (d *door) connect(ctx context.Context, options ...string) (client int, stop
 // explain adds what a command said, if that is known.
 func explain(command *exec.Cmd, err error) error {
 	said := ""
-	if exited := (*exec.ExitError)(nil); errors.As(err, &exited) {
+	if exited, ok := errors.AsType[*exec.ExitError](err); ok {
 		said = string(exited.Stderr)
 	}
 	return fmt.Errorf("%q: %w %s", command.Args, err, said)

@@ -245,7 +245,7 @@ func problems(documents []*document) error {
 func (d *document) config(data []byte) Config {
 	var all people
 	c, err := d.settings(data, &all).complete(all, []*document{d})
-	if errs := (Errors)(nil); errors.As(err, &errs) {
+	if errs, ok := errors.AsType[Errors](err); ok {
 		d.errs = errs
 	}
 	return c

@@ -40,7 +40,7 @@ func readFile(path string) ([]byte, fs.FileMode, error) {
 
 // cause leaves out the operation and path of a file error.
 func cause(err error) error {
-	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err
 	}
 	return err

@@ -229,7 +229,7 @@ func readKey(path string) (ssh.Signer, error) {
 		return nil, fmt.Errorf("is open to others (mode %04o); run: chmod g-w,o-rwx %s", mode, path)
 	}
 	key, err := ssh.ParsePrivateKey(data)
-	if locked := (*ssh.PassphraseMissingError)(nil); errors.As(err, &locked) {
+	if _, ok := errors.AsType[*ssh.PassphraseMissingError](err); ok {
 		return nil, errors.New("has a passphrase; use a key without one")
 	}
 	if err != nil {

@@ -36,8 +36,8 @@ func TestABoxThatSSHDoesNotReach(t *testing.T) {
 			t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 			t.Setenv("TMPDIR", t.TempDir())
 			_, err := Dial(t.Context(), Address{URL: "ssh://dev@a100:2022"})
-			var why *LinkError
-			if !errors.As(err, &why) || err.Error() != c.want {
+			_, ok := errors.AsType[*LinkError](err)
+			if !ok || err.Error() != c.want {
 				t.Errorf("%v, want %s", err, c.want)
 			}
 			if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {

@@ -45,8 +45,7 @@ func (e *Ended) Error() string { return "this connection was ended: " + e.Reason
 
 // endOf is why a connection was ended, or nil.
 func endOf(ctx context.Context) *Ended {
-	var ended *Ended
-	errors.As(context.Cause(ctx), &ended)
+	ended, _ := errors.AsType[*Ended](context.Cause(ctx))
 	return ended
 }
 

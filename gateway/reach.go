@@ -75,8 +75,8 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who 
 		case ctx.Err() != nil:
 			return nil, endOr(ctx, errLeft)
 		}
-		var unreachable *hosts.Unreachable
-		if !errors.As(err, &unreachable) || time.Since(began) >= min(unreachable.Patience, c.server.Wait) {
+		unreachable, ok := errors.AsType[*hosts.Unreachable](err)
+		if !ok || time.Since(began) >= min(unreachable.Patience, c.server.Wait) {
 			return nil, endOr(ctx, withDetails(ctx, err))
 		}
 		select {
@@ -90,8 +90,8 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who 
 // withDetails adds the details of why a host cannot be entered, which are asked for only
 // once it is not tried again.
 func withDetails(ctx context.Context, err error) error {
-	var unreachable *hosts.Unreachable
-	if !errors.As(err, &unreachable) || unreachable.Details == nil {
+	unreachable, ok := errors.AsType[*hosts.Unreachable](err)
+	if !ok || unreachable.Details == nil {
 		return err
 	}
 	more := unreachable.Details(ctx)

@@ -24,8 +24,7 @@ const refusalTimeout = 10 * time.Second
 // rejected with it.
 func (c *conn) refuse(client sshconn.Conn, who auth.Identity, why error) {
 	c.server.Audit.Write(audit.Refused{Conn: c.auditConn(), User: who.User, Why: why.Error()})
-	var unreachable *hosts.Unreachable
-	if errors.As(why, &unreachable) {
+	if unreachable, ok := errors.AsType[*hosts.Unreachable](why); ok {
 		c.log.Warn("refused", "why", unreachable.Error(), "cause", unreachable.Cause)
 	} else {
 		c.log.Info("refused", "why", why)

@@ -24,8 +24,8 @@ func TestWhatIsNotGrantedIsNotAskedFor(t *testing.T) {
 		}
 		for _, kind := range []string{"direct-tcpip", "direct-streamlocal@openssh.com", "x@example.com"} {
 			_, _, err := client.OpenChannel(kind, nil)
-			var refused *ssh.OpenChannelError
-			if !errors.As(err, &refused) || refused.Reason != ssh.Prohibited || refused.Message != why {
+			refused, ok := errors.AsType[*ssh.OpenChannelError](err)
+			if !ok || refused.Reason != ssh.Prohibited || refused.Message != why {
 				t.Errorf("%s: %s: %v", login, kind, err)
 			}
 		}

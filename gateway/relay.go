@@ -216,8 +216,7 @@ func accept(asked sshconn.NewChannel, opened channel) (accepted channel, ok bool
 }
 
 func reject(asked sshconn.NewChannel, err error) {
-	var refused *ssh.OpenChannelError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*ssh.OpenChannelError](err); ok {
 		asked.Reject(refused.Reason, refused.Message)
 		return
 	}

@@ -250,8 +250,8 @@ func TestTheHostsOwnKeysStayInside(t *testing.T) {
 func TestWhatTheHostRefusesIsRefusedWithItsReason(t *testing.T) {
 	client := ssh.NewClient(joinedTo(t, refuseAll, nil))
 	_, _, err := client.OpenChannel("direct-tcpip", []byte(strings.Repeat("x", 10)))
-	var refused *ssh.OpenChannelError
-	if !errors.As(err, &refused) || refused.Reason != ssh.Prohibited || refused.Message != "not from here" {
+	refused, ok := errors.AsType[*ssh.OpenChannelError](err)
+	if !ok || refused.Reason != ssh.Prohibited || refused.Message != "not from here" {
 		t.Errorf("got %v", err)
 	}
 }

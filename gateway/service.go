@@ -39,8 +39,7 @@ func (c *conn) directoryPassword(ctx context.Context, a keeper.Attempt, password
 // reported returns err. If it is that a service gave no answer, it is logged, and the
 // client is told in a banner, in the same words for everybody.
 func (c *conn) reported(err error) error {
-	none := (*keeper.NoAnswer)(nil)
-	if errors.As(err, &none) {
+	if none, ok := errors.AsType[*keeper.NoAnswer](err); ok {
 		c.log.Error("no answer", "service", none.Service, "err", none.Err)
 		who := map[auth.Service]string{auth.LDAP: "the directory of people", auth.OIDC: "the provider of logins by a browser"}[none.Service]
 		c.banner(who + " does not answer; try again later, or use a key")
@@ -51,8 +50,8 @@ func (c *conn) reported(err error) error {
 // isFailure reports whether a failed attempt counts against its user and its source. It
 // does not where a service gave no answer.
 func isFailure(err error) bool {
-	none := (*keeper.NoAnswer)(nil)
-	return !errors.As(err, &none)
+	_, ok := errors.AsType[*keeper.NoAnswer](err)
+	return !ok
 }
 
 // askApproval identifies a person by an approval in a browser. It shows which code to

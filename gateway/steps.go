@@ -153,6 +153,6 @@ func (c *conn) proved(ctx context.Context, step keeper.Step, err error) (*ssh.Pe
 
 // isStep reports whether an attempt succeeded, but the login needs another step.
 func isStep(err error) bool {
-	var partial *ssh.PartialSuccessError
-	return errors.As(err, &partial)
+	_, ok := errors.AsType[*ssh.PartialSuccessError](err)
+	return ok
 }

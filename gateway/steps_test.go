@@ -166,8 +166,8 @@ func TestANameSwappedBetweenStepsEntersNothing(t *testing.T) {
 		}
 		c.stranger = stranger
 		_, err = c.keyProved(t.Context())(meta, signer.PublicKey(), &ssh.Permissions{}, "")
-		var partial *ssh.PartialSuccessError
-		if !errors.As(err, &partial) {
+		partial, ok := errors.AsType[*ssh.PartialSuccessError](err)
+		if !ok {
 			t.Fatalf("%+v: the first step: %v", swap, err)
 		}
 		meta.name = swap.then

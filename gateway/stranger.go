@@ -66,8 +66,7 @@ func (c *conn) logAttempt(meta ssh.ConnMetadata, method string, err error) {
 		return
 	}
 	c.server.Audit.Write(audit.LoginTried{Conn: c.auditConn(), Login: c.server.Keeper.LogName(meta.User()), Method: method})
-	var tooOften *strangers.TooOften
-	if errors.As(err, &tooOften) {
+	if tooOften, ok := errors.AsType[*strangers.TooOften](err); ok {
 		c.log.Warn("turned away", "login", c.server.Keeper.LogName(meta.User()), "why", tooOften)
 		return
 	}

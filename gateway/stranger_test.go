@@ -189,8 +189,8 @@ func TestNoDearKeyExchange(t *testing.T) {
 		_, err := ssh.Dial("tcp", g.address, &ssh.ClientConfig{
 			Config: ssh.Config{KeyExchanges: []string{kex}}, User: "dev", HostKeyCallback: ssh.FixedHostKey(g.HostKey.PublicKey()),
 		})
-		var none *ssh.AlgorithmNegotiationError
-		if !errors.As(err, &none) {
+		_, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err)
+		if !ok {
 			t.Errorf("%s: %v", kex, err)
 		}
 	}

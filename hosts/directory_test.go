@@ -122,8 +122,8 @@ func TestAnAddressThatDoesNotAnswerIsRefusedReadably(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = d.Open(t.Context(), host, "developer")
-	var u *Unreachable
-	if !errors.As(err, &u) || u.Cause == nil || strings.Contains(u.Error(), "127.0.0.1") {
+	u, ok := errors.AsType[*Unreachable](err)
+	if !ok || u.Cause == nil || strings.Contains(u.Error(), "127.0.0.1") {
 		t.Errorf("got %v: want a line for the person, and the cause for the log alone", err)
 	}
 	if _, err := d.Open(t.Context(), host, ""); err == nil || !strings.Contains(err.Error(), "account") {

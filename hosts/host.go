@@ -52,11 +52,8 @@ func (u *Unreachable) Unwrap() error { return u.Cause }
 
 // AsUnreachable returns what an error says of a host; nil where it says nothing.
 func AsUnreachable(err error) *Unreachable {
-	var unreachable *Unreachable
-	if errors.As(err, &unreachable) {
-		return unreachable
-	}
-	return nil
+	unreachable, _ := errors.AsType[*Unreachable](err)
+	return unreachable
 }
 
 // IsUnknown reports whether an error says that there is no such host.

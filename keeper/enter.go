@@ -134,8 +134,7 @@ func hide(err error, policy *auth.Policy, who auth.Identity, name string) error 
 		return refusal
 	}
 	hidden := &hosts.Unreachable{Host: name, Why: why, Cause: err, Patience: whileUnknown}
-	var unreachable *hosts.Unreachable
-	if errors.As(err, &unreachable) {
+	if unreachable, ok := errors.AsType[*hosts.Unreachable](err); ok {
 		hidden.Patience = max(hidden.Patience, unreachable.Patience)
 	}
 	return hidden

@@ -130,8 +130,8 @@ func enterable(dir string) error {
 
 // inWords is what the C library calls an error, which begins with a capital.
 func inWords(err error) string {
-	var number syscall.Errno
-	if !errors.As(err, &number) {
+	number, ok := errors.AsType[syscall.Errno](err)
+	if !ok {
 		return err.Error()
 	}
 	text := number.Error()
@@ -139,8 +139,7 @@ func inWords(err error) string {
 }
 
 func startError(path string, err error) error {
-	var pathErr *os.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*os.PathError](err); ok {
 		err = pathErr.Err
 	}
 	if errors.Is(err, syscall.ENOENT) {

@@ -98,7 +98,7 @@ func (k known) secret() []oauth2.AuthCodeOption {
 // wait polls as the provider wants it (RFC 8628, section 3.5).
 func (p *Provider) wait(ctx context.Context, k known, device *oauth2.DeviceAuthResponse) (auth.Person, error) {
 	token, err := k.config.DeviceAccessToken(ctx, device)
-	if refused := (*oauth2.RetrieveError)(nil); errors.As(err, &refused) && (refused.ErrorCode == "access_denied" || refused.ErrorCode == "expired_token") {
+	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok && (refused.ErrorCode == "access_denied" || refused.ErrorCode == "expired_token") {
 		return auth.Person{}, auth.ErrDenied
 	}
 	if errors.Is(err, context.DeadlineExceeded) && !device.Expiry.IsZero() && !time.Now().Before(device.Expiry) {
@@ -174,8 +174,8 @@ func (s Settings) person(claims map[string]any) (auth.Person, error) {
 // withoutBody leaves out what the provider answered but for the error's code: it may
 // be long, and of whoever stands in for the provider.
 func withoutBody(err error) error {
-	refused := (*oauth2.RetrieveError)(nil)
-	if !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*oauth2.RetrieveError](err)
+	if !ok {
 		return err
 	}
 	return fmt.Errorf("the provider answers %s %.60q", refused.Response.Status, strings.TrimSpace(refused.ErrorCode))

@@ -49,7 +49,7 @@ func passSignals(gateway *os.Process, got <-chan os.Signal, ended <-chan error) 
 			}
 			gateway.Signal(signal)
 		case err := <-ended:
-			if exited := (*exec.ExitError)(nil); errors.As(err, &exited) {
+			if exited, ok := errors.AsType[*exec.ExitError](err); ok {
 				os.Exit(max(exited.ExitCode(), 1)) // it has said why
 			}
 			return err

@@ -125,7 +125,7 @@ func TestCommandsSayHowTheyEnded(t *testing.T) {
 			session.Stdout, session.Stderr = &stdout, &stderr
 			err = session.Run(test.command)
 			status, signal := 0, ""
-			if exit := (*ssh.ExitError)(nil); errors.As(err, &exit) {
+			if exit, ok := errors.AsType[*ssh.ExitError](err); ok {
 				status, signal = exit.ExitStatus(), exit.Signal()
 			} else if err != nil {
 				t.Fatal(err)

@@ -192,8 +192,7 @@ func realPath(path string) (string, error) {
 // numberOf is the error number in an error, or ELOOP: EvalSymlinks tells of too many
 // links by words.
 func numberOf(err error) unix.Errno {
-	var number unix.Errno
-	if errors.As(err, &number) {
+	if number, ok := errors.AsType[unix.Errno](err); ok {
 		return number
 	}
 	return unix.ELOOP

@@ -51,7 +51,7 @@ func Secret(file string) (string, error) {
 }
 
 func cause(file string, err error) error {
-	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		err = path.Err
 	}
 	return fmt.Errorf("%s cannot be read: %w", file, err)

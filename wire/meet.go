@@ -58,7 +58,7 @@ func earlier(a, b time.Time) time.Time {
 func (w *Conn) hearVersion() (hello Hello, n int, err error) {
 	for {
 		hello.Version, n, err = parseVersion(w.reader.peek())
-		if refused := (*notSSH2)(nil); errors.As(err, &refused) {
+		if refused, ok := errors.AsType[*notSSH2](err); ok {
 			w.Write([]byte(refused.reply))
 		}
 		if !errors.Is(err, errIncomplete) {

@@ -137,7 +137,7 @@ func (r *reader) release() {
 
 // readError is the error as the connection's own Read would return it.
 func (r *reader) readError(err error) error {
-	if operation := (*net.OpError)(nil); errors.As(err, &operation) {
+	if operation, ok := errors.AsType[*net.OpError](err); ok {
 		err = operation.Err
 	}
 	local := r.conn.LocalAddr()

@@ -41,7 +41,7 @@ func newCommand() *cobra.Command {
 // printError prints an error after the program's name. Errors of a configuration
 // are printed as they are: each begins with file and line, as a compiler's do.
 func printError(w io.Writer, err error) {
-	if lines := (config.Errors)(nil); errors.As(err, &lines) {
+	if lines, ok := errors.AsType[config.Errors](err); ok {
 		fmt.Fprintln(w, lines)
 		return
 	}

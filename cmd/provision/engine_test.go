@@ -188,8 +188,8 @@ func TestLimitsAreChangedInPlace(t *testing.T) {
 		t.Errorf("exec's standard input: %q", got)
 	}
 	err := l.program("exec", l.Host("own"), "sh", "-c", "exit 7").Run()
-	var ended *exec.ExitError
-	if !errors.As(err, &ended) || ended.ExitCode() != 7 {
+	ended, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || ended.ExitCode() != 7 {
 		t.Errorf("a command that ends with 7: %v", err)
 	}
 }

@@ -58,8 +58,7 @@ func main() {
 		if ctx.Err() != nil {
 			err = errInterrupted
 		}
-		var ended exitCode
-		if errors.As(err, &ended) {
+		if ended, ok := errors.AsType[exitCode](err); ok {
 			os.Exit(int(ended))
 		}
 		report(err)

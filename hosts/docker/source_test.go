@@ -633,8 +633,8 @@ func (e *fakeEngine) calls() int {
 func refusedWith(t *testing.T, s *Source, name, want string) {
 	t.Helper()
 	_, err := s.Lookup(t.Context(), name)
-	var u *hosts.Unreachable
-	if !errors.As(err, &u) || !strings.Contains(err.Error(), want) {
+	_, ok := errors.AsType[*hosts.Unreachable](err)
+	if !ok || !strings.Contains(err.Error(), want) {
 		t.Errorf("%s: got %v, want %q", name, err, want)
 	}
 }

@@ -145,8 +145,7 @@ func unreachable(host, why string, cause error) error {
 
 // soon marks an error as worth trying again for so long.
 func soon(err error, patience time.Duration) error {
-	var u *hosts.Unreachable
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*hosts.Unreachable](err); ok {
 		u.Patience = patience
 	}
 	return err

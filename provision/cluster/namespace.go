@@ -121,8 +121,7 @@ func explain(err error) error {
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("the cluster does not know who this is: %w; see kubectl auth whoami", err)
 	}
-	var unreachable *url.Error
-	if errors.As(err, &unreachable) {
+	if unreachable, ok := errors.AsType[*url.Error](err); ok {
 		return fmt.Errorf("the API server %s does not answer: %w", kubernetes.Line(hostIn(unreachable.URL)), unreachable.Err)
 	}
 	return err

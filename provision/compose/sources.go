@@ -108,8 +108,7 @@ func syntaxError(path, text string, err error) error {
 	if line := tabIndent(text); line > 0 {
 		return fmt.Errorf("%s:%d: a tab in the indentation; YAML wants spaces", ShortPath(path), line)
 	}
-	var load *yaml.LoadError
-	if errors.As(err, &load) {
+	if load, ok := errors.AsType[*yaml.LoadError](err); ok {
 		return fmt.Errorf("%s:%d: %s", ShortPath(path), load.Mark.Line, load.Message)
 	}
 	return fmt.Errorf("%s: %s", ShortPath(path), err)

@@ -108,8 +108,8 @@ func (s Skipped) Error() string { return string(s) }
 // IsSkipped reports whether an error of [Run.Perform] only says why the check
 // was not made.
 func IsSkipped(err error) bool {
-	why := Skipped("")
-	return errors.As(err, &why)
+	_, ok := errors.AsType[Skipped](err)
+	return ok
 }
 
 // failed is the line of a failure: what was wanted, what came, what to do.

@@ -72,8 +72,7 @@ func (v *visit) listenTCP() (net.Listener, error) {
 
 // prohibited adds the hint if an sshd does not allow the channel.
 func prohibited(err error, hint string) error {
-	refused := (*ssh.OpenChannelError)(nil)
-	if errors.As(err, &refused) && refused.Reason == ssh.Prohibited {
+	if refused, ok := errors.AsType[*ssh.OpenChannelError](err); ok && refused.Reason == ssh.Prohibited {
 		return fmt.Errorf("%w: %s", err, hint)
 	}
 	return err

@@ -122,8 +122,7 @@ func inShell(script string) string { return "exec sh -c " + screen.Quote(script)
 // endOf reads how a session ended from what waiting for it returned.
 func endOf(err error, stdout, stderr fmt.Stringer) (ended, error) {
 	e := ended{stdout: stdout.String(), stderr: stderr.String()}
-	exit := (*ssh.ExitError)(nil)
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*ssh.ExitError](err); ok {
 		e.status, e.signal = exit.ExitStatus(), exit.Signal()
 		return e, nil
 	}

@@ -187,8 +187,8 @@ func (e *echo) wantCut(t *testing.T, why string) {
 			return
 		}
 	}
-	var exit *ssh.ExitError
-	if !errors.As(e.ended, &exit) || exit.ExitStatus() != 255 || !strings.Contains(e.stderr.String(), why) {
+	exit, ok := errors.AsType[*ssh.ExitError](e.ended)
+	if !ok || exit.ExitStatus() != 255 || !strings.Contains(e.stderr.String(), why) {
 		t.Errorf("ended with %v, told %q, want status 255 and %q", e.ended, e.stderr, why)
 	}
 }

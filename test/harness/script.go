@@ -127,7 +127,7 @@ func run(ts *testscript.TestScript, neg bool, args []string) {
 	limit := strconv.Itoa(int(ScriptLimit().Seconds()))
 	err := ts.Exec("timeout", append([]string{"--kill-after=1", limit}, args...)...)
 	got := 0
-	if exited := (*exec.ExitError)(nil); errors.As(err, &exited) {
+	if exited, ok := errors.AsType[*exec.ExitError](err); ok {
 		got = exited.ExitCode()
 	} else {
 		ts.Check(err)

@@ -96,8 +96,8 @@ func refusedChannels(t *testing.T, c *ssh.Client) {
 		{"auth-agent@openssh.com", nothing{}, []ssh.RejectionReason{ssh.UnknownChannelType, ssh.ConnectionFailed}, ""},
 	} {
 		_, _, err := c.OpenChannel(channel.kind, ssh.Marshal(channel.extra))
-		var refused *ssh.OpenChannelError
-		if !errors.As(err, &refused) || !slices.Contains(channel.reasons, refused.Reason) || !strings.Contains(strings.ToLower(refused.Message), channel.words) {
+		refused, ok := errors.AsType[*ssh.OpenChannelError](err)
+		if !ok || !slices.Contains(channel.reasons, refused.Reason) || !strings.Contains(strings.ToLower(refused.Message), channel.words) {
 			t.Errorf("%s: %v, want reason %v and %q", channel.kind, err, channel.reasons, channel.words)
 		}
 	}
