@@ -240,17 +240,6 @@ func problems(documents []*document) error {
 	return all
 }
 
-// config reads a whole file that has no others beside it. What it returns is of
-// use if d.err is nil.
-func (d *document) config(data []byte) Config {
-	var all people
-	c, err := d.settings(data, &all).complete(all, []*document{d})
-	if errs, ok := errors.AsType[Errors](err); ok {
-		d.errs = errs
-	}
-	return c
-}
-
 // settings reads what is not about people, and adds people.
 func (d *document) settings(data []byte, all *people) Config {
 	given := d.fields(d.parse(data), "the file", "listen", "state", "keys", "docker", "keepalive", "wait", "linger", "refresh_keys", "metrics", "proxies", "exempt", "log_unknown_users", "audit", "record", "user_cas", "revoked", "login", "limits", "ldap", "oidc", "users", "groups", "hosts", "boxes", "clusters")

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -299,4 +300,15 @@ func TestAnAuditWithoutAFile(t *testing.T) {
 			t.Errorf("%s: %+v", text, settings.Audit)
 		}
 	}
+}
+
+// config reads a whole file that has no others beside it. What it returns is of
+// use if d.err is nil.
+func (d *document) config(data []byte) Config {
+	var all people
+	c, err := d.settings(data, &all).complete(all, []*document{d})
+	if errs, ok := errors.AsType[Errors](err); ok {
+		d.errs = errs
+	}
+	return c
 }

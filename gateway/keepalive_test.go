@@ -33,7 +33,7 @@ func (a *asked) SendRequest(name string, wantReply bool, _ []byte) (bool, []byte
 func keptAlive(t *testing.T, answer func(peer net.Conn, cut <-chan struct{}) error, try func(a *asked, peer net.Conn, cut <-chan struct{})) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, peer := net.Pipe()
-		w := wire.New(ours)
+		w := new(wire.Pool).New(ours)
 		c := &conn{server: &Server{Keepalive: 30 * time.Second}, log: slog.New(slog.DiscardHandler), tasks: &sshconn.Tasks{}}
 		cut := make(chan struct{})
 		a := &asked{answer: func() error { return answer(peer, cut) }}

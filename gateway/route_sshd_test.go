@@ -97,7 +97,7 @@ func serveHost(t *testing.T, raw net.Conn, open func(ssh.NewChannel), hello func
 }
 
 func relayBetween(t *testing.T, clientRaw, hostRaw net.Conn, tasks *sshconn.Tasks) {
-	outerWire, innerWire := wire.New(clientRaw), wire.New(hostRaw)
+	outerWire, innerWire := new(wire.Pool).New(clientRaw), new(wire.Pool).New(hostRaw)
 	defer outerWire.Close()
 	defer innerWire.Close()
 	config := &ssh.ServerConfig{NoClientAuth: true}

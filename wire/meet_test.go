@@ -142,7 +142,7 @@ func TestAKeyExchangeFollowsAMeeting(t *testing.T) {
 			ours, theirs := tcpPair(t)
 			met := make(chan error, 1)
 			go func() {
-				w := New(ours)
+				w := new(Pool).New(ours)
 				defer w.Close()
 				_, err := w.Meet(ourVersion, time.Now().Add(10*time.Second))
 				if err == nil {

@@ -51,7 +51,7 @@ func (w *Conn) held() int {
 // What a burst needed is given back as soon as it is over, in both directions.
 func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
 	ours, theirs := tcpPair(t)
-	w := New(ours)
+	w := new(Pool).New(ours)
 	defer w.Close()
 	burst := make([]byte, 4<<20)
 	rand.Read(burst)
@@ -80,7 +80,7 @@ func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
 // own Read.
 func TestAWrappedSocketIsReadByItsOwnRead(t *testing.T) {
 	ours, theirs := tcpPair(t)
-	w := New(upperCase{ours.(*net.TCPConn)})
+	w := new(Pool).New(upperCase{ours.(*net.TCPConn)})
 	defer w.Close()
 	io.WriteString(theirs, "x")
 	var got [1]byte
@@ -101,7 +101,7 @@ func (u upperCase) Read(p []byte) (int, error) {
 // kernel's acknowledgements and writes of many blocks want it.
 func TestAConnectionThatNamesItsSocketIsReadAndWrittenByIt(t *testing.T) {
 	ours, theirs := tcpPair(t)
-	w := New(named{ours})
+	w := new(Pool).New(named{ours})
 	defer w.Close()
 	go io.WriteString(theirs, "x")
 	var got [1]byte
@@ -124,7 +124,7 @@ func (n named) Write([]byte) (int, error) { return 0, errors.New("written by its
 // Errors and ends come through as the connection's own.
 func TestReadErrorsAreTheConnections(t *testing.T) {
 	ours, theirs := tcpPair(t)
-	w := New(ours)
+	w := new(Pool).New(ours)
 	theirs.Close()
 	if n, err := w.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("after the peer's end: %d, %v", n, err)
@@ -141,7 +141,7 @@ func TestReadErrorsAreTheConnections(t *testing.T) {
 func BenchmarkWrite(b *testing.B) {
 	ours, theirs := tcpPair(b)
 	go io.Copy(io.Discard, theirs)
-	w := New(ours)
+	w := new(Pool).New(ours)
 	defer w.Close()
 	packet := make([]byte, 32<<10+40)
 	b.SetBytes(int64(len(packet)))
@@ -157,7 +157,7 @@ func BenchmarkWrite(b *testing.B) {
 // reads a packet.
 func BenchmarkRead(b *testing.B) {
 	ours, theirs := tcpPair(b)
-	w := New(ours)
+	w := new(Pool).New(ours)
 	defer w.Close()
 	packet := make([]byte, 32<<10+40)
 	go func() {

@@ -52,9 +52,6 @@ type Conn struct {
 
 var errNotReading = errors.New("the peer does not read")
 
-// New takes a connection over that shares its buffers with no other.
-func New(conn net.Conn) *Conn { return new(Pool).New(conn) }
-
 func newConn(pool *Pool, conn net.Conn) *Conn {
 	w := &Conn{Conn: conn, pool: pool, reader: newReader(pool, conn), started: time.Now()}
 	w.changed = sync.NewCond(&w.mu)

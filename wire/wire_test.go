@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func unreadWire(t *testing.T) (*Conn, net.Conn) {
 	t.Helper()
 	ours, theirs := net.Pipe()
-	return New(ours), theirs
+	return new(Pool).New(ours), theirs
 }
 
 func TestWritesDoNotWaitForThePeer(t *testing.T) {

@@ -18,7 +18,6 @@ import (
 	"github.com/berth-ssh/berth/totp"
 )
 
-// codes are the second factors that a state directory keeps.
 // withoutCodes are the users who may be asked for a code and have none.
 func withoutCodes(settings config.Config) []string {
 	var users []string
