@@ -14,8 +14,8 @@ import (
 
 // syntax words what the YAML library found. It quotes nothing of the file.
 func (d *document) syntax(err error, data []byte) {
-	var at *yaml.LoadError
-	if !errors.As(err, &at) {
+	at, ok := errors.AsType[*yaml.LoadError](err)
+	if !ok {
 		d.wrong(1, "not valid YAML")
 		return
 	}
