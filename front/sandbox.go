@@ -94,10 +94,7 @@ func policy() seccomp.Policy {
 	return seccomp.Policy{
 		DefaultAction: seccomp.ActionErrno,
 		Syscalls: []seccomp.SyscallGroup{
-			{Action: seccomp.ActionAllow, Names: allowed(), NamesWithCondtions: []seccomp.NameWithConditions{
-				{Name: "clone", Conditions: []seccomp.Condition{{Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}}},
-				{Name: "fchmod", Conditions: []seccomp.Condition{{Argument: 1, Operation: seccomp.Equal, Value: machine.ModeForOthers}}},
-			}},
+			{Action: seccomp.ActionAllow, Names: allowed(), NamesWithCondtions: allowedWith()},
 			{Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS), Names: []string{"clone3"}}, // whose flags cannot be seen; libc takes clone then
 		},
 	}
@@ -106,16 +103,16 @@ func policy() seccomp.Policy {
 func allowed() []string {
 	names := []string{
 		// data
-		"read", "write", "readv", "writev", "pread64", "pwrite64", "close", "lseek", "fstat", "fcntl", "ioctl", "dup", "dup3", "fsync",
-		"recvfrom", "recvmsg", "recvmmsg", "sendto", "sendmsg", "sendmmsg", "shutdown", "accept4", "accept", "getsockname", "getpeername", "getsockopt", "setsockopt",
-		"socketpair", "pipe2", "splice", "copy_file_range", "sendfile", "newfstatat", "openat", "getdents64", "faccessat", "faccessat2", "readlinkat",
+		"read", "write", "readv", "writev", "pread64", "pwrite64", "close", "lseek", "fstat", "dup", "dup3", "fsync",
+		"recvfrom", "recvmsg", "recvmmsg", "accept4", "accept", "getsockname", "getpeername", "getsockopt",
+		"pipe2", "splice", "copy_file_range", "sendfile", "newfstatat", "openat", "getdents64", "faccessat", "faccessat2", "readlinkat",
 		// waiting
 		"epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "eventfd2", "ppoll", "futex", "nanosleep", "clock_nanosleep", "sched_yield", "restart_syscall",
 		// memory
 		"mmap", "munmap", "mprotect", "mremap", "madvise", "mincore", "brk", "membarrier", "rseq",
 		// threads and signals
-		"exit", "exit_group", "gettid", "getpid", "tgkill", "set_robust_list", "set_tid_address", "sigaltstack", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
-		"sched_getaffinity", "getrlimit", "setrlimit", "prlimit64", "getcpu", "prctl", "setitimer", "timer_create", "timer_settime", "timer_delete",
+		"exit", "exit_group", "gettid", "getpid", "set_robust_list", "set_tid_address", "sigaltstack", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
+		"sched_getaffinity", "getrlimit", "setrlimit", "getcpu", "prctl", "setitimer", "timer_create", "timer_settime", "timer_delete",
 		// the clock, chance, and what there is
 		"clock_gettime", "clock_getres", "gettimeofday", "getrandom", "uname", "sysinfo", "getuid", "geteuid", "getgid", "getegid", "getppid",
 	}
@@ -123,4 +120,44 @@ func allowed() []string {
 		names = append(names, "arch_prctl", "epoll_wait", "poll", "pipe", "time")
 	}
 	return names
+}
+
+// allowedWith are calls that with other arguments would lead further: to a new connection
+// without connect(2), to another process of the account, such as a former gateway's
+// front, to the terminal that the gateway was started at, or to a listener that serves
+// the next front no more. What is not here is refused.
+func allowedWith() []seccomp.NameWithConditions {
+	own := uint64(unix.Getpid())
+	all := []seccomp.NameWithConditions{
+		when("clone", is(0, seccomp.BitsSet, unix.CLONE_THREAD)),
+		when("sendto", is(3, seccomp.BitsNotSet, unix.MSG_FASTOPEN)), // which connects
+		when("sendmsg", is(2, seccomp.BitsNotSet, unix.MSG_FASTOPEN)),
+		when("shutdown", is(1, seccomp.Equal, unix.SHUT_WR)), // another way ends a listener, for all who have it
+		when("fchmod", is(1, seccomp.Equal, machine.ModeForOthers)),
+		when("tgkill", is(0, seccomp.Equal, own)),            // its own threads
+		when("prlimit64", is(0, seccomp.Equal, 0)),           // its own limits
+	}
+	for _, command := range []uint64{unix.F_DUPFD, unix.F_DUPFD_CLOEXEC, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL, unix.F_GETPIPE_SZ, unix.F_SETPIPE_SZ} {
+		all = append(all, when("fcntl", is(1, seccomp.Equal, command)))
+	}
+	for _, command := range []uint64{unix.TCGETS, unix.TCSETS, unix.TCSBRK, unix.TIOCGWINSZ, unix.TIOCSWINSZ, unix.TIOCGPTN} {
+		all = append(all, when("ioctl", is(1, seccomp.Equal, command)))
+	}
+	for level, options := range map[uint64][]uint64{
+		unix.SOL_SOCKET:  {unix.SO_KEEPALIVE, unix.SO_LINGER},
+		unix.IPPROTO_TCP: {unix.TCP_NODELAY, unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT, unix.TCP_QUICKACK},
+	} {
+		for _, option := range options {
+			all = append(all, when("setsockopt", is(1, seccomp.Equal, level), is(2, seccomp.Equal, option)))
+		}
+	}
+	return all
+}
+
+func when(call string, conditions ...seccomp.Condition) seccomp.NameWithConditions {
+	return seccomp.NameWithConditions{Name: call, Conditions: conditions}
+}
+
+func is(argument uint32, operation seccomp.Operation, value uint64) seccomp.Condition {
+	return seccomp.Condition{Argument: argument, Operation: operation, Value: value}
 }
