@@ -127,7 +127,7 @@ type Signal struct {
 type Forward struct {
 	Who
 	Forward uint64 `json:"forward"` // counts the forwards of the connection
-	To      string `json:"to"`      // host:port, or the path of a unix socket
+	To      string `json:"to"`      // host:port, the path of a unix socket, or another kind of channel
 }
 
 // Used is a channel that the host opens to the client: its agent, its display, or
@@ -172,7 +172,7 @@ type Left struct {
 	Why     string  `json:"why,omitempty"`
 }
 
-// Changed is a change of who may enter what, by a reload.
+// Changed is a change of who may enter what, by a reload. It comes from the keeper alone.
 type Changed struct {
 	By     string `json:"by"` // on whose behalf: watch, signal or gateway reload
 	User   string `json:"user,omitempty"`
@@ -189,16 +189,18 @@ type FrontSuspected struct {
 }
 
 // FrontEnded is that the process which parses the network ended by itself, with every
-// connection that it served, and what it knew of failed logins.
+// connection that it served, and what it knew of failed logins. It comes from the keeper
+// alone.
 type FrontEnded struct {
 	Why string `json:"why"`
 }
 
-// Parse reads an event that a front tells, by its name and its fields.
+// Parse reads an event that a front tells, by its name and its fields: those of
+// connections, and none that come from the keeper alone.
 func Parse(name string, fields json.RawMessage) (Event, error) {
 	for _, parse := range []parser{
 		as[LoginTried], as[LoggedIn], as[Refused], as[Entered], as[Session], as[SessionEnded], as[Forward], as[Listener], as[Lent], as[Left],
-		as[File], as[FilesLost], as[Signal], as[Used], as[ForwardEnded], as[Changed],
+		as[File], as[FilesLost], as[Signal], as[Used], as[ForwardEnded],
 	} {
 		if event, err := parse(name, fields); event != nil || err != nil {
 			return event, err

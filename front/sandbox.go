@@ -134,8 +134,8 @@ func allowedWith() []seccomp.NameWithConditions {
 		when("sendmsg", is(2, seccomp.BitsNotSet, unix.MSG_FASTOPEN)),
 		when("shutdown", is(1, seccomp.Equal, unix.SHUT_WR)), // another way ends a listener, for all who have it
 		when("fchmod", is(1, seccomp.Equal, machine.ModeForOthers)),
-		when("tgkill", is(0, seccomp.Equal, own)),            // its own threads
-		when("prlimit64", is(0, seccomp.Equal, 0)),           // its own limits
+		when("tgkill", is(0, seccomp.Equal, own)),  // its own threads
+		when("prlimit64", is(0, seccomp.Equal, 0)), // its own limits
 	}
 	for _, command := range []uint64{unix.F_DUPFD, unix.F_DUPFD_CLOEXEC, unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL, unix.F_GETPIPE_SZ, unix.F_SETPIPE_SZ} {
 		all = append(all, when("fcntl", is(1, seccomp.Equal, command)))

@@ -172,14 +172,19 @@ func (p *process) awaitApproval(ctx context.Context, number uint64) (messages.St
 	return p.step(p.Keeper.AwaitApproval(ctx, number))
 }
 
-// recheck gives out the identity as the directory knows it now.
+// recheck gives out the identity as the directory knows it now. What that opens for the
+// first time is decided by when the login was, and not by when it was asked about.
 func (p *process) recheck(ctx context.Context, proof messages.Proof) (messages.Step, error) {
 	who, err := p.who(proof)
 	if err != nil {
 		return messages.Step{}, err
 	}
 	now, err := p.Keeper.Recheck(ctx, who)
-	return p.step(keeper.Step{Who: now}, err)
+	if err != nil {
+		return messages.Step{Failure: messages.FailureOf(err, p.entrances.keep)}, nil
+	}
+	proof, encoded, err := p.seal.again(proof, now)
+	return messages.Step{Who: encoded, Proof: proof}, err
 }
 
 func (p *process) restartingHost(_ context.Context, proof messages.Proof) (string, error) {

@@ -247,6 +247,48 @@ func TestAFrontCannotAskForWhatIsNotGranted(t *testing.T) {
 	}
 }
 
+// The attack: a front that was taken over keeps what shows who logged in, and has
+// that person rechecked, hours later, so that it is as good as new.
+func TestALoginIsNotMadeNewByARecheck(t *testing.T) {
+	a := takeOver(t)
+	long := time.Now().Add(-time.Hour)
+	old, _, err := a.process.seal.giveAs(aLogin, long, auth.Identity{User: "dev", Login: auth.Login{User: "dev"}, Method: auth.ByPublicKey,
+		Credential: ssh.FingerprintSHA256(a.dev.PublicKey())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var step messages.Step
+	if _, err := a.Call(t.Context(), messages.Recheck, old, &step); err != nil || step.Proof == nil {
+		t.Fatalf("rechecked: %+v, %v", step, err)
+	}
+	if _, err := a.process.who(step.Proof); err != nil {
+		t.Errorf("who is there stays there: %v", err)
+	}
+	if told, err := a.enters(t, step.Proof, "lab"); err == nil || a.hosts.opens() != "" {
+		t.Errorf("a login of an hour ago opens a host: %+v, opened %s", told, a.hosts.opens())
+	}
+}
+
+// The attack: a front that was taken over writes into the audit file what only the
+// keeper knows: that somebody was given a grant, or that it was suspected.
+func TestAFrontWritesOfConnectionsAlone(t *testing.T) {
+	a := takeOver(t)
+	for event, fields := range map[string]string{
+		"changed": `{"by":"gateway reload","user":"dev","what":"key","change":"added"}`, "front_suspected": `{}`, "front_ended": `{}`,
+	} {
+		if _, err := a.Call(t.Context(), messages.Audit, messages.Event{Name: event, Fields: json.RawMessage(fields)}, nil); err == nil {
+			t.Errorf("it writes %s", event)
+		}
+	}
+	var told messages.Written
+	if _, err := a.Call(t.Context(), messages.Audit, messages.Event{Name: "left", Fields: json.RawMessage(`{}`)}, &told); err != nil || !told.OK {
+		t.Errorf("what an honest one writes: %v", err)
+	}
+	if written, err := os.ReadFile(a.audit); err != nil || bytes.Count(written, []byte("\n")) != 1 {
+		t.Errorf("written: %s %v", written, err)
+	}
+}
+
 // The attack: a front that was taken over has the keeper sign for a host that it has
 // not opened, or by a key that is not the gateway's, or makes files in its name.
 func TestAFrontGetsNoSignatureAndNoFileOfOthers(t *testing.T) {

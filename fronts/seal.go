@@ -47,25 +47,51 @@ func (s sealer) code(said []byte) []byte {
 
 // give gives an identity out.
 func (s sealer) give(kind string, who auth.Identity) (messages.Proof, json.RawMessage, error) {
+	return s.giveAs(kind, time.Now(), who)
+}
+
+// giveAs gives an identity out as of a time.
+func (s sealer) giveAs(kind string, at time.Time, who auth.Identity) (messages.Proof, json.RawMessage, error) {
 	encoded, err := messages.EncodeIdentity(who)
 	if err != nil {
 		return nil, nil, err
 	}
-	said, err := json.Marshal(sealed{kind, time.Now(), encoded})
+	said, err := json.Marshal(sealed{kind, at, encoded})
 	return append(s.code(said), said...), encoded, err
+}
+
+// again gives an identity out in the place of a proof, which stays as old as it is: who
+// logged in long ago has not done so just now.
+func (s sealer) again(proof messages.Proof, now auth.Identity) (messages.Proof, json.RawMessage, error) {
+	said, err := s.read(aLogin, proof)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.giveAs(aLogin, said.At, now)
 }
 
 // open reads a proof that was given out, not longer ago than age; 0 is any time.
 func (s sealer) open(kind string, proof messages.Proof, age time.Duration) (auth.Identity, error) {
-	if len(proof) < sha256.Size || !hmac.Equal(s.code(proof[sha256.Size:]), proof[:sha256.Size]) {
-		return auth.Identity{}, errProof
-	}
-	var said sealed
-	if err := json.Unmarshal(proof[sha256.Size:], &said); err != nil {
+	said, err := s.read(kind, proof)
+	if err != nil {
 		return auth.Identity{}, err
 	}
-	if said.Kind != kind || age > 0 && time.Since(said.At) > age {
+	if age > 0 && time.Since(said.At) > age {
 		return auth.Identity{}, errProof
 	}
 	return messages.DecodeIdentity(said.Who)
+}
+
+// read is what a proof of a kind says.
+func (s sealer) read(kind string, proof messages.Proof) (said sealed, err error) {
+	if len(proof) < sha256.Size || !hmac.Equal(s.code(proof[sha256.Size:]), proof[:sha256.Size]) {
+		return said, errProof
+	}
+	if err := json.Unmarshal(proof[sha256.Size:], &said); err != nil {
+		return said, err
+	}
+	if said.Kind != kind {
+		return said, errProof
+	}
+	return said, nil
 }
