@@ -107,27 +107,23 @@ func (s *Store) Remove(user string) error {
 
 // Spend reports whether a code is the person's one of now, of the step before or
 // the one after, or one that recovers. A code is right once: that it was used is
-// on disk before Spend returns. Where that fails, no code is right.
+// on disk before Spend returns. Where that fails, no code is right. Codes are judged
+// one after the other, so that many at once are not more than are allowed.
 func (s *Store) Spend(user, code string) bool {
-	if s.isLocked(user) {
-		return false
-	}
 	right := false
 	err := s.locked(func() error {
-		e, err := s.read(user)
-		if err != nil {
-			return err
+		if s.isLocked(user) {
+			return nil
 		}
-		if right = e.spend(bare(code), s.now()); right {
+		e, err := s.read(user)
+		if err == nil && e.spend(bare(code), s.now()) {
+			right = true
 			return s.write(user, e)
 		}
-		return nil
-	})
-	if err != nil || !right {
 		s.failed(user)
-		return false
-	}
-	return true
+		return err
+	})
+	return right && err == nil
 }
 
 func (e *enrolled) spend(code string, now time.Time) bool {

@@ -1,8 +1,10 @@
 package totp
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +121,31 @@ func TestAfterManyWrongCodesNoneIsRight(t *testing.T) {
 	now.at = now.at.Add(wrongWindow)
 	if !s.Spend("dev", secret.Code(now.at)) {
 		t.Error("no code is ever right again")
+	}
+}
+
+// The attack: guess with a stolen key over many connections at once, so that all codes are
+// on their way before the first one is known to be wrong.
+func TestManyWrongCodesAtOnceAreNoMoreThanOthers(t *testing.T) {
+	s, _, _, _ := enroll(t)
+	const atOnce = 3 * maxWrong
+	var all sync.WaitGroup
+	s.locked(func() error { // nobody's is judged until all are there
+		for range atOnce {
+			all.Go(func() { s.Spend("dev", "no code") })
+		}
+		stacks := make([]byte, 1<<20)
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); runtime.Gosched() {
+			if bytes.Count(stacks[:runtime.Stack(stacks, true)], []byte("unix.Flock(")) == atOnce {
+				return nil
+			}
+		}
+		t.Error("they do not come")
+		return nil
+	})
+	all.Wait()
+	if judged := len(s.wrong["dev"]); judged != maxWrong {
+		t.Errorf("%d codes were judged, want %d", judged, maxWrong)
 	}
 }
 
