@@ -34,18 +34,20 @@ func (s *Server) Recheck(ctx context.Context, every time.Duration) {
 }
 
 // recheckAll asks about one connection after the other. The error is that the directory
-// did not answer.
-func (s *Server) recheckAll(ctx context.Context) error {
+// did not answer about some of them. The others are asked about all the same: it may be of
+// somebody's own making, such as a second entry of the same name.
+func (s *Server) recheckAll(ctx context.Context) (unanswered error) {
 	for _, live := range s.Live() {
 		if _, ok := live.Identity.At(auth.LDAP); !ok {
 			continue
 		}
 		now, err := s.Keeper.Recheck(ctx, live.Identity)
 		if err != nil {
-			return err
+			unanswered = err
+			continue
 		}
 		s.live.identify(live.ID, now)
 		s.review(live.ID)
 	}
-	return nil
+	return unanswered
 }

@@ -22,6 +22,7 @@ type fakeDirectory struct {
 	passwords map[string]string
 	groups    map[string][]string
 	silent    error
+	twice     string   // a name that two entries have, so that there is no answer about it
 	asked     []string // name and password
 	inside    int
 	most      int           // who asked at the same time
@@ -61,6 +62,8 @@ func (f *fakeDirectory) Find(_ context.Context, name string) (auth.Person, error
 	switch {
 	case f.silent != nil:
 		return auth.Person{}, f.silent
+	case f.twice == name:
+		return auth.Person{}, errors.New("several people of one name")
 	case f.passwords[name] == "":
 		return auth.Person{}, auth.ErrDenied
 	}
@@ -221,6 +224,35 @@ func TestRecheckEndsWhoLostAGroup(t *testing.T) {
 	}
 	harness.Eventually(t, "who lost the group is gone", func() bool { return len(g.Live()) == 1 })
 	runs(t, dev, "x")
+}
+
+// The attack: who loses a group, and can have the directory give no answer about somebody,
+// stays connected, because nobody is asked about after that one.
+func TestNoAnswerAboutOneKeepsNobodyElseIn(t *testing.T) {
+	f := students(t)
+	f.passwords["eve"], f.groups["eve"] = "eve's", []string{"students"}
+	g := startDirected(t, f)
+	for _, name := range []string{"eve", "anna"} { // the first one is asked about first
+		client, err := g.dial(name+"+lab", nil, ssh.Password(name+"'s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		harness.Eventually(t, name+" has entered", func() bool {
+			live := g.Live()
+			return len(live) > 0 && live[len(live)-1].Identity.User == name && live[len(live)-1].Host != ""
+		})
+	}
+	f.mu.Lock()
+	f.twice, f.groups["anna"] = "eve", nil
+	f.mu.Unlock()
+	if err := g.recheckAll(t.Context()); err == nil {
+		t.Error("nobody is told that there was no answer")
+	}
+	harness.Eventually(t, "who lost the group is gone", func() bool {
+		live := g.Live()
+		return len(live) == 1 && live[0].Identity.User == "eve"
+	})
 }
 
 // fakeProvider approves as a person, when it is told to.
