@@ -124,10 +124,14 @@ func (g *Gate) whyNoChannel(channel sshconn.NewChannel) string {
 	case "direct-tcpip":
 		var open sshconn.DirectTCPIP
 		if ssh.Unmarshal(channel.ExtraData(), &open) != nil {
-			return g.unless(!grant.Any(), "a malformed direct-tcpip")
+			return unreadable("direct-tcpip")
 		}
 		return g.unless(grant.MayOpen(open.Host, open.Port), "a forward to %q port %d", open.Host, open.Port)
 	case "direct-streamlocal@openssh.com":
+		var open sshconn.DirectStreamlocal
+		if ssh.Unmarshal(channel.ExtraData(), &open) != nil {
+			return unreadable("direct-streamlocal")
+		}
 		return g.unless(!grant.NoStreamlocal, "a forward to a unix socket")
 	default:
 		return g.unless(!grant.Any(), "this kind of channel")
@@ -140,10 +144,14 @@ func (g *Gate) whyNoRequest(request *ssh.Request) string {
 	case "tcpip-forward":
 		var forward sshconn.TCPIPForward
 		if ssh.Unmarshal(request.Payload, &forward) != nil {
-			return g.unless(!grant.Any(), "a malformed tcpip-forward")
+			return unreadable("tcpip-forward")
 		}
 		return g.unless(grant.MayListen(forward.Address, forward.Port), "a listener at %q port %d", forward.Address, forward.Port)
 	case "streamlocal-forward@openssh.com":
+		var forward sshconn.StreamlocalForward
+		if ssh.Unmarshal(request.Payload, &forward) != nil {
+			return unreadable("streamlocal-forward")
+		}
 		return g.unless(!grant.NoStreamlocal, "a unix socket to listen on")
 	case "cancel-tcpip-forward", "cancel-streamlocal-forward@openssh.com", "keepalive@openssh.com",
 		noMoreSessions:
@@ -152,6 +160,10 @@ func (g *Gate) whyNoRequest(request *ssh.Request) string {
 		return g.unless(!grant.Any(), "this kind of request")
 	}
 }
+
+// unreadable says why what has not the form of its kind is refused, whatever is granted:
+// some hosts read it all the same, and nobody else would know what it asks for.
+func unreadable(what string) string { return "a malformed " + what + " is not served" }
 
 func (g *Gate) unless(granted bool, what string, args ...any) string {
 	if granted {

@@ -85,16 +85,13 @@ func isStart(request string) bool {
 func (s *sessionGate) whyNot(request *ssh.Request) string {
 	switch grant := s.To.Grant; request.Type {
 	case "pty-req":
-		if !grant.NoPty {
-			s.newline = "\r\n" // the client's terminal is raw from then on
-		}
-		return s.unless(!grant.NoPty, "a terminal")
+		return s.whyNoPty(request)
 	case machine.Shell:
 		return s.unless(!grant.NoShell, "a shell")
 	case machine.Exec:
 		var exec sshconn.ExecRequest
 		if ssh.Unmarshal(request.Payload, &exec) != nil {
-			return s.unless(!grant.Any(), "a malformed exec")
+			return unreadable("exec")
 		}
 		return s.unless(grant.MayExec(exec.Command), "the command %.200q", exec.Command)
 	case machine.Subsystem:
@@ -105,11 +102,26 @@ func (s *sessionGate) whyNot(request *ssh.Request) string {
 		return s.unless(!grant.NoX11, "X11 forwarding")
 	case "env":
 		return s.whyNoEnv(request)
-	case "window-change", "xon-xoff", "signal", "break", "eow@openssh.com", "keepalive@openssh.com":
+	case "signal":
+		if ssh.Unmarshal(request.Payload, &sshconn.SignalRequest{}) != nil {
+			return unreadable("signal")
+		}
+		return ""
+	case "window-change", "xon-xoff", "break", "eow@openssh.com", "keepalive@openssh.com":
 		return ""
 	default: // it may be another way to what is forbidden, as agent-req is, which newer clients say
 		return s.unless(!grant.Any(), "this kind of request")
 	}
+}
+
+func (s *sessionGate) whyNoPty(request *ssh.Request) string {
+	if ssh.Unmarshal(request.Payload, &sshconn.PtyRequest{}) != nil {
+		return unreadable("pty-req")
+	}
+	if !s.To.Grant.NoPty {
+		s.newline = "\r\n" // the client's terminal is raw from then on
+	}
+	return s.unless(!s.To.Grant.NoPty, "a terminal")
 }
 
 // whyNoEnv says why a variable may not be set. A host's own sshd may accept some that
@@ -117,7 +129,7 @@ func (s *sessionGate) whyNot(request *ssh.Request) string {
 func (s *sessionGate) whyNoEnv(request *ssh.Request) string {
 	var env sshconn.EnvRequest
 	if ssh.Unmarshal(request.Payload, &env) != nil {
-		return s.unless(!s.To.Grant.Any(), "a malformed env")
+		return unreadable("env")
 	}
 	mayAll := !s.To.Grant.Any() && env.Name != sshconn.OriginalCommand
 	return s.unless(mayAll || sshconn.IsListedEnv(env.Name), "to set %.64q", env.Name)
@@ -146,7 +158,7 @@ func (s *sessionGate) whyNoSubsystem(request *ssh.Request) string {
 	grant := s.To.Grant
 	var subsystem sshconn.SubsystemRequest
 	if ssh.Unmarshal(request.Payload, &subsystem) != nil {
-		return s.unless(!grant.Any(), "a malformed subsystem")
+		return unreadable("subsystem")
 	}
 	if asked, isSftp := machine.ParseSftp(subsystem.Name); isSftp { // by whatever name
 		granted := machine.SftpLimits{ReadOnly: grant.ReadOnlySftp, Directory: grant.SftpDirectory}

@@ -123,6 +123,19 @@ func TestWhatIsDoneIsWrittenDown(t *testing.T) {
 	}
 }
 
+// The attack: go where nobody looks by a kind of channel that the gateway does not know,
+// and a host's own sshd serves.
+func TestAChannelOfAnotherKindIsWrittenDown(t *testing.T) {
+	g, _, events := auditedGateway(t, sshdThatSays(t, &reachedLog{}, nil), "")
+	client := g.enter(t, "dev+lab")
+	if _, _, err := client.OpenChannel("tun@openssh.com", nil); err == nil {
+		t.Fatal("this sshd has tunnels")
+	}
+	if all := events(); !slices.Contains(all, "forward user=dev host=lab forward=1 to=tun@openssh.com") {
+		t.Error(all)
+	}
+}
+
 func TestAForcedCommandIsWrittenDownWithWhatWasAskedFor(t *testing.T) {
 	g, _, events := auditedGateway(t, atMachine(newFakeMachine(echoes)), `command="backup"`)
 	runs(t, g.enter(t, "dev+lab"), "rm -rf /")

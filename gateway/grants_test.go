@@ -129,6 +129,9 @@ func watchSession(channel ssh.Channel, requests <-chan *ssh.Request, s *seen) {
 		case "x11-req":
 			s.add("listen x11")
 			sshconn.Reply(request, false, nil)
+		case "pty-req", "signal":
+			s.add("%s", request.Type)
+			sshconn.Reply(request, false, nil)
 		default:
 			sshconn.Reply(request, false, nil)
 		}
@@ -175,6 +178,42 @@ func asksGlobal(kind string, payload any) ask {
 	return func(_ *testing.T, client *ssh.Client) string {
 		ok, _, err := client.SendRequest(kind, true, ssh.Marshal(payload))
 		return fmt.Sprint(ok, err)
+	}
+}
+
+// The attack: ask for what is granted in a form that the gateway cannot read, so that it
+// is not written down, and a host's sshd that reads it all the same does it.
+func TestWhatCannotBeReadReachesNoHost(t *testing.T) {
+	type asked struct {
+		ask   func(kind string, payload any) ask
+		kinds map[string]any
+	}
+	type trailed struct { // some sshds pass over a byte too many: OpenSSH's does in tcpip-forward
+		Payload []byte `ssh:"rest"`
+	}
+	for mechanism, at := range map[string]func(*seen) *fakeHosts{
+		"be":   watchedByBe,
+		"join": func(s *seen) *fakeHosts { return watchedByJoin(t, s) },
+	} {
+		s := &seen{}
+		g := startGateway(t, at(s))
+		g.grant(t, map[string]auth.Grant{"lab": {Accounts: []string{"developer"}}})
+		client := g.enter(t, "dev+lab")
+		for _, by := range []asked{
+			{asksSession, map[string]any{
+				machine.Exec: sshconn.ExecRequest{Command: "id"}, machine.Subsystem: sshconn.SubsystemRequest{Name: "sftp"},
+				"pty-req": sshconn.PtyRequest{Term: "xterm"}, "signal": sshconn.SignalRequest{Name: "TERM"},
+			}},
+			{asksChannel, map[string]any{"direct-tcpip": sshconn.DirectTCPIP{Host: "h", Port: 1}, "direct-streamlocal@openssh.com": sshconn.DirectStreamlocal{Path: "/x"}}},
+			{asksGlobal, map[string]any{"tcpip-forward": sshconn.TCPIPForward{Address: "a", Port: 1}, "streamlocal-forward@openssh.com": sshconn.StreamlocalForward{Path: "/x"}}},
+		} {
+			for kind, payload := range by.kinds {
+				told := by.ask(kind, trailed{append(ssh.Marshal(payload), 0)})(t, client)
+				if got := s.take(); len(got) > 0 {
+					t.Errorf("%s by %s: the host saw %q, and the client was told %q", kind, mechanism, got, told)
+				}
+			}
+		}
 	}
 }
 

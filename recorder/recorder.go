@@ -71,8 +71,8 @@ func (r *Recorder) channel(asked sshconn.NewChannel) (sshconn.NewChannel, error)
 			return asked, nil
 		}
 		to = open.Path
-	default:
-		return asked, nil
+	default: // which a host's own sshd may serve, such as a tunnel
+		to = asked.ChannelType()
 	}
 	f := r.newForward()
 	return newForward{asked, f}, r.Log.Write(audit.Forward{Who: r.Who, Forward: f.number, To: to})
