@@ -63,6 +63,7 @@ const NoGPU = "none"
 
 // Labels by which docker compose knows what it made.
 const (
+	ComposePrefix  = "com.docker.compose."
 	ComposeProject = "com.docker.compose.project"
 	ComposeService = "com.docker.compose.service"
 )

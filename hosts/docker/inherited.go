@@ -11,29 +11,37 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// ownLabels returns a container's labels without those of Berth's that it has from
-// its image: who makes an image must not give hosts their names. A container that
-// provision made carries its image's id, which no image can hold of itself, and
-// has all its labels from provision.
+// ownLabels returns a container's labels without those that it has from its image: who
+// makes an image must not give hosts their names, nor say by whose grants they are
+// entered. A container that provision made carries its image's id, which no image can hold
+// of itself, and has all of Berth's labels from provision. Those of docker compose are on
+// what compose has built as well, but on a container that it made it adds to them.
 func (s *Source) ownLabels(ctx context.Context, image string, on map[string]string) (map[string]string, error) {
-	if image == "" || on[labels.Image] == image {
+	if image == "" {
 		return on, nil
 	}
 	inherited, err := s.imageLabels(ctx, image)
 	if err != nil || len(inherited) == 0 {
 		return on, err
 	}
+	isInherited := func(name, value string) bool {
+		ofImage, has := inherited[name]
+		return has && ofImage == value
+	}
+	byProvision, byCompose := on[labels.Image] == image, false
+	for name, value := range on {
+		byCompose = byCompose || strings.HasPrefix(name, labels.ComposePrefix) && !isInherited(name, value)
+	}
 	own := maps.Clone(on)
 	maps.DeleteFunc(own, func(name, value string) bool {
-		ofImage, isInherited := inherited[name]
-		return isInherited && ofImage == value
+		isKept := byProvision && strings.HasPrefix(name, labels.Prefix) || byCompose && strings.HasPrefix(name, labels.ComposePrefix)
+		return !isKept && isInherited(name, value)
 	})
 	return own, nil
 }
 
-// imageLabels returns Berth's labels on an image, and asks for each image once: an
-// id stands for a content. An image that is gone while its container is there has
-// none.
+// imageLabels returns the labels on an image, and asks for each image once: an id stands
+// for a content. An image that is gone while its container is there has none.
 func (s *Source) imageLabels(ctx context.Context, id string) (map[string]string, error) {
 	if known, ok := s.images[id]; ok {
 		return known, nil
@@ -47,13 +55,12 @@ func (s *Source) imageLabels(ctx context.Context, id string) (map[string]string,
 	case err != nil:
 		return nil, err
 	}
-	ours := map[string]string{}
+	var on map[string]string
 	if image.Config != nil {
-		maps.Copy(ours, image.Config.Labels)
-		maps.DeleteFunc(ours, func(name, _ string) bool { return !strings.HasPrefix(name, labels.Prefix) })
+		on = image.Config.Labels
 	}
-	s.images[id] = ours
-	return ours, nil
+	s.images[id] = on
+	return on, nil
 }
 
 // foundByList returns the containers with labels, as the engine lists them. Images

@@ -24,7 +24,7 @@ type found struct {
 	route    string
 	account  string
 	project  string
-	labels   map[string]string // all of them but Berth's own that are its image's
+	labels   map[string]string // all of them but its image's
 	byImage  string            // the host's name that its image says, which makes no host
 
 	running    bool

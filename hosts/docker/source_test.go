@@ -417,6 +417,37 @@ func TestAnImagesLabelMakesNoHost(t *testing.T) {
 	}
 }
 
+// The attack: who is granted label:team=vision or project:vision makes an image with that
+// label, and enters what somebody else runs of it. What compose has built has compose's
+// labels, too, and its containers keep them.
+func TestAnImagesLabelsAreNoGrants(t *testing.T) {
+	built := map[string]string{labels.ComposeProject: "vision", labels.ComposeService: "web", "team": "vision"}
+	with := func(more map[string]string) map[string]string {
+		all := maps.Clone(built)
+		maps.Copy(all, more)
+		return all
+	}
+	for name, tt := range map[string]struct {
+		on            map[string]string
+		project, team string
+	}{
+		"by hand":         {with(map[string]string{labels.Host: "lab"}), "", ""},
+		"another by hand": {with(map[string]string{labels.Host: "lab", "team": "audio"}), "", "audio"},
+		"by provision":    {with(map[string]string{labels.Host: "lab", labels.Image: "sha256:evil", labels.Project: "own"}), "own", ""},
+		"by compose":      {with(map[string]string{labels.Host: "lab", labels.ComposePrefix + "config-hash": "1"}), "vision", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			engine := newFakeEngine()
+			engine.images = map[string]map[string]string{"sha256:evil": built}
+			engine.set("id1", fakeContainer{name: "pulled", status: "running", image: "sha256:evil", labels: tt.on})
+			host, err := followed(t, engine).Lookup(t.Context(), "lab")
+			if err != nil || host.Project != tt.project || host.Labels["team"] != tt.team {
+				t.Errorf("project %q, team %q: %v", host.Project, host.Labels["team"], err)
+			}
+		})
+	}
+}
+
 // Where the box's owner names the container, it is a host, but as what the entry
 // says, and of no project.
 func TestAnEntryMakesAHostOfAnImagesLabel(t *testing.T) {
