@@ -161,21 +161,24 @@ func resolve(path string) string {
 }
 
 // devicesOf returns the paths of the box that a volume of the local driver mounts:
-// its device, and the directories of an overlay.
+// its device, and the directories of an overlay. One that does not begin with a slash
+// begins where the engine was started, which is / unless somebody says otherwise; and
+// overlay takes what is behind a backslash as it is. What is no path leads nowhere.
 func devicesOf(v Volume) []string {
 	if v.Driver != "" && v.Driver != "local" {
 		return nil
 	}
 	var paths []string
-	if device := v.Options["device"]; strings.HasPrefix(device, "/") {
-		paths = append(paths, device)
+	add := func(path string) {
+		if path = strings.ReplaceAll(path, `\`, ""); path != "" {
+			paths = append(paths, "/"+strings.TrimPrefix(path, "/"))
+		}
 	}
+	add(v.Options["device"])
 	for option := range strings.SplitSeq(v.Options["o"], ",") {
 		_, value, _ := strings.Cut(option, "=")
 		for path := range strings.SplitSeq(value, ":") {
-			if strings.HasPrefix(path, "/") {
-				paths = append(paths, path)
-			}
+			add(path)
 		}
 	}
 	return paths

@@ -100,11 +100,45 @@ func TestAttackByAVolumesDevice(t *testing.T) {
 		"o: bind, device: " + dir + "/state":                                            "left out: the gateway's keys are there",
 		"type: overlay, device: overlay, o: 'lowerdir=/srv:" + dir + "/lab/keys'":       "left out: the gateway's keys are there",
 		"type: overlay, device: overlay, o: 'lowerdir=/srv,upperdir=/run,workdir=/mnt'": "left out: with the Docker socket",
+		"o: bind, type: none, device: run":                                              "left out: with the Docker socket", // from where the engine was started
+		"o: bind, type: none, device: ../../../run":                                     "left out: with the Docker socket",
+		"type: overlay, device: overlay, o: 'lowerdir=srv:run'":                         "left out: with the Docker socket",
+		`type: overlay, device: overlay, o: 'lowerdir=\/run'`:                           "left out: with the Docker socket",
+		"type: ext4, device: dev/sda1":                                                  "dev/sda1: whoever is root in it is root on this box",
+		"type: tmpfs, device: tmpfs, o: 'size=1m,uid=1000,mode=0700'":                   "",
 		"type: ext4, device: /dev/sda1":                                                 "/dev/sda1: whoever is root in it is root on this box",
 		"o: bind, device: " + dir + "/lab/data":                                         "",
 		"type: nfs, o: 'addr=10.0.0.1,rw', device: ':/run'":                             "",
 	} {
 		warned(t, at, fmt.Sprintf("services: {a: {image: one, volumes: [vol:/v]}}\nvolumes: {vol: {driver_opts: {%s}}}", options), want)
+	}
+}
+
+// The attack: a path that the guard takes for a whole one, and the engine for two.
+func TestAttackByAColonInAMount(t *testing.T) {
+	dir, at := boxWithLinks(t)
+	for volume, want := range map[string]string{
+		"{type: bind, source: '/run:/x', target: ro}":                                   "the engine would read its colon",
+		"{type: bind, source: '" + dir + "/state:/x', target: rw}":                      "the engine would read its colon",
+		"{type: bind, source: " + dir + "/lab/data, target: '/x:rshared'}":              "the engine would read its colon",
+		"{type: bind, source: '/srv/a:b', target: /x, bind: {create_host_path: false}}": "", // it is told as it is
+		"{type: bind, source: " + dir + "/lab/data, target: /x, read_only: true}":       "",
+	} {
+		warned(t, at, "services: {a: {image: one, volumes: ["+volume+"]}}", want)
+	}
+}
+
+// The attack: build an image of the gateway's keys, and have a step of it send them away.
+func TestAttackByABuildContext(t *testing.T) {
+	dir, at := boxWithLinks(t)
+	for context, want := range map[string]string{
+		dir + "/state": "keys are there", dir + "/lab/keys": "keys are there", dir + "/state/helper": "keys are there", dir: "keys are there", dir + "/lab/data": "",
+	} {
+		project := loaded(t, "services: {a: {build: {context: "+context+", dockerfile_inline: 'FROM one'}}}")
+		_, err := project.Want(at)
+		if got := fmt.Sprint(err); want != "" && !strings.Contains(got, want) || want == "" && err != nil {
+			t.Errorf("%s: %v, want %q", context, err, want)
+		}
 	}
 }
 

@@ -50,16 +50,16 @@ func (i Image) Variant() string {
 	return asJSON(i.Recipe.Args)
 }
 
-func (p *Project) wantImage(c types.ServiceConfig, s Settings, base string) (Image, error) {
+func (p *Project) wantImage(c types.ServiceConfig, s Settings, base string, g guard) (Image, error) {
 	if err := p.refused(c); err != nil {
 		return Image{}, err
 	}
 	maker, builtHere := p.builders[c.Image]
 	switch {
 	case c.Build != nil:
-		return p.builtImage(c)
+		return p.builtImage(c, g)
 	case builtHere:
-		return p.builtImage(maker)
+		return p.builtImage(maker, g)
 	case c.Image == plainHostImage(base):
 		return hostImage(image.Variant{Base: base, DockerCLI: s.dockerCLI, Packages: strings.Join(s.packages, " ")})
 	}
@@ -92,8 +92,11 @@ func writeHostContext(w io.Writer) error {
 
 // builtImage returns the image of a service's build section. Its tag is the hash of
 // all that goes into it, so a changed Dockerfile or context is another image.
-func (p *Project) builtImage(c types.ServiceConfig) (Image, error) {
+func (p *Project) builtImage(c types.ServiceConfig, g guard) (Image, error) {
 	b := c.Build
+	if g.leadsToState(b.Context) {
+		return Image{}, fmt.Errorf("build context %s: the gateway's keys are there (%s), and no image gets them", ShortPath(b.Context), g.state)
+	}
 	if info, err := os.Stat(b.Context); err != nil || !info.IsDir() {
 		return Image{}, fmt.Errorf("build context %s is not a directory here", ShortPath(b.Context))
 	}

@@ -90,6 +90,9 @@ func (b *builder) guard() guard { return guardAt(b.site) }
 
 // leftOut returns why a mount is left out of the container; "" where it is not.
 func (b *builder) leftOut(v types.ServiceVolumeConfig) string {
+	if v.Type == types.VolumeTypeBind && isText(v) && strings.Contains(v.Source+v.Target, ":") {
+		return "the engine would read its colon as the end of a path"
+	}
 	for _, source := range b.sourcesOf(v) {
 		if why := b.guard().refuses(source, b.settings.dockerSocket); why != "" {
 			return why
@@ -113,7 +116,7 @@ func (b *builder) mount(v types.ServiceVolumeConfig) {
 		if v.Bind != nil && v.Bind.Recursive != "" {
 			b.warn("%s: recursive %s is not carried out", v.Target, v.Bind.Recursive)
 		}
-		if v.Bind == nil || bool(v.Bind.CreateHostPath) || v.Bind.SELinux != "" {
+		if isText(v) {
 			b.bind(v)
 			return
 		}
@@ -144,7 +147,12 @@ func (b *builder) volume(m *mount.Mount, v types.ServiceVolumeConfig) {
 	}
 }
 
-// bind adds a mount in the engine's older form, which makes a missing directory, as
+// isText reports whether a mount of a path is told to the engine in its older form.
+func isText(v types.ServiceVolumeConfig) bool {
+	return v.Bind == nil || bool(v.Bind.CreateHostPath) || v.Bind.SELinux != ""
+}
+
+// bind adds a mount in the engine's older form, a text with colons, which makes a missing directory, as
 // compose has it, and knows SELinux. The newer form, at API 1.41, does not.
 func (b *builder) bind(v types.ServiceVolumeConfig) {
 	var options []string

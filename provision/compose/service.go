@@ -56,7 +56,7 @@ func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []
 		Keep:        !settings.fresh,
 	}
 	if b.service.GPUs, err = wantGPUs(compose, settings); err == nil {
-		b.service.Image, err = p.wantImage(compose, settings, cmp.Or(settings.Base, at.Base))
+		b.service.Image, err = p.wantImage(compose, settings, cmp.Or(settings.Base, at.Base), guardAt(at))
 	}
 	if settings.pinned {
 		err = errors.Join(err, b.pin())
