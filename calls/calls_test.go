@@ -120,6 +120,34 @@ func TestFilesGoWithTheirCalls(t *testing.T) {
 	calling.Wait()
 }
 
+// The attack: a front that was taken over calls with as much as a call may say, for what
+// takes its time, until its keeper has no memory left.
+func TestWhatIsUnderWayIsBounded(t *testing.T) {
+	a, _ := pair(t, verbs())
+	large := strings.Repeat("x", maxBody/2)
+	most := maxBytesUnderWay / len(large)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	answers := make(chan error, 2*most)
+	var calling sync.WaitGroup
+	for range 2 * most {
+		calling.Go(func() {
+			_, err := a.Call(ctx, "wait", large, nil)
+			answers <- err
+		})
+	}
+	for range most { // there is no room for these, and for some more: a call has more in it
+		if err := <-answers; err == nil || err.Error() != errBusy.Error() {
+			t.Errorf("one too many: %v", err)
+		}
+	}
+	cancel()
+	calling.Wait()
+	if _, err := a.Call(t.Context(), "echo", large, nil); err != nil {
+		t.Errorf("after they are over: %v", err)
+	}
+}
+
 func TestWhoGivesUpIsAnsweredSoon(t *testing.T) {
 	a, _ := pair(t, verbs())
 	ctx, cancel := context.WithCancel(t.Context())

@@ -18,8 +18,12 @@ var ErrGone = errors.New("the other process is gone")
 // errBusy is the answer to one call too many.
 var errBusy = errors.New("too many calls are under way")
 
-// maxUnderWay is how many calls of the other process are answered at the same time.
-const maxUnderWay = 8192
+// maxUnderWay is how many calls of the other process are answered at the same time, and
+// maxBytesUnderWay how much all of them may say: one that is large and waits is kept.
+const (
+	maxUnderWay      = 8192
+	maxBytesUnderWay = 64 << 20
+)
 
 // Verb answers a call. The files are the verb's to close, and those that it returns
 // are closed when they are sent. The context ends when nobody waits for the answer any
@@ -41,6 +45,7 @@ type Peer struct {
 	last     uint64
 	waiting  map[uint64]chan<- message // for an answer; nil when the peer is gone
 	underWay map[uint64]context.CancelFunc
+	bytes    int // of their bodies
 }
 
 // New makes a peer of its end, which it takes over, and of what it answers. What goes
@@ -130,28 +135,29 @@ func (p *Peer) read(verbs *sync.WaitGroup) error {
 
 // called answers a call in a goroutine of its own.
 func (p *Peer) called(m message, verbs *sync.WaitGroup) {
-	ctx := p.begin(m.call)
+	ctx := p.begin(m)
 	if ctx == nil {
 		m.close()
 		p.answer(m.call, nil, nil, errBusy)
 		return
 	}
 	verbs.Go(func() {
-		defer p.over(m.call)
+		defer p.over(m)
 		result, give, err := p.do(ctx, m)
 		p.answer(m.call, result, give, err)
 	})
 }
 
 // begin is the context of a call that is answered now; nil where there are too many.
-func (p *Peer) begin(call uint64) context.Context {
+func (p *Peer) begin(m message) context.Context {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.underWay) >= maxUnderWay || p.underWay[call] != nil {
+	if len(p.underWay) >= maxUnderWay || p.bytes+len(m.body) > maxBytesUnderWay || p.underWay[m.call] != nil {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(p.all)
-	p.underWay[call] = cancel
+	p.underWay[m.call] = cancel
+	p.bytes += len(m.body)
 	return ctx
 }
 
@@ -163,11 +169,12 @@ func (p *Peer) cancel(call uint64) {
 	}
 }
 
-func (p *Peer) over(call uint64) {
+func (p *Peer) over(m message) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.underWay[call]()
-	delete(p.underWay, call)
+	p.underWay[m.call]()
+	delete(p.underWay, m.call)
+	p.bytes -= len(m.body)
 }
 
 // do does what a call asks for. A panic ends that call only.
