@@ -128,7 +128,10 @@ func (f *front) start(settings messages.Settings) (any, error) {
 
 func (f *front) stepAside(linger time.Duration) (any, error) {
 	f.server.StepAside(linger)
-	return nil, f.listener.Close()
+	if err := f.listener.Close(); !errors.Is(err, net.ErrClosed) { // it steps aside again, for another gateway
+		return nil, err
+	}
+	return nil, nil
 }
 
 // liveOf is a message of connections. It sorts them as [messages.LiveAfter] does, by what a

@@ -34,6 +34,7 @@ func TestService(t *testing.T) {
 		client.Kill()
 	}
 	s.wantNoUpgradeIntoNothing(t, to)
+	s.wantRestartsOneAfterTheOther(t, to)
 	client := to.StartCat(t)
 	s.run(t, "systemctl stop berth-gateway")
 	client.WantLine(t, "after a stop")
@@ -69,6 +70,17 @@ func (s systemd) wantNoUpgradeIntoNothing(t *testing.T, to harness.Target) {
 		t.Error("the former version does not go on")
 	}
 	s.run(t, "cp -p /root/saved "+file)
+}
+
+// wantRestartsOneAfterTheOther wants restarts in a hurry, some before the one before is
+// done, to disturb nobody, and the service to run afterwards.
+func (s systemd) wantRestartsOneAfterTheOther(t *testing.T, to harness.Target) {
+	t.Helper()
+	client := to.StartCat(t)
+	s.run(t, "for i in 1 2 3 4 5 6 7 8; do systemctl restart --no-block berth-gateway; sleep 0.$i; done; systemctl restart berth-gateway")
+	to.Want(t, "ssh -n h echo in", "in\n")
+	client.WantLine(t, "after nine restarts")
+	client.Kill()
 }
 
 // systemd is a Debian that systemd runs, with the package and a host.

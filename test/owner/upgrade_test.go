@@ -174,6 +174,9 @@ func TestARestartOfTheServiceCutsNobody(t *testing.T) {
 	again.Process.Signal(syscall.SIGTERM)
 	second.WantLine(t, "still here")
 	second.Kill()
+	if log := m.Gateway.Log(t); strings.Contains(log, "level=WARN") {
+		t.Errorf("a restart that went well warns:\n%s", log)
+	}
 	syscall.Kill(pids[1], syscall.SIGTERM) // which does not wait for another to take its place
 	harness.Eventually(t, "the last gateway ends", func() bool { return hasEnded(pids[1]) })
 }
