@@ -328,6 +328,9 @@ func unrecognized() patch {
 		}, {
 			file: "ssh/mux.go", in: "mux.handleChannelOpen",
 			at: "msg.MaxPacketSize < minPacketLength || msg.MaxPacketSize > 1<<31", instead: "msg.MaxPacketSize < minPacketLength",
+		}, {
+			file: "ssh/mux.go", in: "mux.handleUnknownChannelPacket", // as of what was read late, when its channel was closed already
+			at: "default:", before: "case *windowAdjustMsg, *channelRequestSuccessMsg, *channelRequestFailureMsg:\nreturn nil\n",
 		}},
 	}
 }

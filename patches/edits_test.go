@@ -762,6 +762,10 @@ func TestUnrecognized(t *testing.T) {
 		}
 		sent += 2
 	}
+	const windowAdjust, channelSuccess, channelFailure = 93, 99, 100
+	p.Send(windowAdjust, peer.UnknownChannel, 1) // of a channel that is closed since
+	p.Send(channelSuccess, peer.UnknownChannel)
+	p.Send(channelFailure, peer.UnknownChannel)
 	p.Send(peer.MsgChannelOpen, "session", 0, 1<<20, 1<<32-1) // the largest packets that there could be
 	p.Flush()
 	if _, err := p.Expect(peer.MsgChannelConfirm); err != nil {
