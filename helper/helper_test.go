@@ -65,7 +65,7 @@ func ownPID() (int, error) { return os.Getpid(), nil }
 func testMachine(t *testing.T) *machine.Local {
 	account := machine.CurrentAccount()
 	account.Shell, account.Home = "/bin/sh", t.TempDir()
-	return &machine.Local{Account: account, Env: os.Environ()}
+	return &machine.Local{Account: func() machine.Account { return account }, Env: os.Environ()}
 }
 
 // byEachWay tries what a machine does, by descriptors and by streams.

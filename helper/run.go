@@ -109,7 +109,7 @@ func live(answer func(*machine.Local)) {
 	heedSignals()
 	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	local := &machine.Local{
-		Account:    machine.CurrentAccount(),
+		Account:    machine.CurrentAccount,
 		Env:        os.Environ(),
 		SftpServer: []string{SelfPath, "helper", "sftp"},
 		RC:         []string{SelfPath, "helper", "rc"},

@@ -17,16 +17,16 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // environ is the machine's own environment, the account's variables as sshd
 // sets them, and what the session asks for, where the last one counts.
-func (l *Local) environ(command Command) []string {
-	account := []string{
-		"USER=" + l.Account.Name,
-		"LOGNAME=" + l.Account.Name,
-		"HOME=" + l.Account.Home,
-		"SHELL=" + l.Account.Shell,
-		"MAIL=/var/mail/" + l.Account.Name,
+func (l *Local) environ(account Account, command Command) []string {
+	accounts := []string{
+		"USER=" + account.Name,
+		"LOGNAME=" + account.Name,
+		"HOME=" + account.Home,
+		"SHELL=" + account.Shell,
+		"MAIL=/var/mail/" + account.Name,
 	}
 	file, _ := os.ReadFile("/etc/environment") // most machines have none
-	own := mergeEnv([]string{"PATH=" + defaultPath}, parseEnvironment(string(file)), l.Env, account)
+	own := mergeEnv([]string{"PATH=" + defaultPath}, parseEnvironment(string(file)), l.Env, accounts)
 	return mergeEnv(own, knownLocales(own, command.Env, localesOf("/")))
 }
 

@@ -19,8 +19,8 @@ const dialTimeout = 30 * time.Second
 
 // Local is the machine this program runs on, as the account it runs as.
 type Local struct {
-	Account Account
-	Env     []string // what every process inherits: a container's own environment
+	Account func() Account // as it is now: its shell may be changed at any time
+	Env     []string       // what every process inherits: a container's own environment
 
 	// SftpServer is run for the sftp subsystem where the machine has no
 	// sftp-server of its own.
@@ -76,16 +76,17 @@ type Child struct {
 // Spawn runs a command. Without a pty its standard streams are the given
 // files, which Spawn does not close; with one they are the pty's slave.
 func (l *Local) Spawn(command Command, stdio Stdio) (*Child, error) {
-	path, argv, err := l.argv(command)
+	account := l.Account()
+	path, argv, err := l.argv(account, command)
 	if err != nil {
 		return nil, err
 	}
 	if command.UserRC && command.Kind != Subsystem {
-		path, argv = l.afterRC(path, argv)
+		path, argv = l.afterRC(account, path, argv)
 	}
 	attr := &os.ProcAttr{
-		Dir:   l.Account.Home,
-		Env:   l.environ(command),
+		Dir:   account.Home,
+		Env:   l.environ(account, command),
 		Files: []*os.File{stdio.In, stdio.Out, stdio.Err},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	}
@@ -150,8 +151,8 @@ func startError(path string, err error) error {
 
 // argv is what sshd would run: a login shell, the shell with -c, or the
 // subsystem's own program.
-func (l *Local) argv(command Command) (path string, argv []string, err error) {
-	shell := l.Account.Shell
+func (l *Local) argv(account Account, command Command) (path string, argv []string, err error) {
+	shell := account.Shell
 	name := filepath.Base(shell)
 	switch command.Kind {
 	case Shell:

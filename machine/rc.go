@@ -18,8 +18,8 @@ const (
 
 // afterRC is a program that first runs the account's or the machine's rc, if there is one.
 // It stays the same process, so that signals reach both.
-func (l *Local) afterRC(path string, argv []string) (string, []string) {
-	if !isFile(filepath.Join(l.Account.Home, accountsRC)) && !isFile(machinesRC) || unix.Access(path, unix.X_OK) != nil {
+func (l *Local) afterRC(account Account, path string, argv []string) (string, []string) {
+	if !isFile(filepath.Join(account.Home, accountsRC)) && !isFile(machinesRC) || unix.Access(path, unix.X_OK) != nil {
 		return path, argv
 	}
 	before := append(append([]string{}, l.RC...), path)

@@ -97,7 +97,7 @@ func testMachine(t *testing.T) *machine.Local {
 	account := machine.CurrentAccount()
 	account.Shell = "/bin/sh"
 	account.Home = t.TempDir()
-	return &machine.Local{Account: account, Env: os.Environ()}
+	return &machine.Local{Account: func() machine.Account { return account }, Env: os.Environ()}
 }
 
 func TestCommandsSayHowTheyEnded(t *testing.T) {
@@ -194,7 +194,7 @@ func TestSessionsAreToldWhyTheirConnectionWasEnded(t *testing.T) {
 }
 
 func TestAMachineWithoutAShellSaysSo(t *testing.T) {
-	on := &machine.Local{Account: machine.Account{Name: "dev", Home: "/", Shell: "/no/such/shell"}}
+	on := &machine.Local{Account: func() machine.Account { return machine.Account{Name: "dev", Home: "/", Shell: "/no/such/shell"} }}
 	_, err := on.Start(machine.Command{Kind: machine.Exec, Line: "true"})
 	if err == nil || !strings.Contains(err.Error(), "/no/such/shell") {
 		t.Errorf("got %v, want an error that names the shell", err)

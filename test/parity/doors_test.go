@@ -2,6 +2,7 @@ package parity
 
 import (
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -38,6 +39,21 @@ func TestContainersDoors(t *testing.T) {
 	for _, to := range harness.StartContainer(t).Targets(t)[1:] {
 		t.Run(to.Name+"/gateway's_loopback_is_out_of_reach", func(t *testing.T) { isolated(t, to) })
 		t.Run(to.Name+"/sessions_know_the_user", func(t *testing.T) { to.Script(t, "testdata/user.txtar") })
+	}
+}
+
+// TestAShellIsChanged: who comes next has the account's new shell, also while somebody is on.
+func TestAShellIsChanged(t *testing.T) {
+	c := harness.StartContainer(t)
+	for _, to := range c.Targets(t) {
+		t.Run(to.Name, func(t *testing.T) {
+			stays := to.StartCat(t)
+			for _, shell := range []string{"/bin/bash", "/bin/zsh"} {
+				stays.WantLine(t, "goes on")
+				c.Run(t, "usermod", "--shell", shell, "developer")
+				to.Want(t, `ssh h 'echo $0 $SHELL'`, filepath.Base(shell)+" "+shell+"\n")
+			}
+		})
 	}
 }
 
