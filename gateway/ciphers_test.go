@@ -27,6 +27,7 @@ func TestTheFastCipherIsForWhoOffersIt(t *testing.T) {
 		{"one direction", openSSH, []string{"aes128-ctr"}, ours},
 		{"another each way", []string{"aes128-ctr", "aes128-gcm@openssh.com"}, []string{"aes128-ctr", "aes256-gcm@openssh.com"}, ours},
 		{"not heard", nil, nil, ours},
+		{"nothing of ours", openSSH[:1], openSSH[:1], append(slices.Clone(ours), openSSH[0])},
 	} {
 		if got := ciphersFor(wire.Hello{ToServer: c.toServer, ToClient: c.toClient}, ours); !slices.Equal(got, c.want) {
 			t.Errorf("%s: offered %v, want %v", c.name, got, c.want)

@@ -123,7 +123,8 @@ func (c *conn) serverConfig(ctx context.Context) *ssh.ServerConfig {
 // algorithms are for clients. They leave out what is broken or slow, such as the
 // Diffie-Hellman groups: 1 ms of a client's time cost 80 ms of the gateway's. The client's order decides, and
 // OpenSSH's begins with chacha20-poly1305, for which Go has no assembly on
-// amd64: it is left out where the processor has AES instructions. The MACs
+// amd64: where the processor has AES instructions, it is left to who has nothing else
+// (see ciphersFor). The MACs
 // without -etm are for libssh2 before 1.11.
 func algorithms() ssh.Config {
 	config := ssh.Config{
@@ -147,5 +148,8 @@ func algorithms() ssh.Config {
 func algorithmsForHosts() ssh.Config {
 	config := algorithms()
 	config.KeyExchanges = append(config.KeyExchanges, ssh.KeyExchangeDH14SHA256, ssh.KeyExchangeDH16SHA512)
+	if hasAES() {
+		config.Ciphers = append(config.Ciphers, ssh.CipherChaCha20Poly1305) // the last, for an sshd that has nothing else
+	}
 	return config
 }

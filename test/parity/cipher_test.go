@@ -23,6 +23,7 @@ func TestCiphers(t *testing.T) {
 		"-c aes128-ctr":             "aes128-ctr",
 		"-c aes256-ctr,chacha20-poly1305@openssh.com":         "aes256-ctr",
 		"-c chacha20-poly1305@openssh.com,aes128-ctr":         "aes128-ctr",
+		"-c chacha20-poly1305@openssh.com":                    "chacha20-poly1305@openssh.com",
 		"-c aes128-ctr,aes256-gcm@openssh.com":                "aes256-gcm@openssh.com",
 		"-o RekeyLimit=1M -c aes128-gcm@openssh.com,3des-cbc": "aes128-gcm@openssh.com",
 	} {
