@@ -103,7 +103,7 @@ func restartPolicy(c types.ServiceConfig) container.RestartPolicy {
 		return deployPolicy(*c.Deploy.RestartPolicy)
 	}
 	name, tries, _ := strings.Cut(c.Restart, ":")
-	count, _ := strconv.Atoi(tries) // compose-go has checked it
+	count, _ := strconv.Atoi(tries) // it was checked, see refused
 	return container.RestartPolicy{Name: container.RestartPolicyMode(name), MaximumRetryCount: count}
 }
 

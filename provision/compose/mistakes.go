@@ -82,9 +82,21 @@ func (p *Project) nothingAsked() error {
 	return fmt.Errorf("every service is under a profile, and none is asked for; there are %s: --profile NAME", strings.Join(slices.Compact(names), ", "))
 }
 
-// refused returns an error for what a service says and provision cannot do.
+// refused returns an error for what a service says and provision, or the engine when other
+// things are made already, cannot do.
 func (p *Project) refused(c types.ServiceConfig) error {
+	for _, v := range c.Volumes {
+		switch {
+		case filepath.IsAbs(v.Target) || strings.Contains(v.Source, ":"): // which is left out
+		case regexp.MustCompile(`^[A-Za-z]:/`).MatchString(v.Target):
+			return fmt.Errorf("volume %s: a name of one letter is a drive of Windows; give the volume a longer one", v.Target)
+		default:
+			return fmt.Errorf("volume target %s is no absolute path in the container", v.Target)
+		}
+	}
 	switch {
+	case !regexp.MustCompile(`^(|no|always|unless-stopped|on-failure(:\d+)?)$`).MatchString(c.Restart):
+		return fmt.Errorf("restart is no, always, unless-stopped, on-failure or on-failure:3, not %q", c.Restart)
 	case c.Provider != nil:
 		return fmt.Errorf("provider: %s is a program that docker compose runs, and no container; provision does not run it", c.Provider.Type)
 	case c.Build != nil && isURL(c.Build.Context):

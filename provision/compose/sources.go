@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -143,6 +144,14 @@ func (s Source) find(path []string) (line, depth int) {
 		node = node.Content[0]
 	}
 	for _, name := range path {
+		if node.Kind == yaml.AliasNode {
+			node = node.Alias
+		}
+		if i, err := strconv.Atoi(name); err == nil && node.Kind == yaml.SequenceNode && i < len(node.Content) {
+			node = node.Content[i]
+			line, depth = node.Line, depth+1
+			continue
+		}
 		key, value := s.entries.of(node, name)
 		if key == nil {
 			break
@@ -162,44 +171,6 @@ func entry(node *yaml.Node, name string) (key, value *yaml.Node) {
 		}
 	}
 	return nil, nil
-}
-
-// explain returns one line for people for an error of compose-go, with file and
-// line where the error names the place in its own way.
-func (s Sources) explain(err error) error {
-	if shown, is := envFileError(err); is {
-		return shown
-	}
-	text := err.Error()
-	if m := regexp.MustCompile(`^failed to parse (\S+): .*line (\d+): (.*)`).FindStringSubmatch(text); m != nil {
-		return fmt.Errorf("%s:%s: %s", ShortPath(m[1]), m[2], m[3])
-	}
-	text = strings.TrimSuffix(text, ": invalid compose project")
-	text = strings.TrimPrefix(text, "decoding failed due to the following error(s):")
-	text = regexp.MustCompile(`^validating \S+: `).ReplaceAllString(text, "")
-	text = strings.Replace(text, " false schema", ": compose knows no such key", 1)
-	text = regexp.MustCompile(`'(\w+)\[([\w.-]+)\]([\w.-]*)'`).ReplaceAllString(text, "$1.$2$3:")
-	text = strings.Join(strings.Fields(text), " ")
-	text = regexp.MustCompile(`^additional properties '([^']+)'.* not allowed$`).ReplaceAllString(text, "$1: compose knows no such key")
-	place := s.Where(placeNamed(text)...)
-	if place == "" && len(s) == 1 {
-		place = s[0].Path + ": "
-	}
-	return errors.New(place + text)
-}
-
-// placeNamed returns the path of the key that a message of compose-go is about.
-func placeNamed(text string) []string {
-	if m := regexp.MustCompile(`\b(?:services|networks|volumes)(?:\.[\w-]+)+`).FindString(text); m != "" {
-		return strings.Split(m, ".")
-	}
-	if m := regexp.MustCompile(`^service "([^"]+)"`).FindStringSubmatch(text); m != nil {
-		return []string{"services", m[1]}
-	}
-	if m := regexp.MustCompile(`^([\w-]+): compose knows`).FindStringSubmatch(text); m != nil {
-		return m[1:]
-	}
-	return nil
 }
 
 // ShortPath returns a path as a person would write it from here.
