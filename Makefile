@@ -18,8 +18,7 @@ test: ## every test, against a real Docker engine and OpenSSH
 	@scripts/need-go && scripts/setup-test scripts/test
 
 test-kube: ## hosts that are pods of a cluster of two nodes, built from its sources at first (as root; about 15 minutes)
-	@$(PATCHED) scripts/test-programs bin/test && BERTH_TEST_PROGRAMS=$(CURDIR)/bin/test scripts/setup-test scripts/setup-kube \
-		sh -c 'go test -count=1 -timeout 30m ./test/kube && go test -count=1 -timeout 60m -p 1 -run "^TestDoors\$$/^pods\$$" ./test/parity ./test/sessions ./test/files ./test/forwards && go test -count=1 -timeout 20m -run "^TestIDEsInPods\$$" ./test/clients'
+	@scripts/need-go && scripts/setup-test scripts/test-kube
 
 clients: ## every client and editor of docs/clients.md (about 20 minutes)
 	@BERTH_CLIENTS=all scripts/setup-test scripts/clients
@@ -30,7 +29,7 @@ soak: build ## what takes long: 8 GiB by one scp, 200 slow readers, 5,000 idle c
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestDoors/.*/.*/order|TestDoors/.*/.*/forwards/remote_port_in_use|TestDoors/.*/.*/traces/forwarded_' ./test/forwards ./test/parity
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'WhereverProvisionIsKilled|WhereverTheEngineIsKilled|SurvivesAKill' ./cmd/provision
 	@$(PATCHED) for program in gateway provision; do $(GOBUILD) -o bin/soak/$$program ./cmd/$$program || exit; done
-	@$(PATCHED) BERTH_SOAK=1 BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test scripts/setup-kube go test -v -count=1 -timeout 90m -run 'TestSlowLink|HarmsNoHostElsewhere' ./test/kube
+	@$(PATCHED) BERTH_SOAK=1 BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test scripts/setup-kube go test -v -count=1 -timeout 90m -run 'TestSlowLink|HarmsNoHostElsewhere|TestALostNode' ./test/kube
 	@$(PATCHED) BERTH_SOAK=1 BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestFloods|TestRandom|TestHostile|TestArm64|TestGoInstall|TestTheSeed' ./test/attack ./test/install ./test/migration
 	@$(PATCHED) BERTH_SOAK=1 BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test go test -v -count=1 -timeout 180m -run 'TestSwapped|TestAnAddress' ./test/attack ./gateway
 	@$(PATCHED) BERTH_SOAK=1 BERTH_SOAK_FOR=$(SOAK_FOR) BERTH_SOAK_REPORT=$(CURDIR)/docs/performance/soak.md BERTH_TEST_PROGRAMS=$(CURDIR)/bin/soak scripts/setup-test go test -v -count=1 -timeout 90m -run 'TestIdleConnections|TestSoak' ./test/load
