@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -112,6 +113,9 @@ func (p *APIProxy) follow(answer *http.Response) error {
 	if p.idle > 0 {
 		s.patience = p.idle
 		s.late = time.AfterFunc(p.idle, func() {
+			if s.closed.Load() { // the last that was read came after that
+				return
+			}
 			p.mu.Lock()
 			p.idled++
 			p.mu.Unlock()
@@ -130,6 +134,7 @@ type proxied struct {
 	io.ReadWriteCloser
 	patience time.Duration
 	late     *time.Timer // nil: never
+	closed   atomic.Bool
 }
 
 func (s *proxied) Read(p []byte) (int, error) {
@@ -155,6 +160,7 @@ func (s *proxied) heard(data []byte) {
 }
 
 func (s *proxied) Close() error {
+	s.closed.Store(true)
 	if s.late != nil {
 		s.late.Stop()
 	}
