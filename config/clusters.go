@@ -3,6 +3,7 @@ package config
 import (
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -14,7 +15,7 @@ import (
 func (d *document) clusters(n *yaml.Node, boxes []hosts.Box) []hosts.Cluster {
 	var clusters []hosts.Cluster
 	d.each(n, "clusters", func(name, value *yaml.Node) {
-		given := d.fields(value, "a cluster", "kubeconfig", "context", "namespaces")
+		given := d.fields(value, "a cluster", "kubeconfig", "context", "namespaces", "impersonate")
 		cluster := hosts.Cluster{Name: d.boxName(name), Kubeconfig: d.kubeconfig(given["kubeconfig"])}
 		cluster.Context, _ = d.text(given["context"], "context")
 		if given["context"] != nil && given["kubeconfig"] == nil {
@@ -23,6 +24,7 @@ func (d *document) clusters(n *yaml.Node, boxes []hosts.Box) []hosts.Cluster {
 		d.list(given["namespaces"], "namespaces", func(item *yaml.Node) {
 			cluster.Namespaces = append(cluster.Namespaces, d.namespace(item))
 		})
+		cluster.Impersonate = d.impersonate(given["impersonate"])
 		for _, box := range boxes {
 			if box.Name == cluster.Name {
 				d.wrong(name.Line, "cluster %s has the name of a box; choose another one", cluster.Name)
@@ -51,6 +53,21 @@ func (d *document) kubeconfig(n *yaml.Node) string {
 		d.wrong(n.Line, "kubeconfig: %s may be written by others (mode %04o); run: chmod go-w %s", path, mode, path)
 	}
 	return path
+}
+
+// impersonate reads the name by which a cluster knows a person. None of the cluster's own
+// parts is one.
+func (d *document) impersonate(n *yaml.Node) string {
+	name, ok := d.text(n, "impersonate")
+	switch {
+	case !ok:
+		return ""
+	case strings.Count(name, hosts.PersonIn) != 1:
+		d.wrong(n.Line, "impersonate: %.64q says nothing of the person; write \"%s\" where the name belongs", name, hosts.PersonIn)
+	case strings.HasPrefix(name, "system:"):
+		d.wrong(n.Line, "impersonate: %.64q is of the cluster's own parts, which no person is; choose another prefix", name)
+	}
+	return name
 }
 
 func (d *document) namespace(n *yaml.Node) string {

@@ -17,6 +17,8 @@ type Host struct {
 	Project string            // that provision or docker compose made it for; may be empty
 	Labels  map[string]string // of the container; not to be changed
 
+	Person string // for whom it is opened; empty while it is only looked up
+
 	// Where hosts are on several boxes (see package hosts/boxes); else empty.
 	Box   string
 	Exact string // name.box, which is this host's wherever its name leads

@@ -28,4 +28,11 @@ type Cluster struct {
 	Kubeconfig string   // file; "": that of the cluster in which the gateway runs
 	Context    string   // of that file; "": its current one
 	Namespaces []string // whose pods; none: that of the context, or that the gateway runs in
+
+	// Impersonate is the cluster's name of a person, with [PersonIn] where the gateway's is;
+	// "": the cluster knows the gateway alone.
+	Impersonate string
 }
+
+// PersonIn stands in a name for that of a person.
+const PersonIn = "{user}"

@@ -92,6 +92,7 @@ func (k *Keeper) Enter(ctx context.Context, who auth.Identity, name string) (*En
 		Host: host, Account: cmp.Or(granted.Account, host.Account), Target: granted, Limits: policy.Limits(who),
 		Recorded: k.Recordings.Wants(host.Name, granted.Grant.Record),
 	}
+	host.Person = who.User
 	if e.Entrance, err = k.Hosts.Open(ctx, host, e.Account); err != nil {
 		return nil, err
 	}

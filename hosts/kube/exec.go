@@ -32,7 +32,7 @@ func (s *Source) openExec(ctx context.Context, host hosts.Host, f found, account
 	if err != nil {
 		return hosts.Entrance{}, err
 	}
-	opened, err := s.helpers.Open(ctx, pool.Key{Container: f.id, Account: account}, func() (*helper.Client, error) {
+	opened, err := s.helpers.Open(ctx, pool.Key{Container: f.id, Account: account, Person: f.person}, func() (*helper.Client, error) {
 		return s.startHelper(life, f, account)
 	})
 	if err == nil {

@@ -56,12 +56,12 @@ func (s *Source) forward(ctx context.Context, f found, port int) (net.Conn, erro
 
 // forwarder dials by WebSocket, or by SPDY where that is not known.
 func (s *Source) forwarder(f found) (httpstream.Dialer, error) {
-	url := s.api.of(f, "portforward").URL()
-	byWebSocket, err := portforward.NewSPDYOverWebsocketDialerForStreaming(url, s.api.config)
+	url, config := s.api.of(f, "portforward").URL(), s.api.as(f.person)
+	byWebSocket, err := portforward.NewSPDYOverWebsocketDialerForStreaming(url, config)
 	if err != nil {
 		return nil, err
 	}
-	transport, upgrader, err := spdy.RoundTripperFor(s.api.config)
+	transport, upgrader, err := spdy.RoundTripperFor(config)
 	if err != nil {
 		return nil, err
 	}

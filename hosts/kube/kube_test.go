@@ -190,6 +190,22 @@ func TestANameStaysWithItsNamespace(t *testing.T) {
 	}
 }
 
+// The attack: somebody's name is that of a part of the cluster, which may do anything.
+func TestNobodyEntersAsAPartOfTheCluster(t *testing.T) {
+	for names, person := range map[string]string{"{user}": "system:admin", "system:{user}": "admin", "sys{user}": "tem:admin", "lab:{user}": ""} {
+		s := newSource(t, pod("team-a", "a", running()))
+		s.names = names
+		host, err := s.Lookup(t.Context(), "master")
+		if err != nil {
+			t.Fatal(err)
+		}
+		host.Person = person
+		if _, err := s.Open(t.Context(), host, ""); err == nil || !strings.Contains(err.Error(), "is no person of cluster lab") {
+			t.Errorf("%s by %s: %v", person, names, err)
+		}
+	}
+}
+
 func TestASilentClusterIsSaidToBe(t *testing.T) {
 	s := newSource(t)
 	s.known.setSilent("team-a", context.DeadlineExceeded)

@@ -21,6 +21,9 @@ func (s *Source) Open(ctx context.Context, host hosts.Host, account string) (hos
 	if err != nil {
 		return hosts.Entrance{}, err
 	}
+	if f.person, err = s.permitted(ctx, host, f); err != nil {
+		return hosts.Entrance{}, err
+	}
 	var opened hosts.Entrance
 	switch host.Route {
 	case labels.RouteExec:

@@ -26,6 +26,7 @@ type found struct {
 	owner   string            // what the pod is of: a StatefulSet and the like, or itself
 	address string            // of the pod; "" while it has none
 	node    string            // that the pod is on; "" while it has none
+	person  string            // who enters it, as the cluster is told; "": the gateway itself
 
 	running  bool
 	lost     bool      // its node does not answer

@@ -21,6 +21,7 @@ type Source struct {
 	cluster    string
 	api        api
 	namespaces []string
+	names      string // of people in the cluster; see [hosts.Cluster]
 	state      *state.State
 	log        *slog.Logger
 	seen       func() // tells that hosts may have come or gone
@@ -50,6 +51,7 @@ func New(o Options) (*Source, error) {
 		cluster:    o.Cluster.Name,
 		api:        api,
 		namespaces: namespaces,
+		names:      o.Cluster.Impersonate,
 		state:      o.State,
 		log:        o.Log.With("cluster", o.Cluster.Name),
 		seen:       o.Seen,

@@ -49,7 +49,7 @@ func (s *Source) stream(ctx context.Context, f found, command []string, streams 
 	url := s.api.of(f, "exec").VersionedParams(&corev1.PodExecOptions{
 		Container: f.container, Command: command, Stdin: true, Stdout: true, Stderr: true,
 	}, s.api.parameters).URL()
-	return kubernetes.Exec(ctx, s.api.config, url, streams)
+	return kubernetes.Exec(ctx, s.api.as(f.person), url, streams)
 }
 
 // Close ends the streams, and returns when nothing of them is left here. The command

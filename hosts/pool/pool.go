@@ -30,7 +30,11 @@ type Pool struct {
 }
 
 // Key is what a helper is of.
-type Key struct{ Container, Account string } // a container's full id, "" for this machine
+type Key struct {
+	Container string // its full id, "" for this machine
+	Account   string
+	Person    string // whose it is alone; "": everybody's who enters as the account
+}
 
 type running struct {
 	started chan struct{} // closed when client or err is set

@@ -23,7 +23,7 @@ func TestAHelperThatDidNotStartIsStartedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, starts := newPool(), 0
 		for range 2 {
-			_, err := p.Open(t.Context(), Key{"c1", "dev"}, func() (*helper.Client, error) {
+			_, err := p.Open(t.Context(), Key{Container: "c1", Account: "dev"}, func() (*helper.Client, error) {
 				starts++
 				return nil, errStart
 			})
@@ -54,7 +54,7 @@ func TestAStartIsSharedAndOutlivesWhoAskedForIt(t *testing.T) {
 		answers := make(chan error, 2)
 		for _, ctx := range []context.Context{impatient, t.Context()} {
 			go func() {
-				_, err := p.Open(ctx, Key{"c1", "dev"}, start)
+				_, err := p.Open(ctx, Key{Container: "c1", Account: "dev"}, start)
 				answers <- err
 			}()
 		}
@@ -75,13 +75,13 @@ func TestAStartIsSharedAndOutlivesWhoAskedForIt(t *testing.T) {
 func TestEachAccountHasAHelperOfItsOwn(t *testing.T) {
 	p := newPool()
 	var starts []Key
-	for _, key := range []Key{{"c1", "dev"}, {"c1", "root"}, {"c2", "dev"}} {
+	for _, key := range []Key{{"c1", "dev", ""}, {"c1", "root", ""}, {"c2", "dev", ""}, {"c1", "dev", "eve"}} {
 		p.Open(t.Context(), key, func() (*helper.Client, error) {
 			starts = append(starts, key)
 			return nil, errStart
 		})
 	}
-	if len(starts) != 3 {
+	if len(starts) != 4 {
 		t.Errorf("started %v", starts)
 	}
 	p.Close()

@@ -1,0 +1,66 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/kubernetes"
+)
+
+// ofCluster begins the names of the cluster's own parts, which no person is.
+const ofCluster = "system:"
+
+// permitted returns by which name the cluster knows the person who enters a host; "" where
+// it knows the gateway alone. It asks the cluster at each login whether that person may
+// run commands in the pod: the helper that carries them may run for long.
+func (s *Source) permitted(ctx context.Context, host hosts.Host, f found) (person string, err error) {
+	if s.names == "" {
+		return "", nil
+	}
+	person = strings.Replace(s.names, hosts.PersonIn, host.Person, 1)
+	if host.Person == "" || strings.HasPrefix(person, ofCluster) {
+		return "", unreachable(host.Name, fmt.Sprintf("is not entered: %q is no person of cluster %s", person, s.cluster), nil)
+	}
+	status, err := s.api.mayExec(ctx, person, f)
+	switch {
+	case err != nil:
+		return "", soon(unreachable(host.Name, fmt.Sprintf("is not entered: cluster %s does not say whether %s may: %s", s.cluster, person, kubernetes.Line(err.Error())), err), s.patience(f))
+	case !status.Allowed:
+		why := fmt.Sprintf("is not entered: cluster %s does not let %s run commands in pod %s (create pods/exec)", s.cluster, person, f.pod())
+		if status.Reason != "" {
+			why += ": " + kubernetes.Line(status.Reason)
+		}
+		return "", unreachable(host.Name, why, nil)
+	}
+	return person, nil
+}
+
+// as is the connection on behalf of a person; "" is the gateway itself.
+func (a api) as(person string) *rest.Config {
+	if person == "" {
+		return a.config
+	}
+	config := rest.CopyConfig(a.config)
+	config.Impersonate.UserName = person
+	return config
+}
+
+// mayExec asks on behalf of a person what that one may do.
+func (a api) mayExec(ctx context.Context, person string, f found) (authorizationv1.SubjectAccessReviewStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	review := authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: f.namespace, Verb: "create", Resource: "pods", Subresource: "exec", Name: f.name},
+	}}
+	client, _, err := kubernetes.Client(a.as(person), authorizationv1.SchemeGroupVersion, authorizationv1.AddToScheme)
+	if err != nil {
+		return review.Status, err
+	}
+	err = client.Post().Resource("selfsubjectaccessreviews").Body(&review).Do(ctx).Into(&review)
+	return review.Status, err
+}
