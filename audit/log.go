@@ -224,7 +224,7 @@ func endsLine(path string, size int64) bool {
 	return err == nil && last[0] == '\n'
 }
 
-// rotate renames FILE to FILE.1, that to FILE.2 and so on, and begins anew. Where
+// rotate renames FILE to FILE.1, that to FILE.2 and so on, and begins a new FILE. Where
 // that fails, the open file is still the one to write to. Where another gateway does
 // so at the same time, it goes on with that one's FILE.
 func (l *Log) rotate() error {

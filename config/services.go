@@ -226,11 +226,11 @@ func (d *document) checkServices(c Config, all people) {
 		for _, at := range all.services {
 			isUsed = isUsed || at.service == service
 			if at.service == service && !there[service] {
-				at.document.wrong(at.line, "%s: is not said; add it to %s", service, d.path)
+				at.document.wrong(at.line, "there is no section %s: in %s; add it", service, d.path)
 			}
 		}
 		if there[service] && !isUsed {
-			d.warn(1, "nobody comes by %[1]s; write %[1]s: yes for a user, or name a group of it with %[1]s: for a group", service)
+			d.warn(1, "no user and no group uses %[1]s; write %[1]s: yes for a user, or name a group of it with %[1]s: for a group", service)
 		}
 	}
 }

@@ -17,18 +17,18 @@ import (
 const (
 	maxBanner = 4 << 10 // bytes of a host's banner that are kept
 
-	maxWords = 200 // runes of a host's own words in one line
+	maxWords = 200 // runes of a line of the host's own text
 	maxLines = 20
 )
 
-var errHostKey = errors.New("it shows another host key than the one pinned to it")
+var errHostKey = errors.New("shows another host key than the one pinned to it")
 
-// whyNotTimeout bounds the question why an sshd refused; the answer is worth
-// that much of a person's time.
+// whyNotTimeout bounds the question why an sshd refused the gateway, for which the person
+// waits.
 const whyNotTimeout = 5 * time.Second
 
-// refusedBySshd says why the gateway is not in, with what the host's sshd has
-// said itself: whoever runs it means that for the person.
+// refusedBySshd is the error where a host's sshd has refused the gateway. It says why, and
+// ends with the sshd's banner, which the host's owner has written for people who log in.
 func refusedBySshd(err error, banner string, sshd *hosts.Sshd, account string) error {
 	why, patience := whyNot(err, account), sshd.Patience
 	if sshd.WhyNot != nil && !errors.Is(err, errHostKey) {
@@ -48,7 +48,7 @@ func whyNot(err error, account string) string {
 	var differ *ssh.AlgorithmNegotiationError
 	switch said := lastWords(err); {
 	case errors.Is(err, errHostKey):
-		return "is not who it was: " + errHostKey.Error() + "; recreate the container or ask the box's owner"
+		return errHostKey.Error() + "; recreate the container or ask the box's owner"
 	case errors.As(err, &differ):
 		return "speaks no " + printable.Line(differ.What, maxWords) + " algorithm that the gateway knows; it offers " + printable.Line(strings.Join(differ.RequestedAlgorithms, ","), maxWords)
 	case said != "":

@@ -160,7 +160,7 @@ func TestAnSshdWithAnotherHostKeyIsRefused(t *testing.T) {
 	}}
 	g := startGateway(t, sshdOf(t, sshd, func(to *hosts.Sshd) { to.HostKeys = []ssh.PublicKey{newSigner(t).PublicKey()} }))
 	got := runs(t, g.enter(t, "dev+lab"), "make")
-	if got.status != 255 || !strings.Contains(got.err, "is not who it was") {
+	if got.status != 255 || !strings.Contains(got.err, "shows another host key") {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -19,7 +19,7 @@ const (
 )
 
 // Secret returns what provision keys its marks and digests with. It is made on first
-// use, and never made anew.
+// use, and never replaced.
 func (s *State) Secret() ([]byte, error) {
 	return secret("secret of provision", filepath.Join(s.dir, secretFile), "bring it back from a backup")
 }

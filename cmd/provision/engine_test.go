@@ -113,7 +113,7 @@ func (l lab) hostKeys(service string) string {
 	return l.SSH(service, "developer", "cat /etc/ssh/ssh_host_*_key.pub")
 }
 
-func TestUpMakesAnewWhatChangedButNotUnasked(t *testing.T) {
+func TestUpRecreatesWhatChangedButNotUnasked(t *testing.T) {
 	l := newLab(t)
 	compose := func(greeting string) string {
 		return l.File(`

@@ -60,7 +60,7 @@ func (e *Executor) carryOut(ctx context.Context, a Action) error {
 	case plan.OpRemove:
 		return e.removeSet(ctx, a.Set)
 	case plan.OpRecreate:
-		if !a.Anew {
+		if !a.Whole {
 			return n.change(ctx, resourceSets, a.Name, a.Set)
 		}
 		if err := e.removeSet(ctx, a.Set); err != nil {
@@ -89,10 +89,10 @@ func (e *Executor) onClaim(ctx context.Context, a Action) error {
 
 // asNew returns a StatefulSet without what the API server has given the one before it.
 func asNew(set *appsv1.StatefulSet) *appsv1.StatefulSet {
-	anew := set.DeepCopy()
-	anew.ObjectMeta = metav1.ObjectMeta{Name: set.Name, Labels: set.Labels, Annotations: set.Annotations}
-	anew.Status = appsv1.StatefulSetStatus{}
-	return anew
+	fresh := set.DeepCopy()
+	fresh.ObjectMeta = metav1.ObjectMeta{Name: set.Name, Labels: set.Labels, Annotations: set.Annotations}
+	fresh.Status = appsv1.StatefulSetStatus{}
+	return fresh
 }
 
 // removeSet removes a StatefulSet, and returns when its pod is gone, too.

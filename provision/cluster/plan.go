@@ -30,7 +30,7 @@ type Action struct {
 	Set    *appsv1.StatefulSet // as it ought to be; as it was seen where it is removed
 	Secret *corev1.Secret
 	Claim  *corev1.PersistentVolumeClaim
-	Anew   bool // recreate: the StatefulSet itself, since what differs of it cannot be changed
+	Whole  bool // recreate the StatefulSet itself, and not its pod alone: the API server changes no such field
 }
 
 func (p *Plan) add(a Action) {
@@ -114,7 +114,7 @@ func (p *Plan) host(project string, h pods.Host, have Observed, o plan.Options) 
 			p.Lost = append(p.Lost, h.Name)
 		}
 		p.secret(secret, isNew)
-		p.add(Action{Step: plan.Step{Op: plan.OpRecreate, Kind: plan.KindSet, Name: want.Name, Cause: cause}, Set: merged(is, want), Anew: len(fixed(is, want)) > 0})
+		p.add(Action{Step: plan.Step{Op: plan.OpRecreate, Kind: plan.KindSet, Name: want.Name, Cause: cause}, Set: merged(is, want), Whole: len(fixed(is, want)) > 0})
 	case isStopped(is):
 		started := is.DeepCopy()
 		*started.Spec.Replicas = 1
@@ -218,7 +218,7 @@ func fixed(is, want *appsv1.StatefulSet) []string {
 	var lines []string
 	add := func(key string, differs bool) {
 		if differs {
-			lines = append(lines, key+" of the StatefulSet, which is made again for it")
+			lines = append(lines, key+" of the StatefulSet, which is recreated for it")
 		}
 	}
 	add("selector", is.Spec.Selector == nil || !maps.Equal(is.Spec.Selector.MatchLabels, want.Spec.Selector.MatchLabels) || len(is.Spec.Selector.MatchExpressions) > 0)

@@ -185,13 +185,13 @@ func TestAStoppedHostIsStarted(t *testing.T) {
 	}
 }
 
-// What the API server does not change of a StatefulSet is made again, and no volume goes
+// What the API server does not change of a StatefulSet recreates it, and no volume goes
 // with it.
 func TestWhatCannotBeChangedIsMadeAgain(t *testing.T) {
 	want, have := lab(t, "image: a, volumes: ['data:/data']")
 	have.Sets[0].Spec.Selector.MatchLabels = map[string]string{"app": "older"}
 	p := mustPlan(t, want, have)
-	if p.String() != "recreate  statefulset lab-master  selector of the StatefulSet, which is made again for it\n" || !p.Actions[0].Anew {
+	if p.String() != "recreate  statefulset lab-master  selector of the StatefulSet, which is recreated for it\n" || !p.Actions[0].Whole {
 		t.Errorf("%s", p)
 	}
 }

@@ -25,7 +25,7 @@ type fate struct {
 	given   ledger.Allocation
 	newer   bool     // a newer host image is there, which the container is not recreated for
 	job     bool     // the service is there to end
-	lost    []string // networks that it is attached to no more, as they were made again
+	lost    []string // networks that it is attached to no more, as they were recreated
 }
 
 // fatesOf returns what becomes of each service, in the order they start.

@@ -215,8 +215,8 @@ func (p *Plan) container(f *fate) {
 	for _, n := range s.Networks {
 		switch {
 		case slices.Contains(f.lost, n.Network):
-			p.add(Step{Op: OpDisconnect, Kind: KindContainer, Name: is.Name, Cause: "the network was made again", Joins: n})
-			p.connect(is.Name, n, "the network was made again")
+			p.add(Step{Op: OpDisconnect, Kind: KindContainer, Name: is.Name, Cause: "the network was recreated", Joins: n})
+			p.connect(is.Name, n, "the network was recreated")
 		case !slices.Contains(is.Networks, n.Network):
 			p.connect(is.Name, n, "not connected")
 		}

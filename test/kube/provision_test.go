@@ -259,7 +259,7 @@ func TestProvisionMakesAStatefulSetAgainAndKeepsItsVolume(t *testing.T) {
 	w.Kubectl(t, "delete", "statefulset", "lab-master")
 	w.Apply(t, strings.Replace(older, `"podManagementPolicy": "Parallel"`, `"podManagementPolicy": "OrderedReady"`, 1))
 	out := w.must(t, "up", "--yes")
-	if !strings.Contains(out, "recreate  statefulset lab-master  podManagementPolicy of the StatefulSet, which is made again for it") {
+	if !strings.Contains(out, "recreate  statefulset lab-master  podManagementPolicy of the StatefulSet, which is recreated for it") {
 		t.Errorf("%s", out)
 	}
 	if got := w.Kubectl(t, "exec", "lab-master-0", "--", "cat", "/data/bytes"); got != "kept\n" {
