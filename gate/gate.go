@@ -1,10 +1,10 @@
-// Package gate holds back what a grant does not allow on a connection, or the
-// credential by which it was logged in.
+// Package gate refuses what the grant, or the credential of the login, does not allow on
+// a connection.
 //
-// A [Gate] stands between a client's connection and whatever serves it, a session
-// server or the relay to a host's sshd: so one table decides for both, and what it
-// refuses neither of them nor the host ever hears of. [Counts] are how many things
-// people have at the same time, for the limits of grants and persons.
+// A [Gate] stands between a client's connection and what serves it, the session server
+// or the relay to a host's sshd. So one table decides for both, and what it refuses
+// reaches neither of them, nor the host. [Counts] are how many connections, sessions and
+// forwards people have at the same time, for their limits.
 package gate
 
 import (
@@ -27,12 +27,12 @@ type Gate struct {
 	Counts *Counts
 	Log    *slog.Logger
 
-	// ByKey says that the key or certificate of the login restricts To.Grant
-	// further, for what people are told.
+	// ByKey says that the key or certificate of the login restricts To.Grant, too.
+	// Refusals mention it.
 	ByKey bool
 
-	// Watch, if it is not nil, returns who follows a session that the client has
-	// opened; nil for nobody.
+	// Watch, if it is not nil, returns the watcher of a session that the client has
+	// opened; nil for none.
 	Watch func(ssh.Channel) *Watcher
 }
 
@@ -41,19 +41,19 @@ type Watcher struct {
 	// Channel is served in the place of the client's.
 	Channel ssh.Channel
 
-	// Granted is told of each request that is granted, before it is served. It
-	// returns why it is not granted after all, or "".
+	// Granted is called with each request that is granted, before it is served. It may
+	// refuse the request, by returning why.
 	Granted func(*ssh.Request) (why string)
 
-	// Ended is told when the client has closed the channel.
+	// Ended is called when the client has closed the channel.
 	Ended func()
 }
 
-// Client returns a client's connection with what is not granted left out, by
-// whoever takes what arrives on it (see [sshconn.Order]), and what the client
-// itself has given up.
+// Client returns a client's connection without what is not granted, and without what the
+// client has promised not to do. What arrives is filtered where it is taken (see
+// [sshconn.Order]).
 func (g *Gate) Client(conn sshconn.Conn) sshconn.Conn {
-	return conn.Admitting((&word{gate: g, conn: conn}).admit)
+	return conn.Admitting((&promise{gate: g, conn: conn}).admit)
 }
 
 // Host returns a host's connection without the channels that it may not open to the
@@ -172,7 +172,7 @@ func (g *Gate) unless(granted bool, what string, args ...any) string {
 	return g.not(what, args...)
 }
 
-// count counts a channel that is granted, and rejects one that is one too many.
+// count counts a channel that is granted, and rejects it if it exceeds a limit.
 func (g *Gate) count(channel sshconn.NewChannel) (_ sshconn.NewChannel, ok bool) {
 	isSession := channel.ChannelType() == "session"
 	if !isSession && g.Limits.Forwards == 0 {
@@ -196,8 +196,7 @@ func (g *Gate) count(channel sshconn.NewChannel) (_ sshconn.NewChannel, ok bool)
 	return nil, false
 }
 
-// countedChannel is a channel that a client asks for and that counts until it has
-// ended. Whoever serves it accepts or rejects it.
+// countedChannel is a channel that a client asks for. It counts until it has ended.
 type countedChannel struct {
 	sshconn.NewChannel
 	gate  *Gate
@@ -226,7 +225,7 @@ func (c *countedChannel) Reject(reason ssh.RejectionReason, message string) erro
 	return c.NewChannel.Reject(reason, message)
 }
 
-// Accept accepts the channel. Of its requests the caller sees what is granted.
+// Accept accepts the channel. The caller sees only requests that are granted.
 func (c *countedChannel) Accept() (ssh.Channel, sshconn.Requests, error) {
 	channel, requests, err := c.NewChannel.Accept()
 	if err != nil {
@@ -240,7 +239,7 @@ func (c *countedChannel) Accept() (ssh.Channel, sshconn.Requests, error) {
 	return channel, c.counting(requests), nil
 }
 
-// counting are the requests after which the channel counts no more.
+// counting returns the requests; when they end, the channel counts no longer.
 func (c *countedChannel) counting(requests sshconn.Requests) sshconn.Requests {
 	return func(yield func(*ssh.Request) bool) {
 		defer c.ended()

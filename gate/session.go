@@ -15,11 +15,11 @@ type sessionGate struct {
 	*Gate
 	channel ssh.Channel
 	newline string
-	closed  bool // to whatever comes after a command that was refused
+	closed  bool // a command was refused, and so is everything after it
 	watcher *Watcher
 }
 
-// session is the gate before a session that was opened, with who follows it.
+// session returns the gate before a session that was opened, with its watcher.
 func (g *Gate) session(channel ssh.Channel) *sessionGate {
 	s := &sessionGate{Gate: g, channel: channel, newline: "\n"}
 	if g.Watch != nil {
@@ -31,8 +31,8 @@ func (g *Gate) session(channel ssh.Channel) *sessionGate {
 	return s
 }
 
-// granted are those of a session's requests that are granted, and what else whoever
-// serves it is to know.
+// granted returns those of a session's requests that are granted. Before one whose command
+// was replaced by a forced one goes a request that tells the original.
 func (s *sessionGate) granted(requests sshconn.Requests) sshconn.Requests {
 	return func(yield func(*ssh.Request) bool) {
 		if s.watcher != nil {
@@ -49,13 +49,13 @@ func (s *sessionGate) granted(requests sshconn.Requests) sshconn.Requests {
 	}
 }
 
-// originalCommand tells of the command that a forced one has taken the place of.
+// originalCommand is the request that tells the command which a forced one has replaced.
 func originalCommand(asked string) *ssh.Request {
 	return &ssh.Request{Type: "env", Payload: ssh.Marshal(sshconn.EnvRequest{Name: sshconn.OriginalCommand, Value: asked})}
 }
 
-// admit reports whether a request is granted, and answers it if it is not. A command
-// that a forced one has taken the place of is asked.
+// admit reports whether a request is granted, and answers it if it is not. asked is the
+// command that a forced one has replaced; else "".
 func (s *sessionGate) admit(request *ssh.Request) (asked string, granted bool) {
 	asked = s.force(request)
 	why := s.whyNot(request)
@@ -80,8 +80,8 @@ func isStart(request string) bool {
 	return request == machine.Shell || request == machine.Exec || request == machine.Subsystem
 }
 
-// whyNot says why a request is refused; "" if it is granted. It makes sftp the
-// read-only one where that is granted.
+// whyNot says why a request is refused; "" if it is granted. It changes a request for sftp
+// into one for the limited sftp that is granted.
 func (s *sessionGate) whyNot(request *ssh.Request) string {
 	switch grant := s.To.Grant; request.Type {
 	case "pty-req":
@@ -124,8 +124,8 @@ func (s *sessionGate) whyNoPty(request *ssh.Request) string {
 	return s.unless(!s.To.Grant.NoPty, "a terminal")
 }
 
-// whyNoEnv says why a variable may not be set. A host's own sshd may accept some that
-// have a program run another one: who may not do everything there sets none of these.
+// whyNoEnv says why a variable may not be set. A host's own sshd may accept variables by
+// which one program runs another: only a person with all rights may set these.
 func (s *sessionGate) whyNoEnv(request *ssh.Request) string {
 	var env sshconn.EnvRequest
 	if ssh.Unmarshal(request.Payload, &env) != nil {
@@ -170,8 +170,8 @@ func (s *sessionGate) whyNoSubsystem(request *ssh.Request) string {
 	return s.unless(grant.MaySubsystem(subsystem.Name), "the subsystem %.64q", subsystem.Name)
 }
 
-// refuseStart tells why no command is started. A refused request would tell
-// people nothing.
+// refuseStart accepts the request, writes why no command is started to the session's
+// stderr, and ends it with 255. Clients would show nothing of a refused request.
 func (s *sessionGate) refuseStart(request *ssh.Request, why string) {
 	s.refused(request.Type, why)
 	s.closed = true

@@ -1,8 +1,8 @@
-// Package recorder writes down what is done on a connection that has entered a host:
-// sessions and what they start, files that go over them, forwards, listeners, and the
-// agents and displays that are lent. It stands behind the gate, so that it hears of
-// what is granted, and before what serves the connection: what cannot be written does
-// not happen, unless the audit file's owner says otherwise.
+// Package recorder writes to the audit file what is done on a connection that has entered
+// a host: sessions and what they start, files that they copy, forwards, listeners, and
+// the use of the client's agent and display. It stands behind the gate, so it sees only
+// what is granted, and before what serves the connection: what cannot be written is
+// refused, unless the configuration says otherwise.
 package recorder
 
 import (
@@ -126,7 +126,7 @@ func (r *Recorder) opened(kind string, extra []byte, channel ssh.Channel) ssh.Ch
 	return &forwardChannel{channel, f}
 }
 
-// forward is a channel that is no session, and what goes through it.
+// forward is a channel other than a session, and the bytes that go through it.
 type forward struct {
 	*Recorder
 	number   uint64
@@ -169,7 +169,7 @@ func (n newForward) Reject(reason ssh.RejectionReason, message string) error {
 	return n.NewChannel.Reject(reason, message)
 }
 
-// forwardChannel counts what goes through a forward. Whoever serves it closes it.
+// forwardChannel counts the bytes of a forward. What serves it closes it.
 type forwardChannel struct {
 	ssh.Channel
 	*forward

@@ -47,8 +47,8 @@ type session struct {
 	ended audit.SessionEnded
 }
 
-// written are those of the session's requests that could be written about, where that
-// is to be done.
+// written returns the session's requests, each after it was written to the audit file. It
+// refuses those that could not be.
 func (s *session) written(requests sshconn.Requests) sshconn.Requests {
 	return func(yield func(*ssh.Request) bool) {
 		defer s.end()
@@ -124,7 +124,7 @@ func (s *session) write(request *ssh.Request) error {
 	return nil
 }
 
-// watcher is of the files that go over a session; nil if none do that can be seen.
+// watcher returns what follows the files that a session copies; nil if it cannot be told.
 func (s *session) watcher(request *ssh.Request) files.Watcher {
 	by := "sftp"
 	tell := func(file files.File) {
@@ -146,7 +146,7 @@ func (s *session) watcher(request *ssh.Request) files.Watcher {
 	return nil
 }
 
-// told writes what was done. Where it cannot, no more is to be done.
+// told writes what was done. If it cannot, it closes the session.
 func (s *session) told(event audit.Event) {
 	if s.Log.Write(event) != nil {
 		s.Channel.Close()
