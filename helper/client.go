@@ -110,7 +110,7 @@ func receiveHello(from *descriptors.Socket) (messages.Hello, error) {
 	return hello, nil
 }
 
-// Done is closed when the helper has ended.
+// Done is closed when the helper has ended, or opens nothing for anybody else.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
 // Close lets go of the helper, which then ends.

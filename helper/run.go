@@ -166,6 +166,7 @@ func answerOpens(control *descriptors.Socket, on *machine.Local) {
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	defer control.Close()
+	defer retire(control)()
 	for {
 		opened, err := control.Receive()
 		if err != nil {

@@ -91,6 +91,9 @@ func (s *Socket) Close() error {
 	return s.conn.Close()
 }
 
+// CloseWrite says no more. The other side hears that as the end, and may still send.
+func (s *Socket) CloseWrite() error { return s.conn.CloseWrite() }
+
 // Send sends one message with descriptors, which stay the caller's. A side that
 // takes none for a while is given up.
 func (s *Socket) Send(kind byte, message any, fds ...int) error {

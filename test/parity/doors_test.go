@@ -57,6 +57,26 @@ func TestAShellIsChanged(t *testing.T) {
 	}
 }
 
+// TestAGroupIsGiven: who comes next is in the account's new group, also while somebody is
+// on, who is not disturbed.
+func TestAGroupIsGiven(t *testing.T) {
+	c := harness.StartContainer(t)
+	for _, to := range c.Targets(t) {
+		t.Run(to.Name, func(t *testing.T) {
+			stays := to.StartCat(t)
+			for _, is := range []bool{true, false} {
+				change := map[bool]string{true: "-a", false: "-d"}[is]
+				stays.WantLine(t, "goes on")
+				c.Run(t, "gpasswd", change, "developer", "video")
+				harness.Eventually(t, "the groups after gpasswd "+change, func() bool {
+					return strings.Contains(to.Run(t, "ssh h id -nG").Stdout, "video") == is
+				})
+			}
+			stays.WantLine(t, "goes on")
+		})
+	}
+}
+
 // isolated wants the container's 127.0.0.1 to be its own, and the gateway's to
 // be out of reach.
 func isolated(t *testing.T, to harness.Target) {
