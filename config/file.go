@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-ssh/berth/state"
 )
 
@@ -16,18 +18,18 @@ const maxFile = 1 << 20
 // readFile reads a small file and says who may write and read it. Its error
 // does not name the path.
 func readFile(path string) ([]byte, fs.FileMode, error) {
-	info, err := os.Stat(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe is not waited for
+	if err != nil {
+		return nil, 0, cause(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
 	if err != nil {
 		return nil, 0, cause(err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, 0, errors.New("not a regular file")
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, 0, cause(err)
-	}
-	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
 		return nil, 0, cause(err)
