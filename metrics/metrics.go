@@ -9,6 +9,7 @@ package metrics
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -92,9 +93,9 @@ func (m *Metrics) Observe(event audit.Event) {
 	case audit.Refused:
 		m.logins.WithLabelValues("refused", "").Inc()
 	case audit.Entered:
-		m.reach.WithLabelValues(e.Route).Observe(e.Seconds)
+		m.reach.WithLabelValues(oneOf(e.Route, "exec", "sshd", "local")).Observe(e.Seconds)
 	case audit.Session:
-		m.sessions.WithLabelValues(e.Kind).Inc()
+		m.sessions.WithLabelValues(oneOf(e.Kind, "shell", "exec", "subsystem")).Inc()
 	case audit.Forward:
 		m.forwards.Inc()
 	case audit.Left:
@@ -107,9 +108,14 @@ func (m *Metrics) Observe(event audit.Event) {
 
 // known is a method that is a label: a client may name any.
 func known(method string) string {
-	switch method {
-	case "publickey", "password", "keyboard-interactive", "code":
-		return method
+	return oneOf(method, "publickey", "password", "keyboard-interactive", "code")
+}
+
+// oneOf is a value that is a label. A front that was taken over may name any, and each
+// other one would be kept for good.
+func oneOf(value string, known ...string) string {
+	if slices.Contains(known, value) {
+		return value
 	}
 	return "other"
 }

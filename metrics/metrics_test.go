@@ -29,6 +29,7 @@ func served(t *testing.T, ready *error) (get func(path string) (string, int)) {
 		audit.LoginTried{Method: "password"}, audit.LoginTried{Method: "\xff\"}\n"}, audit.LoginTried{Method: "made up"},
 		audit.LoggedIn{Steps: []audit.Step{{Method: "publickey"}, {Method: "code"}}, Exchange: 0.003},
 		audit.Refused{}, audit.Entered{Route: "exec", Seconds: 0.5}, audit.Session{Kind: "exec"}, audit.Forward{},
+		audit.Entered{Route: "made up"}, audit.Session{Kind: "made up"},
 		audit.Left{Up: 1000, Down: 2000},
 	} {
 		m.Observe(event)
@@ -64,6 +65,7 @@ func TestMetricsSayWhatHappened(t *testing.T) {
 		`berth_logins_total{method="code",outcome="ok"} 1`,
 		`berth_logins_total{method="",outcome="refused"} 1`,
 		`berth_sessions_total{kind="exec"} 1`,
+		`berth_sessions_total{kind="other"} 1`, `berth_reach_seconds_count{route="other"} 1`, // whatever a front calls it
 		`berth_forwards_total 1`,
 		`berth_connections 3`, `berth_sessions 4`, `berth_forwards 5`,
 		`berth_bytes_total{direction="up"} 1100`, `berth_bytes_total{direction="down"} 2200`,
