@@ -9,6 +9,7 @@ import (
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/hosts"
 	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/printable"
 	"github.com/berth-ssh/berth/sshconn"
 
 	"golang.org/x/crypto/ssh"
@@ -29,6 +30,7 @@ func (c *conn) refuse(client sshconn.Conn, who auth.Identity, why error) {
 	} else {
 		c.log.Info("refused", "why", why)
 	}
+	text := printable.Text(why.Error()) // names of hosts and accounts are what somebody wrote into a label
 	c.wire.SetDeadline(time.Now().Add(refusalTimeout))
 	sshconn.NewOrder(client).Serve(func(arrived sshconn.Arrival) {
 		channel := arrived.Channel
@@ -36,10 +38,10 @@ func (c *conn) refuse(client sshconn.Conn, who auth.Identity, why error) {
 		case arrived.Request != nil:
 			sshconn.Reply(arrived.Request, false, nil)
 		case channel.ChannelType() != "session":
-			channel.Reject(ssh.Prohibited, why.Error())
+			channel.Reject(ssh.Prohibited, text)
 		default:
 			if ch, requests, err := channel.Accept(); err == nil {
-				c.tasks.Go(func() { refuseSession(ch, requests, why.Error()) })
+				c.tasks.Go(func() { refuseSession(ch, requests, text) })
 			}
 		}
 	})

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berth-ssh/berth/hosts"
+
 	"golang.org/x/crypto/ssh"
 )
 
@@ -39,6 +41,23 @@ func TestWhatIsNotGrantedIsNotAskedFor(t *testing.T) {
 	}
 	if from.calls() != 0 {
 		t.Errorf("%d calls, opened %q", from.calls(), from.opened)
+	}
+}
+
+// The attack: who may start a container gives it a name or an account in its labels that
+// does something to the terminal of whoever is told of it.
+func TestALabelDoesNothingToATerminal(t *testing.T) {
+	from := atMachine(newFakeMachine(echoes))
+	from.lookup = func(name string) (hosts.Host, error) {
+		return hosts.Host{}, &hosts.Unreachable{Host: name, Why: "has no account \x1b]52;c;cm0K\a\u202e\r\n  b"}
+	}
+	g := startGateway(t, from)
+	client := g.enter(t, "dev+lab")
+	if got := runs(t, client, "x").err; got != "berth: host \"lab\" has no account ?]52;c;cm0K???\n  b\n" {
+		t.Errorf("%q", got)
+	}
+	if _, _, err := client.OpenChannel("direct-tcpip", nil); err == nil || strings.ContainsAny(err.Error(), "\x1b\a") {
+		t.Errorf("%q", err)
 	}
 }
 

@@ -41,6 +41,19 @@ func Line(text string, limit int) string {
 	return line.String()
 }
 
+// Text returns the text with its line breaks and spaces, and every rune in it as [Line]
+// shows it.
+func Text(text string) string {
+	var out strings.Builder
+	for i, r := range text {
+		if r != '\n' {
+			r = shown(text[i:], r)
+		}
+		out.WriteRune(r)
+	}
+	return out.String()
+}
+
 // shown is the rune that stands for r, which begins rest.
 func shown(rest string, r rune) rune {
 	if r == utf8.RuneError {
