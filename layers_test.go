@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"docker":             {"printable"},
 	"front":              {"audit", "auth", "calls", "front/messages", "gateway", "helper", "hosts", "keeper", "machine", "proxy", "recording"},
 	"front/messages":     {"auth", "gateway", "helper/messages", "hosts", "keeper", "strangers"},
-	"fronts":             {"audit", "auth", "calls", "front/messages", "gateway", "helper", "hosts", "keeper", "recording"},
+	"fronts":             {"audit", "auth", "calls", "front/messages", "gateway", "helper", "hosts", "keeper", "recording", "strangers"},
 	"gate":               {"auth", "machine", "sshconn"},
 	"gateway":            {"audit", "auth", "gate", "hosts", "keeper", "labels", "logqueue", "machine", "memory", "printable", "recorder", "recording", "session", "sshconn", "strangers", "wire"},
 	"helper":             {"helper/descriptors", "helper/messages", "helper/streams", "labels", "machine"},

@@ -151,10 +151,17 @@ func (p *process) code(_ context.Context, a messages.SecretAttempt) (messages.St
 	return p.step(p.Keeper.Code(attempt, string(a.Secret)))
 }
 
+// directoryPassword bounds how many the directory is asked about, likewise.
 func (p *process) directoryPassword(ctx context.Context, a messages.SecretAttempt) (messages.Step, error) {
 	attempt, err := p.attempt(a.Attempt)
 	if err != nil {
 		return messages.Step{}, err
+	}
+	select {
+	case p.asking <- struct{}{}:
+		defer func() { <-p.asking }()
+	case <-ctx.Done():
+		return messages.Step{}, ctx.Err()
 	}
 	return p.step(p.Keeper.DirectoryPassword(ctx, attempt, a.Secret))
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/berth-ssh/berth/gateway"
 	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/recording"
+	"github.com/berth-ssh/berth/strangers"
 )
 
 const (
@@ -51,6 +52,7 @@ type Fronts struct {
 	listener *net.TCPListener
 	seal     sealer
 	hashing  chan struct{} // a place for each password that is tried
+	asking   chan struct{} // and for each that the directory is asked about
 
 	mu    sync.Mutex
 	front *process       // nil while there is none
@@ -63,7 +65,7 @@ func (f *Fronts) Start(listener *net.TCPListener) error {
 	f.listener = listener
 	f.seal = sealer{key: make([]byte, 32)}
 	rand.Read(f.seal.key)
-	f.hashing = make(chan struct{}, runtime.GOMAXPROCS(0))
+	f.hashing, f.asking = make(chan struct{}, runtime.GOMAXPROCS(0)), make(chan struct{}, strangers.MaxAsked)
 	return f.begin()
 }
 

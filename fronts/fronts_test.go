@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 	"github.com/berth-ssh/berth/keeper"
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/machine"
+	"github.com/berth-ssh/berth/test/harness"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -147,7 +149,7 @@ func takeOver(t testing.TB) *taken {
 	f := &Fronts{
 		Keeper:   &keeper.Keeper{Policies: auth.NewPolicies(policy), Hosts: a.hosts, UserCA: func() ssh.Signer { return ca }},
 		HostKeys: gateway.HostKeys{Key: newSigner(t)}.Fixed, Audit: records, Log: slog.New(slog.NewTextHandler(a.log, nil)),
-		seal: sealer{[]byte("a key")}, hashing: make(chan struct{}, 1),
+		seal: sealer{[]byte("a key")}, hashing: make(chan struct{}, 1), asking: make(chan struct{}, 2),
 	}
 	near, file, err := calls.NewPair()
 	if err != nil {
@@ -322,6 +324,48 @@ func TestAFrontGetsNoSignatureAndNoFileOfOthers(t *testing.T) {
 		if files, err := a.Call(t.Context(), messages.Record, json.RawMessage(session), nil); err == nil || len(files) > 0 {
 			t.Errorf("a file is made for %s", session)
 		}
+	}
+}
+
+// slowDirectory answers nobody before release is closed.
+type slowDirectory struct {
+	release chan struct{}
+	inside  atomic.Int64
+	most    atomic.Int64
+}
+
+func (d *slowDirectory) LogIn(context.Context, string, []byte) (auth.Person, error) {
+	if now := d.inside.Add(1); now > d.most.Load() {
+		d.most.Store(now)
+	}
+	defer d.inside.Add(-1)
+	<-d.release
+	return auth.Person{}, auth.ErrDenied
+}
+
+func (d *slowDirectory) Find(context.Context, string) (auth.Person, error) {
+	return auth.Person{}, auth.ErrDenied
+}
+
+// The attack: a front that was taken over has the directory asked about all passwords at
+// once, faster than anybody may guess, and until it answers nobody.
+func TestAFrontAsksTheDirectoryAboutSoManyAtOnce(t *testing.T) {
+	a := takeOver(t)
+	directory := &slowDirectory{release: make(chan struct{})}
+	a.process.Keeper.Directory = directory
+	release := sync.OnceFunc(func() { close(directory.release) })
+	t.Cleanup(release)
+	var calling sync.WaitGroup
+	for range 20 {
+		calling.Go(func() {
+			a.Call(t.Context(), messages.DirectoryPassword, messages.SecretAttempt{Attempt: messages.Attempt{Login: "dev"}, Secret: []byte("x")}, nil)
+		})
+	}
+	harness.Eventually(t, "all places are taken", func() bool { return len(a.process.asking) == cap(a.process.asking) })
+	release()
+	calling.Wait()
+	if most := directory.most.Load(); most > int64(cap(a.process.asking)) {
+		t.Errorf("%d were asked about at once", most)
 	}
 }
 

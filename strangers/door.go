@@ -29,8 +29,8 @@ const (
 	maxStrangers          = 200
 	maxStrangersPerSource = 50
 
-	// maxAsked is how many questions about strangers services are asked at once.
-	maxAsked = 8
+	// MaxAsked is how many questions about strangers services are asked at once.
+	MaxAsked = 8
 
 	// idleAfter is how long a stranger may take for its key exchange before it is
 	// among the first to lose their place.
@@ -62,7 +62,7 @@ func New(exempt []netip.Prefix) *Door {
 	return &Door{
 		exempt:  exempt,
 		turns:   turns{free: max(1, runtime.GOMAXPROCS(0)-1)},
-		asking:  turns{free: maxAsked},
+		asking:  turns{free: MaxAsked},
 		inside:  make(map[*Stranger]bool),
 		sources: make(map[Source]int),
 	}
