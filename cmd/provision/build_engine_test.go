@@ -56,7 +56,7 @@ func TestAnotherContextOfTheSameImageCostsNothing(t *testing.T) {
 	before := l.Inspect("own").ID
 	harness.Write(t, path.Join(path.Dir(file), "result"), 0o644, "written")
 	out, err := l.run("up", "-f", file)
-	if err != nil || l.Inspect("own").ID != before || !strings.Contains(out, "it stays if that makes the same image") || !strings.Contains(out, "the images are there; what is left to do:\nnothing to do") {
+	if err != nil || l.Inspect("own").ID != before || !strings.Contains(out, "its Dockerfile or build context changed") || !strings.Contains(out, "the images are there; what is left to do:\nnothing to do") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

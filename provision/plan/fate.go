@@ -94,7 +94,7 @@ func outdated(f *fate, have Observed) string {
 	}
 	switch ref := have.Images[s.Image.Ref]; {
 	case ref == "" && s.Image.Recipe != nil && !s.Image.IsHost():
-		return "its Dockerfile or build context changed; it stays if that makes the same image"
+		return "its Dockerfile or build context changed"
 	case ref == "" || is.Labels[labels.Image] != ref:
 		return "its image changed"
 	}
