@@ -31,7 +31,12 @@ func (s Sources) explain(err error) error {
 	if place == "" && len(s) == 1 {
 		place = s[0].Path + ": "
 	}
-	return errors.New(place + regexp.MustCompile(`\B/[^\s:]+`).ReplaceAllStringFunc(text, ShortPath))
+	return errors.New(place + inShortPaths(text))
+}
+
+// inShortPaths returns a text with its paths as a person would write them from here.
+func inShortPaths(text string) string {
+	return regexp.MustCompile(`\B/[^\s:]+`).ReplaceAllStringFunc(text, ShortPath)
 }
 
 // reworded returns an error of compose-go's in a person's words: what is wrong with which
@@ -82,9 +87,15 @@ func (s Sources) whereSaid(text string) string {
 		return ""
 	}
 	said := filepath.Base(m[1] + m[2])
+	return s.whereOnly(func(node *yaml.Node) bool { return strings.Contains(node.Value, said) })
+}
+
+// whereOnly returns "file:line: " of the one value that is meant; "" where none is, or
+// several are.
+func (s Sources) whereOnly(isMeant func(*yaml.Node) bool) string {
 	var places []string
 	for _, src := range s {
-		for _, line := range linesWith(src.Root, said) {
+		for _, line := range linesOf(src.Root, isMeant) {
 			places = append(places, fmt.Sprintf("%s:%d: ", src.Path, line))
 		}
 	}
@@ -94,14 +105,14 @@ func (s Sources) whereSaid(text string) string {
 	return places[0]
 }
 
-// linesWith returns the lines of the values that have a text in them.
-func linesWith(node *yaml.Node, text string) []int {
-	if node.Kind == yaml.ScalarNode && strings.Contains(node.Value, text) {
+// linesOf returns the lines of the values that are meant.
+func linesOf(node *yaml.Node, isMeant func(*yaml.Node) bool) []int {
+	if node.Kind == yaml.ScalarNode && isMeant(node) {
 		return []int{node.Line}
 	}
 	var lines []int
 	for _, below := range node.Content {
-		lines = append(lines, linesWith(below, text)...)
+		lines = append(lines, linesOf(below, isMeant)...)
 	}
 	return lines
 }

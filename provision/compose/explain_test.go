@@ -2,6 +2,7 @@ package compose
 
 import (
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -38,5 +39,24 @@ func TestMistakesAreExplained(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, c.told)
 			}
 		})
+	}
+}
+
+// A warning says where, and in which file as a person would write it.
+func TestWarningsOfComposeHaveAPlace(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("compose.yaml", []byte("version: '3'\nservices:\n  one:\n    image: x\n    tty: yes\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	project, err := Load(t.Context(), Options{Files: []string{"compose.yaml"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`compose.yaml: the attribute ` + "`version`" + ` is obsolete, it will be ignored, please remove it to avoid potential confusion`,
+		`compose.yaml:5: "yes" for boolean is not supported by YAML 1.2, please use ` + "`true`",
+	}
+	if !slices.Equal(project.warnings, want) {
+		t.Errorf("got %q", project.warnings)
 	}
 }

@@ -72,7 +72,7 @@ func load(ctx context.Context, o Options) (*Project, error) {
 		return nil, sources.explain(err)
 	}
 	loaded = loaded.WithoutUnnecessaryResources()
-	return &Project{loaded, sources, sources.unset(warnings.lines), buildersOf(loaded)}, nil
+	return &Project{loaded, sources, sources.worded(warnings.lines), buildersOf(loaded)}, nil
 }
 
 // loadWithHostImage loads twice: once to learn which services have no image, and in

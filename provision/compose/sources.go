@@ -74,10 +74,11 @@ func variablesIn(text string) []string {
 	return slices.Compact(names)
 }
 
-// unset returns a warning for each variable that compose-go says is not set. One that
-// no compose file names is a piece of a value in a file of variables, after a $, and
-// so may be a piece of a password: it is not shown.
-func (s Sources) unset(heard []string) []string {
+// worded returns what compose-go has warned of, each once, and with its place where there
+// can be but one. A variable that is not set, and that no compose file names, is a piece
+// of a value in a file of variables, after a $, and so may be a piece of a password: it
+// is not shown.
+func (s Sources) worded(heard []string) []string {
 	const elsewhere = "a file of variables, or a file that is included, has a $ before what is no variable; write $$, or put the value in single quotes"
 	var all []string
 	for _, line := range heard {
@@ -85,7 +86,10 @@ func (s Sources) unset(heard []string) []string {
 		if m != nil && !slices.ContainsFunc(s, func(src Source) bool { _, ok := slices.BinarySearch(src.variables, m[1]); return ok }) {
 			line = elsewhere
 		}
-		all = append(all, line)
+		if m := regexp.MustCompile(`^"(\w+)" for boolean is not supported`).FindStringSubmatch(line); m != nil {
+			line = s.whereOnly(func(node *yaml.Node) bool { return node.Value == m[1] }) + line
+		}
+		all = append(all, inShortPaths(line))
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -49,9 +49,23 @@ func (p *Project) unsupported() ([]string, error) {
 	}
 	var warnings []string
 	for _, path := range unknownKeys(all, nil, known) {
-		warnings = append(warnings, p.Sources.Where(path...)+strings.Join(path, ".")+" is not carried out")
+		warnings = append(warnings, p.Sources.Where(path...)+strings.Join(path, ".")+" is not carried out"+instead(path))
 	}
 	return warnings, nil
+}
+
+// instead says what does what a key of a service would, where something does.
+func instead(path []string) string {
+	if len(path) != 3 || path[0] != "services" {
+		return ""
+	}
+	switch path[2] {
+	case "secrets":
+		return "; a line of volumes does the same: ./FILE:/run/secrets/NAME:ro"
+	case "configs":
+		return "; a line of volumes does the same: ./FILE:/NAME:ro"
+	}
+	return ""
 }
 
 // keys returns the project as one file would have it.
