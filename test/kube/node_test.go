@@ -106,6 +106,21 @@ func TestAContainerThatIsKilledForWantOfMemoryEndsItsSessionsWithTheReason(t *te
 	l.at(t, "master").Want(t, `ssh h echo again`, "again\n")
 }
 
+// With a namespace goes the gateway's role in it, so that it hears no more of what was there.
+func TestANamespaceThatIsDeletedEndsItsSessionsWithTheReason(t *testing.T) {
+	l := labWith(t, harness.NewNamespace(t), "master: root", "wait: 1s\n")
+	l.Start(t, harness.Pod{Name: "master"})
+	session := l.session(t, "master")
+	l.Kubectl(t, "delete", "namespace", l.Name, "--wait=false")
+	session.wantEnd(t, "/master was deleted")
+	l.Kubectl(t, "wait", "namespace/"+l.Name, "--for=delete", "--timeout="+harness.ClusterPatience.String())
+	if got := l.at(t, "master").Run(t, `ssh h true`); got.Exit != 255 || !strings.Contains(got.Stderr, `host "master" `) {
+		t.Errorf("a login: exit %d, %s", got.Exit, got.Stderr)
+	} else {
+		t.Log(got.Stderr)
+	}
+}
+
 // A pod is not drained as long as its budget forbids it, and what runs in it goes on. When it
 // is evicted, people are told at once: the pod goes on for its grace period, and would end
 // without a word.
