@@ -47,11 +47,14 @@ func TestAReleaseTakesASafeGo(t *testing.T) {
 		{has: "go1.26.8", may: "auto", fetched: "exit 1", want: "auto", warns: true},
 		{has: "go1.26.8", may: "local", fetched: "exit 0", want: "local", warns: true},
 		{has: "go1.26.10", may: "local", fetched: "exit 1", want: "local"},
-		{has: "go1.27.0", may: "auto", fetched: "exit 1", want: "auto"},
+		{has: "go1.27.1", may: "auto", fetched: "exit 0", want: "go1.27.3+auto"},
+		{has: "go1.27rc1", may: "auto", fetched: "exit 1", want: "auto", warns: true},
+		{has: "go1.27.4", may: "local", fetched: "exit 1", want: "local"},
+		{has: "go1.28.0", may: "auto", fetched: "exit 1", want: "auto"},
 	} {
 		dir := t.TempDir()
 		program := "#!/bin/sh\ncase \"$*\" in\n'env GOVERSION') echo " + here.has + ";;\n'env GOTOOLCHAIN') echo " + here.may +
-			";;\nversion) [ \"$GOTOOLCHAIN\" = go1.26.10 ] && " + here.fetched + ";;\nesac\n"
+			";;\nversion) [ \"$GOTOOLCHAIN+auto\" = '" + here.want + "' ] && " + here.fetched + ";;\nesac\n"
 		if err := os.WriteFile(filepath.Join(dir, "go"), []byte(program), 0o755); err != nil {
 			t.Fatal(err)
 		}
