@@ -104,7 +104,7 @@ func (d *document) metrics(n *yaml.Node) string {
 		return ""
 	}
 	if !scrape.IsHere(address) {
-		d.wrong(n.Line, "metrics must be an address of this machine alone; write 127.0.0.1:9222 or unix:/run/berth-metrics.sock")
+		d.wrong(n.Line, "metrics must be an address of this machine alone; write 127.0.0.1:9222 or unix:/run/berth/metrics.sock")
 	}
 	return address
 }

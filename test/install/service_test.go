@@ -32,6 +32,7 @@ func TestService(t *testing.T) {
 		}
 		client.WantLine(t, "after "+change)
 		client.Kill()
+		s.run(t, "test -S "+metricsSocket)
 	}
 	s.wantNoUpgradeIntoNothing(t, to)
 	s.wantRestartsOneAfterTheOther(t, to)
@@ -50,7 +51,7 @@ func TestService(t *testing.T) {
 			t.Errorf("a purge leaves %s %s", unit, state)
 		}
 	}
-	if left := s.run(t, "ls -d /etc/berth /var/lib/berth /var/log/berth 2>/dev/null; getent passwd berth-front || true"); left != "" {
+	if left := s.run(t, "ls -d /etc/berth /var/lib/berth /var/log/berth /run/berth 2>/dev/null; getent passwd berth-front || true"); left != "" {
 		t.Errorf("a purge leaves %s", left)
 	}
 }
@@ -83,6 +84,9 @@ func (s systemd) wantRestartsOneAfterTheOther(t *testing.T, to harness.Target) {
 	client.Kill()
 }
 
+// metricsSocket is where the gateway's metrics are, as docs/metrics.md shows it.
+const metricsSocket = "/run/berth/metrics.sock"
+
 // systemd is a Debian that systemd runs, with the package and a host.
 type systemd struct{ name, web, key, dir string }
 
@@ -108,7 +112,7 @@ func startSystemd(t *testing.T) systemd {
 	s.run(t, "cd /packages && dpkg -i berth_*.deb")
 	s.run(t, fmt.Sprintf(`umask 077; echo 'users: { dev: { keys: [ %s ], hosts: { web: } } }
 hosts: { web: { route: exec, container: %s } }' >/etc/berth/gateway.yaml`, harness.PublicKey(t, s.key), s.web))
-	s.run(t, "systemctl enable --now berth-gateway")
+	s.run(t, "echo 'metrics: unix:"+metricsSocket+"' >>/etc/berth/gateway.yaml && systemctl enable --now berth-gateway")
 	return s
 }
 
