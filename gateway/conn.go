@@ -57,7 +57,7 @@ func newConn(s *Server, raw net.Conn) *conn {
 	s.begin.Do(s.open)
 	c := &conn{server: s, id: rand.Text()[:8], wire: s.wires.New(raw), activity: newActivity(), began: time.Now()}
 	c.bytes = &counted{Conn: c.wire}
-	c.ssh = &exchange{Conn: c.bytes}
+	c.ssh = &exchange{counted: c.bytes}
 	c.log = c.logTo(s.strangersLog)
 	c.tasks = &sshconn.Tasks{Panicked: c.panicked, Running: &c.running}
 	return c

@@ -3,11 +3,11 @@ package gateway
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
 	"sync/atomic"
 
 	"github.com/berth-ssh/berth/strangers"
+	"github.com/berth-ssh/berth/wire"
 )
 
 // exchange is a client's connection as x/crypto reads and writes it. It bounds how much
@@ -19,7 +19,7 @@ import (
 // x/crypto asks for a turn by ExchangeTurn. Before the login a client gets maxAnswers
 // writes at most, and so few key exchanges.
 type exchange struct {
-	net.Conn
+	*counted
 	turn     func() (done func(), err error) // waits for a processor
 	rekeys   rekeys
 	loggedIn atomic.Bool
@@ -51,10 +51,10 @@ const (
 
 func (e *exchange) Read(p []byte) (int, error) {
 	if e.loggedIn.Load() {
-		return e.Conn.Read(p)
+		return e.counted.Read(p)
 	}
 	e.giveBack()
-	n, err := e.Conn.Read(p)
+	n, err := e.counted.Read(p)
 	if err != nil && e.gone != nil {
 		e.gone(err)
 	}
@@ -96,7 +96,7 @@ func (e *exchange) ExchangeTurn() (done func(), err error) {
 // Close closes the connection, and ends waiting for turns.
 func (e *exchange) Close() error {
 	e.rekeys.close()
-	return e.Conn.Close()
+	return e.counted.Close()
 }
 
 // isOver reports whether the first key exchange is.
@@ -108,7 +108,7 @@ func (e *exchange) isOver() bool {
 
 func (e *exchange) Write(p []byte) (int, error) {
 	if e.loggedIn.Load() {
-		return e.Conn.Write(p)
+		return e.counted.Write(p)
 	}
 	e.mu.Lock()
 	if e.answers++; e.answers > maxAnswers {
@@ -122,12 +122,21 @@ func (e *exchange) Write(p []byte) (int, error) {
 	if number == msgNewKeys {
 		e.secret, e.over = true, true
 	}
-	n, err := e.Conn.Write(p)
+	n, err := e.counted.Write(p)
 	e.mu.Unlock()
 	if number == 0 || number == msgKexReply || number == msgGexReply {
 		e.giveBack()
 	}
 	return n, err
+}
+
+// WriteWhole is that of [wire.Conn].
+func (e *exchange) WriteWhole(packet []byte, giveBack func([]byte)) (int, error) {
+	if e.loggedIn.Load() {
+		return e.counted.WriteWhole(packet, giveBack)
+	}
+	defer giveBack(packet)
+	return e.Write(packet)
 }
 
 // giveBack gives the turn back, if there is one.
@@ -149,7 +158,7 @@ func (e *exchange) disconnect(why string) bool {
 		return false
 	}
 	e.secret = true // nothing follows
-	_, err := e.Conn.Write(disconnect(tooManyConnections, why))
+	_, err := e.counted.Write(disconnect(tooManyConnections, why))
 	return err == nil
 }
 
@@ -175,7 +184,7 @@ func (r rekeys) take(flow string) (done func(), err error) { return r.stranger.T
 
 // hostExchange is the connection to a host's sshd as x/crypto reads and writes it.
 type hostExchange struct {
-	net.Conn
+	*wire.Conn
 	rekeys   rekeys
 	loggedIn atomic.Bool
 }

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/berth-ssh/berth/auth"
+	"github.com/berth-ssh/berth/wire"
 )
 
 // endTimeout is how long a connection that was ended may take to tell its
@@ -170,7 +170,7 @@ func (l *liveConns) end(id string, ended *Ended) bool {
 
 // counted counts the bytes of a client's connection.
 type counted struct {
-	net.Conn
+	*wire.Conn
 	up, down atomic.Uint64
 }
 
@@ -182,6 +182,13 @@ func (c *counted) Read(p []byte) (int, error) {
 
 func (c *counted) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
+	c.down.Add(uint64(n))
+	return n, err
+}
+
+// WriteWhole is that of [wire.Conn].
+func (c *counted) WriteWhole(packet []byte, giveBack func([]byte)) (int, error) {
+	n, err := c.Conn.WriteWhole(packet, giveBack)
 	c.down.Add(uint64(n))
 	return n, err
 }

@@ -13,8 +13,9 @@ const LookEvery = time.Second
 
 // How memory is given back.
 const (
-	// quietBytes is less than a gateway allocates in a second that copies, and
-	// more than one with thousands of connections that only live.
+	// quietBytes is more than a gateway allocates in a second with thousands of
+	// connections that only live. Copies by AES-GCM may allocate less, too: what is
+	// given back meanwhile they take again at once.
 	quietBytes = 4 << 20
 
 	// quietLooks is how many looks in a row must be quiet.
@@ -30,7 +31,8 @@ const (
 
 	// garbage is how much may gather before it is collected, where little is in use:
 	// by its own measure Go's runtime would collect the packets of a copy two hundred
-	// times a GB, which cost a third of the gateway's time. memoryShare bounds it to
+	// times a GB, where they come out of no pool, as by other ciphers than AES-GCM,
+	// which cost a third of the gateway's time. memoryShare bounds it to
 	// that part of the memory limit.
 	garbage     = 32 << 20
 	memoryShare = 16

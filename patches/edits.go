@@ -27,7 +27,10 @@ type patch struct {
 
 // all are the faults that are mended.
 func all() []patch {
-	return []patch{unread(), unserved(), smallPackets(), strangers(), serviceAgain(), turns(), idle(), over(), exchanges(), unanswered(), unrecognized()}
+	return []patch{
+		unread(), unserved(), smallPackets(), strangers(), serviceAgain(), turns(), idle(), over(), exchanges(), unanswered(), unrecognized(),
+		handedOn(), received(), sent(),
+	}
 }
 
 // unread: one goroutine reads packets and hands them on through a channel with
@@ -163,7 +166,7 @@ func turns() patch {
 
 // idle: x/crypto reads and writes through buffers of 4 KiB, and each cipher and
 // each channel keeps one for the largest packet that it has met. They come out of
-// a pool instead, and packets that a cipher has just made are not copied again. A
+// a pool instead. A
 // goroutine waits for the next exchange of keys: it is started for each instead.
 func idle() patch {
 	return patch{
@@ -189,9 +192,6 @@ func idle() patch {
 			file: "ssh/transport.go", in: "connectionState.readPacket",
 			at: "s.packetCipher = cipher", after: "\nr.exchanged = true",
 		}, {
-			file: "ssh/transport.go", in: "connectionState.readPacket",
-			at: "fresh := make([]byte, len(packet))", before: "if _, isFresh := s.packetCipher.(*gcmCipher); isFresh {\nreturn packet, err\n}\n",
-		}, {
 			file: "ssh/transport.go", in: "connectionState.writePacket",
 			at: "*bufio.Writer", instead: "*packetWriter",
 		}, {
@@ -199,7 +199,7 @@ func idle() patch {
 			at: "buf    []byte", before: "whole []byte\n",
 		}, {
 			file: "ssh/cipher.go", in: "gcmCipher.readCipherPacket",
-			at: "if cap(c.buf) < int(length+gcmTagSize)", before: "c.buf = nil // the packet is the caller's\n",
+			at: "if cap(c.buf) < int(length+gcmTagSize)", before: "c.buf = bufferFor(r, int(length)+gcmTagSize)\n",
 		}, {
 			file: "ssh/cipher.go", in: "gcmCipher.readCipherPacket",
 			at: "return plain, nil", before: "c.buf = nil\n",
@@ -208,7 +208,7 @@ func idle() patch {
 			at: "n += r", after: "\nb.head.letGo()",
 		}, {
 			file: "ssh/cipher.go", in: "gcmCipher.writeCipherPacket",
-			at: "w.Write(c.prefix[:])", instead: "c.begin(length)",
+			at: "w.Write(c.prefix[:])", instead: "c.begin(w, packet, length)",
 		}, {
 			file: "ssh/cipher.go", in: "gcmCipher.writeCipherPacket",
 			at: "w.Write(c.buf)", instead: "c.end(w)",
@@ -232,10 +232,10 @@ func idle() patch {
 			at: "close(t.startKex)", after: "\nt.wakeKexLoop()",
 		}, {
 			file: "ssh/channel.go", in: "channel.WriteExtended",
-			at: "ch.packetPool[extendedCode]\n\t// We", instead: "takeBuffer(0)\n\t// We",
+			at: "packet := ch.packetPool[extendedCode]", instead: "var packet []byte\nout := new(outgoing)",
 		}, {
 			file: "ssh/channel.go", in: "channel.WriteExtended",
-			at: "ch.packetPool[extendedCode] = packet", instead: "giveBuffer(packet)",
+			at: "ch.packetPool[extendedCode] = packet", instead: "out.giveBack()",
 		}},
 	}
 }
@@ -331,6 +331,93 @@ func unrecognized() patch {
 		}, {
 			file: "ssh/mux.go", in: "mux.handleUnknownChannelPacket", // as of what was read late, when its channel was closed already
 			at: "default:", before: "case *windowAdjustMsg, *channelRequestSuccessMsg, *channelRequestFailureMsg:\nreturn nil\n",
+		}},
+	}
+}
+
+// handedOn: one goroutine reads packets and hands them to another one, the loop of the
+// connection protocol, which hands them on. That wakes a goroutine for each packet, and
+// an idle connection keeps a stack more. After the login the loop reads by itself,
+// but while an exchange of keys that this side began is not over: then the
+// loop may wait for its end, and somebody must read the peer's part of it.
+func handedOn() patch {
+	return patch{
+		fault: "each packet wakes a goroutine that hands it on to another one, and an idle connection keeps both",
+		issue: "none filed",
+		test:  "TestHandedOn",
+		edits: []edit{{
+			file: "ssh/handshake.go", in: "handshakeTransport",
+			at: "readError error", after: "\nreading reading\n",
+		}, {
+			file: "ssh/mux.go", in: "newMux",
+			at: "go m.loop()", before: "m.readsByItself()\n",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.readPacket",
+			at: "p, ok := <-t.incoming", before: "if t.reading.isLoops() {\nreturn t.readForLoop()\n}\n",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.readLoop",
+			at: "t.incoming <- p", after: "\nif t.handOver() {\nreturn\n}",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.sendKexInit",
+			at: "t.sentInitPacket = packet", after: "\nt.exchangeBegins()",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.kexLoop",
+			at: "t.sentInitMsg = nil", after: "\nt.reading.exchangeEnds()",
+		}},
+	}
+}
+
+// received: a packet of data is read into new memory, which is zeroed, is cold in the
+// processor's caches, and is garbage when it was read. It comes out of a pool, and goes
+// back as soon as all of it was copied out of the channel's buffer.
+func received() patch {
+	return patch{
+		fault: "each packet of data that is received takes 40 KiB of new memory",
+		issue: "none filed",
+		test:  "TestReceived",
+		edits: []edit{{
+			file: "ssh/buffer.go", in: "element",
+			at: "next *element", before: "whole []byte\n",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport",
+			at: "incoming  chan []byte", before: "received []byte\n",
+		}, {
+			file: "ssh/transport.go", in: "connectionState.readPacket",
+			at: "fresh := make([]byte, len(packet))", before: "if r.stays(packet) {\nreturn packet, err\n}\n",
+		}, {
+			file: "ssh/transport.go", in: "connectionState.readPacket",
+			at: "copy(fresh, packet)", after: "\nr.giveBack()",
+		}, {
+			file: "ssh/channel.go", in: "channel.handleData",
+			at: "ch.extPending.write(data)", instead: "ch.extPending.writeReceived(data, ch.mux.takeReceived(packet))",
+		}, {
+			file: "ssh/channel.go", in: "channel.handleData",
+			at: "ch.pending.write(data)", instead: "ch.pending.writeReceived(data, ch.mux.takeReceived(packet))",
+		}},
+	}
+}
+
+// sent: data is copied into a packet, which a cipher copies to where it encrypts it, and
+// the connection to where it waits. The packet is made where it is encrypted, and a
+// connection that can takes it over as it is.
+func sent() patch {
+	return patch{
+		fault: "each packet of data that is sent is copied three times",
+		issue: "none filed",
+		test:  "TestSent",
+		edits: []edit{{
+			file: "ssh/channel.go", in: "channel.WriteExtended",
+			at:      "if want := headerLength + space; uint32(cap(packet)) < want {\n\t\t\tpacket = make([]byte, want)\n\t\t} else {\n\t\t\tpacket = packet[:want]\n\t\t}",
+			instead: "packet = out.make(headerLength + space)",
+		}, {
+			file: "ssh/channel.go", in: "channel.WriteExtended",
+			at: "ch.writePacket(packet)", instead: "ch.writeMade(out, packet)",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.writePacket",
+			at: "writePacket(p []byte)", instead: "writeMade(out *outgoing, p []byte)",
+		}, {
+			file: "ssh/handshake.go", in: "handshakeTransport.writePacket",
+			at: "t.pushPacket(p)", instead: "t.pushMade(out, p)",
 		}},
 	}
 }

@@ -772,3 +772,227 @@ func TestUnrecognized(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestHandedOn: after the login a connection has no goroutine that reads for another
+// one, also when keys were exchanged; and the loop that reads by itself stops nobody.
+func TestHandedOn(t *testing.T) {
+	needPatched(t)
+	for name, threshold := range map[string]uint64{"keys are kept": 0, "each side exchanges keys again and again": 1} {
+		t.Run(name, func(t *testing.T) {
+			channel, err := dialEcho(t, threshold)
+			if err != nil {
+				t.Fatal(err)
+			}
+			echoes(t, channel, 1<<20)
+			await(t, func() bool { // the last exchange may need a packet to be over
+				echoes(t, channel, 1)
+				return stacksOf("(*handshakeTransport).readLoop")+stacksOf("(*handshakeTransport).readAside") == 0
+			})
+		})
+	}
+	t.Run("a channel is closed while its data waits for the end of an exchange", closedInExchange)
+}
+
+// dialEcho opens a channel that echoes. Both sides exchange keys after so many bytes; 0
+// for never.
+func dialEcho(t *testing.T, threshold uint64) (ssh.Channel, error) {
+	a, b := tcpPair(t)
+	config, err := serverConfig()
+	if err != nil {
+		return nil, err
+	}
+	config.RekeyThreshold = threshold
+	go func() {
+		if server, channels, requests, err := ssh.NewServerConn(b, config); err == nil {
+			echo(server, channels, requests)
+		}
+	}()
+	client, channels, requests, err := ssh.NewClientConn(a, "", &ssh.ClientConfig{
+		Config: ssh.Config{RekeyThreshold: threshold},
+		User:   user, Auth: []ssh.AuthMethod{ssh.Password(password)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	go ssh.DiscardRequests(requests)
+	go func() {
+		for range channels {
+		}
+	}()
+	channel, channelRequests, err := client.OpenChannel("session", nil)
+	if err != nil {
+		return nil, err
+	}
+	go ssh.DiscardRequests(channelRequests)
+	return channel, nil
+}
+
+// echoes sends bytes and has them back.
+func echoes(t *testing.T, channel ssh.Channel, size int) {
+	t.Helper()
+	data, got := make([]byte, size), make([]byte, size)
+	for i := range data {
+		data[i] = byte(i ^ i>>8)
+	}
+	go channel.Write(data)
+	if _, err := io.ReadFull(channel, got); err != nil || !bytes.Equal(got, data) {
+		t.Fatalf("other bytes came back: %v", err)
+	}
+}
+
+// closedInExchange: the server wants to exchange keys. Its data waits for that, and the
+// loop to answer the channel's end waits for the data.
+func closedInExchange(t *testing.T) {
+	const pending = 64 // packets that x/crypto keeps meanwhile
+	config, err := serverConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.RekeyThreshold = 1 // the least that there is, 256 bytes
+	near, far := tcpPair(t)
+	var written atomic.Int64
+	go func() {
+		server, channels, requests, err := ssh.NewServerConn(far, config)
+		if err != nil {
+			return
+		}
+		go ssh.DiscardRequests(requests)
+		channel, channelRequests, err := (<-channels).Accept()
+		if err != nil {
+			return
+		}
+		go ssh.DiscardRequests(channelRequests)
+		for _, err := channel.Write(make([]byte, 100)); err == nil; _, err = channel.Write(make([]byte, 100)) {
+			written.Add(1)
+		}
+		server.Wait()
+	}()
+	p, err := peer.Meet(near)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Login(user, password); err != nil {
+		t.Fatal(err)
+	}
+	channel, _, err := p.OpenSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent int64
+	for message, err := p.Receive(); ; message, err = p.Receive() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if message[0] == peer.MsgKexInit {
+			break
+		}
+		sent++
+	}
+	await(t, func() bool { return written.Load() >= sent+pending })
+	p.Send(peer.MsgChannelClose, channel)
+	if err := p.StartExchange(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	near.SetReadDeadline(time.Now().Add(patience))
+	if _, err := p.Expect(peer.MsgKexECDHReply); err != nil {
+		t.Errorf("the exchange is not answered: %v", err)
+	}
+}
+
+// TestReceived: what is received takes no new memory, and a packet's memory is not given
+// back before all of it was read.
+func TestReceived(t *testing.T) {
+	needPatched(t)
+	t.Run("in little memory", func(t *testing.T) {
+		if isRaced() {
+			t.Skip("the race detector has pools forget what they are given")
+		}
+		channel, err := dialEcho(t, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const size = 32 << 20
+		echoes(t, channel, 4<<20) // what is allocated once
+		data, got := make([]byte, size), make([]byte, size)
+		before := allocated()
+		go channel.Write(data)
+		if _, err := io.ReadFull(channel, got); err != nil {
+			t.Fatal(err)
+		}
+		taken := allocated() - before
+		t.Logf("%.1f MiB were allocated for %d MiB there and back", mib(taken), size>>20)
+		if taken > size/2 { // without the edit 80 MiB
+			t.Error("that is too much")
+		}
+	})
+	t.Run("as it was sent", receivedWhole)
+}
+
+// allocated is how many bytes were allocated ever.
+func allocated() int {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int(stats.TotalAlloc)
+}
+
+// TestSent: a connection that takes packets over gets those of data, which were made in
+// the buffer that it gets, and may do with it what it likes. What was to be sent stays
+// as it is.
+func TestSent(t *testing.T) {
+	needPatched(t)
+	a, b := tcpPair(t)
+	near := &taking{Conn: a}
+	config, err := serverConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan []byte, 1)
+	go func() {
+		server, channels, requests, err := ssh.NewServerConn(b, config)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		go ssh.DiscardRequests(requests)
+		channel, channelRequests, err := (<-channels).Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		go ssh.DiscardRequests(channelRequests)
+		all, _ := io.ReadAll(channel)
+		got <- all
+		server.Close()
+	}()
+	client, channels, requests, err := ssh.NewClientConn(near, "", &ssh.ClientConfig{
+		User: user, Auth: []ssh.AuthMethod{ssh.Password(password)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ssh.NewClient(client, channels, requests).Wait()
+	channel, channelRequests, err := client.OpenChannel("session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ssh.DiscardRequests(channelRequests)
+	const packets = 200
+	data := new(pattern).next(packets * 32 << 10)
+	want := bytes.Clone(data)
+	if _, err := channel.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	channel.CloseWrite()
+	if !bytes.Equal(data, want) {
+		t.Error("what was to be sent was changed")
+	}
+	if !bytes.Equal(<-got, want) {
+		t.Error("other bytes came than were sent")
+	}
+	if taken := near.taken.Load(); taken < packets {
+		t.Errorf("%d of %d packets were taken over", taken, packets)
+	}
+}

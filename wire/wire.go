@@ -43,11 +43,17 @@ type Conn struct {
 	mu      sync.Mutex
 	changed *sync.Cond // queue, writing, err or closing
 	greeted string     // what Meet wrote and x/crypto will write again
-	queue   [][]byte   // blocks: all but the last are full
-	queued  int        // bytes in queue
+	queue   []piece
+	queued  int // bytes in queue
 	err     error
 	writing bool // flush runs
 	closing bool
+}
+
+// piece is a part of what is queued: a block, or a packet that was taken over.
+type piece struct {
+	bytes    []byte
+	giveBack func([]byte) // nil for a block
 }
 
 var errNotReading = errors.New("the peer does not read")
@@ -74,25 +80,52 @@ func (w *Conn) Silence() time.Duration {
 func (w *Conn) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case w.err != nil:
-		return 0, w.err
-	case w.closing:
-		return 0, net.ErrClosed
-	case w.greeted != "" && string(p) == w.greeted:
+	if w.greeted != "" && string(p) == w.greeted {
 		w.greeted = ""
 		return len(p), nil
-	case w.queued+len(p) > maxQueued:
-		w.err = errNotReading
-		w.changed.Broadcast()
-		return 0, w.err
+	}
+	if err := w.mayQueue(len(p)); err != nil {
+		return 0, err
 	}
 	w.enqueue(p)
+	w.startFlush()
+	return len(p), nil
+}
+
+// WriteWhole is Write, and takes the packet over instead of copying it: giveBack is
+// called with it when it is written, and never where that fails.
+func (w *Conn) WriteWhole(packet []byte, giveBack func([]byte)) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.mayQueue(len(packet)); err != nil {
+		return 0, err
+	}
+	w.queue = append(w.queue, piece{packet, giveBack})
+	w.queued += len(packet)
+	w.startFlush()
+	return len(packet), nil
+}
+
+// mayQueue says why n bytes more cannot be queued.
+func (w *Conn) mayQueue(n int) error {
+	switch {
+	case w.err != nil:
+		return w.err
+	case w.closing:
+		return net.ErrClosed
+	case w.queued+n > maxQueued:
+		w.err = errNotReading
+		w.changed.Broadcast()
+		return w.err
+	}
+	return nil
+}
+
+func (w *Conn) startFlush() {
 	if !w.writing {
 		w.writing = true
 		go w.flush()
 	}
-	return len(p), nil
 }
 
 // enqueue copies p to the end of the queue.
@@ -100,13 +133,13 @@ func (w *Conn) enqueue(p []byte) {
 	w.queued += len(p)
 	for len(p) > 0 {
 		last := len(w.queue) - 1
-		if last < 0 || len(w.queue[last]) == blockSize {
-			w.queue = append(w.queue, w.pool.get())
+		if last < 0 || w.queue[last].giveBack != nil || len(w.queue[last].bytes) == blockSize {
+			w.queue = append(w.queue, piece{bytes: w.pool.get()})
 			last++
 		}
-		block := w.queue[last]
+		block := w.queue[last].bytes
 		n := copy(block[len(block):blockSize], p)
-		w.queue[last] = block[:len(block)+n]
+		w.queue[last].bytes = block[:len(block)+n]
 		p = p[n:]
 	}
 }
@@ -122,21 +155,33 @@ func (w *Conn) Ready() {
 
 // flush writes what is queued until nothing is, or the connection fails.
 func (w *Conn) flush() {
-	socket := socketOf(w.Conn) // many blocks a system call
-	for blocks := w.take(); blocks != nil; blocks = w.take() {
-		rest := append(net.Buffers(nil), blocks...) // WriteTo consumes it
+	socket := socketOf(w.Conn) // many pieces a system call
+	for pieces := w.take(); pieces != nil; pieces = w.take() {
+		rest := make(net.Buffers, len(pieces)) // WriteTo consumes it
+		for i, piece := range pieces {
+			rest[i] = piece.bytes
+		}
 		if _, err := rest.WriteTo(socket); err != nil {
 			w.fail(err)
 			continue
 		}
-		for _, block := range blocks {
-			w.pool.put(block)
+		w.giveBack(pieces)
+	}
+}
+
+// giveBack gives what was written to whoever it belongs to.
+func (w *Conn) giveBack(pieces []piece) {
+	for _, piece := range pieces {
+		if piece.giveBack != nil {
+			piece.giveBack(piece.bytes)
+		} else {
+			w.pool.put(piece.bytes)
 		}
 	}
 }
 
 // take returns all that is queued, or nil when flush has no more to do.
-func (w *Conn) take() [][]byte {
+func (w *Conn) take() []piece {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	defer w.changed.Broadcast()
@@ -144,9 +189,9 @@ func (w *Conn) take() [][]byte {
 		w.writing = false
 		return nil
 	}
-	blocks := w.queue
+	pieces := w.queue
 	w.queue, w.queued = nil, 0
-	return blocks
+	return pieces
 }
 
 func (w *Conn) fail(err error) {

@@ -109,3 +109,35 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 		}
 	})
 }
+
+// A packet that is taken over is written in its turn, and given back once, when it is
+// written.
+func TestWholePacketsAreWrittenInTurnAndGivenBack(t *testing.T) {
+	ours, theirs := tcpPair(t)
+	w := new(Pool).New(ours)
+	var want bytes.Buffer
+	given := make(chan []byte, 1000)
+	for i := range 100 {
+		packet := bytes.Repeat([]byte{byte(i)}, i*100)
+		want.Write(packet)
+		if i%3 == 0 {
+			w.Write(packet)
+			continue
+		}
+		w.WriteWhole(packet, func(packet []byte) {
+			clear(packet)
+			given <- packet
+		})
+	}
+	got := make([]byte, want.Len())
+	if _, err := io.ReadFull(theirs, got); err != nil || !bytes.Equal(got, want.Bytes()) {
+		t.Errorf("other bytes arrived than were written: %v", err)
+	}
+	w.Close()
+	if len(given) != 66 {
+		t.Errorf("%d packets were given back, not 66", len(given))
+	}
+	if _, err := w.WriteWhole([]byte("late"), func([]byte) { t.Error("what was not written is given back") }); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a write after Close: %v", err)
+	}
+}

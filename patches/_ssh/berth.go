@@ -1,9 +1,9 @@
 package ssh
 
 import (
-	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"runtime"
 	"sync"
 )
@@ -17,6 +17,9 @@ func (*ServerConfig) EditedByBerth() {}
 // discard reads what has come in and nobody will read, until the connection,
 // which is closed, says so to the reading goroutine.
 func (t *handshakeTransport) discard() {
+	if t.reading.leave() { // no goroutine reads but the caller
+		t.endReading(net.ErrClosed)
+	}
 	for range t.incoming {
 	}
 }
@@ -73,7 +76,12 @@ func (b *buffer) merge(data []byte) bool {
 
 // letGo drops a packet that was read to its end, unless others fit behind it.
 func (e *element) letGo() {
-	if len(e.buf) == 0 && cap(e.buf) < roomForSmall/4 {
+	switch {
+	case len(e.buf) > 0:
+	case e.whole != nil:
+		giveBuffer(e.whole)
+		e.whole, e.buf = nil, nil
+	case cap(e.buf) < roomForSmall/4:
 		e.buf = nil
 	}
 }
@@ -202,96 +210,6 @@ func (m *mux) StartChannel(kind string, extra []byte) (await func() (Channel, <-
 
 // Over is closed when the connection is; Wait returns then.
 func (m *mux) Over() <-chan struct{} { return m.over }
-
-// bufferSize holds the largest packet of data that is sent to most peers.
-const bufferSize = channelMaxPacket + 1<<10
-
-// buffers are of bufferSize, and nobody's.
-var buffers sync.Pool
-
-// takeBuffer returns an empty buffer for at least n bytes.
-func takeBuffer(n int) []byte {
-	if n > bufferSize {
-		return make([]byte, 0, n)
-	}
-	if buffer, ok := buffers.Get().(*[bufferSize]byte); ok {
-		return buffer[:0]
-	}
-	return make([]byte, 0, bufferSize)
-}
-
-// giveBuffer takes a buffer back, of which nothing may be read any more.
-func giveBuffer(buffer []byte) {
-	if cap(buffer) == bufferSize {
-		buffers.Put((*[bufferSize]byte)(buffer[:bufferSize]))
-	}
-}
-
-// packetReader buffers what it reads until the keys are exchanged: each of these
-// reads may wait for its turn. What is below an idle connection buffers by itself,
-// or reads twice a packet.
-type packetReader struct {
-	buffered  *bufio.Reader // nil when it is needed no more
-	conn      io.Reader
-	exchanged bool
-}
-
-func (r *packetReader) Read(p []byte) (int, error) {
-	if r.exchanged && r.buffered != nil && r.buffered.Buffered() == 0 {
-		r.buffered = nil
-	}
-	if r.buffered == nil {
-		return r.conn.Read(p)
-	}
-	return r.buffered.Read(p)
-}
-
-// packetWriter writes a packet at once, whether a cipher gives it whole, or in
-// parts of which the first is short.
-type packetWriter struct {
-	conn  io.Writer
-	parts []byte
-}
-
-// shortPart is longer than the first part of a packet, which is its length.
-const shortPart = 8
-
-func (w *packetWriter) Write(p []byte) (int, error) {
-	if w.parts == nil {
-		if len(p) > shortPart {
-			return w.conn.Write(p)
-		}
-		w.parts = takeBuffer(0)
-	}
-	w.parts = append(w.parts, p...)
-	return len(p), nil
-}
-
-// Flush writes the parts that are there.
-func (w *packetWriter) Flush() error {
-	if w.parts == nil {
-		return nil
-	}
-	_, err := w.conn.Write(w.parts)
-	giveBuffer(w.parts)
-	w.parts = nil
-	return err
-}
-
-// begin takes a buffer for a packet of this length, and puts its length before it.
-func (c *gcmCipher) begin(length uint32) (int, error) {
-	whole := append(takeBuffer(len(c.prefix)+int(length)+gcmTagSize), c.prefix[:]...)
-	c.whole, c.buf = whole, whole[len(c.prefix):]
-	return len(c.prefix), nil
-}
-
-// end writes the packet, which was made in its place, and keeps nothing of it.
-func (c *gcmCipher) end(w io.Writer) (int, error) {
-	n, err := w.Write(c.whole[:len(c.prefix)+len(c.buf)])
-	giveBuffer(c.whole)
-	c.whole, c.buf = nil, nil
-	return n, err
-}
 
 // restKexLoop ends kexLoop's goroutine until there is something for it.
 func (t *handshakeTransport) restKexLoop() {

@@ -53,7 +53,7 @@ func SendReadyMade(conn net.Conn, messages []byte) error {
 	if _, err := p.in.ReadString('\n'); err != nil {
 		return err
 	}
-	for _, number := range []byte{MsgKexInit, msgKexECDHReply} {
+	for _, number := range []byte{MsgKexInit, MsgKexECDHReply} {
 		if _, err := p.Expect(number); err != nil {
 			return err
 		}

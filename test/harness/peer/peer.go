@@ -24,7 +24,7 @@ const (
 	MsgKexInit          = 20
 	MsgNewKeys          = 21
 	msgKexECDHInit      = 30
-	msgKexECDHReply     = 31
+	MsgKexECDHReply     = 31
 	MsgUserAuthRequest  = 50
 	MsgUserAuthFailure  = 51
 	MsgUserAuthSuccess  = 52
@@ -33,6 +33,7 @@ const (
 	MsgChannelConfirm   = 91
 	MsgChannelData      = 94
 	MsgChannelExtended  = 95
+	MsgChannelClose     = 97
 	MsgChannelRequest   = 98
 	UnknownChannel      = 999
 	clientVersion       = "SSH-2.0-peer"
@@ -63,6 +64,11 @@ func Dial(address string) (*Peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return Meet(conn)
+}
+
+// Meet exchanges keys on a connection, which is closed where that fails.
+func Meet(conn net.Conn) (*Peer, error) {
 	p := &Peer{Conn: conn, in: bufio.NewReader(conn)}
 	if err := p.exchangeKeys(); err != nil {
 		conn.Close()
@@ -189,7 +195,7 @@ func (p *Peer) exchangeKeys() error {
 	if err != nil {
 		return err
 	}
-	reply, err := p.Expect(msgKexECDHReply)
+	reply, err := p.Expect(MsgKexECDHReply)
 	if err != nil {
 		return err
 	}
@@ -209,6 +215,17 @@ func (p *Peer) exchangeKeys() error {
 	}
 	hash.Write(secret)
 	return p.takeKeys(secret, hash.Sum(nil))
+}
+
+// StartExchange queues what a client sends to exchange keys again.
+func (p *Peer) StartExchange() error {
+	public, err := readyMadeKey("curve25519-sha256")
+	if err != nil {
+		return err
+	}
+	p.queue = append(p.queue, p.pack(kexInit("curve25519-sha256"))...)
+	p.Send(msgKexECDHInit, public)
+	return nil
 }
 
 // kexInit is a client's proposal (RFC 4253, 7.1).
