@@ -211,6 +211,19 @@ func TestTheRoleIsOfOneNamespaceAndOfPodsAlone(t *testing.T) {
 	}
 }
 
+func TestAClusterThatRefusesTheGatewaySaysSo(t *testing.T) {
+	n := harness.NewNamespace(t)
+	n.Start(t, harness.Pod{Name: "master"})
+	n.Kubectl(t, "delete", "rolebinding", "berth-gateway")
+	slowly(t, "the API server refuses", func() bool {
+		return exec.Command("kubectl", "--kubeconfig", n.Kubeconfig, "get", "pods").Run() != nil
+	})
+	got := labIn(t, n, "master.lab: root").at(t, "master.lab").Run(t, `ssh h true`)
+	if want := `host "master.lab" cannot be looked up: cluster lab refuses the gateway since `; got.Exit != 255 || !strings.Contains(got.Stderr, want) {
+		t.Errorf("exit %d, %q; want %q", got.Exit, got.Stderr, want)
+	}
+}
+
 // Pods of node1 are reached by their addresses from here, and those of node2 are not.
 func TestSshdOfAPodIsReachedByItsAddressOrByPortForward(t *testing.T) {
 	l := startLab(t, "near: developer, far: developer", "role-forward.yaml")
