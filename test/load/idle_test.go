@@ -30,11 +30,17 @@ func TestIdleConnections(t *testing.T) {
 	if held.Connections != connections {
 		t.Errorf("%d connections are held, of %d", held.Connections, connections)
 	}
+	if listed := strings.Count(harness.Must(t, g.Verb("sessions", "--json")), `"person":"dev"`); listed != connections {
+		t.Errorf("%d connections are listed, of %d", listed, connections)
+	}
 	letGo()
 	told := filepath.Join(t.TempDir(), "told")
+	harness.Write(t, told, 0o600, "")
 	coming := to.Start(t, "while ssh -n h echo in; do sleep 3; done >"+told+" 2>&1; echo refused >>"+told)
+	harness.Eventually(t, "somebody has come", func() bool { return harness.Read(t, told) != "" })
 	after := afterAll(t, g, start)
 	coming.Kill()
+	harness.Eventually(t, "who comes has left", func() bool { return g.Holds(t).Connections == 0 })
 	if lines := harness.Read(t, told); strings.Trim(lines, "in\n") != "" || lines == "" {
 		t.Errorf("who comes meanwhile is told %q", lines)
 	}
