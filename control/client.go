@@ -33,10 +33,10 @@ func Call(ctx context.Context, socket, verb string, args, result any) error {
 	return nil
 }
 
-// CallAll asks every gateway of a state directory to do something: the one that
-// lets people in, and former ones whose people have not left yet. Answers are in
-// that order. Where some fail, the error is theirs, and there are answers of the
-// others; it is [ErrNotRunning] where there is none at all.
+// CallAll asks every gateway of a state directory to do something: first the one that
+// accepts connections, then former ones that still have some. If some fail, it returns
+// their errors and the answers of the others. The error is [ErrNotRunning] if there is no
+// gateway at all.
 func CallAll[Result any](ctx context.Context, stateDir, verb string, args any) ([]Result, error) {
 	var results []Result
 	var errs []error

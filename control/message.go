@@ -26,8 +26,8 @@ const (
 	maxResponse = 64 << 20 // people by the hundred thousand
 )
 
-// SocketIn is the path, in a state directory, of the socket of the gateway that
-// lets people in.
+// SocketIn is the path, in a state directory, of the socket of the gateway that accepts
+// connections.
 func SocketIn(stateDir string) string { return filepath.Join(stateDir, "control.sock") }
 
 // OldSocketIn is where the socket of a gateway goes that accepts no more connections
@@ -36,8 +36,8 @@ func OldSocketIn(stateDir string, pid int) string {
 	return filepath.Join(stateDir, fmt.Sprintf("control-%d.sock", pid))
 }
 
-// Sockets are all of a state directory that may be there: that of the gateway that
-// lets people in goes first.
+// Sockets are the sockets that may be in a state directory, first that of the gateway that
+// accepts connections.
 func Sockets(stateDir string) []string {
 	old, _ := filepath.Glob(filepath.Join(stateDir, "control-*.sock"))
 	return slices.Concat([]string{SocketIn(stateDir)}, old)

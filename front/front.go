@@ -52,7 +52,7 @@ func Run(log *slog.Logger) error {
 		return err
 	}
 	file.Close()
-	heedNoSignals()
+	ignoreSignals()
 	f := &front{listener: listener, log: log, served: make(chan error, 1)}
 	f.serving, f.stop = context.WithCancel(context.Background())
 	f.peer = calls.New(conn, f.verbs(), log)
@@ -69,12 +69,12 @@ func Run(log *slog.Logger) error {
 	}
 }
 
-// heedNoSignals leaves signals to the keeper: those of a terminal come to both.
-func heedNoSignals() {
+// ignoreSignals leaves signals to the keeper: those of a terminal go to both.
+func ignoreSignals() {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2)
 }
 
-// verbs are what the keeper asks for.
+// verbs are what the keeper may ask for.
 func (f *front) verbs() map[string]calls.Verb {
 	return map[string]calls.Verb{
 		messages.Start:     taking(f.start),
@@ -100,7 +100,7 @@ func taking[Args any](act func(Args) (any, error)) calls.Verb {
 	}
 }
 
-// start shuts this process off, and serves.
+// start gives up this process's rights, and serves.
 func (f *front) start(settings messages.Settings) (any, error) {
 	zone, _ := time.Now().Zone() // which is in a file
 	f.log.Debug("front", "zone", zone)

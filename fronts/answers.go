@@ -43,7 +43,7 @@ func (p *process) verbs() map[string]calls.Verb {
 	}
 }
 
-// takingFile makes a verb of a function that takes arguments of a form and gives a
+// takingFile makes a verb of a function that takes arguments of one type and returns a
 // file, which may be nil.
 func takingFile[Args, Result any](act func(context.Context, Args) (Result, *os.File, error)) calls.Verb {
 	return func(ctx context.Context, raw json.RawMessage, files []*os.File) (any, []*os.File, error) {
@@ -72,13 +72,13 @@ func taking[Args, Result any](act func(context.Context, Args) (Result, error)) c
 // nothing is the answer of verbs that have none.
 type nothing struct{}
 
-// who is whom a front speaks for.
+// who returns the identity that a front acts for.
 func (p *process) who(proof messages.Proof) (auth.Identity, error) {
 	who, err := p.seal.open(aLogin, proof, 0)
 	return who, p.suspect(err)
 }
 
-// suspect logs what no honest front does, and writes it down.
+// suspect logs and audits an error that no honest front causes. It returns the error.
 func (p *process) suspect(err error) error {
 	if errors.Is(err, errProof) || errors.Is(err, errNotOpen) {
 		p.Log.Error("the front asks for what it may not: it may have been taken over", "err", err)
@@ -98,7 +98,7 @@ func (p *process) attempt(a messages.Attempt) (keeper.Attempt, error) {
 	return asked, p.suspect(err)
 }
 
-// step gives the identity of a step out.
+// step gives out the identity of a step, with its proof.
 func (p *process) step(step keeper.Step, err error) (messages.Step, error) {
 	if err != nil {
 		return messages.Step{Failure: messages.FailureOf(err, p.entrances.keep)}, nil
@@ -122,13 +122,13 @@ func (p *process) key(_ context.Context, a messages.KeyAttempt) (messages.Step, 
 	}
 	step, err := p.step(p.Keeper.Key(attempt, key, a.Proved))
 	if !a.Proved {
-		step.Proof = nil // a key that one has heard of proves nothing
+		step.Proof = nil // anybody may know a public key
 	}
 	return step, err
 }
 
-// password bounds how many passwords are tried at once: a front does so, too, as long
-// as it is honest.
+// password tries a password. It bounds how many are tried at once, as an honest front
+// does itself.
 func (p *process) password(ctx context.Context, a messages.SecretAttempt) (messages.Step, error) {
 	attempt, err := p.attempt(a.Attempt)
 	if err != nil {
@@ -234,7 +234,7 @@ func (p *process) hostKeys(_ context.Context, others bool) (messages.Keys, error
 	return messages.Keys{Key: keys.Key.PublicKey().Marshal(), Others: public(keys.Others), Next: public(keys.Next)}, nil
 }
 
-// sign signs by a key that stays here.
+// sign signs with a key that stays here.
 func (p *process) sign(_ context.Context, s messages.Signing) (messages.Signature, error) {
 	signer, err := p.signer(s)
 	if err != nil {

@@ -1,15 +1,15 @@
-// Package fronts keeps a front: it starts the process that parses the network (package
-// front), answers what that asks for, and starts another one when it ends. The former
-// one's connections end with it then, and nobody else is refused meanwhile: who connects
-// waits in the queue of the listening socket, which this process has, too.
+// Package fronts keeps a front running: it starts the process that parses the network
+// (package front), answers what that asks for, and starts another one when it ends. The
+// connections of the former one end with it. No client is refused meanwhile: new ones wait
+// in the queue of the listening socket, which this process has, too.
 //
 // # Trust
 //
-// A front is believed as little as the clients that it talks to. It is given no secret
-// but what people type. An identity that it speaks for must be one that was given out
-// to it here, which a [messages.Proof] shows; what that may enter is decided here, by
-// the policy of the moment; and what is opened is handed over as a connected
-// descriptor. It can have things signed as long as it runs, and takes no key away.
+// A front is trusted as little as the clients that it talks to. It gets no secret but
+// what people type. It can act only for an identity that was given out to it here, which
+// a [messages.Proof] shows. What that identity may enter is decided here, by the policy in
+// force, and what is opened is handed over as a connected descriptor. The front can have
+// data signed while it runs, but gets no key.
 //
-// It is believed in one thing: that whoever shows a public key has signed with it.
+// It is trusted in one thing: that a client which shows a public key has signed with it.
 package fronts

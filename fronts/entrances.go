@@ -19,14 +19,14 @@ import (
 // maxEntrances is how many things a front may have open.
 const maxEntrances = 1 << 17
 
-// remembered is for how long it can be asked about an entrance that is left, and about
-// one that there is not.
+// remembered is how long questions are answered about an entrance that was left, or that
+// could not be opened.
 const remembered = time.Minute
 
-// errNotOpen says that a front asks about what it has not opened.
+// errNotOpen is the error where a front names something that it has not opened.
 var errNotOpen = errors.New("nothing like that is open to this front")
 
-// entrances are what a front has open. All of it is left when the front ends.
+// entrances are what a front has open. All of them are closed when the front ends.
 type entrances struct {
 	mu     sync.Mutex
 	closed bool
@@ -37,10 +37,10 @@ type entrances struct {
 
 type personAt struct{ person, host string }
 
-// entrance is a way into a host, or only what can be asked about it.
+// entrance is an open way into a host, or only the questions that are answered about one.
 type entrance struct {
 	of        personAt
-	leave     func() // nil: it is left
+	leave     func() // nil: it was left
 	signer    ssh.Signer
 	questions map[string]func(context.Context) string
 }
@@ -63,7 +63,7 @@ func (e *entrances) add(one *entrance) (uint64, error) {
 	return e.last, nil
 }
 
-// keep keeps what knows more of why there is no entrance, for a while.
+// keep keeps the details of why a host could not be entered, for a while.
 func (e *entrances) keep(details func(context.Context) string) uint64 {
 	number, err := e.add(&entrance{questions: map[string]func(context.Context) string{messages.Details: details}})
 	if err != nil {
@@ -81,7 +81,7 @@ func (e *entrances) forgetSoon(number uint64) {
 	})
 }
 
-// left leaves an entrance. It is forgotten later: who has left may ask why.
+// left closes an entrance. It is forgotten later: the front may still ask why it ended.
 func (e *entrances) left(number uint64) {
 	e.mu.Lock()
 	one := e.open[number]
@@ -99,7 +99,7 @@ func (e *entrances) left(number uint64) {
 	}
 }
 
-// goes counts somebody who leaves.
+// goes counts a person who leaves a host. e.mu is held.
 func (e *entrances) goes(of personAt) {
 	if e.inside[of]--; e.inside[of] <= 0 {
 		delete(e.inside, of)

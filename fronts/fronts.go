@@ -24,8 +24,7 @@ const (
 	// startTimeout is how long a front may take until it is ready.
 	startTimeout = 30 * time.Second
 
-	// answerTimeout is how long a front may take to answer. One that does not is no
-	// reason for this process to wait.
+	// answerTimeout is how long a front may take to answer.
 	answerTimeout = 10 * time.Second
 
 	// endTimeout is how much longer than its drain a front may take to end.
@@ -138,8 +137,7 @@ func (f *Fronts) isAside() bool {
 	return f.aside != nil
 }
 
-// ask asks the front; where there is none, or it does not answer, the result stays as
-// it is.
+// ask calls the front. If there is none, or it does not answer, result stays as it is.
 func (f *Fronts) ask(verb string, args, result any) {
 	p := f.current()
 	if p == nil {
@@ -150,8 +148,8 @@ func (f *Fronts) ask(verb string, args, result any) {
 	}
 }
 
-// StepAside has the front accept nobody any more: another gateway does in its stead, or
-// nobody is to come. It goes on with its connections for as long as linger.
+// StepAside has the front accept no more connections. It goes on with those that it has,
+// for as long as linger.
 func (f *Fronts) StepAside(linger time.Duration) {
 	f.mu.Lock()
 	f.aside = &linger
@@ -197,8 +195,8 @@ func (f *Fronts) Penalties() (all []messages.Penalty) {
 	return all
 }
 
-// Review looks at the people who are there, when another policy has come into force, and
-// returns how many connections were ended.
+// Review ends the connections that the policy in force does not let go on, and returns how
+// many those were.
 func (f *Fronts) Review() (ended int) {
 	f.ask(messages.Review, nil, &ended)
 	return ended

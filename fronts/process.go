@@ -12,7 +12,7 @@ import (
 	"github.com/berth-ssh/berth/front/messages"
 )
 
-// self is this very program, also where its file was replaced meanwhile.
+// self is this program's own file, even where it was replaced meanwhile.
 const self = "/proc/self/exe"
 
 // process is a front that runs.
@@ -110,7 +110,7 @@ func (p *process) call(timeout time.Duration, verb string, args, result any) err
 	}
 }
 
-// kill ends the front at once. Without CAP_KILL it takes the end of the socket for that.
+// kill ends the front at once. Where CAP_KILL is missing, the end of the socket ends it.
 func (p *process) kill() {
 	p.command.Process.Kill()
 	p.peer.Close()

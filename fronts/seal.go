@@ -25,14 +25,14 @@ const (
 	loginAge = 2 * time.Minute
 )
 
-// errProof says that a front speaks for somebody whom it was not given. An honest one
-// never does.
+// errProof is the error where a front acts for an identity that was not given out to it. An
+// honest front never does.
 var errProof = errors.New("no such identity was given out to this front")
 
-// sealer makes proofs, and tells them from others.
+// sealer makes proofs, and verifies them.
 type sealer struct{ key []byte }
 
-// sealed is what a proof says, behind its code.
+// sealed is the content of a proof, behind its message authentication code.
 type sealed struct {
 	Kind string
 	At   time.Time
@@ -45,7 +45,7 @@ func (s sealer) code(said []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// give gives an identity out.
+// give gives out an identity with a proof of it.
 func (s sealer) give(kind string, who auth.Identity) (messages.Proof, json.RawMessage, error) {
 	return s.giveAs(kind, time.Now(), who)
 }
@@ -70,7 +70,7 @@ func (s sealer) again(proof messages.Proof, now auth.Identity) (messages.Proof, 
 	return s.giveAs(aLogin, said.At, now)
 }
 
-// open reads a proof that was given out, not longer ago than age; 0 is any time.
+// open returns the identity of a proof that was given out at most age ago; 0 is any time.
 func (s sealer) open(kind string, proof messages.Proof, age time.Duration) (auth.Identity, error) {
 	said, err := s.read(kind, proof)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package operator is what the owner of a box asks of a gateway that runs: who is
-// on, whom it slows down, end somebody's connections, tell everybody something. It
-// answers the verbs of package people.
+// Package operator answers what the owner of a box asks of a gateway that runs: who is
+// connected, and which sources are slowed down; and it ends connections and shows messages.
+// It answers the verbs of package people.
 package operator
 
 import (

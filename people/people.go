@@ -1,6 +1,7 @@
-// Package people says who is on the gateway of a box, and whom it slows down, for
-// whatever shows it or acts on it. Its forms go over the gateway's socket (package control) and out of
-// "sessions --json": keys are added to them, and never change their meaning.
+// Package people says who is connected to the gateways of a box, and which sources they
+// slow down, for programs that show it or act on it. Its types go over the gateway's socket
+// (package control) and out of "sessions --json": keys are added to them, and never change
+// their meaning.
 package people
 
 import (
@@ -70,8 +71,8 @@ type Walled struct {
 	Terminals int `json:"terminals"`
 }
 
-// Ask returns who is on, whoever came first, first. The errors are those of
-// [control.CallAll]: there may be connections and an error.
+// Ask returns the connections to all gateways of a state directory, the oldest first. Its
+// errors are those of [control.CallAll]: there may be connections and an error.
 func Ask(ctx context.Context, stateDir string) ([]Connection, error) {
 	answers, err := control.CallAll[On](ctx, stateDir, VerbSessions, nil)
 	all := []Connection{} // JSON's [] where there is nobody
@@ -97,8 +98,8 @@ type Penalty struct {
 	Gap      float64 `json:"gap_seconds"` // the time between two passwords that are tried for it
 }
 
-// AskPenalties returns whom the gateway that lets people in slows down, the worst
-// first. The error is [control.ErrNotRunning] where none does.
+// AskPenalties returns the sources that the gateway slows down, the worst first. The error
+// is [control.ErrNotRunning] if no gateway runs.
 func AskPenalties(ctx context.Context, stateDir string) ([]Penalty, error) {
 	var all Penalties
 	err := control.Call(ctx, control.SocketIn(stateDir), VerbPenalties, nil, &all)

@@ -1,16 +1,15 @@
-// Package strangers is about those who have connected and not logged in yet: how
-// many there may be, what of the processors they get, and how failures slow them
-// down.
+// Package strangers limits connections that have not logged in yet, called strangers:
+// their number, their use of the processors, and their failed logins.
 //
 // Nobody is ever locked out, and nobody can be kept out by others:
 //
-//   - A place is always found. Where there are too many strangers, of all or of one
-//     source, another one loses its place for it: one of the source that has most,
-//     there one that has failed or that only waits, and of the older such ones any.
-//   - Processors are given in turns, first to the source that has used least. One is
-//     never given to strangers, so that sessions have it.
-//   - Failures slow down the source and the user that they came from, and fade. A key
-//     is never slowed down.
+//   - A new stranger always gets a place. If there are too many, in all or of one
+//     source, another one loses its place: one of the source that has most; of these,
+//     one that has failed to log in or only waits; and of these, one of the older half.
+//   - Strangers use the processors in turns, first the source that has used least. One
+//     processor is never given to strangers, so that sessions have it.
+//   - Failures slow down passwords of the source and the user that they came from, and
+//     fade. Keys are never slowed down.
 package strangers
 
 import (
@@ -29,7 +28,7 @@ const (
 	maxStrangers          = 200
 	maxStrangersPerSource = 50
 
-	// MaxAsked is how many questions about strangers services are asked at once.
+	// MaxAsked is how many calls of directories and providers run at once.
 	MaxAsked = 8
 
 	// idleAfter is how long a stranger may take for its key exchange before it is
@@ -46,8 +45,8 @@ var errDisplaced = errors.New("too many connections that are not logged in; try 
 // Door counts strangers.
 type Door struct {
 	exempt    []netip.Prefix
-	turns     turns // of processors
-	asking    turns // of what services are asked
+	turns     turns // to use a processor
+	asking    turns // to call a directory or a provider
 	penalties penalties
 
 	mu      sync.Mutex
@@ -82,9 +81,9 @@ type Stranger struct {
 	failed    bool // to log in, at least once
 }
 
-// Enter gives a stranger a place, which it must Leave. If it loses it before that,
-// evict is called once, in a goroutine of its own, with the reason for the
-// client. The error, too, is for the client.
+// Enter gives a new stranger a place, until Leave. If the stranger loses the place before,
+// evict is called once, in a goroutine of its own, with the reason for the client. The
+// error is for the client, too.
 func (d *Door) Enter(address net.Addr, evict func(why error)) (*Stranger, error) {
 	s := &Stranger{door: d, source: sourceOf(address), since: time.Now(), evict: evict}
 	s.exempt = slices.ContainsFunc(d.exempt, func(network netip.Prefix) bool { return network.Contains(s.source.Addr()) })
@@ -116,9 +115,8 @@ func (d *Door) largest(asking Source) Source {
 	return largest
 }
 
-// displace takes the place of one stranger of a source: of those that are least likely
-// to log in any of the older half, so that a new one has time to say something, and a
-// slow one a chance.
+// displace evicts one stranger of a source: of those that are least likely to log in, a
+// random one of the older half. So a new one has time to begin, and a slow one a chance.
 func (d *Door) displace(source Source) {
 	var least []*Stranger
 	for s := range d.inside { // in random order
@@ -225,7 +223,7 @@ func (s *Stranger) Turn(ctx context.Context, flow string) (done func(), err erro
 	return s.door.turns.take(ctx, s.source, flow)
 }
 
-// Ask waits for a turn to ask a service about a stranger, as Turn does for a processor.
+// Ask waits for a turn to call a directory or a provider, as Turn does for a processor.
 func (s *Stranger) Ask(ctx context.Context, flow string) (done func(), err error) {
 	return s.door.asking.take(ctx, s.source, flow)
 }
@@ -248,8 +246,8 @@ func (s *Stranger) Pace(ctx context.Context, user string) error {
 	}
 }
 
-// Failed counts a failure of FailedPassword and its like. It returns a penalty to
-// be told if it has begun or doubled by that.
+// Failed counts a failure, such as FailedPassword. It returns the source's penalty, and
+// whether that has begun or doubled by it and should be logged.
 func (s *Stranger) Failed(user string, failures float64) (Penalty, bool) {
 	s.door.mu.Lock()
 	s.failed = s.failed || failures >= FailedPassword

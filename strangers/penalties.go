@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What a failure counts. A key is tried by agents that have many.
+// What a failure counts. An agent may offer many keys.
 const (
 	FailedPassword = 1.0
 	FailedKey      = 0.1
@@ -58,7 +58,7 @@ type Penalty struct {
 	Gap      time.Duration // the time between two passwords that are tried for it
 }
 
-// TooOften is the answer to who has failed too often lately.
+// TooOften is the error for a source or user with too many failures lately.
 type TooOften struct{ Wait time.Duration }
 
 func (e *TooOften) Error() string {
@@ -140,8 +140,8 @@ func (p *penalties) succeeded(source Source, user string) {
 	delete(p.users, userAt{source, user})
 }
 
-// pace returns how long to wait before a password is tried, or a [*TooOften]. Who
-// waits has its time: others of the source come after it.
+// pace returns how long to wait before a password is tried, or a [*TooOften]. The time
+// that it returns is reserved: later callers of the source wait longer.
 func (p *penalties) pace(source Source, user string) (time.Duration, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

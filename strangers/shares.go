@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// shares counts what each of several keys has used of something that they share:
-// start-time fair queueing. Whoever has used least is next. Who is new, or has not
-// asked for long, begins where those are who are served now: it neither waits
-// behind those who have used much nor has saved anything up.
+// shares counts what each of several keys has used of something that they share, by
+// start-time fair queueing. The key that has used least is next. One that is new, or has
+// not asked for long, begins at the present position: it neither waits behind keys that
+// have used much, nor has it saved up anything.
 type shares[K comparable] struct {
-	now  time.Duration       // where the one stands who was served last
-	used map[K]time.Duration // of those who are ahead of now
+	now  time.Duration       // the position of the key that was served last
+	used map[K]time.Duration // the positions of keys that are ahead of now
 }
 
-// of is where a key stands.
+// of returns the position of a key.
 func (s *shares[K]) of(key K) time.Duration { return max(s.used[key], s.now) }
 
-// serve says that a key is served.
+// serve notes that a key is served.
 func (s *shares[K]) serve(key K) { s.now = s.of(key) }
 
 // charge adds to what a key has used.

@@ -64,7 +64,8 @@ func newSessionsCommand() *cobra.Command {
 	return command
 }
 
-// askSessions shows who is on, also where not every gateway said it.
+// askSessions shows who is connected. If a gateway does not answer, it shows those of the
+// others, and returns the error.
 func askSessions(ctx context.Context, stateDir string, show func([]people.Connection) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
