@@ -244,12 +244,8 @@ func TestServeReturnsWhateverItsClientsDo(t *testing.T) {
 	}
 	defer stranger.Close()
 	harness.Eventually(t, "the host is being asked for", func() bool { return len(g.Live()) == 1 })
-	began := time.Now()
 	g.stop()
 	within(t, "Serve returns", g.stopped)
-	if took := time.Since(began); took > g.Drain+stopTimeout+200*time.Millisecond {
-		t.Errorf("after %v", took)
-	}
 }
 
 // Who connects while the gateway stops is told so by a message that clients show.
