@@ -21,12 +21,13 @@ func (r *reading) isLoops() bool {
 }
 
 // begin is called by the loop, which has handled a packet. It reports whether the loop
-// is to read by itself, where so many packets wait for it.
-func (r *reading) begin(waiting int) bool {
+// is to read by itself. It looks for packets that were handed to it after it knows that
+// it is alone: by then the other goroutine has handed over its last.
+func (r *reading) begin(incoming <-chan []byte) bool {
 	r.Lock()
 	defer r.Unlock()
 	r.busy = false
-	return r.alone && waiting == 0
+	return r.alone && len(incoming) == 0
 }
 
 // handles is called by the loop, which has a packet. It reports whether another one is
@@ -110,7 +111,7 @@ func (t *handshakeTransport) readForLoop() ([]byte, error) {
 // readOrTake reads a packet, or takes one that another goroutine has read; nil when that
 // goroutine reads no more.
 func (t *handshakeTransport) readOrTake() ([]byte, error) {
-	if !t.reading.begin(len(t.incoming)) {
+	if !t.reading.begin(t.incoming) {
 		p, ok := <-t.incoming
 		if !ok {
 			return nil, t.readError
