@@ -22,6 +22,7 @@ func (j *joined) session(outer, inner channel) {
 	var newline atomic.Value
 	newline.Store("\n")
 	exit := make(chan sshconn.Exit, 1)
+	var answering sync.Mutex
 	var parts sync.WaitGroup
 	parts.Add(3)
 	j.tasks.Go(func() {
@@ -33,7 +34,7 @@ func (j *joined) session(outer, inner channel) {
 	})
 	j.tasks.Go(func() {
 		defer parts.Done()
-		j.passInward(outer, inner, started, &newline)
+		j.passInward(outer, inner, started, &newline, &answering)
 		if !sshconn.Closed(inputEnded) {
 			inner.SendRequest("eow@openssh.com", false, nil) // the client reads no more
 		}
@@ -51,7 +52,7 @@ func (j *joined) session(outer, inner channel) {
 	}
 	sshconn.Output{
 		Channel: outer, Stdout: inner, Stderr: inner.Stderr(),
-		Exit: exit, InputEnded: inputEnded, Ready: j.client.wire.Ready,
+		Exit: exit, InputEnded: inputEnded, Ready: j.client.wire.Ready, Answering: &answering,
 		Lost: func() string { return j.lostText(newline.Load().(string)) },
 	}.Drain(j.tasks)
 	parts.Wait()
@@ -74,7 +75,7 @@ func (j *joined) showNotice(outer channel) {
 
 // passInward passes a session's requests on until it is closed, and closes
 // started when the one that starts its command has been answered.
-func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newline *atomic.Value) {
+func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newline *atomic.Value, answering sync.Locker) {
 	start := sync.OnceFunc(func() { close(started) })
 	defer start()
 	for request := range outer.requests {
@@ -82,7 +83,9 @@ func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newli
 			sshconn.Reply(request, false, nil)
 			continue
 		}
+		answering.Lock()
 		passRequest(request, inner)
+		answering.Unlock()
 		switch request.Type {
 		case "pty-req":
 			newline.Store("\r\n") // the client's terminal is raw from then on

@@ -393,3 +393,50 @@ func TestNobodyForgesWhomASessionIsFor(t *testing.T) {
 		t.Errorf("the host hears %q, want %q", got, want)
 	}
 }
+
+// A host that says how a process ended before it answers the signal that ended it.
+func TestARelayedSignalIsAnsweredBeforeItsEnd(t *testing.T) {
+	told := make(chan struct{})
+	sshd := &fakeSshd{accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return nil }}
+	sshd.serve = func(_ *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+		go ssh.DiscardRequests(requests)
+		channel, sessions, err := (<-channels).Accept()
+		if err != nil {
+			return
+		}
+		for request := range sessions {
+			if request.Type == "signal" {
+				channel.CloseWrite()
+				channel.SendRequest("exit-signal", false, sshconn.ExitSignal("TERM", false).Payload)
+				select {
+				case <-told:
+				case <-time.After(300 * time.Millisecond): // the client is not to know it yet
+				}
+			}
+			sshconn.Reply(request, true, nil)
+			if request.Type == "signal" {
+				channel.Close()
+			}
+		}
+	}
+	g := startGateway(t, sshdOf(t, sshd, nil))
+	s, err := g.enter(t, "dev+lab").NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start("sleep 60"); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		err := s.Wait()
+		close(told)
+		ended <- err
+	}()
+	if ok, err := s.SendRequest("signal", true, ssh.Marshal(sshconn.SignalRequest{Name: "TERM"})); !ok || err != nil {
+		t.Errorf("the answer: %v, %v", ok, err)
+	}
+	if exit := (*ssh.ExitError)(nil); !errors.As(<-ended, &exit) || exit.Signal() != "TERM" {
+		t.Errorf("the end: %v", exit)
+	}
+}

@@ -193,6 +193,56 @@ func TestSessionsAreToldWhyTheirConnectionWasEnded(t *testing.T) {
 	}
 }
 
+// endsFirst is a machine whose processes are gone before it says that they got a signal.
+type endsFirst struct {
+	machine.Machine
+	told <-chan struct{} // closed when the client knows the end
+}
+
+func (m endsFirst) Start(command machine.Command) (*machine.Process, error) {
+	process, err := m.Machine.Start(command)
+	if err != nil {
+		return nil, err
+	}
+	signal := process.Signal
+	process.Signal = func(name string) error {
+		defer func() {
+			select {
+			case <-m.told:
+			case <-time.After(300 * time.Millisecond): // it is not to know it yet
+			}
+		}()
+		return signal(name)
+	}
+	return process, nil
+}
+
+// RFC 4254 lets a request be answered until its channel is closed, and sshd's answer to
+// a signal comes before what the signal leads to.
+func TestASignalIsAnsweredBeforeItsEnd(t *testing.T) {
+	told := make(chan struct{})
+	session, err := dial(t, endsFirst{testMachine(t), told}).NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	if err := session.Start("exec sleep 60"); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		err := session.Wait()
+		close(told)
+		ended <- err
+	}()
+	if ok, err := session.SendRequest("signal", true, ssh.Marshal(sshconn.SignalRequest{Name: "TERM"})); !ok || err != nil {
+		t.Errorf("the answer: %v, %v", ok, err)
+	}
+	if exit := (*ssh.ExitError)(nil); !errors.As(<-ended, &exit) || exit.Signal() != "TERM" {
+		t.Errorf("the end: %v", exit)
+	}
+}
+
 func TestAMachineWithoutAShellSaysSo(t *testing.T) {
 	on := &machine.Local{Account: func() machine.Account { return machine.Account{Name: "dev", Home: "/", Shell: "/no/such/shell"} }}
 	_, err := on.Start(machine.Command{Kind: machine.Exec, Line: "true"})

@@ -31,6 +31,7 @@ type session struct {
 	drained    chan struct{} // closed when all that the process had to say is said
 	forget     func()        // of the end of the connection, where a process is let go of
 	copying    sync.WaitGroup
+	answering  sync.Mutex // held while a request is answered
 }
 
 func newSession(s *server, channel ssh.Channel) *session {
@@ -43,7 +44,9 @@ func newSession(s *server, channel ssh.Channel) *session {
 func (s *session) serve(requests sshconn.Requests) {
 	for request := range requests {
 		started := s.process != nil
+		s.answering.Lock()
 		sshconn.Reply(request, s.answer(request), nil)
+		s.answering.Unlock()
 		if !started && s.process != nil {
 			s.run()
 		}
@@ -205,6 +208,7 @@ func (s *session) run() {
 		Gone:       s.gone,
 		Ready:      s.server.options.Ready,
 		Lost:       s.lost,
+		Answering:  &s.answering,
 	}
 	if s.process.Stdout != nil { // or nothing was started
 		output.Stdout = s.process.Stdout

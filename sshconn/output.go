@@ -2,6 +2,7 @@ package sshconn
 
 import (
 	"io"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -21,6 +22,7 @@ type Output struct {
 	Gone           <-chan struct{} // closed when the peer closed the channel, and no exit is awaited; may be nil
 	Ready          func()          // waits until the connection can take more
 	Lost           func() string   // what to tell the person where no exit is known; "" for nothing; may be nil
+	Answering      sync.Locker     // held while a request of the peer is answered; may be nil
 }
 
 // Drain copies both streams, says how the process ended, and closes the
@@ -34,14 +36,22 @@ type Output struct {
 // whose input is still open gets an early EOF from a process that closed its
 // output and lives on: it may be waiting for it.
 //
+// The answer to a request that ended the process, as a signal does, comes before
+// all of its end.
+//
 // A peer that closes the channel ends the copies by an error; then whoever
 // reads the channel's requests must close the streams.
 func (o Output) Drain(tasks *Tasks) {
 	defer o.Channel.Close()
 	o.copyStreams(tasks)
 	exit, known, eofSent := o.awaitExit()
-	if !known {
+	switch {
+	case !known:
 		exit, known = o.lost(eofSent)
+	case o.Answering != nil:
+		//lint:ignore SA2001 waiting is all
+		o.Answering.Lock()
+		o.Answering.Unlock()
 	}
 	if known {
 		o.Channel.SendRequest(exit.Request, false, exit.Payload)
