@@ -19,6 +19,9 @@ var ErrNotRunning = errors.New("no gateway is running here")
 // the error is the gateway's.
 func Call(ctx context.Context, socket, verb string, args, result any) error {
 	response, err := ask(ctx, socket, verb, args)
+	if isUnread(err) { // the gateway ended: another one may be there, or none
+		response, err = ask(ctx, socket, verb, args)
+	}
 	if err != nil {
 		return err
 	}
@@ -54,6 +57,11 @@ func CallAll[Result any](ctx context.Context, stateDir, verb string, args any) (
 		return nil, fmt.Errorf("%w: nothing answers at %s", ErrNotRunning, SocketIn(stateDir))
 	}
 	return results, errors.Join(errs...)
+}
+
+// isUnread reports whether a request was not read: its connection was closed before that.
+func isUnread(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 func ask(ctx context.Context, socket, verb string, args any) (response Response, err error) {

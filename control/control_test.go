@@ -75,6 +75,38 @@ func TestAVerbIsAnswered(t *testing.T) {
 	}
 }
 
+// Who asks a gateway that ends meanwhile is answered by the next one, or told that there
+// is none.
+func TestAGatewayThatEndsIsNotWaitedFor(t *testing.T) {
+	for _, next := range []bool{true, false} {
+		socket := SocketIn(shortDir(t))
+		former, err := net.Listen("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			conn, err := former.Accept()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			former.Close() // which removes the socket
+			if next {
+				s, err := Listen(socket, map[string]Verb{"x": func(context.Context, json.RawMessage) (any, error) { return nil, nil }}, slog.New(slog.DiscardHandler))
+				if err != nil {
+					t.Error(err)
+				} else {
+					t.Cleanup(s.Close)
+				}
+			}
+			conn.Close()
+		}()
+		if err := Call(t.Context(), socket, "x", nil, nil); next && err != nil || !next && !errors.Is(err, ErrNotRunning) {
+			t.Errorf("next %v: %v", next, err)
+		}
+	}
+}
+
 // The attack: an account of this machine asks the gateway to do something.
 func TestOnlyTheOwnerReachesTheSocket(t *testing.T) {
 	info, err := os.Stat(start(t, nil))
