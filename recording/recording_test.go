@@ -152,6 +152,37 @@ func TestOldRecordingsGo(t *testing.T) {
 	}
 }
 
+// Old recordings may be removed, and with the last of a day its directory, at any moment
+// while another one begins.
+func TestARecordingThatBeginsIsNoOldOne(t *testing.T) {
+	s := store(t, Settings{Keep: time.Nanosecond})
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for ; ; s.sweep() {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	for number := range 1000 {
+		file, err := s.Create(Session{Conn: "C", Person: "anna", Host: "master", Number: number, Began: time.Now()})
+		if err != nil {
+			t.Errorf("recording %d: %v", number, err)
+			break
+		}
+		if _, err := os.Stat(file.Name()); err != nil {
+			t.Errorf("recording %d: %v", number, err)
+		}
+		file.Write([]byte("x"))
+		file.Close()
+	}
+	close(stop)
+	<-stopped
+}
+
 // While a gateway runs, what becomes too old goes.
 func TestARecordingGoesWhenItsTimeIsOver(t *testing.T) {
 	dir := t.TempDir()

@@ -118,19 +118,51 @@ func (s *Store) GoesOn() bool { return s != nil && s.settings.GoOn }
 // after that, for as long as recordings are.
 func (s *Store) Create(session Session) (*os.File, error) {
 	day := filepath.Join(s.settings.Dir, session.Began.UTC().Format("2006-01-02"))
-	if err := os.MkdirAll(day, 0o700); err != nil {
+	name := fmt.Sprintf("%s-%s-%s-%s-%d%s", session.Began.UTC().Format("150405"), session.Person, session.Host, session.Conn, session.Number, suffix)
+	for try := 1; ; try++ {
+		file, err := create(day, name)
+		if err == nil || !errors.Is(err, errSwept) || try == maxCreates {
+			return file, err
+		}
+	}
+}
+
+// maxCreates is how often a file is created at most that old recordings' removal takes.
+const maxCreates = 100
+
+// errSwept says that a file, or its directory, was removed before it was locked.
+var errSwept = errors.New("it was taken for an old recording")
+
+// create makes a file in a directory, and locks it.
+func create(dir, name string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("%s-%s-%s-%s-%d%s", session.Began.UTC().Format("150405"), session.Person, session.Host, session.Conn, session.Number, suffix)
-	file, err := os.OpenFile(filepath.Join(day, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errSwept
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := lock(file); err != nil {
+	if err := lock(file); err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
 		file.Close()
 		return nil, err
+	} else if err != nil || !isThere(file) {
+		file.Close()
+		return nil, errors.Join(errSwept, ignoreGone(os.Remove(file.Name())))
 	}
 	return file, nil
+}
+
+// isThere reports whether an open file still has its name.
+func isThere(file *os.File) bool {
+	open, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Lstat(file.Name())
+	return err == nil && os.SameFile(open, named)
 }
 
 // lock locks a file until every copy of its descriptor is closed, whichever process has
