@@ -49,8 +49,7 @@ func (o Output) Drain(tasks *Tasks) {
 	case !known:
 		exit, known = o.lost(eofSent)
 	case o.Answering != nil:
-		//lint:ignore SA2001 waiting is all
-		o.Answering.Lock()
+		o.Answering.Lock() // waiting is all
 		o.Answering.Unlock()
 	}
 	if known {
