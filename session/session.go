@@ -44,9 +44,7 @@ func newSession(s *server, channel ssh.Channel) *session {
 func (s *session) serve(requests sshconn.Requests) {
 	for request := range requests {
 		started := s.process != nil
-		s.answering.Lock()
-		sshconn.Reply(request, s.answer(request), nil)
-		s.answering.Unlock()
+		s.reply(request)
 		if !started && s.process != nil {
 			s.run()
 		}
@@ -62,6 +60,14 @@ func (s *session) serve(requests sshconn.Requests) {
 	}
 	s.x11.close()
 	s.copying.Wait()
+}
+
+// reply answers a request. The end of the process is told afterwards, also where that
+// panics.
+func (s *session) reply(request *ssh.Request) {
+	s.answering.Lock()
+	defer s.answering.Unlock()
+	sshconn.Reply(request, s.answer(request), nil)
 }
 
 // deliverInput waits until the process has what the client sent before it
