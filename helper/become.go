@@ -12,11 +12,12 @@ import (
 	"github.com/berth-ssh/berth/machine"
 )
 
-// becomeAsked makes this process an account's, which a line of standard input names;
-// an empty one leaves it what it is. It is for engines whose exec chooses no account:
-// root may become any that the container has, and everybody else is only itself.
+// becomeAsked reads an account's name from the first line of standard input and
+// changes this process to that account. An empty line changes nothing. The rest of
+// the input is not read.
 //
-// The rest of the input is not read.
+// It is for engines whose exec cannot choose an account. Root may change to every
+// account of the container; any other account can only stay itself.
 func becomeAsked(in io.Reader) error {
 	name, err := readLine(in)
 	if err != nil {
@@ -33,10 +34,10 @@ func becomeAsked(in io.Reader) error {
 	return become(name)
 }
 
-// maxName is more than the name of an account takes.
+// maxName is longer than the name of any account.
 const maxName = 256
 
-// readLine reads a line and nothing behind it.
+// readLine reads one line, and no byte after it.
 func readLine(in io.Reader) (string, error) {
 	var line []byte
 	for b := make([]byte, 1); len(line) < maxName; {
@@ -51,7 +52,8 @@ func readLine(in io.Reader) (string, error) {
 	return "", errors.New("a line too long")
 }
 
-// OnlyItself begins what a helper says that may not become another account.
+// OnlyItself is how the error of a helper begins that may not change to another
+// account.
 const OnlyItself = "is only entered"
 
 func become(name string) error {
@@ -78,8 +80,8 @@ func become(name string) error {
 	return os.Setenv("HOME", to.Home)
 }
 
-// withoutThoseOfRoot leaves the groups that were given to the container as a whole, such
-// as the one that may write to its volumes.
+// withoutThoseOfRoot returns the groups without those that root has. What is left was
+// given to the container as a whole, such as the group that may write to its volumes.
 func withoutThoseOfRoot(groups []int) []int {
 	root, err := machine.FindAccount("0")
 	if err != nil {
@@ -88,8 +90,8 @@ func withoutThoseOfRoot(groups []int) []int {
 	return slices.DeleteFunc(groups, func(group int) bool { return slices.Contains(root.Groups, group) })
 }
 
-// IsForEntrypoint reports whether a variable of a container was meant for its entrypoint
-// alone: a password of another account, or what provision set.
+// IsForEntrypoint reports whether a container's environment variable is meant for its
+// entrypoint only: a password of another account, or a variable that provision set.
 func IsForEntrypoint(name string) bool {
 	return strings.Contains(name, "PASSWORD") || strings.HasPrefix(name, "BERTH_")
 }

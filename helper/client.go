@@ -19,13 +19,13 @@ type Client struct {
 	control *descriptors.Socket // nil where no descriptor crosses
 	done    chan struct{}
 
-	shared *shared // then
+	shared *shared // nil where descriptors cross
 	why    error
 }
 
-// attach ends a meeting: far is the descriptor taken out of the process that
-// announced it, and is attach's to close; nonce is what was given to the
-// process.
+// attach finishes a meeting over a descriptor that was taken out of the helper's
+// process. It sends the helper its control socket over far, and checks that the
+// helper answers with the nonce that it was given. It closes far.
 func attach(far *os.File, nonce string) (*Client, error) {
 	defer descriptors.Discard(far)
 	if err := descriptors.CheckSocket(far); err != nil {
@@ -40,7 +40,7 @@ func attach(far *os.File, nonce string) (*Client, error) {
 		control.Close()
 		return nil, err
 	}
-	theirs.Close() // so that the helper's end is known to be the only one
+	theirs.Close() // so that the helper holds the only copy, and its end is noticed
 	if err := expectHello(control, nonce); err != nil {
 		control.Close()
 		return nil, err
@@ -48,8 +48,8 @@ func attach(far *os.File, nonce string) (*Client, error) {
 	return newClient(control), nil
 }
 
-// NewPair makes a client and the file that a helper is given as its control
-// socket, where it is this process's own child (see [RunChild]).
+// NewPair returns a client and the other end of its control socket, for a helper that
+// the caller starts as its own child (see [RunChild]).
 func NewPair() (*Client, *os.File, error) {
 	control, theirs, err := descriptors.NewPair(messages.MaxReply)
 	if err != nil {
@@ -68,16 +68,16 @@ func newClient(control *descriptors.Socket) *Client {
 	return c
 }
 
-// newStreamsClient makes a client of a helper that no descriptor reaches, for
-// the reason why.
+// newStreamsClient returns a client that talks to its helper over streams; why says
+// what keeps descriptors from crossing.
 func newStreamsClient(standard streams.Standard, peer messages.Version, why error) *Client {
 	c := &Client{why: why, done: make(chan struct{})}
 	c.shared = newShared(standard, peer, sync.OnceFunc(func() { close(c.done) }))
 	return c
 }
 
-// sendOnce sends the attach message without waiting: the other side shares
-// the flags of this descriptor.
+// sendOnce sends the attach message, and fails instead of waiting: the container
+// shares the descriptor's flags, and could make a call on it block.
 func sendOnce(far, file *os.File) error {
 	body, rights := messages.Marshal(messages.TypeAttach, nil), unix.UnixRights(int(file.Fd()))
 	return machine.WithFD(far, func(fd int) error {
@@ -110,10 +110,10 @@ func receiveHello(from *descriptors.Socket) (messages.Hello, error) {
 	return hello, nil
 }
 
-// Done is closed when the helper has ended, or opens nothing for anybody else.
+// Done is closed when the helper has ended, or when it opens no more machines.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Close lets go of the helper, which then ends.
+// Close releases the helper, which then ends.
 func (c *Client) Close() error {
 	if c.shared != nil {
 		return c.shared.close()
@@ -123,5 +123,5 @@ func (c *Client) Close() error {
 	return err
 }
 
-// WhyStreams is nil where descriptors cross, and otherwise says why not.
+// WhyStreams returns why no descriptor can cross, or nil if they can.
 func (c *Client) WhyStreams() error { return c.why }

@@ -5,14 +5,17 @@ import (
 	"strconv"
 )
 
-// SelfPath is this program's own file, even where it was replaced meanwhile.
+// SelfPath leads to this program's own file, even after it was replaced on disk.
 const SelfPath = "/proc/self/exe"
 
-// WriteCommand is the command that writes its standard input, of which the size is
-// given, to a file in a directory of its own that may be executed there, and prints
-// the path: the helper, which then removes both (see [Run]). Where it finds no such
-// directory, or gets another size, it leaves nothing. A file for all may be executed
-// by other accounts than the one that writes it, once the helper has become one.
+// WriteCommand returns a command that writes the helper into a container. It reads
+// size bytes from its standard input, writes them to an executable file in a new
+// directory, and prints the file's path. The helper removes both when it starts (see
+// [Options]). If no directory allows executable files, or if the input has another
+// size, the command fails and leaves nothing behind.
+//
+// With forAll, every account may execute the file, not only the one that writes it:
+// the helper then changes to another account.
 func WriteCommand(size int64, forAll bool) []string {
 	mode := "700"
 	if forAll {
@@ -35,7 +38,7 @@ done
 echo 'no directory to put an executable file in' >&2
 exit 1`
 
-// OpenSelf opens this program's own file, and says how large it is.
+// OpenSelf opens this program's own file and returns it with its size in bytes.
 func OpenSelf() (file *os.File, size int64, err error) {
 	file, err = os.Open(SelfPath)
 	if err != nil {

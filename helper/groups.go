@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// retire tells the gateway that this helper is not the one for who logs in next, as soon
-// as its account gets or loses a group: a process's groups stay as they are, and so would
-// those of all sessions that it starts. Who has been opened a machine keeps it. Until stop
-// is called.
+// retire tells the gateway, as soon as the account gains or loses a group, to start a
+// new helper for the next login: a process keeps its groups, and so would every
+// session that this helper starts. Machines that are open stay open. stop ends the
+// watch.
 func retire(control *descriptors.Socket) (stop func()) {
 	changes, err := watchEtc()
 	if err != nil {
-		return func() {} // the account may have as many watches as it may have
+		return func() {} // no watch is left for this account
 	}
 	before := groupsOf(machine.CurrentAccount())
 	go func() {
@@ -34,7 +34,8 @@ func retire(control *descriptors.Socket) (stop func()) {
 	return func() { changes.Close() }
 }
 
-// watchEtc is read from when a file of /etc has been written or replaced.
+// watchEtc returns a file that can be read when a file in /etc was written or
+// replaced.
 func watchEtc() (*os.File, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
@@ -48,7 +49,8 @@ func watchEtc() (*os.File, error) {
 	return changes, nil
 }
 
-// groupsOf are those that the machine's files say now; nil of an account that is not there.
+// groupsOf returns the groups that the machine's files give the account now, or nil
+// if the account does not exist.
 func groupsOf(account machine.Account) []int {
 	identity, err := machine.FindAccount(account.Name)
 	if err != nil {

@@ -18,22 +18,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Handed is a helper's machine, for another process of this box that uses it in the
-// place of this one (see [Taken]). Which privilege it took to start the helper is no
-// matter there.
+// Handed is a helper's machine on its way to another process of this box, which uses
+// it in the place of this one (see [Taken]). That process needs none of the
+// privileges that it took to start the helper.
 type Handed struct {
 	Version messages.Version
 
-	// File is the socket of the machine. Where no descriptor crosses, it is one for
-	// the helper's standard streams, which all its machines share, and nil where the
-	// other process has it already.
+	// File is the machine's socket. Where no descriptor crosses, it is a socket to
+	// the helper's standard streams, which all its machines share; it is nil if the
+	// other process already has that one.
 	File *os.File
 
 	Helper string // then: which one it is; else ""
 }
 
-// Opened is a helper's machine for one connection of a person. It is used here as
-// any [machine.Machine], or handed over, before it is used.
+// Opened is a helper's machine for one connection of a person. It can be used here
+// like any [machine.Machine], or be handed over before its first use.
 type Opened struct {
 	client *Client
 	socket *descriptors.Socket // nil where no descriptor crosses
@@ -41,8 +41,7 @@ type Opened struct {
 	handed atomic.Bool
 }
 
-// Open opens a machine. What the connection holds of it is let go of when it is
-// closed.
+// Open opens a machine. Closing the machine releases all that the connection held.
 func (c *Client) Open() (*Opened, error) {
 	if c.shared != nil {
 		select {
@@ -65,8 +64,8 @@ func (c *Client) Open() (*Opened, error) {
 	return &Opened{client: c, socket: ours, use: sync.OnceValues(func() (machine.Machine, error) { return descriptors.NewMachine(ours), nil })}, nil
 }
 
-// HandOver gives the machine away, once, if it was not used. Closing it changes
-// nothing there then.
+// HandOver gives the machine to another process. It works once, and only if the
+// machine was not used. Close does nothing to the machine after that.
 func (o *Opened) HandOver() (Handed, error) {
 	if o.handed.Swap(true) {
 		return Handed{}, errHanded
@@ -75,12 +74,12 @@ func (o *Opened) HandOver() (Handed, error) {
 		file, err := o.client.shared.handOver()
 		return Handed{Version: o.client.shared.peer, File: file, Helper: o.client.shared.id}, err
 	}
-	defer o.socket.LetGo() // so that the other process's is known to be the only one
+	defer o.socket.LetGo() // so that the other process holds the only copy, and its end is noticed
 	file, err := o.socket.File()
 	return Handed{Version: o.socket.Peer, File: file}, err
 }
 
-// Start runs a command.
+// Start starts a command.
 func (o *Opened) Start(command machine.Command) (*machine.Process, error) {
 	m, err := o.use()
 	if err != nil {
@@ -116,7 +115,7 @@ func (o *Opened) Done() <-chan struct{} {
 	return m.Done()
 }
 
-// Close lets go of the machine.
+// Close releases the machine.
 func (o *Opened) Close() error {
 	if o.handed.Load() {
 		return nil
@@ -128,8 +127,8 @@ func (o *Opened) Close() error {
 	return m.Close()
 }
 
-// shared are the standard streams of a helper that no descriptor reaches. Its
-// machines are used here, or all of them are by another process.
+// shared is the standard streams of a helper that no descriptor reaches. Its machines
+// are either all used in this process, or all in one other process.
 type shared struct {
 	id       string
 	standard streams.Standard
@@ -167,7 +166,7 @@ func (s *shared) machine() (machine.Machine, error) {
 	return s.client.Machine()
 }
 
-// handOver is the file for the streams, once; it is nil after that.
+// handOver returns a file for the streams at its first call, and nil later.
 func (s *shared) handOver() (*os.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,7 +198,8 @@ func (s *shared) close() error {
 	return s.standard.Close() // and with it the pair
 }
 
-// StreamPair makes two connected sockets, of which the first one is in the poller.
+// StreamPair returns two connected sockets. The first one is non-blocking, in Go's
+// poller.
 func StreamPair() (ours, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -208,7 +208,8 @@ func StreamPair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "joined"), os.NewFile(uintptr(fds[1]), "joined"), nil
 }
 
-// Join passes bytes on both ways until either side is over, and closes both.
+// Join copies bytes in both directions until one side ends, then closes both sides
+// and returns.
 func Join(a, b io.ReadWriteCloser) {
 	var both sync.WaitGroup
 	pass := func(to, from io.ReadWriteCloser) {
@@ -221,21 +222,22 @@ func Join(a, b io.ReadWriteCloser) {
 	both.Wait()
 }
 
-// Taken are the helpers that another process has handed over to this one. It is safe
-// for use by many at once.
+// Taken holds the helpers that another process has handed over to this one. It is
+// safe for concurrent use.
 type Taken struct {
 	mu      sync.Mutex
 	helpers map[string]*takenHelper
 }
 
-// takenHelper is one by streams.
+// takenHelper is a helper that is reached by streams.
 type takenHelper struct {
 	came   chan struct{} // closed when client is set
 	client *streams.Client
 }
 
-// Machine is the machine that was handed over, whose file it takes over. It waits for
-// the file of a helper that comes with another machine of it.
+// Machine returns the machine that was handed over, and owns its file from then on.
+// Where several machines share one file, which came with another of them, it waits
+// for that file or for the end of ctx.
 func (t *Taken) Machine(ctx context.Context, handed Handed) (machine.Machine, error) {
 	if handed.Helper == "" {
 		if handed.File == nil {

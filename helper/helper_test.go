@@ -30,9 +30,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// meetInProcess is both sides of a helper, joined as in a container, but by
-// this process's own descriptors: on the socket of the meetings if there are
-// any, else on one that is taken if pid is not nil, else on the streams.
+// meetInProcess returns the client of a helper that runs in this process. They meet
+// on the socket of the meetings if there are any, else by a descriptor that is taken
+// out of this process if pid is not nil, else on streams.
 func meetInProcess(t *testing.T, meetings *Meetings, socket string, pid func() (int, error)) *Client {
 	t.Helper()
 	inRead, inWrite := io.Pipe()
@@ -68,7 +68,8 @@ func testMachine(t *testing.T) *machine.Local {
 	return &machine.Local{Account: func() machine.Account { return account }, Env: os.Environ()}
 }
 
-// byEachWay tries what a machine does, by descriptors and by streams.
+// byEachWay runs a test with a machine reached by descriptors, and with one by
+// streams.
 func byEachWay(t *testing.T, try func(*testing.T, machine.Machine)) {
 	for name, pid := range map[string]func() (int, error){"descriptors": ownPID, "streams": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -118,7 +119,7 @@ func TestAHelperComesToTheGatewaysSocket(t *testing.T) {
 	}
 }
 
-// The socket is there for every account of every container.
+// Every account of every container can connect to the socket.
 func TestNobodyIsMetWhoWasNotStarted(t *testing.T) {
 	meetings, socket := newMeetings(t)
 	arrived, forget := meetings.expect("nonce")
@@ -156,8 +157,8 @@ func TestANonceIsGoodForOne(t *testing.T) {
 	}
 }
 
-// Accounts of other containers that crowd in at the socket, and say nothing,
-// do not keep a helper out: it takes another way.
+// Accounts of other containers fill the socket and send nothing. The helper then
+// meets the gateway in another way.
 func TestACrowdAtTheSocketKeepsNobodyOut(t *testing.T) {
 	meetings, socket := newMeetings(t)
 	for range 2 * maxCallers {
@@ -174,8 +175,8 @@ func TestACrowdAtTheSocketKeepsNobodyOut(t *testing.T) {
 	opened.Close()
 }
 
-// A meeting is with the process that was started, not with one that took its
-// number or its place.
+// The gateway meets only the process that was started, never one that got its process
+// number or answers in its place.
 func TestAnImpostorIsNotMet(t *testing.T) {
 	for name, hello := range map[string]messages.Hello{
 		"another nonce":   messages.NewHello("guessed"),
@@ -208,7 +209,7 @@ func TestAnImpostorIsNotMet(t *testing.T) {
 	}
 }
 
-// A process may announce any descriptor it has: a file, a listening socket.
+// A process may announce any descriptor that it has: a file, or a listening socket.
 func TestOnlyASocketOfTheRightKindIsAttached(t *testing.T) {
 	file, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
@@ -227,7 +228,7 @@ func TestOnlyASocketOfTheRightKindIsAttached(t *testing.T) {
 	}
 }
 
-// Whatever a container announces, the gateway goes on.
+// No announcement of a container makes the gateway panic.
 func FuzzAnnouncements(f *testing.F) {
 	f.Add("berth-helper 7 12345 3.1")
 	f.Add("berth-helper 7 12345 ssh-ed25519 AAAA")
@@ -239,7 +240,8 @@ func FuzzAnnouncements(f *testing.F) {
 	})
 }
 
-// A gateway that has no privilege uses what another process of the box has opened.
+// A gateway without privileges uses a machine that another process of the box has
+// opened.
 func TestAMachineIsHandedOver(t *testing.T) {
 	meetings, socket := newMeetings(t)
 	client := meetInProcess(t, meetings, socket, nil)
@@ -265,8 +267,8 @@ func TestAMachineIsHandedOver(t *testing.T) {
 	}
 }
 
-// Where no descriptor crosses, all machines of a helper share what is handed over with
-// the first one.
+// Where no descriptor crosses, all machines of a helper share the file that is handed
+// over with the first one.
 func TestMachinesByStreamsAreHandedOver(t *testing.T) {
 	ours, theirs := net.Pipe()
 	go streams.Serve(streams.Standard{Reader: theirs, Writer: theirs, OnClose: func() { theirs.Close() }}, &machine.Local{})

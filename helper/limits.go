@@ -2,13 +2,14 @@ package helper
 
 import "syscall"
 
-// mostOpenFiles is what the entrypoint of Berth's image gives its sshd, too.
+// mostOpenFiles is the limit that the entrypoint of Berth's image gives its sshd,
+// too.
 const mostOpenFiles = 524288
 
-// raiseOpenFiles lets what sessions start open as many files as the container
-// allows, up to mostOpenFiles: newer engines give 1024 at first. Children get the
-// limits of this call, and not those that the program was started with, which Go
-// restores for them otherwise.
+// raiseOpenFiles raises this process's limit of open files to what the container
+// allows, but not above mostOpenFiles: newer engines start processes with 1024.
+// Sessions inherit the new limit. Without this call Go would give its children the
+// limit that the program was started with.
 func raiseOpenFiles() {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {

@@ -67,7 +67,7 @@ func TestEveryByteComesAndTheLastOnesToo(t *testing.T) {
 	})
 }
 
-// A process that reads nothing must not stop what is said to it, or anybody else.
+// A process that reads no input can still be signalled, and blocks no other process.
 func TestAStalledInputStopsNothingElse(t *testing.T) {
 	byEachWay(t, func(t *testing.T, on machine.Machine) {
 		stalled := start(t, on, "sleep 60", nil)
@@ -139,7 +139,8 @@ func TestATerminalIsResizedAndGetsBreaks(t *testing.T) {
 	})
 }
 
-// Whatever holds a terminal in the background is not waited for.
+// The end of a terminal's output does not wait for background processes that hold it
+// open.
 func TestATerminalsOutputEndsWithItsCommand(t *testing.T) {
 	byEachWay(t, func(t *testing.T, on machine.Machine) {
 		process := start(t, on, `trap "" HUP; (sleep 30; echo late) & echo now; exit 5`, &machine.Pty{})
@@ -152,7 +153,7 @@ func TestATerminalsOutputEndsWithItsCommand(t *testing.T) {
 	})
 }
 
-// connect is both ends of a connection into a machine.
+// connect returns both ends of a connection into a machine.
 func connect(t *testing.T, on machine.Machine) (near net.Conn, server *net.TCPConn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -241,7 +242,7 @@ func TestAListenerTellsWhoArrives(t *testing.T) {
 	})
 }
 
-// Callers that nobody takes are closed with the listener that they came to.
+// Closing a listener also closes the connections that arrived and were not accepted.
 func TestAListenerThatIsClosedKeepsNobody(t *testing.T) {
 	byEachWay(t, func(t *testing.T, on machine.Machine) {
 		listener, err := on.Listen("tcp", "127.0.0.1:0")
@@ -265,8 +266,8 @@ func TestAListenerThatIsClosedKeepsNobody(t *testing.T) {
 	})
 }
 
-// What a connection of a person held ends with it, and so does what a gateway
-// held that is gone.
+// When a connection of a person ends, all that it held is released, and so it is when
+// its gateway is gone.
 func TestALostGatewayHangsUp(t *testing.T) {
 	for name, end := range map[string]func(*Client, machine.Machine){
 		"the connection": func(_ *Client, on machine.Machine) { on.Close() },

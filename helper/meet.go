@@ -18,24 +18,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNotStarted is what Meet returns where something else than a helper
-// answers, or nothing does.
+// ErrNotStarted is Meet's error when nothing answers, or something that is no helper.
 var ErrNotStarted = errors.New("the helper did not start")
 
 // Started is a helper that was just started.
 type Started struct {
-	In    io.Writer // its standard streams
+	In    io.Writer // the helper's standard input and output
 	Out   io.Reader
 	Close func() // closes them
 
-	// PID is which process it is, as this one numbers them, once it runs. Nil
-	// where it is not a process of this machine.
+	// PID returns the helper's process number, as this process sees it, once the
+	// helper runs. It is nil where the helper is not a process of this machine.
 	PID func() (int, error)
 }
 
-// Meet takes over a helper that was just started (see the package comment).
-// Without meetings, it may be nil, the other ways remain. The streams are
-// closed unless they are what the helper is spoken to by.
+// Meet takes over a helper that was just started (see the package comment). A nil m
+// leaves out the first way to meet. Meet closes the streams, unless the client uses
+// them to talk to the helper.
 func (m *Meetings) Meet(started Started) (*Client, error) {
 	nonce := rand.Text()
 	var arrived <-chan *descriptors.Socket
@@ -81,12 +80,12 @@ func meetStarted(started Started, nonce string, arrived <-chan *descriptors.Sock
 	return newStreamsClient(streams.Standard{Reader: out, Writer: started.In, OnClose: started.Close}, said.Version, cannot), nil
 }
 
-// announced is the first line that a helper prints.
+// announced is the content of the first line that a helper prints.
 type announced struct {
-	Came bool // to the gateway's socket
+	Came bool // the helper has connected to the gateway's socket
 
-	// Otherwise: a descriptor of it that is a socket, which socket that is, and
-	// the version that it speaks.
+	// If it has not: the number of a descriptor in the helper that is its socket,
+	// that socket's inode, and the version that the helper speaks.
 	FD      int
 	Inode   uint64
 	Version messages.Version
@@ -100,10 +99,10 @@ const (
 	askStreams = "streams\n"
 )
 
-// standardBuffer holds a busy stream's reads.
+// standardBuffer is the size of the buffer that standard streams are read into.
 const standardBuffer = 64 << 10
 
-// maxAnnouncement is more than the line needs.
+// maxAnnouncement is longer than any line that a helper announces itself with.
 const maxAnnouncement = 512
 
 func readAnnouncement(out *bufio.Reader) (announced, error) {
@@ -139,8 +138,8 @@ func parseAnnouncement(line string) (announced, error) {
 	return announced{FD: int(fd), Inode: inode, Version: spoken}, nil
 }
 
-// take takes a copy of the descriptor that a process announced. It needs what
-// a debugger needs: root, CAP_SYS_PTRACE, or to be the owner of the container's
+// take copies the descriptor that the process announced into this process. It needs
+// the privilege of a debugger: root, CAP_SYS_PTRACE, or ownership of the container's
 // user namespace, as with a rootless engine.
 func (a announced) take(pid func() (int, error)) (*os.File, error) {
 	if pid == nil {
@@ -170,7 +169,7 @@ func (a announced) take(pid func() (int, error)) (*os.File, error) {
 	return file, nil
 }
 
-// inodeOf tells one socket from every other on this machine.
+// inodeOf returns the inode of a socket, which no other socket of this machine has.
 func inodeOf(fd int) (uint64, error) {
 	var stat unix.Stat_t
 	err := unix.Fstat(fd, &stat)

@@ -19,14 +19,14 @@ const (
 	// meetTimeout bounds each step of a meeting: the helper is running by then.
 	meetTimeout = 5 * time.Second
 
-	// maxCallers is how many may be at the gateway's socket at a time without
-	// having said who they are: every account of every container can go there.
+	// maxCallers is how many connections to the gateway's socket may be open that
+	// have not sent a nonce yet: every account of every container can connect to it.
 	maxCallers = 64
 )
 
-// Meetings is a socket of the gateway's in the directory that is mounted into
-// containers. Whoever comes there must say the nonce of a helper that was just
-// started.
+// Meetings is a socket of the gateway in the directory that is mounted into
+// containers. A helper that was just started connects to it and proves itself with
+// its nonce.
 type Meetings struct {
 	listener *net.UnixListener
 	name     string
@@ -36,8 +36,7 @@ type Meetings struct {
 	expected map[string]chan *descriptors.Socket // by nonce
 }
 
-// NewMeetings listens on a new socket in a directory, which it removes again
-// when it is closed.
+// NewMeetings listens on a new socket in a directory. Close removes the socket.
 func NewMeetings(dir string) (*Meetings, error) {
 	name := "gateway-" + rand.Text()[:8] + ".sock"
 	path := filepath.Join(dir, name)
@@ -45,7 +44,7 @@ func NewMeetings(dir string) (*Meetings, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, 0o666); err != nil { // accounts of containers come from outside
+	if err := os.Chmod(path, 0o666); err != nil { // so that accounts of containers can connect
 		listener.Close()
 		return nil, err
 	}
@@ -59,8 +58,7 @@ func NewMeetings(dir string) (*Meetings, error) {
 	return m, nil
 }
 
-// IsDeserted says whether nobody listens any more on a socket that NewMeetings
-// made.
+// IsDeserted reports whether a socket that NewMeetings made has no listener any more.
 func IsDeserted(path string) bool {
 	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Net: "unixpacket", Name: path})
 	if err == nil {
@@ -69,10 +67,10 @@ func IsDeserted(path string) bool {
 	return errors.Is(err, unix.ECONNREFUSED)
 }
 
-// Name is the socket's, in its directory.
+// Name returns the socket's name in its directory.
 func (m *Meetings) Name() string { return m.name }
 
-// Close ends the meetings; helpers that were met live on.
+// Close stops the listening. Helpers that were met live on.
 func (m *Meetings) Close() error { return m.listener.Close() }
 
 func (m *Meetings) accept() {
@@ -81,7 +79,7 @@ func (m *Meetings) accept() {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
-		case err != nil: // out of descriptors: some will come back
+		case err != nil: // no free descriptors; some will be closed
 			time.Sleep(time.Second / 10)
 			continue
 		}
@@ -94,7 +92,8 @@ func (m *Meetings) accept() {
 	}
 }
 
-// receive hands a caller to whoever expects it.
+// receive reads a caller's nonce, and hands the connection to the call of Meet that
+// expects it. It closes the connection if nobody does.
 func (m *Meetings) receive(conn *net.UnixConn) {
 	control := descriptors.NewSocket(conn, messages.MaxReply)
 	hello, err := receiveHello(control)
@@ -106,7 +105,7 @@ func (m *Meetings) receive(conn *net.UnixConn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	waiting := m.expected[hello.Nonce]
-	delete(m.expected, hello.Nonce) // it is good for one
+	delete(m.expected, hello.Nonce) // a nonce is good for one connection
 	if waiting == nil || hello.Version().Check() != nil || control.Send(messages.TypeWelcome, nil) != nil {
 		control.Close()
 		return
@@ -114,8 +113,8 @@ func (m *Meetings) receive(conn *net.UnixConn) {
 	waiting <- control
 }
 
-// expect makes the socket take one helper that says the nonce; forget must be
-// called after it.
+// expect makes the socket accept one helper with this nonce. The caller must call
+// forget afterwards.
 func (m *Meetings) expect(nonce string) (arrived <-chan *descriptors.Socket, forget func()) {
 	waiting := make(chan *descriptors.Socket, 1)
 	m.mu.Lock()

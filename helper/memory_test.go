@@ -15,8 +15,8 @@ import (
 // envLive makes this program a helper that answers until its input ends.
 const envLive = "BERTH_HELPER_LIVE"
 
-// The attack: two people share an account of a host. One of them looks into the
-// helper, which has the bytes and the agent of the other.
+// The attack: two people share an account of a host. One of them reads the memory of
+// the helper, which has the bytes and the agent of the other.
 func TestNamesakesCannotReadTheHelper(t *testing.T) {
 	program, nobody := readableBy(t, os.Args[0])
 	command := exec.Command(program)
@@ -34,8 +34,8 @@ func TestNamesakesCannotReadTheHelper(t *testing.T) {
 	}
 }
 
-// readableBy copies a program to where nobody may run it, and is nobody, if this
-// test runs as root: root may read every process.
+// readableBy copies a program to where the account nobody may run it, and returns how
+// to run it as nobody if this test runs as root: root may read every process.
 func readableBy(t *testing.T, program string) (string, *syscall.SysProcAttr) {
 	t.Helper()
 	if os.Getuid() != 0 {

@@ -23,15 +23,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Options are how the helper was started.
+// Options say how the helper was started.
 type Options struct {
-	Socket     string // the gateway's, if that is mounted here
-	RemoveSelf bool   // remove the own executable, and the directory that holds nothing else
-	Become     bool   // be the account that the first line of standard input names
+	Socket     string // path of the gateway's socket, if that is mounted here
+	RemoveSelf bool   // remove the executable, and its directory if that is then empty
+	Become     bool   // change to the account that the first line of standard input names
 }
 
-// Run is the helper's life: it meets the gateway, then answers until the gateway
-// lets go, and stays for what its sessions left running.
+// Run is the whole life of a helper. It meets the gateway and answers it until the
+// gateway releases the helper. Then it waits for the processes that sessions left
+// running.
 func Run(o Options) error {
 	if o.RemoveSelf {
 		removeExecutable()
@@ -69,11 +70,12 @@ func Run(o Options) error {
 	return nil
 }
 
-// childControl is the descriptor that a child finds its control socket at.
+// childControl is the number of the descriptor where a child finds its control
+// socket.
 const childControl = 3
 
-// RunChild is the life of a helper that the gateway started as its child, with
-// the file of [NewPair] as the first after the standard streams.
+// RunChild is [Run] for a helper that the gateway starts as its own child. The file
+// of [NewPair] must be its first descriptor after the standard streams.
 func RunChild() error {
 	keepDescriptors()
 	control, err := descriptors.FileSocket(os.NewFile(childControl, "control"), messages.MaxRequest)
@@ -87,8 +89,8 @@ func RunChild() error {
 	return nil
 }
 
-// umask returns that of every process: where each person has an account, what one
-// writes is for the group.
+// umask returns the umask of every session's processes. Where each person has an
+// account of their own, files stay writable for the group.
 func umask() int {
 	if unix.Access(labels.AccountsMark, unix.F_OK) == nil {
 		return 0o002
@@ -96,13 +98,14 @@ func umask() int {
 	return 0o022
 }
 
-// RunRC runs the account's rc, or the machine's, and then becomes the command that its
-// arguments are: a program, and the arguments of that with its name. It returns only if
-// that fails.
+// RunRC runs the account's rc file, or the machine's, and then replaces this process
+// by a command: a path, and the command's arguments with its name first. It returns
+// only if that fails.
 func RunRC(of []string) error { return machine.RunRC(of[0], of[1:]) }
 
-// live answers until the gateway lets go, and then stays as the parent of what
-// sessions left running: a container's first process may reap nobody.
+// live answers until the gateway releases the helper. Then it waits until all
+// processes that sessions left running have ended, and reaps them: a container's
+// first process may reap nobody.
 func live(answer func(*machine.Local)) {
 	hideMemory()
 	unix.Umask(umask())
@@ -133,35 +136,37 @@ func live(answer func(*machine.Local)) {
 	for local.ReapOrphans() > 0 {
 		select {
 		case <-died:
-		case <-time.After(time.Second): // one that somebody else here has just reaped
+		case <-time.After(time.Second): // in case somebody else has just reaped one
 		}
 	}
 }
 
-// hideMemory keeps the account that the helper runs as, which may be several
-// people's, from reading its memory and from tracing it: there are bytes and
-// agents of all of them in it. The kernel writes no core of it either. It is not
-// inherited by programs that are started, and comes after the gateway has taken a
-// descriptor out of here, for which a gateway that is not root needs no less.
+// hideMemory forbids the helper's own account to read its memory or to trace it.
+// Several people may share that account, and the helper holds bytes and agents of all
+// of them. The kernel then writes no core of it either. Programs that the helper
+// starts do not inherit this. It must be called only after the gateway has taken a
+// descriptor out of this process, since a gateway that is not root needs the same
+// permission for that.
 func hideMemory() {
 	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // cannot fail
 }
 
-// heedSignals gives people's processes the signals back that whoever started
-// the gateway may ignore: nohup does, and a shell that starts something in the
-// background.
+// heedSignals makes sure that people's processes start with SIGHUP and SIGINT at
+// their defaults. This process may have inherited both as ignored: nohup starts
+// programs so, and a shell those in its background.
 func heedSignals() {
 	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGINT)
 }
 
-// keepDescriptors lets no process of a person inherit what whoever started us
-// left open.
+// keepDescriptors marks every inherited descriptor as close-on-exec, so that no
+// process of a person gets a descriptor that was left open when the helper was
+// started.
 func keepDescriptors() {
 	unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // needs Linux 5.11; without it they are inherited
 }
 
-// answerOpens opens a machine for each connection that the gateway opens, and
-// returns when the gateway has let go of all.
+// answerOpens serves a machine for each connection that the gateway opens, and
+// returns when the gateway has released all of them.
 func answerOpens(control *descriptors.Socket, on *machine.Local) {
 	var serving sync.WaitGroup
 	defer serving.Wait()
@@ -188,8 +193,8 @@ func removeExecutable() {
 	}
 }
 
-// met is what the helper speaks to the gateway by: a socket, or its standard
-// streams.
+// met is the helper's way to the gateway: a control socket, or its standard streams
+// if control is nil.
 type met struct {
 	control *descriptors.Socket
 
@@ -204,7 +209,7 @@ func (m met) answer(on *machine.Local) {
 	streams.Serve(m.standard, on)
 }
 
-// meet is the helper's side of the meeting; see the package comment.
+// meet is the helper's side of a meeting; see the package comment.
 func meet(stdin io.ReadCloser, out io.WriteCloser, gatewaySocket string) (met, error) {
 	in := bufio.NewReaderSize(stdin, standardBuffer)
 	nonce, err := in.ReadString('\n')
@@ -223,8 +228,9 @@ func meet(stdin io.ReadCloser, out io.WriteCloser, gatewaySocket string) (met, e
 	return announce(streams.Standard{Reader: in, Writer: out, OnClose: closeBoth}, hello)
 }
 
-// come goes to the gateway's socket. Where nobody says welcome, as when others
-// crowd in there, another way is left.
+// come connects to the gateway's socket and sends hello. It fails if the gateway does
+// not welcome it, for example because others crowd the socket; the helper then tries
+// the next way.
 func come(gatewaySocket string, hello messages.Hello) (*descriptors.Socket, error) {
 	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Net: "unixpacket", Name: gatewaySocket})
 	if err != nil {
@@ -250,8 +256,8 @@ func awaitWelcome(at *descriptors.Socket) error {
 	return nil
 }
 
-// announce offers a socket to be taken, and waits until that is done, or a
-// line says that it cannot be.
+// announce prints the number of a socket for the gateway to take. It returns when the
+// gateway has taken it, or has answered that no descriptor can cross.
 func announce(standard streams.Standard, hello messages.Hello) (met, error) {
 	near, far, err := descriptors.NewPair(messages.MaxRequest)
 	if err != nil {
@@ -271,7 +277,7 @@ func announce(standard streams.Standard, hello messages.Hello) (met, error) {
 		line := make([]byte, len(askStreams))
 		io.ReadFull(standard, line)
 		answered <- string(line)
-		near.Close() // or it is attached by now, and this changes nothing
+		near.Close() // wakes Receive; if the gateway has attached by now, this changes nothing
 	}()
 	attached, err := near.Receive()
 	if err != nil {
@@ -291,8 +297,8 @@ func announce(standard streams.Standard, hello messages.Hello) (met, error) {
 	return met{control: control}, control.Send(messages.TypeHello, hello)
 }
 
-// leaveStreams closes the standard streams for everyone at the other end, and
-// keeps their numbers taken.
+// leaveStreams replaces the standard streams by /dev/null. Their other ends see them
+// closed, and no later file gets the numbers 0 to 2.
 func leaveStreams() error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {

@@ -44,7 +44,7 @@ func TestAHelperOfAnUnknownVersionIsRefused(t *testing.T) {
 	}
 }
 
-// meetHello is a gateway that is said hello to.
+// meetHello returns the gateway's error after it was sent this hello.
 func meetHello(t *testing.T, hello []byte) error {
 	t.Helper()
 	near, far, err := descriptors.NewPair(messages.MaxRequest)

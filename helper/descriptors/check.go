@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A socketKind is what a socket from a container must be before it is used.
-// Reading something else could hold a thread, or mean something else.
+// socketKind is what a socket from a container must be before the gateway uses it.
+// Reading from another kind of file could block a thread, or return something of
+// another meaning.
 type socketKind struct {
 	domains []int
 	kind    int
@@ -59,8 +60,8 @@ func checkSocket(file *os.File, want socketKind) error {
 	})
 }
 
-// ptyMaster takes the file over if it is a pty's master, and puts it into the
-// poller.
+// ptyMaster returns the file, non-blocking and in Go's poller, if it is a pty's
+// master. It owns the file and closes it otherwise.
 func ptyMaster(file *os.File) (*os.File, error) {
 	if file == nil {
 		return nil, errors.New("no descriptor came")

@@ -10,17 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// conn is a connection that a container made and may still hold. Whether calls
-// wait is a flag that all holders share, and a container that clears it could
-// have each of the gateway's reads hold a thread, of which there are only so
-// many. So each call here says for itself that it does not wait.
+// conn is a connection that a container made and may still share. Whether calls block
+// is a flag of the open file, which all who share it can change: a container could
+// clear it and make each read of the gateway block a thread, of which there are only
+// so many. So every call here asks by itself not to block (MSG_DONTWAIT).
 type conn struct {
 	net.Conn
 	raw    syscall.RawConn
-	rights []byte // room for descriptors, where it is a unix socket
+	rights []byte // room for received descriptors, for a unix socket
 }
 
-// newConn takes the file over.
+// newConn returns a connection on the file, which it takes over.
 func newConn(file *os.File, network string) (net.Conn, error) {
 	if file == nil {
 		return nil, errors.New("no descriptor came")
@@ -29,7 +29,7 @@ func newConn(file *os.File, network string) (net.Conn, error) {
 		Discard(file)
 		return nil, err
 	}
-	defer file.Close() // of which known has a copy
+	defer file.Close() // net.FileConn has its own copy
 	known, err := net.FileConn(file)
 	if err != nil {
 		return nil, err
@@ -65,8 +65,9 @@ func (c conn) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// receive takes out of a unix socket what descriptors come along: nobody here
-// wants them, and the kernel would wait where it drops them.
+// receive reads from a unix socket and closes descriptors that come along. Nobody
+// here wants them, and a kernel that has no room for them would close them itself,
+// and may block in that.
 func (c conn) receive(fd int, p []byte) (n int, err error) {
 	if c.rights == nil {
 		n, _, err = unix.Recvfrom(fd, p, unix.MSG_DONTWAIT)
@@ -98,7 +99,7 @@ func (c conn) Write(p []byte) (written int, err error) {
 	return written, err
 }
 
-// CloseWrite ends what is written.
+// CloseWrite ends the direction that is written.
 func (c conn) CloseWrite() error {
 	return c.Conn.(interface{ CloseWrite() error }).CloseWrite()
 }

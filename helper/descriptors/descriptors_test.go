@@ -19,8 +19,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A helper that was paused reads a listen and its release at once, and may
-// come to the release first.
+// A helper that was paused reads a listen request and its release together, and may
+// handle the release first.
 func TestAListenerThatIsReleasedBeforeItIsThereIsNotKept(t *testing.T) {
 	s := &server{listeners: map[uint32]net.Listener{}, released: map[uint32]bool{}}
 	s.release(7)
@@ -73,8 +73,8 @@ func liar(t *testing.T, files ...*os.File) machine.Machine {
 	return m
 }
 
-// A container that lies about a descriptor must not get the gateway to read
-// what is not a socket, or to take a listener for a connection.
+// A container sends a descriptor of the wrong kind. The gateway must not read from
+// what is no socket, nor take a listener for a connection.
 func TestDescriptorsOfTheWrongKindAreRefused(t *testing.T) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -109,7 +109,8 @@ func TestDescriptorsOfTheWrongKindAreRefused(t *testing.T) {
 	}
 }
 
-// tcpPair is a connection whose one end is a file, as it comes from a container.
+// tcpPair returns a connection with one end as a file, as it would come from a
+// container.
 func tcpPair(t *testing.T) (*os.File, net.Conn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -135,8 +136,8 @@ func tcpPair(t *testing.T) (*os.File, net.Conn) {
 	return file, far
 }
 
-// A container that keeps a connection it handed out can make it wait in every
-// call, and with enough of them use up the threads that a gateway may have.
+// The attack: a container keeps a connection that it handed out, and makes every call
+// on it block. With enough of those it would use up all threads of the gateway.
 func TestASharedConnectionCannotHoldAThread(t *testing.T) {
 	kept, peer := tcpPair(t)
 	handed, err := unix.FcntlInt(kept.Fd(), unix.F_DUPFD_CLOEXEC, 0)
@@ -157,13 +158,13 @@ func TestASharedConnectionCannotHoldAThread(t *testing.T) {
 		_, err := conn.Read(make([]byte, 1))
 		read <- err
 	}()
-	conn.SetReadDeadline(time.Now()) // which a call that waits would not hear of
+	conn.SetReadDeadline(time.Now()) // a call that blocks would not notice it
 	if err := <-read; !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("read: %v", err)
 	}
 	wrote := make(chan error)
 	go func() {
-		_, err := conn.Write(make([]byte, 64<<20)) // more than anybody buffers
+		_, err := conn.Write(make([]byte, 64<<20)) // more than any buffer takes
 		wrote <- err
 	}()
 	conn.SetWriteDeadline(time.Now().Add(time.Second / 10))
@@ -180,8 +181,8 @@ func TestASharedConnectionCannotHoldAThread(t *testing.T) {
 	peer.Close()
 }
 
-// lingering is a connection whose close waits for a minute, if it is the last:
-// nobody takes what it has sent.
+// lingering returns a socket whose last close blocks for a minute: it waits for its
+// peer to take what was sent, and the peer never does.
 func lingering(t *testing.T) int {
 	t.Helper()
 	file, _ := tcpPair(t)
@@ -198,7 +199,8 @@ func lingering(t *testing.T) int {
 	return fd
 }
 
-// inAQueue is one end of two unix sockets, in whose queue the descriptor lies.
+// inAQueue returns one end of a pair of unix sockets; the descriptor waits in its
+// queue.
 func inAQueue(t *testing.T, fd int) int {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -213,8 +215,8 @@ func inAQueue(t *testing.T, fd int) int {
 	return pair[1]
 }
 
-// A container that hands out what takes long to close could have the gateway
-// spend its threads on that.
+// The attack: a container hands out descriptors whose close blocks, to use up the
+// threads of the gateway.
 func TestNothingOfAContainersTakesLongToClose(t *testing.T) {
 	began := time.Now()
 	if _, err := newConn(os.NewFile(uintptr(lingering(t)), ""), "unix"); err == nil {
@@ -240,7 +242,8 @@ func TestNothingOfAContainersTakesLongToClose(t *testing.T) {
 	}
 }
 
-// A helper that is stopped takes no more messages: whoever sends one is told.
+// A helper that is stopped reads no more messages. Sending to it fails instead of
+// waiting for ever.
 func TestAHelperThatReadsNothingHoldsNobody(t *testing.T) {
 	ours, theirs, err := NewPair(messages.MaxReply)
 	if err != nil {
@@ -294,7 +297,7 @@ func TestAConnectionGoesBothWaysToItsEnd(t *testing.T) {
 	}
 }
 
-// Whatever a container sends, the gateway goes on.
+// No message of a container makes the gateway panic.
 func FuzzMessagesFromAContainer(f *testing.F) {
 	for _, seed := range [][]byte{
 		messages.Marshal(messages.TypeDone, messages.Done{ID: 1, Address: "/tmp/x"}),
@@ -315,7 +318,7 @@ func FuzzMessagesFromAContainer(f *testing.F) {
 	})
 }
 
-// And whatever reaches a helper, it goes on.
+// No message makes a helper panic.
 func FuzzMessagesToAHelper(f *testing.F) {
 	f.Add(messages.Marshal(messages.TypeStart, messages.NewStart(1, machine.Command{Kind: machine.Exec, Line: "true", Env: []string{"A=b"}})))
 	f.Add(messages.Marshal(messages.TypeSignal, messages.Signal{ID: 1, Name: "TERM"}))
@@ -331,7 +334,7 @@ func FuzzMessagesToAHelper(f *testing.F) {
 			if start.Pty == again.Pty && start.Line != again.Line {
 				t.Errorf("%+v became %+v", start, again)
 			}
-			return // it would run
+			return // it would be executed
 		}
 		s := &server{processes: map[uint32]*machine.Child{}, listeners: map[uint32]net.Listener{}, released: map[uint32]bool{}}
 		if p.Kind == messages.TypeSignal || p.Kind == messages.TypeRelease {

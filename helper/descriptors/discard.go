@@ -6,20 +6,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxRights is how many descriptors one message can carry (SCM_MAX_FD). There
-// is always room for all of them: the kernel closes what finds none, and waits.
+// maxRights is how many descriptors one message can carry (SCM_MAX_FD). Every read
+// has room for all of them: the kernel closes those that find no room, and may block
+// in that.
 const maxRights = 253
 
-// discard closes a descriptor of a container's so that the call never waits:
-// not for the other end of a connection to take what was sent (SO_LINGER), nor
-// for that of one which lies in the queue of a unix socket.
+// discard closes a descriptor that came from a container, and never blocks. A plain
+// close could wait until a peer takes what was sent (SO_LINGER), also for a socket
+// that lies in the queue of a unix socket.
 func discard(fd int) {
 	calm(fd)
 	unix.Close(fd)
 }
 
-// calm takes from a socket all that closing it could wait for. After the
-// shutdown nothing new gets into a unix socket's queue.
+// calm changes a socket so that closing it does not block. After the shutdown nothing
+// new can enter the queue of a unix socket.
 func calm(fd int) {
 	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil {
@@ -46,13 +47,13 @@ func discardAll(fds []int) {
 	}
 }
 
-// Discard closes a file of a container's so that the call never waits.
+// Discard closes a file that came from a container, and never blocks.
 func Discard(file *os.File) {
 	calmHolder(file)
 	file.Close()
 }
 
-// calmHolder is calm for a file or a connection.
+// calmHolder applies calm to a file or a connection.
 func calmHolder(holder any) {
 	withFD(holder, func(fd int) error {
 		calm(fd)
@@ -60,7 +61,7 @@ func calmHolder(holder any) {
 	})
 }
 
-// descriptors are those of a message.
+// descriptors returns the descriptors in a message's control data.
 func descriptors(rights []byte) []int {
 	messages, err := unix.ParseSocketControlMessage(rights)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package descriptors is a helper's way where descriptors can cross: each message
-// is one of a SOCK_SEQPACKET socket, with at most three descriptors
-// (SCM_RIGHTS). What happens in a container is handed out as a pty's master or a
-// connected socket, so no byte of a session goes through anybody else.
+// Package descriptors is a helper's way to answer where descriptors can cross to the
+// gateway. Each message is a packet of a SOCK_SEQPACKET socket, with at most three
+// descriptors (SCM_RIGHTS). The helper hands out a pty's master or a connected
+// socket, so that the bytes of a session pass through no other process.
 //
-// The container may share whatever it hands out: the gateway checks the kind of
-// each descriptor, and never waits in a call on one.
+// The container may keep a copy of every descriptor that it hands out. So the gateway
+// checks the kind of each one, and never makes a call on it that could block.
 package descriptors

@@ -9,8 +9,8 @@ import (
 	"github.com/berth-ssh/berth/machine"
 )
 
-// listener is a listener of the machine, which stays there: the connections
-// that arrive at it cross.
+// listener is a listener that stays in the machine. The connections that arrive at it
+// cross as descriptors.
 type listener struct {
 	network string
 	address net.Addr // as the machine knows it
@@ -26,7 +26,7 @@ func newListener(network string, release func()) *listener {
 	return &listener{network: network, arrived: make(chan *os.File, messages.MaxArrived), release: release}
 }
 
-// deliver takes the file over.
+// deliver hands a connection that has arrived to Accept. It takes the file over.
 func (l *listener) deliver(file *os.File) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -36,7 +36,7 @@ func (l *listener) deliver(file *os.File) {
 	}
 	select {
 	case l.arrived <- file:
-	default: // more than anybody takes
+	default: // too many wait
 		Discard(file)
 	}
 }
@@ -56,15 +56,15 @@ func (l *listener) Accept() (net.Conn, error) {
 
 func (l *listener) Addr() net.Addr { return l.address }
 
-// Close returns when the machine listens no more. Who arrived and was not
-// accepted is closed, as by a kernel.
+// Close returns when the machine has stopped listening. It closes connections that
+// arrived and were not accepted, as a kernel does.
 func (l *listener) Close() error {
 	l.once.Do(l.release)
 	l.end()
 	return nil
 }
 
-// end is what is left to do when the helper is gone.
+// end cleans up when the helper is gone.
 func (l *listener) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -25,14 +25,14 @@ type remote struct {
 	listeners map[uint32]*listener
 }
 
-// answer is what a request led to.
+// answer is the result of a request.
 type answer struct {
 	file    *os.File
 	address string
 	err     error
 }
 
-// NewMachine makes a machine of its socket, which it takes over.
+// NewMachine returns the machine behind a socket, which it takes over.
 func NewMachine(socket *Socket) machine.Machine { return newRemote(socket) }
 
 func newRemote(socket *Socket) *remote {
@@ -129,13 +129,13 @@ func (m *remote) Listen(network, address string) (net.Listener, error) {
 	}
 	if err != nil {
 		m.dropListener(id)
-		m.socket.Send(messages.TypeRelease, messages.Release{ID: id}) // it may come yet
+		m.socket.Send(messages.TypeRelease, messages.Release{ID: id}) // the answer may still come
 		return nil, err
 	}
 	return l, nil
 }
 
-// release returns when nothing arrives at the listener any more.
+// release ends a listener, and returns when no more connections can arrive from it.
 func (m *remote) release(id uint32) {
 	release := messages.Release{ID: id}
 	if !m.socket.Peer.Has(2) {
@@ -187,7 +187,7 @@ func (m *remote) forget(id uint32) {
 	delete(m.calls, id)
 }
 
-// receive hands answers and exits to those who wait for them.
+// receive reads answers and exits and hands them to the calls that wait for them.
 func (m *remote) receive() {
 	for {
 		packet, err := m.socket.Receive()
@@ -208,7 +208,7 @@ func (m *remote) receive() {
 	}
 }
 
-// deliver returns false for what no helper says.
+// deliver handles one packet. It returns false for a packet that no helper may send.
 func (m *remote) deliver(packet Packet) bool {
 	var (
 		done   messages.Done
@@ -235,7 +235,8 @@ func (m *remote) deliver(packet Packet) bool {
 	}
 }
 
-// reply returns true even where nobody waits any more: the call timed out.
+// reply hands an answer to the call that waits for it. It returns true also when no
+// call waits any more, because it timed out.
 func (m *remote) reply(id uint32, a answer) bool {
 	m.mu.Lock()
 	waiting := m.calls[id]
@@ -249,7 +250,7 @@ func (m *remote) reply(id uint32, a answer) bool {
 	return true
 }
 
-// arrived takes the file over.
+// arrived hands a connection to its listener. It takes the file over.
 func (m *remote) arrived(id uint32, file *os.File) {
 	m.mu.Lock()
 	listener := m.listeners[id]
@@ -272,7 +273,7 @@ func (m *remote) exited(message messages.Exited) {
 	if known, err := sshconn.ParseExit(message.Request, message.Payload); err == nil {
 		ending.Tell(&known)
 	}
-	ending.Tell(nil) // or it is told
+	ending.Tell(nil) // does nothing if the exit was told
 }
 
 func (a answer) close() {

@@ -23,9 +23,9 @@ type server struct {
 	closed    bool
 }
 
-// Serve answers requests until the socket is closed, and then lets go of all
-// that it holds. Processes are not killed: what closing their descriptors does
-// not end lives on, as after an sshd.
+// Serve answers requests until the socket is closed, and then closes all that it
+// holds. It kills no process: those that survive the closing of their descriptors
+// live on, as after an sshd.
 func Serve(file *os.File, on *machine.Local) {
 	socket, err := FileSocket(file, messages.MaxRequest)
 	if err != nil {
@@ -48,7 +48,7 @@ func Serve(file *os.File, on *machine.Local) {
 	}
 }
 
-// answer starts what may take long in a goroutine of its own.
+// answer handles one request, in a goroutine of its own if it may take long.
 func (s *server) answer(request Packet) {
 	var (
 		start   messages.Start
@@ -59,7 +59,7 @@ func (s *server) answer(request Packet) {
 	switch {
 	case request.As(messages.TypeStart, &start) == nil:
 		go s.start(start, request.Files)
-		return // the files are start's now
+		return // start has taken the files over
 	case request.As(messages.TypeDial, &address) == nil:
 		go s.dial(address)
 	case request.As(messages.TypeListen, &address) == nil:
@@ -87,7 +87,7 @@ func (s *server) start(m messages.Start, files []*os.File) {
 	s.keepProcess(m.ID, process)
 	if process.Pty != nil {
 		err = withFD(process.Pty, func(fd int) error { return s.socket.Send(messages.TypeDone, messages.Done{ID: m.ID}, fd) })
-		process.Pty.Close() // the gateway's is the only one: when it is closed, the pty is hung up
+		process.Pty.Close() // the gateway has the only copy: closing that one hangs the pty up
 	} else {
 		err = s.socket.Send(messages.TypeDone, messages.Done{ID: m.ID})
 	}
@@ -123,7 +123,7 @@ func (s *server) dial(m messages.Address) {
 	}
 	defer conn.Close()
 	err = withFD(conn, func(fd int) error { return s.socket.Send(messages.TypeDone, messages.Done{ID: m.ID}, fd) })
-	if err != nil { // nobody waits in vain
+	if err != nil { // so that nobody waits for the exit for ever
 		s.fail(m.ID, err)
 	}
 }
@@ -168,7 +168,7 @@ func (s *server) release(id uint32) {
 		listener.Close()
 		return
 	}
-	s.released[id] = true // before it is there
+	s.released[id] = true // the listen request is still to come
 }
 
 func (s *server) fail(id uint32, err error) {
@@ -203,8 +203,8 @@ func (s *server) close() {
 	}
 }
 
-// withFD is machine.WithFD for a file or a connection. What has no descriptor
-// cannot cross.
+// withFD calls f with the descriptor of a file or a connection, as machine.WithFD
+// does. It fails for a holder that has none.
 func withFD(holder any, f func(fd int) error) error {
 	conn, ok := holder.(syscall.Conn)
 	if !ok {

@@ -18,13 +18,13 @@ import (
 // maxFiles is how many descriptors one message may carry.
 const maxFiles = 3
 
-// Socket is one end of a SOCK_SEQPACKET pair.
+// Socket is one end of a pair of SOCK_SEQPACKET sockets.
 type Socket struct {
-	Peer messages.Version // what the helper at the other end speaks, where there is one
+	Peer messages.Version // the version of the helper at the other end, if there is one
 
 	conn        *net.UnixConn
 	raw         syscall.RawConn
-	maxReceived int // bytes of a message
+	maxReceived int // in bytes; longer messages are refused
 }
 
 // Packet is one message and the descriptors that came along.
@@ -40,14 +40,15 @@ func (p Packet) Close() {
 	}
 }
 
-// NewSocket makes a socket of a connection, for messages of at most so many
-// bytes.
+// NewSocket returns a socket on a connection. It receives messages of at most
+// maxReceived bytes.
 func NewSocket(conn *net.UnixConn, maxReceived int) *Socket {
-	raw, _ := conn.SyscallConn() // of a connection that is there
+	raw, _ := conn.SyscallConn() // an open connection returns no error
 	return &Socket{conn: conn, raw: raw, maxReceived: maxReceived}
 }
 
-// NewPair makes two connected sockets: ours, and the file to give away.
+// NewPair returns two connected sockets: one for this process, and a file to give
+// away.
 func NewPair(maxReceived int) (*Socket, *os.File, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -62,7 +63,7 @@ func NewPair(maxReceived int) (*Socket, *os.File, error) {
 	return ours, theirs, nil
 }
 
-// FileSocket makes a socket of a file, which it takes over.
+// FileSocket returns a socket on a file, which it takes over.
 func FileSocket(file *os.File, maxReceived int) (*Socket, error) {
 	defer file.Close()
 	conn, err := net.FileConn(file)
@@ -77,25 +78,26 @@ func FileSocket(file *os.File, maxReceived int) (*Socket, error) {
 	return NewSocket(unixConn, maxReceived), nil
 }
 
-// File is the socket for another process. It is the caller's to close, and this one
-// stays open.
+// File returns a copy of the socket for another process. The caller closes the copy;
+// this socket stays open.
 func (s *Socket) File() (*os.File, error) { return s.conn.File() }
 
-// LetGo closes this process's hold of a socket that another one has (see File), and
-// changes nothing there.
+// LetGo closes only this process's copy of a socket that another process also has
+// (see File). The socket itself stays open there.
 func (s *Socket) LetGo() error { return s.conn.Close() }
 
-// Close waits for nobody.
+// Close shuts the socket down for both sides, and never blocks.
 func (s *Socket) Close() error {
 	calmHolder(s.conn)
 	return s.conn.Close()
 }
 
-// CloseWrite says no more. The other side hears that as the end, and may still send.
+// CloseWrite ends this side's messages. The other side reads that as the end, and may
+// still send.
 func (s *Socket) CloseWrite() error { return s.conn.CloseWrite() }
 
-// Send sends one message with descriptors, which stay the caller's. A side that
-// takes none for a while is given up.
+// Send sends one message with descriptors, which stay the caller's. It closes the
+// socket and fails if the other side takes no message for messages.SendTimeout.
 func (s *Socket) Send(kind byte, message any, fds ...int) error {
 	body := messages.Marshal(kind, message)
 	if len(body) > messages.MaxRequest {
@@ -113,7 +115,8 @@ func (s *Socket) Send(kind byte, message any, fds ...int) error {
 	return err
 }
 
-// Receive reads one message. Its descriptors are the caller's, and close on exec.
+// Receive waits for one message. The caller must close its descriptors, which are
+// close-on-exec.
 func (s *Socket) Receive() (Packet, error) {
 	var message, rights []byte
 	var flags int
@@ -141,9 +144,9 @@ func (s *Socket) Receive() (Packet, error) {
 	return p, nil
 }
 
-// receive takes a message that is there, and fails with EAGAIN where none is.
-// Its buffers are of this call alone and as large as the message: a socket that
-// waits holds none.
+// receive reads one message without waiting, and fails with EAGAIN if there is none.
+// It allocates its buffers for each message, as large as that message, so that an
+// idle socket holds none.
 func (s *Socket) receive(fd int) (message, rights []byte, flags int, err error) {
 	size := 0
 	err = uninterrupted(func() (err error) {
@@ -165,7 +168,7 @@ func (s *Socket) receive(fd int) (message, rights []byte, flags int, err error) 
 	return message[:n], rights[:nRights], flags, nil
 }
 
-// uninterrupted makes a system call again that a signal has cut short.
+// uninterrupted repeats a system call as long as a signal interrupts it.
 func uninterrupted(call func() error) error {
 	err := call()
 	for err == unix.EINTR {
@@ -174,13 +177,13 @@ func uninterrupted(call func() error) error {
 	return err
 }
 
-// ReceiveWithin reads one message that is due soon.
+// ReceiveWithin is Receive with a timeout.
 func (s *Socket) ReceiveWithin(timeout time.Duration) (Packet, error) {
 	s.conn.SetReadDeadline(time.Now().Add(timeout))
 	defer s.conn.SetReadDeadline(time.Time{})
 	return s.Receive()
 }
 
-// AwaitEnd returns when the other side has closed the socket. It has nothing
-// else to say.
+// AwaitEnd returns when the other side has closed the socket. It drops all that it
+// receives until then.
 func (s *Socket) AwaitEnd() { io.Copy(io.Discard, s.conn) }

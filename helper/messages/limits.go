@@ -33,5 +33,5 @@ const (
 	SendTimeout = 10 * time.Second
 )
 
-// ErrEnded is what a request to a helper that is gone leads to.
+// ErrEnded is the error of every request to a helper that is gone.
 var ErrEnded = errors.New("the helper in the container has ended")

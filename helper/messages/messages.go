@@ -12,11 +12,13 @@ import (
 
 // Types of messages. A reply carries the id of what it replies to.
 const (
-	// To the helper, before anything else: one descriptor, its control socket.
+	// To the helper, before anything else: one descriptor, which is its control
+	// socket.
 	TypeAttach = 1 + iota
-	// From the helper, on the control socket: it is the one that was started.
+	// From the helper, on the control socket: proof that it is the process that was
+	// started.
 	TypeHello
-	// To the helper, at the gateway's socket: it was expected there.
+	// To the helper, on the gateway's socket: its nonce was expected.
 	TypeWelcome
 	// To the helper, on the control socket: one descriptor, a machine's socket.
 	TypeOpen
@@ -37,24 +39,25 @@ const (
 	// arrived at the listener that listen with this id made.
 	TypeArrived
 
-	// Since 3.1, where no descriptor crosses. A thing is asked for by start, dial,
-	// listen or take as the first message of a stream, its control, on which the
-	// reply comes. It lives until the gateway ends the control. Its data goes by
-	// streams whose first message is part: of a process those are standard input,
-	// output and error, or its terminal; of a connection it is one.
+	// Since 3.1, where no descriptor crosses. The gateway opens a stream for each
+	// process, connection or listener: its control. The first message on it is start,
+	// dial, listen or take, and the reply comes back on it. The thing lives until the
+	// gateway ends the control. Its data goes over more streams, whose first message
+	// is part: standard input, output and error of a process, or one stream for its
+	// terminal; one for a connection.
 	TypeResize // to the process
 	TypeBreak  // to the process
 	TypePart   // the first message of a stream for data
 	TypeTake   // a connection that arrived
 	TypeCaller // from the helper, on a listener's control: a connection arrived
 
-	// Since 3.2, on the control of a process or a connection: it is let go of once
-	// it has taken what was sent to it, however long that takes, and then the
-	// helper ends the control.
+	// Since 3.2, on the control of a process or a connection: the helper delivers to
+	// it all that was sent, however long that takes, then closes it and ends the
+	// control.
 	TypeDeliver
 )
 
-// The fields of messages. ID is chosen by the gateway.
+// The fields of messages. The gateway chooses each ID.
 type (
 	Hello struct {
 		Major uint32
@@ -64,7 +67,7 @@ type (
 	Start struct {
 		ID         uint32
 		Kind, Line string
-		Env        string // NAME=value, each ended by NUL
+		Env        string // NAME=value pairs, each with a NUL at its end
 		Pty        bool
 		Term       string
 		Columns    uint32
@@ -117,12 +120,12 @@ type (
 	}
 )
 
-// NewHello says the version of this program.
+// NewHello returns a hello with this program's version.
 func NewHello(nonce string) Hello {
 	return Hello{Major: Major, Nonce: nonce, Minor: binary.BigEndian.AppendUint32(nil, Minor)}
 }
 
-// Version is the one that a helper says that it speaks.
+// Version returns the version in a hello.
 func (m Hello) Version() Version {
 	v := Version{Major: m.Major}
 	if len(m.Minor) >= 4 {
@@ -131,17 +134,17 @@ func (m Hello) Version() Version {
 	return v
 }
 
-// NewResize asks for a terminal's size.
+// NewResize returns a message that sets a terminal's size.
 func NewResize(id uint32, s machine.Size) Resize {
 	return Resize{id, s.Columns, s.Rows, s.Width, s.Height}
 }
 
-// Size is the terminal's.
+// Size returns the size that the message sets.
 func (m Resize) Size() machine.Size {
 	return machine.Size{Columns: m.Columns, Rows: m.Rows, Width: m.Width, Height: m.Height}
 }
 
-// NewStart asks for a command.
+// NewStart returns a message that starts a command.
 func NewStart(id uint32, c machine.Command) Start {
 	m := Start{ID: id, Kind: kindOf(c), Line: c.Line, Env: joinEnv(c.Env)}
 	if c.Pty != nil {
@@ -151,7 +154,8 @@ func NewStart(id uint32, c machine.Command) Start {
 	return m
 }
 
-// withRC ends the kind of a command that has the account's rc run before it, since 3.3.
+// withRC is appended to the kind of a command that runs the account's rc first; since
+// 3.3.
 const withRC = "+rc"
 
 func kindOf(c machine.Command) string {
@@ -161,7 +165,7 @@ func kindOf(c machine.Command) string {
 	return c.Kind
 }
 
-// Command is what is to be started.
+// Command returns the command that the message starts.
 func (m Start) Command() machine.Command {
 	kind, userRC := strings.CutSuffix(m.Kind, withRC)
 	c := machine.Command{Kind: kind, Line: m.Line, Env: splitEnv(m.Env), UserRC: userRC}
@@ -175,7 +179,7 @@ func (m Start) Command() machine.Command {
 	return c
 }
 
-// Marshal makes a message; one without fields is nil.
+// Marshal encodes a message. The fields of a message without any are nil.
 func Marshal(kind byte, message any) []byte {
 	if message == nil {
 		return []byte{kind}
@@ -183,14 +187,14 @@ func Marshal(kind byte, message any) []byte {
 	return append([]byte{kind}, ssh.Marshal(message)...)
 }
 
-// Message is one as it came: its type, and its fields encoded.
+// Message is a received message: its type, and its fields still encoded.
 type Message struct {
 	Kind byte
 	Body []byte
 }
 
-// As reads the fields of a message that must be of a type, all of them and
-// nothing more.
+// As decodes the message's fields. It fails if the message has another type, or any
+// byte more or less than these fields.
 func (m Message) As(kind byte, message any) error {
 	if m.Kind != kind {
 		return fmt.Errorf("message of type %d where %d was due", m.Kind, kind)
@@ -198,7 +202,7 @@ func (m Message) As(kind byte, message any) error {
 	return ssh.Unmarshal(m.Body, message)
 }
 
-// joinEnv ends each variable by NUL, which none can hold.
+// joinEnv joins variables. Each ends with a NUL, which no variable can contain.
 func joinEnv(env []string) string {
 	var joined strings.Builder
 	for _, variable := range env {

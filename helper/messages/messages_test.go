@@ -12,7 +12,7 @@ import (
 	"github.com/berth-ssh/berth/machine"
 )
 
-// recorded are messages of each kind.
+// recorded returns one message of each kind.
 func recorded() []struct {
 	name    string
 	kind    byte
@@ -48,7 +48,7 @@ func recorded() []struct {
 	}
 }
 
-// recording reads the messages that testdata has of a version, by name.
+// recording reads the recorded messages of a version from testdata, by name.
 func recording(t *testing.T, version string) map[string][]byte {
 	t.Helper()
 	text, err := os.ReadFile("testdata/messages-" + version + ".txt")
@@ -68,8 +68,8 @@ func recording(t *testing.T, version string) map[string][]byte {
 	return messages
 }
 
-// A field that is renamed, moved or added must not change what is said to
-// helpers that run already, or by them.
+// A field that is renamed, moved or added must not change the messages to helpers
+// that run already, or theirs.
 func TestMessagesAreAsRecorded(t *testing.T) {
 	want := recording(t, fmt.Sprintf("%d.%d", Major, Minor))
 	for _, m := range recorded() {
@@ -83,7 +83,8 @@ func TestMessagesAreAsRecorded(t *testing.T) {
 	}
 }
 
-// What a version of the same major has said is still said and understood.
+// Messages of older versions with the same major number are still sent and
+// understood.
 func TestMessagesOfOlderVersionsStay(t *testing.T) {
 	now := recording(t, fmt.Sprintf("%d.%d", Major, Minor))
 	for minor := range Minor {

@@ -9,11 +9,11 @@ import (
 	"github.com/berth-ssh/berth/printable"
 )
 
-// Printable returns a text from inside a container as one line that may be
-// shown and logged, of at most MaxText runes.
+// Printable returns text from inside a container as one line that is safe to show and
+// to log, cut to at most MaxText runes.
 func Printable(text string) string { return printable.Line(text, MaxText) }
 
-// ListenAddr makes an address of what the container says of a listener's.
+// ListenAddr parses the address of a listener as the container gives it.
 func ListenAddr(network, address string) (net.Addr, error) {
 	if network == "unix" || network == machine.X11 {
 		return &net.UnixAddr{Net: network, Name: address}, nil
@@ -25,7 +25,8 @@ func ListenAddr(network, address string) (net.Addr, error) {
 	return net.TCPAddrFromAddrPort(parsed), nil
 }
 
-// CallerAddr makes an address of what the container says of who arrived.
+// CallerAddr parses the address of a connection's other end as the container gives
+// it.
 func CallerAddr(address string) net.Addr {
 	parsed, err := netip.ParseAddrPort(address)
 	if err != nil {

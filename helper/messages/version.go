@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// The version of the messages. Within one major version, messages and their
-// fields stay as they are; what a minor one adds is not said to a helper of an
-// older one.
+// The version of the messages. Within one major version, messages and their fields
+// never change. What a minor version adds is never sent to a helper of an older one.
 //
 //	3.0  machines on sockets
 //	3.1  machines on streams: resize, break, part, take, caller
@@ -20,15 +19,15 @@ const (
 	Minor = 3
 )
 
-// Version is what a helper says that it speaks.
+// Version is the version of the messages that a helper speaks.
 type Version struct{ Major, Minor uint32 }
 
-// Current is the version that this program speaks.
+// Current returns the version that this program speaks.
 func Current() Version { return Version{Major, Minor} }
 
 func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
 
-// Check refuses a version that is unknown here.
+// Check returns an error if this program does not know the version.
 func (v Version) Check() error {
 	if v.Major != Major || v.Minor > Minor {
 		return fmt.Errorf("the helper in it speaks version %v of the helper's messages, and this gateway %v: one of the two is to be upgraded", v, Current())
@@ -36,8 +35,8 @@ func (v Version) Check() error {
 	return nil
 }
 
-// CheckStreams refuses a version that is unknown here, or that knows no
-// machines on streams.
+// CheckStreams returns an error if this program does not know the version, or if the
+// version has no machines on streams.
 func (v Version) CheckStreams() error {
 	if v == (Version{3, 0}) {
 		return fmt.Errorf("the helper in it speaks version %v of the helper's messages, which needs descriptors to cross: it is to be upgraded", v)
@@ -45,11 +44,11 @@ func (v Version) CheckStreams() error {
 	return v.Check()
 }
 
-// Has reports whether a helper of this version knows what a minor version added.
+// Has reports whether a helper of this version knows the messages of a minor version.
 func (v Version) Has(minor uint32) bool { return v.Major == Major && v.Minor >= minor }
 
-// ParseVersion reads the version that a helper announces. One of 3.0 announces
-// a host key in its place.
+// ParseVersion parses the version that a helper announces. A helper of 3.0 announces
+// a host key instead.
 func ParseVersion(text string) (Version, error) {
 	if strings.HasPrefix(text, "ssh-") {
 		return Version{3, 0}, nil

@@ -1,13 +1,14 @@
-// Package streams is a helper's way where no descriptor can cross, as with an
-// engine on another machine: what is asked and answered by descriptors
-// elsewhere, on streams that share the helper's standard ones (yamux).
+// Package streams is a helper's way to answer where no descriptor can cross, as with
+// an engine on another machine. The requests are those of package descriptors. They
+// and the data go over many streams, which share the helper's standard input and
+// output (yamux).
 //
-// Whatever is asked for, a process, a connection or a listener, is asked for by
-// the first message of a stream, its control, and lives until the gateway ends
-// that. Its data goes by streams beside it, each with a window of its own, so
-// that one which nobody reads stops no other. The end of a stream is the end of
-// input, or says of output that nobody reads on.
+// The gateway opens a stream for each process, connection or listener: its control.
+// The first message says what is asked for, and the thing lives until the gateway
+// ends its control. Its data goes over streams beside it. Each has its own window, so
+// one that nobody reads blocks no other. The end of a stream means the end of that
+// input; for output it says that nobody reads any more.
 //
-// The container is not trusted: the gateway alone opens streams, and gives up a
-// helper that does not end one which was let go of.
+// The container is not trusted. Only the gateway may open streams, and it gives a
+// helper up that does not end a stream in time after the gateway has released it.
 package streams

@@ -7,16 +7,15 @@ import (
 	"time"
 )
 
-// What frames must know of yamux's specification.
+// Parts of yamux's specification that frames needs.
 const (
-	frameHeader = 12 // version, type, flags, stream, length
+	frameHeader = 12 // version, type, flags, stream id, length
 
 	frameData = 0
 	framePing = 2
 	flagSYN   = 1
 
-	// maxPings is how many questions for a sign of life may come in a minute.
-	// The helper asks two.
+	// maxPings is how many pings a helper may send in a minute. A real one sends two.
 	maxPings = 20
 )
 
@@ -25,14 +24,14 @@ var (
 	errPings = errors.New("the helper asks for a sign of life without end")
 )
 
-// frames reads what a container says by yamux, and lets nothing through that
-// has the gateway spend what nothing bounds: yamux answers each ping in a
-// goroutine of its own.
+// frames reads yamux frames from a container, and fails on those that would cost the
+// gateway unbounded memory: opened streams, and too many pings, since yamux answers
+// each ping in a goroutine of its own.
 type frames struct {
 	io.Reader
 
-	header []byte // so far
-	body   uint32 // bytes of it that are still to come
+	header []byte // as far as it was read
+	body   uint32 // bytes of the frame's body still to come
 	pings  int
 	minute time.Time
 }
@@ -91,8 +90,9 @@ func (f *frames) countPing() error {
 	return nil
 }
 
-// frameWriter writes a frame's header with its data, which yamux writes one
-// after the other: each write is a message to everyone on the way.
+// frameWriter joins a frame's header and its data in one write. yamux writes them one
+// after the other, and each write becomes a message of its own on the way to the
+// helper.
 type frameWriter struct {
 	w    io.Writer
 	held []byte

@@ -15,22 +15,23 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
-// Client is the gateway's side of the streams that it shares with a helper. It
-// alone opens streams, so that a container has it keep no more than it asked for.
+// Client is the gateway's side of the streams that it shares with a helper. Only the
+// client opens streams, so a container cannot make it keep more of them than it asked
+// for.
 type Client struct {
 	session *yamux.Session
 	peer    messages.Version
 	letGoIn time.Duration // how long the helper may take to end a stream
-	maxOpen int           // how many it may not have ended yet
+	maxOpen int           // how many streams the helper may not have ended yet
 
 	mu      sync.Mutex
 	last    uint32
 	letGoOf int           // streams that the helper has not ended yet
-	closing sshconn.Count // the same, to be waited for
+	closing sshconn.Count // the same number, for Close to wait for
 }
 
-// NewClient makes a client of a helper that serves (see [Serve]) on its
-// standard streams, and takes them over. The peer is what the helper speaks.
+// NewClient returns a client of a helper that runs [Serve] on its standard streams.
+// It takes the streams over. peer is the version that the helper speaks.
 func NewClient(s Standard, peer messages.Version) (*Client, error) {
 	session, err := yamux.Client(Standard{&frames{Reader: s.Reader}, &frameWriter{w: s.Writer}, s.OnClose}, muxed())
 	if err != nil {
@@ -42,7 +43,7 @@ func NewClient(s Standard, peer messages.Version) (*Client, error) {
 // Done is closed when the helper is gone.
 func (x *Client) Done() <-chan struct{} { return x.session.CloseChan() }
 
-// Close lets go of the helper, and returns when nothing of it is left here.
+// Close releases the helper, and returns when all streams are gone here.
 func (x *Client) Close() error {
 	err := x.session.Close()
 	x.closing.Wait()
@@ -56,7 +57,7 @@ func (x *Client) newID() uint32 {
 	return x.last
 }
 
-// open opens a stream whose first message says what it is for.
+// open opens a stream and sends its first message, which says what the stream is for.
 func (x *Client) open(kind byte, message any) (*stream, error) {
 	opened, err := x.session.OpenStream()
 	if err != nil {
@@ -71,8 +72,9 @@ func (x *Client) open(kind byte, message any) (*stream, error) {
 	return s, nil
 }
 
-// letGo closes a stream and sees to it that the helper ends it, too: one that
-// does not could have the gateway keep ever more of them, and is given up.
+// letGo closes a stream and waits in the background until the helper ends it, too. A
+// helper that does not do so in time, or for too many streams, is given up: otherwise
+// it could make the gateway keep more and more of them.
 func (x *Client) letGo(s *stream) {
 	if sshconn.Closed(s.closed) {
 		return
@@ -91,7 +93,8 @@ func (x *Client) letGo(s *stream) {
 	}()
 }
 
-// count counts the streams that were let go of.
+// count adds n to the number of streams that the helper has not ended yet, and
+// returns the sum.
 func (x *Client) count(n int) int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -99,8 +102,8 @@ func (x *Client) count(n int) int {
 	return x.letGoOf
 }
 
-// thing is what was asked for: a process, a listener, a connection. It lives as
-// long as its control, and its data goes by streams beside it.
+// thing is a process, a listener or a connection in the machine. It lives as long as
+// its control; its data goes over other streams.
 type thing struct {
 	mux     *Client
 	id      uint32
@@ -110,8 +113,8 @@ type thing struct {
 	over    chan struct{} // closed by whoever reads the control, when the helper has ended it
 }
 
-// ask asks for a thing with so many streams for its data. It does not wait for
-// the answer.
+// ask asks the helper for a thing, and opens as many streams for its data as data
+// says. It does not wait for the answer.
 func (x *Client) ask(kind byte, message func(id uint32) any, data int) (*thing, error) {
 	t := &thing{mux: x, id: x.newID(), over: make(chan struct{})}
 	var err error
@@ -129,7 +132,7 @@ func (x *Client) ask(kind byte, message func(id uint32) any, data int) (*thing, 
 	return t, nil
 }
 
-// answer waits for the answer to what was asked for.
+// answer waits for the helper's answer to ask.
 func (t *thing) answer(timeout time.Duration) (messages.Done, error) {
 	t.control.SetReadDeadline(time.Now().Add(timeout))
 	defer t.control.SetReadDeadline(time.Time{})
@@ -150,15 +153,16 @@ func (t *thing) answer(timeout time.Duration) (messages.Done, error) {
 	}
 }
 
-// Deliver waits until the thing has taken what was sent to it and is over, or
-// cut is closed. A helper before 3.2 gives it a second, once it is let go of.
+// Deliver waits until the thing has taken all that was sent to it and is over, or
+// until cut is closed. With a helper before 3.2 it returns at once; such a helper
+// delivers for a second after Close.
 func (t *thing) Deliver(cut <-chan struct{}) {
 	if t.mux.peer.Has(2) && t.control.send(messages.TypeDeliver, messages.Deliver{ID: t.id}) == nil {
 		sshconn.Await(t.over, cut)
 	}
 }
 
-// Close lets go of the thing.
+// Close releases the thing.
 func (t *thing) Close() error {
 	t.once.Do(func() {
 		t.mux.letGo(t.control)
@@ -169,8 +173,8 @@ func (t *thing) Close() error {
 	return nil
 }
 
-// streamed is a machine.Machine behind a helper's streams, for one connection
-// of a person.
+// streamed is a machine.Machine behind a helper's streams, for one connection of a
+// person.
 type streamed struct {
 	mux *Client
 
@@ -179,7 +183,7 @@ type streamed struct {
 	closed bool
 }
 
-// Machine is the account's, for one connection of a person.
+// Machine returns the account's machine for one connection of a person.
 func (x *Client) Machine() (machine.Machine, error) {
 	if x.session.IsClosed() {
 		return nil, messages.ErrEnded
@@ -189,7 +193,7 @@ func (x *Client) Machine() (machine.Machine, error) {
 
 func (m *streamed) Done() <-chan struct{} { return m.mux.session.CloseChan() }
 
-// Close lets go of all that the connection held.
+// Close releases all that the connection held.
 func (m *streamed) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -239,8 +243,8 @@ func (m *streamed) Start(command machine.Command) (*machine.Process, error) {
 	return m.process(t), nil
 }
 
-// process is a started one. Its control says how it ended, and the end of its
-// input that nobody there takes any.
+// process returns a process that was started. Its control tells how it ended. The end
+// of the stream of its input tells that nobody reads that any more.
 func (m *streamed) process(t *thing) *machine.Process {
 	var watching sync.WaitGroup
 	exit := make(chan sshconn.Exit, 1)
@@ -295,18 +299,21 @@ func (t *thing) readExit(exit chan<- sshconn.Exit) {
 	}
 }
 
-// awaitBreak waits until the helper says that it takes no more.
+// awaitBreak returns when the helper says that the process takes no more input, and
+// makes writes fail from then on.
 func (s *stream) awaitBreak() {
 	io.Copy(io.Discard, s)
 	s.breakOff()
 }
 
 type (
-	// input is what a process reads; its Close is the end of input.
+	// input is the stream to a process's standard input; its Close is the end of
+	// input.
 	input struct{ *stream }
-	// typed is what is typed at a terminal.
+	// typed is the stream to a terminal; its Close does nothing.
 	typed struct{ *stream }
-	// output is what a process writes; its Close says that nobody reads on.
+	// output is the stream from a process; its Close tells the helper that nobody
+	// reads any more.
 	output struct {
 		*stream
 		mux *Client
@@ -329,7 +336,8 @@ func (m *streamed) Dial(network, address string) (net.Conn, error) {
 	return m.conn(t, nil), nil
 }
 
-// conn is a connection of the machine; from is who made it, if that was not us.
+// conn returns a connection of the machine. from is the address of its other end, or
+// nil if the gateway dialled it.
 func (m *streamed) conn(t *thing, from net.Addr) net.Conn {
 	c := &streamConn{stream: t.data[0], thing: t, from: from}
 	c.watching.Go(func() {
@@ -352,8 +360,8 @@ type streamConn struct {
 
 func (c *streamConn) RemoteAddr() net.Addr { return c.from }
 
-// Deliver waits until the peer in the machine has what was written, or cut is
-// closed.
+// Deliver waits until the other end in the machine has all that was written, or until
+// cut is closed.
 func (c *streamConn) Deliver(cut <-chan struct{}) { c.thing.Deliver(cut) }
 
 func (c *streamConn) Close() error {
@@ -378,8 +386,8 @@ func (m *streamed) Listen(network, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// streamListener is a listener of the machine, which stays there: connections
-// that arrive at it are told, and taken one by one.
+// streamListener is a listener that stays in the machine. The helper announces each
+// connection that arrives, and the gateway takes them one by one.
 type streamListener struct {
 	machine *streamed
 	thing   *thing
@@ -389,7 +397,7 @@ type streamListener struct {
 
 func (l *streamListener) Addr() net.Addr { return l.address }
 
-// Close returns when the machine listens no more: then the helper ends the
+// Close returns when the machine has stopped listening: the helper then ends the
 // control.
 func (l *streamListener) Close() error {
 	l.thing.control.CloseWrite()
@@ -399,7 +407,7 @@ func (l *streamListener) Close() error {
 	return l.machine.letGo(l.thing)
 }
 
-// arrival is who has arrived at the listener.
+// arrival waits for the next connection that the helper announces.
 func (l *streamListener) arrival() (messages.Caller, error) {
 	l.reading.Lock()
 	defer l.reading.Unlock()

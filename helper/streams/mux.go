@@ -17,24 +17,26 @@ import (
 )
 
 const (
-	// streamWindow lets one stream have on the way what SSH itself would.
+	// streamWindow is how many bytes of one stream may be in flight: as many as of an
+	// SSH channel.
 	streamWindow = 2 << 20
 
 	// maxUnaccepted is how many streams may wait for the helper to accept them.
 	maxUnaccepted = 64
 
-	// littleData is what a read takes of a stream that is not busy, and then
-	// keeps no buffer.
+	// littleData: a stream whose last read was shorter than this gives its buffer
+	// back.
 	littleData = 4 << 10
 
-	// letGoTimeout is how long a helper may take to end a stream that the
-	// gateway has let go of, and maxLetGo how many of those there may be. Then the
-	// helper is let go of. It is longer than the keepalive waits on a slow line.
+	// letGoTimeout is how long a helper may take to end a stream after the gateway
+	// has closed it; maxLetGo is how many such streams there may be. A helper that
+	// exceeds either is released. The time is longer than the keepalive's patience on
+	// a slow line.
 	letGoTimeout = 2 * time.Minute
 	maxLetGo     = 8 << 10
 )
 
-// Standard are the two standard streams of a helper, seen from either side.
+// Standard is the standard input and output of a helper, seen from either side.
 type Standard struct {
 	io.Reader
 	io.Writer
@@ -47,9 +49,9 @@ func (s Standard) Close() error {
 	return nil
 }
 
-// muxed is how streams share the standard ones. Its keepalive finds a helper
-// that is gone, and is for what cuts idle streams on the way to an engine. A
-// stream may be half-closed for as long as it likes.
+// muxed returns yamux's configuration. Its keepalive notices a helper that is gone,
+// and keeps proxies on the way to an engine from cutting an idle connection. A stream
+// may stay half-closed for any time.
 func muxed() *yamux.Config {
 	config := yamux.DefaultConfig()
 	config.KeepAliveInterval = 30 * time.Second
@@ -61,15 +63,15 @@ func muxed() *yamux.Config {
 	return config
 }
 
-// stream is one of several between the gateway and the helper: a control, which
-// carries messages, or data. As its peer can only be told that there is no more
-// to come, one end is let go of by its owner and ended by the peer.
+// stream is one of the streams between gateway and helper: a control, which carries
+// messages, or a stream of data. yamux can only tell a peer that no more data comes.
+// So the owner of a stream closes it first, and the peer then ends its direction.
 type stream struct {
 	*yamux.Stream
 	broken  atomic.Bool
 	letGo   sync.Once
 	closed  chan struct{} // closed by Close
-	reading chan struct{} // holds a token while somebody reads
+	reading chan struct{} // holds a token during a Read
 }
 
 func newStream(from *yamux.Stream) *stream {
@@ -82,12 +84,12 @@ func (s *stream) Read(p []byte) (int, error) {
 		defer func() { <-s.reading }()
 	case <-s.closed:
 	}
-	if sshconn.Closed(s.closed) { // what comes now is drain's
+	if sshconn.Closed(s.closed) { // the rest is read by drain
 		return 0, net.ErrClosed
 	}
 	n, err := s.Stream.Read(p)
 	if n < littleData {
-		s.Shrink() // a busy stream would make its buffer anew for each read
+		s.Shrink() // not for a busy stream, which would allocate a new buffer at each read
 	}
 	return n, err
 }
@@ -100,11 +102,11 @@ func (s *stream) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite says that there is no more to come.
+// CloseWrite tells the peer that no more data comes.
 func (s *stream) CloseWrite() error { return s.Stream.Close() }
 
-// Close lets go: no call on the stream waits any more, and the peer is told
-// that nothing comes. It waits for nobody.
+// Close ends every call on the stream, and tells the peer that no more data comes. It
+// does not wait for the peer.
 func (s *stream) Close() error {
 	s.letGo.Do(func() { close(s.closed) })
 	s.SetReadDeadline(time.Now())
@@ -112,16 +114,16 @@ func (s *stream) Close() error {
 	return s.Stream.Close()
 }
 
-// breakOff ends writes: nobody takes what is written.
+// breakOff makes writes fail: the peer takes no more.
 func (s *stream) breakOff() {
 	s.broken.Store(true)
 	s.SetWriteDeadline(time.Now())
 }
 
-// drain reads until the peer has ended the stream, and reports whether it did
-// in time.
+// drain reads until the peer has ended the stream. It reports whether that happened
+// within the timeout.
 func (s *stream) drain(timeout time.Duration) bool {
-	s.reading <- struct{}{} // whoever read is told by Close
+	s.reading <- struct{}{} // Close has ended other reads
 	defer func() { <-s.reading }()
 	deadline := time.Now().Add(timeout)
 	s.SetReadDeadline(deadline)
@@ -135,8 +137,8 @@ func (s *stream) drain(timeout time.Duration) bool {
 	return false
 }
 
-// send sends one message. A peer that takes none for a while gets no more: what
-// follows half a message would make no sense.
+// send sends one message. If the peer does not take it within messages.SendTimeout,
+// the stream is ended: nothing could follow half a message.
 func (s *stream) send(kind byte, message any) error {
 	body := messages.Marshal(kind, message)
 	if len(body) > messages.MaxRequest {
@@ -150,7 +152,7 @@ func (s *stream) send(kind byte, message any) error {
 	return err
 }
 
-// receive reads one message of at most so many bytes.
+// receive reads one message. It fails for one of more than most bytes.
 func (s *stream) receive(most uint32) (messages.Message, error) {
 	var length [4]byte
 	if _, err := io.ReadFull(s, length[:]); err != nil {

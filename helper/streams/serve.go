@@ -14,8 +14,8 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
-// firstTimeout is how long a stream may take to say what it is for, and its
-// thing to have all of its streams: the gateway sends all of it at once.
+// firstTimeout is how long a stream may take to say what it is for, and a thing to
+// get all of its streams. The gateway sends all of these at once.
 const firstTimeout = 20 * time.Second
 
 // server is the helper's side of the streams.
@@ -25,12 +25,12 @@ type server struct {
 	tasks   *sshconn.Tasks
 
 	mu      sync.Mutex
-	parts   map[messages.Part]chan *stream // data of things that may not be asked for yet
-	callers map[uint32]net.Conn            // who arrived and is not taken yet
-	last    uint32                         // caller
+	parts   map[messages.Part]chan *stream // data streams, also of things whose request has not come yet
+	callers map[uint32]net.Conn            // connections that arrived and are not taken yet
+	last    uint32                         // the last caller's number
 }
 
-// Serve answers what the gateway asks for until it lets go.
+// Serve answers the gateway's requests until the gateway closes the streams.
 func Serve(s Standard, on *machine.Local) error {
 	session, err := yamux.Server(Standard{s.Reader, &frameWriter{w: s.Writer}, s.OnClose}, muxed())
 	if err != nil {
@@ -54,8 +54,8 @@ func Serve(s Standard, on *machine.Local) error {
 	}
 }
 
-// serve reads what a stream is for, and serves it to its end unless it is a
-// part of something else.
+// serve reads the first message of a stream and serves what it asks for to the end. A
+// stream of data it only hands to its thing.
 func (s *server) serve(from *stream) {
 	from.SetReadDeadline(time.Now().Add(firstTimeout))
 	first, err := from.receive(messages.MaxRequest)
@@ -83,7 +83,8 @@ func (s *server) serve(from *stream) {
 	from.Close()
 }
 
-// slot is where a part is put and taken, whichever comes first.
+// slot returns the channel on which a data stream is handed to its thing. Either side
+// may come first.
 func (s *server) slot(part messages.Part) chan *stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +96,7 @@ func (s *server) slot(part messages.Part) chan *stream {
 	return slot
 }
 
-// data takes the streams of a thing; they are the caller's to close.
+// data waits for the data streams of a thing. The caller must close them.
 func (s *server) data(id uint32, parts int) ([]*stream, error) {
 	var taken []*stream
 	timeout := time.After(firstTimeout)
@@ -129,8 +130,8 @@ func (s *stream) fail(id uint32, err error) {
 	s.send(messages.TypeFailed, messages.Failed{ID: id, Text: text[:min(len(text), messages.MaxText)]})
 }
 
-// start serves a process until the gateway lets go of it. Its input that has
-// arrived by then is delivered before its pipes are closed or its pty hung up.
+// start serves a process until the gateway releases it. Input that has arrived by
+// then is delivered before its pipes are closed or its pty is hung up.
 func (s *server) start(control *stream, m messages.Start) {
 	parts := 3
 	if m.Pty {
@@ -160,7 +161,7 @@ func (s *server) start(control *stream, m messages.Start) {
 		copying.Go(func() { stopOutput(data[1], process.Stdout) })
 		copying.Go(func() { stopOutput(data[2], process.Stderr) })
 	}
-	go func() { // it may live on
+	go func() { // the process may outlive its streams
 		exit := <-process.Exit
 		control.send(messages.TypeExited, messages.Exited{ID: m.ID, Request: exit.Request, Payload: string(exit.Payload)})
 	}()
@@ -173,14 +174,15 @@ func (s *server) start(control *stream, m messages.Start) {
 	copying.Wait()
 }
 
-// letGo is how a thing is let go of: it is asked to take what was sent to it
-// and then to end, and it is cut when the gateway waits no more for that.
+// letGo is how the gateway releases a thing. asked is closed first: the thing is to
+// take what was sent to it, and then to end. cut is closed when the gateway no longer
+// waits for that.
 type letGo struct{ asked, cut chan struct{} }
 
 func newLetGo() letGo { return letGo{make(chan struct{}), make(chan struct{})} }
 
-// heed does what the gateway says about a process, or a connection where that
-// is nil, until it lets go of it.
+// heed carries out the gateway's messages about a process until the gateway releases
+// it. For a connection process is nil.
 func (s *stream) heed(process *machine.Process, last letGo) {
 	ask := sync.OnceFunc(func() { close(last.asked) })
 	defer close(last.cut)
@@ -210,8 +212,8 @@ func (s *stream) heed(process *machine.Process, last letGo) {
 	}
 }
 
-// copyInput copies until the end of input, or until the process takes no more,
-// which ends the stream.
+// copyInput copies input to a process until the input ends or the process takes no
+// more. In the second case it ends the stream, which tells the gateway.
 func copyInput(process *machine.Process, in *stream) {
 	err := sshconn.Copy(process.Stdin, in, nil)
 	process.Stdin.Close()
@@ -225,8 +227,8 @@ func copyOutput(out *stream, from io.Reader) {
 	out.CloseWrite()
 }
 
-// stopOutput closes the end that a process's output is read from when the
-// gateway reads no more: the process gets SIGPIPE.
+// stopOutput waits until the gateway stops reading an output, and closes the end that
+// the output is read from: the process then gets SIGPIPE.
 func stopOutput(out *stream, from io.Closer) {
 	io.Copy(io.Discard, out)
 	from.Close()
@@ -249,8 +251,8 @@ func (s *server) dial(control *stream, m messages.Address) {
 	s.join(control, data[0], conn)
 }
 
-// join serves a connection until both of its directions have ended, or the
-// gateway lets go of it.
+// join serves a connection until both of its directions have ended, or until the
+// gateway releases it.
 func (s *server) join(control, data *stream, conn net.Conn) {
 	last := newLetGo()
 	go control.heed(nil, last)
@@ -260,7 +262,7 @@ func (s *server) join(control, data *stream, conn net.Conn) {
 		s.tasks, last.cut)
 }
 
-// joinedStream is a stream whose control tells that it is closed.
+// joinedStream is a data stream whose Close also ends its control.
 type joinedStream struct {
 	*stream
 	control *stream
@@ -270,7 +272,8 @@ func (s joinedStream) Close() error {
 	return errors.Join(s.control.CloseWrite(), s.stream.CloseWrite())
 }
 
-// listen tells who arrives until the gateway lets go of the listener.
+// listen announces each connection that arrives, until the gateway releases the
+// listener.
 func (s *server) listen(control *stream, m messages.Address) {
 	listener, err := s.machine.Listen(m.Network, m.Address)
 	if err != nil {
@@ -297,7 +300,8 @@ func (s *server) listen(control *stream, m messages.Address) {
 	}
 }
 
-// announce keeps a connection that arrived and tells the gateway.
+// announce keeps a connection that arrived and tells the gateway of it. It closes the
+// connection if too many wait.
 func (s *server) announce(control *stream, waiting *callers, conn net.Conn) {
 	s.mu.Lock()
 	s.last++
@@ -316,7 +320,8 @@ func (s *server) isTaken(number uint32) bool {
 	return s.callers[number] == nil
 }
 
-// caller takes a connection out of those that wait, or nil.
+// caller takes a connection out of those that wait. It returns nil if it is not
+// there.
 func (s *server) caller(number uint32) net.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -325,7 +330,7 @@ func (s *server) caller(number uint32) net.Conn {
 	return conn
 }
 
-// take serves a connection that arrived.
+// take serves a connection that arrived and that the gateway takes now.
 func (s *server) take(control *stream, m messages.Take) {
 	data, err := s.data(m.ID, 1)
 	if err != nil {
@@ -337,7 +342,7 @@ func (s *server) take(control *stream, m messages.Take) {
 	}
 }
 
-// callers are the numbers of connections of one listener that nobody may have
+// callers holds the numbers of a listener's connections that the gateway may not have
 // taken yet.
 type callers struct {
 	mu      sync.Mutex
@@ -345,7 +350,8 @@ type callers struct {
 	ended   bool
 }
 
-// add keeps a number, unless too many wait.
+// add keeps a number. It returns false if too many wait, or if the listener has
+// ended.
 func (c *callers) add(number uint32, taken func(uint32) bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -26,8 +26,8 @@ func frame(kind byte, flags uint16, body string) string {
 	return string(binary.BigEndian.AppendUint32(header, uint32(len(body)))) + body
 }
 
-// A container that asks for signs of life without end, or opens streams that
-// nobody wants, has each cost the gateway something.
+// The attack: a container sends pings without end, or opens streams that nobody asked
+// for. Each costs the gateway something.
 func TestAContainerCannotFloodItsStreams(t *testing.T) {
 	data, ping := frame(0, 0, strings.Repeat(frame(0, flagSYN, ""), 10)), frame(framePing, flagSYN, "")
 	for name, c := range map[string]struct {
@@ -50,7 +50,7 @@ func TestAContainerCannotFloodItsStreams(t *testing.T) {
 	}
 }
 
-// slowReader reads so many bytes at a time.
+// slowReader reads at most so many bytes at a time.
 type slowReader struct {
 	io.Reader
 	size int
@@ -58,8 +58,7 @@ type slowReader struct {
 
 func (r *slowReader) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), r.size)]) }
 
-// hostile is a gateway whose helper does what the test says with the streams
-// that it is asked by.
+// hostile returns a client whose helper treats the streams as the test says.
 func hostile(t *testing.T, serve func(*yamux.Stream)) *Client {
 	t.Helper()
 	near, far := net.Pipe()
@@ -90,9 +89,8 @@ func hostile(t *testing.T, serve func(*yamux.Stream)) *Client {
 	return client
 }
 
-// A helper that never ends a stream could have the gateway keep ever more of
-// them, and so could one that sends on without end. Neither keeps a person's
-// connection from ending.
+// The attack: a helper never ends its streams, or sends on them without end, so that
+// the gateway keeps more and more of them. A person's connection must still end.
 func TestAHelperThatKeepsItsStreamsIsGivenUp(t *testing.T) {
 	for name, keep := range map[string]func(*stream){
 		"silent": func(*stream) {},
@@ -125,7 +123,7 @@ func TestAHelperThatKeepsItsStreamsIsGivenUp(t *testing.T) {
 			harness.Within(t, "the person", func() {
 				go io.Copy(io.Discard, process.Stdout)
 				process.Close()
-				for out := process.Stdout.(output); len(out.reading) == 0; { // until somebody waits for its end
+				for out := process.Stdout.(output); len(out.reading) == 0; { // until drain waits for the stream's end
 					time.Sleep(time.Millisecond)
 				}
 				process.Stdout.Read(make([]byte, 1))
@@ -138,7 +136,7 @@ func TestAHelperThatKeepsItsStreamsIsGivenUp(t *testing.T) {
 	}
 }
 
-// As above, by one that is asked for ever more within that time.
+// The attack as above, by a helper that is asked for many streams within the timeout.
 func TestAHelperThatKeepsManyStreamsIsGivenUp(t *testing.T) {
 	client := hostile(t, func(s *yamux.Stream) {
 		control := newStream(s)
@@ -158,15 +156,15 @@ func TestAHelperThatKeepsManyStreamsIsGivenUp(t *testing.T) {
 	harness.Within(t, "the gateway", func() { <-client.Done() })
 }
 
-// The end of input may be an hour before that of output: yamux would cut such a
-// stream after five minutes.
+// Input may end an hour before output does. By default yamux would cut such a stream
+// after five minutes.
 func TestAStreamMayBeHalfClosedForLong(t *testing.T) {
 	if cut := muxed().StreamCloseTimeout; cut != 0 {
 		t.Errorf("it is cut after %v", cut)
 	}
 }
 
-// A helper's messages are bounded, whatever length it says.
+// A helper's messages are bounded, whatever length their header gives.
 func TestALargeMessageOfAHelperIsRefused(t *testing.T) {
 	large := binary.BigEndian.AppendUint32(nil, messages.MaxReply+1)
 	large = append(large, make([]byte, messages.MaxReply+1)...)
@@ -212,7 +210,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// Whatever a container says on its streams, the gateway goes on.
+// No bytes of a container on its streams make the gateway panic.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte(frame(frameData, 0, "x") + frame(framePing, flagSYN, "")))
 	f.Fuzz(func(t *testing.T, said []byte) { (&frames{}).follow(said) })
