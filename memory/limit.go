@@ -1,5 +1,5 @@
-// Package memory is how much memory a process may hold, and when it gives back what it
-// does not need.
+// Package memory sets how much memory a process may hold, and gives memory back that
+// it does not need.
 package memory
 
 import (
@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Limit is how many bytes this process may hold: the least of GOMEMLIMIT, the cgroup's
-// limit and half of the machine's memory.
+// Limit returns how many bytes this process may hold: the smallest of GOMEMLIMIT, the
+// cgroup's limit, and half of the machine's memory.
 func Limit() uint64 {
 	limit := uint64(math.MaxInt64)
 	if set := debug.SetMemoryLimit(-1); set > 0 {

@@ -8,68 +8,70 @@ import (
 	"time"
 )
 
-// LookEvery is how often a process looks at what it holds.
+// LookEvery is the time between two calls of [Spare.Look].
 const LookEvery = time.Second
 
-// How memory is given back.
+// When memory is given back, and how much garbage may gather.
 const (
-	// quietBytes is more than a gateway allocates in a second with thousands of
-	// connections that only live. Copies by AES-GCM may allocate less, too: what is
-	// given back meanwhile they take again at once.
+	// quietBytes: a second in which less is allocated is quiet. Thousands of idle
+	// connections allocate less. So may copies by AES-GCM; memory that is given back
+	// during those is taken again at once.
 	quietBytes = 4 << 20
 
-	// quietLooks is how many looks in a row must be quiet.
+	// quietLooks is how many quiet seconds in a row make the process quiet.
 	quietLooks = 2
 
-	// spareShare: where less than this share of what is held may be garbage,
-	// collecting it is not worth its time.
+	// spareShare: memory is given back if more than this fraction (1/8) of what is
+	// held was allocated since the last time, and so may be garbage. Less is not
+	// worth a collection.
 	spareShare = 8
 
-	// rounds is how often memory is given back after a burst: each collection
-	// halves the stacks that were needed for logins.
+	// rounds is how often memory is given back after a burst: each collection halves
+	// the stacks that logins needed.
 	rounds = 3
 
-	// garbage is how much may gather before it is collected, where little is in use:
-	// by its own measure Go's runtime would collect the packets of a copy two hundred
-	// times a GB, where they come out of no pool, as by other ciphers than AES-GCM,
-	// which cost a third of the gateway's time. memoryShare bounds it to
-	// that part of the memory limit.
+	// garbage is how many bytes of garbage may gather during copies when little
+	// memory is in use; the memory limit divided by memoryShare bounds it, too. By
+	// default Go's runtime would collect two hundred times per GB that is copied with
+	// other ciphers than AES-GCM, whose packets come out of no pool. That would cost
+	// a third of the gateway's time.
 	garbage     = 32 << 20
 	memoryShare = 16
 
-	// copyBytes is what is allocated in a second of copies, and not of logins: what they
-	// leave would lie among more garbage, and hold more memory.
+	// copyBytes: a second in which more is allocated is one of copies. Logins
+	// allocate less, and garbage is not to gather then: what logins leave would be
+	// scattered among it and hold more memory.
 	copyBytes = 64 << 20
 
-	// defaultPercent is Go's own measure: as much garbage as there is in use.
+	// defaultPercent is Go's default for GOGC: as much garbage as memory in use.
 	defaultPercent = 100
 )
 
 // Spare gives memory back to the system when the process has become quiet. Go's
-// runtime by itself keeps as much garbage as there is memory in use, and looks at
-// it once in two minutes when nothing is allocated.
+// runtime alone keeps as much garbage as memory in use, and in a process that
+// allocates nothing it collects only every two minutes.
 type Spare struct {
 	used       func() usage
 	giveBack   func()
-	setPercent func(int) // nil where GOGC sets it
+	setPercent func(int) // nil if the environment sets GOGC
 	garbage    uint64    // bytes
 
-	last  uint64 // bytes allocated until the last look
-	quiet int    // looks in a row
-	left  int    // rounds
+	last  uint64 // bytes allocated up to the last look
+	quiet int    // quiet looks in a row
+	left  int    // rounds that are left
 	since uint64 // bytes allocated since memory was given back
 
-	percent int // that is set; 0 at the start
+	percent int // the percentage that is set; 0 at the start
 }
 
-// usage is what the runtime knows of memory, in bytes.
+// usage is what the runtime says about memory, in bytes.
 type usage struct {
-	allocated uint64 // since the start
-	held      uint64 // of the system's
-	live      uint64 // found in use by the last collection
+	allocated uint64 // in total, since the start
+	held      uint64 // memory of the system that the process has
+	live      uint64 // in use, as the last collection found
 }
 
-// NewSpare is for a process with a memory limit in bytes.
+// NewSpare returns a Spare for a process with a memory limit in bytes.
 func NewSpare(limit uint64) *Spare {
 	s := &Spare{used: used, giveBack: debug.FreeOSMemory, garbage: min(garbage, limit/memoryShare)}
 	if os.Getenv("GOGC") == "" {
@@ -78,7 +80,7 @@ func NewSpare(limit uint64) *Spare {
 	return s
 }
 
-// GiveBack looks until ctx ends.
+// GiveBack calls [Spare.Look] every LookEvery until ctx ends.
 func GiveBack(ctx context.Context) {
 	spare := NewSpare(Limit())
 	ticker := time.NewTicker(LookEvery)
@@ -93,7 +95,8 @@ func GiveBack(ctx context.Context) {
 	}
 }
 
-// Look is called once in LookEvery.
+// Look gives memory back if the process has become quiet. It must be called every
+// LookEvery.
 func (s *Spare) Look() {
 	now := s.used()
 	allocated := now.allocated - s.last
@@ -117,9 +120,8 @@ func (s *Spare) Look() {
 	}
 }
 
-// allowGarbage sets how much garbage there may be, in percent of what is in use, by
-// whether the last second was one of copies. As
-// setting it stops the gateway for a moment, little changes are none.
+// allowGarbage sets GOGC: higher after a second of copies, otherwise to Go's default.
+// It ignores small changes, since setting it stops the gateway for a moment.
 func (s *Spare) allowGarbage(now usage, allocated uint64) {
 	if s.setPercent == nil || now.live == 0 {
 		return

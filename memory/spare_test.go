@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestMemoryIsGivenBackWhenTheProcessIsQuiet: not while it copies, not for
-// little, and again after the next burst.
+// TestMemoryIsGivenBackWhenTheProcessIsQuiet: memory is given back neither during
+// copies nor for little garbage, and again after the next burst.
 func TestMemoryIsGivenBackWhenTheProcessIsQuiet(t *testing.T) {
 	var now usage
 	given := 0
@@ -40,9 +40,9 @@ func TestMemoryIsGivenBackWhenTheProcessIsQuiet(t *testing.T) {
 	}
 }
 
-// TestGarbageGathersWhereLittleIsInUse: it is collected neither too often while one
-// person copies, nor later than Go would where much is in use; and a heap that grows and
-// shrinks a little changes nothing.
+// TestGarbageGathersWhereLittleIsInUse: garbage is collected neither too often while
+// one person copies, nor later than Go would if much memory is in use. A heap that
+// grows and shrinks a little changes nothing.
 func TestGarbageGathersWhereLittleIsInUse(t *testing.T) {
 	var now usage
 	var set []int

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// agent is the socket inside the machine behind which the client's own agent
-// answers (OpenSSH's PROTOCOL.agent). It exists only once the client asked for
-// it, for all sessions of its connection and no longer than that.
+// agent is a socket in the machine that forwards to the client's own agent (OpenSSH's
+// PROTOCOL.agent). It exists from the client's first request for it, for all sessions
+// of the connection, until the connection ends.
 type agent struct {
 	mu       sync.Mutex
 	listener net.Listener

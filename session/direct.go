@@ -9,8 +9,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// directTCPIP serves ssh -L, -D, -W and -J (RFC 4254 §7.2). The address is the
-// machine's: 127.0.0.1 is the machine itself, never the gateway.
+// directTCPIP serves ssh -L, -D, -W and -J (RFC 4254 §7.2). The address is dialled in
+// the machine: 127.0.0.1 is the machine itself, never the gateway.
 func (s *server) directTCPIP(channel sshconn.NewChannel) {
 	var open sshconn.DirectTCPIP
 	if ssh.Unmarshal(channel.ExtraData(), &open) != nil || open.Port > 65535 {
@@ -44,7 +44,7 @@ func (s *server) direct(channel sshconn.NewChannel, network, address string) {
 	s.join(ch, requests, conn)
 }
 
-// join serves a channel whose other side is a connection of the machine.
+// join serves a channel whose other end is a connection in the machine.
 func (s *server) join(ch ssh.Channel, requests sshconn.Requests, conn net.Conn) {
 	sshconn.Join(
 		sshconn.End{Data: ch, Ready: s.options.Ready, Serve: func() { sshconn.RefuseAll(requests) }},
@@ -52,8 +52,8 @@ func (s *server) join(ch ssh.Channel, requests sshconn.Requests, conn net.Conn) 
 		s.tasks, s.closed)
 }
 
-// openBack asks the client to open a channel for a connection that arrived at
-// the machine, and serves it in a goroutine of its own.
+// openBack asks the client to open a channel for a connection that arrived in the
+// machine, and serves both in a goroutine of its own.
 func (s *server) openBack(channelType string, extra []byte, conn net.Conn) {
 	if s.channels.Add(1) > sshconn.MaxChannels {
 		s.channels.Add(-1)

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// forwards are the listeners a client asked for with -R. They are the
-// connection's own: another connection can neither see nor cancel them. They
-// are changed by whoever answers the connection's requests, one by one.
+// forwards are the listeners that a client asked for with ssh -R. They belong to one
+// connection; another one can neither see nor cancel them. Only the goroutine that
+// answers the connection's requests changes them.
 type forwards struct {
 	server *server
-	byName map[string]*forward // by what the client called them
+	byName map[string]*forward // key: the address or path that the client asked for
 }
 
-// forward is what one request asked for.
+// forward is the result of one request, which may have several listeners.
 type forward struct {
 	listeners []net.Listener
 	accepting sync.WaitGroup
@@ -52,14 +52,14 @@ func (f *forwards) tcpip(request *ssh.Request) {
 	f.accept(request, chosen, tcpipKey(forward), listeners, func(conn net.Conn) {
 		host, port := hostPort(conn.RemoteAddr())
 		f.server.openBack("forwarded-tcpip", ssh.Marshal(sshconn.ForwardedTCPIP{
-			Address: forward.Address, Port: forward.Port, // as asked: the client knows it by that
+			Address: forward.Address, Port: forward.Port, // as the client asked, which is how it knows the forward
 			OriginatorAddress: host, OriginatorPort: port,
 		}), conn)
 	})
 }
 
-// listen listens at each address that the client's one means, on one port, and
-// is content with some of them, as sshd is.
+// listen listens on one port at every address that the bind address stands for. Like
+// sshd, it succeeds if at least one of them works.
 func (f *forwards) listen(forward sshconn.TCPIPForward) (listeners []net.Listener, err error) {
 	port := forward.Port
 	for _, host := range bindHosts(forward.Address) {
@@ -77,8 +77,8 @@ func (f *forwards) listen(forward sshconn.TCPIPForward) (listeners []net.Listene
 	return nil, err
 }
 
-// bindHosts reads a bind address as sshd does with GatewayPorts
-// clientspecified.
+// bindHosts returns the addresses that a bind address stands for, as in sshd with
+// GatewayPorts clientspecified.
 func bindHosts(address string) []string {
 	switch address {
 	case "", "*":
@@ -129,7 +129,8 @@ func (f *forwards) refuse(request *ssh.Request, err error) {
 	sshconn.Reply(request, false, nil)
 }
 
-// mayKeep refuses one forward too many, or one that is there.
+// mayKeep returns false if the connection has too many forwards, or already has this
+// one.
 func (f *forwards) mayKeep(request *ssh.Request, key string) bool {
 	var err error
 	switch {
@@ -144,8 +145,8 @@ func (f *forwards) mayKeep(request *ssh.Request, key string) bool {
 	return false
 }
 
-// accept keeps the listeners, replies, and only then accepts: the reply tells
-// the client the port, and must come before the first channel that names it.
+// accept keeps the listeners, replies, and only then accepts connections. The reply
+// tells the client the port, and must come before the first channel that names it.
 func (f *forwards) accept(request *ssh.Request, payload []byte, key string, listeners []net.Listener, serve func(net.Conn)) {
 	kept := &forward{listeners: listeners}
 	f.byName[key] = kept
@@ -159,7 +160,8 @@ func (f *forwards) accept(request *ssh.Request, payload []byte, key string, list
 	}
 }
 
-// acceptAll serves what arrives at a listener until it is closed.
+// acceptAll calls serve with each connection that arrives, until the listener is
+// closed.
 func acceptAll(listener net.Listener, serve func(net.Conn)) {
 	for {
 		conn, err := listener.Accept()
@@ -170,8 +172,8 @@ func acceptAll(listener net.Listener, serve func(net.Conn)) {
 	}
 }
 
-// cancel returns when nobody listens any more, and the client has been asked to
-// open a channel for whoever came before.
+// cancel ends a forward. It returns when nothing listens any more, and when the
+// client has been asked to open a channel for each connection that arrived before.
 func (f *forwards) cancel(key string) bool {
 	kept := f.byName[key]
 	if kept == nil {

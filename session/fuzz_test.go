@@ -15,7 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// nowhere is a machine that can do nothing.
+// nowhere is a machine on which everything fails.
 type nowhere struct{}
 
 func (nowhere) Start(machine.Command) (*machine.Process, error) {
@@ -26,13 +26,13 @@ func (nowhere) Listen(string, string) (net.Listener, error) { return nil, errors
 func (nowhere) Done() <-chan struct{}                       { return nil }
 func (nowhere) Close() error                                { return nil }
 
-// discarded is a channel that nobody is at.
+// discarded is a channel that drops everything.
 type discarded struct{ ssh.Channel }
 
 func (discarded) Stderr() io.ReadWriter                          { return &bytes.Buffer{} }
 func (discarded) SendRequest(string, bool, []byte) (bool, error) { return true, nil }
 
-// Whatever a client sends in a request, the connection goes on.
+// No request of a client makes the connection panic.
 func FuzzRequestPayloads(f *testing.F) {
 	for _, seed := range []struct {
 		name    string

@@ -13,29 +13,30 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// MaxSessions is how many sessions one connection may have open. sshd counts
-// those only; sshconn.MaxChannels bounds all channels together.
+// MaxSessions is how many session channels one connection may have open. It
+// corresponds to sshd's limit; sshconn.MaxChannels limits all channels together.
 const MaxSessions = 250
 
-// Options are what Serve needs besides a connection and a machine.
+// Options are what Serve needs beside a connection and a machine.
 type Options struct {
-	Env   []string      // set for every process: SSH_CONNECTION and the like
+	Env   []string      // set for every process, such as SSH_CONNECTION
 	Ready func()        // waits until the connection can take more data; may be nil
-	Lost  func() string // what to tell a session when the machine is gone, or ctx has ended; may be nil
+	Lost  func() string // the text for sessions when the machine is gone or ctx has ended; may be nil
 	Log   *slog.Logger
 
-	// Forced says that a command was put in the place of the client's own, and
-	// that SSH_ORIGINAL_COMMAND, which tells the latter, comes from who did that.
+	// Forced says that the client's command was replaced by a forced one. Then
+	// SSH_ORIGINAL_COMMAND is accepted: it comes from the code that replaced the
+	// command.
 	Forced bool
 
-	// UserRC says that the account's ~/.ssh/rc is run before each shell and command.
+	// UserRC makes each shell and command run the account's ~/.ssh/rc first.
 	UserRC bool
 
-	// Notice is what the first person at a terminal is told before anything else:
-	// lines without their ends. It may take a few seconds, and may be nil.
+	// Notice returns lines, without line ends, that are shown before anything else in
+	// the first session with a terminal. It may take a few seconds. It may be nil.
 	Notice func() []string
 
-	// Panicked is told of a panic in a goroutine of Serve's, and must end the
+	// Panicked is called after a panic in one of Serve's goroutines, and must end the
 	// connection.
 	Panicked func(value any, stack []byte)
 
@@ -43,11 +44,11 @@ type Options struct {
 	Running *atomic.Int64
 }
 
-// Serve answers a connection's channels and requests with a machine. It
-// returns when the connection has ended and nothing of it is left here; the
-// machine stays open. When the machine is gone, sessions are told so, get what
-// was already there, and the connection is closed. When ctx ends, the processes
-// are let go of, sessions are told why, and the connection is closed.
+// Serve answers a connection's channels and requests with a machine. It returns when
+// the connection has ended and all of its goroutines have; it does not close the
+// machine. When the machine is gone, sessions get the output that was already there
+// and the text of Options.Lost, and the connection is closed. When ctx ends, Serve
+// releases the processes, tells the sessions why, and closes the connection.
 func Serve(ctx context.Context, conn sshconn.Conn, machine machine.Machine, options Options) {
 	s := &server{
 		conn:    conn,
@@ -75,7 +76,7 @@ func Serve(ctx context.Context, conn sshconn.Conn, machine machine.Machine, opti
 	s.tasks.Wait()
 }
 
-// server is one connection being served.
+// server serves one connection.
 type server struct {
 	conn     sshconn.Conn
 	machine  machine.Machine
@@ -86,27 +87,28 @@ type server struct {
 	ctx      context.Context // ends when the connection is to end
 	closed   <-chan struct{} // closed when it has ended
 
-	serving  sshconn.Count // channels
-	running  sshconn.Count // sessions with a command
+	serving  sshconn.Count // channels that are served
+	running  sshconn.Count // sessions whose command runs
 	channels atomic.Int32
 	sessions atomic.Int32
 	noticed  sync.Once
 }
 
-// closeWhenDelivered closes the connection when all that was there is delivered.
+// closeWhenDelivered closes the connection when all channels have been served to
+// their end.
 func (s *server) closeWhenDelivered() {
 	s.serving.Wait()
 	s.conn.Close()
 }
 
-// closeWhenTold closes the connection when its sessions were told why it ends.
+// closeWhenTold closes the connection when its sessions have been told why it ends.
 func (s *server) closeWhenTold() {
 	s.running.Wait()
 	s.conn.Close()
 }
 
-// onEnd has f called when the connection is to end, in a goroutine that there is
-// only then. When stop has returned, f has returned or is not called.
+// onEnd makes f be called, in a goroutine of its own, when the connection is to end.
+// After stop has returned, f has either returned or will never be called.
 func (s *server) onEnd(f func()) (stop func()) {
 	called := make(chan struct{})
 	forget := context.AfterFunc(s.ctx, func() {
@@ -160,8 +162,8 @@ func (s *server) openSession(channel sshconn.NewChannel) {
 	}
 }
 
-// answer carries out a global request (RFC 4254 §4) before it answers it, and
-// before what the client sent after it is looked at.
+// answer carries out a global request (RFC 4254 §4) and then answers it, before the
+// next thing that the client sent is looked at.
 func (s *server) answer(request *ssh.Request) {
 	switch request.Type {
 	case "tcpip-forward":
@@ -172,7 +174,7 @@ func (s *server) answer(request *ssh.Request) {
 		s.forwards.streamlocal(request)
 	case "cancel-streamlocal-forward@openssh.com":
 		s.forwards.cancelStreamlocal(request)
-	default: // keepalive@openssh.com too: sshd answers it so
+	default: // also for keepalive@openssh.com, as sshd does
 		sshconn.Reply(request, false, nil)
 	}
 }

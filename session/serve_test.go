@@ -27,20 +27,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// dialLocal is a client of a session server on this machine.
+// dialLocal returns a client of a session server on this machine.
 func dialLocal(t *testing.T) *ssh.Client {
 	t.Helper()
 	return dial(t, testMachine(t))
 }
 
-// dial is a client of a session server of the machine. Everything of it has
-// ended when the test has.
+// dial returns a client of a session server for the machine. When the test ends,
+// everything of it has ended.
 func dial(t *testing.T, on machine.Machine) *ssh.Client {
 	t.Helper()
 	return dialUntil(context.Background(), t, on)
 }
 
-// dialUntil is dial, where the end of ctx ends the connection.
+// dialUntil is dial with a context whose end ends the connection.
 func dialUntil(ctx context.Context, t *testing.T, on machine.Machine) *ssh.Client {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -140,9 +140,9 @@ func TestCommandsSayHowTheyEnded(t *testing.T) {
 	}
 }
 
-// Whoever ends a connection has its sessions told why, on a terminal and without
-// one, even where a process in the background keeps the output open and where
-// the command would die of the hangup.
+// When the gateway ends a connection, its sessions are told why, with and without a
+// terminal. That holds also where a background process keeps the output open, and
+// where the command would die of the hangup.
 func TestSessionsAreToldWhyTheirConnectionWasEnded(t *testing.T) {
 	for _, tt := range []struct {
 		command string
@@ -159,7 +159,7 @@ func TestSessionsAreToldWhyTheirConnectionWasEnded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stdin, _ := session.StdinPipe() // held open
+		stdin, _ := session.StdinPipe() // keeps the input open
 		stdout, _ := session.StdoutPipe()
 		var stderr bytes.Buffer
 		session.Stderr = &stderr
@@ -174,7 +174,7 @@ func TestSessionsAreToldWhyTheirConnectionWasEnded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer syscall.Kill(pid, syscall.SIGKILL) // what survives its connection
+		defer syscall.Kill(pid, syscall.SIGKILL) // it survives its connection
 		end(errors.New("for a test"))
 		cut := time.AfterFunc(10*time.Second, func() { client.Close() })
 		err = session.Wait()
@@ -193,10 +193,10 @@ func TestSessionsAreToldWhyTheirConnectionWasEnded(t *testing.T) {
 	}
 }
 
-// endsFirst is a machine whose processes are gone before it says that they got a signal.
+// endsFirst is a machine whose processes end before their Signal returns.
 type endsFirst struct {
 	machine.Machine
-	told <-chan struct{} // closed when the client knows the end
+	told <-chan struct{} // closed when the client knows that the process has ended
 }
 
 func (m endsFirst) Start(command machine.Command) (*machine.Process, error) {
@@ -209,7 +209,7 @@ func (m endsFirst) Start(command machine.Command) (*machine.Process, error) {
 		defer func() {
 			select {
 			case <-m.told:
-			case <-time.After(300 * time.Millisecond): // it is not to know it yet
+			case <-time.After(300 * time.Millisecond): // time for the client to learn it, which it must not
 			}
 		}()
 		return signal(name)
@@ -217,8 +217,8 @@ func (m endsFirst) Start(command machine.Command) (*machine.Process, error) {
 	return process, nil
 }
 
-// RFC 4254 lets a request be answered until its channel is closed, and sshd's answer to
-// a signal comes before what the signal leads to.
+// RFC 4254 allows a request to be answered until its channel is closed, and sshd
+// answers a signal before the end that the signal causes.
 func TestASignalIsAnsweredBeforeItsEnd(t *testing.T) {
 	told := make(chan struct{})
 	session, err := dial(t, endsFirst{testMachine(t), told}).NewSession()
@@ -251,8 +251,8 @@ func TestAMachineWithoutAShellSaysSo(t *testing.T) {
 	}
 }
 
-// A forwarded socket is the user's alone, is taken once, and goes when the client
-// takes its forward back.
+// A forwarded socket belongs to the user alone, can be requested only once, and is
+// removed when the client cancels its forward.
 func TestAForwardIsTakenBack(t *testing.T) {
 	client := dialLocal(t)
 	path := filepath.Join(t.TempDir(), "socket")
@@ -270,14 +270,14 @@ func TestAForwardIsTakenBack(t *testing.T) {
 	}
 }
 
-// A connection's forwards end with it, and those of others do not.
+// A connection's forwards end with it; those of other connections stay.
 func TestForwardsEndWithTheirConnection(t *testing.T) {
 	mine, theirs := dialLocal(t), dialLocal(t)
 	dir := t.TempDir()
 	own, other := filepath.Join(dir, "own"), filepath.Join(dir, "other")
 	listenEcho(t, mine, own)
 	listenEcho(t, theirs, other)
-	theirs.Close() // without a word about its forward
+	theirs.Close() // without cancelling its forward
 	deadline := time.Now().Add(10 * time.Second)
 	for _, err := os.Stat(other); err == nil; _, err = os.Stat(other) {
 		if time.Now().After(deadline) {
@@ -288,7 +288,7 @@ func TestForwardsEndWithTheirConnection(t *testing.T) {
 	wantEcho(t, own)
 }
 
-// listenEcho forwards a path to one echo of what arrives there first.
+// listenEcho forwards a path, and echoes what arrives on the first connection to it.
 func listenEcho(t *testing.T, client *ssh.Client, path string) net.Listener {
 	t.Helper()
 	listener, err := client.ListenUnix(path)
@@ -363,7 +363,8 @@ func TestUnknownRequestsAreRefusedInOrder(t *testing.T) {
 	}
 }
 
-// A panic in one connection's goroutine is told to its owner, and to nobody else.
+// A panic in one connection's goroutine is reported to that connection's owner, and
+// affects no other connection.
 func TestAPanicIsContained(t *testing.T) {
 	var told any
 	tasks := &sshconn.Tasks{Panicked: func(value any, _ []byte) { told = value }}

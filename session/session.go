@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// session is one session channel (RFC 4254 §6): requests that prepare it, one
-// that starts a command, and requests to the running command. The loop that
-// reads them never waits for the command, so nothing a command does delays a
-// window-change or another channel.
+// session is one session channel (RFC 4254 §6): requests that prepare it, one that
+// starts a command, and requests to the running command. The loop that reads the
+// requests never waits for the command, so no command delays a window-change or
+// another channel.
 type session struct {
 	server  *server
 	channel ssh.Channel
@@ -27,9 +27,9 @@ type session struct {
 
 	process    *machine.Process // nil until the start
 	inputEnded chan struct{}
-	gone       chan struct{} // closed when the channel is
-	drained    chan struct{} // closed when all that the process had to say is said
-	forget     func()        // of the end of the connection, where a process is let go of
+	gone       chan struct{} // closed when the peer has closed the channel
+	drained    chan struct{} // closed when all output and the exit have been sent
+	forget     func()        // stops the watch for the connection's end (see onEnd)
 	copying    sync.WaitGroup
 	answering  sync.Mutex // held while a request is answered
 }
@@ -38,9 +38,8 @@ func newSession(s *server, channel ssh.Channel) *session {
 	return &session{server: s, channel: channel, inputEnded: make(chan struct{}), gone: make(chan struct{}), drained: make(chan struct{})}
 }
 
-// serve answers requests until the channel is closed, then lets go of the
-// process: its pty is hung up and its pipes are closed. What survives that,
-// survives.
+// serve answers requests until the channel is closed, and then releases the process:
+// its pty is hung up and its pipes are closed. A process that survives this lives on.
 func (s *session) serve(requests sshconn.Requests) {
 	for request := range requests {
 		started := s.process != nil
@@ -62,16 +61,17 @@ func (s *session) serve(requests sshconn.Requests) {
 	s.copying.Wait()
 }
 
-// reply answers a request. The end of the process is told afterwards, also where that
-// panics.
+// reply answers a request. Its lock keeps Drain from reporting the end of the process
+// before the answer is sent, and is released also after a panic.
 func (s *session) reply(request *ssh.Request) {
 	s.answering.Lock()
 	defer s.answering.Unlock()
 	sshconn.Reply(request, s.answer(request), nil)
 }
 
-// deliverInput waits until the process has what the client sent before it
-// closed the channel. What the process writes meanwhile is read no more.
+// deliverInput waits until the process has all that the client sent before it closed
+// the channel. Unless the client ended its input itself, the process's output is no
+// longer read.
 func (s *session) deliverInput() {
 	if !sshconn.Closed(s.inputEnded) {
 		s.stopOutput()
@@ -83,8 +83,8 @@ func (s *session) deliverInput() {
 	}
 }
 
-// over is closed when the process or the connection has ended: nobody waits for
-// more.
+// over returns a channel that is closed when the process or the connection has ended,
+// so that nothing more is to be waited for.
 func (s *session) over() <-chan struct{} {
 	over := make(chan struct{})
 	s.server.tasks.Go(func() {
@@ -148,8 +148,8 @@ func (s *session) requestPty(payload []byte) bool {
 	return true
 }
 
-// start starts the command. A machine that cannot says why on stderr, as
-// sshd's child would, since a refused request tells the person nothing.
+// start starts the command. If the machine cannot, start writes the reason to stderr,
+// as sshd's child would; a refused request would tell the person nothing.
 func (s *session) start(kind, line string) bool {
 	if s.process != nil || strings.ContainsRune(line, 0) {
 		return false
@@ -176,7 +176,8 @@ func (s *session) start(kind, line string) bool {
 	return true
 }
 
-// neverStarted stands for a process that could not be started.
+// neverStarted returns a process that has ended with status 255, in the place of one
+// that could not be started.
 func neverStarted() *machine.Process {
 	exit := make(chan sshconn.Exit, 1)
 	exit <- sshconn.ExitStatus(255)
@@ -187,8 +188,8 @@ func neverStarted() *machine.Process {
 	}
 }
 
-// lost is what to say when nobody knows how the process ended: that the
-// machine is gone or the connection was ended, if that is so.
+// lost returns the text for a session whose process ended in an unknown way: why the
+// machine is gone or the connection was ended. It is empty if neither happened.
 func (s *session) lost() string {
 	isOver := sshconn.Closed(s.server.machine.Done()) || sshconn.Closed(s.server.ctx.Done())
 	if !isOver || sshconn.Closed(s.gone) || s.server.options.Lost == nil {
@@ -198,25 +199,25 @@ func (s *session) lost() string {
 }
 
 func (s *session) newline() string {
-	if s.pty != nil { // the client's terminal is raw by now
+	if s.pty != nil { // the client has put its terminal into raw mode
 		return "\r\n"
 	}
 	return "\n"
 }
 
-// run moves data between the channel and the process until both have no more.
+// run starts copying between the channel and the process, in both directions.
 func (s *session) run() {
 	output := sshconn.Output{
 		Channel:    s.channel,
 		Exit:       s.process.Exit,
 		InputEnded: s.inputEnded,
-		Ended:      s.server.ctx.Done(), // its exit may be of the signal that the process gets then
+		Ended:      s.server.ctx.Done(), // at that moment the process gets a signal, and would report it as its exit
 		Gone:       s.gone,
 		Ready:      s.server.options.Ready,
 		Lost:       s.lost,
 		Answering:  &s.answering,
 	}
-	if s.process.Stdout != nil { // or nothing was started
+	if s.process.Stdout != nil { // nil if nothing was started
 		output.Stdout = s.process.Stdout
 	}
 	if s.process.Stderr != nil {
@@ -238,8 +239,8 @@ func (s *session) run() {
 	})
 }
 
-// showNotice tells a person at a terminal what there is to be told. A program could
-// take it for output.
+// showNotice shows the notice in the first session with a terminal. A session without
+// one gets none: a program could take it for output.
 func (s *session) showNotice() {
 	if s.pty == nil || s.server.options.Notice == nil {
 		return
@@ -251,8 +252,8 @@ func (s *session) showNotice() {
 	})
 }
 
-// copyInput passes the client's data on, and reads on when the process takes
-// no more, so that the client is never stuck with data that nobody wants.
+// copyInput copies the client's data to the process. When the process takes no more,
+// it still reads and drops the data, so that the client never blocks on it.
 func (s *session) copyInput() {
 	defer close(s.inputEnded)
 	var err error
@@ -260,7 +261,7 @@ func (s *session) copyInput() {
 		err = sshconn.Copy(s.process.Stdin, s.channel, nil)
 		s.process.Stdin.Close()
 	}
-	if err != nil && sshconn.IsOpenSSH(s.server.conn.ClientVersion()) { // then what feeds the client can stop early
+	if err != nil && sshconn.IsOpenSSH(s.server.conn.ClientVersion()) { // tells the client to stop reading its own input
 		s.channel.SendRequest("eow@openssh.com", false, nil)
 	}
 	io.Copy(io.Discard, s.channel)
@@ -290,9 +291,9 @@ func (s *session) sendBreak() bool { // RFC 4335
 	return s.process != nil && s.process.Break != nil && s.process.Break() == nil
 }
 
-// stopOutput closes our end of stdout: the process gets SIGPIPE.
+// stopOutput closes the gateway's end of stdout, so that the process gets SIGPIPE.
 func (s *session) stopOutput() bool {
-	if s.process == nil || s.process.Stdout == nil || s.pty != nil { // a pty is not to be hung up
+	if s.process == nil || s.process.Stdout == nil || s.pty != nil { // closing a pty would hang it up
 		return false
 	}
 	return s.process.Stdout.Close() == nil

@@ -12,18 +12,19 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxCookie is longer than any authority's.
+// maxCookie is longer than any cookie of a display.
 const maxCookie = 256
 
-// x11 is a display in the machine behind which the client's own answers
-// (RFC 4254 §6.3). It lives as long as its session.
+// x11 is a display in the machine that forwards to the client's own display (RFC 4254
+// §6.3). It lives as long as its session.
 type x11 struct {
 	listener net.Listener
 	screen   uint32
 }
 
-// requestX11 listens for programs that want a display. What the client says of
-// its authority is an invented one that it knows again; its own never leaves it.
+// requestX11 listens for programs that want a display. The cookie in the request is
+// one that the client has invented, and recognises later; the real one never leaves
+// the client.
 func (s *session) requestX11(payload []byte) bool {
 	var r sshconn.X11Request
 	if ssh.Unmarshal(payload, &r) != nil || s.process != nil || s.x11 != nil {
@@ -51,8 +52,8 @@ func (s *session) requestX11(payload []byte) bool {
 	return true
 }
 
-// env is what tells programs of the display. It says no name, which could mean
-// ::1 as well, where somebody else may listen.
+// env returns the variables that tell programs of the display. DISPLAY has an address
+// and no name: a name could also mean ::1, where somebody else may listen.
 func (x *x11) env() []string {
 	if x == nil {
 		return nil

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// NewChannel is a channel that a peer asks for (RFC 4254 §5.1), as an
-// [ssh.NewChannel] is. Whoever serves it accepts or rejects it.
+// NewChannel is a channel that a peer asks to open (RFC 4254 §5.1), like an
+// [ssh.NewChannel]. Exactly one of Accept and Reject must be called.
 type NewChannel interface {
 	// Accept accepts the channel. The caller must read its requests to their end.
 	Accept() (ssh.Channel, Requests, error)
@@ -15,17 +15,18 @@ type NewChannel interface {
 	// Reject rejects the channel.
 	Reject(reason ssh.RejectionReason, message string) error
 
-	// ChannelType is what the peer asks for, and ExtraData what it says of it.
+	// ChannelType is the type of the channel; ExtraData is the type's own data in the
+	// request.
 	ChannelType() string
 	ExtraData() []byte
 }
 
-// Requests are those of a channel (RFC 4254 §5.4), one after the other until it is
-// closed. They are read once. What filters them does so in the goroutine of who reads
-// them: one of its own would cost every idle channel a stack.
+// Requests are the requests on a channel (RFC 4254 §5.4), in order, until the channel
+// is closed. They can be read only once. A filter runs in the goroutine that reads
+// them: a goroutine of its own would cost every idle channel a stack.
 type Requests = iter.Seq[*ssh.Request]
 
-// requestsOf are what x/crypto hands out.
+// requestsOf returns the requests that x/crypto delivers on a Go channel.
 func requestsOf(received <-chan *ssh.Request) Requests {
 	return func(yield func(*ssh.Request) bool) {
 		for request := range received {
@@ -43,7 +44,7 @@ func RefuseAll(requests Requests) {
 	}
 }
 
-// arrivedChannel is a channel as x/crypto hands it out.
+// arrivedChannel is a channel as x/crypto delivers it.
 type arrivedChannel struct{ ssh.NewChannel }
 
 // Accept accepts the channel.

@@ -7,27 +7,28 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// MaxChannels is how many channels one connection may have open. A browser
-// behind -D opens forwards by the hundred, and every open channel may hold a
-// window of memory.
+// MaxChannels is how many channels one connection may have open. A browser behind ssh
+// -D opens forwards by the hundred, and every open channel may hold a window of
+// memory.
 const MaxChannels = 1000
 
 // MaxForwards is how many listeners one connection may hold (ssh -R).
 const MaxForwards = 500
 
-// Conn is an authenticated SSH connection as x/crypto hands it out.
+// Conn is an authenticated SSH connection of x/crypto, with filters on what arrives
+// and wrappers around channels that are opened.
 type Conn struct {
 	ssh.Conn
 	Channels <-chan ssh.NewChannel
 	Requests <-chan *ssh.Request
 
-	admit  func(Arrival) (_ Arrival, ok bool) // nil: everything
-	opened []wrap                             // from inside to outside
+	admit  func(Arrival) (_ Arrival, ok bool) // nil admits everything
+	opened []wrap                             // the innermost first
 }
 
-// Admitting returns the connection with one more filter: it decides what
-// [Order.Serve] hands on of what arrives, and as what. It answers what it does not
-// admit.
+// Admitting returns the connection with one more filter. The filter decides which
+// arrivals [Order.Serve] passes on, and may change them. What it does not admit it
+// must answer itself.
 func (c Conn) Admitting(filter func(Arrival) (_ Arrival, ok bool)) Conn {
 	before := c.admit
 	c.admit = func(arrived Arrival) (Arrival, bool) {
@@ -43,12 +44,12 @@ func (c Conn) Admitting(filter func(Arrival) (_ Arrival, ok bool)) Conn {
 	return c
 }
 
-// wrap wraps a channel that was opened to the peer, of a kind and with the extra data
-// of its open (RFC 4254 §5.1).
+// wrap returns a wrapper of a channel that was opened to the peer. kind and extra are
+// the channel type and its data (RFC 4254 §5.1).
 type wrap = func(kind string, extra []byte, channel ssh.Channel) ssh.Channel
 
-// Wrapping returns the connection with the channels that are opened to the peer
-// wrapped once more.
+// Wrapping returns the connection with one more wrapper around each channel that is
+// opened to the peer.
 func (c Conn) Wrapping(wrap func(kind string, extra []byte, channel ssh.Channel) ssh.Channel) Conn {
 	c.opened = append(slices.Clone(c.opened), wrap)
 	return c
@@ -61,8 +62,8 @@ func (c Conn) wrapped(kind string, extra []byte, channel ssh.Channel) ssh.Channe
 	return channel
 }
 
-// Over is closed when the connection has ended. In a build without the edits of
-// package patches, each call costs a goroutine of tasks.
+// Over returns a channel that is closed when the connection has ended. In a build
+// without the edits of package patches, each call starts a goroutine of tasks.
 func (c Conn) Over(tasks *Tasks) <-chan struct{} {
 	if conn, isEdited := c.edited(); isEdited {
 		return conn.Over()
@@ -75,11 +76,12 @@ func (c Conn) Over(tasks *Tasks) <-chan struct{} {
 	return over
 }
 
-// IsOpenSSH reports whether a peer of this version knows OpenSSH's own requests.
+// IsOpenSSH reports whether a peer with this version string knows OpenSSH's own
+// requests.
 func IsOpenSSH(version []byte) bool {
 	return strings.HasPrefix(string(version), "SSH-2.0-OpenSSH")
 }
 
-// Reply answers a request, if it wants an answer. It is called for each in any case:
-// until then the request counts among those that its peer has waiting.
+// Reply answers a request if it wants an answer. It must be called for every request:
+// until then the request counts against the number that its peer may have waiting.
 func Reply(request *ssh.Request, ok bool, payload []byte) { request.Reply(ok, payload) }

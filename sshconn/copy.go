@@ -9,12 +9,12 @@ const (
 	// copySize is more than one SSH packet, so that a busy stream costs few reads.
 	copySize = 128 << 10
 
-	// idleSize is what people type, and what they read of a line.
+	// idleSize is enough for what a person types, and for a line of output.
 	idleSize = 1 << 10
 )
 
-// Copy copies until either end fails, calling ready before each write if it
-// is not nil. It returns the write's error, or nil where the source ended.
+// Copy copies until either end fails. It calls ready before each write, unless ready
+// is nil. It returns the error of a write, or nil if the source ended or failed.
 func Copy(dst io.Writer, src io.Reader, ready func()) error {
 	buf := make([]byte, idleSize)
 	for {
@@ -30,7 +30,7 @@ func Copy(dst io.Writer, src io.Reader, ready func()) error {
 		if err != nil {
 			return nil
 		}
-		switch { // an idle shell needs no large buffer, whatever it has printed
+		switch { // an idle shell gets a small buffer again, however much it has printed
 		case n == len(buf) && n < copySize:
 			buf = make([]byte, copySize)
 		case n < idleSize && len(buf) == copySize:
@@ -39,13 +39,13 @@ func Copy(dst io.Writer, src io.Reader, ready func()) error {
 	}
 }
 
-// cutGrace is how long data may still take to be delivered when its connection
-// has ended.
+// cutGrace is how much longer Await waits after the connection has ended.
 const cutGrace = time.Second
 
-// Await waits until what was sent before a channel was closed is delivered,
-// however long its taker takes. Once cut is closed, because the connection has
-// ended, it waits only a moment more. A nil cut never is.
+// Await waits until delivered is closed: the receiver has all that was sent before a
+// channel was closed, however long it took. Once cut is closed, because the
+// connection has ended, Await waits for at most cutGrace more. A nil cut is never
+// closed.
 func Await(delivered, cut <-chan struct{}) {
 	select {
 	case <-delivered:

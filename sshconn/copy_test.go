@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// sizes is a source that notes how large the buffers are that it is given, and
-// fills so much of each.
+// sizes is a source that records the sizes of the buffers that it is given, and fills
+// the given number of bytes of each.
 type sizes struct {
 	fill  []int
 	given []int
@@ -20,7 +20,7 @@ func (s *sizes) Read(p []byte) (int, error) {
 	return min(s.fill[len(s.given)-1], len(p)), nil
 }
 
-// An idle shell keeps no large buffer, also when it has printed much.
+// An idle shell holds no large buffer, also after it has printed much.
 func TestCopyHasALargeBufferOnlyWhileMuchComes(t *testing.T) {
 	source := &sizes{fill: []int{1, idleSize, copySize, 20 << 10, 1, 1}}
 	if err := Copy(io.Discard, source, nil); err != nil {

@@ -2,15 +2,15 @@ package sshconn
 
 import "sync"
 
-// Count counts what is under way. Unlike a sync.WaitGroup's, its Add may come
-// from nothing while somebody waits.
+// Count counts what is under way. Unlike with a sync.WaitGroup, Add may raise it from
+// zero while somebody waits.
 type Count struct {
 	mu      sync.Mutex
 	n       int
 	changed *sync.Cond
 }
 
-// Add adds to the count, or takes from it.
+// Add adds n, which may be negative.
 func (c *Count) Add(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -18,7 +18,7 @@ func (c *Count) Add(n int) {
 	c.cond().Broadcast()
 }
 
-// Wait returns when nothing is under way, at that moment.
+// Wait returns at a moment at which nothing is under way.
 func (c *Count) Wait() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

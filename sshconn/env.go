@@ -7,28 +7,28 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// ourEnv begins the names that the gateway alone sets.
+// ourEnv is the prefix of variables that only the gateway may set.
 const ourEnv = "BERTH_"
 
-// OriginalCommand is the variable in which a forced command finds what the client
-// asked for, as sshd(8) sets it. Package gate alone sets it, and lets no client.
+// OriginalCommand is the variable in which a forced command finds the command that
+// the client asked for, as with sshd(8). Only package gate sets it; a client may not.
 const OriginalCommand = "SSH_ORIGINAL_COMMAND"
 
-// Bounds on what a client may say of its environment, in bytes.
+// Limits of a variable that a client sends, in bytes.
 const (
 	maxEnvName  = 64
 	maxEnvValue = 4 << 10
 )
 
-// AcceptEnv reads an env request of a client (RFC 4254 §6.4) and reports whether
-// it may go any further, on any route. It looks at the bytes before anything else
-// does: a name is letters, digits and _, and a value has neither NUL nor newline.
-// Others read such bytes in ways of their own: OpenSSH's sshd ends a name at its
-// NUL, so that NAME\0 sets NAME. Names that begin with BERTH_ are the gateway's. The
-// value of [OriginalCommand] may have newlines.
+// AcceptEnv parses a client's env request (RFC 4254 §6.4) and reports whether it may
+// go any further, on any route. A name may have only letters, digits and _, and a
+// value neither NUL nor newline; only that of [OriginalCommand] may have newlines.
+// Names that begin with BERTH_ are refused: they are the gateway's. The check comes
+// before everything else, since other programs read such bytes in other ways:
+// OpenSSH's sshd ends a name at its NUL, so that NAME\0 sets NAME.
 //
-// Which of these variables a session gets is for the host to say: its own sshd
-// by AcceptEnv, or package session, which takes those of [IsListedEnv].
+// Which of the variables a session really gets is decided by the host: its own sshd
+// uses its AcceptEnv, and package session uses [IsListedEnv].
 func AcceptEnv(payload []byte) (EnvRequest, bool) {
 	var env EnvRequest
 	if ssh.Unmarshal(payload, &env) != nil {
@@ -40,17 +40,17 @@ func AcceptEnv(payload []byte) (EnvRequest, bool) {
 	case strings.HasPrefix(env.Name, ourEnv):
 		return EnvRequest{}, false
 	case env.Name == OriginalCommand:
-		return env, !strings.ContainsRune(env.Value, 0) // a command of any length, and of several lines
+		return env, !strings.ContainsRune(env.Value, 0) // a command may be long and have several lines
 	case len(env.Value) > maxEnvValue, strings.ContainsAny(env.Value, "\x00\n"):
 		return EnvRequest{}, false
 	}
 	return env, true
 }
 
-// ListedEnv are the variables that a client may set on a host, as in an sshd's AcceptEnv:
-// a * at the end stands for anything. The sshd of Berth's image has the same. It is a
-// list of what is allowed, since what could run code on somebody's behalf (LD_PRELOAD,
-// BASH_ENV, PYTHONSTARTUP, …) has no end.
+// ListedEnv returns the variables that a client may set on a host, as in an sshd's
+// AcceptEnv: a * at the end stands for any characters. The sshd of Berth's image has
+// the same list. It lists what is allowed, since the variables that can run code
+// (LD_PRELOAD, BASH_ENV, PYTHONSTARTUP, …) have no complete list.
 func ListedEnv() []string {
 	return []string{"LANG", "LANGUAGE", "LC_*", "COLORTERM", "NO_COLOR", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "GIT_PROTOCOL"}
 }

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// The attack: a name or value that one program reads otherwise than the next.
-// sshd ends the name BERTH_USER\0 at its NUL, and takes it for the gateway's word.
+// The attack: a name or value that two programs read differently. sshd ends the name
+// BERTH_USER\0 at its NUL, and would take its value for the gateway's.
 func TestWhatIsReadInTwoWaysIsNoEnvironment(t *testing.T) {
 	for _, name := range []string{
 		"", "BERTH_USER", "BERTH_USER\x00", "BERTH_USER\x00x", "BERTH_", "BERTH_USER ", "\x00BERTH_USER", "BERTH_USER=bob\x00",
@@ -36,8 +36,7 @@ func TestWhatIsReadInTwoWaysIsNoEnvironment(t *testing.T) {
 	}
 }
 
-// The environment is a way to run code as somebody else: LD_PRELOAD and its
-// kin never get through.
+// The attack: a variable that makes a program run other code, such as LD_PRELOAD.
 func TestTheClientsEnvironmentIsAnAllowList(t *testing.T) {
 	for name, want := range map[string]bool{
 		"LANG": true, "LC_ALL": true, "LC_CTYPE": true, "COLORTERM": true, "GIT_PROTOCOL": true,

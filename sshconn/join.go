@@ -5,28 +5,27 @@ import (
 	"sync"
 )
 
-// End is one of two ends that are joined: a channel, a connection, or a stream
-// beside others.
+// End is one of the two ends that Join joins: a channel, a connection, or a helper's
+// stream.
 type End struct {
-	// Data is what is copied. Its CloseWrite, if it has one, passes on that the
-	// other end has no more to say; otherwise it is closed whole. Its Deliver,
-	// if it has one, waits until what was written is with whoever it is for, or
-	// the connection is cut.
+	// Data is what is copied. If it has a CloseWrite, Join calls that to pass on the
+	// EOF of the other end; otherwise it closes Data. If it has a Deliver, Join calls
+	// that before it closes Data: it waits until the receiver has all that was
+	// written, or until the connection is cut.
 	Data io.ReadWriteCloser
 
-	// Ready waits until the end can take more data; nil where its Write waits.
+	// Ready waits until the end can take more data. It is nil if Write itself waits.
 	Ready func()
 
-	// Serve answers what the peer asks beside the data, and returns when the
-	// peer has closed the end in both directions. It is nil where that is seen
-	// from the data alone.
+	// Serve answers the peer's requests beside the data, and returns when the peer
+	// has closed the end in both directions. It is nil if the data alone shows that.
 	Serve func()
 }
 
-// Join copies between two ends, passes each one's EOF on to the other, and
-// returns when both are closed. An end that its peer has closed has its last
-// bytes delivered to the other one, which is closed then. That takes as long as
-// the other end does, until cut is closed (see [Await]).
+// Join copies between two ends in both directions, passes on each one's EOF, and
+// returns when both are closed. When a peer has closed one end, its last bytes are
+// first delivered to the other end, which is then closed, too. That may take any
+// time, but only a moment more once cut is closed (see [Await]).
 func Join(a, b End, tasks *Tasks, cut <-chan struct{}) {
 	toA, toB := make(chan struct{}), make(chan struct{})
 	var parts sync.WaitGroup
@@ -47,7 +46,7 @@ func Join(a, b End, tasks *Tasks, cut <-chan struct{}) {
 	parts.Wait()
 }
 
-// carry copies one direction and passes its end on.
+// carry copies one direction and passes on its EOF.
 func carry(dst, src End, delivered chan<- struct{}) {
 	defer close(delivered)
 	Copy(dst.Data, src.Data, dst.Ready)
@@ -58,8 +57,8 @@ func carry(dst, src End, delivered chan<- struct{}) {
 	dst.Data.Close()
 }
 
-// closeWith closes the other end once this one is closed and its last bytes
-// are delivered.
+// closeWith closes the other end when this one is closed and its last bytes are
+// delivered.
 func (e End) closeWith(other End, received, sent, cut <-chan struct{}) {
 	if e.Serve != nil {
 		e.Serve()

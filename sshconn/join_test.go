@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// pair is two ends of a TCP connection.
+// pair returns two ends of a TCP connection.
 func pair(t *testing.T) (near, far *net.TCPConn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -62,8 +62,8 @@ func TestAnEndThatHasNoMoreToSayCanStillListen(t *testing.T) {
 	<-joined
 }
 
-// Who closes a channel right after the last write has that delivered, and
-// whoever is at the other end hears that nobody listens any more.
+// A peer that closes its channel right after its last write still has that delivered,
+// and the other end learns that nobody reads any more.
 func TestAnEndThatIsClosedHasItsLastBytesDelivered(t *testing.T) {
 	client, a := pair(t)
 	b, server := pair(t)

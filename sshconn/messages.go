@@ -7,8 +7,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Payloads of requests and of channels' opens, in RFC 4254's order and names.
-// ssh.Unmarshal reads them: it bounds every field by the payload it was given.
+// Payloads of requests and of channel opens, with the fields of RFC 4254 in its
+// order. ssh.Unmarshal reads them; it bounds every field by the length of the
+// payload.
 type (
 	PtyRequest struct { // §6.2
 		Term                         string
@@ -23,7 +24,7 @@ type (
 	SignalRequest    struct{ Name string }    // §6.9
 	X11Request       struct {                 // §6.3.1
 		SingleConnection bool
-		Protocol, Cookie string // of the authority; the cookie in hex
+		Protocol, Cookie string // of the authority; the cookie is in hex
 		Screen           uint32
 	}
 	X11Open struct { // §6.3.2
@@ -72,24 +73,23 @@ type (
 // EnvRequest is the payload of an env request (RFC 4254 §6.4).
 type EnvRequest struct{ Name, Value string }
 
-// Exit is how a process ended, as the channel request that says it.
+// Exit says how a process ended, in the form of the channel request that reports it.
 type Exit struct {
 	Request string // exit-status or exit-signal
 	Payload []byte
 }
 
-// ExitStatus is the end of a process that exited by itself.
+// ExitStatus is the Exit of a process that exited by itself.
 func ExitStatus(code int) Exit {
 	return Exit{"exit-status", ssh.Marshal(exitStatus{uint32(code)})}
 }
 
-// ExitSignal is the end of a process that a signal killed; name is without
-// its SIG.
+// ExitSignal is the Exit of a process that a signal killed; name has no SIG.
 func ExitSignal(name string, coreDumped bool) Exit {
 	return Exit{"exit-signal", ssh.Marshal(exitSignal{Name: name, CoreDumped: coreDumped})}
 }
 
-// ParseExit reads an end that somebody who is not trusted tells.
+// ParseExit parses an Exit from an untrusted sender.
 func ParseExit(request, payload string) (Exit, error) {
 	var status exitStatus
 	var signal exitSignal
@@ -103,8 +103,8 @@ func ParseExit(request, payload string) (Exit, error) {
 	}
 }
 
-// IsWord reports whether s is made of ASCII letters, digits and the others
-// named.
+// IsWord reports whether s has only ASCII letters, digits and the characters in
+// others.
 func IsWord(s, others string) bool {
 	for i := range len(s) {
 		c := s[i]

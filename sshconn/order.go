@@ -9,38 +9,39 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxData is how many bytes of its own a global request or a channel open may have.
-// What an open brings is kept as long as its channel; hosts and paths are a tenth of
-// it.
+// maxData is how many bytes of data a global request or a channel open may have. The
+// data of an open is kept as long as its channel. Hosts and paths need a tenth of
+// this.
 const maxData = 16 << 10
 
-// Arrival is what a peer sent that is no part of a channel: one of the three.
+// Arrival is one thing that a peer sent outside of a channel. Exactly one field is
+// set.
 type Arrival struct {
 	Request *ssh.Request
 	Channel NewChannel
-	Answer  func() // carries out what an answer to a request of ours leads to (see [Order.Ask])
+	Answer  func() // carries out the answer to a request of ours (see [Order.Ask])
 }
 
-// Order is a connection's global requests, channel opens and answers in the
-// one order in which its peer sent them (RFC 4254). Peers count on it: a client
-// asks for a forward, and opens a channel to it without waiting for the answer.
+// Order delivers a connection's global requests, channel opens and answers in the one
+// order in which the peer sent them (RFC 4254). Peers rely on it: a client asks for a
+// forward, and opens a channel to it without waiting for the answer.
 //
-// x/crypto hands requests and channels out on two Go channels, where that order
-// is lost; the edits in package patches number them. In a build without the
-// edits, only answers keep their place before the channels that follow them.
+// x/crypto delivers requests and channels on two Go channels, which loses the order;
+// the edits in package patches number them. In a build without the edits, only an
+// answer keeps its place before the channels that follow it.
 type Order struct {
 	conn     Conn
-	requests <-chan *ssh.Request   // conn's; nil when it has ended
-	channels <-chan ssh.NewChannel // the same
+	requests <-chan *ssh.Request   // of conn; nil when it has ended
+	channels <-chan ssh.NewChannel // of conn; nil when it has ended
 	answers  chan answer
 	event    <-chan struct{}
 	upon     func()
-	gone     chan struct{} // closed when nothing more arrives
+	gone     chan struct{} // closed when nothing more can arrive
 
-	early map[uint64]Arrival // what came here before what it follows
-	next  uint64             // turn
+	early map[uint64]Arrival // by turn: arrivals whose predecessors have not come yet
+	next  uint64             // the turn that is to be delivered next
 
-	unnumbered *Arrival     // without the edits: what has arrived
+	unnumbered *Arrival     // without the edits: the arrival to be delivered
 	asking     sync.RWMutex // without the edits: held from a question until its answer is carried out
 }
 
@@ -49,16 +50,16 @@ type answer struct {
 	Arrival
 }
 
-// edited is what the edits add to a connection; they also add a Turn to each
-// request and channel, which counts from 0.
+// edited has the methods that the edits add to a connection. The edits also add a
+// method Turn, which counts from 0, to each request and channel.
 type edited interface {
 	SendInTurn(name string, payload []byte) (ok bool, answer []byte, turn uint64, err error)
 	StartChannel(kind string, extra []byte) (await func() (ssh.Channel, <-chan *ssh.Request, error), err error)
 	Over() <-chan struct{}
 }
 
-// NewOrder orders what arrives on a connection, whose Channels and Requests
-// nobody else may read.
+// NewOrder returns the order of a connection. Nothing else may read the connection's
+// Channels and Requests.
 func NewOrder(conn Conn) *Order {
 	return &Order{
 		conn: conn, requests: conn.Requests, channels: conn.Channels,
@@ -66,17 +67,17 @@ func NewOrder(conn Conn) *Order {
 	}
 }
 
-// Upon has f called by Serve, between two arrivals, when the event has happened:
-// its channel is closed. It is called once, before Serve.
+// Upon makes Serve call f once, between two arrivals, when the channel event is
+// closed. It must be called at most once, before Serve.
 func (o *Order) Upon(event <-chan struct{}, f func()) { o.event, o.upon = event, f }
 
-// Serve hands what arrives to handle, one after the other, and returns when the
-// connection has ended: a request to be carried out, a channel to be started, an
-// answer to be called. While handle takes its time, a few more may wait, and then
-// nothing is read of the peer. Serve is called once.
+// Serve calls handle with one arrival after the other: a request to be carried out, a
+// channel to be served, or an answer to be called. It returns when the connection has
+// ended. While handle runs, a few more arrivals may wait; after that nothing is read
+// from the peer. Serve must be called only once.
 //
-// It needs no goroutine but the caller's, of which an idle connection would keep
-// the stack.
+// It runs in the caller's goroutine only: each further one would cost every idle
+// connection a stack.
 func (o *Order) Serve(handle func(Arrival)) {
 	defer close(o.gone)
 	for o.receive() {
@@ -92,13 +93,13 @@ func (o *Order) Serve(handle func(Arrival)) {
 			o.give(handle, arrived)
 		}
 	}
-	for _, turn := range slices.Sorted(maps.Keys(o.early)) { // an answer between them will not come any more
+	for _, turn := range slices.Sorted(maps.Keys(o.early)) { // answers missing between them will not come any more
 		o.give(handle, o.early[turn])
 	}
 }
 
-// receive waits for what arrives, and returns false when nothing does any more. It
-// is a function of its own for the sake of the stack that waits.
+// receive waits for an arrival, and returns false when nothing more can arrive. It is
+// a separate function to keep the stack small while it waits.
 func (o *Order) receive() bool {
 	if o.requests == nil && o.channels == nil {
 		return false
@@ -125,7 +126,7 @@ func (o *Order) receive() bool {
 	return true
 }
 
-// take keeps what has arrived until its turn comes.
+// take keeps an arrival until its turn comes.
 func (o *Order) take(what any, arrived Arrival) {
 	if numbered, isNumbered := what.(interface{ Turn() uint64 }); isNumbered {
 		o.early[numbered.Turn()] = arrived
@@ -134,7 +135,8 @@ func (o *Order) take(what any, arrived Arrival) {
 	o.unnumbered = &arrived
 }
 
-// give hands on what is admitted. What is not has had its turn, too.
+// give passes an arrival to handle if the filter admits it. A refused one has used
+// its turn, too.
 func (o *Order) give(handle func(Arrival), arrived Arrival) {
 	if refuseLong(arrived) {
 		return
@@ -149,7 +151,7 @@ func (o *Order) give(handle func(Arrival), arrived Arrival) {
 	handle(arrived)
 }
 
-// refuseLong refuses what has too much data, and reports whether it has.
+// refuseLong refuses an arrival with too much data, and reports whether it did.
 func refuseLong(arrived Arrival) bool {
 	switch {
 	case arrived.Request != nil && len(arrived.Request.Payload) > maxData:
@@ -162,7 +164,8 @@ func refuseLong(arrived Arrival) bool {
 	return true
 }
 
-// afterAnswer lets a channel wait for the answer that may have come before it.
+// afterAnswer waits, for a channel, until an answer that may have come before it is
+// carried out.
 func (o *Order) afterAnswer(arrived Arrival) {
 	if arrived.Channel != nil {
 		o.asking.RLock()
@@ -171,9 +174,9 @@ func (o *Order) afterAnswer(arrived Arrival) {
 	}
 }
 
-// Ask sends a global request and returns when the peer's answer is carried out:
-// in its turn, so after what the peer sent before it and before what it sent
-// after it. Somebody else must be in Serve.
+// Ask sends a global request and returns when carry has handled the peer's answer.
+// carry is called in the answer's turn: after what the peer sent before it, and
+// before what it sent after it. Serve must run in another goroutine.
 func (o *Order) Ask(name string, payload []byte, carry func(ok bool, answer []byte)) {
 	conn, isEdited := o.conn.edited()
 	if !isEdited {
@@ -200,8 +203,8 @@ func (o *Order) Ask(name string, payload []byte, carry func(ok bool, answer []by
 	}
 }
 
-// StartChannel asks the peer to open a channel, and returns when that is sent;
-// await waits for the answer. In a build without the edits, await sends it.
+// StartChannel sends the request to open a channel, and returns; await waits for the
+// answer. In a build without the edits, await also sends the request.
 func (c Conn) StartChannel(kind string, extra []byte) (await func() (ssh.Channel, Requests, error)) {
 	answered := func() (ssh.Channel, <-chan *ssh.Request, error) { return c.OpenChannel(kind, extra) }
 	if conn, isEdited := c.edited(); isEdited {
@@ -220,7 +223,7 @@ func (c Conn) StartChannel(kind string, extra []byte) (await func() (ssh.Channel
 	}
 }
 
-// InTurn reports whether [Order.Serve] hands on everything in the order in which the
+// InTurn reports whether [Order.Serve] delivers everything in the order in which the
 // peer sent it. It does not in a build without the edits.
 func (c Conn) InTurn() bool {
 	_, isEdited := c.edited()

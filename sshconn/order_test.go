@@ -10,8 +10,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// connected are both ends of a connection. The test is skipped in a build
-// without the edits of x/crypto.
+// connected returns both ends of a connection. It skips the test in a build without
+// the edits of x/crypto.
 func connected(t *testing.T) (client, server Conn) {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -42,7 +42,7 @@ func connected(t *testing.T) (client, server Conn) {
 	return client, server
 }
 
-// A channel that overtakes the request before it finds nothing there.
+// A channel that overtook the request before it would find nothing there.
 func TestWhatAPeerSendsKeepsItsOrder(t *testing.T) {
 	client, server := connected(t)
 	const pairs = 500
@@ -71,8 +71,8 @@ func TestWhatAPeerSendsKeepsItsOrder(t *testing.T) {
 	}
 }
 
-// The attack: a thousand channels, each opened with 256 KiB that are kept as long as
-// it is there.
+// The attack: a thousand channels, each opened with 256 KiB of data, which is kept as
+// long as the channel.
 func TestWhatIsTooLongIsRefused(t *testing.T) {
 	client, server := connected(t)
 	long := make([]byte, maxData+1)
@@ -97,8 +97,8 @@ func TestWhatIsTooLongIsRefused(t *testing.T) {
 	})
 }
 
-// A forward's answer goes before the first connection to it, and a cancel's after
-// the last.
+// A forward's answer comes before the first connection to it, and the answer to its
+// cancel after the last one.
 func TestAnAnswerIsCarriedOutInItsTurn(t *testing.T) {
 	client, server := connected(t)
 	tasks := &Tasks{Panicked: func(v any, _ []byte) { t.Errorf("panic: %v", v) }}

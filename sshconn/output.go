@@ -8,7 +8,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// EOFGrace is how long an EOF is held back for the exit status that usually
+// EOFGrace is how long an EOF is held back, to wait for the exit status that usually
 // follows at once.
 const EOFGrace = 100 * time.Millisecond
 
@@ -16,30 +16,30 @@ const EOFGrace = 100 * time.Millisecond
 type Output struct {
 	Channel        ssh.Channel
 	Stdout, Stderr io.Reader
-	Exit           <-chan Exit     // how it ended; closed without a value if nobody knows
-	InputEnded     <-chan struct{} // closed when the channel's peer sent EOF
-	Ended          <-chan struct{} // closed when the connection is to end: then the exit tells nothing; may be nil
-	Gone           <-chan struct{} // closed when the peer closed the channel, and no exit is awaited; may be nil
+	Exit           <-chan Exit     // how the process ended; closed without a value if that is unknown
+	InputEnded     <-chan struct{} // closed when the peer has sent EOF
+	Ended          <-chan struct{} // closed when the connection is to end, which makes the exit meaningless; may be nil
+	Gone           <-chan struct{} // closed when the peer has closed the channel, which ends the wait for the exit; may be nil
 	Ready          func()          // waits until the connection can take more
 	Lost           func() string   // what to tell the person where no exit is known; "" for nothing; may be nil
 	Answering      sync.Locker     // held while a request of the peer is answered; may be nil
 }
 
-// Drain copies both streams, says how the process ended, and closes the
-// channel, in the one order that every client understands:
+// Drain copies both streams, reports how the process ended, and closes the channel,
+// in the one order that every client understands:
 //
 //	all stdout and stderr → exit-status or exit-signal → one EOF → CLOSE
 //
-// EOF comes after both streams, since x/crypto drops stderr that follows it,
-// and after the exit status, since a client that has ended its own input
-// answers EOF with CLOSE and would never see a status after it. Only a client
-// whose input is still open gets an early EOF from a process that closed its
-// output and lives on: it may be waiting for it.
+// EOF comes after both streams, since x/crypto drops stderr that follows it. EOF also
+// comes after the exit status, since a client that has ended its own input answers
+// EOF with CLOSE, and would never see a later status. There is one exception: a
+// process closes its output and lives on, and the client's input is still open. Then
+// the client gets EOF early, since it may be waiting for it.
 //
-// The answer to a request that ended the process, as a signal does, comes before
-// all of its end.
+// If a request such as a signal ended the process, its answer is sent before any of
+// this end.
 //
-// A peer that closes the channel ends the copies by an error; then whoever
+// When the peer closes the channel, the copies end with an error; then the code that
 // reads the channel's requests must close the streams.
 func (o Output) Drain(tasks *Tasks) {
 	defer o.Channel.Close()
@@ -49,7 +49,7 @@ func (o Output) Drain(tasks *Tasks) {
 	case !known:
 		exit, known = o.lost(eofSent)
 	case o.Answering != nil:
-		o.Answering.Lock() // waiting is all
+		o.Answering.Lock() // only waits for the answer
 		o.Answering.Unlock()
 	}
 	if known {
@@ -60,7 +60,8 @@ func (o Output) Drain(tasks *Tasks) {
 	}
 }
 
-// lost tells the person that there is nothing to tell about the process.
+// lost tells the person why nothing is known about how the process ended, if Lost has
+// a text. The exit status is 255 then.
 func (o Output) lost(eofSent bool) (exit Exit, known bool) {
 	if o.Lost == nil {
 		return Exit{}, false
@@ -83,7 +84,7 @@ func (o Output) copyStreams(tasks *Tasks) {
 			Copy(o.Channel.Stderr(), o.Stderr, o.Ready)
 		}
 	})
-	if o.Stdout != nil { // or nothing was started
+	if o.Stdout != nil { // nil if nothing was started
 		Copy(o.Channel, o.Stdout, o.Ready)
 	}
 	<-stderrEnded
@@ -98,7 +99,7 @@ func (o Output) awaitExit() (exit Exit, known, eofSent bool) {
 			return exit, known && !Closed(o.Ended), eofSent
 		case <-o.Ended:
 			return exit, false, eofSent
-		case <-o.Gone: // the process may live on, which concerns nobody here
+		case <-o.Gone: // the process may live on, but nobody here waits for it
 			return exit, false, eofSent
 		case <-grace.C:
 			if !Closed(o.InputEnded) {
@@ -109,7 +110,7 @@ func (o Output) awaitExit() (exit Exit, known, eofSent bool) {
 	}
 }
 
-// Closed reports whether a channel that only a close speaks on is closed.
+// Closed reports whether c is closed. Nothing may ever be sent on c.
 func Closed(c <-chan struct{}) bool {
 	select {
 	case <-c:

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// recorder is a channel that notes what is done to it, in order.
+// recorder is a channel that records the calls on it, in order.
 type recorder struct {
 	mu     sync.Mutex
 	events []string
@@ -115,7 +115,7 @@ func TestEOFWaitsForTheStatusOfAClientThatEndedItsInput(t *testing.T) {
 	}
 }
 
-// One that still sends may wait for the EOF before it ends its input.
+// A client that still sends may wait for the EOF before it ends its input.
 func TestEOFGoesEarlyToAClientThatStillSends(t *testing.T) {
 	exit := make(chan Exit, 1)
 	time.AfterFunc(3*EOFGrace, func() { exit <- ExitStatus(5) })

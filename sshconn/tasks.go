@@ -6,13 +6,13 @@ import (
 	"sync/atomic"
 )
 
-// Tasks are the goroutines of one connection. Whoever made them waits for
-// them, and a panic in one ends that connection only.
+// Tasks are the goroutines of one connection. A panic in one of them ends only that
+// connection. The owner calls Wait.
 type Tasks struct {
-	// Panicked is told of a panic, and must end the connection.
+	// Panicked is called after a panic, and must end the connection.
 	Panicked func(value any, stack []byte)
 
-	// Running, if it is not nil, counts those that run. Several Tasks may share it.
+	// Running counts the goroutines, if it is not nil. Several Tasks may share it.
 	Running *atomic.Int64
 
 	wg sync.WaitGroup
@@ -37,7 +37,8 @@ func (t *Tasks) count(n int64) {
 // Wait returns when every goroutine has ended.
 func (t *Tasks) Wait() { t.wg.Wait() }
 
-// Recover is deferred by a goroutine that Go did not start.
+// Recover handles a panic as Go does. It is for goroutines that were not started by
+// Go, which must defer it.
 func (t *Tasks) Recover() {
 	if value := recover(); value != nil {
 		t.Panicked(value, debug.Stack())

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// What RFC 4253 bounds a hello by.
+// Limits that RFC 4253 sets to what a client sends first.
 const (
-	maxVersion = 255   // §4.2: a version line, with its CR LF
-	maxPacket  = 35000 // §6.1: a packet that every peer must take
+	maxVersion = 255   // §4.2: the longest version line, with its CR LF
+	maxPacket  = 35000 // §6.1: the largest packet that every peer must accept
 )
 
-// What sshd says to who does not speak SSH-2, before it hangs up.
+// The lines that sshd sends to a peer that does not speak SSH-2, before it hangs up.
 const (
 	notSSH       = "Invalid SSH identification string.\r\n"
 	anotherMajor = "Protocol major versions differ.\r\n"
@@ -25,9 +25,9 @@ var (
 	errNotKexInit = errors.New("not a KEXINIT")
 )
 
-// notSSH2 is a peer that must be refused.
+// notSSH2 is the error about a peer that does not speak SSH-2.
 type notSSH2 struct {
-	said  string // the first of it
+	said  string // the first bytes that it sent
 	reply string
 }
 
@@ -35,20 +35,20 @@ func (e *notSSH2) Error() string {
 	return fmt.Sprintf("the client does not speak SSH-2: it says %q", e.said)
 }
 
-// Hello is what a client says in clear before any algorithm is agreed.
+// Hello is what a client sends in clear, before any algorithm is agreed.
 type Hello struct {
-	Version string // RFC 4253 §4.2, without its line's end
+	Version string // RFC 4253 §4.2, without the line end
 
-	// What its KEXINIT (RFC 4253 §7.1) offers, in its order: the kinds of host
-	// keys, and the ciphers in either direction. Nil where none came in time.
+	// What the client's KEXINIT (RFC 4253 §7.1) offers, in its order: kinds of host
+	// keys, and ciphers in each direction. Nil if no KEXINIT came in time.
 	HostKeys           []string
 	ToServer, ToClient []string
 }
 
-// parseVersion returns a client's version line and what it was read of, as
-// sshd reads it: a client, other than a server, says nothing before it.
-// Until the line has ended the error is errIncomplete, or else a *notSSH2 as
-// soon as there is nothing to wait for.
+// parseVersion returns a client's version line, and how many bytes of p it takes with
+// its line end. Like sshd, and unlike an SSH client, it accepts no other lines before
+// it. Before the line is complete the error is errIncomplete, or a *notSSH2 as soon
+// as no further byte could make it valid.
 func parseVersion(p []byte) (version string, n int, err error) {
 	line, _, ended := bytes.Cut(p[:min(len(p), maxVersion)], []byte("\n"))
 	const prefix = "SSH-"
@@ -71,12 +71,12 @@ func parseVersion(p []byte) (version string, n int, err error) {
 	return version, len(line) + 1, nil
 }
 
-// shown is what a log needs of a line.
+// shown returns the beginning of a line, for a log.
 func shown(line []byte) string { return strings.TrimSpace(string(line[:min(len(line), 40)])) }
 
-// parseKexInit reads what the first packet after a version line offers. The
-// error is errIncomplete while it has not come whole, and errNotKexInit where
-// waiting for more is of no use.
+// parseKexInit reads the offers in the first packet after a version line. The error
+// is errIncomplete while more of the packet may come, and errNotKexInit if it cannot
+// become a KEXINIT.
 func (h *Hello) parseKexInit(p []byte) error {
 	payload, err := parsePacket(p)
 	if err != nil {
@@ -86,7 +86,7 @@ func (h *Hello) parseKexInit(p []byte) error {
 	if len(payload) < 1+cookie || payload[0] != msgKexInit {
 		return errNotKexInit
 	}
-	var lists [4][]string // key exchanges, host keys, ciphers to the server, ciphers to the client
+	var lists [4][]string // key exchanges, host keys, ciphers from client to server, ciphers from server to client
 	rest := payload[1+cookie:]
 	for i := range lists {
 		if lists[i], rest, err = parseNameList(rest); err != nil {
@@ -97,7 +97,7 @@ func (h *Hello) parseKexInit(p []byte) error {
 	return nil
 }
 
-// parsePacket returns the payload of a packet that is in clear (RFC 4253 §6).
+// parsePacket returns the payload of an unencrypted packet (RFC 4253 §6).
 func parsePacket(p []byte) (payload []byte, err error) {
 	const head = 4 + 1 // lengths of packet and padding
 	if len(p) < head {

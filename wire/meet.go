@@ -8,32 +8,33 @@ import (
 	"time"
 )
 
-// ErrSaidNothing is the error of Meet about who leaves without having said anything: a
-// load balancer, or who else looks whether the port answers.
+// ErrSaidNothing is Meet's error about a client that left without sending a byte,
+// such as a load balancer or another program that checks whether the port answers.
 var ErrSaidNothing = errors.New("the client left and has said nothing")
 
-// kexInitPatience is how long a KEXINIT may take to come after its version
-// line. Clients send it as soon as they have read ours, a round trip later,
-// however far or busy they are. One that is not heard is offered the ciphers and
-// the host key that most clients know, with which an old one far away cannot log
-// in; a client that waits for the server's, which hardly any does, loses this time.
+// kexInitPatience is how long Meet waits for a client's KEXINIT after its version
+// line. Clients send it a round trip after ours, as soon as they have read our
+// version line. If it comes too late, the client is offered only the ciphers and the
+// host key that most clients know; an old client that is far away cannot log in then.
+// A client that waits for the server's KEXINIT first (hardly any does) makes Meet
+// wait for the whole time.
 const kexInitPatience = 2 * time.Second
 
-// Meet sends our version line and hears what the client says, without reading
-// it: x/crypto reads it again, for every byte of it is part of what both sides
-// sign (RFC 4253 §8). The version line that x/crypto then sends must be the
-// same, and is not sent twice.
+// Meet sends our version line and looks at the client's first bytes without consuming
+// them: x/crypto reads them again, since every byte is part of what both sides sign
+// (RFC 4253 §8). x/crypto must then send the same version line, which is dropped
+// instead of being sent twice.
 //
-// It waits for the client's version line until the deadline, which it leaves
-// set, and a moment for its KEXINIT. A client that does not speak SSH-2 is
-// told so, and is an error.
+// Meet waits for the client's version line until the deadline, and leaves that set,
+// then for up to kexInitPatience for its KEXINIT. A client that does not speak SSH-2
+// is told so, and Meet returns an error.
 func (w *Conn) Meet(version string, deadline time.Time) (Hello, error) {
 	defer w.heard()
 	greeting := version + "\r\n"
 	if _, err := w.Write([]byte(greeting)); err != nil {
 		return Hello{}, err
 	}
-	w.mu.Lock() // who is turned away meanwhile is written to, too
+	w.mu.Lock() // another goroutine may be writing that the client is turned away
 	w.greeted = greeting
 	w.mu.Unlock()
 
@@ -54,7 +55,8 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// hearVersion waits for the client's version line, which is n bytes long.
+// hearVersion waits for the client's version line and returns it with its length, n
+// bytes.
 func (w *Conn) hearVersion() (hello Hello, n int, err error) {
 	for {
 		hello.Version, n, err = parseVersion(w.reader.peek())
@@ -75,8 +77,9 @@ func (w *Conn) hearVersion() (hello Hello, n int, err error) {
 	}
 }
 
-// hearKexInit waits for the client's KEXINIT, which begins after n bytes. What
-// does not come in time or is none is for x/crypto to judge.
+// hearKexInit waits for the client's KEXINIT, which begins after n bytes. If it does
+// not come in time, or is malformed, hearKexInit returns no error: x/crypto will
+// judge it.
 func (w *Conn) hearKexInit(hello *Hello, n int) error {
 	for {
 		if err := hello.parseKexInit(w.reader.peek()[n:]); !errors.Is(err, errIncomplete) {

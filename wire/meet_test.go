@@ -18,7 +18,7 @@ import (
 
 const ourVersion = "SSH-2.0-ours"
 
-// kexInit is the packet that a client with these ciphers sends first.
+// kexInit returns the first packet of a client with these ciphers.
 func kexInit(ciphers ...string) string {
 	payload := ssh.Marshal(struct {
 		Cookie                               [16]byte `sshtype:"20"`
@@ -35,8 +35,8 @@ func kexInit(ciphers ...string) string {
 	return string(packet)
 }
 
-// meet is what the client's writes make of a meeting, which took so long, and
-// what x/crypto can read after it. The client goes when it has written.
+// meet lets a client write to a Conn that runs Meet, and then hang up. It returns
+// Meet's results and duration, and what x/crypto could read afterwards.
 func meet(t *testing.T, client func(peer net.Conn)) (hello Hello, took time.Duration, said string, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -124,9 +124,9 @@ func TestAPeerThatDoesNotSpeakSSH2IsRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// x/crypto finds every byte that Meet has looked at, and its version line is
-// not a second one: both are part of what the two sides sign. A packet that
-// went missing or came twice would end strict key exchange, which both have.
+// x/crypto must read every byte that Meet has looked at, and its own version line
+// must not be sent a second time: both are part of what the two sides sign. A lost or
+// repeated packet would break strict key exchange, which both sides use here.
 func TestAKeyExchangeFollowsAMeeting(t *testing.T) {
 	_, key, _ := ed25519.GenerateKey(rand.Reader)
 	hostKey, _ := ssh.NewSignerFromKey(key)
@@ -174,7 +174,8 @@ func (b bytewise) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// patient sends its KEXINIT, its second write, only when it has the server's.
+// patient sends its KEXINIT, its second write, only after it has received the
+// server's.
 type patient struct {
 	net.Conn
 	read, writes int

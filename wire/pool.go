@@ -8,14 +8,14 @@ import (
 // blockSize holds two of the largest packets that clients send.
 const blockSize = 64 << 10
 
-// Pool holds the buffers that connections share. A connection has some while
-// bytes wait in them and none while it is idle, so that a thousand idle
-// connections cost no more buffers than one. The zero Pool is ready for use.
+// Pool holds the buffers that connections share. A connection has buffers only while
+// bytes wait in them, so a thousand idle connections need none. The zero Pool is
+// ready for use.
 type Pool struct {
 	blocks sync.Pool // of *[blockSize]byte; the garbage collector empties it
 }
 
-// New takes the connection over.
+// New returns a Conn on the connection, which it takes over.
 func (p *Pool) New(conn net.Conn) *Conn { return newConn(p, conn) }
 
 // get returns an empty block.
@@ -26,7 +26,7 @@ func (p *Pool) get() []byte {
 	return make([]byte, 0, blockSize)
 }
 
-// put takes a block back, of which nothing may be read any more.
+// put takes a block back. The caller must not use it any more.
 func (p *Pool) put(block []byte) {
 	p.blocks.Put((*[blockSize]byte)(block[:blockSize]))
 }

@@ -33,8 +33,8 @@ func tcpPair(t testing.TB) (ours, theirs net.Conn) {
 	return ours, theirs
 }
 
-// held is how many blocks a connection has when it has nothing to write, and
-// no goroutine for that any more.
+// held returns how many blocks a connection holds once its write queue is empty and
+// its flush goroutine has ended.
 func (w *Conn) held() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -48,7 +48,7 @@ func (w *Conn) held() int {
 	return blocks
 }
 
-// What a burst needed is given back as soon as it is over, in both directions.
+// Buffers of a burst are given back as soon as it is over, in both directions.
 func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
 	ours, theirs := tcpPair(t)
 	w := new(Pool).New(ours)
@@ -67,7 +67,7 @@ func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
 	if held := w.held(); held != 0 {
 		t.Errorf("holds %d blocks after a burst", held)
 	}
-	w.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // it waits in the kernel
+	w.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // it waits in the kernel, without a buffer
 	if _, err := w.Read(got); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("read: %v", err)
 	}
@@ -76,8 +76,8 @@ func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
 	}
 }
 
-// A connection that wraps a socket, to count or to delay, is not read past its
-// own Read.
+// A connection that wraps a socket, for example to count or to delay, is read by its
+// own Read and not by the socket's.
 func TestAWrappedSocketIsReadByItsOwnRead(t *testing.T) {
 	ours, theirs := tcpPair(t)
 	w := new(Pool).New(upperCase{ours.(*net.TCPConn)})
@@ -97,8 +97,8 @@ func (u upperCase) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A connection that says whose bytes it has is read and written by that socket, as the
-// kernel's acknowledgements and writes of many blocks want it.
+// A connection with a method Socket is read and written by that socket: only a socket
+// acknowledges at once and writes many blocks in one system call.
 func TestAConnectionThatNamesItsSocketIsReadAndWrittenByIt(t *testing.T) {
 	ours, theirs := tcpPair(t)
 	w := new(Pool).New(named{ours})
@@ -114,14 +114,15 @@ func TestAConnectionThatNamesItsSocketIsReadAndWrittenByIt(t *testing.T) {
 	}
 }
 
-// named has bytes that are those of its socket. Its own Read and Write are not to be used.
+// named says that its bytes are those of its socket. Its own Read and Write must not
+// be used.
 type named struct{ net.Conn }
 
 func (n named) Socket() net.Conn          { return n.Conn }
 func (n named) Read([]byte) (int, error)  { return 0, errors.New("read by itself") }
 func (n named) Write([]byte) (int, error) { return 0, errors.New("written by itself") }
 
-// Errors and ends come through as the connection's own.
+// Errors and EOF are those that the connection's own Read would return.
 func TestReadErrorsAreTheConnections(t *testing.T) {
 	ours, theirs := tcpPair(t)
 	w := new(Pool).New(ours)
@@ -136,7 +137,7 @@ func TestReadErrorsAreTheConnections(t *testing.T) {
 	}
 }
 
-// BenchmarkWrite is bulk data down to a client, in the pieces in which
+// BenchmarkWrite measures bulk data to a client, written in the pieces in which
 // x/crypto writes a packet of 32 KiB.
 func BenchmarkWrite(b *testing.B) {
 	ours, theirs := tcpPair(b)
@@ -153,8 +154,8 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
-// BenchmarkRead is bulk data up from a client, in the pieces in which x/crypto
-// reads a packet.
+// BenchmarkRead measures bulk data from a client, read in the pieces in which
+// x/crypto reads a packet.
 func BenchmarkRead(b *testing.B) {
 	ours, theirs := tcpPair(b)
 	w := new(Pool).New(ours)

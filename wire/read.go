@@ -10,22 +10,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// promptBelow is more than any packet of a login. Larger reads are of data,
-// which needs no prompt acknowledgement.
+// promptBelow is larger than any packet of a login. A larger read is bulk data, which
+// needs no immediate acknowledgement.
 const promptBelow = 16 << 10
 
-// reader reads a connection, as much as the kernel has, into a block that it
-// holds only as long as bytes are in it.
+// reader reads from a connection all that the kernel has, into a block that it holds
+// only while bytes are in it.
 type reader struct {
 	pool *Pool
 	conn net.Conn
-	raw  syscall.RawConn // nil where conn is no socket of this process
+	raw  syscall.RawConn // nil if conn is no socket of this process
 	tcp  bool
 
-	block []byte // nil, or what was read
-	next  int    // of block, what is read next
+	block []byte // what was read; nil if nothing is buffered
+	next  int    // index in block of the next byte to return
 
-	tryRead func(fd uintptr) bool // readSocket, made once instead of at each read
+	tryRead func(fd uintptr) bool // readSocket as a value, made only once
 	err     error                 // of the last readSocket
 }
 
@@ -42,9 +42,10 @@ func newReader(pool *Pool, conn net.Conn) *reader {
 	return r
 }
 
-// socketOf is the socket whose bytes are those of a connection, if it says so by a
-// method Socket, or else the connection itself. One that only embeds a socket may have
-// a Read or Write of its own, which is not passed by.
+// socketOf returns the socket that carries exactly the connection's bytes, if the
+// connection names it by a method Socket. Otherwise it returns the connection itself:
+// one that only embeds a socket may have a Read or Write of its own, which must be
+// used.
 func socketOf(conn net.Conn) net.Conn {
 	if same, ok := conn.(interface{ Socket() net.Conn }); ok {
 		return same.Socket()
@@ -54,7 +55,7 @@ func socketOf(conn net.Conn) net.Conn {
 
 func (r *reader) Read(p []byte) (int, error) {
 	if r.block == nil {
-		if r.raw == nil { // no system calls to save
+		if r.raw == nil { // no socket: read it directly
 			return r.conn.Read(p)
 		}
 		if err := r.fill(); err != nil {
@@ -68,11 +69,11 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// peek returns what is buffered and not read yet. It is valid until the next
-// Read or fill.
+// peek returns what is buffered and not read yet. It is valid until the next Read or
+// fill.
 func (r *reader) peek() []byte { return r.block[r.next:] }
 
-// fill waits for bytes and adds them to those that are buffered.
+// fill waits for bytes and appends them to those that are buffered.
 func (r *reader) fill() error {
 	if len(r.block) == blockSize {
 		return io.ErrShortBuffer
@@ -80,7 +81,7 @@ func (r *reader) fill() error {
 	if r.raw == nil {
 		return r.took(r.conn.Read(r.space()))
 	}
-	if err := r.raw.Read(r.tryRead); err != nil { // the deadline, or Close
+	if err := r.raw.Read(r.tryRead); err != nil { // the deadline has passed, or Close was called
 		return r.readError(err)
 	}
 	if r.err != nil && !errors.Is(r.err, io.EOF) {
@@ -89,11 +90,11 @@ func (r *reader) fill() error {
 	return r.err
 }
 
-// readSocket adds what the kernel has, and returns false where that is nothing
-// yet. The kernel acknowledges at once what is read from a TCP connection:
-// OpenSSH's client leaves Nagle's algorithm on until it has logged in, so its
-// next small packet waits for that acknowledgement, which would otherwise be
-// delayed by 40 ms, twice a login. The kernel takes the option back by itself.
+// readSocket reads what the kernel has into the block, and returns false if there is
+// nothing yet. It has the kernel acknowledge small reads from a TCP connection at
+// once: OpenSSH's client leaves Nagle's algorithm on until it has logged in, so its
+// next small packet waits for the acknowledgement, which would otherwise come 40 ms
+// later, twice in a login. The kernel resets the option by itself.
 func (r *reader) readSocket(fd uintptr) bool {
 	n, err := unix.Read(int(fd), r.space())
 	for err == unix.EINTR {
@@ -109,7 +110,7 @@ func (r *reader) readSocket(fd uintptr) bool {
 	return err != unix.EAGAIN
 }
 
-// space is where a read may put bytes.
+// space returns where the next read may put bytes.
 func (r *reader) space() []byte {
 	if r.block == nil {
 		r.block = r.pool.get()
@@ -117,15 +118,15 @@ func (r *reader) space() []byte {
 	return r.block[len(r.block):blockSize]
 }
 
-// took keeps the bytes of a read. A block that nothing came into goes back:
-// nobody who waits has one.
+// took adds n bytes of a read to the block. A block that is still empty goes back to
+// the pool, so that a connection that waits holds none.
 func (r *reader) took(n int, err error) error {
 	r.block = r.block[:len(r.block)+max(n, 0)]
 	if len(r.block) == 0 {
 		r.release()
 	}
 	if n > 0 {
-		return nil // an error comes again
+		return nil // the next read returns the error again
 	}
 	return err
 }
@@ -135,7 +136,7 @@ func (r *reader) release() {
 	r.block, r.next = nil, 0
 }
 
-// readError is the error as the connection's own Read would return it.
+// readError returns the error as the connection's own Read would.
 func (r *reader) readError(err error) error {
 	if operation, ok := errors.AsType[*net.OpError](err); ok {
 		err = operation.Err

@@ -1,6 +1,6 @@
-// Package wire is a connection under SSH that never waits for its peer where
-// x/crypto/ssh must not wait, that costs little while it is idle, and that
-// hears what a client offers before anything is offered to it.
+// Package wire is the network connection below SSH. It never blocks where
+// x/crypto/ssh must not block, costs little while it is idle, and can look at what a
+// client offers before the server offers anything.
 package wire
 
 import (
@@ -12,45 +12,46 @@ import (
 )
 
 const (
-	// highWater is how much may be queued before those who copy data wait.
+	// highWater is how many bytes may be queued before Ready waits.
 	highWater = 512 << 10
 
-	// maxQueued ends a connection whose peer asks and never reads the answers.
-	// Data cannot get there: it waits at highWater.
+	// maxQueued is how many bytes may be queued before the connection fails. Only a
+	// peer that keeps asking and never reads the answers gets there: data waits at
+	// highWater.
 	maxQueued = 64 << 20
 
-	// flushTimeout bounds the last writes of a connection that is closed.
+	// flushTimeout is how long Close lets the last writes take.
 	flushTimeout = 5 * time.Second
 )
 
-// Conn is a connection under SSH. A read takes all that the kernel has, and
-// writes go to a queue that a goroutine empties, several packets a system
-// call. The buffers are a Pool's. An idle connection has neither buffers nor
-// the goroutine.
+// Conn is a network connection below SSH. A read takes all that the kernel has. A
+// write goes to a queue, which a goroutine empties with several packets in one system
+// call. The buffers come from a Pool. An idle connection has neither buffers nor that
+// goroutine.
 //
-// Write never waits for the peer. x/crypto reads and answers a connection in
-// one goroutine, so a write that waits could stop the reading, and two peers
-// that both write would wait for each other for ever. Whoever copies data
-// calls Ready before it writes, and so feels the peer's pace.
+// Write never waits for the peer. x/crypto reads and answers a connection in one
+// goroutine: a write that blocks would stop its reading, and two peers that both
+// write would wait for each other for ever. Code that copies data calls Ready before
+// each write, and so adapts to the peer's speed.
 type Conn struct {
 	net.Conn
 	pool   *Pool
 	reader *reader
 
-	lastRead atomic.Int64 // when the peer was last heard of, as nanoseconds since started
+	lastRead atomic.Int64 // when the peer last sent something, in nanoseconds since started
 	started  time.Time
 
 	mu      sync.Mutex
-	changed *sync.Cond // queue, writing, err or closing
-	greeted string     // what Meet wrote and x/crypto will write again
+	changed *sync.Cond // signalled when queue, writing, err or closing changes
+	greeted string     // what Meet has written, and x/crypto will write again
 	queue   []piece
 	queued  int // bytes in queue
 	err     error
-	writing bool // flush runs
+	writing bool // the goroutine flush runs
 	closing bool
 }
 
-// piece is a part of what is queued: a block, or a packet that was taken over.
+// piece is a part of the queue: a block, or a packet that WriteWhole took over.
 type piece struct {
 	bytes    []byte
 	giveBack func([]byte) // nil for a block
@@ -72,7 +73,7 @@ func (w *Conn) Read(p []byte) (int, error) {
 
 func (w *Conn) heard() { w.lastRead.Store(int64(time.Since(w.started))) }
 
-// Silence is how long the peer has not been heard of.
+// Silence returns how long ago the peer last sent something.
 func (w *Conn) Silence() time.Duration {
 	return time.Since(w.started) - time.Duration(w.lastRead.Load())
 }
@@ -92,8 +93,8 @@ func (w *Conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// WriteWhole is Write, and takes the packet over instead of copying it: giveBack is
-// called with it when it is written, and never where that fails.
+// WriteWhole is Write without a copy: it takes the packet over. It calls giveBack
+// with the packet when it is written, and never if writing fails.
 func (w *Conn) WriteWhole(packet []byte, giveBack func([]byte)) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,7 +107,7 @@ func (w *Conn) WriteWhole(packet []byte, giveBack func([]byte)) (int, error) {
 	return len(packet), nil
 }
 
-// mayQueue says why n bytes more cannot be queued.
+// mayQueue returns an error if n more bytes cannot be queued.
 func (w *Conn) mayQueue(n int) error {
 	switch {
 	case w.err != nil:
@@ -128,7 +129,7 @@ func (w *Conn) startFlush() {
 	}
 }
 
-// enqueue copies p to the end of the queue.
+// enqueue appends a copy of p to the queue.
 func (w *Conn) enqueue(p []byte) {
 	w.queued += len(p)
 	for len(p) > 0 {
@@ -144,7 +145,8 @@ func (w *Conn) enqueue(p []byte) {
 	}
 }
 
-// Ready waits until there is room for more data, or the connection is over.
+// Ready waits until there is room for more data, or until the connection has failed
+// or is closed.
 func (w *Conn) Ready() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -153,9 +155,9 @@ func (w *Conn) Ready() {
 	}
 }
 
-// flush writes what is queued until nothing is, or the connection fails.
+// flush writes the queue until it is empty or the connection fails.
 func (w *Conn) flush() {
-	socket := socketOf(w.Conn) // many pieces a system call
+	socket := socketOf(w.Conn) // to write many pieces in one system call
 	for pieces := w.take(); pieces != nil; pieces = w.take() {
 		rest := make(net.Buffers, len(pieces)) // WriteTo consumes it
 		for i, piece := range pieces {
@@ -169,7 +171,7 @@ func (w *Conn) flush() {
 	}
 }
 
-// giveBack gives what was written to whoever it belongs to.
+// giveBack returns blocks that were written to the pool, and packets to their owners.
 func (w *Conn) giveBack(pieces []piece) {
 	for _, piece := range pieces {
 		if piece.giveBack != nil {
@@ -180,7 +182,7 @@ func (w *Conn) giveBack(pieces []piece) {
 	}
 }
 
-// take returns all that is queued, or nil when flush has no more to do.
+// take returns all that is queued, or nil if flush is to end.
 func (w *Conn) take() []piece {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -203,7 +205,7 @@ func (w *Conn) fail(err error) {
 	w.changed.Broadcast()
 }
 
-// Close writes what is queued, if the peer takes it, and closes.
+// Close writes what is queued, for at most flushTimeout, and closes the connection.
 func (w *Conn) Close() error {
 	w.Conn.SetWriteDeadline(time.Now().Add(flushTimeout))
 	w.mu.Lock()

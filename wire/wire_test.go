@@ -14,7 +14,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// An unread net.Pipe takes no byte: the worst of peers.
+// unreadWire returns a Conn whose peer reads nothing: an unread net.Pipe takes no
+// byte.
 func unreadWire(t *testing.T) (*Conn, net.Conn) {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -57,7 +58,7 @@ func TestEverythingIsWrittenInOrderAndFlushedByClose(t *testing.T) {
 func TestReadyFollowsThePeersPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, peer := unreadWire(t)
-		w.Write(make([]byte, 10)) // in the flusher's hand
+		w.Write(make([]byte, 10)) // flush holds it
 		synctest.Wait()
 		w.Write(make([]byte, highWater+1))
 		ready := make(chan struct{})
@@ -78,13 +79,13 @@ func TestReadyFollowsThePeersPace(t *testing.T) {
 	})
 }
 
-// A client that asks for ever and never reads an answer is cut off, and costs
-// a bounded amount of memory until then.
+// The attack: a client sends requests for ever and never reads an answer. It is cut
+// off, and costs a bounded amount of memory until then.
 func TestAPeerThatNeverReadsIsCutOff(t *testing.T) {
 	w, peer := unreadWire(t)
 	defer peer.Close()
 	var err error
-	for range 3 * maxQueued >> 20 { // the flusher may hold one queue in its hand
+	for range 3 * maxQueued >> 20 { // flush may hold one more queue
 		if _, err = w.Write(make([]byte, 1<<20)); err != nil {
 			break
 		}
@@ -92,7 +93,7 @@ func TestAPeerThatNeverReadsIsCutOff(t *testing.T) {
 	if !errors.Is(err, errNotReading) {
 		t.Errorf("got %v, want %v", err, errNotReading)
 	}
-	w.Ready() // nobody waits for it any more
+	w.Ready() // does not wait for a connection that has failed
 	w.Conn.Close()
 	w.Close()
 }
@@ -110,8 +111,8 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-// A packet that is taken over is written in its turn, and given back once, when it is
-// written.
+// A packet that was taken over is written in its turn, and given back once, after it
+// is written.
 func TestWholePacketsAreWrittenInTurnAndGivenBack(t *testing.T) {
 	ours, theirs := tcpPair(t)
 	w := new(Pool).New(ours)
