@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,16 +11,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/berth-ssh/berth/config"
-	"github.com/berth-ssh/berth/control"
-	"github.com/berth-ssh/berth/serving"
+	"github.com/berth-ssh/berth/rotation"
 	"github.com/berth-ssh/berth/state"
 )
 
 // defaultRotation is how long clients have to learn of a host key before it is shown.
 const defaultRotation = 30 * 24 * time.Hour
-
-// tellTimeout is how long a gateway may take to tell all its hosts of a user CA.
-const tellTimeout = 5 * time.Minute
 
 // What is rotated.
 const (
@@ -32,7 +26,7 @@ const (
 
 func newRotateCommand() *cobra.Command {
 	path := config.DefaultPath
-	var r rotation
+	var r rotate
 	command := &cobra.Command{
 		Use:   "rotate host-key|user-ca",
 		Short: "Replace the gateway's host key, or its user CA",
@@ -60,11 +54,10 @@ func newRotateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r.told = func() (serving.TrustReport, error) { return tellGateways(command.Context(), settings.State) }
 			if args[0] == rotateUserCA {
 				return r.userCA(command, st)
 			}
-			return r.hostKey(command.OutOrStdout(), st)
+			return r.hostKey(command, st)
 		},
 	}
 	command.Flags().StringVar(&path, "config", path, "configuration `file`")
@@ -75,16 +68,15 @@ func newRotateCommand() *cobra.Command {
 	return command
 }
 
-// rotation is what is asked for of one.
-type rotation struct {
+// rotate is what is asked for.
+type rotate struct {
 	after          time.Duration
 	finish, cancel bool
-	told           func() (serving.TrustReport, error) // has gateways that run take what there is now
 }
 
-func (r rotation) hostKey(out io.Writer, st *state.State) error {
+func (r rotate) hostKey(command *cobra.Command, st *state.State) error {
 	keys, err := st.HostKeys(false)
-	switch {
+	switch ctx := command.Context(); {
 	case err != nil:
 		return err
 	case r.after <= 0:
@@ -92,109 +84,58 @@ func (r rotation) hostKey(out io.Writer, st *state.State) error {
 	case len(keys.Next) == 0 && (r.finish || r.cancel):
 		return errors.New("there is no next host key; without --finish and --cancel it is made")
 	case r.finish:
-		err = st.FinishHostKeys()
+		err = rotation.Of(st).FinishHostKeys(ctx)
 	case r.cancel:
-		err = st.CancelHostKeys()
+		err = rotation.Of(st).CancelHostKeys(ctx)
 	default:
-		err = st.RotateHostKeys(time.Now().Add(r.after))
+		err = rotation.Of(st).BeginHostKeys(ctx, time.Now().Add(r.after))
 	}
 	if err != nil {
 		return err
 	}
-	if _, err := r.told(); err != nil && !errors.Is(err, control.ErrNotRunning) {
-		return err
-	}
-	return showKeysNow(out, st)
+	return showKeysNow(command.OutOrStdout(), st)
 }
 
-// userCA takes one step. The new CA is not used before every host that runs trusts it,
-// so that each can be entered whatever fails.
-func (r rotation) userCA(command *cobra.Command, st *state.State) error {
-	out, next := command.OutOrStdout(), st.UserCA().Next
-	switch {
+func (r rotate) userCA(command *cobra.Command, st *state.State) (err error) {
+	out, hasNext := command.OutOrStdout(), st.UserCA().Next != nil
+	var told rotation.Told
+	switch ctx := command.Context(); {
 	case command.Flags().Changed("after"):
 		return errors.New("--after: hosts need no time to learn of a user CA")
-	case next == nil && (r.finish || r.cancel):
+	case !hasNext && (r.finish || r.cancel):
 		return errors.New("there is no next user CA; without --finish and --cancel it is made")
-	case r.cancel:
-		return r.endUserCA(out, st, st.CancelUserCA)
 	case r.finish:
-		if err := r.tellOfBoth(out); err != nil {
-			return err
-		}
-		return r.endUserCA(out, st, st.FinishUserCA)
-	case next == nil:
-		if err := st.RotateUserCA(); err != nil {
-			return err
-		}
+		told, err = rotation.Of(st).FinishUserCA(ctx)
+	case r.cancel:
+		err = rotation.Of(st).CancelUserCA(ctx)
+	default:
+		told, err = rotation.Of(st).BeginUserCA(ctx)
 	}
-	if err := r.tellOfBoth(out); err != nil {
+	sayTold(out, told)
+	if err != nil {
 		return err
 	}
-	if err := showKeysNow(out, st); err != nil {
+	if err := showKeysNow(out, st); err != nil || r.finish || r.cancel {
 		return err
 	}
 	fmt.Fprintf(out, "the next user CA: %s\nthen: berth-gateway keys rotate user-ca --finish\n", st.UserCA().Trusted()[1])
 	return nil
 }
 
-func (r rotation) tellOfBoth(out io.Writer) error {
-	told, err := r.told()
-	if errors.Is(err, control.ErrNotRunning) {
-		fmt.Fprintln(out, "no gateway runs: hosts are told when it does")
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return sayTold(out, told)
-}
-
-// endUserCA puts the new CA in the place of the old one, or removes it.
-func (r rotation) endUserCA(out io.Writer, st *state.State, end func() error) error {
-	if err := end(); err != nil {
-		return err
-	}
-	if _, err := r.told(); err != nil && !errors.Is(err, control.ErrNotRunning) {
-		return err
-	}
-	return showKeysNow(out, st)
-}
-
-// sayTold says which hosts trust the user CAs. Those that run and do not are an error.
-func sayTold(out io.Writer, told serving.TrustReport) error {
+// sayTold says which hosts trust the user CAs.
+func sayTold(out io.Writer, told rotation.Told) {
 	say := func(what string, names []string) {
 		if len(names) > 0 {
 			slices.Sort(names)
 			fmt.Fprintf(out, "%s: %s\n", what, strings.Join(names, ", "))
 		}
 	}
+	if told.NoGateway {
+		fmt.Fprintln(out, "no gateway runs: hosts are told when it does")
+	}
 	say("trust both", told.Trusting)
 	say("do not run, and are told when they do", told.Later)
 	say("add the next user CA to the TrustedUserCAKeys of", told.Foreign)
-	var failed []string
-	for _, name := range slices.Sorted(maps.Keys(told.Failed)) {
-		failed = append(failed, fmt.Sprintf("host %s: %s", name, told.Failed[name]))
-	}
-	if len(failed) > 0 {
-		return fmt.Errorf("the old user CA stays in use, since not every host trusts the next one:\n%s", strings.Join(failed, "\n"))
-	}
-	return nil
-}
-
-// tellGateways has the gateways that run read their keys again, and tell their hosts.
-// The error of none that runs is [control.ErrNotRunning].
-func tellGateways(ctx context.Context, stateDir string) (serving.TrustReport, error) {
-	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
-	defer cancel()
-	told, err := control.CallAll[serving.TrustReport](ctx, stateDir, serving.VerbKeys, nil)
-	if err != nil && !errors.Is(err, control.ErrNotRunning) {
-		return serving.TrustReport{}, fmt.Errorf("the keys are written, but the gateway does not know it; restart it: %w", err)
-	}
-	if len(told) == 0 {
-		return serving.TrustReport{}, err
-	}
-	return told[0], nil
 }
 
 func showKeysNow(out io.Writer, st *state.State) error {
