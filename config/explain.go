@@ -45,6 +45,41 @@ func (c Config) Explain(who auth.Identity, host auth.Host) ([]Explained, error) 
 	return rows, nil
 }
 
+// WhoMayEnter are the users who are granted a host, and by which lines.
+func (c Config) WhoMayEnter(host auth.Host) (users []string, lines []auth.GrantLine) {
+	for _, who := range c.Identities() {
+		if granted := c.Policy.Explain(who, host); len(granted) > 0 {
+			users, lines = append(users, who.User), append(lines, granted...)
+		}
+	}
+	return users, lines
+}
+
+// Granted are the users of each name, pattern, project and label of hosts that is
+// granted.
+func (c Config) Granted() map[string][]string {
+	users := make(map[string][]string)
+	add := func(user string, hosts map[string]auth.Grant) {
+		for host := range hosts {
+			if !slices.Contains(users[host], user) {
+				users[host] = append(users[host], user)
+			}
+		}
+	}
+	for _, user := range c.Users {
+		add(user.Name, user.Hosts)
+		for _, group := range user.Groups {
+			add(user.Name, group.Hosts)
+		}
+	}
+	for _, group := range c.Groups {
+		for _, at := range group.At {
+			add(at.String(), group.Hosts)
+		}
+	}
+	return users
+}
+
 func lineOf(line auth.GrantLine) string {
 	whose := "hosts of the user"
 	if line.Group != "" {

@@ -24,11 +24,11 @@ type Container struct {
 	service string // as docker compose calls it; "" where it was made by other means
 }
 
-// Containers are those that run on an engine, by the names that they get as
-// hosts: the one on their label, or else their compose service, or else, where
-// others have that name too, their own.
-func Containers(ctx context.Context, address string) ([]Container, error) {
-	engine, err := docker.Dial(ctx, docker.Address{URL: address})
+// containers are those that run here, by the names that they get as hosts: the one
+// on their label, or else their compose service, or else, where others have that
+// name too, their own.
+func containers(ctx context.Context) ([]Container, error) {
+	engine, err := docker.Dial(ctx, docker.Address{})
 	if err != nil {
 		return nil, err
 	}

@@ -33,10 +33,10 @@ func (k Key) Fingerprint() string {
 	return ssh.FingerprintSHA256(key)
 }
 
-// Keys are those in the .ssh of a home that let its owner in from elsewhere or
+// keysIn are those in the .ssh of a home that let its owner in from elsewhere or
 // from here: authorized_keys and every .pub file. What the gateway does not take
 // as a key (certificates, keys with options, weak ones) is left out.
-func Keys(home string) []Key {
+func keysIn(home string) []Key {
 	files, _ := filepath.Glob(filepath.Join(home, ".ssh", "*.pub")) // the pattern is well-formed
 	var all []Key
 	for _, file := range append(files, filepath.Join(home, ".ssh", "authorized_keys")) {
@@ -53,9 +53,9 @@ func Keys(home string) []Key {
 	return unique(all)
 }
 
-// GivenKey reads a key that a person names: the path of a .pub file, or the line
+// givenKey reads a key that a person names: the path of a .pub file, or the line
 // in it.
-func GivenKey(given string) (Key, error) {
+func givenKey(given string) (Key, error) {
 	if key, err := newKey(given, ""); err == nil {
 		return key, nil
 	}

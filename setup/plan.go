@@ -24,8 +24,8 @@ type Plan struct {
 	Engine     string // as in DOCKER_HOST; "": the default
 }
 
-// Check says what is missing.
-func (p Plan) Check() error {
+// check says what is missing.
+func (p Plan) check() error {
 	if err := auth.CheckName(p.User); err != nil {
 		return fmt.Errorf("user: %w", err)
 	}
@@ -35,8 +35,8 @@ func (p Plan) Check() error {
 	return nil
 }
 
-// Text is the file.
-func (p Plan) Text() string {
+// text is the file.
+func (p Plan) text() string {
 	var b strings.Builder
 	b.WriteString("# Who may enter which host through the gateway of this box.\n" +
 		"#\n" +
@@ -112,7 +112,7 @@ func Write(path string, p Plan) error {
 		return err
 	}
 	defer os.Remove(tmp.Name())
-	_, err = tmp.WriteString(p.Text())
+	_, err = tmp.WriteString(p.text())
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}

@@ -145,7 +145,7 @@ func count(n int, what string) string {
 // now, and each pattern, project or label that no host has. It waits some seconds
 // for the engine.
 func showHosts(ctx context.Context, w, warnings io.Writer, settings config.Config) error {
-	granted := grantedHosts(settings)
+	granted := settings.Granted()
 	if len(granted) == 0 {
 		return nil
 	}
@@ -166,7 +166,7 @@ func showHosts(ctx context.Context, w, warnings io.Writer, settings config.Confi
 	rows := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(rows, "\nHOST\tUSERS\tNOW")
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		users, lines := whoMayEnter(settings, asHost(name, found[name]))
+		users, lines := settings.WhoMayEnter(asHost(name, found[name]))
 		for _, line := range lines {
 			delete(granted, line.Hosts)
 			if line.LimitsSftp() && found[name].Route == labels.RouteSshd {
@@ -183,43 +183,8 @@ func showHosts(ctx context.Context, w, warnings io.Writer, settings config.Confi
 	return rows.Flush()
 }
 
-// whoMayEnter are the users who are granted a host, and by which lines.
-func whoMayEnter(settings config.Config, host auth.Host) (users []string, lines []auth.GrantLine) {
-	for _, who := range settings.Identities() {
-		if granted := settings.Policy.Explain(who, host); len(granted) > 0 {
-			users, lines = append(users, who.User), append(lines, granted...)
-		}
-	}
-	return users, lines
-}
-
 func asHost(name string, found configured.Found) auth.Host {
 	return auth.Host{Name: name, Exact: found.Exact, Box: found.Box, Account: found.Account, Project: found.Project, Labels: found.Labels}
-}
-
-// grantedHosts are the users of each name, pattern, project and label that the
-// configuration grants.
-func grantedHosts(settings config.Config) map[string][]string {
-	users := make(map[string][]string)
-	add := func(user string, hosts map[string]auth.Grant) {
-		for host := range hosts {
-			if !slices.Contains(users[host], user) {
-				users[host] = append(users[host], user)
-			}
-		}
-	}
-	for _, user := range settings.Users {
-		add(user.Name, user.Hosts)
-		for _, group := range user.Groups {
-			add(user.Name, group.Hosts)
-		}
-	}
-	for _, group := range settings.Groups {
-		for _, at := range group.At {
-			add(at.String(), group.Hosts)
-		}
-	}
-	return users
 }
 
 // now says in a few words what a host's name means now.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/user"
 	"slices"
 	"strings"
 
@@ -21,13 +20,10 @@ import (
 	"github.com/berth-ssh/berth/setup"
 )
 
-// initOptions are the flags of init. What is not given is found.
+// initOptions are the flags of init.
 type initOptions struct {
 	path   string
-	user   string
-	keys   []string
-	hosts  []string
-	listen string
+	wanted setup.Wanted
 	yes    bool
 }
 
@@ -46,10 +42,10 @@ func newInitCommand() *cobra.Command {
 	}
 	flags := command.Flags()
 	flags.StringVar(&o.path, "config", o.path, "the `file` to write")
-	flags.StringVar(&o.user, "user", "", "the first user's `name` (default: you)")
-	flags.StringArrayVar(&o.keys, "key", nil, "a public key or a `file` with one; may be repeated (default: those in the user's ~/.ssh)")
-	flags.StringArrayVar(&o.hosts, "host", nil, "only this `host`; may be repeated (default: all)")
-	flags.StringVar(&o.listen, "listen", "", "`address` for clients (default :2222)")
+	flags.StringVar(&o.wanted.User, "user", "", "the first user's `name` (default: you)")
+	flags.StringArrayVar(&o.wanted.Keys, "key", nil, "a public key or a `file` with one; may be repeated (default: those in the user's ~/.ssh)")
+	flags.StringArrayVar(&o.wanted.Hosts, "host", nil, "only this `host`; may be repeated (default: all)")
+	flags.StringVar(&o.wanted.Listen, "listen", "", "`address` for clients (default :2222)")
 	flags.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	return command
 }
@@ -58,7 +54,10 @@ func (o initOptions) run(ctx context.Context, in io.Reader, out io.Writer) error
 	if err := setup.CanWrite(o.path); err != nil {
 		return err
 	}
-	plan, err := o.plan(ctx, out)
+	plan, notLooked, err := setup.Find(ctx, o.wanted)
+	if notLooked != nil {
+		fmt.Fprintf(out, "no containers: %v\n", notLooked)
+	}
 	if err != nil {
 		return err
 	}
@@ -73,66 +72,6 @@ func (o initOptions) run(ctx context.Context, in io.Reader, out io.Writer) error
 		return err
 	}
 	return o.next(out, plan)
-}
-
-// plan is what is given and, for the rest, what is found.
-func (o initOptions) plan(ctx context.Context, out io.Writer) (setup.Plan, error) {
-	name, home := person(o.user)
-	plan := setup.Plan{User: name, Listen: o.listen, Engine: os.Getenv("DOCKER_HOST")}
-	for _, given := range o.keys {
-		key, err := setup.GivenKey(given)
-		if err != nil {
-			return plan, err
-		}
-		plan.Keys = append(plan.Keys, key)
-	}
-	if len(o.keys) == 0 {
-		plan.Keys = setup.Keys(home)
-	}
-	if err := plan.Check(); err != nil {
-		return plan, err
-	}
-	running, err := setup.Containers(ctx, "")
-	if err != nil {
-		fmt.Fprintf(out, "no containers: %v\n", err)
-	}
-	plan.Containers, err = chosen(running, o.hosts)
-	return plan, err
-}
-
-// person is who is meant, and whose keys are looked at: the user of that name
-// here, or else whoever called sudo, or else who runs this.
-func person(name string) (login, home string) {
-	login = cmp.Or(name, os.Getenv("SUDO_USER"))
-	if account, err := user.Lookup(login); err == nil {
-		return login, account.HomeDir
-	}
-	if caller := os.Getenv("SUDO_USER"); name != "" && caller != "" {
-		_, home = person("")
-		return name, home
-	}
-	home, _ = os.UserHomeDir() // without one there are no keys
-	account, err := user.Current()
-	if err != nil {
-		return name, home
-	}
-	return cmp.Or(name, account.Username), home
-}
-
-// chosen are the containers with these names as hosts; all where none is named.
-func chosen(running []setup.Container, names []string) ([]setup.Container, error) {
-	if len(names) == 0 {
-		return running, nil
-	}
-	var some []setup.Container
-	for _, name := range names {
-		at := slices.IndexFunc(running, func(c setup.Container) bool { return c.Host == name || c.Name == name })
-		if at < 0 {
-			return nil, fmt.Errorf("no container %.64q runs here; docker ps shows those that do", name)
-		}
-		some = append(some, running[at])
-	}
-	return some, nil
 }
 
 func showPlan(out io.Writer, plan setup.Plan) {
