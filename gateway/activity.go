@@ -13,11 +13,11 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// activity is what goes on in a connection's channels.
+// activity records what happens in a connection's channels.
 type activity struct {
-	last atomic.Pointer[time.Time] // when something was last sent, keepalives aside
+	last atomic.Pointer[time.Time] // when data was last sent or a channel was last opened; keepalives do not count
 
-	sessions, forwards atomic.Int64 // that are open
+	sessions, forwards atomic.Int64 // how many are open
 }
 
 func newActivity() *activity {
@@ -26,7 +26,8 @@ func newActivity() *activity {
 	return a
 }
 
-// touchEvery is the precision of silence: to note each packet would cost more.
+// touchEvery is the precision of silence: noting the time of every packet would cost
+// more.
 const touchEvery = time.Millisecond
 
 func (a *activity) touch() {
@@ -36,10 +37,11 @@ func (a *activity) touch() {
 	}
 }
 
-// silence is how long nothing was sent.
+// silence returns how long nothing was sent.
 func (a *activity) silence() time.Duration { return time.Since(*a.last.Load()) }
 
-// awaitSilence waits until nothing was sent for so long, or until ctx ends.
+// awaitSilence waits until nothing was sent for length, or until ctx ends. It reports
+// which.
 func (a *activity) awaitSilence(ctx context.Context, length time.Duration) (silent bool) {
 	for {
 		left := length - a.silence()
@@ -54,14 +56,15 @@ func (a *activity) awaitSilence(ctx context.Context, length time.Duration) (sile
 	}
 }
 
-// track returns the connection with its channels watched, for whatever serves it.
+// track returns the connection with its channels watched. All of its channels must be
+// served through the result.
 func (a *activity) track(conn sshconn.Conn) sshconn.Conn {
 	return conn.Admitting(a.watch).Wrapping(func(kind string, _ []byte, channel ssh.Channel) ssh.Channel {
 		return a.opened(kind, channel)
 	})
 }
 
-// watch watches a channel that the client opens.
+// watch watches a channel that the client asks to open.
 func (a *activity) watch(arrived sshconn.Arrival) (sshconn.Arrival, bool) {
 	if arrived.Channel != nil {
 		arrived.Channel = activeNewChannel{arrived.Channel, a}
@@ -80,8 +83,8 @@ func (a *activity) opened(kind string, channel ssh.Channel) ssh.Channel {
 	return &activeChannel{channel, a, sync.OnceFunc(func() { count.Add(-1) })}
 }
 
-// countOf counts channels of a kind; nil for those that are neither sessions nor
-// forwards, as those to an agent.
+// countOf returns the counter for channels of a kind: sessions or forwards. It is nil
+// for other kinds, such as channels to an agent.
 func (a *activity) countOf(kind string) *atomic.Int64 {
 	switch {
 	case kind == "session":
@@ -127,13 +130,13 @@ func (c *activeChannel) Write(p []byte) (int, error) {
 	return c.Channel.Write(p)
 }
 
-// Close closes the channel, and counts it no longer.
+// Close closes the channel, which is then no longer counted.
 func (c *activeChannel) Close() error {
 	c.closed()
 	return c.Channel.Close()
 }
 
-// Stderr is the channel's, watched.
+// Stderr returns the channel's stderr, also watched.
 func (c *activeChannel) Stderr() io.ReadWriter { return activeStderr{c.Channel.Stderr(), c.activity} }
 
 type activeStderr struct {

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// StepAside says that the listener is about to be closed on purpose, since another
-// gateway accepts in the place of this one, or nobody is to connect any more. Serve then
-// goes on with the connections there are, for as long as linger. Terminals are told 10
-// minutes and 1 minute before the end of that time, and then all sessions are told why
-// they end.
+// StepAside says that the listener is about to be closed on purpose: another gateway
+// accepts in the place of this one, or nobody may connect any more. Serve then goes
+// on with the existing connections for at most linger. Terminals get a warning 10
+// minutes and 1 minute before the end of that time. At the end all sessions are told
+// why they end.
 func (s *Server) StepAside(linger time.Duration) { s.aside.CompareAndSwap(nil, &linger) }
 
-// linger returns when all connections have ended, by themselves or after length. When
-// ctx ends, it stops the server as Serve does.
+// linger returns when all connections have ended. After length it ends those that are
+// left. When ctx ends, it stops the server as Serve does.
 func (s *Server) linger(ctx context.Context, cut func(), length time.Duration) error {
 	empty := s.serving.close()
 	s.Log.Info("accepts no new connections", "connections", s.serving.left(), "for", length)

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// stepAside closes the listener of a gateway that another one has taken over.
+// stepAside calls StepAside and closes the listener, as when another gateway takes
+// over.
 func (g *testGateway) stepAside(linger time.Duration) {
 	g.StepAside(linger)
 	g.listener.Close()
@@ -28,7 +29,7 @@ func TestAGatewayThatStepsAsideGoesOnServing(t *testing.T) {
 		conn.Close()
 		t.Error("its port is still open")
 	}
-	startWaiting(t, client) // one more session
+	startWaiting(t, client) // another session
 	select {
 	case <-g.stopped:
 		t.Fatal("it stopped under a connection")
@@ -47,7 +48,7 @@ func TestAGatewayThatStepsAsideStillStops(t *testing.T) {
 	within(t, "it stops", g.stopped)
 }
 
-// terminalLog is a terminal that notes when it is shown something.
+// terminalLog is a terminal that notes the time of each line that it is shown.
 type terminalLog struct {
 	ssh.Channel
 	began time.Time
@@ -63,8 +64,9 @@ func (l *terminalLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// People at a terminal are told 10 minutes and 1 minute before a gateway that is replaced
-// or stops ends their connections; where they have less, they are told what is left.
+// Terminals get a warning 10 minutes and 1 minute before a gateway that is replaced
+// or stops ends their connections. If less time than that is left, the warnings in
+// between are left out.
 func TestPeopleAreToldBeforeTheirTimeIsOver(t *testing.T) {
 	ends := map[string]func(t *testing.T, s *Server, cut func()) error{
 		"since the gateway was replaced": func(t *testing.T, s *Server, cut func()) error { return s.linger(t.Context(), cut, s.Drain) },

@@ -15,7 +15,7 @@ func (c *conn) auditConn() audit.Conn {
 	return audit.Conn{Conn: c.id, Remote: c.wire.RemoteAddr().String()}
 }
 
-// auditLogin writes that a login is over. Where it cannot, the person must not
+// auditLogin writes an event for the finished login. If it fails, the person must not
 // go on.
 func (c *conn) auditLogin(client sshconn.Conn, who auth.Identity) error {
 	return c.server.Audit.Write(audit.LoggedIn{
@@ -25,7 +25,7 @@ func (c *conn) auditLogin(client sshconn.Conn, who auth.Identity) error {
 	})
 }
 
-// auditSteps are the steps of a login, the first one first.
+// auditSteps returns the steps of a login in their order.
 func auditSteps(who auth.Identity) []audit.Step {
 	var steps []audit.Step
 	if who.Before != nil {
@@ -41,14 +41,14 @@ func auditSteps(who auth.Identity) []audit.Step {
 	return append(steps, step)
 }
 
-// auditEntry writes that a host was entered, and returns what writes down what is
-// done there. Where it cannot, nothing may be done there.
+// auditEntry writes an event for the entered host, and returns what records the
+// actions there. If it fails, no action there is allowed.
 func (c *conn) auditEntry(who auth.Identity, to *reached, login time.Time) (*recorder.Recorder, error) {
 	r := &recorder.Recorder{Log: c.server.Audit, Who: audit.Who{Conn: c.auditConn(), User: who.User, Host: to.host.Name}}
 	return r, r.Log.Write(audit.Entered{Who: r.Who, Account: to.account, Route: to.host.Route, Container: to.host.Container, Seconds: time.Since(login).Seconds()})
 }
 
-// auditLeft writes that a connection to a host is over.
+// auditLeft writes an event for the end of a connection to a host.
 func (c *conn) auditLeft(r *recorder.Recorder, after time.Duration, ended *Ended) {
 	left := audit.Left{Who: r.Who, Seconds: after.Seconds(), Up: c.bytes.up.Load(), Down: c.bytes.down.Load()}
 	if ended != nil {

@@ -24,7 +24,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// auditedGateway is a gateway with an audit file, where dev's key has options.
+// auditedGateway returns a gateway with an audit file, where dev's key has options.
 func auditedGateway(t *testing.T, from keeper.Hosts, options string) (g *testGateway, records *audit.Log, events func() []string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
@@ -40,8 +40,8 @@ func auditedGateway(t *testing.T, from keeper.Hosts, options string) (g *testGat
 	return g, records, func() []string { return eventsIn(t, path) }
 }
 
-// eventsIn are the file's events, each as its name and the fields that are the
-// same every time.
+// eventsIn returns the file's events, each as its name and those fields that are the
+// same in every run.
 func eventsIn(t *testing.T, path string) []string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -115,7 +115,7 @@ func TestWhatIsDoneIsWrittenDown(t *testing.T) {
 			"left user=dev host=lab",
 		}
 		got := events()
-		slices.Sort(got) // a session's end may come a moment later
+		slices.Sort(got) // the order varies: a session's end may come a moment later
 		slices.Sort(want)
 		if !slices.Equal(got, want) {
 			t.Errorf("%s:\n%s\nwant\n%s", route, strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -123,8 +123,8 @@ func TestWhatIsDoneIsWrittenDown(t *testing.T) {
 	}
 }
 
-// The attack: go where nobody looks by a kind of channel that the gateway does not know,
-// and a host's own sshd serves.
+// The attack: evade the audit file with a kind of channel that the gateway does not
+// know, but a host's own sshd serves.
 func TestAChannelOfAnotherKindIsWrittenDown(t *testing.T) {
 	g, _, events := auditedGateway(t, sshdThatSays(t, &reachedLog{}, nil), "")
 	client := g.enter(t, "dev+lab")
@@ -152,7 +152,7 @@ func TestWhoIsTurnedAwayIsWrittenDown(t *testing.T) {
 	}
 }
 
-// The attack: fill the disk, then do what nobody is to see.
+// The attack: fill the disk, then act without being recorded.
 func TestWhatCannotBeAuditedIsRefused(t *testing.T) {
 	log := &reachedLog{}
 	g, records, _ := auditedGateway(t, machineThatSays(log), "")
@@ -160,7 +160,7 @@ func TestWhatCannotBeAuditedIsRefused(t *testing.T) {
 	if got := runs(t, before, "first"); got.status != 0 {
 		t.Fatalf("%+v", got)
 	}
-	records.Close() // no write succeeds any more
+	records.Close() // every write fails from here on
 	s, err := before.NewSession()
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestWhatCannotBeAuditedIsRefused(t *testing.T) {
 	}
 }
 
-// The disk is full between a login and its host.
+// The disk becomes full between a login and the entry of its host.
 func TestAnEntryThatCannotBeAuditedIsRefused(t *testing.T) {
 	m := newFakeMachine(echoes)
 	from := atMachine(m)
@@ -201,7 +201,7 @@ func TestAnEntryThatCannotBeAuditedIsRefused(t *testing.T) {
 	within(t, "the entrance is closed", m.closed)
 }
 
-// What a reload changes is written down, once for each thing.
+// Each change that a reload makes is written once.
 func TestAChangeOfPolicyIsWrittenDown(t *testing.T) {
 	g, _, events := auditedGateway(t, atMachine(newFakeMachine(echoes)), "")
 	g.grant(t, map[string]auth.Grant{"lab": {Restrictions: auth.Restrictions{NoX11: true}}, "more": {}})
@@ -211,7 +211,7 @@ func TestAChangeOfPolicyIsWrittenDown(t *testing.T) {
 	}
 }
 
-// The attack: fill the disk, then go on with an sftp session that began before.
+// The attack: fill the disk, then go on with an sftp session that had already begun.
 func TestFilesThatCannotBeWrittenDownEndTheirSession(t *testing.T) {
 	removed := make(chan struct{})
 	m := newFakeMachine(func(_ machine.Command, in io.Reader, out, _ io.Writer) int {

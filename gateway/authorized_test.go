@@ -20,7 +20,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// reachedLog is what a host was asked for.
+// reachedLog records what a host was asked for.
 type reachedLog struct {
 	mu   sync.Mutex
 	said []string
@@ -44,7 +44,7 @@ func (r *reachedLog) all() string {
 	return strings.Join(r.said, "; ")
 }
 
-// askedMachine is a machine that says what it is asked for, and has nothing.
+// askedMachine is an empty machine that records what it is asked for.
 type askedMachine struct {
 	*fakeMachine
 	log *reachedLog
@@ -67,8 +67,8 @@ func machineThatSays(log *reachedLog) *fakeHosts {
 	}), log})
 }
 
-// sshdThatSays is a host that has an sshd, entered by a certificate, or by a key
-// of its own.
+// sshdThatSays returns a host with an sshd that records what it is asked for. The
+// gateway logs in there with a certificate, or with the key if there is one.
 func sshdThatSays(t *testing.T, log *reachedLog, key ssh.Signer) *fakeHosts {
 	f := &fakeSshd{t: t, hostKey: newSigner(t)}
 	f.accept = func(_ ssh.ConnMetadata, key ssh.PublicKey) error {
@@ -123,8 +123,8 @@ func sayRequests(log *reachedLog, ch ssh.Channel, requests <-chan *ssh.Request) 
 	}
 }
 
-// eachRoute runs a test against a gateway in front of a machine, and of an sshd,
-// where dev's key has options.
+// eachRoute runs a test against a gateway in front of a machine, and against one in
+// front of an sshd. dev's key has options.
 func eachRoute(t *testing.T, options string, test func(t *testing.T, route string, g *testGateway, log *reachedLog)) {
 	for _, route := range []string{"be", "join"} {
 		t.Run(route+" "+options, func(t *testing.T) {
@@ -153,12 +153,12 @@ func startWithLine(t *testing.T, from keeper.Hosts, options string, settings ...
 	return g
 }
 
-// try is one thing that a client can ask for, and what the host hears of it.
+// try is one thing that a client can ask for, and what the host is asked for then.
 type try struct {
 	name string
 	ask  func(client *ssh.Client)
 	be   string // what a machine is asked for; "" where it never is
-	join string // what an sshd is
+	join string // the same at an sshd
 }
 
 func tries() []try {
@@ -193,7 +193,8 @@ func tries() []try {
 	}
 }
 
-// Each option is held to on both routes: of what it forbids, the host never hears.
+// Each option is enforced on both routes: the host is never asked for what a key
+// forbids.
 func TestTheOptionsOfAKeyAreHeldTo(t *testing.T) {
 	everything := "pty agent x11 open open-socket listen listen-socket tunnel unknown"
 	for options, permitted := range map[string]string{
@@ -229,8 +230,8 @@ func TestTheOptionsOfAKeyAreHeldTo(t *testing.T) {
 	}
 }
 
-// The attack: run another command than the one that the key is for, by each of
-// the requests that start one, and lie about what was asked for.
+// The attack: run another command than the key's forced one, by each request that
+// starts one, and lie about the original command.
 func TestAForcedCommandTakesThePlaceOfEveryOther(t *testing.T) {
 	starts := map[string]func(s *ssh.Session) error{
 		`exec "uname -a\nid"`: func(s *ssh.Session) error { return s.Run("uname -a\nid") },
@@ -264,7 +265,8 @@ func TestAForcedCommandTakesThePlaceOfEveryOther(t *testing.T) {
 	})
 }
 
-// No client sets what a forced command believes to be what was asked for.
+// No client can set the variable from which a forced command reads the original
+// command.
 func TestSSHOriginalCommandIsNotTheClients(t *testing.T) {
 	log := &reachedLog{}
 	g := startGateway(t, machineThatSays(log))
@@ -280,8 +282,8 @@ func TestSSHOriginalCommandIsNotTheClients(t *testing.T) {
 	}
 }
 
-// The attack: a host's own sshd accepts CUDA_*, and a library that one of them names is
-// loaded by the command that a key is held to.
+// The attack: a host's own sshd accepts CUDA_*. With such a variable a client makes
+// its forced command load another library.
 func TestWhoIsHeldToACommandSetsNoMoreThanIsListed(t *testing.T) {
 	for options, may := range map[string]bool{`command="backup"`: false, "no-pty": false, "": true} {
 		eachRoute(t, options, func(t *testing.T, route string, g *testGateway, log *reachedLog) {
@@ -303,8 +305,8 @@ func TestWhoIsHeldToACommandSetsNoMoreThanIsListed(t *testing.T) {
 	}
 }
 
-// ~/.ssh/rc is run by the host's sshd. It is told not to by the certificate;
-// where it is entered by a key, it cannot be told, and so is not entered.
+// The host's sshd runs ~/.ssh/rc. A certificate tells it not to. If the gateway logs
+// in there with a key, it cannot tell the sshd, and so must refuse.
 func TestNoUserRCIsTheSshdsToKeep(t *testing.T) {
 	for options, want := range map[string]bool{"": true, "no-user-rc": false, "restrict,user-rc": true} {
 		log := &reachedLog{}
@@ -320,8 +322,8 @@ func TestNoUserRCIsTheSshdsToKeep(t *testing.T) {
 	}
 }
 
-// The attack: a host asks for the client's agent, or display, although the key
-// that logged in forbids both. OpenSSH's client gives its agent then.
+// The attack: a host opens a channel to the client's agent or display, although the
+// key that logged in forbids both. OpenSSH's client accepts such a channel.
 func TestAHostOpensNothingThatTheKeyForbids(t *testing.T) {
 	kinds := []string{"auth-agent@openssh.com", "agent-connect", "x11", "forwarded-tcpip", "forwarded-streamlocal@openssh.com", "unknown@example.org"}
 	for options, reaches := range map[string]int{"": len(kinds), "restrict": 0, "restrict,agent-forwarding": 2, "restrict,port-forwarding": 2} {
@@ -371,8 +373,8 @@ func TestAHostOpensNothingThatTheKeyForbids(t *testing.T) {
 	}
 }
 
-// What a key forbids and what a grant forbids hold together: the forced command of
-// a key that the grant does not have is not started.
+// The options of a key and the limits of a grant both apply: a key's forced command
+// is not started if the grant does not allow commands.
 func TestAKeyAndAGrantForbidTogether(t *testing.T) {
 	for options, tt := range map[string]struct {
 		grant auth.Restrictions

@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// ciphersFor is what a client is offered. Its order would decide (RFC 4253
-// §7.1), and OpenSSH's prefers AES-CTR, whose MAC takes a third of all time,
-// to AES-GCM. So who offers AES-GCM both ways is offered nothing else. Who has none of
-// ours is offered chacha20-poly1305, which costs more here.
+// ciphersFor returns the ciphers that a client is offered. A client that offers
+// AES-GCM in both directions is offered only that: its own order would decide (RFC
+// 4253 §7.1), OpenSSH prefers AES-CTR, and the MAC of that takes a third of all time.
+// A client that has none of ours is also offered chacha20-poly1305, which costs more
+// here.
 func ciphersFor(hello wire.Hello, ours []string) []string {
 	fast := []string{ssh.CipherAES128GCM, ssh.CipherAES256GCM}
 	both := func(cipher string) bool {
@@ -28,5 +29,5 @@ func ciphersFor(hello wire.Hello, ours []string) []string {
 	}
 }
 
-// hasAES says whether the processor has instructions for AES.
+// hasAES reports whether the processor has instructions for AES.
 func hasAES() bool { return cpu.X86.HasAES || cpu.ARM64.HasAES }

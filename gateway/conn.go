@@ -24,31 +24,31 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// conn is one connection of a person. Only serve and what it calls change it. What others
-// may see of it is in the server's live connections.
+// conn is one connection of a person. Only serve and the functions that it calls
+// change it. Others see the connection only through the server's live connections.
 type conn struct {
 	server *Server
-	id     string // for the log and for the server's live connections
+	id     string // names the connection in the log and among the server's live connections
 	wire   *wire.Conn
-	bytes  *counted     // wire, counted
-	ssh    *exchange    // bytes, as x/crypto reads and writes them
-	log    *slog.Logger // limited until the login: see Server.strangersLog
+	bytes  *counted     // wire, with its bytes counted
+	ssh    *exchange    // bytes, with turns for key exchanges; what x/crypto reads and writes
+	log    *slog.Logger // rate-limited until the login: see Server.strangersLog
 	tasks  *sshconn.Tasks
 
 	hostKeys announced
 
-	activity *activity // in its channels
+	activity *activity // of its channels
 	began    time.Time
-	exchange atomic.Int64 // how long the exchange of keys took
+	exchange atomic.Int64 // how long the key exchange took
 
-	person    string       // who has logged in
-	terminals atomic.Int64 // that were recorded
+	person    string       // the user who has logged in
+	terminals atomic.Int64 // how many terminals were recorded
 
 	cleanups []func()
-	running  atomic.Int64 // goroutines of tasks, and of what serves its sessions
+	running  atomic.Int64 // goroutines that tasks and the session server run now
 
 	grace    *time.Timer                           // ends a login that takes too long
-	methods  keeper.LoginMethods                   // by which it may begin
+	methods  keeper.LoginMethods                   // the methods by which the login may begin
 	stranger *strangers.Stranger                   // until the login
 	preAuth  atomic.Pointer[ssh.ServerPreAuthConn] // nil before authentication
 }
@@ -63,13 +63,13 @@ func newConn(s *Server, raw net.Conn) *conn {
 	return c
 }
 
-// logTo returns a log whose lines name the connection.
+// logTo returns a log whose lines name this connection.
 func (c *conn) logTo(log *slog.Logger) *slog.Logger {
 	return log.With("conn", c.id, "remote", c.wire.RemoteAddr().String())
 }
 
-// serve is the life of a connection, top to bottom. When it returns, nothing
-// of the connection is left. The end of ctx cuts the connection.
+// serve runs a connection's whole life, top to bottom. When it returns, nothing of
+// the connection is left. When ctx ends, the connection is cut.
 func (c *conn) serve(ctx context.Context) {
 	defer func() { c.log.Debug("closed") }()
 	defer c.tasks.Wait()
@@ -77,9 +77,9 @@ func (c *conn) serve(ctx context.Context) {
 	defer c.stranger.Leave()
 	stop := context.AfterFunc(ctx, func() { c.wire.Conn.Close() })
 	defer stop()
-	defer c.runCleanups() // of what logIn did
+	defer c.runCleanups() // registered by logIn
 
-	entry := c.logIn(ctx) // RFC 4253 and 4252, and what the login asks for
+	entry := c.logIn(ctx) // RFC 4253 and 4252, and the way to the host
 	if entry == nil {
 		return
 	}
@@ -89,18 +89,18 @@ func (c *conn) serve(ctx context.Context) {
 	c.auditLeft(entry.recorder, time.Since(began), endOf(entry.ctx))
 }
 
-// entry is a host that a connection has entered, and what serves the connection there.
+// entry is a host that a connection has entered, with what is needed to serve it
+// there.
 type entry struct {
 	*reached
 	ctx      context.Context // ends when the connection is to end
-	client   sshconn.Conn    // without what is not granted
+	client   sshconn.Conn    // filtered: only what is granted
 	recorder *recorder.Recorder
 }
 
-// logIn is what happens before a host serves the connection: it logs the person in,
-// finds the host and opens it. It returns nil when that failed, and the client was told
-// why. It is apart from serve because the stack that it needs is large, and would be
-// kept as long as it has not returned.
+// logIn logs the person in, finds the host and opens it. It returns nil if that
+// failed; the client has been told why. It is a function of its own because it needs
+// a large stack, which serve would keep as long as the connection lives.
 func (c *conn) logIn(ctx context.Context) *entry {
 	client, who, err := c.handshake(ctx)
 	if err != nil {
@@ -117,7 +117,7 @@ func (c *conn) logIn(ctx context.Context) *entry {
 	c.person = who.User
 	c.log = c.logTo(c.server.Log)
 	c.log.Info("logged in", "login", who.Login.String(), "client", string(client.ClientVersion()))
-	ctx, remove := c.enlist(ctx, client, who) // from now on others see it, and may end it
+	ctx, remove := c.enlist(ctx, client, who) // from here on others can see and end it
 	c.cleanup(remove)
 	entry, err := c.admit(ctx, client, who, login)
 	if err != nil {
@@ -127,7 +127,8 @@ func (c *conn) logIn(ctx context.Context) *entry {
 	return entry
 }
 
-// admit lets a person who has logged in into a host. The error is for the person.
+// admit lets a person who has logged in enter a host. The error's text is shown to
+// the person.
 func (c *conn) admit(ctx context.Context, client sshconn.Conn, who auth.Identity, login time.Time) (*entry, error) {
 	if err := c.auditLogin(client, who); err != nil {
 		return nil, err
@@ -145,7 +146,7 @@ func (c *conn) admit(ctx context.Context, client sshconn.Conn, who auth.Identity
 	c.log = c.log.With("user", who.User, "host", host)
 
 	c.cleanup(c.keepAlive(end{Conn: client, wire: c.wire}, "client"))
-	reached, err := c.reach(ctx, client, host, who) // what the login asks for, and may have
+	reached, err := c.reach(ctx, client, host, who) // the host that the login names, if it is granted
 	if err != nil {
 		return nil, err
 	}
@@ -157,15 +158,15 @@ func (c *conn) admit(ctx context.Context, client sshconn.Conn, who auth.Identity
 
 	c.log.Info("entered", "route", reached.host.Route, "account", reached.account, "container", short(reached.host.Container))
 	c.server.live.entered(c.id, reached)
-	c.server.review(c.id) // by a policy that came meanwhile
+	c.server.review(c.id) // in case another policy has come into force meanwhile
 	c.limitTime(ctx, limits)
 	c.limitIdle(ctx, limits)
 	granted := recorder.Client(c.activity.track(reached.gate.Client(client)))
 	return &entry{reached, ctx, granted, recorder}, nil
 }
 
-// cleanup has f called when the connection ends, the last one first, as a test's Cleanup
-// does.
+// cleanup registers f to be called when the connection ends. Like testing.T.Cleanup,
+// it calls the last one first.
 func (c *conn) cleanup(f func()) { c.cleanups = append(c.cleanups, f) }
 
 func (c *conn) runCleanups() {
@@ -174,9 +175,9 @@ func (c *conn) runCleanups() {
 	}
 }
 
-// enlist makes a connection one of the server's live ones, until remove is
-// called. The context that it returns ends when somebody ends the connection
-// (see [Server.End]); its cause is an [*Ended] then.
+// enlist adds the connection to the server's live ones until remove is called. The
+// returned context ends when somebody ends the connection (see [Server.End]); its
+// cause is an [*Ended] then.
 func (c *conn) enlist(ctx context.Context, client sshconn.Conn, who auth.Identity) (_ context.Context, remove func()) {
 	ctx, end := context.WithCancelCause(ctx)
 	c.server.live.add(&liveConn{
@@ -200,8 +201,9 @@ func (c *conn) enlist(ctx context.Context, client sshconn.Conn, who auth.Identit
 	}
 }
 
-// lost is the line for a session that ends before its command has: the connection was
-// ended, or else the host has gone away. why, which may be nil, says why it has.
+// lost returns the line for a session that ends before its command did: the
+// connection was ended, or the host has gone away. why returns the reason of the
+// latter, and may be nil.
 func lost(ctx context.Context, host string, why func() string) string {
 	if ended := endOf(ctx); ended != nil {
 		return "berth: " + ended.Error()
@@ -215,7 +217,7 @@ func lost(ctx context.Context, host string, why func() string) string {
 	return text
 }
 
-// source is the address that the connection comes from.
+// source returns the client's address.
 func (c *conn) source() netip.Addr {
 	tcp, ok := c.wire.RemoteAddr().(*net.TCPAddr)
 	if !ok {
@@ -224,8 +226,8 @@ func (c *conn) source() netip.Addr {
 	return tcp.AddrPort().Addr().Unmap().WithZone("")
 }
 
-// environment returns the variables that sshd sets about a connection, and the person's
-// name.
+// environment returns the variables that sshd sets about a connection, and the one
+// with the person's name.
 func (c *conn) environment(person string) []string {
 	user := labels.EnvUser + "=" + person
 	remote, remotePort, err := net.SplitHostPort(c.wire.RemoteAddr().String())
@@ -243,7 +245,7 @@ func (c *conn) environment(person string) []string {
 	}
 }
 
-// recover is deferred: a panic ends this connection and no other.
+// recover must be deferred. It makes a panic end this connection and no other.
 func (c *conn) recover() {
 	if value := recover(); value != nil {
 		c.panicked(value, debug.Stack())
@@ -255,5 +257,5 @@ func (c *conn) panicked(value any, stack []byte) {
 	c.wire.Conn.Close()
 }
 
-// short is a container's id as people know it.
+// short returns a container's id as docker ps shows it.
 func short(id string) string { return id[:min(len(id), 12)] }

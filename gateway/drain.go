@@ -8,21 +8,21 @@ import (
 )
 
 const (
-	// stopTimeout is how much longer than Drain Serve may take to return.
+	// stopTimeout is how long Serve may take to return after Drain is over.
 	stopTimeout = 1500 * time.Millisecond
 
-	// farewell is how much of that is for telling sessions why they end.
+	// farewell is the part of stopTimeout in which sessions are told why they end.
 	farewell = time.Second
 )
 
-// served are the connections that are served now.
+// served holds the connections that are being served.
 type served struct {
 	mu      sync.Mutex
 	all     map[*conn]bool
 	closing chan struct{} // closed when the last one has ended; nil before close
 }
 
-// add counts a connection, unless close was called.
+// add adds a connection. It returns false after close was called.
 func (s *served) add(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,8 +45,8 @@ func (s *served) remove(c *conn) {
 	}
 }
 
-// close has add refuse. The channel that it returns is closed when the last connection
-// has ended.
+// close makes add refuse from now on. The returned channel is closed when the last
+// connection has ended.
 func (s *served) close() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,8 +66,9 @@ func (s *served) left() int {
 	return len(s.all)
 }
 
-// drain waits for Drain, then tells all sessions why they end, and then cuts the
-// connections that are left. The error says how many did not end even then.
+// drain waits for s.Drain, then tells all sessions why they end, and then cuts the
+// connections that are left. The error gives the number of those that have not ended
+// even then.
 func (s *Server) drain(cut func()) error {
 	empty := s.serving.close()
 	if s.goOn(context.Background(), empty, s.Drain, "since the gateway is stopping") {
@@ -76,9 +77,9 @@ func (s *Server) drain(cut func()) error {
 	return s.endAll(empty, cut, "the gateway is stopping")
 }
 
-// goOn waits until there are no connections, ctx ends, or length is over, and reports
-// whether it was the first of these. Terminals are told 10 minutes and 1 minute before
-// length is over, and why.
+// goOn waits until no connection is left, ctx ends, or length is over. It returns
+// true in the first case. Terminals get a warning with the reason 10 minutes and 1
+// minute before length is over.
 func (s *Server) goOn(ctx context.Context, empty <-chan struct{}, length time.Duration, why string) bool {
 	end := time.Now().Add(length)
 	for _, before := range []time.Duration{10 * time.Minute, time.Minute, 0} {
@@ -106,7 +107,7 @@ func minutes(length time.Duration) string {
 	return fmt.Sprintf("%d minutes", int(length.Minutes()))
 }
 
-// endAll ends all connections now, and waits until there are none.
+// endAll ends all connections now, and waits until none is left.
 func (s *Server) endAll(empty <-chan struct{}, cut func(), reason string) error {
 	for _, live := range s.Live() {
 		s.End(live.ID, reason)
@@ -121,7 +122,7 @@ func (s *Server) endAll(empty <-chan struct{}, cut func(), reason string) error 
 	return fmt.Errorf("%d connections do not end, although they were cut", s.serving.left())
 }
 
-// came waits for an event, at most so long, and reports whether it came.
+// came waits for an event, for at most patience, and reports whether it happened.
 func came(event <-chan struct{}, patience time.Duration) bool {
 	select {
 	case <-event:

@@ -10,38 +10,38 @@ import (
 	"github.com/berth-ssh/berth/wire"
 )
 
-// exchange is a client's connection as x/crypto reads and writes it. It bounds how much
-// processor time key exchanges take before the login: each of them waits for its turn
-// (see package strangers).
+// exchange is a client's connection as x/crypto reads and writes it. Before the login
+// it bounds the processor time of key exchanges: each of them waits for its turn (see
+// package strangers).
 //
-// In the first one, Read hands over what it has read when it is this connection's turn;
-// the turn ends when x/crypto answers or wants to read more. For each later one the edited
-// x/crypto asks for a turn by ExchangeTurn. Before the login a client gets maxAnswers
-// writes at most, and so few key exchanges.
+// In the first key exchange, Read returns the client's packets only in this
+// connection's turn. The turn ends when x/crypto answers or reads again. For each
+// later one the edited x/crypto takes a turn by ExchangeTurn. Before the login a
+// client gets at most maxAnswers writes, and so only a few key exchanges.
 type exchange struct {
 	*counted
-	turn     func() (done func(), err error) // waits for a processor
+	turn     func() (done func(), err error) // waits for this connection's turn
 	rekeys   rekeys
 	loggedIn atomic.Bool
-	gone     context.CancelCauseFunc // cancels the login's context when a read fails
+	gone     context.CancelCauseFunc // ends the login's context when a read fails
 
-	greeted bool // the client's version line was read; Read's alone
+	greeted bool // the client's version line was read; used only by Read
 
 	mu     sync.Mutex
-	done   func() // gives the turn back; nil while it has none
-	secret bool   // what is written now is encrypted, so that nobody else may write
-	over   bool   // the first key exchange is
+	done   func() // ends the turn; nil if it has none
+	secret bool   // writes are encrypted from here on, so only x/crypto may write
+	over   bool   // the first key exchange has ended
 
-	answers int // before the login
+	answers int // writes before the login
 }
 
-// maxAnswers is more than ten attempts and an agent full of keys need.
+// maxAnswers is more than ten attempts with an agent full of keys need.
 const maxAnswers = 200
 
 var errTooManyAnswers = errors.New("the client asks for too much before it logs in")
 
-// Messages of RFC 4253 and of its key exchanges, with the place of a packet's
-// number in it.
+// Numbers of messages of RFC 4253 and of its key exchanges, and the offset of that
+// number in an unencrypted packet.
 const (
 	numberAt    = 5
 	msgNewKeys  = 21
@@ -71,8 +71,8 @@ func (e *exchange) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// isVersion reports whether what was read belongs to the client's version line, which
-// needs no turn. x/crypto reads it byte by byte.
+// isVersion reports whether the bytes belong to the client's version line, which
+// x/crypto reads byte by byte and which needs no turn.
 func (e *exchange) isVersion(read []byte) bool {
 	if e.greeted || len(read) > 1 {
 		return false
@@ -81,8 +81,8 @@ func (e *exchange) isVersion(read []byte) bool {
 	return true
 }
 
-// ExchangeTurn waits for a turn for another key exchange than the first (RFC 4253 §9).
-// The client may ask for one as often as it likes.
+// ExchangeTurn waits for a turn for a key exchange after the first one (RFC 4253 §9).
+// The client may start these as often as it likes.
 func (e *exchange) ExchangeTurn() (done func(), err error) {
 	switch {
 	case e.loggedIn.Load():
@@ -90,16 +90,16 @@ func (e *exchange) ExchangeTurn() (done func(), err error) {
 	case e.isOver():
 		return e.rekeys.take("")
 	}
-	return func() {}, nil // Read has the turn
+	return func() {}, nil // the first one: Read has taken the turn
 }
 
-// Close closes the connection, and ends waiting for turns.
+// Close closes the connection. Calls that wait for a turn then fail.
 func (e *exchange) Close() error {
 	e.rekeys.close()
 	return e.counted.Close()
 }
 
-// isOver reports whether the first key exchange is.
+// isOver reports whether the first key exchange has ended.
 func (e *exchange) isOver() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -115,7 +115,7 @@ func (e *exchange) Write(p []byte) (int, error) {
 		e.mu.Unlock()
 		return 0, errTooManyAnswers
 	}
-	var number byte // 0 where it cannot be seen
+	var number byte // 0 if it is encrypted
 	if !e.secret && len(p) > numberAt {
 		number = p[numberAt]
 	}
@@ -130,7 +130,7 @@ func (e *exchange) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteWhole is that of [wire.Conn].
+// WriteWhole is like [wire.Conn.WriteWhole].
 func (e *exchange) WriteWhole(packet []byte, giveBack func([]byte)) (int, error) {
 	if e.loggedIn.Load() {
 		return e.counted.WriteWhole(packet, giveBack)
@@ -139,7 +139,7 @@ func (e *exchange) WriteWhole(packet []byte, giveBack func([]byte)) (int, error)
 	return e.Write(packet)
 }
 
-// giveBack gives the turn back, if there is one.
+// giveBack ends the turn, if there is one.
 func (e *exchange) giveBack() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -149,29 +149,30 @@ func (e *exchange) giveBack() {
 	}
 }
 
-// disconnect tells the client why its connection ends, and reports whether it
-// could: while packets are still in clear.
+// disconnect sends the client the reason for which its connection ends. It returns
+// false if it could not, since packets are encrypted already.
 func (e *exchange) disconnect(why string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.secret {
 		return false
 	}
-	e.secret = true // nothing follows
+	e.secret = true // nothing may be written after it
 	_, err := e.counted.Write(disconnect(tooManyConnections, why))
 	return err == nil
 }
 
-// rekeys gives turns to the key exchanges after the first one (RFC 4253 §9), of a client
-// or of a host's sshd, which users may control. The turns are those of the client's source.
+// rekeys gives turns to key exchanges after the first one (RFC 4253 §9), of a client
+// or of a host's sshd, which users may control. They count as the client's.
 type rekeys struct {
 	open     context.Context // ends when the connection is closed
 	close    context.CancelFunc
-	stranger *strangers.Stranger // who the client was before its login
+	stranger *strangers.Stranger // the client as it was before its login
 }
 
-// rekeyFlow is the flow of turns for people who are logged in, so that they do not wait
-// behind strangers of the same source. It has a space, so it is no user's name.
+// rekeyFlow is the flow of turns for people who are logged in, so that they do not
+// wait behind strangers of the same source. No user has this name, since it contains
+// a space.
 const rekeyFlow = "key re-exchange"
 
 func newRekeys(ctx context.Context, stranger *strangers.Stranger) rekeys {
@@ -189,8 +190,8 @@ type hostExchange struct {
 	loggedIn atomic.Bool
 }
 
-// ExchangeTurn waits for a turn. The first key exchange needs none: the gateway itself
-// began it.
+// ExchangeTurn waits for a turn. The first key exchange needs none, since the gateway
+// itself started it.
 func (e *hostExchange) ExchangeTurn() (done func(), err error) {
 	if !e.loggedIn.Load() {
 		return func() {}, nil
@@ -198,7 +199,7 @@ func (e *hostExchange) ExchangeTurn() (done func(), err error) {
 	return e.rekeys.take(rekeyFlow)
 }
 
-// Close closes the connection, and ends waiting for turns.
+// Close closes the connection. Calls that wait for a turn then fail.
 func (e *hostExchange) Close() error {
 	e.rekeys.close()
 	return e.Conn.Close()

@@ -23,9 +23,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// fakeHosts answers by functions, and counts.
+// fakeHosts answers by calling functions, and counts the calls.
 type fakeHosts struct {
-	lookup     func(name string) (hosts.Host, error) // nil: every name is a host by route exec
+	lookup     func(name string) (hosts.Host, error) // nil: every name is a host with route exec
 	open       func(host hosts.Host, account string) (hosts.Entrance, error)
 	comingBack bool
 	list       []hosts.Host
@@ -56,27 +56,27 @@ func (f *fakeHosts) Open(_ context.Context, host hosts.Host, account string) (ho
 	return f.open(host, account)
 }
 
-// calls is how often a host was looked up or opened.
+// calls returns how often a host was looked up or opened.
 func (f *fakeHosts) calls() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.lookups + len(f.opened)
 }
 
-// opens is what was opened.
+// opens returns what was opened, each as account@host.
 func (f *fakeHosts) opens() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.opened)
 }
 
-// fakeMachine runs every command by one function.
+// fakeMachine runs one function for every command.
 type fakeMachine struct {
 	machine.Machine
 	run  func(command machine.Command, in io.Reader, out, err io.Writer) int
 	done chan struct{}
 
-	loses bool // nobody learns how a process ends
+	loses bool // the end of a process is never reported
 
 	closing sync.Once
 	closed  chan struct{}
@@ -116,12 +116,12 @@ func (m *fakeMachine) Start(command machine.Command) (*machine.Process, error) {
 	}, nil
 }
 
-// atMachine are hosts that are one machine.
+// atMachine returns hosts that all lead to one machine.
 func atMachine(m machine.Machine) *fakeHosts {
 	return &fakeHosts{open: func(hosts.Host, string) (hosts.Entrance, error) { return hosts.Entrance{Machine: m}, nil }}
 }
 
-// safeBuffer keeps what many write.
+// safeBuffer collects the writes of several goroutines.
 type safeBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -139,8 +139,8 @@ func (l *safeBuffer) String() string {
 	return l.buf.String()
 }
 
-// testGateway is a gateway on a port, whose users are dev, who may enter lab as
-// developer and more as whom it likes, and other, who may enter vault.
+// testGateway is a gateway on a port with two users: dev may enter lab as developer
+// and more as any account; other may enter vault.
 type testGateway struct {
 	*Server
 	keeper   *keeper.Keeper
@@ -149,11 +149,11 @@ type testGateway struct {
 	address  string
 	listener net.Listener
 	log      *safeBuffer
-	dev      ssh.Signer // keys of the users
+	dev      ssh.Signer // the users' keys
 	other    ssh.Signer
 	stop     context.CancelFunc
 	stopped  chan struct{} // closed when Serve has returned
-	served   error         // what it has returned
+	served   error         // Serve's error
 }
 
 func startGateway(t *testing.T, from keeper.Hosts, settings ...func(*Server)) *testGateway {
@@ -199,19 +199,20 @@ func startGateway(t *testing.T, from keeper.Hosts, settings ...func(*Server)) *t
 	return g
 }
 
-// kept changes the keeper of a gateway before it is started.
+// kept returns an option that changes the gateway's keeper before the start.
 func kept(change func(*keeper.Keeper)) func(*Server) {
 	return func(s *Server) { change(s.Keeper.(*keeper.Keeper)) }
 }
 
-// replace puts a policy into force, and returns how many connections it ended.
+// replace puts a policy into force, and returns how many connections were ended by
+// it.
 func (g *testGateway) replace(policy *auth.Policy) (ended int) {
 	g.keeper.Replace(policy, "test")
 	return g.Review()
 }
 
-// dial logs in by keys; its banner, if it is not nil, gets what the gateway says
-// before the login is over.
+// dial logs in. If banner is not nil, it gets the text that the gateway shows before
+// the login is over.
 func (g *testGateway) dial(login string, banner *string, methods ...ssh.AuthMethod) (*ssh.Client, error) {
 	return ssh.Dial("tcp", g.address, &ssh.ClientConfig{
 		User:            login,
@@ -239,13 +240,13 @@ func (g *testGateway) enter(t *testing.T, login string) *ssh.Client {
 	return client
 }
 
-// said is what a command led to.
+// said is the result of a command.
 type said struct {
 	out, err string
-	status   int // -1: nobody told
+	status   int // -1: none was reported
 }
 
-// runs runs a command to its end, or for ten seconds.
+// runs runs a command to its end, but fails after ten seconds.
 func runs(t *testing.T, client *ssh.Client, command string) said {
 	t.Helper()
 	return runsIn(t, client, command, func(*ssh.Session) error { return nil })
@@ -271,7 +272,7 @@ func runsIn(t *testing.T, client *ssh.Client, command string, prepare func(*ssh.
 	return ended(t, client, s, &out, &stderr)
 }
 
-// ended waits for a session's end.
+// ended waits for a session's end and returns its result.
 func ended(t *testing.T, client *ssh.Client, s *ssh.Session, out, stderr *safeBuffer) said {
 	t.Helper()
 	cut := time.AfterFunc(10*time.Second, func() { client.Close() })
@@ -297,7 +298,7 @@ func within(t *testing.T, what string, happened <-chan struct{}) {
 	}
 }
 
-// fakeSshd are hosts with an sshd that believes a user CA.
+// fakeSshd is hosts with an sshd that trusts a user CA.
 type fakeSshd struct {
 	t       *testing.T
 	hostKey ssh.Signer

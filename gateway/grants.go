@@ -1,8 +1,8 @@
 package gateway
 
-// Review looks at the people who are there, when another policy has come into force:
-// who may not go on is told why and cut off. It returns how many connections were
-// ended; nobody else notices.
+// Review checks all live connections against a new policy. It tells those that may
+// not go on why, and ends them; the others notice nothing. It returns how many were
+// ended.
 func (s *Server) Review() (ended int) {
 	for _, live := range s.Live() {
 		if !s.review(live.ID) {
@@ -12,9 +12,9 @@ func (s *Server) Review() (ended int) {
 	return ended
 }
 
-// review ends a connection that the policy in force does not let go on: its user,
-// credential or grant is gone, or the grant has become narrower. One that has not
-// entered yet is decided when it does.
+// review ends a connection that the policy in force no longer allows: its user,
+// credential or grant is gone, or the grant has become narrower. It does nothing to a
+// connection that has not entered its host yet: that is decided when it does.
 func (s *Server) review(id string) (goesOn bool) {
 	c, entered := s.live.get(id)
 	if !entered {

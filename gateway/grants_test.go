@@ -22,7 +22,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// seen is what reached a host.
+// seen records what reached a host.
 type seen struct {
 	mu   sync.Mutex
 	what []string
@@ -34,7 +34,7 @@ func (s *seen) add(format string, args ...any) {
 	s.what = append(s.what, fmt.Sprintf(format, args...))
 }
 
-// take returns what reached the host since the last time.
+// take returns what has reached the host since the last call.
 func (s *seen) take() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,7 +43,7 @@ func (s *seen) take() []string {
 	return what
 }
 
-// watchedMachine is a machine that tells what it is asked for, and does little.
+// watchedMachine is a machine that records what it is asked for.
 type watchedMachine struct {
 	*fakeMachine
 	seen *seen
@@ -73,7 +73,7 @@ func watchedByBe(s *seen) *fakeHosts {
 	return atMachine(watchedMachine{m, s})
 }
 
-// watchedByJoin is a host with an sshd that tells the same in the same words.
+// watchedByJoin returns a host with an sshd that records requests in the same words.
 func watchedByJoin(t *testing.T, s *seen) *fakeHosts {
 	return sshdOf(t, &fakeSshd{
 		accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return nil },
@@ -138,7 +138,7 @@ func watchSession(channel ssh.Channel, requests <-chan *ssh.Request, s *seen) {
 	}
 }
 
-// ask makes a client ask for one thing, and returns what it was told.
+// ask makes a client ask for one thing, and returns the answer.
 type ask func(t *testing.T, client *ssh.Client) string
 
 func asksSession(kind string, payload any) ask {
@@ -181,14 +181,14 @@ func asksGlobal(kind string, payload any) ask {
 	}
 }
 
-// The attack: ask for what is granted in a form that the gateway cannot read, so that it
-// is not written down, and a host's sshd that reads it all the same does it.
+// The attack: send a granted request in a form that the gateway cannot parse, so that
+// it is not written to the audit file, but a host's lenient sshd carries it out.
 func TestWhatCannotBeReadReachesNoHost(t *testing.T) {
 	type asked struct {
 		ask   func(kind string, payload any) ask
 		kinds map[string]any
 	}
-	type trailed struct { // some sshds pass over a byte too many: OpenSSH's does in tcpip-forward
+	type trailed struct { // some sshds ignore an extra byte: OpenSSH's does in tcpip-forward
 		Payload []byte `ssh:"rest"`
 	}
 	for mechanism, at := range map[string]func(*seen) *fakeHosts{
@@ -217,8 +217,8 @@ func TestWhatCannotBeReadReachesNoHost(t *testing.T) {
 	}
 }
 
-// asks are all kinds of channels and requests that make a host do something, and
-// how each is seen there.
+// asks has every kind of channel and request that makes a host do something, and how
+// each is recorded there.
 var asks = map[string]struct {
 	ask  ask
 	seen string
@@ -237,8 +237,8 @@ var asks = map[string]struct {
 	"remote socket": {asksGlobal("streamlocal-forward@openssh.com", sshconn.StreamlocalForward{Path: "/run/y"}), "listen unix"},
 }
 
-// One table for both mechanisms: whatever a grant leaves out reaches no host by
-// either of them, and whatever it has does.
+// One table for both mechanisms: whatever a grant leaves out never reaches the host,
+// and whatever it includes does.
 func TestAGrantDecidesForEveryKindOfChannelOnBothMechanisms(t *testing.T) {
 	web := auth.Destination{Host: "localhost", Port: 8888}
 	nothing := auth.RestrictAll()
@@ -322,8 +322,8 @@ func (g *testGateway) grant(t *testing.T, grants map[string]auth.Grant) (ended i
 	return g.replace(policy)
 }
 
-// An agent, a display or a listener that nobody asked for: the attack of a host
-// on a client that opens what it is asked to open.
+// The attack: a host opens channels to an agent, a display or a listener that nobody
+// asked for, and hopes for a client that accepts them.
 func TestAHostOpensNothingThatIsNotGranted(t *testing.T) {
 	kinds := []string{"auth-agent@openssh.com", "x11", "forwarded-tcpip", "forwarded-streamlocal@openssh.com", "x@example.com"}
 	for _, restricted := range []bool{true, false} {
@@ -353,9 +353,9 @@ func TestAHostOpensNothingThatIsNotGranted(t *testing.T) {
 	}
 }
 
-// Sftp that is read-only or in a directory is another subsystem for the machine, by
-// whatever name the client asks for it; an sshd of the host's own would not know it, and
-// is not entered.
+// A grant that makes sftp read-only, or limits it to a directory, gives the machine
+// another subsystem, whatever name the client asks for. A host's own sshd does not
+// know that subsystem, and so must not be entered.
 func TestLimitsOfSftp(t *testing.T) {
 	for want, r := range map[string]auth.Restrictions{
 		"subsystem sftp-read-only":            {ReadOnlySftp: true},
@@ -398,7 +398,7 @@ func TestSessionsOfAGrantAreCounted(t *testing.T) {
 			t.Errorf("a third session: %v", err)
 		}
 	}
-	startWaiting(t, more) // of another grant
+	startWaiting(t, more) // under another grant
 	last.Close()
 	harness.Eventually(t, "there is room for one more", func() bool {
 		s, err := one.NewSession()
@@ -409,7 +409,7 @@ func TestSessionsOfAGrantAreCounted(t *testing.T) {
 	})
 }
 
-// Who has lost what it has is told and cut; nobody else notices.
+// People who have lost a grant are told so and cut off. Nobody else notices.
 func TestAChangeCutsWhoLostAGrantAndNobodyElse(t *testing.T) {
 	for name, tt := range map[string]struct {
 		after map[string]auth.Grant
@@ -450,7 +450,7 @@ func TestAChangeCutsWhoLostAGrantAndNobodyElse(t *testing.T) {
 	}
 }
 
-// goesOn wants a session to end when its input does.
+// goesOn checks that a session is still alive: it ends when its input does.
 func goesOn(t *testing.T, client *ssh.Client, s *ssh.Session, out, stderr *safeBuffer) {
 	t.Helper()
 	if _, err := client.NewSession(); err != nil {
@@ -461,7 +461,7 @@ func goesOn(t *testing.T, client *ssh.Client, s *ssh.Session, out, stderr *safeB
 	}
 }
 
-// A grant that ends by itself ends as one that is taken away does.
+// A grant that expires ends a connection as one that is taken away does.
 func TestAGrantEndsAtItsTime(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(waits)))
 	g.grant(t, map[string]auth.Grant{"lab": {Until: time.Now().Add(2 * time.Second)}})
@@ -495,8 +495,8 @@ func TestAGrantThatIsTakenAwayOnTheWayInIsNotEntered(t *testing.T) {
 	within(t, "the connection is cut", gone)
 }
 
-// Whoever is granted a project or a label learns by trying names neither which
-// hosts there are, nor enters another one.
+// A person who is granted a project or a label tries other names, and must neither
+// learn which hosts exist nor enter one.
 func TestAHostOutsideOfALabelLooksAsOneThatIsNotThere(t *testing.T) {
 	from := atMachine(newFakeMachine(echoes))
 	from.lookup = func(name string) (hosts.Host, error) {

@@ -14,29 +14,30 @@ import (
 )
 
 const (
-	// loginGrace is how long a person may take to log in: OpenSSH's default
-	// is twice that, for people who look for their password.
+	// loginGrace is how long a login may take. OpenSSH's default is twice that, for
+	// people who look for their password.
 	loginGrace = time.Minute
 
-	// maxAuthTries allows for an agent full of keys.
+	// maxAuthTries is enough for an agent full of keys.
 	maxAuthTries = 10
 
-	// version begins as OpenSSH's does: only to such a peer its own clients and
-	// servers say eow@openssh.com, without which "ssh host yes | head -1" never
-	// ends. The number is for npm's ssh2, which asks nobody below 5 for unix
-	// sockets, and for paramiko, which takes 10 for 1 and its RSA for SHA-1.
+	// version begins like OpenSSH's. OpenSSH's clients and servers send
+	// eow@openssh.com only to such a peer, and "ssh host yes | head -1" never ends
+	// without it. The number is chosen for two clients: npm's ssh2 asks for unix
+	// sockets only from 5 on, and paramiko takes 10 for 1 and then signs RSA with
+	// SHA-1.
 	version = "SSH-2.0-OpenSSH_9.9 Berth"
 )
 
-// errTooSlow ends a login that takes too long.
+// errTooSlow is the cause when a login takes too long.
 var errTooSlow = errors.New("the login takes too long")
 
-// identityKey is where the successful attempt's identity travels
-// (ssh.Permissions).
+// identityKey is the key in ssh.Permissions under which the identity of the
+// successful attempt travels.
 type identityKey struct{}
 
-// handshake makes the transport (RFC 4253) and authenticates the person
-// (RFC 4252). It returns within loginGrace: x/crypto sets no deadline itself.
+// handshake exchanges keys (RFC 4253) and authenticates the person (RFC 4252). It
+// returns within loginGrace; x/crypto itself sets no deadline.
 func (c *conn) handshake(ctx context.Context) (sshconn.Conn, auth.Identity, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -44,7 +45,7 @@ func (c *conn) handshake(ctx context.Context) (sshconn.Conn, auth.Identity, erro
 	defer c.grace.Stop()
 	c.ssh.gone = cancel
 	hello, err := c.wire.Meet(version, time.Now().Add(loginGrace))
-	if errors.Is(err, wire.ErrSaidNothing) { // which is no try to log in
+	if errors.Is(err, wire.ErrSaidNothing) { // not an attempt to log in
 		return sshconn.Conn{}, auth.Identity{}, err
 	}
 	if err != nil {
@@ -74,8 +75,8 @@ func (c *conn) handshake(ctx context.Context) (sshconn.Conn, auth.Identity, erro
 	return c.hostKeys.announce(sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}), who, nil
 }
 
-// moreTime gives the login more time, all in all, since somebody is on the way to a
-// browser.
+// moreTime extends the time of the login to loginGrace and more, for a person who has
+// to approve it in a browser.
 func (c *conn) moreTime(more time.Duration) {
 	end := c.began.Add(loginGrace + more)
 	if c.grace.Reset(time.Until(end)) {
@@ -83,7 +84,8 @@ func (c *conn) moreTime(more time.Duration) {
 	}
 }
 
-// firstSteps are the ways in which a login may begin, the same for everybody.
+// firstSteps returns the methods by which a login may begin, which are the same for
+// everybody.
 func (c *conn) firstSteps() []auth.Method {
 	c.methods = c.server.Keeper.LoginMethods()
 	steps := []auth.Method{auth.ByPublicKey}
@@ -120,12 +122,14 @@ func (c *conn) serverConfig(ctx context.Context) *ssh.ServerConfig {
 	}
 }
 
-// algorithms are for clients. They leave out what is broken or slow, such as the
-// Diffie-Hellman groups: 1 ms of a client's time cost 80 ms of the gateway's. The client's order decides, and
-// OpenSSH's begins with chacha20-poly1305, for which Go has no assembly on
-// amd64: where the processor has AES instructions, it is left to who has nothing else
-// (see ciphersFor). The MACs
-// without -etm are for libssh2 before 1.11.
+// algorithms returns the algorithms for clients. They leave out what is broken or
+// slow, such as the Diffie-Hellman groups, where 1 ms of a client's time cost 80 ms
+// of the gateway's.
+//
+// chacha20-poly1305 is left out if the processor has AES instructions: OpenSSH's
+// order begins with it, the client's order decides, and Go has no assembly for it on
+// amd64. ciphersFor offers it to clients that have nothing else. The MACs without
+// -etm are for libssh2 before 1.11.
 func algorithms() ssh.Config {
 	config := ssh.Config{
 		KeyExchanges: []string{
@@ -144,12 +148,13 @@ func algorithms() ssh.Config {
 	return config
 }
 
-// algorithmsForHosts are for sshds, which may be old, and which the gateway asks.
+// algorithmsForHosts returns the algorithms for hosts' sshds. These may be old, and
+// here the gateway is the client.
 func algorithmsForHosts() ssh.Config {
 	config := algorithms()
 	config.KeyExchanges = append(config.KeyExchanges, ssh.KeyExchangeDH14SHA256, ssh.KeyExchangeDH16SHA512)
 	if hasAES() {
-		config.Ciphers = append(config.Ciphers, ssh.CipherChaCha20Poly1305) // the last, for an sshd that has nothing else
+		config.Ciphers = append(config.Ciphers, ssh.CipherChaCha20Poly1305) // last, for an sshd that has nothing else
 	}
 	return config
 }

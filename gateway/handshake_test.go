@@ -35,7 +35,8 @@ func TestAPasswordAndAKeyLogIn(t *testing.T) {
 	}
 }
 
-// Whatever is wrong, a stranger sees the same, and asks neither host nor engine.
+// Whatever the reason, a failed login looks the same to a stranger, and causes no
+// call to a host or an engine.
 func TestStrangersAreDeniedAlike(t *testing.T) {
 	from := atMachine(newFakeMachine(echoes))
 	from.comingBack = true
@@ -73,8 +74,8 @@ func TestStrangersAreDeniedAlike(t *testing.T) {
 	}
 }
 
-// The attack: offer a key that may enter much, which needs no signature, then
-// prove another one. Who one is must come from what was proved.
+// The attack: ask about a key that may enter much, which needs no signature, and then
+// prove another one. The identity must come from the proved key.
 func TestWhoAConnectionIsWasProvedByItsLastAttempt(t *testing.T) {
 	from := atMachine(newFakeMachine(echoes))
 	g := startGateway(t, from)
@@ -99,7 +100,7 @@ func TestWhoAConnectionIsWasProvedByItsLastAttempt(t *testing.T) {
 	}
 }
 
-// cannotSign has a public key alone. Anyone can offer one.
+// cannotSign has only a public key, which anybody can offer.
 type cannotSign struct {
 	ssh.Signer
 	asked *int
@@ -110,9 +111,9 @@ func (s cannotSign) Sign(io.Reader, []byte) (*ssh.Signature, error) {
 	return nil, errors.New("no private key")
 }
 
-// Before the login is over, no host is looked up and no engine is asked: the
-// banner is made of what is known. A host that does not answer would hold up the
-// login otherwise.
+// Before the login is over, no host is looked up and no engine is called; the banner
+// shows only what is known already. Otherwise a host that does not answer would hold
+// up the login.
 func TestLoggingInAsksNoHost(t *testing.T) {
 	from, loggedIn := atMachine(newFakeMachine(echoes)), make(chan struct{})
 	from.comingBack = true
@@ -140,8 +141,8 @@ func TestLoggingInAsksNoHost(t *testing.T) {
 	}
 }
 
-// Whoever is logged in stays when the policy is exchanged; who comes later meets
-// the new one.
+// People who are logged in stay when the policy is replaced. Later logins are judged
+// by the new one.
 func TestThePolicyIsExchangedUnderLiveConnections(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(echoes)))
 	client := g.enter(t, "dev+lab")
@@ -171,8 +172,8 @@ func TestALoginThatBreaksOffIsLogged(t *testing.T) {
 	harness.Eventually(t, "the log tells", func() bool { return strings.Contains(g.log.String(), `level=INFO msg="not logged in"`) })
 }
 
-// Load balancers and probes look every few seconds whether the port answers. That fills no
-// log, and slows down nobody who comes from the same address.
+// Load balancers and probes connect every few seconds to see whether the port
+// answers. This must neither fill the log nor slow down people from the same address.
 func TestALookAtThePortIsNoLogin(t *testing.T) {
 	g := startGateway(t, &fakeHosts{})
 	for range 100 {
@@ -191,7 +192,8 @@ func TestALookAtThePortIsNoLogin(t *testing.T) {
 	}
 }
 
-// Somebody types the password where the name belongs, and it looks like a name.
+// A person types the password in the place of the user name, and it looks like a
+// name.
 func TestAPasswordTypedAsANameIsNotLogged(t *testing.T) {
 	keyed := func(key string) func(*Server) { return kept(func(k *keeper.Keeper) { k.LogKey = []byte(key) }) }
 	g := startGateway(t, &fakeHosts{}, keyed("a key"))
@@ -214,7 +216,7 @@ func TestAPasswordTypedAsANameIsNotLogged(t *testing.T) {
 	}
 }
 
-// failsAs tries a wrong password, and returns what the log calls the login.
+// failsAs tries a wrong password, and returns the user name that the log shows.
 func (g *testGateway) failsAs(t *testing.T, login string) string {
 	t.Helper()
 	before := len(g.log.String())
@@ -227,7 +229,7 @@ func (g *testGateway) failsAs(t *testing.T, login string) string {
 	return strings.Fields(after)[0]
 }
 
-// Clients of GUIs know keyboard-interactive alone. It is the same password.
+// Graphical clients know only keyboard-interactive. It asks for the same password.
 func TestAPasswordMayBeAskedFor(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(echoes)))
 	for password, isRight := range map[string]bool{"secret": true, "wrong": false} {
@@ -250,8 +252,8 @@ func TestAPasswordMayBeAskedFor(t *testing.T) {
 	}
 }
 
-// A client that knows ed25519 gets that key whatever it would rather have, since
-// it is the one that people know.
+// A client that knows ed25519 gets that key, whatever it prefers, since people know
+// its fingerprint.
 func TestOtherHostKeysAreForThoseThatKnowNoEd25519(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(echoes)), stateKeys(openState(t)))
 	for _, c := range []struct {

@@ -18,22 +18,22 @@ const (
 	proveRequest    = "hostkeys-prove-00@openssh.com"
 )
 
-// HostKeys are the gateway's own keys, which its clients know. They may sign in another
-// process.
+// HostKeys are the gateway's own keys, which its clients know. Their signers may call
+// another process.
 type HostKeys struct {
-	Key    ssh.Signer   // ed25519, shown to every client that knows the kind
-	Others []ssh.Signer // shown to those that do not
-	Next   []ssh.Signer // to be shown some day, and told of until then
+	Key    ssh.Signer   // ed25519, shown to every client that knows this kind
+	Others []ssh.Signer // shown to the other clients
+	Next   []ssh.Signer // will be shown in future; clients are only told of them now
 }
 
-// Fixed returns the keys, which never change: it is a [Server]'s HostKeys.
+// Fixed returns k itself. Its method value can be a [Server]'s HostKeys.
 func (k HostKeys) Fixed(bool) (HostKeys, error) { return k, nil }
 
 func (k HostKeys) all() []ssh.Signer { return slices.Concat([]ssh.Signer{k.Key}, k.Others, k.Next) }
 
-// addHostKeys adds the key to show. A client's order would decide between
-// several, and many prefer others to ed25519, which they have known until now:
-// so the others are for those alone that do not take it.
+// addHostKeys adds the keys that the client may be shown. The client's order would
+// choose among several, and many clients prefer other kinds to ed25519. So the others
+// are added only for a client that does not accept ed25519.
 func (c *conn) addHostKeys(config *ssh.ServerConfig, hello wire.Hello) error {
 	others := hello.HostKeys != nil && !slices.Contains(hello.HostKeys, ssh.KeyAlgoED25519)
 	var err error
@@ -49,19 +49,18 @@ func (c *conn) addHostKeys(config *ssh.ServerConfig, hello wire.Hello) error {
 	return nil
 }
 
-// announced are the host keys that a client is told of once it is logged in, as by
-// sshd. One that does as OpenSSH's UpdateHostKeys asks for proofs that the gateway has
-// those which it does not know, and notes them: so it knows the next key before that is
-// shown.
+// announced tells a client of the gateway's host keys after the login, as sshd does.
+// A client with OpenSSH's UpdateHostKeys then asks for a proof of each key that it
+// does not know, and stores it. So it knows the next key before that is shown.
 type announced struct {
 	HostKeys
-	session   []byte // id of the connection, which the proofs are for
-	algorithm string // of the key that was shown
-	asked     bool   // for proofs, which is answered once
+	session   []byte // session id, which the proofs sign
+	algorithm string // of the host key that was shown
+	asked     bool   // for proofs, which are given only once
 }
 
-// announce tells a client of the keys, and returns the connection with its question
-// answered by whoever takes what arrives.
+// announce tells the client of the keys. The returned connection answers the client's
+// request for proofs.
 func (a *announced) announce(conn sshconn.Conn) sshconn.Conn {
 	a.session = conn.SessionID()
 	if server, ok := conn.Conn.(*ssh.ServerConn); ok {
@@ -86,16 +85,16 @@ func (a *announced) announce(conn sshconn.Conn) sshconn.Conn {
 	})
 }
 
-// cannotBeTold reports whether a client ends its connection when it is told: Tera Term
-// before 2.73, as OpenSSH knows.
+// cannotBeTold reports whether the client would end its connection when it is told of
+// keys. Tera Term before 2.73 does; OpenSSH's sshd knows this, too.
 func cannotBeTold(version []byte) bool {
 	software, isTeraTerm := strings.CutPrefix(string(version), "SSH-2.0-TTSSH/")
 	old := []string{"1.5.", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.70", "2.71", "2.72"}
 	return isTeraTerm && slices.ContainsFunc(old, func(prefix string) bool { return strings.HasPrefix(software, prefix) })
 }
 
-// prove signs what says that the gateway has each of the keys that a client has named.
-// To sign costs: so it is for keys that were announced, each once.
+// prove signs a proof for each of the named keys. Since signing costs time, it signs
+// only for keys that were announced, and only once for each.
 func (a *announced) prove(named []byte) (proofs []byte, ok bool) {
 	if a.asked {
 		return nil, false
@@ -125,8 +124,8 @@ func (a *announced) prove(named []byte) (proofs []byte, ok bool) {
 	return proofs, len(proofs) > 0
 }
 
-// sign signs what proves a key. A client that was shown an RSA key wants the
-// signatures of RSA by the same hash.
+// sign signs one proof. A client that was shown an RSA key expects RSA signatures
+// with the same hash.
 func (a *announced) sign(key ssh.Signer, public []byte) (*ssh.Signature, error) {
 	proof := ssh.Marshal(struct {
 		Request      string

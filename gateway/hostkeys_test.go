@@ -23,7 +23,8 @@ func openState(t *testing.T) *state.State {
 	return st
 }
 
-// stateKeys has a gateway show the keys of a state directory.
+// stateKeys returns an option that makes a gateway show the keys of a state
+// directory.
 func stateKeys(st *state.State) func(*Server) {
 	return func(s *Server) {
 		s.HostKeys = func(others bool) (HostKeys, error) {
@@ -33,14 +34,15 @@ func stateKeys(st *state.State) func(*Server) {
 	}
 }
 
-// told is a client that is logged in, and what it was told of the gateway's keys.
+// told is a client that is logged in, with what it was told of the gateway's keys.
 type told struct {
 	ssh.Conn
 	shown ssh.PublicKey
-	keys  [][]byte // those announced
+	keys  [][]byte // the announced ones
 }
 
-// hear logs in as a client that takes these kinds of host keys, all if there are none.
+// hear logs in as a client that accepts these kinds of host keys, or all if none are
+// given.
 func (g *testGateway) hear(t *testing.T, login string, kinds ...string) told {
 	t.Helper()
 	raw, err := net.Dial("tcp", g.address)
@@ -75,7 +77,7 @@ func (g *testGateway) hear(t *testing.T, login string, kinds ...string) told {
 	return h
 }
 
-// split splits what is several strings (RFC 4251 §5).
+// split parses a sequence of strings (RFC 4251 §5).
 func split(t *testing.T, data []byte) (all [][]byte) {
 	t.Helper()
 	for len(data) > 0 {
@@ -98,8 +100,8 @@ func stringsOf(all ...[]byte) (data []byte) {
 	return data
 }
 
-// isProved asks for proofs of keys, as a client does that learns them, and reports
-// whether there are right ones.
+// isProved asks for proofs of keys, as a client does that wants to store them, and
+// reports whether all proofs are valid.
 func (h told) isProved(t *testing.T, keys ...[]byte) bool {
 	t.Helper()
 	ok, answer, err := h.SendRequest(proveRequest, true, stringsOf(keys...))
@@ -131,11 +133,12 @@ func (h told) isProved(t *testing.T, keys ...[]byte) bool {
 	return true
 }
 
-// A client is told of all keys, the next ones among them, and has each of them proved:
-// whether its host is served by us, by its own sshd, or refused.
+// A client is told of all keys, also of the next ones, and gets each of them proved:
+// at a host that the gateway serves, at one with its own sshd, and when it is
+// refused.
 func TestClientsAreToldOfTheHostKeysAndHaveThemProved(t *testing.T) {
 	st := openState(t)
-	if _, err := st.HostKeys(true); err != nil { // so that there are all kinds
+	if _, err := st.HostKeys(true); err != nil { // makes keys of all kinds
 		t.Fatal(err)
 	}
 	if err := st.RotateHostKeys(time.Time{}); err != nil {
@@ -166,7 +169,8 @@ func TestClientsAreToldOfTheHostKeysAndHaveThemProved(t *testing.T) {
 	}
 }
 
-// The attack: have the gateway sign what is no key of its own, or sign without end.
+// The attack: make the gateway sign for a key that is not its own, or sign without
+// end.
 func TestOnlyTheGatewaysKeysAreProvedAndOnce(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(echoes)))
 	own, other := g.HostKey.PublicKey().Marshal(), newSigner(t).PublicKey().Marshal()
@@ -189,7 +193,7 @@ func TestOnlyTheGatewaysKeysAreProvedAndOnce(t *testing.T) {
 	}
 }
 
-// Tera Term before 2.73 ends its connection when it is told.
+// Tera Term before 2.73 ends its connection when it is told of keys.
 func TestWhoCannotBeToldOfKeysIsNot(t *testing.T) {
 	for version, cannot := range map[string]bool{
 		"SSH-2.0-TTSSH/2.72 Win32": true, "SSH-2.0-TTSSH/1.5.4 Win32": true,

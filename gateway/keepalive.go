@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// DefaultKeepalive finds a peer that has vanished within 90 seconds.
+// DefaultKeepalive is short enough to notice within 90 seconds that a peer has
+// vanished.
 const DefaultKeepalive = 30 * time.Second
 
-// missedKeepalives is how many unanswered intervals make a peer vanished.
+// missedKeepalives is how many intervals a peer may leave unanswered.
 const missedKeepalives = 3
 
-// keepalive is what asks one peer for signs of life. It is a timer rather than
-// a goroutine, which would cost every idle connection a stack.
+// keepalive asks one peer for signs of life. It is a timer and not a goroutine, which
+// would cost every idle connection a stack.
 type keepalive struct {
 	conn     *conn
 	peer     end
@@ -21,14 +22,14 @@ type keepalive struct {
 
 	mu      sync.Mutex
 	timer   *time.Timer
-	asking  bool // an answer is still to come
+	asking  bool // an answer has not come yet
 	stopped bool
 }
 
-// keepAlive asks a silent peer for a sign of life, as sshd's
-// ClientAliveInterval does, and cuts the connection of one that gives none:
-// its forwards are freed, its terminals hung up. Each of the two connections
-// that are joined has its own. When stop has returned it starts nothing more.
+// keepAlive asks a silent peer for a sign of life, as sshd's ClientAliveInterval
+// does. It cuts the connection of a peer that does not answer: its forwards are freed
+// and its terminals hung up. Of two joined connections each has its own. After stop
+// has returned, nothing new is started.
 func (c *conn) keepAlive(peer end, who string) (stop func()) {
 	interval := c.server.Keepalive
 	if interval <= 0 {
@@ -41,7 +42,7 @@ func (c *conn) keepAlive(peer end, who string) (stop func()) {
 	return k.stop
 }
 
-// pause is how long the peer may go on as it is.
+// pause returns how long the peer may stay silent from now on.
 func (k *keepalive) pause() time.Duration {
 	return max(k.interval-k.peer.wire.Silence(), k.interval/8)
 }
@@ -72,8 +73,8 @@ func (k *keepalive) look() {
 	k.timer.Reset(k.pause())
 }
 
-// ask returns when the peer has answered: any answer will do, and so will the
-// connection's end.
+// ask returns when the peer has answered or the connection has ended. Any answer
+// counts, also a failure.
 func (k *keepalive) ask() {
 	k.peer.SendRequest("keepalive@openssh.com", true, nil)
 	k.mu.Lock()

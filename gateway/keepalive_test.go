@@ -37,7 +37,7 @@ func keptAlive(t *testing.T, answer func(peer net.Conn, cut <-chan struct{}) err
 		c := &conn{server: &Server{Keepalive: 30 * time.Second}, log: slog.New(slog.DiscardHandler), tasks: &sshconn.Tasks{}}
 		cut := make(chan struct{})
 		a := &asked{answer: func() error { return answer(peer, cut) }}
-		go func() { // what x/crypto does
+		go func() { // as x/crypto does
 			defer close(cut)
 			io.Copy(io.Discard, w)
 		}()
@@ -50,7 +50,7 @@ func keptAlive(t *testing.T, answer func(peer net.Conn, cut <-chan struct{}) err
 	})
 }
 
-// A laptop that is closed, a cable that is pulled: no packet says so.
+// A laptop is closed or a cable is pulled: no packet tells.
 func TestAPeerThatVanishesIsNoticedWithin90Seconds(t *testing.T) {
 	silent := func(_ net.Conn, cut <-chan struct{}) error {
 		<-cut

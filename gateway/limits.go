@@ -9,8 +9,8 @@ import (
 	"github.com/berth-ssh/berth/gate"
 )
 
-// take counts a connection of a person until giveBack. The error says that there
-// are too many.
+// take counts a connection of a person until giveBack is called. It fails if the
+// person has too many.
 func (c *conn) take(person string, limits auth.Limits) (giveBack func(), err error) {
 	key := gate.Key{What: "connections", Person: person}
 	if !c.server.counts.Take(key, limits.Connections) {
@@ -19,7 +19,8 @@ func (c *conn) take(person string, limits auth.Limits) (giveBack func(), err err
 	return func() { c.server.counts.GiveBack(key) }, nil
 }
 
-// limitTime ends a connection after its time, until ctx ends.
+// limitTime ends the connection when its time is over. It does nothing once ctx has
+// ended.
 func (c *conn) limitTime(ctx context.Context, limits auth.Limits) {
 	if limits.Total == 0 {
 		return
@@ -30,9 +31,9 @@ func (c *conn) limitTime(ctx context.Context, limits auth.Limits) {
 	context.AfterFunc(ctx, func() { timer.Stop() })
 }
 
-// limitIdle ends a connection when its channels have been silent for too long,
-// until ctx ends. Data in either direction and new channels count, keepalives do
-// not.
+// limitIdle ends the connection when its channels have been silent for too long. Data
+// in either direction and new channels count as activity, keepalives do not. It does
+// nothing once ctx has ended.
 func (c *conn) limitIdle(ctx context.Context, limits auth.Limits) {
 	if limits.Idle == 0 {
 		return

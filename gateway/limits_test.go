@@ -30,7 +30,7 @@ func (g *testGateway) limit(t *testing.T, limits auth.Limits) {
 	g.replace(policy)
 }
 
-// One person cannot take what others need, by however many hosts.
+// The limit of connections holds for a person, over all hosts.
 func TestAPersonHasSoManyConnectionsAtMost(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(waits)))
 	g.limit(t, auth.Limits{Connections: 2})
@@ -98,7 +98,7 @@ func TestAPersonHasSoManyForwardsAtMost(t *testing.T) {
 	if _, err := client.Dial("tcp", "localhost:80"); err == nil || !strings.Contains(err.Error(), "more than 2 forwards of dev") {
 		t.Errorf("a third forward: %v", err)
 	}
-	startWaiting(t, client) // is none
+	startWaiting(t, client) // is not a forward
 	one.Close()
 	harness.Eventually(t, "there is room for one more", func() bool {
 		_, err := client.Dial("tcp", "localhost:80")
@@ -106,7 +106,7 @@ func TestAPersonHasSoManyForwardsAtMost(t *testing.T) {
 	})
 }
 
-// inBubble is a connection of dev's to a gateway whose clock is the bubble's.
+// inBubble connects dev to a gateway inside a synctest bubble, with its clock.
 func inBubble(t *testing.T, limits auth.Limits, m machine.Machine) (client *ssh.Client, served chan struct{}) {
 	t.Helper()
 	key := newSigner(t)
@@ -136,7 +136,7 @@ func TestASilentConnectionIsEnded(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		limits auth.Limits
-		types  bool // the person does
+		types  bool // the person types
 		lasts  time.Duration
 		why    string
 	}{
@@ -171,12 +171,12 @@ func TestASilentConnectionIsEnded(t *testing.T) {
 			if took := time.Since(began).Round(time.Minute); took != tt.lasts {
 				t.Errorf("%s: it lasted %v, want %v", tt.name, took, tt.lasts)
 			}
-			s.Wait() // before the close, which drops what was not read
+			s.Wait() // before the close, which drops unread data
 			client.Close()
 			if want := "berth: this connection was ended: " + tt.why + "\n"; stderr.String() != want {
 				t.Errorf("%s: told %q, want %q", tt.name, stderr.String(), want)
 			}
-			time.Sleep(time.Hour) // who types notices
+			time.Sleep(time.Hour) // a person who types notices by then
 		})
 	}
 }

@@ -13,60 +13,60 @@ import (
 	"github.com/berth-ssh/berth/wire"
 )
 
-// endTimeout is how long a connection that was ended may take to tell its
+// endTimeout is how long a connection that was ended may still take to tell its
 // sessions.
 const endTimeout = 10 * time.Second
 
-// Live is a connection of a person who is logged in, as it is at one moment.
+// Live describes the connection of a person who is logged in, at one moment.
 type Live struct {
-	ID            string // what the log calls conn
+	ID            string // the value of conn in the log
 	Identity      auth.Identity
 	Remote        string // address and port
-	ClientVersion string // as the client says it, any bytes: clean it before it is shown
+	ClientVersion string // as the client sent it, any bytes: must be cleaned before it is shown
 	Since         time.Time
 
-	// Where it leads; "" until the host was reached.
+	// Where it leads; "" until the host is reached.
 	Host, Account, Route, Container string
 
-	// Bytes on the wire from the client and to it, SSH's own included.
+	// Bytes from the client and to it, with SSH's own overhead.
 	Up, Down uint64
 
-	// Idle is for how long its channels were silent; keepalives do not count.
+	// Idle is how long its channels have been silent; keepalives do not count.
 	Idle time.Duration
 
-	// Channels that are open: sessions, and connections through a forward.
+	// Open channels: sessions, and connections through a forward.
 	Sessions, Forwards int64
 }
 
-// Ended is why a connection ends that somebody has ended.
+// Ended is the error of a connection that somebody has ended.
 type Ended struct{ Reason string }
 
 func (e *Ended) Error() string { return "this connection was ended: " + e.Reason }
 
-// endOf is why a connection was ended, or nil.
+// endOf returns why a connection was ended, or nil.
 func endOf(ctx context.Context) *Ended {
 	ended, _ := errors.AsType[*Ended](context.Cause(ctx))
 	return ended
 }
 
-// Live lists the connections of people who are logged in, the oldest first.
+// Live returns the connections of people who are logged in, the oldest first.
 func (s *Server) Live() []Live { return s.live.list() }
 
-// End ends a live connection and tells each of its sessions the reason, which is
-// one line, on its stderr; it exits with 255. End does not wait for that. It
-// reports whether there is such a connection.
+// End ends a live connection. Each of its sessions gets the reason, which must be one
+// line, on stderr and exits with 255; End does not wait for that. It returns false if
+// there is no such connection.
 func (s *Server) End(id, reason string) bool { return s.live.end(id, &Ended{reason}) }
 
-// liveConns are the connections of people who are logged in.
+// liveConns holds the connections of people who are logged in.
 type liveConns struct {
 	mu   sync.Mutex
 	byID map[string]*liveConn
 }
 
 type liveConn struct {
-	Live     // guarded by liveConns.mu; without what changes by itself
+	Live     // guarded by liveConns.mu; without the counters, which now fills in
 	target   auth.Target
-	review   *time.Timer // when the grant ends; nil where it does not
+	review   *time.Timer // fires when the grant ends; nil if it never does
 	bytes    *counted
 	activity *activity
 	end      func(*Ended)
@@ -81,7 +81,7 @@ func (l *liveConns) add(c *liveConn) {
 	l.byID[c.ID] = c
 }
 
-// entered says where a connection leads.
+// entered records where a connection leads.
 func (l *liveConns) entered(id string, to *reached) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,7 +90,7 @@ func (l *liveConns) entered(id string, to *reached) {
 	c.target = to.target
 }
 
-// identify replaces who a connection is of by what a service says now.
+// identify replaces a connection's identity by a newer one from the directory.
 func (l *liveConns) identify(id string, now auth.Identity) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,7 +99,8 @@ func (l *liveConns) identify(id string, now auth.Identity) {
 	}
 }
 
-// get is a connection that is there and has entered a host.
+// get returns a live connection. entered is false if there is none, or if it has not
+// entered a host yet.
 func (l *liveConns) get(id string) (c liveConn, entered bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -109,7 +110,8 @@ func (l *liveConns) get(id string) (c liveConn, entered bool) {
 	return c, c.Host != ""
 }
 
-// reviewAt calls review at a time, and at no other that was set before.
+// reviewAt makes review be called at a time. It replaces the time that was set
+// before.
 func (l *liveConns) reviewAt(id string, at time.Time, review func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,7 +151,7 @@ func (l *liveConns) list() []Live {
 	return all
 }
 
-// now is what is known of the connection at this moment.
+// now returns the connection's description with the present counters.
 func (c *liveConn) now() Live {
 	now := c.Live
 	now.Up, now.Down = c.bytes.up.Load(), c.bytes.down.Load()
@@ -186,7 +188,7 @@ func (c *counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// WriteWhole is that of [wire.Conn].
+// WriteWhole is like [wire.Conn.WriteWhole].
 func (c *counted) WriteWhole(packet []byte, giveBack func([]byte)) (int, error) {
 	n, err := c.Conn.WriteWhole(packet, giveBack)
 	c.down.Add(uint64(n))

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// waits runs until its input ends or its streams are closed.
+// waits is a command that runs until its input ends or its streams are closed.
 func waits(_ machine.Command, in io.Reader, out, _ io.Writer) int {
 	io.WriteString(out, "ready\n")
 	io.Copy(io.Discard, in)
@@ -87,7 +87,8 @@ func TestLiveConnectionsAreListedByAge(t *testing.T) {
 	}
 }
 
-// endedWith ends the only live connection, whose session runs.
+// endedWith ends the only live connection, which has a running session, and returns
+// the session's result.
 func endedWith(t *testing.T, g *testGateway, client *ssh.Client) said {
 	t.Helper()
 	s, out, stderr := startWaiting(t, client)
@@ -147,7 +148,7 @@ func TestWhoIsEndedWhileWaitingForAHostIsToldWhy(t *testing.T) {
 	}
 }
 
-// A connection with forwards and no session has nobody to tell.
+// A connection with forwards and no session is closed without a text.
 func TestAConnectionWithoutSessionsIsClosedWhenItIsEnded(t *testing.T) {
 	entered := make(chan struct{})
 	from := atMachine(newFakeMachine(echoes))
@@ -174,7 +175,7 @@ func TestOnlyALiveConnectionIsEnded(t *testing.T) {
 	}
 }
 
-// The attack: hold the connection by not reading what one is told.
+// The attack: keep an ended connection alive by not reading the reason.
 func TestWhoDoesNotReadIsCutWhenItWasEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		flood := newFakeMachine(func(_ machine.Command, _ io.Reader, out, _ io.Writer) int {

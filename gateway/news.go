@@ -9,11 +9,12 @@ import (
 	"github.com/berth-ssh/berth/hosts"
 )
 
-// maxRemembered is of how many people and hosts it is remembered what people know.
-// Beyond that it is forgotten, and they are told nothing.
+// maxRemembered is the number of pairs of person and host for which news remembers a
+// time. When there are more, it forgets all of them, and these people miss a notice.
 const maxRemembered = 100_000
 
-// news is until when each person knows what became of each host, while the gateway runs.
+// news holds, for each person and host, the time up to which the person knows whether
+// that host has ended. It is kept only in memory.
 type news struct {
 	mu    sync.Mutex
 	known map[personAt]time.Time
@@ -21,8 +22,9 @@ type news struct {
 
 type personAt struct{ person, host string }
 
-// enters notes that a person comes to a host, and returns until when the person knows
-// what became of it: from the first visit on, or from the last one at a terminal.
+// enters records that a person enters a host. It returns the time up to which the
+// person knows what happened to the host: the time of the first visit, or of the last
+// notice.
 func (n *news) enters(who personAt) time.Time {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -38,8 +40,8 @@ func (n *news) enters(who personAt) time.Time {
 	return now
 }
 
-// isTold notes that a person knows all until now. It reports false where the person
-// was told meanwhile, by another connection.
+// isTold records that the person now knows everything. It returns false if another
+// connection has told the person since knew was returned.
 func (n *news) isTold(who personAt, knew time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -50,8 +52,9 @@ func (n *news) isTold(who personAt, knew time.Time) bool {
 	return true
 }
 
-// notice returns what the person is to be told at a terminal: that the host's run in
-// which the person was last is over, and why; nil where there is no such news.
+// notice returns a function that makes the lines for a person's terminal: that the
+// host has ended and was started again since the person last knew of it, and why. It
+// returns nil if it has not.
 func (c *conn) notice(to target, before hosts.Before) func() []string {
 	who := personAt{to.person, to.Host}
 	knew := c.server.news.enters(who)

@@ -15,8 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A host that ended is told of with the reason, which is asked for once and not at
-// each try.
+// A refusal says why the host ended. The reason is asked for once, not at each retry.
 func TestARefusalSaysWhyTheHostEnded(t *testing.T) {
 	var asked atomic.Int32
 	from := atMachine(nil)
@@ -33,8 +32,8 @@ func TestARefusalSaysWhyTheHostEnded(t *testing.T) {
 	}
 }
 
-// Who was on a host when it ended is told why, by both mechanisms: once, and where it
-// is no program's output.
+// People who were on a host when it ended are told why, by both mechanisms: only
+// once, and only at a terminal, where no program takes it for output.
 func TestPeopleAreToldOnceWhyTheirHostEnded(t *testing.T) {
 	began := time.Now()
 	silent := func(machine.Command, io.Reader, io.Writer, io.Writer) int { return 0 }
@@ -45,7 +44,7 @@ func TestPeopleAreToldOnceWhyTheirHostEnded(t *testing.T) {
 		"join": sshdOf(t, &fakeSshd{serve: runsCommands, accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return nil }}, nil),
 	} {
 		t.Run(name, func(t *testing.T) {
-			var asked sync.Mutex // the gateway asks in goroutines of its own
+			var asked sync.Mutex // the gateway calls it in several goroutines
 			why := "its command ended with code 3"
 			before := hosts.Before{Ended: began.Add(-time.Hour), Since: began, Why: func(context.Context) string {
 				asked.Lock()

@@ -12,27 +12,27 @@ import (
 )
 
 const (
-	// DefaultWait is how long a login waits for a host that is coming back:
-	// longer than a container's restart, shorter than people's patience.
+	// DefaultWait is how long a login waits for a host that is restarting: longer
+	// than a container's restart, shorter than people's patience.
 	DefaultWait = 30 * time.Second
 
 	retryEvery = 250 * time.Millisecond
 )
 
-// errLeft is the error of reach where the client has left.
+// errLeft is reach's error if the client has left.
 var errLeft = errors.New("the client left before its host was reached")
 
-// target is where a connection leads, and for whom.
+// target is the host and account where a connection leads, and the person.
 type target struct {
 	Host, Account string
 	person        string
 	gate          *gate.Gate
-	notice        func() []string // what the person is told at a terminal; nil for nothing
+	notice        func() []string // lines for the person's first terminal; nil for none
 }
 
-// reached is a host whose entrance is open. It is on the heap, as large things
-// are that conn.serve knows: on the stack they would have it keep four times as
-// much while the connection lasts.
+// reached is a host whose entrance is open. It is allocated on the heap, like every
+// large value that conn.serve holds: on the stack it would make the goroutine keep a
+// stack four times as large as long as the connection lives.
 type reached struct {
 	host    hosts.Host
 	account string
@@ -41,21 +41,22 @@ type reached struct {
 	route   route
 }
 
-// route serves a client from a host that was reached. There are two: by route sshd the
-// client is joined with the host's own sshd (sshdRoute), by routes exec and local the
-// gateway is the host's sshd (machineRoute).
+// route serves a client at a host that was reached. There are two: for route sshd,
+// the client is joined with the host's own sshd (sshdRoute); for routes exec and
+// local, the gateway itself is the host's SSH server (machineRoute).
 type route interface {
-	// run returns when either side is gone and nothing of the entrance is left. When
-	// ctx ends, it tells the client's sessions why (see lost) and returns.
+	// run serves the client until either side is gone, and returns when nothing of
+	// the entrance is left. When ctx ends, it tells the client's sessions why (see
+	// lost) and returns.
 	run(ctx context.Context, client sshconn.Conn)
 
-	// close closes the entrance, instead of run.
+	// close closes the entrance. It is called if run never is.
 	close()
 }
 
-// reach looks a host up and opens it. It waits for a host that is restarting, as long as
-// the client stays. The error is for the person: a [*hosts.Unreachable], an
-// [*auth.Refusal] or an [*Ended]; or it is errLeft, where nobody is left to tell.
+// reach looks a host up and opens it. While the host is restarting it tries again, as
+// long as the client stays. The error is an [*hosts.Unreachable], an [*auth.Refusal]
+// or an [*Ended], whose text is for the person, or errLeft if the client has left.
 func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who auth.Identity) (*reached, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -87,8 +88,8 @@ func (c *conn) reach(ctx context.Context, client sshconn.Conn, host string, who 
 	}
 }
 
-// withDetails adds the details of why a host cannot be entered, which are asked for only
-// once it is not tried again.
+// withDetails adds to the error why the host cannot be entered. It is called only
+// after the last try, since finding the details may take time.
 func withDetails(ctx context.Context, err error) error {
 	unreachable, ok := errors.AsType[*hosts.Unreachable](err)
 	if !ok || unreachable.Details == nil {
@@ -103,7 +104,7 @@ func withDetails(ctx context.Context, err error) error {
 	return &detailed
 }
 
-// endOr returns why the connection was ended, or else err.
+// endOr returns why the connection was ended, or err if it was not.
 func endOr(ctx context.Context, err error) error {
 	if ended := endOf(ctx); ended != nil {
 		return ended
@@ -111,7 +112,7 @@ func endOr(ctx context.Context, err error) error {
 	return err
 }
 
-// tryReach opens the host that the name means now.
+// tryReach opens the host that has this name now.
 func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (*reached, error) {
 	entered, err := c.server.Keeper.Enter(ctx, who, name)
 	if err != nil {
@@ -130,8 +131,8 @@ func (c *conn) tryReach(ctx context.Context, name string, who auth.Identity) (*r
 	return &reached{host, to.Account, entered.Target, to.gate, route}, err
 }
 
-// routeTo returns the route by an open entrance. It logs in to an sshd; a machine is
-// ready. If that fails, it closes the entrance.
+// routeTo returns the route through an open entrance. It logs in if that leads to an
+// sshd. If the login fails, it closes the entrance.
 func (c *conn) routeTo(entrance hosts.Entrance, to target) (route, error) {
 	if entrance.Machine != nil {
 		return machineRoute{c, entrance.Machine, to, entrance.WhyLost}, nil
@@ -140,9 +141,9 @@ func (c *conn) routeTo(entrance hosts.Entrance, to target) (route, error) {
 	return sshdRoute{c, host, to, entrance.WhyLost}, err
 }
 
-// sayIfWaiting tells a person, in a banner at the end of the login, that the host is
-// restarting and is waited for. Later than that, no message would be shown by every client
-// and not be taken for a program's output.
+// sayIfWaiting shows a banner at the end of the login if the host is restarting and
+// the login will wait for it. After the login there is no message that every client
+// shows and no program takes for output.
 func (c *conn) sayIfWaiting(who auth.Identity) {
 	if host := c.server.Keeper.RestartingHost(who); host != "" {
 		c.banner("host " + host + " is restarting; waiting for it")

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// waitsFor fails a lookup with a patience, until it has done so often enough.
+// waitsFor returns hosts whose lookup fails so many times with a patience, and then
+// succeeds.
 func waitsFor(m *fakeMachine, failures int32, patience time.Duration) (*fakeHosts, *atomic.Int32) {
 	from, tries := atMachine(m), &atomic.Int32{}
 	from.lookup = func(name string) (hosts.Host, error) {
@@ -51,7 +52,7 @@ func TestNobodyWaitsLongerThanTheGatewayLets(t *testing.T) {
 	}
 }
 
-// A client that gives up must not leave a wait behind.
+// When a client leaves, the wait for its host ends.
 func TestAClientThatLeavesEndsTheWait(t *testing.T) {
 	from, tries := waitsFor(newFakeMachine(echoes), 1000, time.Hour)
 	g := startGateway(t, from, func(s *Server) { s.Wait = time.Hour })
@@ -64,7 +65,7 @@ func TestAClientThatLeavesEndsTheWait(t *testing.T) {
 	}
 }
 
-// An sshd that is still starting may not let the gateway in at first.
+// An sshd that is still starting may refuse the gateway at first.
 func TestAnSshdThatStartsUpIsTriedAgain(t *testing.T) {
 	var tries atomic.Int32
 	sshd := &fakeSshd{serve: runsCommands, accept: func(ssh.ConnMetadata, ssh.PublicKey) error {
@@ -79,8 +80,8 @@ func TestAnSshdThatStartsUpIsTriedAgain(t *testing.T) {
 	}
 }
 
-// What the engine says may name paths and addresses: the person gets the line
-// that is for the person.
+// An engine's error may contain paths and addresses. The person gets only the line
+// that is meant for people.
 func TestTheCauseIsForTheLogAlone(t *testing.T) {
 	from := atMachine(nil)
 	from.open = func(hosts.Host, string) (hosts.Entrance, error) {

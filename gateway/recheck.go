@@ -7,9 +7,10 @@ import (
 	"github.com/berth-ssh/berth/auth"
 )
 
-// Recheck asks the directory again, every so often until ctx ends, about those who are
-// there by it. Who is not in it any more, or has lost a grant with a group, is told so
-// and cut off. While it does not answer, everybody goes on.
+// Recheck asks the directory every so often, until ctx ends, about the connected
+// people who logged in by it. It tells people who are no longer in the directory, or
+// who have lost a grant with a group, and ends their connections. While the directory
+// does not answer, everybody goes on.
 func (s *Server) Recheck(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -33,9 +34,9 @@ func (s *Server) Recheck(ctx context.Context, every time.Duration) {
 	}
 }
 
-// recheckAll asks about one connection after the other. The error is that the directory
-// did not answer about some of them. The others are asked about all the same: it may be of
-// somebody's own making, such as a second entry of the same name.
+// recheckAll asks about one connection after the other. It returns an error if the
+// directory did not answer about some of them, but still asks about all others: a
+// user could provoke the failure, for example by a second entry with the same name.
 func (s *Server) recheckAll(ctx context.Context) (unanswered error) {
 	for _, live := range s.Live() {
 		if _, ok := live.Identity.At(auth.LDAP); !ok {

@@ -14,8 +14,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// watcher returns who follows the sessions of a connection: those at a terminal are
-// known to the server, and recorded where they are to be.
+// watcher returns a function that follows each session of a connection. It registers
+// those with a terminal at the server, so that Wall reaches them, and records them if
+// recorded is true.
 func (c *conn) watcher(host string, recorded bool) func(ssh.Channel) *gate.Watcher {
 	follow := c.server.terminals.watch
 	if !recorded {
@@ -42,7 +43,7 @@ func (c *conn) watcher(host string, recorded bool) func(ssh.Channel) *gate.Watch
 	}
 }
 
-// saysRecorded makes a notice of another one that tells first that terminals are
+// saysRecorded returns the notice with one more line first: that terminals are
 // recorded.
 func saysRecorded(notice func() []string) func() []string {
 	return func() []string {
@@ -54,16 +55,17 @@ func saysRecorded(notice func() []string) func() []string {
 	}
 }
 
-// recordedSession is a session whose terminal, if it has one, is recorded.
+// recordedSession is a session that is recorded if it has a terminal.
 type recordedSession struct {
 	ssh.Channel
 	*conn
 	session  recording.Session
 	terminal bool
-	recorded atomic.Pointer[recording.Recording] // nil before the start, and where it is not recorded
+	recorded atomic.Pointer[recording.Recording] // nil before the start, and if it is not recorded
 }
 
-// granted begins the recording before anything is started.
+// granted follows the session's requests. It begins the recording just before
+// something is started at a terminal. A text other than "" refuses the request.
 func (s *recordedSession) granted(request *ssh.Request) (why string) {
 	switch request.Type {
 	case "pty-req":
@@ -104,7 +106,8 @@ func (s *recordedSession) end() {
 	}
 }
 
-// Write shows what could be recorded.
+// Write records what is to be shown, and then sends it. If recording fails, nothing
+// is sent.
 func (s *recordedSession) Write(p []byte) (int, error) {
 	if err := s.record(p); err != nil {
 		return 0, err
@@ -112,7 +115,7 @@ func (s *recordedSession) Write(p []byte) (int, error) {
 	return s.Channel.Write(p)
 }
 
-// record records what is shown. Where it cannot, the session ends.
+// record records what is to be shown. If that fails, it ends the session.
 func (s *recordedSession) record(p []byte) error {
 	r := s.recorded.Load()
 	if r == nil {
@@ -126,7 +129,7 @@ func (s *recordedSession) record(p []byte) error {
 	return err
 }
 
-// Stderr is recorded, too.
+// Stderr returns the channel's stderr, recorded in the same way.
 func (s *recordedSession) Stderr() io.ReadWriter { return recordedStderr{s.Channel.Stderr(), s} }
 
 type recordedStderr struct {
@@ -134,7 +137,7 @@ type recordedStderr struct {
 	session *recordedSession
 }
 
-// Write shows what could be recorded.
+// Write records what is to be shown, and then sends it.
 func (e recordedStderr) Write(p []byte) (int, error) {
 	if err := e.session.record(p); err != nil {
 		return 0, err

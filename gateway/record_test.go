@@ -18,7 +18,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// recordings is a store that records the sessions of host lab.
+// recordings returns a store that records the sessions of host lab.
 func recordings(t *testing.T, goOn bool) (dir string, _ func(*Server)) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "recordings")
@@ -33,7 +33,7 @@ func recordings(t *testing.T, goOn bool) (dir string, _ func(*Server)) {
 	}
 }
 
-// shows says hello on both streams, and ends with its input.
+// shows writes hello to both streams, and ends with its input.
 func shows(_ machine.Command, in io.Reader, out, err io.Writer) int {
 	io.WriteString(out, "hello\r\n")
 	io.WriteString(err, "and err\r\n")
@@ -41,7 +41,8 @@ func shows(_ machine.Command, in io.Reader, out, err io.Writer) int {
 	return 0
 }
 
-// atTerminal runs something at a terminal, and returns what it showed.
+// atTerminal runs a command, at a terminal if pty is true, and returns what it
+// showed.
 func atTerminal(t *testing.T, client *ssh.Client, pty bool) string {
 	t.Helper()
 	session, err := client.NewSession()
@@ -94,7 +95,8 @@ func TestTerminalsAreRecordedWherePeopleAreTold(t *testing.T) {
 	})
 }
 
-// The disk is full, or the directory is gone: nobody works unrecorded.
+// The disk is full, or the directory is gone: then nobody may work without a
+// recording.
 func TestNobodyWorksUnrecorded(t *testing.T) {
 	for _, goOn := range []bool{false, true} {
 		dir, set := recordings(t, goOn)

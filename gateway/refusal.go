@@ -17,18 +17,19 @@ import (
 const (
 	maxBanner = 4 << 10 // bytes of a host's banner that are kept
 
-	maxWords = 200 // runes of a line of the host's own text
+	maxWords = 200 // runes of a line of a host's text
 	maxLines = 20
 )
 
 var errHostKey = errors.New("shows another host key than the one pinned to it")
 
-// whyNotTimeout bounds the question why an sshd refused the gateway, for which the person
-// waits.
+// whyNotTimeout bounds the search for the reason why an sshd refused the gateway. The
+// person waits meanwhile.
 const whyNotTimeout = 5 * time.Second
 
-// refusedBySshd is the error where a host's sshd has refused the gateway. It says why, and
-// ends with the sshd's banner, which the host's owner has written for people who log in.
+// refusedBySshd returns the error for a host whose sshd has refused the gateway. It
+// gives the reason, and ends with the sshd's banner, which its owner wrote for people
+// who log in.
 func refusedBySshd(err error, banner string, sshd *hosts.Sshd, account string) error {
 	why, patience := whyNot(err, account), sshd.Patience
 	if sshd.WhyNot != nil && !errors.Is(err, errHostKey) {
@@ -60,8 +61,8 @@ func whyNot(err error, account string) string {
 	}
 }
 
-// lastWords are what the host said when it ended the connection (RFC 4253
-// §11.1), or "". X/crypto tells it in an error's text alone.
+// lastWords returns the host's text from its disconnect message (RFC 4253 §11.1), or
+// "". x/crypto has it only in its error's text.
 func lastWords(err error) string {
 	_, said, found := strings.Cut(err.Error(), "ssh: disconnect, reason ")
 	if !found {
@@ -71,7 +72,7 @@ func lastWords(err error) string {
 	return printable.Line(said, maxWords)
 }
 
-// wordsOf are the lines of a text that a host says.
+// wordsOf returns the lines of a host's text, made safe to show.
 func wordsOf(text string) []string {
 	var lines []string
 	for line := range strings.Lines(text) {

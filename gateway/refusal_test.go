@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Whoever runs a host's sshd writes its banner for the people who come.
+// The owner of a host's sshd wrote its banner for people who log in.
 func TestAPersonIsToldWhatTheSshdSaysThatRefuses(t *testing.T) {
 	sshd := &fakeSshd{
 		accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return errors.New("no") },
@@ -56,7 +56,8 @@ func TestWhatASshdSaysAtTheEndIsTold(t *testing.T) {
 	}
 }
 
-// A banner is for people: a program could take it for a command's output.
+// A banner is shown only at a terminal: a program could take it for a command's
+// output.
 func TestABannerIsShownAtATerminalOnly(t *testing.T) {
 	sshd := &fakeSshd{
 		serve:  runsCommands,

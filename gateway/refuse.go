@@ -15,14 +15,14 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// refusalTimeout is how long a refused client may take to ask for a session
-// and to read why it gets none.
+// refusalTimeout is how long a refused client may take to ask for a session and to
+// read the reason.
 const refusalTimeout = 10 * time.Second
 
-// refuse tells a person who is logged in why there is no host. Rejecting the
-// channel shows nothing under ssh -q or through scp, so each session is opened
-// and gets the line on its stderr and exit status 255; other channels are
-// rejected with it.
+// refuse tells a person who is logged in why there is no host. It opens each session,
+// writes the line to its stderr and ends it with status 255: a rejected channel would
+// show nothing under ssh -q or through scp. Other channels are rejected with the
+// line.
 func (c *conn) refuse(client sshconn.Conn, who auth.Identity, why error) {
 	c.server.Audit.Write(audit.Refused{Conn: c.auditConn(), User: who.User, Why: why.Error()})
 	if unreachable, ok := errors.AsType[*hosts.Unreachable](why); ok {
@@ -30,7 +30,7 @@ func (c *conn) refuse(client sshconn.Conn, who auth.Identity, why error) {
 	} else {
 		c.log.Info("refused", "why", why)
 	}
-	text := printable.Text(why.Error()) // names of hosts and accounts are what somebody wrote into a label
+	text := printable.Text(why.Error()) // names of hosts and accounts come from labels, which may contain anything
 	c.wire.SetDeadline(time.Now().Add(refusalTimeout))
 	sshconn.NewOrder(client).Serve(func(arrived sshconn.Arrival) {
 		channel := arrived.Channel

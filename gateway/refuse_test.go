@@ -10,8 +10,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A login to a host that is not granted reaches neither host nor engine, by no
-// kind of channel.
+// A login to a host that is not granted causes no call to the host or the engine,
+// with any kind of channel.
 func TestWhatIsNotGrantedIsNotAskedFor(t *testing.T) {
 	from := atMachine(newFakeMachine(echoes))
 	g := startGateway(t, from)
@@ -44,8 +44,9 @@ func TestWhatIsNotGrantedIsNotAskedFor(t *testing.T) {
 	}
 }
 
-// The attack: who may start a container gives it a name or an account in its labels that
-// does something to the terminal of whoever is told of it.
+// The attack: somebody who may start containers sets a label with terminal control
+// sequences as the name or account, to attack the terminal of a person who is shown
+// it.
 func TestALabelDoesNothingToATerminal(t *testing.T) {
 	from := atMachine(newFakeMachine(echoes))
 	from.lookup = func(name string) (hosts.Host, error) {

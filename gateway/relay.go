@@ -13,8 +13,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// relayDrain is how long a client may say nothing while there is something for it
-// of a host that is gone. Who takes it says so: it opens the window.
+// relayDrain is how long a client may stay silent while data of a host that is gone
+// still waits for it. A client that takes data is not silent: it opens the window.
 const relayDrain = 10 * time.Second
 
 // end is one of the two connections that are joined.
@@ -24,24 +24,23 @@ type end struct {
 	banner string // that the host's sshd showed before the login; "" for none
 }
 
-// joined are two connections: the client's, and one to the host's sshd. Each
-// channel and request that one side starts is started on the other, in the order
-// in which that side sent them.
+// joined is a pair of connections: the client's, and one to the host's sshd. Each
+// channel and request of one side is repeated on the other, in the same order.
 type joined struct {
 	client, host end
-	hostSays     *sshconn.Order // it answers the client's requests
+	hostSays     *sshconn.Order // what the host sends, with its answers to the client's requests
 	tasks        *sshconn.Tasks
 	channels     sshconn.Count
-	open         atomic.Int32    // channels; what each holds is bounded, so that what all hold is
-	forwards     int             // that the client holds; clientRequest's
-	to           target          // whose person the host's sessions are told they run for
-	lost         func() string   // what to tell a session when the host is gone
-	hostGone     <-chan struct{} // closed when it is
+	open         atomic.Int32    // channels; bounding them bounds their memory
+	forwards     int             // that the client holds; only clientRequest uses it
+	to           target          // has the person, whose name the host's sessions get
+	lost         func() string   // returns the text for a session whose host is gone
+	hostGone     <-chan struct{} // closed when the host is gone
 	noticed      sync.Once
 }
 
-// relay joins until either side is gone. If that is the host, the client gets
-// what was already there.
+// relay joins two connections until either side is gone. If the host is gone first,
+// the client still gets what the host had sent.
 func relay(client, host end, tasks *sshconn.Tasks, to target, lost func() string) {
 	j := &joined{
 		client: client, host: host, hostSays: sshconn.NewOrder(host.Conn),
@@ -54,7 +53,7 @@ func relay(client, host end, tasks *sshconn.Tasks, to target, lost func() string
 			client.Close()
 		})
 	})
-	j.hostSays.Upon(clientGone, func() { host.Close() }) // or what asks it would wait for its answer
+	j.hostSays.Upon(clientGone, func() { host.Close() }) // otherwise a request to the host would wait for its answer
 	served := make(chan struct{})
 	tasks.Go(func() {
 		defer close(served)
@@ -67,8 +66,8 @@ func relay(client, host end, tasks *sshconn.Tasks, to target, lost func() string
 	j.channels.Wait()
 }
 
-// deliverRest returns when the client has what the host had sent, or takes no
-// more.
+// deliverRest returns when the client has all that the host had sent, or when it
+// takes no more.
 func (j *joined) deliverRest(clientGone <-chan struct{}) {
 	delivered := make(chan struct{})
 	j.tasks.Go(func() {
@@ -90,9 +89,8 @@ func (j *joined) deliverRest(clientGone <-chan struct{}) {
 	}
 }
 
-// serve carries out what one side sends, one after the other, until it is gone.
-// A channel's open is sent on before what follows it, and waits for its answer
-// while that goes on.
+// serve handles what one side sends, in order, until that side is gone. A channel
+// open is passed on before what follows it; its answer is awaited in the background.
 func (j *joined) serve(from *sshconn.Order, to end, request func(*ssh.Request), join func(asked sshconn.NewChannel, opened channel)) {
 	from.Serve(func(arrived sshconn.Arrival) {
 		switch {
@@ -106,8 +104,8 @@ func (j *joined) serve(from *sshconn.Order, to end, request func(*ssh.Request), 
 	})
 }
 
-// start opens a channel on the other side, too, and serves both to their end in
-// a goroutine of their own. Only what exists there is accepted here.
+// start asks the other side to open the channel, and serves both channels in a
+// goroutine of its own. It accepts the channel only if the other side did.
 func (j *joined) start(asked sshconn.NewChannel, to end, join func(asked sshconn.NewChannel, opened channel)) {
 	if j.open.Add(1) > sshconn.MaxChannels {
 		j.open.Add(-1)
@@ -128,13 +126,13 @@ func (j *joined) start(asked sshconn.NewChannel, to end, join func(asked sshconn
 	})
 }
 
-// clientRequest passes a global request inward. Its answer is carried out in
-// its turn: after the channels that the host opened before, and before those
-// that the answer is about.
+// clientRequest passes a client's global request to the host. It handles the answer
+// in its turn: after channels that the host opened before the answer, and before
+// those that the answer is about.
 func (j *joined) clientRequest(request *ssh.Request) {
 	switch request.Type {
 	case "keepalive@openssh.com":
-		sshconn.Reply(request, false, nil) // of this hop alone
+		sshconn.Reply(request, false, nil) // concerns only this connection
 		return
 	}
 	change := forwardsBy(request.Type)
@@ -155,7 +153,7 @@ func (j *joined) clientRequest(request *ssh.Request) {
 	})
 }
 
-// forwardsBy is by how much a request changes the number of forwards.
+// forwardsBy returns by how much a request changes the number of forwards.
 func forwardsBy(request string) int {
 	switch request {
 	case "tcpip-forward", "streamlocal-forward@openssh.com":
@@ -167,14 +165,14 @@ func forwardsBy(request string) int {
 	}
 }
 
-// hostRequest passes a global request outward. Whether its answer goes before a
-// channel that the client opens means nothing to either.
+// hostRequest passes a host's global request to the client. The order of its answer
+// among the client's channels has no meaning, so the answer is not kept in turn.
 func (j *joined) hostRequest(request *ssh.Request) {
 	switch request.Type {
 	case "keepalive@openssh.com":
 		sshconn.Reply(request, false, nil)
 	case hostKeysRequest:
-		// They are the container's: the client would learn them for the gateway's name.
+		// The host's keys: the client would store them under the gateway's name.
 	default:
 		ok, payload, err := j.client.SendRequest(request.Type, request.WantReply, request.Payload)
 		sshconn.Reply(request, ok && err == nil, payload)
@@ -198,13 +196,13 @@ func (j *joined) openFromHost(asked sshconn.NewChannel, outer channel) {
 	}
 }
 
-// channel is one side of a joined channel.
+// channel is one of two joined channels.
 type channel struct {
 	ssh.Channel
 	requests sshconn.Requests
 }
 
-// accept accepts what the other side has opened.
+// accept accepts a channel that the other side has opened.
 func accept(asked sshconn.NewChannel, opened channel) (accepted channel, ok bool) {
 	near, requests, err := asked.Accept()
 	if err != nil {
@@ -223,8 +221,8 @@ func reject(asked sshconn.NewChannel, err error) {
 	asked.Reject(ssh.ConnectionFailed, "the host is gone")
 }
 
-// passRequests passes a channel's requests on until it is closed. While one waits
-// for the other side, x/crypto has room for some more, and reads no further then.
+// passRequests passes a channel's requests on until the channel is closed. While one
+// of them waits for its answer, x/crypto buffers a few more, and then stops reading.
 func (j *joined) passRequests(from, to channel) {
 	for request := range from.requests {
 		passRequest(request, to)
@@ -236,11 +234,11 @@ func passRequest(request *ssh.Request, to channel) {
 	sshconn.Reply(request, ok && err == nil, nil)
 }
 
-// stream relays a channel that is two streams of bytes: a forward, an agent,
-// X11. A side that closes it has its last bytes delivered first.
+// stream relays a channel that is plain data in both directions: a forward, an agent,
+// X11. When a side closes it, that side's last bytes are delivered first.
 func (j *joined) stream(a, b channel, aEnd, bEnd end) {
 	sshconn.Join(
 		sshconn.End{Data: a, Ready: aEnd.wire.Ready, Serve: func() { j.passRequests(a, b) }},
 		sshconn.End{Data: b, Ready: bEnd.wire.Ready, Serve: func() { j.passRequests(b, a) }},
-		j.tasks, nil) // a connection that ends takes no more, and that ends the copies
+		j.tasks, nil) // nil: when a connection ends, its writes fail, and that ends the copies
 }

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// session relays a session channel. The way in is plain; the way out keeps
-// the one closing order (see sshconn.Output).
+// session relays a session channel. Input is copied as it comes. Output follows the
+// one order of closing (see sshconn.Output).
 func (j *joined) session(outer, inner channel) {
-	// Before any of the client's own.
+	// The first request, before any of the client's.
 	inner.SendRequest("env", false, ssh.Marshal(sshconn.EnvRequest{Name: labels.EnvUser, Value: j.to.person}))
 	started, inputEnded := make(chan struct{}), make(chan struct{})
 	var newline atomic.Value
@@ -28,7 +28,7 @@ func (j *joined) session(outer, inner channel) {
 	j.tasks.Go(func() {
 		defer parts.Done()
 		defer close(inputEnded)
-		<-started // an EOF that overtakes its command never reaches it
+		<-started // an EOF that came before its command would be lost
 		sshconn.Copy(inner, outer, j.host.wire.Ready)
 		inner.CloseWrite()
 	})
@@ -38,7 +38,7 @@ func (j *joined) session(outer, inner channel) {
 		if !sshconn.Closed(inputEnded) {
 			inner.SendRequest("eow@openssh.com", false, nil) // the client reads no more
 		}
-		<-inputEnded // the process may take it late
+		<-inputEnded // the process may still be reading its input
 		inner.Close()
 	})
 	j.tasks.Go(func() {
@@ -46,7 +46,7 @@ func (j *joined) session(outer, inner channel) {
 		defer close(exit)
 		j.passOutward(inner, outer, exit)
 	})
-	<-started // nothing goes before the answer that it follows
+	<-started // output must not come before the answer to the request that started it
 	if newline.Load() == "\r\n" {
 		j.showNotice(outer)
 	}
@@ -58,9 +58,10 @@ func (j *joined) session(outer, inner channel) {
 	parts.Wait()
 }
 
-// showNotice shows what there is to be told to the first person at a terminal, and
-// what the host's sshd says before a login, which the client has behind it by then.
-// A program could take it for output.
+// showNotice shows the notice, and the banner of the host's sshd, in the first
+// session with a terminal. The sshd sent the banner before its login; for the client
+// that time is over. Without a terminal nothing is shown: a program could take it for
+// output.
 func (j *joined) showNotice(outer channel) {
 	j.noticed.Do(func() {
 		lines := wordsOf(j.host.banner)
@@ -73,8 +74,8 @@ func (j *joined) showNotice(outer channel) {
 	})
 }
 
-// passInward passes a session's requests on until it is closed, and closes
-// started when the one that starts its command has been answered.
+// passInward passes a session's requests to the host until the channel is closed. It
+// closes started when the request that starts the command has been answered.
 func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newline *atomic.Value, answering sync.Locker) {
 	start := sync.OnceFunc(func() { close(started) })
 	defer start()
@@ -95,8 +96,9 @@ func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newli
 	}
 }
 
-// lostText is what to say of a session whose end nobody told: that the host is
-// gone, if it is. Its channels are closed a moment before that is known.
+// lostText returns the text for a session that ended without an exit status: that the
+// host is gone, or "". It waits for a moment, since the channels of a lost host are
+// closed before the connection is known to have ended.
 func (j *joined) lostText(newline string) string {
 	select {
 	case <-j.hostGone:
@@ -106,15 +108,15 @@ func (j *joined) lostText(newline string) string {
 	}
 }
 
-// passOutward passes on what the host says about a session, but keeps how its
-// process ended for the end of its output.
+// passOutward passes a session's requests to the client. It holds back the exit
+// status, which is sent after the output.
 func (j *joined) passOutward(inner, outer channel, exit chan<- sshconn.Exit) {
 	for request := range inner.requests {
 		switch request.Type {
 		case "exit-status", "exit-signal":
 			select {
 			case exit <- sshconn.Exit{Request: request.Type, Payload: request.Payload}:
-			default: // a process ends once
+			default: // only the first one counts
 			}
 			sshconn.Reply(request, true, nil)
 		case "eow@openssh.com": // the host takes this gateway for an OpenSSH client

@@ -8,7 +8,8 @@ import (
 	"github.com/berth-ssh/berth/sshconn"
 )
 
-// machineRoute is the route to a host that is a machine: the gateway is its sshd.
+// machineRoute is the route to a host that is a machine: the gateway is its SSH
+// server.
 type machineRoute struct {
 	*conn
 	machine machine.Machine

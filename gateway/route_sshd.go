@@ -15,8 +15,8 @@ import (
 // sshdTimeout bounds the handshake with a host's sshd.
 const sshdTimeout = 20 * time.Second
 
-// sshdRoute is the route to a host that has an sshd: the client's connection and one to
-// the sshd are joined (see relay).
+// sshdRoute is the route to a host that has an sshd: the client's connection is
+// joined with one to the sshd (see relay).
 type sshdRoute struct {
 	*conn
 	host    end
@@ -63,7 +63,7 @@ func (c *conn) dial(sshd *hosts.Sshd, to target) (end, error) {
 	return end{Conn: sshconn.Conn{Conn: conn, Channels: channels, Requests: requests}, wire: w, banner: banner}, nil
 }
 
-// pinned accepts the keys that the host is known to have, compared whole.
+// pinned accepts only host keys that are equal to a pinned one.
 func pinned(keys []ssh.PublicKey) ssh.HostKeyCallback {
 	return func(_ string, _ net.Addr, shown ssh.PublicKey) error {
 		for _, key := range keys {
@@ -75,7 +75,8 @@ func pinned(keys []ssh.PublicKey) ssh.HostKeyCallback {
 	}
 }
 
-// hostKeyAlgorithms makes the host show a key of a kind that is pinned.
+// hostKeyAlgorithms returns the algorithms that make the host show a key of a pinned
+// kind.
 func hostKeyAlgorithms(keys []ssh.PublicKey) []string {
 	var algorithms []string
 	for _, key := range keys {

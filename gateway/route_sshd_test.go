@@ -32,7 +32,7 @@ func newSigner(t *testing.T) ssh.Signer {
 	return signer
 }
 
-// Another container that got the address does not have the key.
+// Another container that has got the address does not have the key.
 func TestOnlyThePinnedHostKeyIsAccepted(t *testing.T) {
 	known, other := newSigner(t).PublicKey(), newSigner(t).PublicKey()
 	check := pinned([]ssh.PublicKey{known})
@@ -47,8 +47,8 @@ func TestOnlyThePinnedHostKeyIsAccepted(t *testing.T) {
 	}
 }
 
-// relayed is a client of a server behind the relay. The server answers each
-// session with serve.
+// relayed returns a client of a server behind the relay. The server calls serve for
+// each session.
 func relayed(t *testing.T, serve func(ssh.Channel, <-chan *ssh.Request)) *ssh.Client {
 	t.Helper()
 	return ssh.NewClient(joinedTo(t, func(asked ssh.NewChannel) {
@@ -58,8 +58,8 @@ func relayed(t *testing.T, serve func(ssh.Channel, <-chan *ssh.Request)) *ssh.Cl
 	}, nil))
 }
 
-// joinedTo is a connection through the relay to a host that says hello, if it
-// has something to say, and answers each channel with open.
+// joinedTo returns a connection through the relay to a host. The host calls hello, if
+// it is not nil, when it is connected, and open for each channel.
 func joinedTo(t *testing.T, open func(ssh.NewChannel), hello func(*ssh.ServerConn)) (ssh.Conn, <-chan ssh.NewChannel, <-chan *ssh.Request) {
 	t.Helper()
 	hostOuter, hostInner := tcpPair(t)
@@ -148,8 +148,8 @@ func exitWith(channel ssh.Channel, status int) {
 	channel.Close()
 }
 
-// The usual proxy closes stdout for both streams when the first one ends, and
-// loses the rest of stderr.
+// A typical proxy closes stdout for both streams when the first one ends, and loses
+// the rest of stderr.
 func TestTheRelayKeepsAllOfStderrAndTheStatus(t *testing.T) {
 	const size = 3 << 20
 	client := relayed(t, func(channel ssh.Channel, requests <-chan *ssh.Request) {
@@ -186,10 +186,10 @@ func TestTheRelayKeepsAllOfStderrAndTheStatus(t *testing.T) {
 	}
 }
 
-// PuTTY measures by requests that fail, and counts the failures.
+// PuTTY measures the round trip by requests that fail, and counts the failures.
 func TestTheRelayAnswersRequestsInOrder(t *testing.T) {
 	client := relayed(t, func(channel ssh.Channel, requests <-chan *ssh.Request) {
-		<-requests // whom the session is for
+		<-requests // the variable with the person's name
 		for i := 0; ; i++ {
 			request, ok := <-requests
 			if !ok {
@@ -212,7 +212,7 @@ func TestTheRelayAnswersRequestsInOrder(t *testing.T) {
 	channel.Close()
 }
 
-// A client that closes one of its sessions must end it in the host, too.
+// When a client closes one of its sessions, the host must end it, too.
 func TestTheHostIsToldThatAChannelIsClosed(t *testing.T) {
 	told := make(chan struct{})
 	client := relayed(t, func(channel ssh.Channel, requests <-chan *ssh.Request) {
@@ -234,8 +234,8 @@ func TestTheHostIsToldThatAChannelIsClosed(t *testing.T) {
 
 func refuseAll(asked ssh.NewChannel) { asked.Reject(ssh.Prohibited, "not from here") }
 
-// What sshd says of its own keys would teach the client the container's keys
-// under the gateway's name.
+// If the host's sshd could announce its keys, the client would store them under the
+// gateway's name.
 func TestTheHostsOwnKeysStayInside(t *testing.T) {
 	_, _, requests := joinedTo(t, refuseAll, func(host *ssh.ServerConn) {
 		host.SendRequest("hostkeys-00@openssh.com", false, nil)
@@ -256,7 +256,7 @@ func TestWhatTheHostRefusesIsRefusedWithItsReason(t *testing.T) {
 	}
 }
 
-// A client that opens channels without end fills its own bounds only.
+// A client that opens channels without end reaches only its own limit.
 func TestAConnectionHasSoManyChannelsAtMost(t *testing.T) {
 	client := ssh.NewClient(joinedTo(t, func(asked ssh.NewChannel) {
 		if channel, requests, err := asked.Accept(); err == nil {
@@ -297,8 +297,8 @@ func TestAConnectionHasSoManyChannelsAtMost(t *testing.T) {
 	}
 }
 
-// An sshd asks for a sign of life on an open channel, and hangs up on a client
-// that gives none. The question goes to the client: it is the one to know.
+// An sshd asks for a sign of life on an open channel, and hangs up if none comes.
+// That request is passed to the client, which has to answer it.
 func TestTheHostsQuestionOnAChannelReachesTheClient(t *testing.T) {
 	answered := make(chan error, 1)
 	client := relayed(t, func(channel ssh.Channel, requests <-chan *ssh.Request) {
@@ -323,7 +323,8 @@ func TestTheHostsQuestionOnAChannelReachesTheClient(t *testing.T) {
 	go ssh.DiscardRequests(requests)
 }
 
-// The connection's own question is about this hop.
+// A keepalive of the host's connection is about this connection only, so the gateway
+// answers it.
 func TestTheHostsKeepaliveIsAnsweredByTheGateway(t *testing.T) {
 	answered := make(chan error, 1)
 	_, _, requests := joinedTo(t, refuseAll, func(host *ssh.ServerConn) {
@@ -342,8 +343,8 @@ func TestTheHostsKeepaliveIsAnsweredByTheGateway(t *testing.T) {
 	}
 }
 
-// The attack: dev sends BERTH_USER\0, which sshd reads as BERTH_USER, to be
-// taken for somebody else by what runs in the session.
+// The attack: dev sends BERTH_USER\0, which sshd reads as BERTH_USER, so that
+// programs in the session take dev for somebody else.
 func TestNobodyForgesWhomASessionIsFor(t *testing.T) {
 	heard := make(chan string, 16)
 	sshd := &fakeSshd{accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return nil }}
@@ -394,7 +395,7 @@ func TestNobodyForgesWhomASessionIsFor(t *testing.T) {
 	}
 }
 
-// A host that says how a process ended before it answers the signal that ended it.
+// The host reports the end of a process before it answers the signal that ended it.
 func TestARelayedSignalIsAnsweredBeforeItsEnd(t *testing.T) {
 	told := make(chan struct{})
 	sshd := &fakeSshd{accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return nil }}
@@ -410,7 +411,7 @@ func TestARelayedSignalIsAnsweredBeforeItsEnd(t *testing.T) {
 				channel.SendRequest("exit-signal", false, sshconn.ExitSignal("TERM", false).Payload)
 				select {
 				case <-told:
-				case <-time.After(300 * time.Millisecond): // the client is not to know it yet
+				case <-time.After(300 * time.Millisecond): // time for the client to learn it, which it must not
 				}
 			}
 			sshconn.Reply(request, true, nil)

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// echoes answers a command with itself, copies its input, and ends with 3.
+// echoes writes its command, then copies its input, and ends with status 3.
 func echoes(command machine.Command, in io.Reader, out, err io.Writer) int {
 	fmt.Fprintf(out, "ran %s;", command.Line)
 	io.WriteString(err, "with a warning")
@@ -79,8 +79,8 @@ func TestAMachineThatGoesTellsItsSessions(t *testing.T) {
 	}
 }
 
-// sshdOf is hosts whose one host is an sshd with the gateway's user CA in it,
-// once the gateway is known.
+// sshdOf returns hosts with one host, an sshd. Once the gateway is started, the sshd
+// trusts its user CA.
 func sshdOf(t *testing.T, sshd *fakeSshd, change func(*hosts.Sshd)) *fakeHosts {
 	sshd.t, sshd.hostKey = t, newSigner(t)
 	return &fakeHosts{
@@ -97,7 +97,7 @@ func sshdOf(t *testing.T, sshd *fakeSshd, change func(*hosts.Sshd)) *fakeHosts {
 	}
 }
 
-// runsCommands serves sessions whose commands end with 4.
+// runsCommands serves sessions whose commands end with status 4.
 func runsCommands(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	go ssh.DiscardRequests(requests)
 	for asked := range channels {
@@ -120,7 +120,8 @@ func runsCommands(conn *ssh.ServerConn, channels <-chan ssh.NewChannel, requests
 	}
 }
 
-// The container believes the gateway's certificates, for one account and person.
+// The container trusts the gateway's certificates, each for one account and one
+// person.
 func TestAnSshdIsJoinedByACertificate(t *testing.T) {
 	sshd := &fakeSshd{serve: runsCommands}
 	from := sshdOf(t, sshd, nil)
@@ -152,7 +153,7 @@ func TestAnSshdElsewhereIsJoinedByItsOwnKey(t *testing.T) {
 	}
 }
 
-// Another container that got the address gets no login, no agent and no byte.
+// Another container that has got the address gets no login, no agent and no byte.
 func TestAnSshdWithAnotherHostKeyIsRefused(t *testing.T) {
 	sshd := &fakeSshd{serve: runsCommands, accept: func(ssh.ConnMetadata, ssh.PublicKey) error {
 		t.Error("somebody logged in to it")
@@ -185,7 +186,7 @@ func TestAnAccountThatIsNotThereIsSaidSo(t *testing.T) {
 	}
 }
 
-// A panic for one person is nobody else's.
+// A panic in one person's connection affects no other.
 func TestAPanicEndsItsConnectionAlone(t *testing.T) {
 	from := atMachine(newFakeMachine(echoes))
 	g := startGateway(t, from)
@@ -227,7 +228,8 @@ func TestServeLetsConnectionsGoOnForTheDrainAndSaysWhyTheyEnd(t *testing.T) {
 	}
 }
 
-// The attack: a user logs in and then reads nothing, not even why it ends.
+// The attack: a user logs in and then reads nothing, not even the reason why the
+// connection ends.
 func TestServeReturnsWhateverItsClientsDo(t *testing.T) {
 	from, stuck := atMachine(newFakeMachine(waits)), make(chan struct{})
 	defer close(stuck)
@@ -248,7 +250,7 @@ func TestServeReturnsWhateverItsClientsDo(t *testing.T) {
 	within(t, "Serve returns", g.stopped)
 }
 
-// Who connects while the gateway stops is told so by a message that clients show.
+// A client that connects while the gateway stops gets a message that clients show.
 func TestWhoConnectsDuringTheDrainIsToldSo(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(waits)))
 	g.Drain = time.Minute
@@ -275,7 +277,7 @@ func TestWhoConnectsDuringTheDrainIsToldSo(t *testing.T) {
 	within(t, "Serve returns with its last connection", g.stopped)
 }
 
-// startWaiting starts a command that says that it is ready and then waits.
+// startWaiting starts a command and returns once that runs; the command then waits.
 func startWaiting(t *testing.T, client *ssh.Client) (s *ssh.Session, out, stderr *safeBuffer) {
 	t.Helper()
 	s, err := client.NewSession()
@@ -285,7 +287,7 @@ func startWaiting(t *testing.T, client *ssh.Client) (s *ssh.Session, out, stderr
 	out, stderr = &safeBuffer{}, &safeBuffer{}
 	ready := make(chan struct{})
 	s.Stdout, s.Stderr = &announcing{to: out, ready: ready}, stderr
-	if _, err := s.StdinPipe(); err != nil { // held open
+	if _, err := s.StdinPipe(); err != nil { // keeps the input open
 		t.Fatal(err)
 	}
 	if err := s.Start("wait"); err != nil {
@@ -295,7 +297,7 @@ func startWaiting(t *testing.T, client *ssh.Client) (s *ssh.Session, out, stderr
 	return s, out, stderr
 }
 
-// announcing tells of the first write.
+// announcing closes a channel at the first write.
 type announcing struct {
 	to    io.Writer
 	ready chan struct{}

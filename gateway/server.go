@@ -23,89 +23,91 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Keeper decides who may enter what, and opens it. It is a [*keeper.Keeper] of this
-// process, or a client of one in another process. Many connections call it at once.
+// Keeper decides who may enter what, and opens hosts. It is a [*keeper.Keeper] of
+// this process, or a client of one in another process. It must be safe for concurrent
+// use.
 type Keeper interface {
-	// Key, Password and Code report whether a credential is a step of a login.
+	// Key, Password and Code report whether a credential is valid for a step of a
+	// login.
 	Key(a keeper.Attempt, key ssh.PublicKey, proved bool) (keeper.Step, error)
 	Password(a keeper.Attempt, password []byte) (keeper.Step, error)
 	Code(a keeper.Attempt, code string) (keeper.Step, error)
 
-	// DirectoryPassword asks the directory about a password that Password denied.
+	// DirectoryPassword asks the directory about a password that Password has denied.
 	// RequestApproval asks the OpenID provider for an approval in a browser, and
-	// AwaitApproval waits for it. The errors may be a [*keeper.NoAnswer].
+	// AwaitApproval waits for it. Each error may be a [*keeper.NoAnswer].
 	DirectoryPassword(ctx context.Context, a keeper.Attempt, password []byte) (keeper.Step, error)
 	RequestApproval(ctx context.Context, a keeper.Attempt) (keeper.Approval, error)
 	AwaitApproval(ctx context.Context, number uint64) (keeper.Step, error)
 
-	// LoginMethods are those by which a login may begin, besides a key.
+	// LoginMethods returns the methods by which a login may begin, besides a key.
 	LoginMethods() keeper.LoginMethods
 
-	// Recheck returns who somebody is now, by what the directory says now.
+	// Recheck returns the identity as the directory describes it now.
 	Recheck(ctx context.Context, who auth.Identity) (auth.Identity, error)
 
-	// LogName is what the log shows of a user name that a client sent.
+	// LogName returns how the log shows a user name that a client sent.
 	LogName(given string) string
 
-	// RestartingHost is the host that a login is about, if it is restarting, so
-	// that the login will wait for it; else "".
+	// RestartingHost returns the host of a login if the host is restarting, so that
+	// the login will wait for it; otherwise "".
 	RestartingHost(who auth.Identity) (host string)
 
-	// Admit decides which host a login is about, and Enter opens it.
+	// Admit decides which host a login leads to, and Enter opens it.
 	Admit(ctx context.Context, who auth.Identity) (keeper.Admitted, error)
 	Enter(ctx context.Context, who auth.Identity, host string) (*keeper.Entered, error)
 
-	// CurrentGrant is the grant that holds now for a connection that has entered a
-	// host as an account. The error says why none does.
+	// CurrentGrant returns the present grant for a connection that has entered a host
+	// as an account. The error says why there is none any more.
 	CurrentGrant(who auth.Identity, host auth.Host, account string) (auth.Grant, error)
 }
 
-// Recordings is where terminals are recorded.
+// Recordings stores recordings of terminals.
 type Recordings interface {
-	// Start begins a recording. Where sessions may go on without, it and the error
-	// are nil.
+	// Start begins a recording. It returns nil and no error if recording failed and
+	// sessions may go on without one.
 	Start(recording.Session) (*recording.Recording, error)
 }
 
-// Server is the gateway. Its fields are set before Serve and not changed.
+// Server is the gateway. Its fields must be set before Serve, and not changed later.
 type Server struct {
 	Keeper Keeper
 	Log    *slog.Logger
-	Audit  *audit.Log // nil: none
+	Audit  *audit.Log // nil for none
 
-	// HostKeys returns the keys as they are now. With others, those for clients that
-	// know no ed25519 are made where they are missing.
+	// HostKeys returns the present keys. If others is true, it also makes the missing
+	// ones of those for clients that do not know ed25519.
 	HostKeys func(others bool) (HostKeys, error)
 
-	// Recordings are where terminals are recorded, if the keeper says so.
+	// Recordings stores terminals that are to be recorded, which the keeper decides.
 	Recordings Recordings
 
-	// Drain is how long connections may go on after Serve was told to stop.
+	// Drain is how long connections may go on after Serve's context has ended.
 	Drain time.Duration
 
-	// Keepalive is how long a client or a host may be silent before it is
-	// asked for a sign of life. After three times that it is gone.
+	// Keepalive is how long a client or a host may be silent before it is asked for a
+	// sign of life. After three times that it is taken for gone.
 	Keepalive time.Duration
 
-	// Wait is how long a login waits for a host that is coming back.
+	// Wait is how long a login waits for a host that is restarting.
 	Wait time.Duration
 
-	// Exempt are the networks whose strangers are not counted by their source, and
-	// whose failures are not counted.
+	// Exempt are networks whose strangers are not limited by source, and whose
+	// failures are not counted.
 	Exempt []netip.Prefix
 
-	begin        sync.Once    // sets these two, by open
-	strangersLog *slog.Logger // Log, limited, for what strangers make it say
+	begin        sync.Once    // runs open, which sets the next two
+	strangersLog *slog.Logger // Log with a rate limit, for lines that strangers can cause
 	door         *strangers.Door
 
-	aside      atomic.Pointer[time.Duration] // see StepAside; nil until then
+	aside      atomic.Pointer[time.Duration] // set by StepAside; nil until then
 	serving    served
 	turnedAway atomic.Int32 // clients that are being told why they are not served
 	live       liveConns
 	terminals  terminals
 	counts     gate.Counts
 	news       news
-	wires      wire.Pool // of the connections to clients and to hosts
+	wires      wire.Pool // for the connections to clients and to hosts
 }
 
 func (s *Server) open() {
@@ -113,11 +115,12 @@ func (s *Server) open() {
 	s.door = strangers.New(s.Exempt)
 }
 
-// Serve accepts connections until ctx ends. Then it goes on to accept, but only
-// to say that it stops; it lets the connections there are go on for Drain, tells
-// the rest why they end, and returns within Drain and stopTimeout, whatever the
-// clients do. It returns [ErrSpent] where another process should take its place. The
-// listener is closed. See [Server.StepAside] for another end.
+// Serve accepts and serves connections until ctx ends. Then it still accepts, but
+// only to tell clients that it stops; it lets the existing connections go on for
+// Drain, tells the remaining ones why they end, and returns within Drain plus
+// stopTimeout, whatever the clients do. It closes the listener. It returns [ErrSpent]
+// if another process should take its place. For another way to stop see
+// [Server.StepAside].
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	conns, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -146,9 +149,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return s.drain(cut)
 }
 
-// accept does nothing but accept, until the listener is closed: a client can slow
-// down its own connection only. When descriptors run out it waits for some to
-// come back.
+// accept accepts connections until the listener is closed, and does nothing else, so
+// that a client can slow down only its own connection. When descriptors run out it
+// tries again later.
 func (s *Server) accept(listener net.Listener, meet func(net.Conn)) error {
 	const maxDelay = time.Second
 	for delay := time.Duration(0); ; {
@@ -159,7 +162,7 @@ func (s *Server) accept(listener net.Listener, meet func(net.Conn)) error {
 			meet(raw)
 		case errors.Is(err, net.ErrClosed):
 			return err
-		case errors.Is(err, os.ErrDeadlineExceeded): // the watchdog has interrupted it
+		case errors.Is(err, os.ErrDeadlineExceeded): // set by the watchdog
 			if s.isIdle() {
 				return ErrSpent
 			}
@@ -172,8 +175,8 @@ func (s *Server) accept(listener net.Listener, meet func(net.Conn)) error {
 	}
 }
 
-// meet serves a client that has connected, in a goroutine of its own, or tells it
-// why not.
+// meet serves a new client in a goroutine of its own, or tells it why it is not
+// served.
 func (s *Server) meet(ctx context.Context, raw net.Conn) {
 	c := newConn(s, raw)
 	if !s.serving.add(c) {

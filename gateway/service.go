@@ -12,12 +12,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// deniedAfter is the least time that the directory's denial of a password takes, so that
-// the time does not tell whether the directory has computed a hash.
+// deniedAfter is the least time that a denied password takes, so that the time does
+// not tell whether the directory has computed a hash.
 const deniedAfter = time.Second
 
-// directoryPassword identifies a person by a password that the directory judges. It
-// waits for its turn to ask.
+// directoryPassword identifies a person by a password that the directory checks. It
+// first waits for a turn to ask.
 func (c *conn) directoryPassword(ctx context.Context, a keeper.Attempt, password []byte, began time.Time) (keeper.Step, error) {
 	asked, _ := auth.ParseLogin(a.Login)
 	done, err := c.stranger.Ask(ctx, asked.User)
@@ -36,8 +36,8 @@ func (c *conn) directoryPassword(ctx context.Context, a keeper.Attempt, password
 	return keeper.Step{}, err
 }
 
-// reported returns err. If it is that a service gave no answer, it is logged, and the
-// client is told in a banner, in the same words for everybody.
+// reported returns err. If a service gave no answer, it also logs that, and tells the
+// client in a banner with the same words for everybody.
 func (c *conn) reported(err error) error {
 	if none, ok := errors.AsType[*keeper.NoAnswer](err); ok {
 		c.log.Error("no answer", "service", none.Service, "err", none.Err)
@@ -47,15 +47,15 @@ func (c *conn) reported(err error) error {
 	return err
 }
 
-// isFailure reports whether a failed attempt counts against its user and its source. It
-// does not where a service gave no answer.
+// isFailure reports whether a failed attempt counts against its user and its source.
+// It does not if a service gave no answer.
 func isFailure(err error) bool {
 	_, ok := errors.AsType[*keeper.NoAnswer](err)
 	return !ok
 }
 
-// askApproval identifies a person by an approval in a browser. It shows which code to
-// approve on which page, and waits for that, or until the client is gone.
+// askApproval identifies a person by an approval in a browser. It shows the page and
+// the code to approve there, and waits until that is done or the client is gone.
 func (c *conn) askApproval(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardInteractiveChallenge) (keeper.Step, error) {
 	login, _ := auth.ParseLogin(a.Login)
 	if err := c.pace(ctx, login.User); err != nil {
@@ -74,7 +74,7 @@ func (c *conn) askApproval(ctx context.Context, a keeper.Attempt, ask ssh.Keyboa
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answered := make(chan error, 1)
-	var step keeper.Step // after answered
+	var step keeper.Step // valid once answered is closed
 	c.tasks.Go(func() {
 		var err error
 		step, err = c.server.Keeper.AwaitApproval(ctx, approval.Number)

@@ -16,17 +16,17 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// fakeDirectory has passwords and groups.
+// fakeDirectory is a directory with passwords and groups.
 type fakeDirectory struct {
 	mu        sync.Mutex
 	passwords map[string]string
 	groups    map[string][]string
 	silent    error
-	twice     string   // a name that two entries have, so that there is no answer about it
-	asked     []string // name and password
+	twice     string   // a name with two entries, so that the directory cannot answer about it
+	asked     []string // user name and password of each question
 	inside    int
-	most      int           // who asked at the same time
-	hold      chan struct{} // nil: nobody waits
+	most      int           // the most questions at the same time
+	hold      chan struct{} // questions wait until it is closed; nil: they do not
 }
 
 func (f *fakeDirectory) LogIn(ctx context.Context, name string, password []byte) (auth.Person, error) {
@@ -70,7 +70,7 @@ func (f *fakeDirectory) Find(_ context.Context, name string) (auth.Person, error
 	return auth.Person{Name: name, Groups: f.groups[name]}, nil
 }
 
-// startDirected is a gateway whose users are dev, of the policy, and anyone among the
+// startDirected returns a gateway with the user dev, from the policy, and all of the
 // directory's students.
 func startDirected(t *testing.T, f *fakeDirectory) *testGateway {
 	t.Helper()
@@ -93,8 +93,8 @@ func students(t *testing.T) *fakeDirectory {
 	return &fakeDirectory{passwords: map[string]string{"anna": "anna's"}, groups: map[string][]string{"anna": {"students"}}}
 }
 
-// The attack: tell by the time, by what is asked, or by what is said who is a user of
-// the configuration, who is in the directory, and who is nowhere.
+// The attack: find out by the time, by the questions asked or by the texts who is a
+// user of the configuration, who is in the directory, and who does not exist.
 func TestADirectoryTellsStrangersNothing(t *testing.T) {
 	f := students(t)
 	g := startDirected(t, f)
@@ -135,7 +135,7 @@ func TestADirectoryTellsStrangersNothing(t *testing.T) {
 	}
 }
 
-// The attack: have the directory asked about a thousand names at once.
+// The attack: make the gateway ask the directory about a thousand names at once.
 func TestADirectoryIsAskedAboutSoManyAtOnce(t *testing.T) {
 	f := students(t)
 	f.hold = make(chan struct{})
@@ -168,7 +168,8 @@ func TestADirectoryIsAskedAboutSoManyAtOnce(t *testing.T) {
 	}
 }
 
-// Whom the directory does not answer about has not failed, and is told.
+// A login without an answer of the directory does not count as failed, and the person
+// is told.
 func TestNoAnswerIsNoFailure(t *testing.T) {
 	f := students(t)
 	f.silent = errors.New("it is gone")
@@ -191,7 +192,8 @@ func TestNoAnswerIsNoFailure(t *testing.T) {
 	}
 }
 
-// Who lost a group is cut at the next look, and nobody while there is no answer.
+// People who have lost a group are cut at the next recheck, and nobody is while the
+// directory does not answer.
 func TestRecheckEndsWhoLostAGroup(t *testing.T) {
 	f := students(t)
 	g := startDirected(t, f)
@@ -226,8 +228,8 @@ func TestRecheckEndsWhoLostAGroup(t *testing.T) {
 	runs(t, dev, "x")
 }
 
-// The attack: who loses a group, and can have the directory give no answer about somebody,
-// stays connected, because nobody is asked about after that one.
+// The attack: somebody has lost a group, and makes the directory fail for another
+// person, so that the recheck stops there and never comes to the attacker.
 func TestNoAnswerAboutOneKeepsNobodyElseIn(t *testing.T) {
 	f := students(t)
 	f.passwords["eve"], f.groups["eve"] = "eve's", []string{"students"}
@@ -255,7 +257,7 @@ func TestNoAnswerAboutOneKeepsNobodyElseIn(t *testing.T) {
 	})
 }
 
-// fakeProvider approves as a person, when it is told to.
+// fakeProvider approves logins as a person, once it is told to.
 type fakeProvider struct {
 	person  auth.Person
 	answers chan error
@@ -279,8 +281,8 @@ func (f *fakeProvider) Ask(context.Context) (string, string, func(context.Contex
 func (f *fakeProvider) Remembered(string, string) (auth.Person, bool) { return auth.Person{}, false }
 func (f *fakeProvider) Remember(string, string, auth.Person) error    { return nil }
 
-// People have more than the usual time for their browser; who is gone is not waited
-// for; and what the provider says reaches no terminal but as text.
+// Approvals in a browser get more time than other logins. The wait ends when the
+// person is gone. The provider's text reaches the terminal only as plain text.
 func TestSomebodyIsOnTheWayToABrowser(t *testing.T) {
 	f := &fakeProvider{answers: make(chan error), waiting: make(chan struct{}), left: make(chan struct{})}
 	g := startGateway(t, atMachine(newFakeMachine(echoes)), kept(func(k *keeper.Keeper) { k.Provider = f }))

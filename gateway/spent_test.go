@@ -9,8 +9,9 @@ import (
 	"github.com/berth-ssh/berth/test/harness"
 )
 
-// What Go's runtime keeps of very many connections goes with their process, but nobody's
-// connection does, and no failure that slows its source down.
+// Memory that Go's runtime keeps of very many connections is given back by ending
+// their process. This must end nobody's connection, and forget no failure that slows
+// its source down.
 func TestWhoKeepsMemoryOfManyIsSpentOnceNobodyIsThere(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(waits)))
 	seen := &held{memory: 20 << 20}
@@ -23,7 +24,7 @@ func TestWhoKeepsMemoryOfManyIsSpentOnceNobodyIsThere(t *testing.T) {
 	client := g.enter(t, "dev+lab")
 	seen.memory += keptBytes
 	look(2 * idleLooks)
-	w.interrupt() // somebody came after the last look
+	w.interrupt() // as if somebody had connected after the last look
 	g.enter(t, "dev+lab").Close()
 	for len(g.Penalties()) == 0 {
 		if _, err := g.dial("nobody+lab", nil, ssh.Password("wrong")); err == nil {

@@ -11,13 +11,14 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// noTouchRequired lets x/crypto accept a security key that was not touched.
+// noTouchRequired is the extension by which x/crypto accepts a security key that was
+// not touched.
 const noTouchRequired = "no-touch-required"
 
-// steps are the callbacks for the methods by which a login may begin, or go on after a
-// step that was proved. What was proved travels in them, and nowhere else.
-// Keyboard-interactive (RFC 4256) asks for a code if that is one of the methods; else for
-// an approval or a password, or for either.
+// steps returns the callbacks for the methods by which a login may begin, or may go
+// on after the proved step before. That step travels in the callbacks and is stored
+// nowhere else. Keyboard-interactive (RFC 4256) asks for a code if that is one of the
+// methods; otherwise for an approval, a password, or either of them.
 func (c *conn) steps(ctx context.Context, before *auth.Identity, methods ...auth.Method) ssh.ServerAuthCallbacks {
 	var next ssh.ServerAuthCallbacks
 	may := func(method auth.Method) bool { return slices.Contains(methods, method) }
@@ -40,16 +41,16 @@ func (c *conn) steps(ctx context.Context, before *auth.Identity, methods ...auth
 	return next
 }
 
-// attempt is an attempt of the client, after a step that was proved.
+// attempt returns the client's attempt, with the step that was proved before it.
 func (c *conn) attempt(meta ssh.ConnMetadata, before *auth.Identity) keeper.Attempt {
 	return keeper.Attempt{Login: meta.User(), From: c.source(), Before: before}
 }
 
-// beforeKey is where the step before a key travels (ssh.Permissions).
+// beforeKey is the key in ssh.Permissions under which the step before a key travels.
 type beforeKey struct{}
 
-// keyOffered answers whether a key could log in. A client may ask about any key; only a
-// signature proves that it has it.
+// keyOffered answers a client's question whether a key could log in. Anybody may ask
+// about any key; only a signature proves that the client has it.
 func (c *conn) keyOffered(before *auth.Identity) func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
 	return func(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 		step, err := c.server.Keeper.Key(c.attempt(meta, before), key, false)
@@ -64,7 +65,7 @@ func (c *conn) keyOffered(before *auth.Identity) func(ssh.ConnMetadata, ssh.Publ
 	}
 }
 
-// keyProved takes the step of a key whose signature was right.
+// keyProved handles a key whose signature is valid.
 func (c *conn) keyProved(ctx context.Context) func(ssh.ConnMetadata, ssh.PublicKey, *ssh.Permissions, string) (*ssh.Permissions, error) {
 	return func(meta ssh.ConnMetadata, key ssh.PublicKey, offered *ssh.Permissions, _ string) (*ssh.Permissions, error) {
 		before, _ := offered.ExtraData[beforeKey{}].(*auth.Identity)
@@ -80,7 +81,8 @@ func (c *conn) passwordGiven(ctx context.Context, before *auth.Identity) func(ss
 	}
 }
 
-// question asks a person by keyboard-interactive, and identifies them by the answer.
+// question asks a person something by keyboard-interactive, and identifies the person
+// by the answer.
 type question func(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardInteractiveChallenge) (keeper.Step, error)
 
 func (c *conn) asking(ctx context.Context, before *auth.Identity, question question) func(ssh.ConnMetadata, ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
@@ -98,8 +100,9 @@ func (c *conn) askPassword(ctx context.Context, a keeper.Attempt, ask ssh.Keyboa
 	return c.password(ctx, a, []byte(answer))
 }
 
-// askEither asks for a password, or for an approval where the answer is empty. It asks
-// everybody the same, so that strangers do not learn which of the two a user has.
+// askEither asks for a password; an empty answer asks for an approval instead. The
+// question is the same for everybody, so that strangers do not learn which of the two
+// a user has.
 func (c *conn) askEither(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardInteractiveChallenge) (keeper.Step, error) {
 	answer, err := askOne(ask, "Password, or Enter alone to log in with a browser: ")
 	switch {
@@ -111,8 +114,8 @@ func (c *conn) askEither(ctx context.Context, a keeper.Attempt, ask ssh.Keyboard
 	return c.password(ctx, a, []byte(answer))
 }
 
-// askCode asks for an authenticator's code. It always comes after another step, so that
-// strangers cannot guess.
+// askCode asks for an authenticator's code. It always follows another step, so that
+// strangers cannot guess codes.
 func (c *conn) askCode(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardInteractiveChallenge) (keeper.Step, error) {
 	answer, err := askOne(ask, "Code of your authenticator, or a recovery code: ")
 	if err != nil {
@@ -121,7 +124,7 @@ func (c *conn) askCode(ctx context.Context, a keeper.Attempt, ask ssh.KeyboardIn
 	return c.code(ctx, a, answer)
 }
 
-// askOne asks one question, whose answer is not echoed.
+// askOne asks one question, without echo, and returns the answer.
 func askOne(ask ssh.KeyboardInteractiveChallenge, prompt string) (string, error) {
 	answers, err := ask("", "", []string{prompt}, []bool{false})
 	if err != nil {
@@ -133,8 +136,8 @@ func askOne(ask ssh.KeyboardInteractiveChallenge, prompt string) (string, error)
 	return answers[0], nil
 }
 
-// proved ends the login with the identity that was just proved, or asks for the next step
-// if the policy wants another one.
+// proved ends the login with the identity that was just proved. If the policy wants
+// another step, it returns the callbacks for that instead.
 func (c *conn) proved(ctx context.Context, step keeper.Step, err error) (*ssh.Permissions, error) {
 	if err != nil {
 		return nil, err
@@ -145,13 +148,14 @@ func (c *conn) proved(ctx context.Context, step keeper.Step, err error) (*ssh.Pe
 		return nil, &ssh.PartialSuccessError{Next: c.steps(ctx, &who, step.Next...)}
 	}
 	if who.Method != auth.ByPublicKey {
-		c.stranger.Succeeded(who.User) // with all steps, not with the one that an attacker may have
+		c.stranger.Succeeded(who.User) // only after all steps: an attacker may have the first one
 	}
 	c.sayIfWaiting(who)
 	return &ssh.Permissions{ExtraData: map[any]any{identityKey{}: who}}, nil
 }
 
-// isStep reports whether an attempt succeeded, but the login needs another step.
+// isStep reports whether the error means that an attempt succeeded but the login
+// needs another step.
 func isStep(err error) bool {
 	_, ok := errors.AsType[*ssh.PartialSuccessError](err)
 	return ok

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// fakeCodes has a code for each user, right once.
+// fakeCodes has a code for each user, which is valid once.
 type fakeCodes struct {
 	mu    sync.Mutex
 	codes map[string]string
@@ -35,7 +35,8 @@ func (f *fakeCodes) Spend(user, code string) bool {
 	return right
 }
 
-// startWithRules is a gateway whose users, dev and other, log in by steps.
+// startWithRules returns a gateway with users dev and other, who log in by several
+// steps.
 func startWithRules(t *testing.T, codes *fakeCodes, texts ...string) *testGateway {
 	t.Helper()
 	g := startGateway(t, atMachine(newFakeMachine(echoes)), kept(func(k *keeper.Keeper) { k.Codes = codes }))
@@ -123,7 +124,7 @@ func TestALoginOfSeveralSteps(t *testing.T) {
 	}
 }
 
-// A stranger is never asked for a code, and learns nothing by being asked.
+// A stranger is never asked for a code, and so learns nothing from the question.
 func TestACodeIsAskedForAfterAnotherStepOnly(t *testing.T) {
 	codes := &fakeCodes{codes: map[string]string{"dev": "right"}}
 	g := startWithRules(t, codes, "key+totp", "password+totp")
@@ -147,9 +148,9 @@ func TestACodeIsAskedForAfterAnotherStepOnly(t *testing.T) {
 	}
 }
 
-// The attack: prove the first step as oneself, then go on as another, whose
-// login one wants; or the other way round. x/crypto refuses
-// it, too; this is what the callbacks do without its help.
+// The attack: prove the first step as oneself, then go on under another user's name,
+// or the other way round. x/crypto refuses it, too; this tests what the callbacks do
+// by themselves.
 func TestANameSwappedBetweenStepsEntersNothing(t *testing.T) {
 	for _, swap := range []struct{ first, then string }{{"dev+lab", "other+lab"}, {"other+lab", "dev+lab"}, {"dev+lab", "dev"}} {
 		codes := &fakeCodes{codes: map[string]string{"dev": "right", "other": "right"}}
@@ -207,7 +208,7 @@ func pipeEnd(t *testing.T) net.Conn {
 	return a
 }
 
-// A person with a certificate logs in as one with a key does, on every route.
+// A certificate logs a person in like a key, on every route.
 func TestACertificateLogsIn(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(echoes)))
 	ca := newSigner(t)
@@ -246,8 +247,8 @@ func TestACertificateLogsIn(t *testing.T) {
 	}
 }
 
-// The attack: guess passwords by the other method that asks for them, or codes with
-// a key that was stolen. Whoever shows all steps has not failed in between.
+// The attack: guess passwords by the other method that asks for them, or guess codes
+// with a stolen key. A login that completes all steps has no failures in between.
 func TestGuessesOfEveryMethodAreCounted(t *testing.T) {
 	for name, tt := range map[string]struct {
 		steps   string
@@ -283,11 +284,11 @@ func TestGuessesOfEveryMethodAreCounted(t *testing.T) {
 	}
 }
 
-// The attack: the right password, which makes good the failures of its user, again
-// and again between two codes.
+// The attack: send the right password between any two guesses of a code, so that it
+// clears the user's failures.
 func TestOneRightStepMakesNoFailureGood(t *testing.T) {
 	g := startWithRules(t, &fakeCodes{}, "password+totp")
-	for range 6 { // five of them are free
+	for range 6 { // the first five have no delay
 		if client, err := g.dial("dev", nil, ssh.Password("secret"), answering("wrong", nil)); err == nil {
 			client.Close()
 			t.Fatal("logged in by a wrong code")

@@ -15,10 +15,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// password identifies a person by the password. It waits for its time, if there
-// were failures, and for its turn: a hash takes a processor, and tens of MiB.
+// password identifies a person by a password. It waits for the delay after failures,
+// and for a turn, since a hash takes a processor and tens of MiB.
 func (c *conn) password(ctx context.Context, a keeper.Attempt, password []byte) (keeper.Step, error) {
-	asked, _ := auth.ParseLogin(a.Login) // what is no login is nobody's
+	asked, _ := auth.ParseLogin(a.Login) // a malformed login belongs to no user
 	if err := c.pace(ctx, asked.User); err != nil {
 		return keeper.Step{}, err
 	}
@@ -35,8 +35,8 @@ func (c *conn) password(ctx context.Context, a keeper.Attempt, password []byte) 
 	return step, err
 }
 
-// code identifies a person by a code, who has proved another step before. It waits
-// for its time, as a password does.
+// code identifies a person by a code after another proved step. It waits for the
+// delay after failures, as a password does.
 func (c *conn) code(ctx context.Context, a keeper.Attempt, code string) (keeper.Step, error) {
 	asked, _ := auth.ParseLogin(a.Login)
 	if a.Before == nil || asked != a.Before.Login {
@@ -48,8 +48,8 @@ func (c *conn) code(ctx context.Context, a keeper.Attempt, code string) (keeper.
 	return c.server.Keeper.Code(a, code)
 }
 
-// pace waits for the time of a user's next attempt from this source. Where that is
-// too far away it says so and ends the connection.
+// pace waits until a user may make the next attempt from this source. If that is too
+// far away, it tells the client and ends the connection.
 func (c *conn) pace(ctx context.Context, user string) error {
 	err := c.stranger.Pace(ctx, user)
 	if err != nil {
@@ -59,8 +59,9 @@ func (c *conn) pace(ctx context.Context, user string) error {
 	return err
 }
 
-// logAttempt logs and counts what failed, a step that is not the last one being no
-// failure. "none" fails always: it asks which methods there are.
+// logAttempt logs and counts a failed attempt. A proved step that is not the last one
+// is no failure. Neither is the method none, which always fails: it asks which
+// methods there are.
 func (c *conn) logAttempt(meta ssh.ConnMetadata, method string, err error) {
 	if err == nil || method == "none" || isStep(err) {
 		return
@@ -70,11 +71,11 @@ func (c *conn) logAttempt(meta ssh.ConnMetadata, method string, err error) {
 		c.log.Warn("turned away", "login", c.server.Keeper.LogName(meta.User()), "why", tooOften)
 		return
 	}
-	if !isFailure(err) { // it was told already
+	if !isFailure(err) { // reported has logged it already
 		return
 	}
 	c.log.Info("attempt failed", "login", c.server.Keeper.LogName(meta.User()), "method", method)
-	failures := strangers.FailedPassword // or a code, or by keyboard-interactive
+	failures := strangers.FailedPassword // also for a code, and by keyboard-interactive
 	if method == string(auth.ByPublicKey) {
 		failures = strangers.FailedKey
 	}
@@ -82,7 +83,7 @@ func (c *conn) logAttempt(meta ssh.ConnMetadata, method string, err error) {
 	c.failed(asked.User, failures)
 }
 
-// failed counts a failure, and logs a penalty that has begun or doubled by it.
+// failed counts a failure, and logs the penalty if that has begun or doubled.
 func (c *conn) failed(user string, failures float64) {
 	if penalty, told := c.stranger.Failed(user, failures); told {
 		c.server.logPenalty(penalty)
@@ -94,15 +95,15 @@ func (s *Server) logPenalty(p strangers.Penalty) {
 		"failures", math.Round(p.Failures), "gap", p.Gap)
 }
 
-// Penalties are the sources that are slowed down for their failures, the worst
-// first. They fade.
+// Penalties returns the sources that are slowed down after failures, the worst first.
+// They end by themselves.
 func (s *Server) Penalties() []strangers.Penalty {
 	s.begin.Do(s.open)
 	return s.door.Penalties()
 }
 
-// LogStrangers logs how many strangers there are, the worst penalties, and what the
-// process holds, without what is garbage.
+// LogStrangers logs how many strangers there are, the worst penalties, and what
+// memory and goroutines the process holds, after a garbage collection.
 func (s *Server) LogStrangers() {
 	const most = 20
 	penalties := s.Penalties()
@@ -116,7 +117,8 @@ func (s *Server) LogStrangers() {
 	}
 }
 
-// displaced ends a stranger's connection, and says why if the protocol lets it.
+// displaced ends a stranger's connection whose place another one gets. It tells the
+// client why, if the protocol allows that at this point.
 func (c *conn) displaced(why error, cut context.CancelCauseFunc) {
 	c.logTo(c.server.strangersLog).Info("turned away", "why", why)
 	if !c.ssh.disconnect("berth: " + why.Error()) {
@@ -126,7 +128,7 @@ func (c *conn) displaced(why error, cut context.CancelCauseFunc) {
 	cut(why)
 }
 
-// banner shows a client a line while it logs in.
+// banner shows a client a line during the login.
 func (c *conn) banner(line string) {
 	if preAuth := c.preAuth.Load(); preAuth != nil {
 		(*preAuth).SendAuthBanner("berth: " + line + "\n")

@@ -21,8 +21,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// comeFrom connects to the gateway from an address of this machine, and waits
-// until it is served.
+// comeFrom connects to the gateway from an address of this machine, and returns when
+// the connection is served.
 func (g *testGateway) comeFrom(t *testing.T, ip string) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
@@ -37,9 +37,9 @@ func (g *testGateway) comeFrom(t *testing.T, ip string) net.Conn {
 	return conn
 }
 
-// The attack: 300 connections of six addresses that never log in. Ten of ten
-// logins from elsewhere were refused, and each neighbour behind their NAT for a
-// minute.
+// The attack: 300 connections from six addresses that never log in. Without limits,
+// ten of ten logins from elsewhere were refused, and neighbours behind the same NAT
+// for a minute.
 func TestIdleStrangersKeepNobodyOut(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(echoes)))
 	var idle []net.Conn
@@ -65,14 +65,15 @@ func TestIdleStrangersKeepNobodyOut(t *testing.T) {
 			told++
 		}
 	}
-	// Each login takes one place more, unless that of the one before is free by then.
+	// Each login takes one more place, unless that of the one before is already free.
 	if least := 300 - 200 + 1; told < least || told > least+9 {
 		t.Errorf("%d of those who lost their place were told why, want %d to %d", told, least, least+9)
 	}
 }
 
-// One stranger more than a source may have is let in, and another one loses its place,
-// here while its password waits to be looked at. A banner tells it why.
+// A source has one stranger more than it may have. The new one is let in, and another
+// one loses its place, here while its password waits to be checked. A banner tells it
+// why.
 func TestWhoLosesItsPlaceAfterItsKeyExchangeIsToldWhy(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(echoes)))
 	asked, answer, banners := make(chan struct{}), make(chan struct{}), make([]string, 50)
@@ -114,8 +115,8 @@ func TestWhoLosesItsPlaceAfterItsKeyExchangeIsToldWhy(t *testing.T) {
 	}
 }
 
-// The attack: 400 passwords at 24 a second, of one address. Nothing slowed them
-// down.
+// The attack: 400 passwords, 24 in a second, from one address. Without penalties
+// nothing slowed them down.
 func TestPasswordsOfOneSourceAreSlowedDown(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(echoes)))
 	end := time.Now().Add(3 * time.Second)
@@ -155,8 +156,8 @@ func TestPasswordsOfOneSourceAreSlowedDown(t *testing.T) {
 	}
 }
 
-// failUntil tries wrong passwords on one connection, and returns what the gateway
-// says meanwhile.
+// failUntil tries wrong passwords on one connection, and returns the banner that the
+// gateway shows meanwhile.
 func (g *testGateway) failUntil(t *testing.T, end time.Time) (banner string) {
 	t.Helper()
 	raw, err := net.Dial("tcp", g.address)
@@ -181,8 +182,8 @@ func (g *testGateway) failUntil(t *testing.T, end time.Time) (banner string) {
 	return banner
 }
 
-// The attack: Diffie-Hellman in the large groups, which costs the server eighty
-// times what it costs the client.
+// The attack: Diffie-Hellman in the large groups, which costs the server eighty times
+// what it costs the client.
 func TestNoDearKeyExchange(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(echoes)))
 	for _, kex := range []string{ssh.KeyExchangeDH14SHA256, ssh.KeyExchangeDH16SHA512, ssh.InsecureKeyExchangeDH14SHA1, ssh.KeyExchangeDHGEXSHA256} {
@@ -196,8 +197,8 @@ func TestNoDearKeyExchange(t *testing.T) {
 	}
 }
 
-// The attack: exchange keys again and again. x/crypto computes what a stranger
-// sends only when it is that stranger's turn.
+// The attack: exchange keys again and again. x/crypto may compute for a stranger only
+// in that stranger's turn.
 func TestAKeyExchangeWaitsForItsTurn(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(echoes)))
 	g.begin.Do(g.open)
@@ -227,13 +228,13 @@ func TestAKeyExchangeWaitsForItsTurn(t *testing.T) {
 	}
 }
 
-// The attack: log in, or have an sshd of one's own behind the gateway, and exchange
-// keys again and again. It waits for its turn as strangers do, and nobody else waits.
+// The attack: log in, or run an sshd behind the gateway, and exchange keys again and
+// again. This waits for turns as strangers do, and makes nobody else wait.
 func TestWhoExchangesKeysAgainWaitsForItsTurn(t *testing.T) {
 	if !patches.Applied() {
 		t.Skip("x/crypto is not patched, and asks for no turn: GOFLAGS=$(scripts/goflags) go test")
 	}
-	often := ssh.Config{RekeyThreshold: 1} // the least that there is, 256 bytes
+	often := ssh.Config{RekeyThreshold: 1} // the smallest possible, 256 bytes
 	atSshd := func(change func(*ssh.ServerConfig)) *fakeHosts {
 		return sshdOf(t, &fakeSshd{accept: func(ssh.ConnMetadata, ssh.PublicKey) error { return nil }, serve: runsCommands, change: change}, nil)
 	}
@@ -287,8 +288,9 @@ func TestWhoExchangesKeysAgainWaitsForItsTurn(t *testing.T) {
 	}
 }
 
-// The attack: send packets behind a password, so that x/crypto reads no more until
-// it is checked. Whoever holds a turn meanwhile stops everybody.
+// The attack: send packets after a password, so that x/crypto stops reading until the
+// password is checked. If this connection held a turn meanwhile, everybody would
+// stand still.
 func TestPacketsBehindAPasswordStopNobody(t *testing.T) {
 	if !patches.Applied() {
 		t.Skip("x/crypto is not patched, and leaks what this test does to it: GOFLAGS=$(scripts/goflags) go test")
@@ -335,15 +337,14 @@ func takeAll(t *testing.T, s *strangers.Stranger) (free func()) {
 	}
 }
 
-// waitForTurns is how many strangers of this process wait for a turn.
+// waitForTurns returns how many strangers of this process wait for a turn.
 func waitForTurns() int {
 	stacks := make([]byte, 16<<20)
 	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), ".(*Stranger).Turn(")
 }
 
-// The attack: key exchanges with messages made before, as many as can be, which are
-// broken off at any point, by the client or because others want the place. Every turn
-// comes back.
+// The attack: many key exchanges with prepared messages, broken off at any point, by
+// the client or because the place is given to another. Every turn must come back.
 func TestTurnsOfExchangesThatBreakOffComeBack(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(echoes)))
 	messages, err := peer.ReadyMade(ssh.KeyExchangeCurve25519)
@@ -351,7 +352,7 @@ func TestTurnsOfExchangesThatBreakOffComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var all sync.WaitGroup
-	for worker := range 60 { // more than there are places for
+	for worker := range 60 { // more than there are places
 		all.Go(func() {
 			for i := range 150 {
 				raw, err := net.Dial("tcp", g.address)

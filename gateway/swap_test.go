@@ -25,9 +25,9 @@ func saysItsName(channel ssh.Channel, requests <-chan *ssh.Request, name string)
 	}
 }
 
-// The attack, or accident: between the moment when a host's address is asked for and
-// that when it is dialled, it becomes another host's, whose sshd trusts the gateway as
-// well. Its key is another one, so nobody is let in there.
+// The attack, or accident: a host's address passes to another host between the lookup
+// and the dial. That host's sshd trusts the gateway as well, but it has another key,
+// so nobody may enter there.
 func TestAnAddressThatBecomesAnotherHostsLeadsNowhere(t *testing.T) {
 	sshds := map[string]*fakeSshd{}
 	for _, name := range []string{"lab", "more"} {
@@ -41,7 +41,7 @@ func TestAnAddressThatBecomesAnotherHostsLeadsNowhere(t *testing.T) {
 			}
 		}
 	}
-	var isSwapped atomic.Bool // each login is over before the next one begins
+	var isSwapped atomic.Bool // no lock needed: each login ends before the next one begins
 	other := map[string]string{"lab": "more", "more": "lab"}
 	g := startGateway(t, &fakeHosts{
 		lookup: func(name string) (hosts.Host, error) {

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Wall shows lines on every terminal, and returns how many there are. It does not
-// wait for anybody: a terminal that has not taken what it was shown before is
-// left out. The lines are shown as they are.
+// Wall shows lines on every terminal, and returns on how many. It does not wait: a
+// terminal that has not taken the previous lines yet is left out. The lines are shown
+// as they are.
 func (s *Server) Wall(lines ...string) int {
 	var text []byte
 	for _, line := range lines {
@@ -21,8 +21,8 @@ func (s *Server) Wall(lines ...string) int {
 	return s.terminals.show(append(text, "\r\n"...))
 }
 
-// terminals are the sessions in which something was started at a terminal, on
-// both routes.
+// terminals holds the sessions, on both routes, in which a shell or command was
+// started at a terminal.
 type terminals struct {
 	mu  sync.Mutex
 	all map[*terminal]bool
@@ -31,11 +31,12 @@ type terminals struct {
 type terminal struct {
 	of      *terminals
 	channel ssh.Channel
-	isOne   bool // the client has asked for a terminal; watch's own
+	isOne   bool // the client has asked for a terminal; used only by granted
 	shows   atomic.Bool
 }
 
-// watch follows a session, to know whether it is at a terminal.
+// watch returns a watcher that adds a session to t when something is started at its
+// terminal.
 func (t *terminals) watch(channel ssh.Channel) *gate.Watcher {
 	one := &terminal{of: t, channel: channel}
 	return &gate.Watcher{Channel: channel, Granted: one.granted, Ended: one.ended}
@@ -80,7 +81,8 @@ func (t *terminals) show(text []byte) (shown int) {
 	return shown
 }
 
-// show returns when the client has room for the text, or its channel is closed.
+// show writes the text. It returns when the client has room for it, or when its
+// channel is closed.
 func (t *terminal) show(text []byte) {
 	defer t.shows.Store(false)
 	t.channel.Stderr().Write(text)

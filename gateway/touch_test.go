@@ -12,7 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// securityKey is a key of FIDO's, made of software (OpenSSH's PROTOCOL.u2f).
+// securityKey is a FIDO security key in software (OpenSSH's PROTOCOL.u2f).
 type securityKey struct {
 	public  ssh.PublicKey
 	private ed25519.PrivateKey
@@ -43,8 +43,8 @@ func (k securityKey) Sign(_ io.Reader, data []byte) (*ssh.Signature, error) {
 	return &ssh.Signature{Format: ssh.KeyAlgoSKED25519, Blob: ed25519.Sign(k.private, blob), Rest: rest}, nil
 }
 
-// The attack: a program on somebody's machine uses the security key that is
-// plugged in, while nobody is there to touch it.
+// The attack: a program on a person's computer uses the security key that is plugged
+// in, while nobody is there to touch it.
 func TestASecurityKeyIsTouched(t *testing.T) {
 	for _, tt := range []struct {
 		options string

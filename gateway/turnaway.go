@@ -16,17 +16,17 @@ const (
 )
 
 const (
-	// maxTurnedAway is how many clients are waited for until they have read why
-	// they are turned away. Others may lose it.
+	// maxTurnedAway is how many clients may wait at the same time to read why they
+	// are turned away. Further ones may lose the message.
 	maxTurnedAway = 64
 
-	// turnAwayPatience is how long each of them may take.
+	// turnAwayPatience is how long each of them may take to read it.
 	turnAwayPatience = time.Second
 )
 
-// turnAway tells a client that has just connected why it is not served, by a
+// turnAway tells a client that has just connected why it is not served, with a
 // disconnect message, which every client shows, and hangs up. It waits until the
-// client has read it, if few are waited for.
+// client has read it, unless maxTurnedAway are waited for already.
 func (s *Server) turnAway(raw net.Conn, reason uint32, why string) {
 	defer raw.Close()
 	raw.SetDeadline(time.Now().Add(turnAwayPatience))
@@ -40,10 +40,10 @@ func (s *Server) turnAway(raw net.Conn, reason uint32, why string) {
 	}
 	defer s.turnedAway.Add(-1)
 	half.CloseWrite()
-	io.CopyN(io.Discard, raw, 1<<16) // a close with bytes unread would take back what was sent
+	io.CopyN(io.Discard, raw, 1<<16) // closing with unread bytes would reset the connection and discard the message
 }
 
-// disconnect is SSH_MSG_DISCONNECT, as a packet in clear (RFC 4253 §6).
+// disconnect returns an SSH_MSG_DISCONNECT as an unencrypted packet (RFC 4253 §6).
 func disconnect(reason uint32, why string) []byte {
 	const block, minPadding, head = 8, 4, 5
 	payload := ssh.Marshal(struct {

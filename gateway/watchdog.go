@@ -12,40 +12,40 @@ import (
 	"github.com/berth-ssh/berth/memory"
 )
 
-// How the watchdog judges. A leak that is still small is not worth a false alarm.
+// Limits of the watchdog. They leave room: a small leak is not worth a false alarm.
 const (
-	// Goroutines that a connection may have beside its tasks, those of x/crypto
-	// and of its wires among them; and those of all else.
+	// How many goroutines a connection may have besides its tasks, such as x/crypto's
+	// and those of its wires; and how many everything else may have.
 	goroutinesEach  = 32
 	goroutinesOther = 1000
 
-	// Parts of the memory limit: from the first on no stranger is let in, and from
-	// the second on people's connections are ended.
+	// Fractions of the memory limit. From shutAt on, strangers are not let in. From
+	// endAt on, people's connections are ended.
 	shutAt = 0.85
 	endAt  = 0.95
 )
 
 var errShed = errors.New("the gateway is short of memory; try again in a moment")
 
-// held is what the process holds.
+// held is what the process holds at one moment.
 type held struct {
 	goroutines int
-	memory     uint64 // bytes of the system's, without what was given back
+	memory     uint64 // bytes from the system, without those given back
 }
 
-// watchdog compares what the process holds with what its connections explain, so
-// that the next fault that leaks is seen in the log, and that the gateway gives
-// connections up before the system ends it with all of them.
+// watchdog compares what the process holds with what its connections explain. It logs
+// a leak, and when memory is short it ends some connections before the system kills
+// the process and so ends all of them.
 type watchdog struct {
 	server    *Server
 	limit     uint64 // bytes
 	hold      func() held
-	explained func() int // goroutines
-	told      int        // goroutines, when they were last told
-	short     bool       // of memory
-	atStart   uint64     // bytes that were held
-	idle      int        // looks in a row that found nobody and much memory
-	interrupt func()     // the accepting; nil where that cannot be interrupted
+	explained func() int // goroutines that the connections explain
+	told      int        // goroutines when this was last logged
+	short     bool       // memory is short
+	atStart   uint64     // bytes that were held at the start
+	idle      int        // looks in a row that found nobody served and much memory held
+	interrupt func()     // interrupts Accept; nil if the listener cannot be interrupted
 }
 
 // watch looks once a second until ctx ends.
@@ -72,8 +72,8 @@ func (w *watchdog) look() {
 	w.lookAtIdle(now)
 }
 
-// lookAtGoroutines tells of more goroutines than connections explain, and again
-// when they have doubled.
+// lookAtGoroutines logs when there are more goroutines than connections explain, and
+// again when they have doubled.
 func (w *watchdog) lookAtGoroutines(now held) {
 	explained := w.explained() + goroutinesOther
 	if now.goroutines <= explained {
@@ -88,12 +88,12 @@ func (w *watchdog) lookAtGoroutines(now held) {
 		"explained", explained, "memory", now.memory)
 }
 
-// lookAtMemory gives connections up where memory is short: the newest strangers
-// first, and then the newest connection of a person, one at a time.
+// lookAtMemory ends connections when memory is short: first the newest strangers,
+// then the newest connection of a person, one at each look.
 func (w *watchdog) lookAtMemory(now held) {
 	part := float64(now.memory) / float64(w.limit)
 	if part >= shutAt {
-		debug.FreeOSMemory() // what is garbage is no reason to end anything
+		debug.FreeOSMemory() // garbage is no reason to end a connection
 		now = w.hold()
 		part = float64(now.memory) / float64(w.limit)
 	}
@@ -114,7 +114,7 @@ func (w *watchdog) lookAtMemory(now held) {
 		"explained", w.explained()+goroutinesOther, "strangers_sent_away", shed, "ended", ended)
 }
 
-// goroutines is the number of goroutines that the connections explain.
+// goroutines returns the number of goroutines that the connections explain.
 func (s *served) goroutines() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,7 +124,7 @@ func (s *served) goroutines() (n int) {
 	return n
 }
 
-// holds is what this process holds now.
+// holds returns what this process holds now.
 func holds() held {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(samples)

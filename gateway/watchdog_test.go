@@ -8,8 +8,8 @@ import (
 	"github.com/berth-ssh/berth/test/harness"
 )
 
-// watched is a gateway with one live connection and two strangers, and its
-// watchdog, which sees what the test lets it see.
+// watched returns a gateway with one live connection and two strangers, its watchdog,
+// and the values that the watchdog sees.
 func watched(t *testing.T) (*testGateway, *watchdog, *held) {
 	t.Helper()
 	g := startGateway(t, atMachine(newFakeMachine(waits)))
@@ -26,8 +26,8 @@ func (g *testGateway) strangersInside() int {
 	return inside
 }
 
-// The attack: any that makes the gateway hold more and more. It must give
-// connections up before the system ends it with all of them.
+// The attack: anything that makes the gateway hold more and more memory. It must end
+// connections before the system kills it and ends all of them.
 func TestTheWatchdogShedsBeforeMemoryEnds(t *testing.T) {
 	g, w, seen := watched(t)
 	seen.memory = 840
@@ -74,7 +74,7 @@ func TestTheWatchdogTellsOfALeak(t *testing.T) {
 	}
 }
 
-// A connection explains what its sessions run, and nothing when it is gone.
+// A connection explains the goroutines of its sessions, and none when it is gone.
 func TestConnectionsExplainTheirGoroutines(t *testing.T) {
 	g := startGateway(t, atMachine(newFakeMachine(waits)))
 	client := g.enter(t, "dev+lab")
@@ -91,9 +91,8 @@ func TestConnectionsExplainTheirGoroutines(t *testing.T) {
 	harness.Eventually(t, "nothing is explained", func() bool { return g.serving.goroutines() == 0 })
 }
 
-// Each goroutine costs an idle connection 4 KiB. A session has one for what is asked of
-// it, one for what is typed, and two for output, also behind a gate, a recorder and
-// whoever follows it.
+// Each goroutine costs an idle connection 4 KiB. A session has one for requests, one
+// for input, and two for output. A gate, a recorder and a watcher add none.
 func TestASessionHasNoGoroutinesThatFilter(t *testing.T) {
 	g, _, _ := auditedGateway(t, atMachine(newFakeMachine(waits)), "")
 	client := g.enter(t, "dev+lab")
