@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"context"
+	"maps"
 	"sync/atomic"
 
 	"github.com/berth-ssh/berth/labels"
@@ -62,13 +63,7 @@ func (a *Addresses) Lookup(_ context.Context, name string) (Host, error) {
 
 // List lists the entries.
 func (a *Addresses) List(ctx context.Context) []Host {
-	var all []Host
-	for name := range *a.entries.Load() {
-		if host, err := a.Lookup(ctx, name); err == nil {
-			all = append(all, host)
-		}
-	}
-	return all
+	return LookupEach(ctx, maps.Keys(*a.entries.Load()), a.Lookup)
 }
 
 // ComingBack knows nothing of what happens at an address.

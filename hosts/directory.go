@@ -58,13 +58,7 @@ func (d *Directory) List(ctx context.Context) []Host {
 			names[host.Name] = true
 		}
 	}
-	var all []Host
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if host, err := d.Lookup(ctx, name); err == nil {
-			all = append(all, host)
-		}
-	}
-	return all
+	return LookupEach(ctx, slices.Values(slices.Sorted(maps.Keys(names))), d.Lookup)
 }
 
 // ComingBack reports whether a host is likely to be restarting or being

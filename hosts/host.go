@@ -52,6 +52,19 @@ type Unreachable struct {
 func (u *Unreachable) Error() string { return fmt.Sprintf("host %q %s", u.Host, u.Why) }
 func (u *Unreachable) Unwrap() error { return u.Cause }
 
+// NewUnreachable is an [Unreachable]; cause may be nil.
+func NewUnreachable(host, why string, cause error) error {
+	return &Unreachable{Host: host, Why: why, Cause: cause}
+}
+
+// Soon marks an error about a host as worth trying again for so long.
+func Soon(err error, patience time.Duration) error {
+	if why := AsUnreachable(err); why != nil {
+		why.Patience = patience
+	}
+	return err
+}
+
 // AsUnreachable returns what an error says of a host; nil where it says nothing.
 func AsUnreachable(err error) *Unreachable {
 	unreachable, _ := errors.AsType[*Unreachable](err)

@@ -1,6 +1,9 @@
 package hosts
 
-import "context"
+import (
+	"context"
+	"iter"
+)
 
 // Source finds hosts of one kind and opens them. Its errors are *[Unreachable].
 // It is safe for use by many connections at once.
@@ -29,4 +32,16 @@ type Source interface {
 	// Close ends what was opened, and lets go of what the source holds. Run
 	// must have returned.
 	Close()
+}
+
+// LookupEach returns the hosts that lookup finds of these names, in their order: what
+// most sources list.
+func LookupEach(ctx context.Context, names iter.Seq[string], lookup func(context.Context, string) (Host, error)) []Host {
+	var all []Host
+	for name := range names {
+		if host, err := lookup(ctx, name); err == nil {
+			all = append(all, host)
+		}
+	}
+	return all
 }

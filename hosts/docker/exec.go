@@ -53,12 +53,12 @@ func (s *Source) openExec(ctx context.Context, host hosts.Host, in container.Ins
 	case gone != nil: // meanwhile
 		return hosts.Entrance{}, gone
 	case errors.Is(err, docker.ErrNoAccount):
-		return hosts.Entrance{}, unreachable(host.Name, noAccount(account), err)
+		return hosts.Entrance{}, hosts.NewUnreachable(host.Name, noAccount(account), err)
 	case errors.Is(err, docker.ErrSilent) || now.RestartCount > 0 && isRecent(now.State.StartedAt): // or about to
 		why := fmt.Sprintf("cannot be entered%s, as it ends or restarts: %v; see docker logs %s", as(account), err, now.Name[1:])
-		return hosts.Entrance{}, soon(unreachable(host.Name, why, err), patience(now))
+		return hosts.Entrance{}, hosts.Soon(hosts.NewUnreachable(host.Name, why, err), patience(now))
 	}
-	return hosts.Entrance{}, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
+	return hosts.Entrance{}, hosts.NewUnreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
 }
 
 func (s *Source) startTimeout() time.Duration {

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/berth-ssh/berth/hosts"
@@ -36,7 +37,7 @@ func (s *Source) lookupEntry(entry hosts.Entry) (hosts.Host, error) {
 	case !s.known.isFollowing():
 		return hosts.Host{}, s.silent(entry.Name, "cannot be looked up", nil)
 	}
-	return hosts.Host{}, soon(unreachable(entry.Name, "does not exist: there is no container "+entry.Container, nil), s.patienceWith(entry.Name))
+	return hosts.Host{}, hosts.Soon(hosts.NewUnreachable(entry.Name, "does not exist: there is no container "+entry.Container, nil), s.patienceWith(entry.Name))
 }
 
 func (s *Source) lookupLabel(name string) (hosts.Host, error) {
@@ -45,7 +46,7 @@ func (s *Source) lookupLabel(name string) (hosts.Host, error) {
 	case len(claims) == 0 && !s.known.isFollowing():
 		return hosts.Host{}, s.silent(name, "cannot be looked up", nil)
 	case len(claims) == 0 && s.known.wasLeft(name):
-		return hosts.Host{}, soon(unreachable(name, "is gone: its container was removed a moment ago", nil), comingBack)
+		return hosts.Host{}, hosts.Soon(hosts.NewUnreachable(name, "is gone: its container was removed a moment ago", nil), comingBack)
 	case len(claims) == 0:
 		why := "does not exist: no container carries its label"
 		if f, ok := s.known.byImage(name); ok {
@@ -54,14 +55,10 @@ func (s *Source) lookupLabel(name string) (hosts.Host, error) {
 		}
 		return hosts.Host{}, &hosts.Unreachable{Host: name, Why: why, Unknown: true, Patience: justMade}
 	}
-	own, err := s.ofOwner(name, claims)
-	switch {
-	case err != nil:
+	f, err := s.owners().Pick(name, claims)
+	if err != nil {
 		return hosts.Host{}, err
-	case len(own) > 1 && own[1].running:
-		return hosts.Host{}, ambiguous(name, own)
 	}
-	f := own[0]
 	return f.asHost(name, f.route, f.account), nil
 }
 
@@ -76,13 +73,7 @@ func (s *Source) List(ctx context.Context) []hosts.Host {
 	case <-ctx.Done():
 		return nil
 	}
-	var all []hosts.Host
-	for _, name := range s.known.names() {
-		if host, err := s.Lookup(ctx, name); err == nil {
-			all = append(all, host)
-		}
-	}
-	return all
+	return hosts.LookupEach(ctx, slices.Values(s.known.names()), s.Lookup)
 }
 
 // patienceWith is how long a host that is not there may still come.

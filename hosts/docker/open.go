@@ -34,7 +34,7 @@ func (s *Source) Open(ctx context.Context, host hosts.Host, account string) (hos
 	case labels.RouteSshd:
 		opened.Sshd, err = s.openSshd(ctx, host, in, account)
 	default:
-		err = unreachable(host.Name, fmt.Sprintf("has an unknown route %q: sshd and exec are known", host.Route), nil)
+		err = hosts.NewUnreachable(host.Name, fmt.Sprintf("has an unknown route %q: sshd and exec are known", host.Route), nil)
 	}
 	opened.Before = s.before(in)
 	return opened, err
@@ -52,32 +52,20 @@ func (s *Source) before(in container.InspectResponse) hosts.Before {
 	}}
 }
 
-func unreachable(host, why string, cause error) error {
-	return &hosts.Unreachable{Host: host, Why: why, Cause: cause}
-}
-
-// soon marks an error as worth trying again for so long.
-func soon(err error, patience time.Duration) error {
-	if u, ok := errors.AsType[*hosts.Unreachable](err); ok {
-		u.Patience = patience
-	}
-	return err
-}
-
 // openSshd asks the engine for the address at every connect. That
 // another container may have it a moment later is harmless: the host key is
 // pinned to the id.
 func (s *Source) openSshd(ctx context.Context, host hosts.Host, in container.InspectResponse, account string) (*hosts.Sshd, error) {
 	if !docker.IsLocal(s.engine.Client) {
-		return nil, unreachable(host.Name, "is on another box than the gateway, whose networks are not reached from here: with the label berth.route=exec it would be entered", nil)
+		return nil, hosts.NewUnreachable(host.Name, "is on another box than the gateway, whose networks are not reached from here: with the label berth.route=exec it would be entered", nil)
 	}
 	address, ok := addressOf(in)
 	if !ok {
-		return nil, unreachable(host.Name, "has no address on a network of this machine: route exec would need none", nil)
+		return nil, hosts.NewUnreachable(host.Name, "has no address on a network of this machine: route exec would need none", nil)
 	}
 	if perPerson(in) {
 		if err := s.makeAccount(ctx, in, account); err != nil {
-			return nil, unreachable(host.Name, fmt.Sprintf("cannot be entered as %s: %v", account, err), nil)
+			return nil, hosts.NewUnreachable(host.Name, fmt.Sprintf("cannot be entered as %s: %v", account, err), nil)
 		}
 	}
 	if err := s.trust(ctx, in); err != nil { // it may trust the right one all the same
@@ -85,11 +73,11 @@ func (s *Source) openSshd(ctx context.Context, host hosts.Host, in container.Ins
 	}
 	keys, err := hostkeys.Of(s.state, host.Name, host.Container, func() ([]byte, error) { return s.readHostKeys(ctx, in) }, s.log)
 	if err != nil {
-		return nil, soon(err, patience(in))
+		return nil, hosts.Soon(err, patience(in))
 	}
 	conn, err := hosts.DialSshd(ctx, host.Name, net.JoinHostPort(address, "22"))
 	if err != nil {
-		return nil, soon(err, patience(in))
+		return nil, hosts.Soon(err, patience(in))
 	}
 	return &hosts.Sshd{Conn: conn, Host: host.Name, HostKeys: keys, Patience: patience(in), WhyNot: func(ctx context.Context) string {
 		return s.whyNot(ctx, host, account)
@@ -146,15 +134,15 @@ func (s *Source) running(ctx context.Context, host hosts.Host) (container.Inspec
 	in, err := s.inspect(ctx, host.Container)
 	switch {
 	case errdefs.IsNotFound(err):
-		return in, soon(unreachable(host.Name, "is gone: its container was removed", nil), comingBack)
+		return in, hosts.Soon(hosts.NewUnreachable(host.Name, "is gone: its container was removed", nil), comingBack)
 	case err != nil:
 		return in, s.silent(host.Name, "cannot be entered", err)
 	case in.State.Paused:
-		return in, unreachable(host.Name, "is paused: docker unpause "+in.Name[1:], nil)
+		return in, hosts.NewUnreachable(host.Name, "is paused: docker unpause "+in.Name[1:], nil)
 	case in.State.Restarting:
-		return in, soon(s.ended(host, in, "is restarting, again and again: see docker logs "+in.Name[1:]), comingBack)
+		return in, hosts.Soon(s.ended(host, in, "is restarting, again and again: see docker logs "+in.Name[1:]), comingBack)
 	case !in.State.Running && isRecent(in.State.FinishedAt):
-		return in, soon(s.ended(host, in, fmt.Sprintf("is not running (%s a moment ago)", in.State.Status)), comingBack)
+		return in, hosts.Soon(s.ended(host, in, fmt.Sprintf("is not running (%s a moment ago)", in.State.Status)), comingBack)
 	case !in.State.Running:
 		return in, s.ended(host, in, fmt.Sprintf("is not running (%s)", in.State.Status))
 	}

@@ -21,30 +21,27 @@ const Most = 64 << 10
 // Of returns the keys pinned to a host's container with this id. Where there are none,
 // read returns what [Command] prints there. Errors are *[hosts.Unreachable].
 func Of(st *state.State, host, id string, read func() ([]byte, error), log *slog.Logger) ([]ssh.PublicKey, error) {
-	unreachable := func(why string, cause error) error {
-		return &hosts.Unreachable{Host: host, Why: why, Cause: cause}
-	}
 	const broken = "cannot be entered: its pinned host keys cannot be read or written on the gateway"
 	pinned, err := st.PinnedHostKeys(id)
 	if err != nil {
-		return nil, unreachable(broken, err)
+		return nil, hosts.NewUnreachable(host, broken, err)
 	}
 	if len(pinned) > 0 {
 		return pinned, nil
 	}
 	text, err := read()
 	if err != nil {
-		return nil, unreachable("keeps its ssh host keys to itself: /etc/ssh/ssh_host_*_key.pub cannot be read in it", err)
+		return nil, hosts.NewUnreachable(host, "keeps its ssh host keys to itself: /etc/ssh/ssh_host_*_key.pub cannot be read in it", err)
 	}
 	keys, err := state.ParsePublicKeys(text)
 	if err != nil || len(keys) == 0 {
-		return nil, unreachable("has no ssh host keys in /etc/ssh (is its sshd set up?)", err)
+		return nil, hosts.NewUnreachable(host, "has no ssh host keys in /etc/ssh (is its sshd set up?)", err)
 	}
 	if err := st.PinHostKeys(id, keys); err != nil {
 		if pinned, _ := st.PinnedHostKeys(id); len(pinned) > 0 { // another login was first
 			return pinned, nil
 		}
-		return nil, unreachable(broken, err)
+		return nil, hosts.NewUnreachable(host, broken, err)
 	}
 	log.Info("host keys pinned", "host", host, "container", id, "keys", len(keys))
 	return keys, nil

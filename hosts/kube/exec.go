@@ -44,16 +44,16 @@ func (s *Source) openExec(ctx context.Context, host hosts.Host, f found, account
 	case gone != nil: // meanwhile
 		return hosts.Entrance{}, gone
 	case errors.As(err, &why):
-		return hosts.Entrance{}, unreachable(host.Name, why.text, nil)
+		return hosts.Entrance{}, hosts.NewUnreachable(host.Name, why.text, nil)
 	case isSilent:
-		return hosts.Entrance{}, soon(s.silent(host.Name, "cannot be entered", silence), untilWaited)
+		return hosts.Entrance{}, hosts.Soon(s.silent(host.Name, "cannot be entered", silence), untilWaited)
 	case errors.Is(err, errNoNode):
-		return hosts.Entrance{}, soon(unreachable(host.Name, "cannot be entered: its node "+f.node+" does not answer", err), untilWaited)
+		return hosts.Entrance{}, hosts.Soon(hosts.NewUnreachable(host.Name, "cannot be entered: its node "+f.node+" does not answer", err), untilWaited)
 	case time.Since(now.started) < comingBack || errors.Is(err, errSilent):
 		why := fmt.Sprintf("cannot be entered%s, as it ends or restarts: %v; see kubectl logs -n %s %s", as(account), err, f.namespace, f.name)
-		return hosts.Entrance{}, soon(unreachable(host.Name, why, err), s.patience(now))
+		return hosts.Entrance{}, hosts.Soon(hosts.NewUnreachable(host.Name, why, err), s.patience(now))
 	}
-	return hosts.Entrance{}, unreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
+	return hosts.Entrance{}, hosts.NewUnreachable(host.Name, fmt.Sprintf("cannot be entered%s: %v", as(account), err), nil)
 }
 
 func as(account string) string {

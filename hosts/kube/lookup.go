@@ -3,21 +3,18 @@ package kube
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/berth-ssh/berth/hosts"
-	"github.com/berth-ssh/berth/printable"
+	"github.com/berth-ssh/berth/hosts/owners"
 )
 
 const (
 	// justMade is how long the cluster may still be about to tell of a pod that was
 	// made just now.
 	justMade = 2 * time.Second
-
-	maxOwner = 200 // runes of whose a name is
 
 	cannotLook = "cannot be looked up"
 )
@@ -39,19 +36,15 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	case isSilent:
 		return hosts.Host{}, s.silent(name, cannotLook, silence)
 	case s.known.wasLeft(name):
-		return hosts.Host{}, soon(unreachable(name, "is gone: its pod was deleted a moment ago", nil), untilWaited)
+		return hosts.Host{}, hosts.Soon(hosts.NewUnreachable(name, "is gone: its pod was deleted a moment ago", nil), untilWaited)
 	default:
 		why := "does not exist: no pod carries its label"
 		return hosts.Host{}, &hosts.Unreachable{Host: name, Why: why, Unknown: true, Patience: justMade}
 	}
-	own, err := s.ofOwner(name, claims)
-	switch {
-	case err != nil:
+	f, err := s.owners().Pick(name, claims)
+	if err != nil {
 		return hosts.Host{}, err
-	case len(own) > 1 && own[1].rank() == 0:
-		return hosts.Host{}, ambiguous(name, own)
 	}
-	f := own[0]
 	return hosts.Host{Name: name, Route: f.route, Account: f.account, Container: f.key(), Project: f.namespace, Labels: f.labels}, nil
 }
 
@@ -71,13 +64,7 @@ func (s *Source) List(ctx context.Context) []hosts.Host {
 	case <-ctx.Done():
 		return nil
 	}
-	var all []hosts.Host
-	for _, name := range s.known.names() {
-		if host, err := s.Lookup(ctx, name); err == nil {
-			all = append(all, host)
-		}
-	}
-	return all
+	return hosts.LookupEach(ctx, slices.Values(s.known.names()), s.Lookup)
 }
 
 // ComingBack answers by what was watched: the pod's container restarts, or the pod is
@@ -90,63 +77,21 @@ func (s *Source) ComingBack(name string) (comingBack, known bool) {
 	return wasLeft, wasLeft
 }
 
-// owner is whose a pod's host is: whoever may make pods in a namespace can replace
-// every pod of it, so a name is a namespace's.
-func (s *Source) owner(f found) string {
-	return fmt.Sprintf("namespace %s of cluster %s", f.namespace, s.cluster)
-}
-
-// ownName is the name by which the owner of a host of this cluster is kept; whose the
-// plain name is, package hosts/boxes decides.
-func (s *Source) ownName(name string) string { return name + "." + s.cluster }
-
-// claim keeps in the state directory whose a host name is, when it is first seen.
-func (s *Source) claim(name string) {
-	claims := s.known.claims(name)
-	if len(claims) == 0 || !s.haveOneOwner(claims) {
-		return
-	}
-	if _, err := s.state.ClaimHost(s.ownName(name), s.owner(claims[0])); err != nil {
-		s.log.Debug("owner of a host name not kept", "host", name, "err", err)
+// owners keeps the host names on pods. Whoever may make pods in a namespace can replace
+// every pod of it, so a name is a namespace's. Whose the plain name is, package
+// hosts/boxes decides.
+func (s *Source) owners() owners.Names[found] {
+	return owners.Names[found]{
+		State:  s.state,
+		Log:    s.log,
+		Kind:   "pod",
+		Judge:  "the owner of the gateway",
+		KeptAs: func(name string) string { return name + "." + s.cluster },
+		Owner:  func(f found) string { return fmt.Sprintf("namespace %s of cluster %s", f.namespace, s.cluster) },
+		Called: found.pod,
+		Runs:   func(f found) bool { return f.rank() == 0 },
 	}
 }
 
-func (s *Source) haveOneOwner(claims []found) bool {
-	return !slices.ContainsFunc(claims, func(f found) bool { return s.owner(f) != s.owner(claims[0]) })
-}
-
-// ofOwner returns those of a name's pods that are of its owner.
-func (s *Source) ofOwner(name string, claims []found) ([]found, error) {
-	owner, err := s.state.Owner(s.ownName(name))
-	if err != nil {
-		return nil, unreachable(name, "cannot be looked up: the gateway cannot read whose its name is", err)
-	}
-	own := slices.DeleteFunc(slices.Clone(claims), func(f found) bool { return s.owner(f) != owner })
-	switch {
-	case len(own) > 0:
-		return own, nil
-	case !s.haveOneOwner(claims):
-		return nil, ambiguous(name, claims)
-	case owner == "":
-		return claims, s.state.GiveHost(s.ownName(name), s.owner(claims[0]))
-	}
-	return nil, unreachable(name, fmt.Sprintf("is not entered: its name belongs to %s, and pod %s carries it now; "+
-		"if it is to have it, the owner of the gateway runs: berth-gateway forget %s", printable.Line(owner, maxOwner), claims[0].pod(), s.ownName(name)), nil)
-}
-
-func ambiguous(name string, claims []found) error {
-	why := fmt.Sprintf("is ambiguous: pods %s and %s both carry its label", claims[0].pod(), claims[1].pod())
-	return unreachable(name, why, nil)
-}
-
-func unreachable(host, why string, cause error) error {
-	return &hosts.Unreachable{Host: host, Why: why, Cause: cause}
-}
-
-// soon marks an error as worth trying again for so long.
-func soon(err error, patience time.Duration) error {
-	if u, ok := errors.AsType[*hosts.Unreachable](err); ok {
-		u.Patience = patience
-	}
-	return err
-}
+// claim makes a name its pod's, when it is first seen.
+func (s *Source) claim(name string) { s.owners().Claim(name, s.known.claims(name)) }

@@ -31,7 +31,7 @@ func (s *Source) Open(ctx context.Context, host hosts.Host, account string) (hos
 	case labels.RouteSshd:
 		opened, err = s.openSshd(ctx, host, f)
 	default:
-		err = unreachable(host.Name, fmt.Sprintf("has an unknown route %q: sshd and exec are known", host.Route), nil)
+		err = hosts.NewUnreachable(host.Name, fmt.Sprintf("has an unknown route %q: sshd and exec are known", host.Route), nil)
 	}
 	if !f.before.at.IsZero() {
 		why := func(context.Context) string { return f.before.why }
@@ -44,7 +44,7 @@ func (s *Source) Open(ctx context.Context, host hosts.Host, account string) (hos
 func (s *Source) enter(host hosts.Host, f found) (*life, error) {
 	life, err := s.known.enter(f)
 	if err != nil {
-		return nil, soon(unreachable(host.Name, "cannot be entered: "+err.Error(), nil), untilWaited)
+		return nil, hosts.Soon(hosts.NewUnreachable(host.Name, "cannot be entered: "+err.Error(), nil), untilWaited)
 	}
 	return life, nil
 }
@@ -54,16 +54,16 @@ func (s *Source) running(host hosts.Host) (found, error) {
 	f, isThere := s.known.byKey(host.Container)
 	switch {
 	case !isThere:
-		return f, soon(unreachable(host.Name, "is gone: its pod was deleted or started over", nil), untilWaited)
+		return f, hosts.Soon(hosts.NewUnreachable(host.Name, "is gone: its pod was deleted or started over", nil), untilWaited)
 	case f.isOverdue():
 		why := fmt.Sprintf("%s, and node %s has not ended it since %s", f.whyEnding(), f.node, f.deletion.due.Format("15:04"))
-		return f, unreachable(host.Name, why, nil)
+		return f, hosts.NewUnreachable(host.Name, why, nil)
 	case f.deleting():
-		return f, soon(unreachable(host.Name, f.whyEnding(), nil), untilWaited)
+		return f, hosts.Soon(hosts.NewUnreachable(host.Name, f.whyEnding(), nil), untilWaited)
 	case !f.running && f.returns:
-		return f, soon(unreachable(host.Name, f.why, nil), untilWaited)
+		return f, hosts.Soon(hosts.NewUnreachable(host.Name, f.why, nil), untilWaited)
 	case !f.running:
-		return f, soon(unreachable(host.Name, f.why, nil), brief)
+		return f, hosts.Soon(hosts.NewUnreachable(host.Name, f.why, nil), brief)
 	}
 	return f, nil
 }

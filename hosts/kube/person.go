@@ -24,18 +24,18 @@ func (s *Source) permitted(ctx context.Context, host hosts.Host, f found) (perso
 	}
 	person = strings.Replace(s.names, hosts.PersonIn, host.Person, 1)
 	if host.Person == "" || strings.HasPrefix(person, ofCluster) {
-		return "", unreachable(host.Name, fmt.Sprintf("is not entered: %q is no person of cluster %s", person, s.cluster), nil)
+		return "", hosts.NewUnreachable(host.Name, fmt.Sprintf("is not entered: %q is no person of cluster %s", person, s.cluster), nil)
 	}
 	status, err := s.api.mayExec(ctx, person, f)
 	switch {
 	case err != nil:
-		return "", soon(unreachable(host.Name, fmt.Sprintf("is not entered: cluster %s does not say whether %s may: %s", s.cluster, person, kubernetes.Line(err.Error())), err), s.patience(f))
+		return "", hosts.Soon(hosts.NewUnreachable(host.Name, fmt.Sprintf("is not entered: cluster %s does not say whether %s may: %s", s.cluster, person, kubernetes.Line(err.Error())), err), s.patience(f))
 	case !status.Allowed:
 		why := fmt.Sprintf("is not entered: cluster %s does not let %s run commands in pod %s (create pods/exec)", s.cluster, person, f.pod())
 		if status.Reason != "" {
 			why += ": " + kubernetes.Line(status.Reason)
 		}
-		return "", unreachable(host.Name, why, nil)
+		return "", hosts.NewUnreachable(host.Name, why, nil)
 	}
 	return person, nil
 }

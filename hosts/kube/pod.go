@@ -23,7 +23,6 @@ type found struct {
 	route   string
 	account string
 	labels  map[string]string // of the pod, all of them
-	owner   string            // what the pod is of: a StatefulSet and the like, or itself
 	address string            // of the pod; "" while it has none
 	node    string            // that the pod is on; "" while it has none
 	person  string            // who enters it, as the cluster is told; "": the gateway itself
@@ -74,18 +73,12 @@ func foundIn(pod *corev1.Pod) found {
 		route:     cmp.Or(pod.Labels[labels.Route], labels.RouteExec),
 		account:   pod.Labels[labels.Account],
 		labels:    pod.Labels,
-		owner:     "pod " + pod.Name,
 		address:   pod.Status.PodIP,
 		node:      pod.Spec.NodeName,
 		lost:      kubernetes.IsOfLostNode(pod),
 	}
 	if pod.DeletionTimestamp != nil {
 		f.deletion = deletion{pod.DeletionTimestamp.Time, kubernetes.WhyDeleted(pod)}
-	}
-	for _, owner := range pod.OwnerReferences {
-		if owner.Controller != nil && *owner.Controller {
-			f.owner = owner.Kind + " " + owner.Name
-		}
 	}
 	f.readStatus(pod)
 	return f

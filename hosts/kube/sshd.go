@@ -20,12 +20,12 @@ func (s *Source) openSshd(ctx context.Context, host hosts.Host, f found) (hosts.
 	}
 	keys, err := hostkeys.Of(s.state, host.Name, f.id, func() ([]byte, error) { return s.readHostKeys(ctx, f) }, s.log)
 	if err != nil {
-		return hosts.Entrance{}, soon(err, s.patience(f))
+		return hosts.Entrance{}, hosts.Soon(err, s.patience(f))
 	}
 	conn, err := s.dialPod(ctx, f, sshPort)
 	if err != nil {
 		why := "does not answer: its ssh port is reached neither at the pod's address nor by port-forward (is its sshd up?)"
-		return hosts.Entrance{}, soon(unreachable(host.Name, why, err), s.patience(f))
+		return hosts.Entrance{}, hosts.Soon(hosts.NewUnreachable(host.Name, why, err), s.patience(f))
 	}
 	sshd := &hosts.Sshd{Conn: newMortal(conn, life), Host: host.Name, HostKeys: keys, Patience: s.patience(f)}
 	return hosts.Entrance{Sshd: sshd, WhyLost: life.whyEnded}, nil

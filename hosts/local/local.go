@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"os/user"
@@ -66,13 +67,7 @@ func (s *Source) Lookup(_ context.Context, name string) (hosts.Host, error) {
 
 // List lists the entries.
 func (s *Source) List(ctx context.Context) []hosts.Host {
-	var all []hosts.Host
-	for name := range *s.entries.Load() {
-		if host, err := s.Lookup(ctx, name); err == nil {
-			all = append(all, host)
-		}
-	}
-	return all
+	return hosts.LookupEach(ctx, maps.Keys(*s.entries.Load()), s.Lookup)
 }
 
 // ComingBack knows that this machine is here.
