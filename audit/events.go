@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Event is one of the things that are written down. Its fields are those of
-// docs/audit.md.
+// Event is one thing that is written to the audit file. docs/audit.md describes its
+// fields.
 type Event interface{ name() string }
 
 // Conn is the connection that an event belongs to.
@@ -15,21 +15,21 @@ type Conn struct {
 	Remote string `json:"remote"` // address and port of the client
 }
 
-// Who is the person that an event is about, and where that person is.
+// Who is the person of an event, and the host and account where the person is.
 type Who struct {
 	Conn
 	User string `json:"user"`
 	Host string `json:"host"`
 }
 
-// LoginTried is an attempt to log in that failed.
+// LoginTried is a failed attempt to log in.
 type LoginTried struct {
 	Conn
 	Login  string `json:"login"` // as the gateway's log shows it
 	Method string `json:"method"`
 }
 
-// Step is a step of a login that was proved.
+// Step is a proved step of a login.
 type Step struct {
 	Method      string       `json:"method"`
 	Credential  string       `json:"credential,omitempty"` // a key's fingerprint, or a person's name at a service
@@ -37,14 +37,14 @@ type Step struct {
 	Certificate *Certificate `json:"certificate,omitempty"`
 }
 
-// Certificate is one by which somebody logged in.
+// Certificate is a certificate that was used for a step.
 type Certificate struct {
 	ID        string `json:"id"`
 	Serial    uint64 `json:"serial"`
 	Authority string `json:"authority"` // its key's fingerprint
 }
 
-// LoggedIn is a login with all its steps, the first one first.
+// LoggedIn is a login, with all its steps in order.
 type LoggedIn struct {
 	Conn
 	User   string `json:"user"`
@@ -52,20 +52,20 @@ type LoggedIn struct {
 	Client string `json:"client"` // the version that the client says
 	Steps  []Step `json:"steps"`
 
-	// Seconds since the client connected: until keys were exchanged, which takes no
-	// person, and until now.
+	// Seconds since the client connected: until the key exchange was done, which
+	// needs no person, and until the login was.
 	Exchange float64 `json:"exchange_seconds"`
 	Seconds  float64 `json:"seconds"`
 }
 
-// Refused is a login that enters no host.
+// Refused is a login that is refused its host.
 type Refused struct {
 	Conn
 	User string `json:"user"`
 	Why  string `json:"why"`
 }
 
-// Entered is a login that has entered a host.
+// Entered is the entry of a host by a login.
 type Entered struct {
 	Who
 	Account   string `json:"account,omitempty"`
@@ -75,7 +75,7 @@ type Entered struct {
 	Seconds float64 `json:"seconds"` // since the login: until the host was reached
 }
 
-// Session is a command, shell or subsystem that somebody starts.
+// Session is a command, shell or subsystem that is started.
 type Session struct {
 	Who
 	Session uint64 `json:"session"` // counts the sessions of the connection
@@ -85,7 +85,7 @@ type Session struct {
 	Pty     bool   `json:"pty"`
 }
 
-// SessionEnded is how a session ended.
+// SessionEnded is the end of a session.
 type SessionEnded struct {
 	Who
 	Session uint64  `json:"session"`
@@ -96,7 +96,7 @@ type SessionEnded struct {
 	Down    uint64  `json:"down"` // bytes to it
 }
 
-// File is a file that went over a session, or was changed by it.
+// File is a file that a session has copied or changed.
 type File struct {
 	Who
 	Session uint64 `json:"session"`
@@ -109,29 +109,29 @@ type File struct {
 	Cut     bool   `json:"cut"`
 }
 
-// FilesLost says that what a session does to files cannot be followed any more.
+// FilesLost says that the files of a session can no longer be followed.
 type FilesLost struct {
 	Who
 	Session uint64 `json:"session"`
 	Why     string `json:"why"`
 }
 
-// Signal is a signal that somebody sends to a command.
+// Signal is a signal that a client sends to a command.
 type Signal struct {
 	Who
 	Session uint64 `json:"session"`
 	Signal  string `json:"signal"`
 }
 
-// Forward is a connection into the host that somebody opens.
+// Forward is a connection that a client opens into the host.
 type Forward struct {
 	Who
 	Forward uint64 `json:"forward"` // counts the forwards of the connection
 	To      string `json:"to"`      // host:port, the path of a unix socket, or another kind of channel
 }
 
-// Used is a channel that the host opens to the client: its agent, its display, or
-// what comes to a listener.
+// Used is a channel that the host opens to the client: to its agent, to its display,
+// or for a connection to a listener.
 type Used struct {
 	Who
 	Forward uint64 `json:"forward"`
@@ -140,7 +140,7 @@ type Used struct {
 	From    string `json:"from,omitempty"`
 }
 
-// ForwardEnded is how a forward, or what was used, ended.
+// ForwardEnded is the end of a Forward or a Used.
 type ForwardEnded struct {
 	Who
 	Forward uint64  `json:"forward"`
@@ -150,13 +150,13 @@ type ForwardEnded struct {
 	Why     string  `json:"why,omitempty"`
 }
 
-// Listener is a listener in the host that somebody asks for.
+// Listener is a listener in the host that a client asks for.
 type Listener struct {
 	Who
 	At string `json:"at"` // address:port, or the path of a unix socket
 }
 
-// Lent is the client's agent or display that somebody lends to a session.
+// Lent says that a client offers its agent or its display to a session.
 type Lent struct {
 	Who
 	Session uint64 `json:"session"`
@@ -172,7 +172,7 @@ type Left struct {
 	Why     string  `json:"why,omitempty"`
 }
 
-// Changed is a change of who may enter what, by a reload. It comes from the keeper alone.
+// Changed is a change, by a reload, of who may enter what. Only the keeper writes it.
 type Changed struct {
 	By     string `json:"by"` // on whose behalf: watch, signal or gateway reload
 	User   string `json:"user,omitempty"`
@@ -182,21 +182,21 @@ type Changed struct {
 	Line   string `json:"line,omitempty"`
 }
 
-// FrontSuspected is that the process which parses the network has asked for what no
-// honest one asks for: somebody may have taken it over. It comes from the keeper alone.
+// FrontSuspected says that the process that parses the network has asked for
+// something that no honest one asks for: it may have been taken over. Only the keeper
+// writes it.
 type FrontSuspected struct {
 	Why string `json:"why"`
 }
 
-// FrontEnded is that the process which parses the network ended by itself, with every
-// connection that it served, and what it knew of failed logins. It comes from the keeper
-// alone.
+// FrontEnded says that the process that parses the network ended by itself, and with
+// it all its connections and its record of failed logins. Only the keeper writes it.
 type FrontEnded struct {
 	Why string `json:"why"`
 }
 
-// Parse reads an event that a front tells, by its name and its fields: those of
-// connections, and none that come from the keeper alone.
+// Parse parses an event that a front reports, by name and fields. It refuses events
+// that only the keeper may write.
 func Parse(name string, fields json.RawMessage) (Event, error) {
 	for _, parse := range []parser{
 		as[LoginTried], as[LoggedIn], as[Refused], as[Entered], as[Session], as[SessionEnded], as[Forward], as[Listener], as[Lent], as[Left],
@@ -209,7 +209,7 @@ func Parse(name string, fields json.RawMessage) (Event, error) {
 	return nil, fmt.Errorf("there is no event %.40q", name)
 }
 
-// parser reads an event of one kind; it returns nothing of another one.
+// parser parses an event of one kind. It returns nil for other names.
 type parser func(name string, fields json.RawMessage) (Event, error)
 
 func as[E Event](name string, fields json.RawMessage) (Event, error) {

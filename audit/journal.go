@@ -13,22 +13,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// JournalSocket is where systemd's journal takes entries.
+// JournalSocket is the socket where systemd's journal accepts entries.
 const JournalSocket = "/run/systemd/journal/socket"
 
-// journalTimeout is how long the journal may take to take an entry: nobody is kept
-// waiting by one that is stuck.
+// journalTimeout is how long a write to the journal may take, so that a stuck journal
+// does not block people for ever.
 const journalTimeout = 2 * time.Second
 
-// journal writes entries to systemd's journal, in its own protocol
-// (https://systemd.io/JOURNAL_NATIVE_PROTOCOL). Unlike go-systemd's package, it gives up
-// on a journal that takes nothing.
+// journal writes entries to systemd's journal, in its native protocol
+// (https://systemd.io/JOURNAL_NATIVE_PROTOCOL). Unlike go-systemd's package, it gives
+// up on a journal that takes nothing.
 type journal struct {
 	at   *net.UnixAddr
-	conn *net.UnixConn // to nobody, so that a journal that is started again is met
+	conn *net.UnixConn // not connected, so that it also reaches a journal that was restarted
 }
 
-// openJournal prepares to write to the journal at a socket, which must answer.
+// openJournal prepares writes to the journal at a socket. It fails if nothing listens
+// there.
 func openJournal(path string) (*journal, error) {
 	at := &net.UnixAddr{Net: "unixgram", Name: path}
 	probe, err := net.DialUnix("unixgram", nil, at)
@@ -42,8 +43,8 @@ func openJournal(path string) (*journal, error) {
 
 func (j *journal) close() { j.conn.Close() }
 
-// write writes an entry whose message is a line of the audit file. It is called by one
-// at a time.
+// write writes an entry whose message is a line of the audit file. It must not be
+// called concurrently.
 func (j *journal) write(line []byte) error {
 	entry := entryOf(line)
 	j.conn.SetWriteDeadline(time.Now().Add(journalTimeout))
@@ -54,7 +55,7 @@ func (j *journal) write(line []byte) error {
 	return err
 }
 
-// writeLarge writes what no datagram holds, in a sealed file.
+// writeLarge writes an entry that is too large for a datagram, in a sealed file.
 func (j *journal) writeLarge(entry []byte) error {
 	fd, err := unix.MemfdCreate("berth-audit", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
@@ -72,13 +73,13 @@ func (j *journal) writeLarge(entry []byte) error {
 	return err
 }
 
-// entryOf is the entry of a line: the line itself as the message, and what one looks for
-// as fields of their own.
+// entryOf returns the journal's entry for a line: the line as its message, and fields
+// for what people search for.
 func entryOf(line []byte) []byte {
 	const info, authpriv = "6", "10"
 	message := strings.TrimSuffix(string(line), "\n")
 	var of struct{ Event, Conn, Remote, User, Host string }
-	json.Unmarshal(line, &of) // a line of ours
+	json.Unmarshal(line, &of) // cannot fail: we have made the line
 	var entry []byte
 	for _, field := range [][2]string{
 		{"MESSAGE", message}, {"PRIORITY", info}, {"SYSLOG_FACILITY", authpriv}, {"SYSLOG_IDENTIFIER", "berth-audit"},
@@ -87,7 +88,7 @@ func entryOf(line []byte) []byte {
 		if field[1] == "" {
 			continue
 		}
-		entry = append(append(entry, field[0]...), '\n') // by its length, so that no text ends it
+		entry = append(append(entry, field[0]...), '\n') // with its length first, so that no text can end the field
 		entry = binary.LittleEndian.AppendUint64(entry, uint64(len(field[1])))
 		entry = append(append(entry, field[1]...), '\n')
 	}

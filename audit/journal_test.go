@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fakeJournal takes entries as systemd's journal does.
+// fakeJournal accepts entries as systemd's journal does.
 type fakeJournal struct {
 	t    *testing.T
 	path string
@@ -43,8 +43,8 @@ func (j *fakeJournal) listen() {
 	j.t.Cleanup(func() { j.conn.Close() })
 }
 
-// next is the next entry's fields. Those of a large one are in a file that cannot be
-// changed any more.
+// next returns the fields of the next entry. It checks that those of a large entry
+// come in a sealed file.
 func (j *fakeJournal) next() map[string]string {
 	j.t.Helper()
 	j.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -92,8 +92,8 @@ func (j *fakeJournal) contentOf(oob []byte) []byte {
 	return data
 }
 
-// Each line is an entry, with fields to look for. The attack: a command that ends its
-// field, and brings another one along.
+// Each line is an entry, with fields to search for. The attack: a command with a line
+// end, to end its field and add another one.
 func TestEventsGoToTheJournal(t *testing.T) {
 	j := startJournal(t)
 	file := filepath.Join(t.TempDir(), "audit.jsonl")
@@ -122,8 +122,8 @@ func TestEventsGoToTheJournal(t *testing.T) {
 	}
 }
 
-// A journal that is started again goes on; one that takes nothing, or is not there, keeps
-// nobody waiting, and what cannot be written does not happen.
+// Writing goes on after the journal was restarted. A journal that takes nothing, or
+// is not there, blocks nobody, and what cannot be written is refused.
 func TestAJournalThatTakesNothing(t *testing.T) {
 	j := startJournal(t)
 	l, err := Open(Settings{Journal: j.path}, nil, slog.New(slog.DiscardHandler))
@@ -138,7 +138,7 @@ func TestAJournalThatTakesNothing(t *testing.T) {
 		t.Errorf("started again: %v", err)
 	}
 	began := time.Now()
-	for err == nil && time.Since(began) < time.Minute { // until its queue is full
+	for err == nil && time.Since(began) < time.Minute { // until the journal's queue is full
 		err = l.Write(event)
 	}
 	if !errors.Is(err, ErrNotWritten) {

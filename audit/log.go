@@ -1,9 +1,9 @@
-// Package audit writes down who came and what was done: one line of JSON for each
-// [Event], in a file of its own. docs/audit.md has the schema.
+// Package audit records who came and what was done, as one line of JSON for each
+// [Event] in a file. docs/audit.md has the schema.
 //
-// Everything that a person or a client chose is quoted, and only ASCII is
-// written, so that no text can end a line, or do something to the terminal of
-// whoever reads the file.
+// Everything that a person or a client has chosen is quoted, and only ASCII is
+// written, so that no text can end a line or control the terminal of a person who
+// reads the file.
 package audit
 
 import (
@@ -19,15 +19,15 @@ import (
 	"github.com/berth-ssh/berth/printable"
 )
 
-// Settings are where and how to write.
+// Settings say where and how to write.
 type Settings struct {
 	File    string
 	Journal string // the socket of systemd's journal, where each line is written, too; "": nowhere
-	MaxSize int64  // bytes, after which the file is rotated; 0: 64 MiB
+	MaxSize int64  // in bytes; a larger file is rotated; 0: 64 MiB
 	Keep    int    // how many rotated files are kept, as FILE.1 and so on; 0: ten
 
-	// GoOn says that people may go on where nothing can be written. Otherwise
-	// what cannot be written down is refused.
+	// GoOn lets people go on when nothing can be written. Otherwise what cannot be
+	// written is refused.
 	GoOn bool
 }
 
@@ -36,28 +36,29 @@ const (
 	defaultKeep    = 10
 )
 
-// Log is the file. It is safe for use by many at once. A nil *Log writes nothing.
+// Log is the audit file. It is safe for concurrent use. A nil *Log writes nothing.
 type Log struct {
 	settings  Settings
 	also      func(Event)
-	elsewhere func(name string, fields json.RawMessage) error // nil: it is written here
+	elsewhere func(name string, fields json.RawMessage) error // writes in another process; nil: this one does
 	warn      *slog.Logger
 	now       func() time.Time
 
 	mu      sync.Mutex
-	file    *os.File // nil where there is none
+	file    *os.File // nil for none
 	size    int64
 	torn    bool     // the last line may have been cut by an error
-	journal *journal // nil where there is none
+	journal *journal // nil for none
 }
 
-// ErrNotWritten says that an event could not be written, and that therefore what
-// it tells of must not happen.
+// ErrNotWritten says that an event could not be written, and that what it reports
+// must therefore be refused.
 var ErrNotWritten = errors.New("it could not be written to the audit file, without which nothing may happen here; ask the box's owner")
 
-// Open opens the file to write on, or makes it with mode 0600, and reaches the journal. Failures to write
-// are told to warn. Also, if it is not nil, is told each event that was written, or
-// each where there is no file; it is called by one at a time and must not block.
+// Open opens the file, or creates it with mode 0600, and connects to the journal. It
+// returns nil if there is nothing to write to. Failed writes are logged to warn. If
+// also is not nil, it is called with each event that was written (with every event if
+// there is no file and no journal), never concurrently; it must not block.
 func Open(settings Settings, also func(Event), warn *slog.Logger) (*Log, error) {
 	if settings.File == "" && settings.Journal == "" && also == nil {
 		return nil, nil
@@ -75,7 +76,7 @@ func Open(settings Settings, also func(Event), warn *slog.Logger) (*Log, error) 
 	return l, nil
 }
 
-// openSinks opens what is written to.
+// openSinks opens the journal and the file.
 func (l *Log) openSinks() (err error) {
 	if l.settings.Journal != "" {
 		if l.journal, err = openJournal(l.settings.Journal); err != nil {
@@ -91,13 +92,13 @@ func (l *Log) openSinks() (err error) {
 	return err
 }
 
-// Elsewhere is a log that another process writes. Write is given the name and the fields
-// of each event (see [Parse]), and says whether it was written.
+// Elsewhere returns a log that another process writes. write gets the name and the
+// fields of each event (see [Parse]); its error is that of Write.
 func Elsewhere(write func(name string, fields json.RawMessage) error) *Log {
 	return &Log{elsewhere: write}
 }
 
-// Close closes the file.
+// Close closes the file and the journal.
 func (l *Log) Close() error {
 	if l == nil {
 		return nil
@@ -113,8 +114,8 @@ func (l *Log) Close() error {
 	return l.file.Close()
 }
 
-// Write writes an event. The error is [ErrNotWritten], and nil if people may go
-// on without.
+// Write writes an event. If that fails, the error is [ErrNotWritten], or nil if
+// people may go on without it.
 func (l *Log) Write(event Event) error {
 	if l == nil {
 		return nil
@@ -165,7 +166,7 @@ func (l *Log) writeFile(line []byte) error {
 		}
 	}
 	if l.size > 0 && l.size+int64(len(line)) > l.settings.MaxSize {
-		if err := l.rotate(); err != nil { // a file that is too large is better than none
+		if err := l.rotate(); err != nil { // still write: a file that is too large is better than none
 			l.warn.Warn("audit file not rotated", "file", l.settings.File, "err", err)
 		}
 	}
@@ -178,7 +179,7 @@ func (l *Log) writeFile(line []byte) error {
 	return err
 }
 
-// lineOf is the event as one line: its time and name, then its fields.
+// lineOf returns the event as one line: time and name, then the event's fields.
 func (l *Log) lineOf(event Event) ([]byte, error) {
 	head, err := json.Marshal(struct {
 		Time  string `json:"time"`
@@ -211,8 +212,8 @@ func (l *Log) open() error {
 	return nil
 }
 
-// endsLine reports whether a file's last line is whole; a loss of power can
-// leave one that is not.
+// endsLine reports whether a file's last line has its end. A loss of power can leave
+// one without.
 func endsLine(path string, size int64) bool {
 	file, err := os.Open(path)
 	if err != nil {
@@ -224,9 +225,9 @@ func endsLine(path string, size int64) bool {
 	return err == nil && last[0] == '\n'
 }
 
-// rotate renames FILE to FILE.1, that to FILE.2 and so on, and begins a new FILE. Where
-// that fails, the open file is still the one to write to. Where another gateway does
-// so at the same time, it goes on with that one's FILE.
+// rotate renames FILE to FILE.1, FILE.1 to FILE.2 and so on, and opens a new FILE. If
+// that fails, writing goes on to the open file. If another gateway rotates at the
+// same time, this one opens the other's FILE.
 func (l *Log) rotate() error {
 	for i := l.settings.Keep - 1; i >= 0 && !l.isRotated(); i-- {
 		err := os.Rename(l.rotated(i), l.rotated(i+1))
@@ -237,7 +238,8 @@ func (l *Log) rotate() error {
 	return l.reopen()
 }
 
-// reopen goes on with the file that is at the path now, or begins it.
+// reopen opens the file that is at the path now, or creates it, and closes the former
+// one.
 func (l *Log) reopen() error {
 	former := l.file
 	if err := l.open(); err != nil {
@@ -246,8 +248,9 @@ func (l *Log) reopen() error {
 	return former.Close()
 }
 
-// isRotated reports whether FILE is no more the one that is open: another gateway has
-// rotated it, as after an upgrade, or another program, or somebody has removed it.
+// isRotated reports whether the file at the path is no longer the open one: another
+// gateway (after an upgrade) or another program has rotated it, or somebody has
+// removed it.
 func (l *Log) isRotated() bool {
 	own, err := l.file.Stat()
 	is, err2 := os.Stat(l.settings.File)

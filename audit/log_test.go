@@ -29,7 +29,7 @@ func open(t *testing.T, settings Settings) *Log {
 	return l
 }
 
-// lines are the file's, each of which must be an object.
+// lines returns the file's lines, each of which must be a JSON object.
 func lines(t *testing.T, path string) []map[string]any {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -47,8 +47,8 @@ func lines(t *testing.T, path string) []map[string]any {
 	return all
 }
 
-// The attack: run a command whose text ends the line and begins another one, or
-// that does something to the terminal of whoever reads the file.
+// The attack: run a command whose text ends the line and begins another one, or that
+// controls the terminal of a person who reads the file.
 func TestTextCannotForgeALineNorReachATerminal(t *testing.T) {
 	l := open(t, Settings{})
 	command := "a\n{\"event\":\"left\"}\x1b[2J\u009b\u202e\x7f\xff\u2028\U0001f600"
@@ -97,7 +97,7 @@ func TestTheFileIsRotatedBySize(t *testing.T) {
 	}
 }
 
-// The attack: fill the disk, then do what nobody is to see.
+// The attack: fill the disk, then act without being recorded.
 func TestWhatCannotBeWrittenDoesNotHappenUnlessTheOwnerSaysSo(t *testing.T) {
 	for _, goOn := range []bool{false, true} {
 		l := open(t, Settings{GoOn: goOn})
@@ -117,9 +117,9 @@ func TestWhatCannotBeWrittenDoesNotHappenUnlessTheOwnerSaysSo(t *testing.T) {
 	}
 }
 
-// What rotates logs, or removes them, loses no event that is written after it: neither
-// logrotate by renaming, nor by copying and truncating, nor somebody's rm. Where the file
-// cannot be made again, what happens is not written.
+// Programs that rotate or remove logs lose no event that is written afterwards:
+// logrotate by renaming, logrotate by copying and truncating, rm. If the file cannot
+// be created again, writing fails.
 func TestTheFileIsTakenAwayByOthers(t *testing.T) {
 	l := open(t, Settings{})
 	path := l.settings.File
@@ -144,7 +144,7 @@ func TestTheFileIsTakenAwayByOthers(t *testing.T) {
 	}
 }
 
-// A line that was cut, by a full disk or a loss of power, spoils no other.
+// A line that was cut, by a full disk or a loss of power, damages no other line.
 func TestALineThatWasCutIsEndedFirst(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	if err := os.WriteFile(path, []byte(`{"time":"20`), 0o600); err != nil {
@@ -169,7 +169,7 @@ func TestNoLogWritesNothing(t *testing.T) {
 	}
 }
 
-// docs/audit.md is the schema: it has every event, and every field of it.
+// docs/audit.md is the schema: it must name every event and every field.
 func TestTheSchemaIsDocumented(t *testing.T) {
 	page := harness.Read(t, "../docs/audit.md")
 	all := []Event{
@@ -194,8 +194,8 @@ func TestTheSchemaIsDocumented(t *testing.T) {
 	}
 }
 
-// fieldsOf are the fields of an event beside those of every connection's, and those
-// of the lists in it.
+// fieldsOf returns the fields of an event without those of every connection, and
+// those of the lists in it.
 func fieldsOf(kind reflect.Type) (names []string) {
 	for i := range kind.NumField() {
 		field := kind.Field(i)
@@ -214,7 +214,7 @@ func fieldsOf(kind reflect.Type) (names []string) {
 	return names
 }
 
-// What another process writes is the same file.
+// Events that another process writes give the same file.
 func TestEventsAreWrittenElsewhereAsHere(t *testing.T) {
 	status := uint32(3)
 	who := Who{Conn{"c", "192.0.2.1:1"}, "dev", "lab"}

@@ -5,14 +5,14 @@ import (
 	"strconv"
 )
 
-// accountName is the account that a front runs as, where there is one.
+// accountName is the account that a front runs as, if that account exists.
 const accountName = "berth-front"
 
-// nobody is the account of who has nothing.
+// nobody is the id of an account without rights to anything.
 const nobody = 65534
 
-// Account is the account that a front of root's runs as: one of its own, which the
-// packages make, or else nobody's.
+// Account returns the account for a front that root starts: the one that the packages
+// create, or nobody if there is none.
 func Account() (uid, gid int) {
 	known, err := user.Lookup(accountName)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// verbs are what the front may ask for, each with the function that answers it.
+// verbs returns what the front may ask for, each with the function that answers it.
 func (p *process) verbs() map[string]calls.Verb {
 	return map[string]calls.Verb{
 		messages.Key:               taking(p.key),
@@ -43,12 +43,12 @@ func (p *process) verbs() map[string]calls.Verb {
 	}
 }
 
-// takingFile makes a verb of a function that takes arguments of one type and returns a
-// file, which may be nil.
+// takingFile returns the verb for a function that takes arguments of one type and
+// returns a result and a file, which may be nil.
 func takingFile[Args, Result any](act func(context.Context, Args) (Result, *os.File, error)) calls.Verb {
 	return func(ctx context.Context, raw json.RawMessage, files []*os.File) (any, []*os.File, error) {
 		for _, file := range files {
-			file.Close() // nobody wants any
+			file.Close() // no verb takes files
 		}
 		var args Args
 		if err := json.Unmarshal(raw, &args); err != nil {
@@ -69,16 +69,17 @@ func taking[Args, Result any](act func(context.Context, Args) (Result, error)) c
 	})
 }
 
-// nothing is the answer of verbs that have none.
+// nothing is the result of verbs that have none.
 type nothing struct{}
 
-// who returns the identity that a front acts for.
+// who returns the identity in a proof of a login.
 func (p *process) who(proof messages.Proof) (auth.Identity, error) {
 	who, err := p.seal.open(aLogin, proof, 0)
 	return who, p.suspect(err)
 }
 
-// suspect logs and audits an error that no honest front causes. It returns the error.
+// suspect returns err. If no honest front causes that error, it also logs and audits
+// it.
 func (p *process) suspect(err error) error {
 	if errors.Is(err, errProof) || errors.Is(err, errNotOpen) {
 		p.Log.Error("the front asks for what it may not: it may have been taken over", "err", err)
@@ -87,7 +88,7 @@ func (p *process) suspect(err error) error {
 	return err
 }
 
-// attempt is an attempt as the keeper takes it.
+// attempt returns the front's attempt as the keeper takes it.
 func (p *process) attempt(a messages.Attempt) (keeper.Attempt, error) {
 	asked := keeper.Attempt{Login: a.Login, From: a.From}
 	if a.Before == nil {
@@ -98,7 +99,7 @@ func (p *process) attempt(a messages.Attempt) (keeper.Attempt, error) {
 	return asked, p.suspect(err)
 }
 
-// step gives out the identity of a step, with its proof.
+// step returns the front's answer for a step: the identity, with a proof of it.
 func (p *process) step(step keeper.Step, err error) (messages.Step, error) {
 	if err != nil {
 		return messages.Step{Failure: messages.FailureOf(err, p.entrances.keep)}, nil
@@ -122,13 +123,13 @@ func (p *process) key(_ context.Context, a messages.KeyAttempt) (messages.Step, 
 	}
 	step, err := p.step(p.Keeper.Key(attempt, key, a.Proved))
 	if !a.Proved {
-		step.Proof = nil // anybody may know a public key
+		step.Proof = nil // without a signature it proves nothing: anybody may know a public key
 	}
 	return step, err
 }
 
-// password tries a password. It bounds how many are tried at once, as an honest front
-// does itself.
+// password tries a password. It limits how many are tried at once, as an honest front
+// does by itself.
 func (p *process) password(ctx context.Context, a messages.SecretAttempt) (messages.Step, error) {
 	attempt, err := p.attempt(a.Attempt)
 	if err != nil {
@@ -151,7 +152,8 @@ func (p *process) code(_ context.Context, a messages.SecretAttempt) (messages.St
 	return p.step(p.Keeper.Code(attempt, string(a.Secret)))
 }
 
-// directoryPassword bounds how many the directory is asked about, likewise.
+// directoryPassword asks the directory about a password. It limits questions in the
+// same way.
 func (p *process) directoryPassword(ctx context.Context, a messages.SecretAttempt) (messages.Step, error) {
 	attempt, err := p.attempt(a.Attempt)
 	if err != nil {
@@ -179,8 +181,8 @@ func (p *process) awaitApproval(ctx context.Context, number uint64) (messages.St
 	return p.step(p.Keeper.AwaitApproval(ctx, number))
 }
 
-// recheck gives out the identity as the directory knows it now. What that opens for the
-// first time is decided by when the login was, and not by when it was asked about.
+// recheck returns the identity as the directory describes it now. Its proof keeps the
+// time of the login: an old login may not open a host for the first time.
 func (p *process) recheck(ctx context.Context, proof messages.Proof) (messages.Step, error) {
 	who, err := p.who(proof)
 	if err != nil {
@@ -234,7 +236,7 @@ func (p *process) hostKeys(_ context.Context, others bool) (messages.Keys, error
 	return messages.Keys{Key: keys.Key.PublicKey().Marshal(), Others: public(keys.Others), Next: public(keys.Next)}, nil
 }
 
-// sign signs with a key that stays here.
+// sign signs with a key that stays in this process.
 func (p *process) sign(_ context.Context, s messages.Signing) (messages.Signature, error) {
 	signer, err := p.signer(s)
 	if err != nil {
@@ -287,7 +289,7 @@ func (p *process) audit(_ context.Context, e messages.Event) (messages.Written, 
 	return messages.Written{OK: p.Audit.Write(event) == nil}, nil
 }
 
-// record makes the file of a recording, for somebody who has entered the host.
+// record creates the file of a recording, for a person who has entered the host.
 func (p *process) record(_ context.Context, s recording.Session) (nothing, *os.File, error) {
 	if p.Recordings == nil || auth.CheckName(s.Conn) != nil || !p.entrances.has(s.Person, s.Host) {
 		return nothing{}, nil, p.suspect(errNotOpen)

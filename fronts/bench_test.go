@@ -6,8 +6,8 @@ import (
 	"github.com/berth-ssh/berth/front/messages"
 )
 
-// BenchmarkKey is what it takes to ask whether a key is a step of a login, both ends in
-// one process.
+// BenchmarkKey measures the question whether a key is valid for a step of a login,
+// with both ends in one process.
 func BenchmarkKey(b *testing.B) {
 	a := takeOver(b)
 	for b.Loop() {
@@ -15,7 +15,7 @@ func BenchmarkKey(b *testing.B) {
 	}
 }
 
-// BenchmarkWays is what the least call takes.
+// BenchmarkWays measures the smallest call.
 func BenchmarkWays(b *testing.B) {
 	a := takeOver(b)
 	for b.Loop() {

@@ -1,15 +1,17 @@
-// Package fronts keeps a front running: it starts the process that parses the network
-// (package front), answers what that asks for, and starts another one when it ends. The
-// connections of the former one end with it. No client is refused meanwhile: new ones wait
-// in the queue of the listening socket, which this process has, too.
+// Package fronts keeps a front running. It starts the process that parses the network
+// (package front), answers its questions, and starts another one when it ends. The
+// connections of a front end with it. New clients are not refused meanwhile: they
+// wait in the queue of the listening socket, which this process holds, too.
 //
 // # Trust
 //
-// A front is trusted as little as the clients that it talks to. It gets no secret but
-// what people type. It can act only for an identity that was given out to it here, which
-// a [messages.Proof] shows. What that identity may enter is decided here, by the policy in
-// force, and what is opened is handed over as a connected descriptor. The front can have
-// data signed while it runs, but gets no key.
+// A front is trusted as little as the clients that it talks to. The only secrets that
+// it gets are those that people type. It can act only for identities that it was
+// given here, each with a [messages.Proof]. What such an identity may enter is
+// decided here, by the policy in force, and an opened host is handed over as a
+// connected descriptor. The front can have data signed while it runs, but never gets
+// a key.
 //
-// It is trusted in one thing: that a client which shows a public key has signed with it.
+// It is trusted in one point: when it says that a client has signed with a public
+// key.
 package fronts

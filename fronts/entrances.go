@@ -16,17 +16,17 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxEntrances is how many things a front may have open.
+// maxEntrances is how many entrances a front may have open.
 const maxEntrances = 1 << 17
 
-// remembered is how long questions are answered about an entrance that was left, or that
+// remembered is how long questions can be asked about an entrance that was left or
 // could not be opened.
 const remembered = time.Minute
 
-// errNotOpen is the error where a front names something that it has not opened.
+// errNotOpen is the error when a front names something that it has not opened.
 var errNotOpen = errors.New("nothing like that is open to this front")
 
-// entrances are what a front has open. All of them are closed when the front ends.
+// entrances holds what a front has open. All of it is closed when the front ends.
 type entrances struct {
 	mu     sync.Mutex
 	closed bool
@@ -37,15 +37,15 @@ type entrances struct {
 
 type personAt struct{ person, host string }
 
-// entrance is an open way into a host, or only the questions that are answered about one.
+// entrance is an open way into a host. After it was left, it only answers questions.
 type entrance struct {
 	of        personAt
-	leave     func() // nil: it was left
+	leave     func() // nil once it was left
 	signer    ssh.Signer
 	questions map[string]func(context.Context) string
 }
 
-// add keeps an entrance under a number.
+// add keeps an entrance and returns its number.
 func (e *entrances) add(one *entrance) (uint64, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -63,7 +63,8 @@ func (e *entrances) add(one *entrance) (uint64, error) {
 	return e.last, nil
 }
 
-// keep keeps the details of why a host could not be entered, for a while.
+// keep keeps, for a while, a function that tells why a host could not be entered. It
+// returns its number.
 func (e *entrances) keep(details func(context.Context) string) uint64 {
 	number, err := e.add(&entrance{questions: map[string]func(context.Context) string{messages.Details: details}})
 	if err != nil {
@@ -81,7 +82,8 @@ func (e *entrances) forgetSoon(number uint64) {
 	})
 }
 
-// left closes an entrance. It is forgotten later: the front may still ask why it ended.
+// left closes an entrance. It is forgotten a while later: the front may still ask why
+// it ended.
 func (e *entrances) left(number uint64) {
 	e.mu.Lock()
 	one := e.open[number]
@@ -99,14 +101,14 @@ func (e *entrances) left(number uint64) {
 	}
 }
 
-// goes counts a person who leaves a host. e.mu is held.
+// goes records that a person leaves a host. The caller holds e.mu.
 func (e *entrances) goes(of personAt) {
 	if e.inside[of]--; e.inside[of] <= 0 {
 		delete(e.inside, of)
 	}
 }
 
-// has reports whether a person has entered a host, and has not left it.
+// has reports whether a person is in a host now.
 func (e *entrances) has(person, host string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -131,7 +133,7 @@ func (e *entrances) question(q messages.Question) func(context.Context) string {
 	return nil
 }
 
-// close leaves everything.
+// close closes all entrances.
 func (e *entrances) close() {
 	e.mu.Lock()
 	e.closed = true
@@ -148,7 +150,7 @@ func (e *entrances) close() {
 	}
 }
 
-// enter opens a host for somebody who has logged in, and hands it over.
+// enter opens a host for a person who has logged in, and hands it over to the front.
 func (p *process) enter(ctx context.Context, e messages.Entry) (messages.Entered, *os.File, error) {
 	who, err := p.seal.open(aLogin, e.Who, loginAge+p.Settings.Wait)
 	if err != nil {
@@ -180,7 +182,7 @@ func (p *process) enter(ctx context.Context, e messages.Entry) (messages.Entered
 	return told, file, nil
 }
 
-// questionsOf is what can be asked about an entrance.
+// questionsOf returns the questions that can be asked about an entrance.
 func questionsOf(e hosts.Entrance) map[string]func(context.Context) string {
 	all := map[string]func(context.Context) string{}
 	if e.WhyLost != nil {
@@ -195,10 +197,10 @@ func questionsOf(e hosts.Entrance) map[string]func(context.Context) string {
 	return all
 }
 
-// handedOver is a machine that another process can use.
+// handedOver is a machine that can be handed over to another process.
 type handedOver interface{ HandOver() (helper.Handed, error) }
 
-// handOver makes what was opened a file for the front.
+// handOver returns what was opened as a file for the front.
 func (p *process) handOver(entered *keeper.Entered, told *messages.Entered, one *entrance) (*os.File, error) {
 	if sshd := entered.Entrance.Sshd; sshd != nil {
 		told.Sshd = &messages.Sshd{Host: sshd.Host, Key: sshd.Key.PublicKey().Marshal(), Patience: sshd.Patience, HasWhy: sshd.WhyNot != nil}
@@ -219,8 +221,9 @@ func (p *process) handOver(entered *keeper.Entered, told *messages.Entered, one 
 	return handed.File, err
 }
 
-// fileOf gives a connection away. One that is no socket of its own is passed on through
-// one, until either side is over.
+// fileOf returns a connection as a file to give away. If the connection is no socket,
+// the file is one, whose bytes are copied to and from the connection until either
+// side ends.
 func fileOf(conn net.Conn) (*os.File, error) {
 	if own, ok := conn.(interface{ File() (*os.File, error) }); ok {
 		defer conn.Close()
@@ -240,7 +243,7 @@ func (p *process) leave(_ context.Context, number uint64) (nothing, error) {
 	return nothing{}, nil
 }
 
-// why answers a question about an entrance; "" where nothing is known.
+// why answers a question about an entrance; "" if nothing is known.
 func (p *process) why(ctx context.Context, q messages.Question) (string, error) {
 	question := p.entrances.question(q)
 	if question == nil {

@@ -21,13 +21,13 @@ import (
 )
 
 const (
-	// startTimeout is how long a front may take until it is ready.
+	// startTimeout is how long a front may take to become ready.
 	startTimeout = 30 * time.Second
 
-	// answerTimeout is how long a front may take to answer.
+	// answerTimeout is how long a front may take to answer a call.
 	answerTimeout = 10 * time.Second
 
-	// endTimeout is how much longer than its drain a front may take to end.
+	// endTimeout is how long a front may take to end after its drain is over.
 	endTimeout = 1700 * time.Millisecond
 
 	// A front that ends is started again after firstPause; each time that it ends
@@ -37,29 +37,29 @@ const (
 	steadyAfter = time.Minute
 )
 
-// Fronts keeps one front after the other. Its fields are set before it is used and not
-// changed.
+// Fronts keeps one front running at a time. Its fields must be set before its first
+// use, and not changed later.
 type Fronts struct {
 	Keeper     *keeper.Keeper
 	HostKeys   func(others bool) (gateway.HostKeys, error)
-	Audit      *audit.Log       // nil: none
-	Recordings *recording.Store // nil: none
+	Audit      *audit.Log       // nil for none
+	Recordings *recording.Store // nil for none
 	Settings   messages.Settings
-	Args       []string // with which this program is a front
+	Args       []string // that make this program a front
 	Log        *slog.Logger
 
 	listener *net.TCPListener
 	seal     sealer
-	hashing  chan struct{} // a place for each password that is tried
-	asking   chan struct{} // and for each that the directory is asked about
+	hashing  chan struct{} // a place for each password that is being tried
+	asking   chan struct{} // a place for each password that the directory is being asked about
 
 	mu    sync.Mutex
-	front *process       // nil while there is none
+	front *process       // nil if none runs
 	aside *time.Duration // how long to linger; nil before StepAside
 }
 
 // Start starts the first front, which accepts connections from the listener, and
-// returns when it is ready. The listener stays the caller's.
+// returns when that is ready. The caller keeps the listener.
 func (f *Fronts) Start(listener *net.TCPListener) error {
 	f.listener = listener
 	f.seal = sealer{key: make([]byte, 32)}
@@ -74,14 +74,14 @@ func (f *Fronts) begin() error {
 	f.front = p
 	aside := f.aside
 	f.mu.Unlock()
-	if aside != nil { // meanwhile
+	if aside != nil { // StepAside was called before the front was ready
 		f.ask(messages.StepAside, *aside, nil)
 	}
 	return err
 }
 
-// Run keeps a front running until ctx ends, and returns when that has drained; or when
-// it has ended after [Fronts.StepAside].
+// Run keeps a front running. It returns when ctx has ended and the front has drained,
+// or when the front has ended after [Fronts.StepAside].
 func (f *Fronts) Run(ctx context.Context) error {
 	pause := firstPause
 	for {
@@ -108,7 +108,7 @@ func (f *Fronts) Run(ctx context.Context) error {
 			return nil
 		case <-time.After(pause):
 		}
-		if f.isAside() { // and nobody is there
+		if f.isAside() { // there is no front whose connections could go on
 			return nil
 		}
 		if pause = min(2*pause, maxPause); time.Since(began) > steadyAfter {
@@ -118,7 +118,7 @@ func (f *Fronts) Run(ctx context.Context) error {
 	}
 }
 
-// beginAgain starts another front. Where that fails, Run tries again after its pause.
+// beginAgain starts another front. If that fails, Run tries again after a pause.
 func (f *Fronts) beginAgain() {
 	if err := f.begin(); err != nil {
 		f.Log.Error("no front was started", "err", err)
@@ -137,7 +137,8 @@ func (f *Fronts) isAside() bool {
 	return f.aside != nil
 }
 
-// ask calls the front. If there is none, or it does not answer, result stays as it is.
+// ask calls the front. If there is none, or it does not answer, ask leaves result
+// unchanged.
 func (f *Fronts) ask(verb string, args, result any) {
 	p := f.current()
 	if p == nil {
@@ -148,8 +149,8 @@ func (f *Fronts) ask(verb string, args, result any) {
 	}
 }
 
-// StepAside has the front accept no more connections. It goes on with those that it has,
-// for as long as linger.
+// StepAside makes the front accept no more connections. The front goes on with those
+// that it has, for at most linger.
 func (f *Fronts) StepAside(linger time.Duration) {
 	f.mu.Lock()
 	f.aside = &linger
@@ -157,8 +158,8 @@ func (f *Fronts) StepAside(linger time.Duration) {
 	f.ask(messages.StepAside, linger, nil)
 }
 
-// Live lists the connections of people who are logged in, the oldest first. Of their
-// identities it knows the user alone.
+// Live returns the connections of people who are logged in, the oldest first. Of
+// their identities only the user is set.
 func (f *Fronts) Live() (all []gateway.Live) {
 	var after messages.LiveAfter
 	for range maxEntrances / messages.MaxLive {
@@ -183,24 +184,24 @@ func (f *Fronts) End(id, reason string) (ended bool) {
 	return ended
 }
 
-// Wall shows lines on every terminal, and returns how many there are.
+// Wall shows lines on every terminal, and returns on how many.
 func (f *Fronts) Wall(lines ...string) (shown int) {
 	f.ask(messages.Wall, lines, &shown)
 	return shown
 }
 
-// Penalties are the sources that are slowed down for their failures, the worst first.
+// Penalties returns the sources that are slowed down after failures, the worst first.
 func (f *Fronts) Penalties() (all []messages.Penalty) {
 	f.ask(messages.Penalties, nil, &all)
 	return all
 }
 
-// Review ends the connections that the policy in force does not let go on, and returns how
-// many those were.
+// Review ends the connections that the policy in force no longer allows, and returns
+// how many it ended.
 func (f *Fronts) Review() (ended int) {
 	f.ask(messages.Review, nil, &ended)
 	return ended
 }
 
-// LogStrangers has the front log who there is.
+// LogStrangers makes the front log its strangers and penalties.
 func (f *Fronts) LogStrangers() { f.ask(messages.Strangers, nil, nil) }

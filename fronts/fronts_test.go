@@ -34,7 +34,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeHosts has every host, and notes what is opened.
+// fakeHosts has a host of every name, and records which ones are opened.
 type fakeHosts struct {
 	mu     sync.Mutex
 	opened []string
@@ -101,7 +101,7 @@ func newSigner(t testing.TB) ssh.Signer {
 	return signer
 }
 
-// safeLog keeps what many write.
+// safeLog collects the writes of several goroutines.
 type safeLog struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -119,15 +119,15 @@ func (l *safeLog) String() string {
 	return l.buf.String()
 }
 
-// taken is a front that was taken over, and says what it likes to its keeper.
+// taken is a front that was taken over: it sends its keeper whatever the test wants.
 type taken struct {
 	*calls.Peer
 	process *process
-	audit   string // its file
+	audit   string // path of the audit file
 	hosts   *fakeHosts
 	log     *safeLog
-	dev     ssh.Signer // the key of dev, who may enter lab, and takes one step
-	two     ssh.Signer // that of two, who takes two
+	dev     ssh.Signer // key of dev, who may enter lab and logs in by one step
+	two     ssh.Signer // key of two, who logs in by two steps
 }
 
 func takeOver(t testing.TB) *taken {
@@ -173,7 +173,7 @@ func takeOver(t testing.TB) *taken {
 	return a
 }
 
-// proves is a step that a key takes.
+// proves asks the keeper about a key, and returns the answer.
 func (a *taken) proves(t testing.TB, user string, key ssh.Signer, proved bool) (step messages.Step) {
 	t.Helper()
 	attempt := messages.KeyAttempt{Attempt: messages.Attempt{Login: user, From: netip.MustParseAddr("192.0.2.1")}, Key: key.PublicKey().Marshal(), Proved: proved}
@@ -193,8 +193,8 @@ func (a *taken) enters(t testing.TB, proof messages.Proof, host string) (message
 	return told, err
 }
 
-// The attack: a front that was taken over asks its keeper for what nobody who is logged
-// in there was granted. What an honest one asks for, it gets.
+// The attack: a front that was taken over asks its keeper for things that nobody who
+// is logged in there was granted. What an honest front asks for it still gets.
 func TestAFrontCannotAskForWhatIsNotGranted(t *testing.T) {
 	a := takeOver(t)
 	login := a.proves(t, "dev", a.dev, true)
@@ -249,8 +249,8 @@ func TestAFrontCannotAskForWhatIsNotGranted(t *testing.T) {
 	}
 }
 
-// The attack: a front that was taken over keeps what shows who logged in, and has
-// that person rechecked, hours later, so that it is as good as new.
+// The attack: a front that was taken over keeps the proof of a login, and has it
+// rechecked hours later, to make it valid again.
 func TestALoginIsNotMadeNewByARecheck(t *testing.T) {
 	a := takeOver(t)
 	long := time.Now().Add(-time.Hour)
@@ -271,8 +271,8 @@ func TestALoginIsNotMadeNewByARecheck(t *testing.T) {
 	}
 }
 
-// The attack: a front that was taken over writes into the audit file what only the
-// keeper knows: that somebody was given a grant, or that it was suspected.
+// The attack: a front that was taken over writes events to the audit file that only
+// the keeper may write: a new grant, or that a front is suspected.
 func TestAFrontWritesOfConnectionsAlone(t *testing.T) {
 	a := takeOver(t)
 	for event, fields := range map[string]string{
@@ -291,8 +291,9 @@ func TestAFrontWritesOfConnectionsAlone(t *testing.T) {
 	}
 }
 
-// The attack: a front that was taken over has the keeper sign for a host that it has
-// not opened, or by a key that is not the gateway's, or makes files in its name.
+// The attack: a front that was taken over asks for a signature for a host that it has
+// not opened, or by a key that is not the gateway's, or for a recording in another
+// person's name.
 func TestAFrontGetsNoSignatureAndNoFileOfOthers(t *testing.T) {
 	a := takeOver(t)
 	keys, err := a.process.HostKeys(false)
@@ -327,7 +328,7 @@ func TestAFrontGetsNoSignatureAndNoFileOfOthers(t *testing.T) {
 	}
 }
 
-// slowDirectory answers nobody before release is closed.
+// slowDirectory answers no question before release is closed.
 type slowDirectory struct {
 	release chan struct{}
 	inside  atomic.Int64
@@ -347,8 +348,9 @@ func (d *slowDirectory) Find(context.Context, string) (auth.Person, error) {
 	return auth.Person{}, auth.ErrDenied
 }
 
-// The attack: a front that was taken over has the directory asked about all passwords at
-// once, faster than anybody may guess, and until it answers nobody.
+// The attack: a front that was taken over makes the keeper ask the directory about
+// many passwords at once: to guess faster than allowed, and until the directory
+// answers nobody.
 func TestAFrontAsksTheDirectoryAboutSoManyAtOnce(t *testing.T) {
 	a := takeOver(t)
 	directory := &slowDirectory{release: make(chan struct{})}
@@ -369,8 +371,8 @@ func TestAFrontAsksTheDirectoryAboutSoManyAtOnce(t *testing.T) {
 	}
 }
 
-// What a front has opened is left when it says so, or ends; who has left can still ask
-// why.
+// An entrance is left when the front says so or ends. After that the front can still
+// ask why it ended.
 func TestWhatAFrontHasOpenedIsLeftWithIt(t *testing.T) {
 	a := takeOver(t)
 	login := a.proves(t, "dev", a.dev, true)
@@ -402,7 +404,7 @@ func TestWhatAFrontHasOpenedIsLeftWithIt(t *testing.T) {
 	}
 }
 
-// The attack: a front that was taken over says anything at all.
+// The attack: a front that was taken over sends anything at all.
 func FuzzWhatAFrontSaysOpensNothing(f *testing.F) {
 	a := takeOver(f)
 	verbs := a.process.verbs()

@@ -12,20 +12,20 @@ import (
 	"github.com/berth-ssh/berth/front/messages"
 )
 
-// self is this program's own file, even where it was replaced meanwhile.
+// self leads to this program's own file, even after it was replaced on disk.
 const self = "/proc/self/exe"
 
-// process is a front that runs.
+// process is a front that is running.
 type process struct {
 	*Fronts
 	command   *exec.Cmd
 	peer      *calls.Peer
 	entrances entrances
-	ended     chan struct{} // closed when it is gone, and all that it held
-	err       error         // then
+	ended     chan struct{} // closed when the process is gone, and all that it had open is closed
+	err       error         // how it ended; valid once ended is closed
 }
 
-// start starts a front, and returns when it is ready.
+// start starts a front, and returns when that is ready.
 func (f *Fronts) start() (*process, error) {
 	conn, theirs, err := calls.NewPair()
 	if err != nil {
@@ -49,7 +49,7 @@ func (f *Fronts) start() (*process, error) {
 		conn.Close()
 		return nil, err
 	}
-	theirs.Close() // so that its end is known to be the only one
+	theirs.Close() // so that the front holds the only copy, and its end is noticed
 	go p.serve()
 	if err := p.call(startTimeout, messages.Start, f.Settings, nil); err != nil {
 		p.kill()
@@ -59,15 +59,15 @@ func (f *Fronts) start() (*process, error) {
 	return p, nil
 }
 
-// smallStacks has each goroutine begin with 2 KiB of stack. By itself Go's runtime gives
-// a new one what others have used lately: in a burst of logins as much as an exchange of
-// keys takes, which a connection that waits then keeps.
+// smallStacks makes each goroutine start with 2 KiB of stack. By default Go's runtime
+// starts one with the average of what others have used lately: in a burst of logins
+// as much as a key exchange needs, which an idle connection would then keep.
 const smallStacks = "GODEBUG=adaptivestackstart=0"
 
-// environment is what a front knows of this process's: how the runtime uses memory and
-// processors, and which time it is.
+// environment returns the variables that a front gets from this process: those about
+// memory and processors in Go's runtime, and the time zone.
 func environment() []string {
-	env := []string{smallStacks} // what is set takes its place
+	env := []string{smallStacks} // a GODEBUG that is set replaces it
 	for _, name := range []string{"GOMEMLIMIT", "GOGC", "GOMAXPROCS", "GODEBUG", "GOTRACEBACK", "GORACE", "GOCOVERDIR", "TZ"} {
 		if value, set := os.LookupEnv(name); set {
 			env = append(env, name+"="+value)
@@ -76,7 +76,7 @@ func environment() []string {
 	return env
 }
 
-// serve answers the front until it is gone.
+// serve answers the front's questions until the front is gone.
 func (p *process) serve() {
 	defer close(p.ended)
 	var serving sync.WaitGroup
@@ -93,7 +93,7 @@ func (p *process) serve() {
 	p.err = err
 }
 
-// call asks the front, and waits at most so long.
+// call calls the front, and waits at most timeout for the answer.
 func (p *process) call(timeout time.Duration, verb string, args, result any) error {
 	answered := make(chan error, 1)
 	go func() {
@@ -110,13 +110,13 @@ func (p *process) call(timeout time.Duration, verb string, args, result any) err
 	}
 }
 
-// kill ends the front at once. Where CAP_KILL is missing, the end of the socket ends it.
+// kill ends the front at once. Without CAP_KILL, closing its socket does that.
 func (p *process) kill() {
 	p.command.Process.Kill()
 	p.peer.Close()
 }
 
-// stop tells the front to end, and ends it if it has not within so long.
+// stop tells the front to end, and kills it if it has not ended within that time.
 func (p *process) stop(within time.Duration) error {
 	timer := time.AfterFunc(within, p.kill)
 	defer timer.Stop()

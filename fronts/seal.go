@@ -12,27 +12,27 @@ import (
 	"github.com/berth-ssh/berth/keeper"
 )
 
-// Kinds of what is proved.
+// What a proof proves.
 const (
 	aStep  = "step"  // of a login that takes more of them
 	aLogin = "login" // a whole login
 )
 
-// stepAge is how old a step may be when the next one is taken, and loginAge a login
-// when its host is opened for the first time.
+// stepAge is how old the proof of a step may be when the next step follows; loginAge
+// is how old a login may be when it opens a host for the first time.
 const (
 	stepAge  = keeper.ApprovalTime + 2*time.Minute
 	loginAge = 2 * time.Minute
 )
 
-// errProof is the error where a front acts for an identity that was not given out to it. An
+// errProof is the error when a front acts for an identity that it was not given. An
 // honest front never does.
 var errProof = errors.New("no such identity was given out to this front")
 
-// sealer makes proofs, and verifies them.
+// sealer makes and verifies proofs.
 type sealer struct{ key []byte }
 
-// sealed is the content of a proof, behind its message authentication code.
+// sealed is the content of a proof; it follows the message authentication code.
 type sealed struct {
 	Kind string
 	At   time.Time
@@ -45,12 +45,12 @@ func (s sealer) code(said []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// give gives out an identity with a proof of it.
+// give returns an identity for the front, with a proof of it.
 func (s sealer) give(kind string, who auth.Identity) (messages.Proof, json.RawMessage, error) {
 	return s.giveAs(kind, time.Now(), who)
 }
 
-// giveAs gives an identity out as of a time.
+// giveAs is give with another time than now.
 func (s sealer) giveAs(kind string, at time.Time, who auth.Identity) (messages.Proof, json.RawMessage, error) {
 	encoded, err := messages.EncodeIdentity(who)
 	if err != nil {
@@ -60,8 +60,8 @@ func (s sealer) giveAs(kind string, at time.Time, who auth.Identity) (messages.P
 	return append(s.code(said), said...), encoded, err
 }
 
-// again gives an identity out in the place of a proof, which stays as old as it is: who
-// logged in long ago has not done so just now.
+// again returns a newer identity with a proof as old as the former one: a login of
+// hours ago must not count as a new one.
 func (s sealer) again(proof messages.Proof, now auth.Identity) (messages.Proof, json.RawMessage, error) {
 	said, err := s.read(aLogin, proof)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s sealer) again(proof messages.Proof, now auth.Identity) (messages.Proof, 
 	return s.giveAs(aLogin, said.At, now)
 }
 
-// open returns the identity of a proof that was given out at most age ago; 0 is any time.
+// open returns the identity in a proof that is at most age old; 0 allows any age.
 func (s sealer) open(kind string, proof messages.Proof, age time.Duration) (auth.Identity, error) {
 	said, err := s.read(kind, proof)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s sealer) open(kind string, proof messages.Proof, age time.Duration) (auth
 	return messages.DecodeIdentity(said.Who)
 }
 
-// read is what a proof of a kind says.
+// read verifies a proof of the given kind and returns its content.
 func (s sealer) read(kind string, proof messages.Proof) (said sealed, err error) {
 	if len(proof) < sha256.Size || !hmac.Equal(s.code(proof[sha256.Size:]), proof[:sha256.Size]) {
 		return said, errProof

@@ -1,8 +1,8 @@
-// Package recorder writes to the audit file what is done on a connection that has entered
-// a host: sessions and what they start, files that they copy, forwards, listeners, and
-// the use of the client's agent and display. It stands behind the gate, so it sees only
-// what is granted, and before what serves the connection: what cannot be written is
-// refused, unless the configuration says otherwise.
+// Package recorder writes to the audit file what is done on a connection that has
+// entered a host: sessions and what they start, files that they copy, forwards,
+// listeners, and the use of the client's agent and display. It comes after the gate,
+// so it sees only what is granted, and before the code that serves the connection:
+// what cannot be written is refused, unless the configuration allows it.
 package recorder
 
 import (
@@ -18,8 +18,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Recorder writes about one connection. Its fields are set before it is used and not
-// changed.
+// Recorder records one connection. Its fields must be set before its first use, and
+// not changed later.
 type Recorder struct {
 	Log *audit.Log // nil: nothing is written
 	Who audit.Who
@@ -27,7 +27,7 @@ type Recorder struct {
 	sessions, forwards atomic.Uint64
 }
 
-// Client is a client's connection, watched.
+// Client returns the client's connection with everything on it recorded.
 func (r *Recorder) Client(conn sshconn.Conn) sshconn.Conn {
 	if r.Log == nil {
 		return conn
@@ -53,7 +53,7 @@ func (r *Recorder) admit(arrived sshconn.Arrival) (sshconn.Arrival, bool) {
 	return arrived, true
 }
 
-// channel writes that a channel into the host is asked for.
+// channel records that the client asks for a channel into the host.
 func (r *Recorder) channel(asked sshconn.NewChannel) (sshconn.NewChannel, error) {
 	var to string
 	switch asked.ChannelType() {
@@ -71,7 +71,7 @@ func (r *Recorder) channel(asked sshconn.NewChannel) (sshconn.NewChannel, error)
 			return asked, nil
 		}
 		to = open.Path
-	default: // which a host's own sshd may serve, such as a tunnel
+	default: // a host's own sshd may serve others, such as a tunnel
 		to = asked.ChannelType()
 	}
 	f := r.newForward()
@@ -82,7 +82,7 @@ func hostPort(host string, port uint32) string {
 	return net.JoinHostPort(host, strconv.FormatUint(uint64(port), 10))
 }
 
-// request writes that a listener is asked for.
+// request records that the client asks for a listener.
 func (r *Recorder) request(request *ssh.Request) error {
 	switch request.Type {
 	case "tcpip-forward":
@@ -99,8 +99,8 @@ func (r *Recorder) request(request *ssh.Request) error {
 	return nil
 }
 
-// opened writes that the host has opened a channel to the client, which nothing has
-// gone through yet.
+// opened records that the host has opened a channel to the client. It is called
+// before any data goes through the channel.
 func (r *Recorder) opened(kind string, extra []byte, channel ssh.Channel) ssh.Channel {
 	f := r.newForward()
 	used := audit.Used{Who: r.Who, Forward: f.number}
@@ -126,7 +126,7 @@ func (r *Recorder) opened(kind string, extra []byte, channel ssh.Channel) ssh.Ch
 	return &forwardChannel{channel, f}
 }
 
-// forward is a channel other than a session, and the bytes that go through it.
+// forward counts the bytes of a channel that is not a session.
 type forward struct {
 	*Recorder
 	number   uint64
@@ -169,7 +169,7 @@ func (n newForward) Reject(reason ssh.RejectionReason, message string) error {
 	return n.NewChannel.Reject(reason, message)
 }
 
-// forwardChannel counts the bytes of a forward. What serves it closes it.
+// forwardChannel counts the bytes of a forward. Its user must close it.
 type forwardChannel struct {
 	ssh.Channel
 	*forward

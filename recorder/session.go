@@ -30,25 +30,25 @@ func (n newSession) Accept() (ssh.Channel, sshconn.Requests, error) {
 	return s, s.written(requests), nil
 }
 
-// session is a session that is watched.
+// session is a session that is recorded.
 type session struct {
 	ssh.Channel
 	*Recorder
 	number  uint64
 	since   time.Time
 	pty     bool
-	asked   string // for, before a forced command
+	asked   string // the client's own command, if it was replaced by a forced one
 	started bool
 
-	files    files.Watcher // set before the command is started; nil: none go over it
+	files    files.Watcher // set before the command starts; nil if the command copies no files
 	up, down atomic.Uint64
 
 	mu    sync.Mutex
 	ended audit.SessionEnded
 }
 
-// written returns the session's requests, each after it was written to the audit file. It
-// refuses those that could not be.
+// written returns the session's requests, each after it was written to the audit
+// file. It refuses those that could not be written.
 func (s *session) written(requests sshconn.Requests) sshconn.Requests {
 	return func(yield func(*ssh.Request) bool) {
 		defer s.end()
@@ -80,29 +80,29 @@ func (s *session) end() {
 }
 
 func (s *session) newline() string {
-	if s.pty { // the client's terminal is raw by now
+	if s.pty { // the client has put its terminal into raw mode
 		return "\r\n"
 	}
 	return "\n"
 }
 
-// commandOf is what a request would start; "" for a shell.
+// commandOf returns the command or subsystem that a request starts; "" for a shell.
 func commandOf(request *ssh.Request) string {
-	var asked sshconn.ExecRequest // a subsystem's name lies in the same place
+	var asked sshconn.ExecRequest // a subsystem request has its name in the same place
 	if request.Type == machine.Shell || ssh.Unmarshal(request.Payload, &asked) != nil {
 		return ""
 	}
 	return asked.Command
 }
 
-// write writes what a request asks for.
+// write records a request.
 func (s *session) write(request *ssh.Request) error {
 	switch request.Type {
 	case "pty-req":
 		s.pty = true
 	case "env":
 		var env sshconn.EnvRequest
-		if ssh.Unmarshal(request.Payload, &env) == nil && env.Name == sshconn.OriginalCommand { // no client's: see package gate
+		if ssh.Unmarshal(request.Payload, &env) == nil && env.Name == sshconn.OriginalCommand { // set by package gate, never by a client
 			s.asked = env.Value
 		}
 	case machine.Shell, machine.Exec, machine.Subsystem:
@@ -124,7 +124,8 @@ func (s *session) write(request *ssh.Request) error {
 	return nil
 }
 
-// watcher returns what follows the files that a session copies; nil if it cannot be told.
+// watcher returns a watcher for the files that the session copies, or nil if it is
+// neither sftp nor scp.
 func (s *session) watcher(request *ssh.Request) files.Watcher {
 	by := "sftp"
 	tell := func(file files.File) {
@@ -146,7 +147,7 @@ func (s *session) watcher(request *ssh.Request) files.Watcher {
 	return nil
 }
 
-// told writes what was done. If it cannot, it closes the session.
+// told records what was done. If that fails, it closes the session.
 func (s *session) told(event audit.Event) {
 	if s.Log.Write(event) != nil {
 		s.Channel.Close()
@@ -173,7 +174,7 @@ func (s *session) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Stderr is counted, too.
+// Stderr returns the channel's stderr, whose bytes are counted, too.
 func (s *session) Stderr() io.ReadWriter { return stderr{s.Channel.Stderr(), s} }
 
 type stderr struct {
@@ -188,8 +189,8 @@ func (e stderr) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// SendRequest sends a request to the client, and keeps how the process ended
-// (RFC 4254 §6.10).
+// SendRequest sends a request to the client. It keeps the exit status or signal for
+// the event (RFC 4254 §6.10).
 func (s *session) SendRequest(name string, wantReply bool, payload []byte) (bool, error) {
 	var status struct{ Status uint32 }
 	var signal struct {

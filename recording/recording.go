@@ -13,12 +13,12 @@ import (
 	"unicode/utf8"
 )
 
-// Session is what is recorded.
+// Session describes the session that is recorded.
 type Session struct {
-	Conn, Person, Host string // names, and the id of the connection
-	Number             int    // of the session in its connection
+	Conn, Person, Host string // id of the connection, and names
+	Number             int    // of the session within its connection
 	Began              time.Time
-	Term               string // as the client says it
+	Term               string // type of the terminal, as the client gave it
 	Columns, Rows      uint32
 	Command            string // "" for a shell
 }
@@ -34,10 +34,11 @@ type header struct {
 	Env       map[string]string `json:"env"`
 }
 
-// flushEvery is how much of a recording may be lost with the gateway.
+// flushEvery is how much of a recording, in time, may be lost when the gateway is
+// killed.
 const flushEvery = time.Second
 
-// Recording is one that is being made. It is safe for use by many at once.
+// Recording is a recording that is being made. It is safe for concurrent use.
 type Recording struct {
 	session Session
 	file    *os.File
@@ -46,20 +47,19 @@ type Recording struct {
 	mu      sync.Mutex
 	zipped  *gzip.Writer
 	to      *bufio.Writer
-	rest    []byte // of a character, which has not come whole
-	pending bool   // something is written soon
+	rest    []byte // first bytes of a character whose other bytes have not come yet
+	pending bool   // flushPending will be called
 	failed  bool
 	closed  bool
 }
 
-// How is how a recording is made.
+// How says how a recording is made.
 type How struct {
-	GoOn bool // although nothing can be written
+	GoOn bool // sessions go on when nothing can be written
 	Log  *slog.Logger
 }
 
-// Begin begins a recording in a file of its own (see [Store.Create]), which it takes
-// over.
+// Begin begins a recording in a file of [Store.Create], which it takes over.
 func Begin(file *os.File, session Session, how How) (*Recording, error) {
 	zipped := gzip.NewWriter(file)
 	r := &Recording{session: session, file: file, how: how, zipped: zipped, to: bufio.NewWriter(zipped)}
@@ -83,8 +83,8 @@ func (r *Recording) begin() error {
 	return nil
 }
 
-// Output records what the terminal shows. The error is [ErrNotRecorded], and nil
-// where sessions may go on without.
+// Output records output of the terminal. If that fails, the error is
+// [ErrNotRecorded], or nil if sessions may go on without a recording.
 func (r *Recording) Output(data []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -97,7 +97,8 @@ func (r *Recording) Output(data []byte) error {
 	return r.event("o", string(data[:whole])) // what is no UTF-8 becomes U+FFFD
 }
 
-// partial is how many bytes at the end begin a character that is not whole.
+// partial returns how many bytes at the end of data are the beginning of an
+// incomplete character.
 func partial(data []byte) int {
 	for n := 1; n < utf8.UTFMax && n <= len(data); n++ {
 		last := data[len(data)-n:]
@@ -111,7 +112,7 @@ func partial(data []byte) int {
 	return 0
 }
 
-// Resize records another size of the terminal.
+// Resize records a new size of the terminal.
 func (r *Recording) Resize(columns, rows uint32) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,7 +134,7 @@ func (r *Recording) event(kind, data string) error {
 	return r.verdict(err)
 }
 
-// flushPending writes what has come, also where nothing more comes.
+// flushPending flushes what was recorded, even if nothing follows.
 func (r *Recording) flushPending() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -143,7 +144,7 @@ func (r *Recording) flushPending() {
 	}
 }
 
-// verdict logs the first failure.
+// verdict returns the error for the caller of Output, and logs the first one.
 func (r *Recording) verdict(err error) error {
 	if err != nil && !r.failed {
 		r.failed = true

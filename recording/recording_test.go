@@ -78,8 +78,8 @@ func TestWhatIsShownIsRecorded(t *testing.T) {
 	}
 }
 
-// A gateway that is killed leaves what was shown until a second before, also where
-// nothing was shown since.
+// When a gateway is killed, its recordings have everything that was shown up to a
+// second before, also if nothing was shown since.
 func TestARecordingThatIsCutIsPlayedAsFarAsItGoes(t *testing.T) {
 	s := store(t, Settings{})
 	synctest.Test(t, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestARecordingThatIsCutIsPlayedAsFarAsItGoes(t *testing.T) {
 	})
 }
 
-// A file that ends anywhere is played until there.
+// A file that is cut at any byte is replayed up to that point.
 func TestARecordingIsCutAnywhere(t *testing.T) {
 	s := store(t, Settings{})
 	r := start(t, s, 1)
@@ -139,7 +139,7 @@ func TestOldRecordingsGo(t *testing.T) {
 	defer running.Close()
 	past := time.Now().Add(-3 * time.Hour)
 	os.Chtimes(running.file.Name(), past, past)
-	another, err := Open(s.settings, s.log) // of the gateway that takes the place of this one
+	another, err := Open(s.settings, s.log) // as the gateway does that takes over
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,8 +152,8 @@ func TestOldRecordingsGo(t *testing.T) {
 	}
 }
 
-// Old recordings may be removed, and with the last of a day its directory, at any moment
-// while another one begins.
+// Old recordings, and the directory of a day that is then empty, may be removed at
+// any moment while another recording begins.
 func TestARecordingThatBeginsIsNoOldOne(t *testing.T) {
 	s := store(t, Settings{Keep: time.Nanosecond})
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -183,7 +183,7 @@ func TestARecordingThatBeginsIsNoOldOne(t *testing.T) {
 	<-stopped
 }
 
-// While a gateway runs, what becomes too old goes.
+// While a gateway runs, recordings that become too old are removed.
 func TestARecordingGoesWhenItsTimeIsOver(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -194,7 +194,7 @@ func TestARecordingGoesWhenItsTimeIsOver(t *testing.T) {
 		defer s.Close()
 		r := start(t, s, 1)
 		r.Close()
-		now := time.Now() // here, which is not the file's
+		now := time.Now() // the bubble's time; the file has the real one
 		if err := os.Chtimes(r.file.Name(), now, now); err != nil {
 			t.Fatal(err)
 		}
@@ -208,12 +208,12 @@ func TestARecordingGoesWhenItsTimeIsOver(t *testing.T) {
 	})
 }
 
-// What cannot be recorded does not happen, unless the owner says otherwise.
+// What cannot be recorded is refused, unless the owner allows it.
 func TestWhatCannotBeRecordedIsRefused(t *testing.T) {
 	for _, goOn := range []bool{false, true} {
 		s := store(t, Settings{GoOn: goOn})
 		running := start(t, s, 1)
-		running.file.Close() // the disk fails
+		running.file.Close() // as if the disk failed
 		running.Output([]byte("x"))
 		running.flushPending()
 		if err := running.Output([]byte("x")); (err == nil) != goOn {

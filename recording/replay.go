@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// maxLine is the size, in bytes, of the longest line that is read.
+// maxLine is the length, in bytes, of the longest line that can be read.
 const maxLine = 16 << 20
 
-// Replay shows a recording as it was, or speed times as fast, with no pause longer
-// than maxIdle. One that is still being made, or was cut, is shown as far as it goes.
+// Replay shows a recording at its original speed times speed, with no pause longer
+// than maxIdle. One that is unfinished or was cut is shown as far as it goes.
 func Replay(ctx context.Context, from io.Reader, to io.Writer, speed float64, maxIdle time.Duration) error {
 	lines, err := open(from)
 	if err != nil {
@@ -44,7 +44,7 @@ func Replay(ctx context.Context, from io.Reader, to io.Writer, speed float64, ma
 	return unlessCut(lines.Err())
 }
 
-// Cat writes a recording as other players read it.
+// Cat writes a recording uncompressed, so that other players can read it.
 func Cat(from io.Reader, to io.Writer) error {
 	plain, err := gzip.NewReader(from)
 	if err != nil {
@@ -54,7 +54,7 @@ func Cat(from io.Reader, to io.Writer) error {
 	return unlessCut(err)
 }
 
-// open reads the header.
+// open decompresses a recording and checks its header.
 func open(from io.Reader) (*bufio.Scanner, error) {
 	plain, err := gzip.NewReader(from)
 	if err != nil {
@@ -70,7 +70,7 @@ func open(from io.Reader) (*bufio.Scanner, error) {
 	return lines, nil
 }
 
-// wholeLines passes over a last line that was cut.
+// wholeLines is a bufio.SplitFunc that drops a last line without its end.
 func wholeLines(data []byte, _ bool) (advance int, line []byte, err error) {
 	return bufio.ScanLines(data, false)
 }

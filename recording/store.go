@@ -1,9 +1,9 @@
-// Package recording keeps what terminals showed: for each session at a terminal one
-// file in the format asciicast v2 (docs.asciinema.org), compressed by gzip.
+// Package recording keeps what terminals showed. Each session at a terminal has one
+// file in the format asciicast v2 (docs.asciinema.org), compressed with gzip.
 //
-// Only output is recorded: what people type is in it where it is echoed, and so no
-// password is. The files are private (0600, in a directory of 0700); old ones are
-// removed by age, and the oldest where all together are too large.
+// Only output is recorded. What people type is in it only if it is echoed, which
+// passwords are not. The files are private (0600, in a directory of 0700). Old ones
+// are removed by age, and the oldest ones when all together are too large.
 package recording
 
 import (
@@ -23,23 +23,23 @@ import (
 	"time"
 )
 
-// Settings are where and what to record.
+// Settings say which sessions are recorded, and where.
 type Settings struct {
 	Dir     string
-	Hosts   []string      // names and patterns (path.Match); those of grants come on top
-	Keep    time.Duration // how long; 0: for ever
-	MaxSize int64         // bytes of all; 0: any
-	GoOn    bool          // sessions go on that cannot be recorded; otherwise they are refused
+	Hosts   []string      // names and patterns (path.Match); grants may add others
+	Keep    time.Duration // how long a recording is kept; 0: for ever
+	MaxSize int64         // of all recordings, in bytes; 0: no limit
+	GoOn    bool          // sessions go on if they cannot be recorded; otherwise they are refused
 }
 
-// ErrNotRecorded says that a session cannot be recorded, and therefore must not be.
+// ErrNotRecorded says that a session cannot be recorded, and so is refused.
 var ErrNotRecorded = errors.New("what is done here is to be recorded, and that is not possible now; ask the box's owner")
 
-// suffix ends the name of a recording.
+// suffix is the end of every recording's file name.
 const suffix = ".cast.gz"
 
-// Store is a directory of recordings. It is safe for use by many at once. A nil
-// *Store records nothing.
+// Store is a directory of recordings. It is safe for concurrent use. A nil *Store
+// records nothing.
 type Store struct {
 	settings Settings
 	log      *slog.Logger
@@ -47,8 +47,9 @@ type Store struct {
 	sweeping sync.WaitGroup
 }
 
-// Open opens a directory, or makes it with mode 0700, and removes old recordings there
-// now and every ten minutes, until Close. It is nil where none is named.
+// Open opens a directory of recordings; it creates it with mode 0700 if it does not
+// exist. Old recordings are removed there now and every ten minutes, until Close.
+// Open returns nil if the settings name no directory.
 func Open(settings Settings, log *slog.Logger) (*Store, error) {
 	if settings.Dir == "" {
 		return nil, nil
@@ -69,7 +70,8 @@ func Open(settings Settings, log *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
-// Close ends the removing of old recordings, and no recording.
+// Close stops the removal of old recordings. It does not end recordings that are
+// being made.
 func (s *Store) Close() {
 	if s != nil {
 		s.stop()
@@ -77,8 +79,8 @@ func (s *Store) Close() {
 	}
 }
 
-// Wants reports whether sessions on a host are recorded; byGrant says that a grant
-// asks for it.
+// Wants reports whether sessions on a host are to be recorded. byGrant says whether
+// the grant demands it.
 func (s *Store) Wants(host string, byGrant bool) bool {
 	if s == nil {
 		return false
@@ -89,8 +91,8 @@ func (s *Store) Wants(host string, byGrant bool) bool {
 	})
 }
 
-// Start begins a recording. The error is [ErrNotRecorded]; where sessions may go on
-// without, both are nil.
+// Start begins a recording. If that fails, the error is [ErrNotRecorded]; if sessions
+// may go on without a recording, both results are nil.
 func (s *Store) Start(session Session) (*Recording, error) {
 	r, err := s.begin(session)
 	if err == nil {
@@ -111,11 +113,11 @@ func (s *Store) begin(session Session) (*Recording, error) {
 	return Begin(file, session, How{GoOn: s.settings.GoOn, Log: s.log})
 }
 
-// GoesOn reports whether sessions may go on where nothing can be recorded.
+// GoesOn reports whether sessions may go on when they cannot be recorded.
 func (s *Store) GoesOn() bool { return s != nil && s.settings.GoOn }
 
-// Create makes the file of a recording. For as long as a process has it open, it is kept;
-// after that, for as long as recordings are.
+// Create creates the file of a recording. The file is not removed as long as any
+// process has it open, and after that is kept for as long as the settings say.
 func (s *Store) Create(session Session) (*os.File, error) {
 	day := filepath.Join(s.settings.Dir, session.Began.UTC().Format("2006-01-02"))
 	name := fmt.Sprintf("%s-%s-%s-%s-%d%s", session.Began.UTC().Format("150405"), session.Person, session.Host, session.Conn, session.Number, suffix)
@@ -127,13 +129,15 @@ func (s *Store) Create(session Session) (*os.File, error) {
 	}
 }
 
-// maxCreates is how often a file is created at most that old recordings' removal takes.
+// maxCreates is how often Create tries again when a file is removed as an old
+// recording before it is locked.
 const maxCreates = 100
 
-// errSwept says that a file, or its directory, was removed before it was locked.
+// errSwept is the error when a new file, or its directory, was removed before it was
+// locked.
 var errSwept = errors.New("it was taken for an old recording")
 
-// create makes a file in a directory, and locks it.
+// create creates and locks a file in a directory.
 func create(dir, name string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -165,13 +169,13 @@ func isThere(file *os.File) bool {
 	return err == nil && os.SameFile(open, named)
 }
 
-// lock locks a file until every copy of its descriptor is closed, whichever process has
-// it, or returns an error if it is locked (flock(2)).
+// lock locks a file until every copy of its descriptor is closed, in any process
+// (flock(2)). It fails if the file is locked.
 func lock(file *os.File) error {
 	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
-// sweepEvery is how often old recordings are looked for.
+// sweepEvery is how often old recordings are removed.
 const sweepEvery = 10 * time.Minute
 
 func (s *Store) sweepUntil(ctx context.Context) {
@@ -187,8 +191,8 @@ func (s *Store) sweepUntil(ctx context.Context) {
 	}
 }
 
-// sweep removes what is too old, and then the oldest until the rest is small
-// enough. What is being recorded stays.
+// sweep removes recordings that are too old, and then the oldest ones until the rest
+// is small enough. It keeps those that are being made.
 func (s *Store) sweep() {
 	all, err := List(s.settings.Dir)
 	if err != nil {
@@ -215,8 +219,8 @@ func (s *Store) sweep() {
 	}
 }
 
-// removeEnded removes a recording, unless it is still made: by this gateway, or by a
-// former one that goes on with its connections.
+// removeEnded removes a recording, unless it is still being made by this gateway, or
+// by a former one that goes on with its connections.
 func removeEnded(path string) (removed bool, err error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -232,11 +236,11 @@ func removeEnded(path string) (removed bool, err error) {
 	if err := os.Remove(path); err != nil {
 		return false, ignoreGone(err)
 	}
-	os.Remove(filepath.Dir(path)) // if it was the last one of its day
+	os.Remove(filepath.Dir(path)) // succeeds only if it is empty now
 	return true, nil
 }
 
-// Kept is a recording that there is.
+// Kept is a recording in the store.
 type Kept struct {
 	Path    string
 	Size    int64
@@ -261,7 +265,8 @@ func List(dir string) ([]Kept, error) {
 	return all, err
 }
 
-// ignoreGone is for what another process removes meanwhile.
+// ignoreGone returns err, or nil if it says that another process has removed the
+// file.
 func ignoreGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -1,16 +1,16 @@
-// Package files reads what is done to files off the bytes of a session that go by,
-// by sftp or by scp, whoever serves it. It changes nothing and holds nothing up.
+// Package files learns from the bytes of a session what sftp or scp does to files,
+// whichever program serves it. It neither changes nor delays the bytes.
 //
-// [Sftp] reads the packets of sftp version 3 (draft-ietf-secsh-filexfer-02, and
-// OpenSSH's PROTOCOL §4), [Scp] the older protocol of scp. Both are told of what
-// each side sends, in its order and from goroutines of their own, and tell of each
-// [File] when it is known how it ended. What they hold is bounded, whatever is sent.
+// [Sftp] reads packets of sftp version 3 (draft-ietf-secsh-filexfer-02, and OpenSSH's
+// PROTOCOL §4); [Scp] reads the older protocol of scp. Each is given what both sides
+// send, in order; the two sides may come from different goroutines. It reports each
+// [File] once its result is known. The memory is bounded, whatever is sent.
 //
 // Other programs move files, too: a shell, rsync, git, tar. Those are commands, and
 // what they do is not seen here.
 package files
 
-// Action is what is done to a file.
+// Action is what was done to a file.
 type Action string
 
 const (
@@ -26,23 +26,23 @@ const (
 	Copy     Action = "copy"    // within the host
 )
 
-// File is one thing that was done. Paths are as the client says them, any bytes:
+// File is one action on a file. Paths are as the client sent them, any bytes;
 // relative ones begin at the account's home.
 type File struct {
 	Action Action
 	Path   string
-	To     string // the new path of Rename, Link and Copy; what a Symlink leads to
-	Bytes  uint64 // of Upload and Download
+	To     string // new path for Rename, Link and Copy; the target for Symlink
+	Bytes  uint64 // for Upload and Download
 
 	Failed bool // the host refused it
-	Cut    bool // the session ended before it was known how it ends
+	Cut    bool // the result is unknown, since the session ended before
 }
 
-// Watcher is told of what both sides send on a session.
+// Watcher is given what both sides of a session send.
 type Watcher interface {
 	FromClient(p []byte)
 	FromHost(p []byte)
 
-	// End tells of what was not over. Nothing may be said after it.
+	// End reports what is unfinished. No other method may be called after it.
 	End()
 }

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// seen is what a watcher has told.
+// seen collects what a watcher reports.
 type seen struct{ all []string }
 
 func (s *seen) tell(f File) {
@@ -135,7 +135,7 @@ type writer struct {
 }
 
 func (w writer) Write(p []byte) (int, error) {
-	for part := range slices.Chunk(p, 777) { // as packets may be cut
+	for part := range slices.Chunk(p, 777) { // the network may cut packets anywhere
 		w.said(part)
 	}
 	return w.to.Write(p)
@@ -158,9 +158,9 @@ func packet(kind byte, id uint32, fields ...any) []byte {
 	return append(ssh.Marshal(struct{ N uint32 }{uint32(len(body))}), body...)
 }
 
-// The attack: have the gateway hold more and more, or lose sight of what is done,
-// by requests that wait, handles that stay open, ids that are used twice, and packets
-// that are none.
+// The attack: make the gateway use more and more memory, or lose track of what is
+// done, with requests that are not answered, handles that stay open, ids that are
+// used twice, and malformed packets.
 func TestWhatIsHeldIsBounded(t *testing.T) {
 	s := &seen{}
 	w := NewSftp(s.tell, s.lost)

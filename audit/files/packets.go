@@ -3,23 +3,23 @@ package files
 import "encoding/binary"
 
 const (
-	// maxPacket is more than any server takes; a longer one is no packet.
+	// maxPacket is larger than any server accepts; more is a malformed packet.
 	maxPacket = 1 << 20
 
-	// maxKept is of a packet's beginning what is looked at: two paths and more.
-	// Of data it is the little that stands before it.
+	// maxKept is how much of a packet's beginning is kept: enough for two paths. Of a
+	// packet with data only the fields before the data are kept.
 	maxKept     = 16 << 10
 	maxKeptData = 512
 )
 
-// packets cuts what one side sends into packets, and keeps their beginnings only.
+// packets splits what one side sends into packets, and keeps only their beginnings.
 type packets struct {
-	got  func(kind byte, body []byte) // body: the beginning of what follows the kind
-	lost func(why string)             // what comes is no packet; nothing more is got
+	got  func(kind byte, body []byte) // called with each packet; body is the beginning of what follows the kind
+	lost func(why string)             // called once, at a malformed packet; got is not called any more
 
 	head   []byte
-	skip   int  // bytes of the packet that nobody looks at
-	isOver bool // after lost
+	skip   int  // bytes of the packet still to be dropped
+	isOver bool // lost was called
 }
 
 func (s *packets) feed(p []byte) {
@@ -38,7 +38,7 @@ func (s *packets) feed(p []byte) {
 
 const prefix = 5 // length and kind
 
-// wanted is how much of the packet is kept.
+// wanted returns how many bytes of the packet are kept.
 func (s *packets) wanted() int {
 	if len(s.head) < prefix {
 		return prefix
@@ -50,10 +50,10 @@ func (s *packets) wanted() int {
 	return prefix + min(s.length()-1, kept)
 }
 
-// length is that of the packet, with its kind.
+// length returns the length of the packet, with its kind.
 func (s *packets) length() int { return int(binary.BigEndian.Uint32(s.head)) }
 
-// next hands out the packet whose beginning is there.
+// next passes on the packet whose beginning is complete.
 func (s *packets) next() {
 	if len(s.head) < prefix {
 		return
@@ -73,10 +73,10 @@ func (s *packets) next() {
 	s.got(kind, body)
 }
 
-// fields reads the fields of a packet's beginning, one after the other.
+// fields reads the fields of a packet's beginning, in order.
 type fields struct {
 	rest  []byte
-	short bool // there was less than was asked for
+	short bool // a field was incomplete
 }
 
 func (f *fields) number() uint32 {

@@ -11,8 +11,8 @@ import (
 // maxLine is longer than any line of scp's protocol: a path and some numbers.
 const maxLine = 8 << 10
 
-// Scp watches a session of scp's own protocol, which scp -O speaks: one side sends
-// lines that each announce a file, and its data.
+// Scp watches a session of scp's own protocol, which scp -O uses: one side sends a
+// line for each file, followed by the file's data.
 type Scp struct {
 	tell       func(File)
 	lost       func(why string)
@@ -21,13 +21,13 @@ type Scp struct {
 	mu     sync.Mutex
 	line   []byte
 	dirs   []string
-	file   *File  // whose data comes now
-	left   uint64 // of it
+	file   *File  // the file whose data comes now
+	left   uint64 // bytes of its data still to come
 	isOver bool
 }
 
-// ForCommand is the watcher of a command that is scp as a client starts it; nil for
-// any other. A command of another kind that calls scp is not known as one.
+// ForCommand returns the watcher of a command, or nil if it is not scp as a client
+// starts it. It does not recognise scp inside another command.
 func ForCommand(command string, tell func(File), lost func(why string)) Watcher {
 	words := strings.Fields(command)
 	if len(words) == 0 || path.Base(words[0]) != "scp" {
@@ -44,21 +44,21 @@ func ForCommand(command string, tell func(File), lost func(why string)) Watcher 
 	return nil
 }
 
-// FromClient is told of what the client sends.
+// FromClient is given what the client sends.
 func (s *Scp) FromClient(p []byte) {
 	if s.fromClient {
 		s.feed(p)
 	}
 }
 
-// FromHost is told of what the host sends.
+// FromHost is given what the host sends.
 func (s *Scp) FromHost(p []byte) {
 	if !s.fromClient {
 		s.feed(p)
 	}
 }
 
-// End tells of a file whose data has not all come.
+// End reports a file whose data is incomplete.
 func (s *Scp) End() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +79,7 @@ func (s *Scp) feed(p []byte) {
 			s.left, p = s.left-n, p[n:]
 			continue
 		}
-		if s.file != nil { // a byte that says whether the sender could read it all
+		if s.file != nil { // a byte that says whether the sender could read the whole file
 			s.file.Failed = p[0] != 0
 			s.tell(*s.file)
 			if s.file = nil; p[0] == 0 {
@@ -106,7 +106,7 @@ func (s *Scp) feedLine(p []byte) (rest []byte) {
 	return p[end+1:]
 }
 
-// read reads one line of the sender.
+// read handles one line of the sender.
 func (s *Scp) read(line string) {
 	if line == "" {
 		s.give("it has a line that is none")
@@ -136,7 +136,7 @@ func (s *Scp) read(line string) {
 	}
 }
 
-// announced reads what follows C or D: mode, size and name.
+// announced parses the rest of a line C or D: mode, size and name.
 func announced(line string) (size uint64, name string, ok bool) {
 	mode, rest, ok1 := strings.Cut(line, " ")
 	number, name, ok2 := strings.Cut(rest, " ")

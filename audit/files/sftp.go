@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// The kinds of packets that are looked at.
+// The kinds of packets that are examined.
 const (
 	typeOpen     = 3
 	typeClose    = 4
@@ -25,12 +25,12 @@ const (
 )
 
 const (
-	openRead, openWrite = 1, 2 // flags of open
+	openRead, openWrite = 1, 2 // flags of an open request
 
-	// Bounds of what a client can have it hold: open files, data that was asked
-	// for, other requests whose answer is awaited, and bytes of the paths of both.
-	// Beyond them a file is told of before it is known how it ends, and data counts
-	// for the file that was last asked of.
+	// Limits of what a client can make the gateway keep: open files, reads and other
+	// requests without an answer yet, and bytes of the paths of both. Beyond them a
+	// file is reported before its result is known, and data is counted for the file
+	// that was last read.
 	maxFiles   = 1024
 	maxAsked   = 4096
 	maxWaiting = 256
@@ -45,10 +45,10 @@ type Sftp struct {
 	mu           sync.Mutex
 	client, host packets
 	open         map[string]*openFile // by handle
-	asked        map[uint32]*openFile // reads, by their ids
+	asked        map[uint32]*openFile // unanswered reads, by request id
 	waiting      map[uint32]waiting
-	last         *openFile // that was asked of
-	paths        int       // bytes of those in open and waiting
+	last         *openFile // the file of the last read request
+	paths        int       // bytes of the paths in open and waiting
 }
 
 // openFile is a file that a client has opened.
@@ -58,14 +58,14 @@ type openFile struct {
 	read, written uint64
 }
 
-// waiting is a request whose answer is awaited.
+// waiting is a request without an answer yet.
 type waiting struct {
-	opens *openFile // or else
+	opens *openFile // set for an open request; otherwise file is
 	file  File
 }
 
-// NewSftp watches a session. It tells of files, and once, where that is so, that
-// what goes by cannot be followed, and why.
+// NewSftp returns the watcher of an sftp session. It calls tell for each file. If it
+// cannot follow the session any more, it calls lost once, with the reason.
 func NewSftp(tell func(File), lost func(why string)) *Sftp {
 	s := &Sftp{tell: tell, lost: lost, open: map[string]*openFile{}, asked: map[uint32]*openFile{}, waiting: map[uint32]waiting{}}
 	s.client = packets{got: s.fromClient, lost: s.giveUp}
@@ -78,21 +78,21 @@ func (s *Sftp) giveUp(why string) {
 	s.lost(why)
 }
 
-// FromClient is told of what the client sends.
+// FromClient is given what the client sends.
 func (s *Sftp) FromClient(p []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.client.feed(p)
 }
 
-// FromHost is told of what the host sends.
+// FromHost is given what the host sends.
 func (s *Sftp) FromHost(p []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.host.feed(p)
 }
 
-// End tells of files that are open, and of requests that were not answered.
+// End reports files that are open, and requests that were not answered.
 func (s *Sftp) End() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,7 +120,7 @@ func (s *Sftp) fromClient(kind byte, body []byte) {
 		}
 	case typeRead:
 		s.reads(id, s.open[f.text()])
-	case typeWrite: // a host that fails to write says so, and the client stops
+	case typeWrite: // its answer is ignored: a client stops after a failed write
 		if file := s.open[f.text()]; file != nil {
 			f.skip(8)
 			file.written += uint64(f.number())
@@ -132,7 +132,7 @@ func (s *Sftp) fromClient(kind byte, body []byte) {
 	}
 }
 
-// change is what a request does that is about paths.
+// change returns what a request does to paths. isOne is false for other requests.
 func (s *Sftp) change(kind byte, f *fields) (file File, isOne bool) {
 	switch kind {
 	case typeSetstat:
@@ -145,7 +145,7 @@ func (s *Sftp) change(kind byte, f *fields) (file File, isOne bool) {
 		return File{Action: Rmdir, Path: f.text()}, true
 	case typeRename:
 		return File{Action: Rename, Path: f.text(), To: f.text()}, true
-	case typeSymlink: // OpenSSH's order, which is not that of the draft
+	case typeSymlink: // OpenSSH sends the paths in another order than the draft
 		to := f.text()
 		return File{Action: Symlink, Path: f.text(), To: to}, true
 	case typeExtended:
@@ -188,7 +188,7 @@ func (s *Sftp) fromHost(kind byte, body []byte) {
 }
 
 func (s *Sftp) opened(handle string, file *openFile) {
-	if former := s.open[handle]; former != nil { // whose close was not seen
+	if former := s.open[handle]; former != nil { // its close was not seen
 		s.paths -= len(former.path)
 		s.close(former, true)
 	}
@@ -200,9 +200,10 @@ func (s *Sftp) opened(handle string, file *openFile) {
 	s.paths += len(file.path)
 }
 
-// await waits for a request's answer, or tells of it at once if many wait.
+// await keeps a request until its answer comes. If too many are kept, it reports the
+// request at once.
 func (s *Sftp) await(id uint32, request waiting) {
-	if former, isThere := s.take(id); isThere { // an id that is used twice
+	if former, isThere := s.take(id); isThere { // the id is used twice
 		s.cut(former)
 	}
 	if len(s.waiting) >= maxWaiting || s.paths+request.size() > maxPaths {
@@ -213,7 +214,7 @@ func (s *Sftp) await(id uint32, request waiting) {
 	s.paths += request.size()
 }
 
-// take takes a request that waits.
+// take removes and returns the request with this id.
 func (s *Sftp) take(id uint32) (request waiting, isThere bool) {
 	request, isThere = s.waiting[id]
 	delete(s.waiting, id)
@@ -228,7 +229,7 @@ func (w waiting) size() int {
 	return len(w.file.Path) + len(w.file.To)
 }
 
-// cut tells of a request whose answer is not awaited.
+// cut reports a request whose answer is no longer awaited.
 func (s *Sftp) cut(request waiting) {
 	if request.opens != nil {
 		s.close(request.opens, true)
@@ -265,7 +266,7 @@ func (s *Sftp) answered(id uint32, ok bool) {
 	if !isThere {
 		return
 	}
-	if request.opens != nil { // a status is no handle
+	if request.opens != nil { // an open request is answered by a status only if it failed
 		for _, file := range request.opens.done() {
 			file.Failed = true
 			s.tell(file)
@@ -283,7 +284,7 @@ func (s *Sftp) close(file *openFile, cut bool) {
 	}
 }
 
-// done is what was done to a file: data went out of it, or into it, or both.
+// done returns what was done to a file: a download, an upload, or both.
 func (f *openFile) done() []File {
 	var all []File
 	if f.read > 0 || f.flags&openRead != 0 && f.flags&openWrite == 0 {
