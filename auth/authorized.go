@@ -12,22 +12,22 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Authorized is one line of an authorized_keys file (sshd(8)): a key that opens,
-// or the key of an authority whose certificates do, and what holds for whoever
-// comes by it.
+// Authorized is one line of an authorized_keys file (sshd(8)): a key that logs its
+// owner in, or the key of an authority whose certificates do, with the restrictions
+// of such a login.
 type Authorized struct {
 	Key       ssh.PublicKey
-	Authority bool // cert-authority: certificates that Key has signed open, and Key does not
+	Authority bool // cert-authority: certificates that Key has signed log in; Key itself does not
 
-	Principals   []string      // any one of which a certificate must name; nil: the user's name
+	Principals   []string      // a certificate must name one of them; nil: the user's name
 	From         Sources       // where the client must be
-	Expires      time.Time     // when the line opens no more; zero: never
+	Expires      time.Time     // when the line becomes invalid; zero: never
 	NoTouch      bool          // a security key need not be touched
-	Restrictions *Restrictions // on every host; nil: none
+	Restrictions *Restrictions // on every host; nil for none
 }
 
-// ParseAuthorized reads one line of an authorized_keys file. Options that cannot
-// be held to are errors. The error quotes no part of the key.
+// ParseAuthorized parses one line of an authorized_keys file. An option that the
+// gateway cannot enforce is an error. The error quotes no part of the key.
 func ParseAuthorized(line string) (Authorized, error) {
 	key, options, err := parseKeyLine(line)
 	if err != nil {
@@ -42,20 +42,21 @@ func ParseAuthorized(line string) (Authorized, error) {
 	return parsed.result()
 }
 
-// CheckOptions says what is wrong with the options of a key that is not known yet.
+// CheckOptions checks options that will be put before keys which are not known yet.
 func CheckOptions(options string) error {
 	_, err := parseOptions(options)
 	return err
 }
 
-// WithOptions is a key with options before it, as they stand in a line.
+// WithOptions returns a key with options in the form in which they precede a key in a
+// line.
 func WithOptions(options string, key ssh.PublicKey) (Authorized, error) {
 	line, err := parseOptions(options)
 	line.Key = key
 	return line, err
 }
 
-// parseOptions reads options by a key that stands in for any.
+// parseOptions parses options in front of a stand-in key.
 func parseOptions(options string) (Authorized, error) {
 	standIn, err := ssh.NewPublicKey(ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)))
 	if err != nil {
@@ -64,7 +65,7 @@ func parseOptions(options string) (Authorized, error) {
 	return ParseAuthorized(options + " " + string(ssh.MarshalAuthorizedKey(standIn)))
 }
 
-// LineError is what is wrong with one line of a file.
+// LineError is an error in one line of a file.
 type LineError struct {
 	Line int // from 1
 	Err  error
@@ -72,9 +73,9 @@ type LineError struct {
 
 func (e LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
 
-// ParseAuthorizedKeys reads a whole authorized_keys file. All lines that are
-// wrong are returned; those that are right, too, but a caller who uses them
-// leaves a person without a key that somebody meant to give.
+// ParseAuthorizedKeys parses a whole authorized_keys file. It returns all valid
+// lines, and an error for each other line. A caller that ignores the errors leaves
+// people without keys that somebody meant to give them.
 func ParseAuthorizedKeys(text string) (all []Authorized, wrong []LineError) {
 	number := 0
 	for line := range strings.Lines(text) {
@@ -93,13 +94,13 @@ func ParseAuthorizedKeys(text string) (all []Authorized, wrong []LineError) {
 	return all, wrong
 }
 
-// admits reports whether the line opens now, for a client at an address.
+// admits reports whether the line is valid now for a client at an address.
 func (a Authorized) admits(from netip.Addr, now time.Time) bool {
 	return a.From.Has(from) && (a.Expires.IsZero() || now.Before(a.Expires))
 }
 
-// authorizedOptions are the options of one line, read in their order: restrict
-// takes back what was permitted before it.
+// authorizedOptions collects the options of one line in their order: restrict takes
+// back what was permitted before it.
 type authorizedOptions struct {
 	line         Authorized
 	restrictions Restrictions
@@ -112,7 +113,7 @@ var (
 	errOptionNoValue = errors.New("takes no value")
 )
 
-// set reads one option. Names are as sshd has them, in any case.
+// set applies one option. Like sshd, it ignores the case of names.
 func (o *authorizedOptions) set(option string) error {
 	name, quoted, hasValue := strings.Cut(option, "=")
 	name = strings.ToLower(name)
@@ -205,7 +206,7 @@ func (o *authorizedOptions) result() (Authorized, error) {
 	}
 	r := o.restrictions
 	if r.Open != nil || r.Listen != nil {
-		r.NoStreamlocal = true // a unix socket is at none of the addresses
+		r.NoStreamlocal = true // a unix socket has none of the permitted addresses
 	}
 	if r.Any() {
 		o.line.Restrictions = &r
@@ -213,7 +214,7 @@ func (o *authorizedOptions) result() (Authorized, error) {
 	return o.line, nil
 }
 
-// unquote takes off the quotes, in which only \" means something else.
+// unquote removes the quotes. Inside them only \" has a special meaning.
 func unquote(quoted string) (string, bool) {
 	if len(quoted) < 2 || quoted[0] != '"' || quoted[len(quoted)-1] != '"' {
 		return "", false
@@ -237,7 +238,7 @@ func parsePrincipals(value string) ([]string, error) {
 	return principals, nil
 }
 
-// parseExpiry reads a time as sshd does: YYYYMMDD[HHMM[SS]], in this machine's
+// parseExpiry parses a time as sshd does: YYYYMMDD[HHMM[SS]], in this machine's time
 // zone unless a Z follows.
 func parseExpiry(value string) (time.Time, error) {
 	digits, utc := strings.CutSuffix(value, "Z")
@@ -255,7 +256,7 @@ func parseExpiry(value string) (time.Time, error) {
 	return time.Time{}, errors.New("must be YYYYMMDD or YYYYMMDDHHMM[SS], with Z for UTC")
 }
 
-// parseForced reads a command that takes the place of every other.
+// parseForced checks a forced command.
 func parseForced(command string) (string, error) {
 	switch {
 	case strings.ContainsRune(command, 0):

@@ -64,8 +64,8 @@ func withoutKey(a Authorized) Authorized {
 	return a
 }
 
-// An option that is not held to is a hole: whoever wrote it believes in it. So
-// the whole line is refused, by its number.
+// An option that is silently ignored is a hole, since the line's author relies on it.
+// So the whole line is refused, with its number.
 func TestALineWithAnOptionThatIsNotHeldToIsRefused(t *testing.T) {
 	key := lineOf(newKey(t))
 	refused := []struct{ options, why string }{
@@ -155,7 +155,7 @@ func TestWhereAndUntilWhenALineAdmits(t *testing.T) {
 	}
 }
 
-// A key may stand in several lines; the first that admits decides, as in sshd.
+// A key may be in several lines; the first one that admits it decides, as in sshd.
 func TestTheFirstLineThatAdmitsDecides(t *testing.T) {
 	key := newKey(t)
 	lines, wrong := ParseAuthorizedKeys(fmt.Sprintf("from=\"192.0.2.1\" %[1]s\nrestrict %[1]s\n%[1]s\n", lineOf(key)))
@@ -170,7 +170,8 @@ func TestTheFirstLineThatAdmitsDecides(t *testing.T) {
 	}
 }
 
-// What two credentials allow together, or one and a grant, is what each allows.
+// Of two credentials, or of a credential and a grant, only what each of them allows
+// is allowed.
 func TestAndAllowsWhatBothAllow(t *testing.T) {
 	lists := [][]Destination{nil, {}, {{"a", 1}}, {{"*", 1}, {"b", 0}}, {{"*", 0}}}
 	var all []*Restrictions

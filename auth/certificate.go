@@ -8,8 +8,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// The critical options of a certificate that are held to (OpenSSH's
-// PROTOCOL.certkeys). A certificate with any other opens nothing.
+// The critical options of a certificate that the gateway enforces (OpenSSH's
+// PROTOCOL.certkeys). A certificate with any other is refused.
 const (
 	forceCommand  = "force-command"
 	sourceAddress = "source-address"
@@ -17,9 +17,9 @@ const (
 	noTouchRequired = "no-touch-required" // an extension
 )
 
-// certificate identifies a user by a certificate whose key was proved, or
-// returns [ErrDenied]. It is checked before the user is looked up, so that a
-// stranger with a forged one learns nothing by the time that it takes.
+// certificate identifies a user by a certificate whose key was proved, or returns
+// [ErrDenied]. It checks the certificate before it looks the user up, so that the
+// time does not tell a stranger with a forged one whether the user exists.
 func (p *Policy) certificate(l Login, certificate *ssh.Certificate, from netip.Addr) (Identity, error) {
 	if !isUsable(certificate) || p.revoked.has(certificate) {
 		return Identity{}, ErrDenied
@@ -42,15 +42,15 @@ func (p *Policy) certificate(l Login, certificate *ssh.Certificate, from netip.A
 	return Identity{}, ErrDenied
 }
 
-// isUsable reports whether a certificate is a person's, of keys that are not
-// weak, and not signed by SHA-1.
+// isUsable reports whether a certificate is a user certificate, with keys that are
+// strong enough and no SHA-1 signature.
 func isUsable(c *ssh.Certificate) bool {
 	return c.CertType == ssh.UserCert && checkKey(c.Key) == nil && checkKey(c.SignatureKey) == nil &&
 		c.Signature != nil && c.Signature.Format != ssh.KeyAlgoRSA
 }
 
-// authoritiesFor are the lines by which a key may certify a user, the user's
-// own first.
+// authoritiesFor returns the lines by which a key may certify a user, the user's own
+// lines first.
 func (p *Policy) authoritiesFor(key ssh.PublicKey, user string) []Authorized {
 	var all []Authorized
 	for _, line := range p.keys.linesOf(key, user) {
@@ -75,9 +75,9 @@ func (p *Policy) isAuthority(key ssh.PublicKey) bool {
 	return slices.ContainsFunc(p.authorities, func(trusted ssh.PublicKey) bool { return isSameKey(trusted, key) })
 }
 
-// principal is the name by which an authority's certificate opens by its line. It
-// must name one of the principals exactly; one that names nobody, which once
-// meant everybody, opens nothing.
+// principal returns the name by which a certificate is valid for an authority's line.
+// The certificate must name one of the line's principals exactly. One without
+// principals, which once stood for everybody, is not valid.
 func (a Authorized) principal(certificate *ssh.Certificate) (name string, ok bool) {
 	i := slices.IndexFunc(a.Principals, func(name string) bool {
 		return name != "" && slices.Contains(certificate.ValidPrincipals, name)
@@ -93,15 +93,15 @@ func (a Authorized) names(certificate *ssh.Certificate) bool {
 	return ok
 }
 
-// certifies reports whether an authority's certificate opens by its line now, and
-// what the two forbid together.
+// certifies reports whether a certificate is valid now for an authority's line, and
+// returns what the two forbid together.
 func (a Authorized) certifies(certificate *ssh.Certificate, from netip.Addr, now time.Time) (*Restrictions, bool) {
 	principal, named := a.principal(certificate)
 	if !named || !a.admits(from, now) || !mayCome(certificate, from) {
 		return nil, false
 	}
 	if _, noTouch := certificate.Extensions[noTouchRequired]; noTouch && !a.NoTouch {
-		return nil, false // x/crypto would hold to the certificate's word alone
+		return nil, false // x/crypto would accept no-touch-required from the certificate alone
 	}
 	checker := ssh.CertChecker{
 		SupportedCriticalOptions: []string{forceCommand, sourceAddress},
@@ -116,8 +116,9 @@ func (a Authorized) certifies(certificate *ssh.Certificate, from netip.Addr, now
 	return a.Restrictions.And(restrictionsOf(certificate))
 }
 
-// restrictionsOf is what a certificate forbids by its extensions and its
-// force-command (OpenSSH's PROTOCOL.certkeys): all that they do not permit.
+// restrictionsOf returns what a certificate forbids: everything that its extensions
+// do not permit, and every command but its force-command (OpenSSH's
+// PROTOCOL.certkeys).
 func restrictionsOf(certificate *ssh.Certificate) *Restrictions {
 	lacks := func(extension string) bool {
 		_, has := certificate.Extensions[extension]
@@ -136,7 +137,7 @@ func restrictionsOf(certificate *ssh.Certificate) *Restrictions {
 	}
 }
 
-// mayCome holds to the certificate's source-address.
+// mayCome checks the certificate's source-address.
 func mayCome(certificate *ssh.Certificate, from netip.Addr) bool {
 	list, limited := certificate.CriticalOptions[sourceAddress]
 	if !limited {

@@ -28,8 +28,8 @@ var allExtensions = map[string]string{
 	"permit-pty": "", "permit-port-forwarding": "", "permit-agent-forwarding": "", "permit-X11-forwarding": "", "permit-user-rc": "",
 }
 
-// signed is a certificate for dev, by ca, with what change makes of it before it
-// is signed.
+// signed returns a certificate for dev, signed by ca; change is called before it is
+// signed.
 func signed(t testing.TB, ca ssh.Signer, change func(*ssh.Certificate)) *ssh.Certificate {
 	t.Helper()
 	c := &ssh.Certificate{
@@ -41,7 +41,7 @@ func signed(t testing.TB, ca ssh.Signer, change func(*ssh.Certificate)) *ssh.Cer
 		change(c)
 		principals = c.ValidPrincipals
 	}
-	if len(principals) == 0 { // SignCert refuses to make it
+	if len(principals) == 0 { // SignCert refuses to sign it
 		c.ValidPrincipals = []string{"x"}
 	}
 	if err := c.SignCert(rand.Reader, ca); err != nil {
@@ -54,7 +54,7 @@ func signed(t testing.TB, ca ssh.Signer, change func(*ssh.Certificate)) *ssh.Cer
 	return c
 }
 
-// resign signs what a library would not.
+// resign signs a certificate that the library would refuse to sign.
 func resign(t testing.TB, c *ssh.Certificate, ca ssh.Signer) {
 	t.Helper()
 	unsigned := *c
@@ -132,8 +132,8 @@ func newPolicyWith(t testing.TB, options ...Option) *Policy {
 	return policy
 }
 
-// The attacks: change a certificate after it was signed; sign it by the
-// certified key, or say that the CA's key did without being able to.
+// The attacks: change a certificate after it was signed; sign it with the certified
+// key; or name the CA's key as the signer without having it.
 func TestAForgedCertificateOpensNothing(t *testing.T) {
 	ca, own := newTestSigner(t), newTestSigner(t)
 	policy := newPolicyWith(t, WithAuthorities(ca.PublicKey()))
@@ -167,7 +167,8 @@ func TestACertificateNamesAUserByThePrincipalsThatTheUserHas(t *testing.T) {
 	}
 }
 
-// cert-authority in a user's own file: for that user, by the line's options.
+// cert-authority in a user's own file is valid for that user only, with the line's
+// options.
 func TestAnAuthorityOfOneUser(t *testing.T) {
 	ca := newTestSigner(t)
 	for _, tt := range []struct {
@@ -199,8 +200,8 @@ func TestAnAuthorityOfOneUser(t *testing.T) {
 	}
 }
 
-// What a certificate does not permit by name, it does not permit; nor what the
-// line of its authority forbids.
+// Only what a certificate permits by name is permitted, and only what its authority's
+// line does not forbid.
 func TestWhatACertificatePermits(t *testing.T) {
 	ca := newTestSigner(t)
 	line, err := ParseAuthorized(`cert-authority,no-pty ` + lineOf(ca.PublicKey()))
@@ -224,8 +225,8 @@ func TestWhatACertificatePermits(t *testing.T) {
 	}
 }
 
-// A certificate can say by itself that its security key need not be touched.
-// That counts where the authority's line says so, too, as in sshd.
+// A certificate can say itself that its security key need not be touched. As in sshd,
+// this counts only if the authority's line says so, too.
 func TestNoTouchIsTheAuthoritysLineToAllow(t *testing.T) {
 	ca := newTestSigner(t)
 	c := signed(t, ca, func(c *ssh.Certificate) { c.Extensions = map[string]string{noTouchRequired: ""} })

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Change is one thing in which a policy differs from the one before it.
+// Change is one difference between a policy and the next one.
 type Change struct {
 	User string // whose it is; "" where it is everybody's
 	What string // user, grant, password, service, key, authority, revoked or login
@@ -24,7 +24,7 @@ const (
 	changed = "changed"
 )
 
-// Changes are those from one policy to the next, in the order of users' names.
+// Changes returns the differences between two policies, in the order of users' names.
 func Changes(before, next *Policy) []Change {
 	var all []Change
 	for _, name := range sortedKeys(before.users, next.users) {
@@ -69,8 +69,8 @@ func compareUsers(name string, before, next *Policy) []Change {
 	return all
 }
 
-// compare finds what was added, removed or changed between two sets of things that
-// have names.
+// compare returns what was added, removed or changed between two sets of named
+// things.
 func compare(as Change, before, next map[string]any) []Change {
 	var all []Change
 	for _, name := range sortedKeys(before, next) {
@@ -99,7 +99,8 @@ func sortedKeys[T any](a, b map[string]T) []string {
 	return slices.Compact(names)
 }
 
-// grants are by their hosts, and the group by which they came.
+// grants returns a user's grants, named by their hosts and by the group that gives
+// them.
 func (u *user) grants() map[string]any {
 	if u == nil {
 		return nil
@@ -138,7 +139,7 @@ func (u *user) passwords() map[string]any {
 	return map[string]any{"": u.shown}
 }
 
-// services are by their names.
+// services returns a user's names at services, named by service.
 func (u *user) services() map[string]any {
 	all := map[string]any{}
 	if u != nil {
@@ -149,7 +150,8 @@ func (u *user) services() map[string]any {
 	return all
 }
 
-// groupGrants are those of groups of services, by their hosts and the groups there.
+// groupGrants returns the grants of service groups, named by their hosts and the
+// groups.
 func (p *Policy) groupGrants() map[string]any {
 	all := map[string]any{}
 	for _, group := range p.groups {
@@ -164,7 +166,7 @@ func (p *Policy) groupGrants() map[string]any {
 	return all
 }
 
-// of are a user's lines, by the fingerprints of their keys.
+// of returns a user's lines, named by the fingerprints of their keys.
 func (r keyring) of(user string) map[string]any {
 	all := map[string]any{}
 	for fingerprint, owners := range r {

@@ -12,21 +12,21 @@ import (
 
 // Grant is what a user may do on the hosts that it is for.
 type Grant struct {
-	// Accounts are those that a login may name; the first one is taken where a
-	// login names none. Without any, the host decides and a login names none.
+	// Accounts are those that a login may name; a login that names none gets the
+	// first one. If there are none, the host decides, and a login may not name one.
 	Accounts []string
 
 	Restrictions
 
-	Until    time.Time      // when it ends; zero: never
-	From     []netip.Prefix // where a connection must come from; nil: anywhere
-	Sessions int            // at the same time on one host; 0: any number
-	Record   bool           // what its terminals show
+	Until    time.Time      // when the grant ends; zero: never
+	From     []netip.Prefix // the networks from which a connection must come; nil: any
+	Sessions int            // how many at the same time on one host; 0: any number
+	Record   bool           // terminals are recorded
 
 	Line string // where it is written, as file:line; may be empty
 }
 
-// GrantAccount grants one account, or the host's own where it is "".
+// GrantAccount returns a grant of one account, or of the host's own if account is "".
 func GrantAccount(account string) Grant {
 	if account == "" {
 		return Grant{}
@@ -34,7 +34,7 @@ func GrantAccount(account string) Grant {
 	return Grant{Accounts: []string{account}}
 }
 
-// Account is the account where a login names none; "" where the host decides.
+// Account returns the account for a login that names none; "" if the host decides.
 func (g Grant) Account() string {
 	if len(g.Accounts) == 0 {
 		return ""
@@ -42,7 +42,7 @@ func (g Grant) Account() string {
 	return g.Accounts[0]
 }
 
-// clone shares no memory with g.
+// clone returns a copy that shares no memory with g.
 func (g Grant) clone() Grant {
 	g.Accounts = slices.Clone(g.Accounts)
 	g.Commands = slices.Clone(g.Commands)
@@ -52,12 +52,12 @@ func (g Grant) clone() Grant {
 	return g
 }
 
-// permits reports whether a login may name an account; "" names none.
+// permits reports whether a login may name this account; "" stands for none.
 func (g Grant) permits(account string) bool {
 	return account == "" || slices.Contains(g.Accounts, account)
 }
 
-// whyNot says why the grant does not hold for a person now; "" if it does.
+// whyNot returns why the grant is not valid for a person now; "" if it is.
 func (g Grant) whyNot(who Identity, host string, now time.Time) string {
 	inside := func(network netip.Prefix) bool { return network.Contains(who.From.Unmap()) }
 	switch {
@@ -69,16 +69,16 @@ func (g Grant) whyNot(who Identity, host string, now time.Time) string {
 	return ""
 }
 
-// Group is what all its members are granted: users who have it, and people of
-// services.
+// Group is what all of its members are granted. Members are users who name the group,
+// and people in its service groups.
 type Group struct {
 	Name   string
-	Hosts  map[string]Grant // as those of [User]
-	Limits Limits           // those of members who have no others
-	At     []ServiceGroup   // whose people are members
+	Hosts  map[string]Grant // like those of [User]
+	Limits Limits           // for members without limits of their own
+	At     []ServiceGroup   // service groups whose people are members
 }
 
-// GrantLine is a grant and the hosts that it is for.
+// GrantLine is a grant with the hosts that it is for.
 type GrantLine struct {
 	Grant
 	Hosts string // a name, a pattern, project:NAME, label:KEY=VALUE or box:NAME
@@ -87,11 +87,11 @@ type GrantLine struct {
 	selector selector
 }
 
-// linesOf puts grants in the order in which they are asked.
+// linesOf returns grants in the order in which they are tried.
 func linesOf(group string, hosts map[string]Grant) []GrantLine {
 	var lines []GrantLine
 	for text, grant := range hosts {
-		selector, _ := parseSelector(text) // checked before
+		selector, _ := parseSelector(text) // valid: it was checked before
 		lines = append(lines, GrantLine{grant.clone(), text, group, selector})
 	}
 	slices.SortFunc(lines, func(a, b GrantLine) int {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// enters is what a login comes to where no host has a project or labels.
+// enters returns the target of a login, for hosts without projects and labels.
 func enters(p *Policy, who Identity) (Target, error) {
 	host, err := p.Host(who, nil)
 	if err != nil {
@@ -70,7 +70,7 @@ func TestTarget(t *testing.T) {
 	}
 }
 
-// dev comes from 10.0.0.7 by a password.
+// identity returns that of dev, who has logged in from 10.0.0.7 with a password.
 func identity(t *testing.T, p *Policy, login string) Identity {
 	t.Helper()
 	parsed, err := ParseLogin(login)
@@ -135,7 +135,7 @@ func TestGrantsForManyHosts(t *testing.T) {
 	}
 }
 
-// A login that names no host has the choice between those that there are.
+// A login that names no host is shown the existing hosts that match the patterns.
 func TestOfPatternsTheHostsThatThereAreAreShown(t *testing.T) {
 	policy := newPolicy(t, User{Name: "dev", Password: cheapHash("dev"), Hosts: map[string]Grant{"gpu-*": {}, "lab": {}}})
 	there := func() []Host { return []Host{{Name: "gpu-1"}, {Name: "gpu-2"}, {Name: "vault"}} }
@@ -145,8 +145,7 @@ func TestOfPatternsTheHostsThatThereAreAreShown(t *testing.T) {
 	}
 }
 
-// With several boxes, a grant is for a host by its name, which may be the exact one, by
-// name.box, or by its box.
+// With several boxes, a grant is for a host by its name, by name.box, or by its box.
 func TestGrantsOnSeveralBoxes(t *testing.T) {
 	own := Host{Name: "master", Exact: "master.a100", Box: "a100"}        // whose the name is
 	other := Host{Name: "master.h200", Exact: "master.h200", Box: "h200"} // a clash
@@ -182,8 +181,8 @@ func TestGrantsOnSeveralBoxes(t *testing.T) {
 	}
 }
 
-// A connection goes on by whatever line grants what it has, and not by what its
-// login would come to now.
+// A connection may go on if any line grants its host and account, even if its login
+// would now lead to another account.
 func TestAConnectionGoesOnAsLongAsWhatItHasIsGranted(t *testing.T) {
 	lab := Host{Name: "lab", Account: "own"}
 	user := func(hosts map[string]Grant) *Policy {
@@ -225,7 +224,7 @@ func TestSelectors(t *testing.T) {
 	}
 }
 
-// What a change takes away is found, whatever else it gives.
+// Covers notices everything that a change takes away, whatever else it gives.
 func TestRestrictionsCover(t *testing.T) {
 	web, any := []Destination{{"localhost", 80}}, []Destination{{"*", 0}}
 	all, none := Restrictions{}, RestrictAll()

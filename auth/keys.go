@@ -28,9 +28,8 @@ var (
 	errWeakKey    = errors.New("the key is too weak; use ssh-ed25519, or RSA of at least 2048 bits")
 )
 
-// ParseKey reads one public key as an authorized_keys file or an id_….pub file
-// has it. Options, which would restrict the key, are refused rather than
-// ignored.
+// ParseKey parses one public key as in an authorized_keys file or an id_….pub file.
+// It refuses options instead of ignoring them, since they would restrict the key.
 func ParseKey(line string) (ssh.PublicKey, error) {
 	key, options, err := parseKeyLine(line)
 	if err == nil && len(options) > 0 {
@@ -39,7 +38,7 @@ func ParseKey(line string) (ssh.PublicKey, error) {
 	return key, err
 }
 
-// parseKeyLine reads a key with options before it.
+// parseKeyLine parses a key with options before it.
 func parseKeyLine(line string) (key ssh.PublicKey, options []string, err error) {
 	line = strings.TrimSpace(line)
 	if strings.ContainsAny(line, "\r\n") {
@@ -58,8 +57,8 @@ func parseKeyLine(line string) (key ssh.PublicKey, options []string, err error) 
 	return key, options, nil
 }
 
-// CheckForm says what a text is that is no line of a key, and what to write instead. It
-// quotes nothing of it.
+// CheckForm recognises common texts that are no line with a key. Its error says what
+// the text is and what to write instead, without quoting it.
 func CheckForm(text string) error {
 	first, _, more := strings.Cut(text, " ")
 	switch {
@@ -105,8 +104,8 @@ func isWeak(key ssh.PublicKey) bool {
 	return ok && rsaKey.N.BitLen() < minRSABits
 }
 
-// keyring knows whose a key is, by the key's fingerprint. It finds a key before
-// it looks at any user, so an unknown user costs what a known one does.
+// keyring finds a key's owners by the key's fingerprint. It needs no user name for
+// that, so an unknown user takes the same time as a known one.
 type keyring map[string]*keyOwners
 
 type keyOwners struct {
@@ -123,7 +122,8 @@ func (r keyring) add(line Authorized, user string) {
 	owners.lines[user] = append(owners.lines[user], line)
 }
 
-// linesOf are a user's lines with a key. Keys are compared whole.
+// linesOf returns a user's lines with this key. It compares whole keys, not only
+// fingerprints.
 func (r keyring) linesOf(key ssh.PublicKey, user string) []Authorized {
 	owners := r[ssh.FingerprintSHA256(key)]
 	if owners == nil || !isSameKey(owners.key, key) {
@@ -132,8 +132,8 @@ func (r keyring) linesOf(key ssh.PublicKey, user string) []Authorized {
 	return owners.lines[user]
 }
 
-// opening are the user's lines with the key of a fingerprint by which it opens
-// itself.
+// opening returns a user's lines in which the key of this fingerprint itself logs in,
+// not its certificates.
 func (r keyring) opening(fingerprint, user string) []Authorized {
 	owners := r[fingerprint]
 	if owners == nil {

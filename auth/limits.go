@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// Limits are what one person may have at the same time, and for how long; 0 is
-// no limit.
+// Limits are what one person may have at the same time, and for how long; 0 is no
+// limit.
 type Limits struct {
-	Connections int // that are logged in
+	Connections int // that have logged in
 	Sessions    int // on all hosts together
 	Forwards    int // open local forwards: direct-tcpip and direct-streamlocal channels
 
-	Idle  time.Duration // that a connection's channels may be silent
-	Total time.Duration // that a connection may last
+	Idle  time.Duration // how long a connection's channels may be silent
+	Total time.Duration // how long a connection may last
 }
 
-// Or fills in what l does not limit.
+// Or returns l, with other's limit where l has none.
 func (l Limits) Or(other Limits) Limits {
 	return Limits{
 		Connections: cmp.Or(l.Connections, other.Connections),
@@ -27,7 +27,7 @@ func (l Limits) Or(other Limits) Limits {
 	}
 }
 
-// Limits are those of an identity; none for one that the policy does not know.
+// Limits returns the limits of an identity; none if the policy does not know it.
 func (p *Policy) Limits(who Identity) Limits {
 	if known := p.person(who); known != nil {
 		return known.limits

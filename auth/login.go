@@ -6,27 +6,27 @@ import (
 	"strings"
 )
 
-// Names and logins are bounded in bytes, before anything else looks at them.
+// Limits of names and logins, in bytes. They are checked before anything else.
 const (
 	maxName  = 64
 	maxLogin = 3*maxName + 2 // user+account@host
 )
 
-// errLogin quotes nothing: people type passwords where a login belongs.
+// errLogin does not quote the login: people type passwords in its place.
 var errLogin = errors.New("not a login; write user, user+host or user+account@host")
 
-// Login is what a client gives as its user name (RFC 4252, section 5): who
-// logs in and, if it says so, where to and as whom.
+// Login is what a client sends as its user name (RFC 4252, section 5): the user and,
+// if given, the host and the account.
 type Login struct {
 	User    string
 	Host    string // "": the only host the user may enter
 	Account string // "": the account that the user was granted
 }
 
-// ParseLogin reads user, user+host, user+account@host or user@host, which is
-// user+host in other words. Names are as [CheckName] wants them; nothing is
-// folded or trimmed. OpenSSH's client reads the + of ssh://user+host@box as a
-// space, which no name has, so a space is a + here.
+// ParseLogin parses user, user+host, user+account@host or user@host, where the last
+// means user+host. Names must satisfy [CheckName]; their case is kept, and nothing is
+// trimmed. A space stands for a +: OpenSSH's client turns the + of
+// ssh://user+host@box into a space, which no name contains.
 func ParseLogin(s string) (Login, error) {
 	if len(s) > maxLogin {
 		return Login{}, errLogin
@@ -51,7 +51,7 @@ func splitLogin(s string) (Login, bool) {
 	return Login{User: user, Host: host, Account: account}, isName(user) && isName(host) && isName(account)
 }
 
-// String is the login in the form that [ParseLogin] reads.
+// String returns the login in the form that [ParseLogin] parses.
 func (l Login) String() string {
 	switch {
 	case l.Host == "":
@@ -63,7 +63,7 @@ func (l Login) String() string {
 	}
 }
 
-// CheckName says what is wrong with the name of a user, host or account.
+// CheckName returns an error if the name of a user, host or account is not valid.
 func CheckName(name string) error {
 	if isName(name) {
 		return nil

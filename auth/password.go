@@ -14,8 +14,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Bounds on what a hash may ask for, so that none in a configuration can stop
-// the machine. Memory is in KiB.
+// Limits of a hash's cost, so that no hash in a configuration can overload the
+// machine. Memory is in KiB.
 const (
 	maxMemory     = 256 * 1024
 	maxTime       = 10
@@ -28,7 +28,7 @@ const (
 	maxPassword = 1024 // bytes
 )
 
-// The cost of the hashes that are made here: 19 MiB, two passes.
+// The cost of new hashes: 19 MiB, two passes.
 const (
 	defaultMemory  = 19 * 1024
 	defaultTime    = 2
@@ -44,8 +44,8 @@ var (
 	errPasswordLength = fmt.Errorf("a password has 1 to %d bytes", maxPassword)
 )
 
-// HashPassword hashes a password of 1 to 1024 bytes with argon2id (RFC 9106)
-// and a salt of its own, as a PHC string.
+// HashPassword returns the argon2id hash (RFC 9106) of a password of 1 to 1024 bytes,
+// with a new salt, as a PHC string.
 func HashPassword(password []byte) (string, error) {
 	if len(password) == 0 || len(password) > maxPassword {
 		return "", errPasswordLength
@@ -56,29 +56,29 @@ func HashPassword(password []byte) (string, error) {
 	return h.String(), nil
 }
 
-// CheckHash says what is wrong with a password hash: argon2id as a PHC string,
-// or bcrypt. It never quotes the hash.
+// CheckHash returns an error if a text is neither an argon2id hash as a PHC string
+// nor a bcrypt hash. It never quotes the hash.
 func CheckHash(hash string) error {
 	_, err := parseHash(hash)
 	return err
 }
 
-// fingerprint tells one password hash from another. It is as the fingerprints of
-// keys are, and nothing of the hash can be had from it: a hash has a salt.
+// fingerprint returns a text that differs between any two hashes, in the form of a
+// key's fingerprint. It reveals nothing of the hash, which contains a salt.
 func fingerprint(hash string) string {
 	sum := sha256.Sum256([]byte(hash))
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }
 
-// hash is a password's hash as it is stored.
+// hash is a stored password hash.
 type hash struct {
 	kind   kind
-	verify func(password []byte) bool // in constant time
+	verify func(password []byte) bool // takes the same time for right and wrong passwords
 }
 
-// kind is what decides how long a password takes to be verified.
+// kind has the parameters that decide how long the verification of a password takes.
 type kind struct {
-	bcryptCost   int // 0: argon2id
+	bcryptCost   int // 0 for argon2id
 	memory, time uint32
 	threads      uint8
 	tag          int // bytes
@@ -108,7 +108,7 @@ func parseBcrypt(s string) (hash, error) {
 	}}, nil
 }
 
-// dummy is a hash of a kind, of a password that nobody knows.
+// dummy returns a hash of this kind for a password that nobody knows.
 func (k kind) dummy() hash {
 	if k.bcryptCost > 0 {
 		made, _ := parseBcrypt(fmt.Sprintf("$2a$%02d$%s", k.bcryptCost, strings.Repeat(".", 53))) // of the right form
@@ -118,20 +118,20 @@ func (k kind) dummy() hash {
 	return hash{k, h.verify}
 }
 
-// defaultKind is that of [HashPassword].
+// defaultKind returns the kind of [HashPassword]'s hashes.
 func defaultKind() kind {
 	return kind{memory: defaultMemory, time: defaultTime, threads: defaultThreads, tag: defaultTag}
 }
 
-// Bounds below which a hash is cheap to guess: OWASP's smallest, each of whose
-// choices of memory and passes costs about as much.
+// Limits below which the password of a hash is cheap to guess. They come from OWASP's
+// smallest parameters, whose pairs of memory and passes all cost about the same.
 const (
 	cheapMemory     = 7 * 1024        // KiB
 	cheapMemoryTime = 5 * cheapMemory // KiB times passes
 	cheapBcryptCost = 10
 )
 
-// Doubt says what is doubtful about a hash that can be used; "" for nothing.
+// Doubt returns what is doubtful about a valid hash; "" for nothing.
 func Doubt(s string) string {
 	h, err := parseHash(s)
 	k := h.kind
@@ -150,14 +150,14 @@ func Doubt(s string) string {
 	return ""
 }
 
-// argon2Hash is an argon2id hash of version 1.3, memory in KiB.
+// argon2Hash is an argon2id hash of version 1.3; memory is in KiB.
 type argon2Hash struct {
 	memory, time uint32
 	threads      uint8
 	salt, tag    []byte
 }
 
-// defaultArgon2 has the default cost and no password that anyone knows.
+// defaultArgon2 returns the default cost, without a password.
 func defaultArgon2() argon2Hash {
 	return argon2Hash{
 		memory:  defaultMemory,
@@ -179,7 +179,7 @@ func parseArgon2(s string) (argon2Hash, error) {
 	}
 	h.salt, _ = base64.RawStdEncoding.DecodeString(fields[4])
 	h.tag, _ = base64.RawStdEncoding.DecodeString(fields[5])
-	if h.String() != s { // the one way to write it
+	if h.String() != s { // accept only the canonical spelling
 		return h, errHash
 	}
 	return h, h.checkBounds()

@@ -2,23 +2,23 @@ package auth
 
 import "sync/atomic"
 
-// Policies holds the policy in force. It is safe for use by many connections
-// at once, while the policy is replaced.
+// Policies holds the policy in force. It is safe for concurrent use, also while the
+// policy is replaced.
 type Policies struct {
 	current atomic.Pointer[Policy]
 }
 
-// NewPolicies puts a first policy into force.
+// NewPolicies returns Policies with a first policy in force.
 func NewPolicies(first *Policy) *Policies {
 	p := &Policies{}
 	p.Replace(first)
 	return p
 }
 
-// Current is the policy in force now. A caller that decides several things which belong
-// together takes it once for all of them.
+// Current returns the policy in force. A caller that decides several things which
+// belong together must call it once for all of them.
 func (p *Policies) Current() *Policy { return p.current.Load() }
 
-// Replace puts a policy into force. Attempts and connections that have taken the
-// former one go on with that.
+// Replace puts a policy into force. Attempts and connections that use the former one
+// at that moment go on with it.
 func (p *Policies) Replace(next *Policy) { p.current.Store(next) }

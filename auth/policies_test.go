@@ -9,8 +9,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Who logged in a moment before a change enters nothing by what the change took
-// away: the key, the password, the grant, or the user.
+// A person who logged in a moment before a change may enter nothing with what the
+// change took away: the key, the password, the grant, or the user.
 func TestWhatAChangeTookAwayOpensNothing(t *testing.T) {
 	lost, kept := newKey(t), newKey(t)
 	lab := map[string]Grant{"lab": {}}
@@ -50,8 +50,7 @@ func TestWhatAChangeTookAwayOpensNothing(t *testing.T) {
 	}
 }
 
-// A snapshot is whole: no login is decided half by one policy and half by the
-// next.
+// No login is decided half by one policy and half by the next.
 func TestPoliciesAreExchangedWhole(t *testing.T) {
 	key := newKey(t)
 	var policies [2]*Policy
@@ -67,7 +66,7 @@ func TestPoliciesAreExchangedWhole(t *testing.T) {
 				policy, name := inForce.Current(), fmt.Sprintf("user%d", i%2)
 				who, err := policy.PublicKey(name, key, netip.Addr{})
 				if err != nil {
-					continue // the other one is in force
+					continue // the other policy is in force
 				}
 				if target, err := enters(policy, who); err != nil || target.Host.Name != "of-"+name {
 					t.Errorf("%s enters %+v, %v", name, target, err)
@@ -81,7 +80,7 @@ func TestPoliciesAreExchangedWhole(t *testing.T) {
 	wg.Wait()
 }
 
-// Whoever made the users may change them afterwards: the policy does not.
+// A later change of the users that a policy was made of does not change the policy.
 func TestAPolicySharesNoMemoryWithItsUsers(t *testing.T) {
 	hosts := map[string]Grant{"lab": {Accounts: []string{"developer"}}}
 	policy := newPolicy(t, User{Name: "dev", Password: cheapHash("dev"), Hosts: hosts})

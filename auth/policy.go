@@ -11,59 +11,59 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// ErrDenied is the answer to every attempt that fails, whatever the reason.
+// ErrDenied is the error of every failed attempt, whatever the reason.
 var ErrDenied = errors.New("denied")
 
-// Policy is who may enter what: a snapshot. It never changes and is safe for
-// use by many connections at once; [Policies] replaces it.
+// Policy says who may enter what. It is a snapshot: it never changes and is safe for
+// concurrent use; [Policies] replaces it.
 type Policy struct {
 	users map[string]*user
 	keys  keyring
 
-	// kinds are those of the users' hashes, each with one that nobody's password
-	// has. Every attempt computes one hash of each kind.
+	// kinds has the kinds of all users' hashes, each with a hash of a password that
+	// nobody knows. Every attempt computes one hash of each kind.
 	kinds     map[kind]hash
-	passwords bool // some user has one
+	passwords bool // some user has a password
 
-	services map[Service]map[string]string // users, by what services call them
+	services map[Service]map[string]string // users, by their names at services
 	groups   []serviceGroup
 	everyone Limits
 
-	authorities []ssh.PublicKey // whose certificates open for everybody whom they name
+	authorities []ssh.PublicKey // user CAs, whose certificates are valid for every user whom they name
 	revoked     *Revoked
 	rules       []Rule
 	now         func() time.Time
 }
 
-// Option adds to what a policy knows besides its users.
+// Option adds something besides users to a policy.
 type Option func(*Policy)
 
-// WithAuthorities trusts the user CAs with these keys: their certificates open
-// for the users whom they name.
+// WithAuthorities trusts user CAs with these keys: their certificates log in the
+// users whom they name.
 func WithAuthorities(keys ...ssh.PublicKey) Option {
 	return func(p *Policy) { p.authorities = append(p.authorities, keys...) }
 }
 
-// WithRevoked lets what is revoked open nothing.
+// WithRevoked makes revoked keys and certificates invalid.
 func WithRevoked(revoked *Revoked) Option { return func(p *Policy) { p.revoked = revoked } }
 
-// WithRules asks for more than one step of a login, or for certain ones. The
-// first rule that fits decides.
+// WithRules demands certain steps, or several, of a login. The first rule that
+// matches decides.
 func WithRules(rules ...Rule) Option {
 	return func(p *Policy) { p.rules = append(p.rules, rules...) }
 }
 
 type user struct {
-	password hash        // without verify: no password opens
+	password hash        // without verify, no password is valid
 	shown    string      // fingerprint of the password's hash
-	lines    []GrantLine // in the order in which they are asked
+	lines    []GrantLine // in the order in which they are tried
 	limits   Limits
 
-	principals []string           // by which a user CA's certificates name the user
-	at         map[Service]string // what services call the user
+	principals []string           // the user's names in user CAs' certificates
+	at         map[Service]string // the user's names at services
 }
 
-// NewPolicy checks the users and makes them a policy. The error names the user
+// NewPolicy checks the users and returns a policy of them. The error names the user
 // and quotes no credential.
 func NewPolicy(users []User, options ...Option) (*Policy, error) {
 	p := &Policy{
@@ -87,7 +87,7 @@ func NewPolicy(users []User, options ...Option) (*Policy, error) {
 			return nil, fmt.Errorf("group %s: %w", group.Name, err)
 		}
 	}
-	if len(p.kinds) == 0 { // nobody has a password, which is nobody's business
+	if len(p.kinds) == 0 { // an attempt must take its time also if nobody has a password
 		p.kinds[defaultKind()] = defaultKind().dummy()
 	}
 	return p, nil
@@ -108,7 +108,7 @@ func (p *Policy) add(u User) error {
 		added.lines = append(added.lines, linesOf(group.Name, group.Hosts)...)
 	}
 	if u.Password != "" {
-		added.password, _ = parseHash(u.Password) // checked above
+		added.password, _ = parseHash(u.Password) // valid: it was checked above
 		p.kinds[added.password.kind] = added.password.kind.dummy()
 		added.shown = fingerprint(u.Password)
 		p.passwords = true
@@ -124,11 +124,11 @@ func (p *Policy) add(u User) error {
 }
 
 // PublicKey identifies the owner of a key, or of a certificate and its key, or
-// returns [ErrDenied]. It answers the offer of a key as well (RFC 4252, section
-// 7), so only a caller who has seen the signature may let anyone in. from is
-// where the client is.
+// returns [ErrDenied]. It also answers questions about a key without a signature (RFC
+// 4252, section 7), so only a caller that has verified the signature may let anybody
+// in. from is the client's address.
 func (p *Policy) PublicKey(login string, key ssh.PublicKey, from netip.Addr) (Identity, error) {
-	l, _ := ParseLogin(login) // no key is that of the empty user
+	l, _ := ParseLogin(login) // the empty user has no key
 	if certificate, ok := key.(*ssh.Certificate); ok {
 		return p.certificate(l, certificate, from)
 	}
@@ -146,10 +146,10 @@ func (p *Policy) PublicKey(login string, key ssh.PublicKey, from netip.Addr) (Id
 	return Identity{}, ErrDenied
 }
 
-// Password identifies a user by the password, or returns [ErrDenied]. It
-// computes hashes, so it takes a core, tens of MiB and tens of milliseconds: who
-// calls it bounds how many at once. It takes the same time whoever is named, and whether the
-// user is known or not: one hash of every kind that any user has.
+// Password identifies a user by the password, or returns [ErrDenied]. It computes one
+// hash of every kind that any user has. So it takes the same time for every name,
+// known or not: tens of milliseconds of a core, and tens of MiB. The caller must
+// bound how many calls run at once.
 func (p *Policy) Password(login string, password []byte) (Identity, error) {
 	if len(password) == 0 || len(password) > maxPassword {
 		return Identity{}, ErrDenied
@@ -176,20 +176,20 @@ func (p *Policy) Password(login string, password []byte) (Identity, error) {
 // HasPasswords reports whether any user has a password.
 func (p *Policy) HasPasswords() bool { return p.passwords }
 
-// Kinds is how many hashes one attempt with a password computes.
+// Kinds returns how many hashes one call of Password computes.
 func (p *Policy) Kinds() int { return len(p.kinds) }
 
-// Knows reports whether there is a user of this name.
+// Knows reports whether there is a user with this name.
 func (p *Policy) Knows(name string) bool { return p.users[name] != nil }
 
-// stillProves reports whether the policy knows the user and lets the very
-// credential that was shown open, in each step, and for as much as it did.
+// stillProves reports whether the policy still knows the user and accepts the
+// credential of every step, without more restrictions than at the login.
 func (p *Policy) stillProves(who Identity) bool {
 	return p.person(who) != nil && p.stillOpen(who, who.Restrictions)
 }
 
-// stillOpen looks at every step. The restrictions are those of all of them, so
-// none of them may forbid more now.
+// stillOpen checks every step. The identity's restrictions are those of all steps
+// together, so no step may forbid more now.
 func (p *Policy) stillOpen(who Identity, as *Restrictions) bool {
 	if who.Before != nil && !p.stillOpen(*who.Before, as) {
 		return false
@@ -211,8 +211,8 @@ func (p *Policy) stillOpen(who Identity, as *Restrictions) bool {
 	return false
 }
 
-// linesFor are the lines by which a key or certificate that was shown may open
-// now. Whether one of them has expired since does not matter to who is there.
+// linesFor returns the lines for which the key or certificate of a step is valid now.
+// A line that has expired since the login still counts.
 func (p *Policy) linesFor(who Identity) []Authorized {
 	if c := who.Certificate; c != nil {
 		if p.revoked.has(c) {

@@ -16,7 +16,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// cheapHash costs a test nothing; its password is "pw of " and the name.
+// cheapHash returns a hash that is quick to verify; the password is "pw of " and the
+// name.
 func cheapHash(name string) string {
 	h := defaultArgon2()
 	h.memory, h.time = 8, 1
@@ -120,9 +121,10 @@ func TestNoPasswordOpensAnUnknownUser(t *testing.T) {
 	}
 }
 
-// One connection, many names: alice tries first as herself, offers bob's key,
-// names bob with her own password, and then logs in. Whatever came before, and
-// whatever others try meanwhile, she is alice and asks for what she asked last.
+// One connection tries many names: alice first tries as herself, then offers bob's
+// key, then names bob with her own password, and then logs in. Whatever came before,
+// and whatever others try meanwhile, her identity is alice, with the login that she
+// named last.
 func TestIdentityIsThatOfTheAttemptThatSucceeded(t *testing.T) {
 	alices, bobs := newKey(t), newKey(t)
 	policy := newPolicy(t,
@@ -219,7 +221,7 @@ func TestParseKey(t *testing.T) {
 	}
 }
 
-// Whoever has an old key is told that it is too old, and not that it is no key.
+// A person with a DSA key is told that it is too old, not that it is no key.
 func TestAKeyOfDSAIsToldAsSuch(t *testing.T) {
 	const key = "ssh-dss AAAAB3NzaC1kc3MAAACBAMwoefEUTf8lYrJews32y8Wd7gSkVA+94XTIxLrcLdJSOezMqYYnK6UUHYwoiiCrCA56lui1hQDuqPb9mEFDrVcuBjonnMEXy7FszJ9U1WSo+IiBTmXla524AkVjAXEYtCRhoBI3uIEexpNK8QNKa59SAHBGPbdJE60O+4XTshy1AAAAFQCrXbPSpU2039WRTmzY2vCphMDWJwAAAIA9fRA/pJzd29BWVdlIZJ1LiQZNIV0LX97r0QdD61WCkcwV+3gwEmTDiX2tBtugjNor02+IgeTZap/wGkcRDfo8TLZ4JF1bn5j6MRnRYk0EMFyIOn2KI6JsO/JZ8c0MZpkWy6frLbM2u2JgDt8L0T33dMdpq7kmqCDUeTjNkuCj6gAAAIEAn92Sjf4rQcVpmKX7n5ZbnbdjHKPocogvYf7PRyatEPa03kO1Ehze04X2ILt0/sOkx/IPbr5wPykgsh7e6RknX5d77IovyYzPbj5RAD/daQjKrQw3PmZAFvbLci9Ijb4DMtmQbEzLmHqlUnpyXgdo4vaqkCvOk7pCDHidC2BXr8Q="
 	for _, line := range []string{key, key + " dev@laptop", "no-pty " + key, "ssh-dss AAAA"} {
@@ -229,9 +231,9 @@ func TestAKeyOfDSAIsToldAsSuch(t *testing.T) {
 	}
 }
 
-// The attack: tell by the time of a denial who is a user. bcrypt's users
-// answered in 832 ms, all others in 50. Each attempt computes the same hashes,
-// one of each kind that any user has.
+// The attack: find out by the time of a denial who is a user. Users with bcrypt were
+// denied after 832 ms, all others after 50. Now each attempt computes the same
+// hashes, one of each kind that any user has.
 func TestEveryNameCostsTheSameHashes(t *testing.T) {
 	bcrypted, err := bcrypt.GenerateFromPassword([]byte("pw of old"), bcrypt.MinCost)
 	if err != nil {
@@ -288,5 +290,5 @@ func TestWhereNobodyHasAPasswordADenialCostsTheUsualHash(t *testing.T) {
 	}
 }
 
-// isNobody reports whether an attempt has told nothing.
+// isNobody reports whether the identity is empty.
 func isNobody(who Identity) bool { return reflect.DeepEqual(who, Identity{}) }

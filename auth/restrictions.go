@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// Restrictions are what a grant forbids on its hosts, or a credential on every
-// host. The zero value forbids nothing; where anything is forbidden, so are
-// channels and requests of kinds that are not named here.
+// Restrictions say what a grant forbids on its hosts, or a credential on every host.
+// The zero value forbids nothing. If anything is forbidden, so are all kinds of
+// channels and requests that are not named here.
 type Restrictions struct {
 	NoShell  bool
 	NoExec   bool
@@ -23,13 +23,14 @@ type Restrictions struct {
 
 	NoLocal       bool // ssh -L, -D, -W and -J: direct-tcpip (RFC 4254 §7.2)
 	NoRemote      bool // ssh -R: tcpip-forward (RFC 4254 §7.1)
-	NoStreamlocal bool // unix sockets, both ways (OpenSSH's PROTOCOL §2.4)
+	NoStreamlocal bool // unix sockets, in both directions (OpenSSH's PROTOCOL §2.4)
 
 	Forced       string   // the command that takes the place of every other; "": none
-	Commands     []string // the only commands of exec, whole; nil: any
-	ReadOnlySftp bool     // files can be read by sftp, and not changed
+	Commands     []string // the only commands that may be run, compared whole; nil: any
+	ReadOnlySftp bool     // sftp can read files, but not change them
 
-	// SftpDirectory is all that sftp shows, as its /; "": everything.
+	// SftpDirectory is the directory that sftp shows as /, with nothing outside of
+	// it; "": all.
 	SftpDirectory string
 
 	Open   []Destination // where local forwards may lead; nil: anywhere
@@ -40,7 +41,7 @@ type Restrictions struct {
 // (sshd_config(5), ForceCommand).
 const InternalSftp = "internal-sftp"
 
-// RestrictAll forbids everything that a grant can forbid.
+// RestrictAll returns restrictions that forbid everything that can be forbidden.
 func RestrictAll() Restrictions {
 	return Restrictions{
 		NoShell: true, NoExec: true, NoSftp: true, NoLocal: true,
@@ -54,18 +55,18 @@ func (r Restrictions) Any() bool {
 		r.NoAgent || r.NoX11 || r.Forced != "" || r.Commands != nil || r.LimitsSftp() || r.Open != nil || r.Listen != nil
 }
 
-// LimitsSftp reports whether sftp is held to more than whether it may be used, which a
-// host's own sshd cannot do.
+// LimitsSftp reports whether sftp is allowed with limits, which a host's own sshd
+// cannot enforce.
 func (r Restrictions) LimitsSftp() bool { return r.ReadOnlySftp || r.SftpDirectory != "" }
 
 // MayExec reports whether a command may be run. Commands are compared whole: a
-// shell would find a second command in what a pattern lets through.
+// pattern would let a second command through to the shell.
 func (r Restrictions) MayExec(command string) bool {
 	return !r.NoExec && (r.Commands == nil || slices.Contains(r.Commands, command))
 }
 
-// MaySubsystem reports whether a subsystem may be started. One that is not sftp
-// is a command like any other.
+// MaySubsystem reports whether a subsystem may be started. One other than sftp is
+// treated as a command.
 func (r Restrictions) MaySubsystem(name string) bool {
 	if name == "sftp" {
 		return !r.NoSftp
@@ -78,13 +79,13 @@ func (r Restrictions) MayOpen(host string, port uint32) bool {
 	return !r.NoLocal && (r.Open == nil || anyMatches(r.Open, host, port))
 }
 
-// MayListen reports whether a remote forward may listen at an address, as the
-// client names it: "" are all addresses, port 0 is one that the host chooses.
+// MayListen reports whether a remote forward may listen at an address, as the client
+// names it: "" stands for all addresses, port 0 for one that the host chooses.
 func (r Restrictions) MayListen(host string, port uint32) bool {
 	return !r.NoRemote && (r.Listen == nil || anyMatches(r.Listen, host, port))
 }
 
-// Covers reports whether nothing is forbidden by r that other allows.
+// Covers reports whether other allows no more than r does.
 func (r Restrictions) Covers(other Restrictions) bool {
 	flags := [][2]bool{
 		{r.NoShell, other.NoShell}, {r.NoExec, other.NoExec}, {r.NoSftp, other.NoSftp}, {r.NoLocal, other.NoLocal},
@@ -101,8 +102,8 @@ func (r Restrictions) Covers(other Restrictions) bool {
 		(other.NoLocal || covers(r.Open, other.Open, Destination.and)) && (other.NoRemote || covers(r.Listen, other.Listen, Destination.and))
 }
 
-// covers compares lists of what is allowed; nil is everything. An item covers
-// another where the two have all of that in common.
+// covers compares lists of what is allowed, where nil is everything. An item covers
+// another one if what both have in common is all of the other.
 func covers[T comparable](list, other []T, and func(T, T) (T, bool)) bool {
 	if list == nil || other == nil {
 		return list == nil
@@ -116,7 +117,7 @@ func covers[T comparable](list, other []T, and func(T, T) (T, bool)) bool {
 	return !slices.ContainsFunc(other, func(item T) bool { return !covered(item) })
 }
 
-// orNone are the restrictions, none where r is nil.
+// orNone returns the restrictions, or none if r is nil.
 func (r *Restrictions) orNone() Restrictions {
 	if r == nil {
 		return Restrictions{}
@@ -124,8 +125,9 @@ func (r *Restrictions) orNone() Restrictions {
 	return *r
 }
 
-// And is what either forbids; nil forbids nothing. It is not ok if the two force
-// different commands or show different directories: then nothing can be started that both allow.
+// And returns restrictions that forbid what either of the two forbids; nil forbids
+// nothing. ok is false if the two force different commands or show different
+// directories: then nothing is allowed by both.
 func (r *Restrictions) And(other *Restrictions) (both *Restrictions, ok bool) {
 	switch {
 	case r == nil || !r.Any():
@@ -156,8 +158,8 @@ func (r *Restrictions) And(other *Restrictions) (both *Restrictions, ok bool) {
 	}, true
 }
 
-// inBoth are the items that both lists have, by what two items have in common; a
-// nil list has all.
+// inBoth returns what is in both lists; and returns what two items have in common. A
+// nil list has everything.
 func inBoth[T comparable](a, b []T, and func(T, T) (T, bool)) []T {
 	if a == nil {
 		return b
@@ -186,7 +188,7 @@ type Destination struct {
 
 var errDestination = errors.New("not a destination; write host:port, such as localhost:8888, with * for any host or port")
 
-// ParseDestination reads host:port, with * for any host or any port, and an IPv6
+// ParseDestination parses host:port, with * for any host or any port, and an IPv6
 // address in brackets.
 func ParseDestination(s string) (Destination, error) {
 	host, port, err := net.SplitHostPort(s)
@@ -203,7 +205,7 @@ func ParseDestination(s string) (Destination, error) {
 	return Destination{Host: host, Port: uint32(number)}, nil
 }
 
-// String is the destination in the form that [ParseDestination] reads.
+// String returns the destination in the form that [ParseDestination] parses.
 func (d Destination) String() string {
 	port := "*"
 	if d.Port != 0 {
@@ -212,7 +214,7 @@ func (d Destination) String() string {
 	return net.JoinHostPort(d.Host, port)
 }
 
-// and is what two destinations have in common.
+// and returns what two destinations have in common.
 func (d Destination) and(other Destination) (Destination, bool) {
 	switch {
 	case d.Host == "*":

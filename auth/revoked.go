@@ -10,8 +10,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Revoked are keys and certificates that open nothing, whatever else is said.
-// The nil *Revoked are none.
+// Revoked holds keys and certificates that are invalid, whatever else says that they
+// are valid. A nil *Revoked is empty.
 type Revoked struct {
 	fingerprints map[string]bool
 	ids          map[string]bool
@@ -25,10 +25,10 @@ var (
 	errRevoked   = errors.New(`not a revocation; write a public key, or "serial: 7", "serial: 7-9", "id: name", "hash: SHA256:…"`)
 )
 
-// ParseRevoked reads a list of what is revoked, in the form that ssh-keygen -k
-// reads (ssh-keygen(1), KEY REVOCATION LISTS): a line is a public key, which
-// may be an authority's, "serial: N" or "serial: N-M", "id: key-id", "key: line"
-// or "hash: SHA256:…". Serials and ids are those of any authority's certificates.
+// ParseRevoked parses a list of revoked keys and certificates in the form that
+// ssh-keygen -k reads (ssh-keygen(1), KEY REVOCATION LISTS). A line is a public key,
+// also one of an authority; "serial: N" or "serial: N-M"; "id: key-id"; "key: line";
+// or "hash: SHA256:…". Serials and ids apply to the certificates of every authority.
 func ParseRevoked(text []byte) (*Revoked, []LineError) {
 	if bytes.HasPrefix(text, []byte("SSHKRL\n\x00")) {
 		return nil, []LineError{{1, errBinaryKRL}}
@@ -73,7 +73,7 @@ func (r *Revoked) add(line string) error {
 	return nil
 }
 
-// addKey takes any key, also a weak one or a certificate.
+// addKey adds any key, also a weak one or a certificate.
 func (r *Revoked) addKey(line string) error {
 	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
 	if err != nil {

@@ -7,27 +7,26 @@ import (
 	"strings"
 )
 
-// Rule says which steps a login takes, for some users at some places.
+// Rule says which steps a login needs, for some users from some addresses.
 type Rule struct {
 	Users  Names          // nil: everybody
-	Groups []ServiceGroup // whose people it is for, besides Users
+	Groups []ServiceGroup // service groups to whose people it also applies
 	From   Sources        // where the client is; nil: anywhere
-	With   []Steps        // any one of which suffices
+	With   []Steps        // any one of these suffices
 }
 
-// Names are users; the nil Names are all there are.
+// Names is a set of users; nil is everybody.
 type Names []string
 
 func (n Names) has(name string) bool { return n == nil || slices.Contains(n, name) }
 
-// Steps are ways to prove who one is, all of which are asked for, the code or the
-// approval last.
+// Steps are methods that must all be proved; a code or an approval comes last.
 type Steps []Method
 
 var errSteps = errors.New("not the steps of a login; write key, password, key+password, oidc, key+totp, password+totp, key+password+totp, key+oidc or password+oidc")
 
-// ParseSteps reads steps as a configuration names them: key, password, totp and
-// oidc, with + between them.
+// ParseSteps parses steps as in a configuration: key, password, totp and oidc, with +
+// between them.
 func ParseSteps(text string) (Steps, error) {
 	var steps Steps
 	for word := range strings.SplitSeq(text, "+") {
@@ -46,7 +45,7 @@ func ParseSteps(text string) (Steps, error) {
 	return steps, nil
 }
 
-// usual is what suffices where no rule says more.
+// usual returns what suffices if no rule says otherwise.
 func usual() []Steps { return []Steps{{ByPublicKey}, {ByPassword}, {ByApproval}} }
 
 func (p *Policy) stepsFor(who Identity) []Steps {
@@ -58,14 +57,13 @@ func (p *Policy) stepsFor(who Identity) []Steps {
 	return usual()
 }
 
-// After decides what comes after a step that was proved. If that was the last
-// one, next is nil, and the identity is that of the login. Otherwise next are the
-// methods any one of which goes on. The error is [ErrDenied], for a step that
-// leads nowhere: then it must not be told from one that was not proved.
+// After decides what follows a proved step. After the last step next is nil, and the
+// returned identity is that of the login. Otherwise next has the methods of which any
+// one may follow. The error is [ErrDenied] for a step that can lead to no login: to
+// the client it must look like one that was not proved.
 //
-// before is the step that was proved before this one, or nil. Both must be of
-// one user by one login: whoever proves to be one person and then another is
-// neither.
+// before is the step that was proved before this one, or nil. Both must be of the
+// same user and the same login; otherwise the error is [ErrDenied], too.
 func (p *Policy) After(before *Identity, who Identity) (_ Identity, next []Method, _ error) {
 	if before != nil {
 		restrictions, ok := before.Restrictions.And(who.Restrictions)
@@ -93,7 +91,7 @@ func (p *Policy) After(before *Identity, who Identity) (_ Identity, next []Metho
 	return who, slices.Compact(next), nil
 }
 
-// proved are the methods of all steps.
+// proved returns the methods of all steps.
 func (i Identity) proved() []Method {
 	var methods []Method
 	for step := &i; step != nil; step = step.Before {
@@ -102,13 +100,13 @@ func (i Identity) proved() []Method {
 	return methods
 }
 
-// Asks reports whether a step of a method may be asked for.
+// Asks reports whether a login may need a step of this method.
 func (r Rule) Asks(method Method) bool {
 	return slices.ContainsFunc(r.With, func(s Steps) bool { return slices.Contains(s, method) })
 }
 
-// AsksTwoThings reports whether keyboard-interactive would have to ask for a code
-// and for an approval at once.
+// AsksTwoThings reports whether keyboard-interactive would have to ask for a code or
+// an approval at the same point.
 func (r Rule) AsksTwoThings() bool {
 	others := func(s Steps) string {
 		rest := slices.DeleteFunc(slices.Clone(s), func(m Method) bool { return m == ByCode || m == ByApproval })
@@ -125,9 +123,9 @@ func (r Rule) AsksTwoThings() bool {
 	return false
 }
 
-// without is what is missing where some steps were proved. It is not ok if one
-// was proved that is none of the steps, or the code before all others: strangers
-// do not get to guess it.
+// without returns the steps that are still missing after some were proved. ok is
+// false if a proved step is none of these steps, or if a code was proved before
+// another step: strangers must not be able to guess codes.
 func (s Steps) without(proved []Method) (missing []Method, ok bool) {
 	for _, method := range proved {
 		if !slices.Contains(s, method) {
@@ -142,13 +140,13 @@ func (s Steps) without(proved []Method) (missing []Method, ok bool) {
 	if len(missing) > 0 && slices.Contains(proved, ByCode) {
 		return nil, false
 	}
-	if len(missing) > 1 { // what keyboard-interactive asks for comes last
+	if len(missing) > 1 { // a code and an approval come last
 		missing = slices.DeleteFunc(missing, func(m Method) bool { return m == ByCode || m == ByApproval })
 	}
 	return missing, true
 }
 
-// Asks reports whether a user may be asked for a step of a method.
+// Asks reports whether a login of this user may need a step of this method.
 func (p *Policy) Asks(user string, method Method) bool {
 	if p.users[user] == nil {
 		return false

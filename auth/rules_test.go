@@ -30,7 +30,7 @@ func step(method Method, login string) Identity {
 func TestWhatComesAfterAStep(t *testing.T) {
 	key, password, code := ByPublicKey, ByPassword, ByCode
 	for _, tt := range []struct {
-		with   []string // nil: no rule
+		with   []string // nil for no rule
 		proved []Method
 		next   []Method
 		denied bool
@@ -96,8 +96,8 @@ func TestTheFirstRuleThatFitsDecides(t *testing.T) {
 	}
 }
 
-// The attack: prove the first step as oneself and the second one as another,
-// whose second factor alone one has, or the other way round.
+// The attack: prove the first step as oneself and the second one as another user,
+// whose second factor one has, or the other way round.
 func TestEachStepIsProvedByTheSamePerson(t *testing.T) {
 	policy := newPolicyWith(t, WithRules(Rule{With: steps(t, "key+password")}))
 	first := step(ByPublicKey, "dev+lab")
@@ -116,7 +116,7 @@ func TestEachStepIsProvedByTheSamePerson(t *testing.T) {
 	}
 }
 
-// A key that is restricted stays so when a password follows it.
+// The restrictions of a key stay when a password follows it.
 func TestALaterStepPermitsNoMore(t *testing.T) {
 	policy := newPolicyWith(t, WithRules(Rule{With: steps(t, "key+password")}))
 	key := step(ByPublicKey, "dev")
@@ -129,7 +129,8 @@ func TestALaterStepPermitsNoMore(t *testing.T) {
 	}
 }
 
-// Whoever came by two steps goes when either is taken away.
+// A person who logged in by two steps must leave when either credential is taken
+// away.
 func TestEachStepMustStillOpen(t *testing.T) {
 	key := newKey(t)
 	user := User{Name: "dev", Password: cheapHash("dev"), Hosts: map[string]Grant{"lab": {}}}
@@ -169,9 +170,9 @@ func TestParseSteps(t *testing.T) {
 	}
 }
 
-// Who is there goes on for as long as the line of the key, or of the authority,
-// lets as much happen as when the person came. A key that has expired since is
-// none of the attacks: sshd cuts nobody for it.
+// A connection goes on as long as the line of its key or authority allows as much as
+// at the login. A line that has only expired since is no reason to end it: sshd cuts
+// nobody for that, either.
 func TestWhoIsThereGoesOnByALineThatForbidsNoMore(t *testing.T) {
 	key, ca := newKey(t), newTestSigner(t)
 	cert := signed(t, ca, nil)

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Host is what grants go by: a host's name, and what its source tells of it.
+// Host is what grants refer to: a host's name, and its properties from its source.
 type Host struct {
 	Name    string
-	Exact   string // name.box, where there are several boxes; else empty, as the next
-	Box     string // that it is on
+	Exact   string // name.box, if there are several boxes; otherwise empty, as Box is
+	Box     string // the box that it is on
 	Account string // the host's own account; may be empty
 	Project string // of provision or docker compose; may be empty
 	Labels  map[string]string
@@ -24,15 +24,15 @@ const (
 
 var errSelector = errors.New("not a host; write a name, a pattern such as gpu-*, project:NAME, label:KEY=VALUE or box:NAME")
 
-// CheckSelector says what is wrong with the hosts that a grant is for: a name, a
-// pattern of names with * and ?, project:NAME, label:KEY=VALUE or box:NAME. Names and
-// patterns are of hosts, and of name.box as well.
+// CheckSelector returns an error if a text does not name the hosts of a grant: a
+// name, a pattern with * and ?, project:NAME, label:KEY=VALUE or box:NAME. Names and
+// patterns may also be of the form name.box.
 func CheckSelector(text string) error {
 	_, err := parseSelector(text)
 	return err
 }
 
-// selector says which hosts a grant is for. One of its kinds is set.
+// selector selects the hosts of a grant. Exactly one of its kinds is set.
 type selector struct {
 	text string
 
@@ -77,7 +77,7 @@ func parseSelector(text string) (selector, error) {
 	return s, nil
 }
 
-// matches reports whether a host is one of those selected.
+// matches reports whether it selects a host.
 func (s selector) matches(host Host) bool {
 	switch {
 	case s.name != "" || s.pattern != "":
@@ -99,9 +99,9 @@ func (s selector) matchesName(name string) bool {
 	return matched && err == nil
 }
 
-// mayMatch reports whether a host of this name can be one of those selected. Which
-// boxes there are is not known here: any name may be name.box, of the login's as of
-// the grant's.
+// mayMatch reports whether it can select any host of this name. The boxes are not
+// known here, so a name with a dot may be name.box, in the login as well as in the
+// grant.
 func (s selector) mayMatch(name string) bool {
 	if s.name == "" && s.pattern == "" || s.matchesName(name) {
 		return true
@@ -117,7 +117,7 @@ func (s selector) mayMatch(name string) bool {
 	return onAnyBox && err == nil
 }
 
-// cutBox cuts name.box at its last dot.
+// cutBox splits name.box at its last dot.
 func cutBox(name string) (host, box string, isExact bool) {
 	dot := strings.LastIndexByte(name, '.')
 	if dot < 1 {
@@ -126,8 +126,8 @@ func cutBox(name string) (host, box string, isExact bool) {
 	return name[:dot], name[dot+1:], true
 }
 
-// rank orders what is decided first: a name, then longer patterns before shorter
-// ones, then labels, then projects, then boxes.
+// rank orders selectors; a lower rank is tried first. Names come first, then patterns
+// (longer ones before shorter ones), labels, projects, boxes.
 func (s selector) rank() int {
 	switch {
 	case s.name != "":

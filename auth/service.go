@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Service is where people are known besides the configuration.
+// Service is a system outside of the configuration that knows people.
 type Service string
 
 const (
@@ -14,7 +14,7 @@ const (
 	OIDC Service = "oidc" // an OpenID provider, at which people approve a login (RFC 8628)
 )
 
-// methods are how a person of a service shows to be one.
+// method returns how a service's people prove who they are.
 func (s Service) method() Method {
 	if s == OIDC {
 		return ByApproval
@@ -30,14 +30,14 @@ type ServiceGroup struct {
 
 func (g ServiceGroup) String() string { return string(g.Service) + ":" + g.Name }
 
-// Person is what a service says of somebody.
+// Person is what a service says about somebody.
 type Person struct {
 	Name   string
 	Groups []string
 }
 
-// WithGroups grants what groups have to the people of services who are in them,
-// whether or not the policy has such a user.
+// WithGroups gives the grants of groups to the people of services who are in them,
+// whether or not the policy has a user for them.
 func WithGroups(groups ...Group) Option {
 	return func(p *Policy) {
 		for _, group := range groups {
@@ -46,17 +46,18 @@ func WithGroups(groups ...Group) Option {
 	}
 }
 
-// WithLimits limits everyone, where neither the user nor a group does.
+// WithLimits sets the limits of everybody for whom neither the user nor a group has
+// any.
 func WithLimits(everyone Limits) Option { return func(p *Policy) { p.everyone = everyone } }
 
-// serviceGroup is a group with people of services.
+// serviceGroup is a group whose members are people of services.
 type serviceGroup struct {
 	Group
 	lines []GrantLine
 }
 
-// addAt keeps what services call a user. One name is of one user: otherwise it
-// would not be known which rules are for it.
+// addAt records the user's names at services. Two users may not have the same name:
+// it would be unknown which of their rules apply.
 func (p *Policy) addAt(u User) error {
 	for _, service := range slices.Sorted(maps.Keys(u.At)) {
 		name := u.At[service]
@@ -71,11 +72,12 @@ func (p *Policy) addAt(u User) error {
 	return nil
 }
 
-// NameAt is what a service calls whoever logs in as a user, if such a person may
-// come by that service: one of the policy's users who does, or anybody whom the
-// policy does not know, where it has groups of the service. A name that belongs to
-// one of the users is nobody else's: otherwise who is asked for more than a password
-// could come under another name.
+// NameAt returns the name to ask a service about when somebody logs in as a user. ok
+// is false if nobody may log in so by that service. A user of the policy has a name
+// at the service, or none. A user that the policy does not know has the same name
+// there, if the policy has groups of the service. But a name that belongs to a user
+// of the policy is valid for no other login: otherwise a person who must prove more
+// than a password could log in under another name without that.
 func (p *Policy) NameAt(service Service, user string) (name string, ok bool) {
 	if known := p.users[user]; known != nil {
 		name, ok = known.at[service]
@@ -90,9 +92,9 @@ func (g Group) isOf(service Service) bool {
 	return slices.ContainsFunc(g.At, func(at ServiceGroup) bool { return at.Service == service })
 }
 
-// By identifies a user by what a service says of who has proved to be the person
-// there, or returns [ErrDenied]: the name must be the one that the login asks for,
-// and there must be something that is known of such a person here.
+// By returns the identity of a person whose proof a service has accepted, or
+// [ErrDenied]. The service's name for the person must be the one that belongs to the
+// login, and the policy must know the person, as a user or by a group.
 func (p *Policy) By(service Service, login string, proved Person) (Identity, error) {
 	l, _ := ParseLogin(login) // no service has the empty name
 	name, ok := p.NameAt(service, l.User)
@@ -103,8 +105,9 @@ func (p *Policy) By(service Service, login string, proved Person) (Identity, err
 	return who, nil
 }
 
-// Now is the identity as a service tells of it now. Nil is that there is no such
-// person any more: then the steps that were proved there prove nothing.
+// Now returns the identity as a service describes it now. A nil person says that the
+// service does not know the person any more: then the steps that it judged prove
+// nothing.
 func (i Identity) Now(service Service, person *Person) Identity {
 	if i.Before != nil {
 		before := i.Before.Now(service, person)
@@ -120,7 +123,7 @@ func (i Identity) Now(service Service, person *Person) Identity {
 	return i
 }
 
-// At are the names by which a service knows who logged in, by one of the steps.
+// At returns the name by which a service knows the person, from one of the steps.
 func (i Identity) At(service Service) (name string, ok bool) {
 	for step := &i; step != nil; step = step.Before {
 		if step.Service == service && step.Credential != "" {
@@ -130,8 +133,8 @@ func (i Identity) At(service Service) (name string, ok bool) {
 	return "", false
 }
 
-// isIn reports whether a service has said, at one of the steps, that the person is
-// in one of some groups.
+// isIn reports whether a service has said, at one of the steps, that the person is in
+// one of the groups.
 func (i Identity) isIn(groups []ServiceGroup) bool {
 	for step := &i; step != nil; step = step.Before {
 		in := func(at ServiceGroup) bool { return at.Service == step.Service && slices.Contains(step.Groups, at.Name) }
@@ -142,8 +145,8 @@ func (i Identity) isIn(groups []ServiceGroup) bool {
 	return false
 }
 
-// person is what is granted to an identity: what its user has, and what the groups
-// have that it is in at services; nil for nobody.
+// person returns everything that is granted to an identity: by its user, and by its
+// groups at services. It returns nil if the policy knows neither.
 func (p *Policy) person(who Identity) *user {
 	all := &user{}
 	known := p.users[who.User]

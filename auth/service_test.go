@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// ofServices is a policy with users who come by services, and a group for people whom
-// it does not know.
+// ofServices returns a policy with users who may log in by services, and with a group
+// for people whom it does not know.
 func ofServices(t *testing.T, options ...Option) *Policy {
 	t.Helper()
 	all := append([]Option{
@@ -28,13 +28,13 @@ func ofServices(t *testing.T, options ...Option) *Policy {
 	return policy
 }
 
-// The attack: a person of the directory takes the name that a user of the
-// configuration has, or goes by another name for which fewer steps are asked.
+// The attack: a person of the directory takes the name of a user in the
+// configuration, or logs in under another name for which fewer steps are needed.
 func TestWhoIsMeantByANameOfAService(t *testing.T) {
 	policy := ofServices(t)
 	for _, tt := range []struct {
 		service     Service
-		login, name string // as the service says it
+		login, name string // the person's name at the service
 		groups      []string
 		enters      bool
 	}{
@@ -67,8 +67,8 @@ func TestWhoIsMeantByANameOfAService(t *testing.T) {
 	}
 }
 
-// Whose grants and limits a person of a group has, and what becomes of who is there
-// when the directory or the configuration says something else.
+// Which grants and limits a person of a group has, and what happens to connected
+// people when the directory or the configuration changes.
 func TestWhatAPersonOfAGroupMay(t *testing.T) {
 	policy := ofServices(t)
 	bert, err := policy.By(LDAP, "bert+gpu-1", Person{"bert", []string{"cn-students"}})
@@ -113,7 +113,7 @@ func TestWhatAPersonOfAGroupMay(t *testing.T) {
 	}
 }
 
-// Steps that are asked of a group are asked of the people whom a service knows in it.
+// A rule for a group applies to the people whom a service knows in it.
 func TestRulesAreForPeopleOfGroups(t *testing.T) {
 	policy := ofServices(t, WithRules(
 		Rule{Users: Names{}, Groups: []ServiceGroup{{LDAP, "cn-students"}}, With: []Steps{{ByPassword, ByCode}}},

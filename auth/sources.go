@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Sources are addresses that somebody may come from: the pattern list of sshd's
-// from= (sshd(8), ssh_config(5) PATTERNS). The nil Sources are all addresses.
+// Sources are the addresses from which somebody may come: the pattern list of sshd's
+// from= (sshd(8), ssh_config(5) PATTERNS). Nil Sources are all addresses.
 type Sources []source
 
 // source is one item: a network, or a pattern with * and ?.
@@ -23,9 +23,9 @@ var (
 	errHostNames = errors.New("names of hosts are not looked up; write addresses or networks")
 )
 
-// ParseSources reads networks, addresses, and patterns of addresses with * and ?,
-// separated by commas. An item after ! is one that nobody may come from,
-// whatever else is said. Names of hosts are refused.
+// ParseSources parses networks, addresses, and patterns of addresses with * and ?,
+// separated by commas. An item after ! is excluded, whatever the other items say.
+// Host names are refused.
 func ParseSources(list string) (Sources, error) {
 	sources := Sources{}
 	for item := range strings.SplitSeq(list, ",") {
@@ -59,8 +59,8 @@ func parseSource(item string) (source, error) {
 	return source{not: not, pattern: strings.ToLower(bare)}, nil
 }
 
-// Has reports whether somebody may come from an address. An address that is not
-// known is one of all addresses only.
+// Has reports whether somebody may come from an address. An unknown address is only
+// in nil Sources.
 func (s Sources) Has(address netip.Addr) bool {
 	if s == nil {
 		return true

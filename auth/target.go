@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// Target is what a login comes to.
+// Target is where a login leads.
 type Target struct {
 	Host    Host
 	Account string // "" where the host decides
-	Grant   Grant  // by which it is entered
+	Grant   Grant  // the grant that allows it
 }
 
-// Refusal says why a user who did log in enters no host. Its text is for this
-// person and names nothing that was not granted.
+// Refusal says why a user who has logged in enters no host. Its text is for this
+// person, and names nothing that is not granted.
 type Refusal struct{ text string }
 
-// Refused is a refusal that a [Policy] of another process has made.
+// Refused returns a refusal that the [Policy] of another process has made.
 func Refused(text string) *Refusal { return &Refusal{text} }
 
 func (r *Refusal) Error() string { return r.text }
@@ -29,10 +29,11 @@ func refuse(format string, args ...any) *Refusal {
 	return &Refusal{fmt.Sprintf(format, args...)}
 }
 
-// Host decides by names alone which host a login is about: the one that it
-// names, if a grant can be for it, or else the only one granted. Only a user who
-// is granted more than names has there called, for the hosts that there are. The
-// error is a [*Refusal], of several lines if there is a choice to make.
+// Host decides, by names alone, to which host a login leads: the one that it names,
+// if any grant may be for it; otherwise the only one that is granted. It calls there
+// for the existing hosts only if the login names none and the user is granted hosts
+// by other means than names. The error is a [*Refusal], of several lines if the user
+// has to choose.
 func (p *Policy) Host(who Identity, there func() []Host) (string, error) {
 	if !p.stillProves(who) {
 		return "", notAnyMore(who)
@@ -53,9 +54,8 @@ func notAnyMore(who Identity) *Refusal {
 	return refuse("%s may not log in in this way any more", who.User)
 }
 
-// Target decides whether an identity may enter a host, and as which account. The
-// host counts, and not what the login names. The error is a [*Refusal] of one
-// line.
+// Target decides whether an identity may enter a host, and as which account. It uses
+// this host, not the one in the login. The error is a [*Refusal] of one line.
 func (p *Policy) Target(who Identity, host Host) (Target, error) {
 	if !p.stillProves(who) {
 		return Target{}, notAnyMore(who)
@@ -71,9 +71,9 @@ func (p *Policy) Target(who Identity, host Host) (Target, error) {
 	return Target{Host: host, Account: cmp.Or(who.Login.Account, grant.Account()), Grant: grant}, nil
 }
 
-// CurrentGrant is the grant that holds now for a connection that has entered a host
-// as an account: that of the former grant, or the host's own. The error, a [*Refusal]
-// of one line, says why none does, so that the connection must end.
+// CurrentGrant returns the grant that is valid now for a connection that has entered
+// a host as an account. If there is none, the error, a [*Refusal] of one line, says
+// why, and the connection must end.
 func (p *Policy) CurrentGrant(who Identity, host Host, account string) (Grant, error) {
 	if !p.stillProves(who) {
 		return Grant{}, notAnyMore(who)
@@ -91,7 +91,7 @@ func (p *Policy) CurrentGrant(who Identity, host Host, account string) (Grant, e
 	return grant.by(who)
 }
 
-// by is the grant with what the credential forbids that was shown.
+// by returns the grant with the restrictions of the credential added.
 func (g Grant) by(who Identity) (Grant, error) {
 	both, ok := g.Restrictions.And(who.Restrictions)
 	if !ok {
@@ -101,8 +101,8 @@ func (g Grant) by(who Identity) (Grant, error) {
 	return g, nil
 }
 
-// Explain lists the grants of an identity for a host in the order in which they are
-// asked: the first one that holds for a login decides.
+// Explain returns the grants of an identity for a host in the order in which they are
+// tried: the first one that is valid for a login decides.
 func (p *Policy) Explain(who Identity, host Host) []GrantLine {
 	known := p.person(who)
 	if known == nil {
@@ -117,16 +117,16 @@ func (p *Policy) Explain(who Identity, host Host) []GrantLine {
 	return lines
 }
 
-// question is what the lines of a user are asked.
+// question is what is asked about a user's grants.
 type question struct {
 	who     Identity
 	host    string
-	account string // that was asked for; "": none
+	account string // the account that the login names; "" for none
 	isFor   func(GrantLine) bool
 }
 
-// decide takes the first line that is for the host, holds now, and permits the
-// account that was asked for.
+// decide returns the first grant that is for the host, is valid now, and permits the
+// account.
 func (q question) decide(lines []GrantLine) (Grant, error) {
 	var accounts []string
 	found, why := false, ""
@@ -161,8 +161,9 @@ func (q question) refuseAccount(granted []string) error {
 	return refuse("account %q is not granted to %s on %s; granted: %s", q.account, user, q.host, strings.Join(granted, ", "))
 }
 
-// refuseHost says of a host that does not exist what it says of one that is not
-// granted: it cannot tell them apart, and so neither can the person.
+// refuseHost returns the refusal of a host for which no grant is. It cannot tell a
+// host that does not exist from one that is not granted, and so the person learns
+// neither.
 func (q question) refuseHost(lines []GrantLine) error {
 	var granted []string
 	for _, line := range lines {
@@ -177,7 +178,7 @@ func (q question) refuseHost(lines []GrantLine) error {
 	return refuse("host %q is not granted to %s; granted: %s", q.host, q.who.User, strings.Join(slices.Compact(granted), ", "))
 }
 
-// chooseHost finds the one host that is granted now to a login that names none.
+// chooseHost returns the only host that is granted now, for a login that names none.
 func chooseHost(who Identity, lines []GrantLine, there func() []Host) (string, error) {
 	granted := map[string]bool{}
 	named := func(line GrantLine) bool { return line.selector.name != "" }

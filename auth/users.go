@@ -10,18 +10,18 @@ import (
 type User struct {
 	Name     string
 	Password string           // an argon2id or bcrypt hash; "": no password opens
-	Keys     []ssh.PublicKey  // any one of them opens
-	Hosts    map[string]Grant // by what [CheckSelector] takes: a host's name, a pattern and so on
-	Groups   []Group          // asked after Hosts, in this order
+	Keys     []ssh.PublicKey  // any one of them logs the user in
+	Hosts    map[string]Grant // key: a text that [CheckSelector] accepts, such as a host's name or a pattern
+	Groups   []Group          // whose grants are tried after Hosts, in this order
 	Limits   Limits
 
-	Authorized []Authorized // any one of these lines opens, too, for those whom it admits
-	Principals []string     // what a user CA's certificates call the user; nil: Name
+	Authorized []Authorized // any one of these lines also logs in those whom it admits
+	Principals []string     // the user's names in user CAs' certificates; nil: Name
 
-	At map[Service]string // what services call the user, who may come by these; each is of one user
+	At map[Service]string // the user's names at services by which the user may log in; no two users share one
 }
 
-// check says what is wrong with the user, without any part of a credential.
+// check returns an error if the user is not valid. It quotes no credential.
 func (u User) check() error {
 	if err := CheckName(u.Name); err != nil {
 		return fmt.Errorf("user: %w", err)

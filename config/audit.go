@@ -8,8 +8,8 @@ import (
 	"github.com/berth-ssh/berth/audit"
 )
 
-// audit reads where the audit file is, whether the journal gets it, too, and what happens
-// when it cannot be written.
+// audit reads where the audit file is, whether the journal also gets the events, and
+// what happens when they cannot be written.
 func (d *document) audit(n *yaml.Node) audit.Settings {
 	given := d.fields(n, "audit", "file", "journal", "on_failure")
 	file, _ := d.text(given["file"], "file")

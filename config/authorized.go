@@ -18,7 +18,8 @@ import (
 	"github.com/berth-ssh/berth/keysource"
 )
 
-// keys reads lines as an authorized_keys file has them, or that name where keys lie.
+// keys reads a list of lines as in an authorized_keys file, or of texts that name a
+// source of keys.
 func (d *document) keys(n *yaml.Node, fetched keysource.Cache) (bare []ssh.PublicKey, restricted []auth.Authorized) {
 	d.list(n, "keys", func(item *yaml.Node) {
 		line, ok := d.text(item, "key")
@@ -50,7 +51,7 @@ func (d *document) keys(n *yaml.Node, fetched keysource.Cache) (bare []ssh.Publi
 	return bare, restricted
 }
 
-// fetched are the keys that are kept of a source, each with the same options.
+// fetched returns the cached keys of a source, each with the same options.
 func (d *document) fetched(line int, from keysource.Cache, options string, source keysource.Source) []auth.Authorized {
 	kept, err := from.Keys(source)
 	switch {
@@ -63,20 +64,20 @@ func (d *document) fetched(line int, from keysource.Cache, options string, sourc
 	for _, text := range kept.Keys {
 		key, err := auth.ParseKey(text)
 		if err != nil {
-			continue // it was taken by another version
+			continue // cached by another version of this program
 		}
-		if authorized, err := auth.WithOptions(options, key); err == nil { // checked before
+		if authorized, err := auth.WithOptions(options, key); err == nil { // the options were checked before
 			all = append(all, authorized)
 		}
 	}
 	return all
 }
 
-// authorizedKeys reads a file of keys; a relative path begins at the
-// configuration. A file of the gateway's owner must be right. One that begins
-// with ~NAME is that account's of this machine: what is wrong with it is its
-// owner's, and must not keep all others out, so its wrong lines are left out
-// and told of.
+// authorizedKeys reads a file of keys; a relative path is relative to the
+// configuration. In a file of the gateway's owner every line must be valid. A path
+// that begins with ~NAME is the file of an account of this machine. Its owner may
+// make mistakes, which must not lock everybody else out: invalid lines are left out
+// with a warning.
 func (d *document) authorizedKeys(n *yaml.Node) []auth.Authorized {
 	if n != nil && n.Kind == yaml.SequenceNode {
 		d.wrong(n.Line, "authorized_keys is the path of a file; a list of keys is called keys")
@@ -135,7 +136,7 @@ func (d *document) keysFile(path string) (ownedFile, error) {
 	return ownedFile{filepath.Join(account.HomeDir, rest), uint32(uid), account.HomeDir}, err
 }
 
-// beside is a path that, if it is relative, begins at the configuration.
+// beside returns the path; a relative one is relative to the configuration.
 func (d *document) beside(path string) string {
 	if filepath.IsAbs(path) {
 		return path
@@ -149,9 +150,9 @@ func (d *document) read(file ownedFile) ([]byte, error) {
 	return file.read()
 }
 
-// read reads the file, if nobody but its owner and root can have written it: the
-// rule of sshd's StrictModes. It holds for the file that a link leads to, and
-// for every directory above it up to the home.
+// read reads the file if only its owner and root can have written it, which is the
+// rule of sshd's StrictModes. It follows links, and checks every directory above the
+// file up to the home.
 func (f ownedFile) read() ([]byte, error) {
 	real, err := filepath.EvalSymlinks(f.path)
 	if err != nil {
@@ -178,8 +179,8 @@ func (f ownedFile) read() ([]byte, error) {
 	}
 }
 
-// checkOwned lets a directory be open to all where nobody can take away what is
-// another's, as in /tmp.
+// checkOwned checks the owner and mode of a file or directory. A directory may be
+// writable for all if nobody can remove another's files there, as in /tmp.
 func (f ownedFile) checkOwned(path string, isFile bool) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -196,7 +197,7 @@ func (f ownedFile) checkOwned(path string, isFile bool) error {
 	return nil
 }
 
-// revoked reads the list of what opens nothing.
+// revoked reads the list of revoked keys and certificates.
 func (d *document) revoked(n *yaml.Node) *auth.Revoked {
 	path, ok := d.text(n, "revoked")
 	if !ok {

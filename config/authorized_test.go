@@ -13,7 +13,7 @@ import (
 	"github.com/berth-ssh/berth/test/harness"
 )
 
-// inHome makes an account's home that tests can write, as ownedFile sees it.
+// ownedIn writes a file in an account's home that tests can write.
 func ownedIn(t *testing.T, text string) ownedFile {
 	t.Helper()
 	home := t.TempDir()
@@ -29,7 +29,7 @@ func ownedIn(t *testing.T, text string) ownedFile {
 }
 
 // The attack: another account of the box writes a key into somebody's file, or
-// puts a file of its own in its place.
+// replaces the file.
 func TestAFileOfKeysThatOthersMayWriteIsNotRead(t *testing.T) {
 	for name, tt := range map[string]struct {
 		spoil func(f ownedFile) error
@@ -83,9 +83,9 @@ func linkToOpen(path string) error {
 	return os.Chmod(path+".real", 0o666)
 }
 
-// A file that the gateway's owner gave must be right; one line that is not
-// stops everything, by its number. A file in a home is its owner's: it must not
-// keep the others out.
+// One invalid line in a file of the gateway's owner makes the whole configuration
+// invalid, with the line's number. A file in a home may have invalid lines: they must
+// not lock others out.
 func TestAFileOfKeys(t *testing.T) {
 	t.Chdir(t.TempDir())
 	key := publicKeyOf(t)
@@ -135,8 +135,8 @@ func TestRevokedIsAFile(t *testing.T) {
 	}
 }
 
-// A group that a rule of login names is its members, wherever they are written; a
-// group without any is nobody, and not everybody.
+// A group in a rule of login stands for its members, wherever these are written. A
+// group without members stands for nobody, not for everybody.
 func TestARuleIsForTheMembersOfAGroup(t *testing.T) {
 	t.Chdir(t.TempDir())
 	key := publicKeyOf(t)
@@ -158,7 +158,7 @@ func TestARuleIsForTheMembersOfAGroup(t *testing.T) {
 	}
 }
 
-// What a configuration names is a part of it: its change is noticed.
+// Files that a configuration names are part of it: their changes are noticed.
 func TestFilesThatAConfigurationNames(t *testing.T) {
 	t.Chdir(t.TempDir())
 	harness.WriteKey(t, "host-key", 0o600)

@@ -10,7 +10,8 @@ import (
 	"github.com/berth-ssh/berth/hosts"
 )
 
-// boxes reads the boxes besides this machine: by name, where the engine of each is.
+// boxes reads the boxes besides this machine: the address of each one's engine, by
+// name.
 func (d *document) boxes(n *yaml.Node) []hosts.Box {
 	var boxes []hosts.Box
 	d.each(n, "boxes", func(name, value *yaml.Node) {
@@ -27,7 +28,8 @@ func (d *document) boxes(n *yaml.Node) []hosts.Box {
 	return boxes
 }
 
-// boxName reads the name of a box, which has no dot: it ends that of a host.
+// boxName reads the name of a box. It may have no dot, which separates it from a
+// host's name.
 func (d *document) boxName(n *yaml.Node) string {
 	name := d.name(n, "box")
 	switch {
@@ -39,8 +41,8 @@ func (d *document) boxName(n *yaml.Node) string {
 	return name
 }
 
-// tls reads the directory of an engine's certificates; a relative path begins at the
-// configuration.
+// tls reads the directory of an engine's certificates; a relative path is relative to
+// the configuration.
 func (d *document) tls(n *yaml.Node) string {
 	dir, ok := d.text(n, "tls")
 	if !ok {
@@ -56,8 +58,8 @@ func (d *document) tls(n *yaml.Node) string {
 	return dir
 }
 
-// checkBoxes finds names of hosts and boxes that say different things. lines are those
-// of the hosts.
+// checkBoxes finds names of hosts and boxes that contradict each other. lines has the
+// lines of the hosts.
 func (d *document) checkBoxes(c Config, lines []int) {
 	isBox := func(name string) bool {
 		return name == hosts.LocalBox || slices.ContainsFunc(c.Boxes, func(b hosts.Box) bool { return b.Name == name })
@@ -77,7 +79,7 @@ func (d *document) checkBoxes(c Config, lines []int) {
 	}
 }
 
-// HostSettings are what the configuration says of hosts.
+// HostSettings returns what the configuration says about hosts.
 func (c Config) HostSettings() hosts.Settings {
 	return hosts.Settings{Docker: c.Docker, Boxes: c.Boxes, Clusters: c.Clusters, Entries: c.Hosts}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/berth-ssh/berth/hosts"
 )
 
-// clusters reads the Kubernetes clusters: by name, where the API of each is, and whose
-// pods count. One that says nothing is that in which the gateway runs.
+// clusters reads the Kubernetes clusters: by name, the address of the API and which
+// pods are hosts. A cluster without settings is the one in which the gateway runs.
 func (d *document) clusters(n *yaml.Node, boxes []hosts.Box) []hosts.Cluster {
 	var clusters []hosts.Cluster
 	d.each(n, "clusters", func(name, value *yaml.Node) {
@@ -35,8 +35,8 @@ func (d *document) clusters(n *yaml.Node, boxes []hosts.Box) []hosts.Cluster {
 	return clusters
 }
 
-// kubeconfig reads a path; a relative one begins at the configuration. The file can name
-// commands, so nobody else may write to it.
+// kubeconfig reads a path; a relative one is relative to the configuration. Only the
+// gateway's owner may be able to write the file, since it can name commands.
 func (d *document) kubeconfig(n *yaml.Node) string {
 	path, ok := d.text(n, "kubeconfig")
 	if !ok {
@@ -55,8 +55,8 @@ func (d *document) kubeconfig(n *yaml.Node) string {
 	return path
 }
 
-// impersonate reads the name by which a cluster knows a person. None of the cluster's own
-// parts is one.
+// impersonate reads the name under which a person acts in a cluster. It refuses names
+// of the cluster's own components.
 func (d *document) impersonate(n *yaml.Node) string {
 	name, ok := d.text(n, "impersonate")
 	switch {

@@ -1,18 +1,18 @@
-// Package config reads gateway.yaml. For each line that is wrong it says what
-// would be right.
+// Package config reads gateway.yaml. For each error it says the line and what would
+// be right.
 //
-// [Load] reads a file into a [Config], in which every default is filled in and
-// everything is checked. It is strict: an unknown key, a value of the wrong
-// kind or a file that others may write is an error, and all errors of a file
-// come together, as [Errors], each with its line. config.go has the keys of the
-// file, hosts.go, users.go and grants.go those of a host, a user and a grant,
-// values.go each kind of value, document.go the YAML under them.
+// [Load] reads a file into a [Config], in which all defaults are filled in and
+// everything is checked. It is strict: an unknown key, a value of the wrong kind, or
+// a file that others may write is an error. All errors are reported together, as
+// [Errors]. config.go has the keys of the file; hosts.go, users.go and grants.go have
+// those of a host, a user and a grant; values.go has each kind of value; document.go
+// has the YAML below them.
 //
-// It is one package, and larger than others, because each key says its line by the
-// same reader, and is checked against the others.
+// The package is larger than others because all keys are read by the same reader,
+// which knows their lines, and are checked against each other.
 //
-// [Watch] tells when the files have changed, and [Config.NeedsRestart] which
-// changes a gateway that runs cannot take.
+// [Watch] reports changes of the files. [Config.NeedsRestart] returns the changes
+// that a running gateway cannot take over.
 package config
 
 import (
@@ -38,7 +38,7 @@ import (
 )
 
 const (
-	// DefaultPath is where the file lies unless a flag says otherwise.
+	// DefaultPath is the path of the file unless a flag gives another one.
 	DefaultPath = "/etc/berth/gateway.yaml"
 
 	defaultListen = ":2222"
@@ -50,54 +50,55 @@ const (
 	maxLinger        = 30 * 24 * time.Hour
 )
 
-// Config is a gateway.yaml with its defaults filled in and everything checked.
+// Config is the content of gateway.yaml, with defaults filled in and everything
+// checked.
 type Config struct {
 	Listen string // host:port
 	State  string // the state directory
 	Keys   string // the directory of the gateway's own keys, which it only reads; "": they are in State
-	Docker string // the engine, as in DOCKER_HOST; hosts.NoEngine: none
+	Docker string // the engine, as in DOCKER_HOST; hosts.NoEngine for none
 
 	Keepalive time.Duration // silence after which a peer is asked for a sign of life
-	Wait      time.Duration // how long a login waits for a host that restarts
+	Wait      time.Duration // how long a login waits for a host that is restarting
 
-	Linger time.Duration // how long connections go on when another gateway has taken the place of theirs
+	Linger time.Duration // how long connections go on after another gateway has taken over
 
-	Record recording.Settings // of what terminals show
+	Record recording.Settings // which terminals are recorded, and where
 
 	Metrics string // where metrics and health are asked for: host:port or unix:PATH; "": nowhere
 
-	// Exempt are the networks whose failures to log in are not counted.
+	// Exempt are networks whose failed logins are not counted.
 	Exempt []netip.Prefix
 
-	LogUnknownUsers bool // write out names that no user has; they may be passwords
+	LogUnknownUsers bool // log the names of users that do not exist; they may be passwords
 
-	Proxies []netip.Prefix // whose connections begin with a PROXY header
+	Proxies []netip.Prefix // load balancers whose connections begin with a PROXY header
 
-	Audit audit.Settings // without a file: none
+	Audit audit.Settings // without a file there is none
 
 	Users  []auth.User
-	Groups []auth.Group // that people of services are in
-	Policy *auth.Policy // made of Users and Groups, and of who else is trusted
+	Groups []auth.Group // groups for people of services
+	Policy *auth.Policy // made of Users, Groups, and the other trusted keys
 	Hosts  []hosts.Entry
 	Boxes  []hosts.Box
 
 	Clusters []hosts.Cluster
 
-	LDAP *directory.Settings // nil: no directory
-	OIDC *openid.Settings    // nil: no provider
+	LDAP *directory.Settings // nil for none
+	OIDC *openid.Settings    // nil for none
 
-	KeySources  []keysource.Source // where keys of users are fetched from
-	RefreshKeys time.Duration      // how often
+	KeySources  []keysource.Source // from which users' keys are fetched
+	RefreshKeys time.Duration      // how often they are fetched
 
-	Files []string // that the configuration names and that were read, also where much else is wrong
+	Files []string // files that the configuration names and that were read; set also if Load fails
 
-	Warnings Errors // what is allowed, but probably not meant
+	Warnings Errors // allowed, but probably not intended
 }
 
-// Load reads a configuration: the file at path, and all of users.d/*.yaml beside
-// it, which may have users and groups. Its error is [Errors]: everything that is
-// wrong with the files. Files that change while they are read are read again; so
-// are those that these name, once it is known which ones they are.
+// Load reads a configuration: the file at path, and all of users.d/*.yaml beside it,
+// which may have users and groups. The error is [Errors], with everything that is
+// wrong. If a file changes while it is read, Load reads all files again. That
+// includes the files that these name.
 func Load(path string) (Config, error) {
 	var named []string
 	for try := 0; ; try++ {
@@ -116,7 +117,7 @@ func Load(path string) (Config, error) {
 	}
 }
 
-// maxTries bounds how often files that change meanwhile are read.
+// maxTries is how often Load reads files again that keep changing.
 const maxTries = 20
 
 func load(path string) (Config, error) {
@@ -165,12 +166,13 @@ func load(path string) (Config, error) {
 	return config, nil
 }
 
-// StateDir is the state directory that a configuration names, also where much
-// else in it is wrong. A file that says nothing of it means the default one.
+// StateDir returns the state directory that a configuration names, also if other
+// parts of the file are invalid. It returns the default if the file names none.
 func StateDir(path string) string { return AsFarAsRead(path).State }
 
-// AsFarAsRead is what a file says of a gateway's own settings, also where much else in it
-// is wrong: nothing of people, and the defaults of what it does not say.
+// AsFarAsRead returns the gateway's own settings in a file, also if other parts of
+// the file are invalid. Missing settings have their defaults. Users and groups are
+// left out.
 func AsFarAsRead(path string) Config {
 	data, _, _ := readFile(path)
 	d := &document{path: path}
@@ -190,14 +192,14 @@ func (d *document) usersFile(all *people) {
 	d.checkMode(mode)
 }
 
-// complete makes the policy of what was read, and returns all problems, those of
-// one document after those of another.
+// complete makes the policy of what was read, and returns all errors, document by
+// document.
 func (c Config) complete(all people, documents []*document) (Config, error) {
 	main := documents[0]
 	c.Users, c.Groups = all.resolve(), all.ofServices()
 	rules := main.login(all.login, &all)
 	main.checkServices(c, all)
-	if len(c.Users) == 0 && len(c.Groups) == 0 && problems(documents) == nil { // as a fresh install has it
+	if len(c.Users) == 0 && len(c.Groups) == 0 && problems(documents) == nil { // as in a new installation
 		main.warn(1, "there are no users, so nobody can log in; add one under users:")
 	}
 	if err := problems(documents); err != nil {
@@ -240,7 +242,7 @@ func problems(documents []*document) error {
 	return all
 }
 
-// settings reads what is not about people, and adds people.
+// settings reads everything but users and groups, and adds these to all.
 func (d *document) settings(data []byte, all *people) Config {
 	given := d.fields(d.parse(data), "the file", "listen", "state", "keys", "docker", "keepalive", "wait", "linger", "refresh_keys", "metrics", "proxies", "exempt", "log_unknown_users", "audit", "record", "user_cas", "revoked", "login", "limits", "ldap", "oidc", "users", "groups", "hosts", "boxes", "clusters")
 	c := Config{

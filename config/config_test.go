@@ -26,8 +26,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected part of testdata")
 
-// Each case is a gateway.yaml and, as want, either the configuration that it is
-// or everything that is wrong with it. A key and an open-key lie beside it.
+// Each case is a gateway.yaml and, in want, the resulting configuration or all of the
+// file's errors. A key and an open-key are in the same directory.
 func TestConfig(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "")
 	cases, err := filepath.Glob("testdata/*.txtar")
@@ -80,7 +80,7 @@ func testConfig(t *testing.T, path string) {
 	}
 }
 
-// render shows a configuration without the secrets in it.
+// render prints a configuration without its secrets.
 func render(c Config) string {
 	var b strings.Builder
 	if c.Proxies != nil {
@@ -126,7 +126,7 @@ func render(c Config) string {
 	return b.String()
 }
 
-// renderGrant shows what is not as in a grant of one account.
+// renderGrant prints what differs from a plain grant of one account.
 func renderGrant(g auth.Grant) string {
 	var text string
 	if len(g.Accounts) > 1 {
@@ -198,8 +198,7 @@ func publicKeyOf(t *testing.T) string {
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey())))
 }
 
-// The example is right as it stands, and has every key once it is told of a
-// private key too.
+// The example is valid as it stands, and has every key if a private key is added.
 func TestExample(t *testing.T) {
 	t.Chdir(t.TempDir())
 	harness.WriteKey(t, "old-box_key", 0o600)
@@ -255,8 +254,8 @@ func FuzzConfig(f *testing.F) {
 	})
 }
 
-// The attack: guess from a copy of the file, or fill the processors with
-// passwords that each cost as much as the dearest hash in it.
+// The attack: guess passwords from a copy of the file, or overload the processors
+// with passwords whose hashes are the most expensive ones in it.
 func TestDoubtfulHashesAreNamed(t *testing.T) {
 	t.Chdir(t.TempDir())
 	harness.Write(t, "gateway.yaml", 0o600, `users:
@@ -278,7 +277,7 @@ func TestDoubtfulHashesAreNamed(t *testing.T) {
 	}
 }
 
-// The journal takes the place of a file, or goes beside one.
+// The journal replaces a file, or is used beside one.
 func TestAnAuditWithoutAFile(t *testing.T) {
 	for text, want := range map[string]audit.Settings{
 		"{journal: yes}":                {Journal: audit.JournalSocket},
@@ -302,8 +301,8 @@ func TestAnAuditWithoutAFile(t *testing.T) {
 	}
 }
 
-// config reads a whole file that has no others beside it. What it returns is of
-// use if d.err is nil.
+// config reads a single file, without others beside it. The result is valid only if
+// d.err is nil.
 func (d *document) config(data []byte) Config {
 	var all people
 	c, err := d.settings(data, &all).complete(all, []*document{d})

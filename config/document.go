@@ -14,11 +14,11 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Error is one problem of a configuration file. It says what would
-// be right, and never quotes a password, hash or key.
+// Error is one problem of a configuration file. It says what would be right, and
+// never quotes a password, hash or key.
 type Error struct {
 	path string
-	line int // 0: the file as such
+	line int // 0 for the file as a whole
 	text string
 }
 
@@ -29,7 +29,8 @@ func (e Error) Error() string {
 	return fmt.Sprintf("%s:%d: %s", e.path, e.line, e.text)
 }
 
-// Errors are all problems of a file, one a line, in the order of the file.
+// Errors are all problems of a configuration, one on each line, in the order of the
+// file.
 type Errors []Error
 
 func (e Errors) Error() string {
@@ -40,17 +41,17 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// document is a YAML file that is being read. Reading continues after an error,
-// so that a person sees all of them at once.
+// document is a YAML file that is being read. Reading goes on after an error, so that
+// a person sees all of them at once.
 //
-// Every single value is the text that is in the file, so a host may have the
-// name no or 1e3. A key without a value counts as no key.
+// Every scalar is read as the text in the file, so a host may be called no or 1e3. A
+// key without a value is treated as absent.
 type document struct {
 	path   string
-	secret bool // a password was given
+	secret bool // it contains a password
 
-	files   []string           // that it names, and that were read
-	sources []keysource.Source // of keys
+	files   []string           // files that it names and that were read
+	sources []keysource.Source // sources of keys that it names
 	errs    Errors
 
 	warnings Errors
@@ -64,8 +65,8 @@ func (d *document) warn(line int, format string, args ...any) {
 	d.warnings = append(d.warnings, Error{d.path, line, "warning: " + fmt.Sprintf(format, args...)})
 }
 
-// err returns all errors, sorted by line; nil if there are none. An error in what
-// several aliases repeat is returned once.
+// err returns all errors, sorted by line, or nil. An error in a part that several
+// aliases repeat is returned only once.
 func (d *document) err() error {
 	if len(d.errs) == 0 {
 		return nil
@@ -75,7 +76,7 @@ func (d *document) err() error {
 	return d.errs
 }
 
-// parse returns the root of the file, or nil if there is none.
+// parse returns the root node, or nil if the file is empty or invalid.
 func (d *document) parse(data []byte) *yaml.Node {
 	if line := lineOfNonText(data); line > 0 {
 		d.wrong(line, "not text; write UTF-8 without control characters")
@@ -102,8 +103,8 @@ func (d *document) parse(data []byte) *yaml.Node {
 	return present(first.Content[0])
 }
 
-// lineOfNonText returns the first line with what is no text, or would begin another line
-// for YAML's reader alone; 0 where there is none.
+// lineOfNonText returns the first line with bytes that are not text, or with a
+// character that only YAML takes for a line end; 0 if there is none.
 func lineOfNonText(data []byte) int {
 	number := 0
 	for line := range bytes.Lines(data) {
@@ -120,7 +121,8 @@ func isControl(r rune) bool {
 	return r != '\t' && unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp)
 }
 
-// present follows an alias, and returns nil for a key without a value.
+// present returns the node that an alias stands for, and nil for a key without a
+// value.
 func present(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -131,7 +133,7 @@ func present(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// text is a single value; what names it in an error. It is not ok if n is nil.
+// text reads a scalar; what is its name for an error. ok is false if n is nil.
 func (d *document) text(n *yaml.Node, what string) (text string, ok bool) {
 	switch {
 	case n == nil:
@@ -192,9 +194,9 @@ func (d *document) each(n *yaml.Node, what string, read func(key, value *yaml.No
 	}
 }
 
-// fields returns the values of a mapping by key; keys without a value are left
-// out. An unknown key is an error that does not quote the key: if a comma cuts a
-// password or hash in two, the second half becomes a key.
+// fields returns the values of a mapping by key, without keys that have no value. An
+// unknown key is an error. The error does not quote the key, which may be half of a
+// password or hash that contains a comma.
 func (d *document) fields(n *yaml.Node, what string, known ...string) map[string]*yaml.Node {
 	values := make(map[string]*yaml.Node)
 	d.each(n, what, func(key, value *yaml.Node) {
@@ -207,12 +209,12 @@ func (d *document) fields(n *yaml.Node, what string, known ...string) map[string
 	return values
 }
 
-// right says what would be right in the place of an unknown key.
+// right returns what to write in the place of an unknown key.
 func right(mapping, key, value *yaml.Node, known []string) string {
 	switch {
 	case slices.Contains(known, "users") && hasUserKey(value):
 		return "if it is a user, it belongs below users:, further indented"
-	case mapping.Style&yaml.FlowStyle != 0 && value == nil: // a comma has cut a value in two
+	case mapping.Style&yaml.FlowStyle != 0 && value == nil: // a comma has split a value
 		return suggest(key.Value, known) + "; between { and } a value with a comma needs quotes"
 	}
 	return suggest(key.Value, known)

@@ -13,8 +13,9 @@ import (
 // Explained is one thing that a user may or may not do on a host.
 type Explained struct{ What, Answer string }
 
-// Explain says what a user may do on a host, and which line says so; also somebody
-// whom a service knows. The error says that the user may not enter it, and why.
+// Explain returns what an identity may do on a host, and which line says so. The
+// identity may be of a person whom only a service knows. The error says why the host
+// may not be entered.
 func (c Config) Explain(who auth.Identity, host auth.Host) ([]Explained, error) {
 	user := who.User
 	var names []string
@@ -100,7 +101,7 @@ func accounts(grant auth.Grant, host auth.Host) string {
 	return "the host's own"
 }
 
-// rights are in the words of the file.
+// rights returns the rights of a grant in the words of gateway.yaml.
 func rights(grant auth.Grant) []Explained {
 	return []Explained{
 		{"shell", yesOrNo(!grant.NoShell)},

@@ -12,13 +12,13 @@ import (
 	"github.com/berth-ssh/berth/state"
 )
 
-// maxFile is the size, in bytes, that a configuration or key file may have.
+// maxFile is the largest size, in bytes, of a configuration or key file.
 const maxFile = 1 << 20
 
-// readFile reads a small file and says who may write and read it. Its error
-// does not name the path.
+// readFile reads a small file, and returns its permissions. Its error does not
+// contain the path.
 func readFile(path string) ([]byte, fs.FileMode, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe is not waited for
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // so that opening a pipe does not block
 	if err != nil {
 		return nil, 0, cause(err)
 	}
@@ -40,7 +40,7 @@ func readFile(path string) ([]byte, fs.FileMode, error) {
 	return data, info.Mode().Perm(), nil
 }
 
-// cause leaves out the operation and path of a file error.
+// cause returns the cause of a file error, without the operation and the path.
 func cause(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err
@@ -48,7 +48,7 @@ func cause(err error) error {
 	return err
 }
 
-// checkOwner refuses what belongs to somebody who could change it.
+// checkOwner refuses a file whose owner is neither root nor the gateway's account.
 func (d *document) checkOwner(path string) {
 	if err := state.CheckOwner(path); err != nil {
 		d.wrong(0, "%v", err)

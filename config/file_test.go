@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The attack: an account of the box whose keys the configuration names has a pipe in
-// their place at the moment when they are read, so that nothing is ever read again.
+// The attack: an account of the box replaces its file of keys by a pipe just before
+// it is read, so that the reading never ends.
 func TestAFileThatBecomesAPipeHoldsNothingUp(t *testing.T) {
 	dir := t.TempDir()
 	path, file, pipe := filepath.Join(dir, "keys"), filepath.Join(dir, "file"), filepath.Join(dir, "pipe")

@@ -16,8 +16,8 @@ import (
 	"github.com/berth-ssh/berth/auth"
 )
 
-// grants reads the hosts of a user or group: for each name, pattern, project or
-// label an account, a list of them, or a mapping that says more.
+// grants reads the hosts of a user or group: for each name, pattern, project or label
+// an account, a list of accounts, or a mapping with more.
 func (d *document) grants(n *yaml.Node) map[string]auth.Grant {
 	grants := make(map[string]auth.Grant)
 	if n != nil && n.Kind != yaml.MappingNode {
@@ -64,7 +64,7 @@ func (d *document) wholeGrant(n *yaml.Node) auth.Grant {
 	return grant
 }
 
-// accounts reads one account or a list of them, the first being the default.
+// accounts reads one account or a list of them; the first one is the default.
 func (d *document) accounts(n *yaml.Node) []string {
 	if n == nil {
 		return nil
@@ -80,8 +80,8 @@ func (d *document) accounts(n *yaml.Node) []string {
 	return accounts
 }
 
-// restrictions reads what a grant allows. What it does not mention is allowed,
-// and with restrict: yes refused.
+// restrictions reads what a grant allows. What it does not mention is allowed, or
+// forbidden with restrict: yes.
 func (d *document) restrictions(given map[string]*yaml.Node) auth.Restrictions {
 	r := auth.Restrictions{}
 	if d.yes(given["restrict"], "restrict", false) {
@@ -102,7 +102,7 @@ func (d *document) yes(n *yaml.Node, what string, missing bool) bool {
 	return d.yesOr(n, what, "", missing)
 }
 
-// yesOr reads yes or no, where something else may stand, too.
+// yesOr reads yes or no, where another kind of value is possible, too.
 func (d *document) yesOr(n *yaml.Node, what, other string, missing bool) bool {
 	text, ok := d.text(n, what)
 	if !ok {
@@ -134,7 +134,7 @@ func (d *document) commands(n *yaml.Node, missing bool) (none bool, commands []s
 	return len(commands) == 0, commands
 }
 
-// sftp reads yes, no, read-only, or a mapping that says more.
+// sftp reads yes, no, read-only, or a mapping with more.
 func (d *document) sftp(n *yaml.Node, r *auth.Restrictions) {
 	switch {
 	case n == nil:
@@ -151,11 +151,11 @@ func (d *document) sftp(n *yaml.Node, r *auth.Restrictions) {
 	}
 }
 
-// sftpDirectory reads the directory that is all that sftp shows.
+// sftpDirectory reads the directory to which sftp is limited.
 func (d *document) sftpDirectory(sftp, n *yaml.Node) string {
 	directory, isThere := d.text(n, "directory of sftp")
 	switch {
-	case n != nil && !isThere: // which was said
+	case n != nil && !isThere: // an error was reported for it
 	case n == nil:
 		d.wrong(sftp.Line, "sftp needs a directory here; without one it is yes, no or read-only")
 	case !filepath.IsAbs(directory) || filepath.Clean(directory) != directory || strings.ContainsFunc(directory, unicode.IsControl):
@@ -184,8 +184,8 @@ func (d *document) destinations(n *yaml.Node, what string, missing bool) (none b
 	return len(list) == 0, list
 }
 
-// until reads the moment when a grant ends. A day counts to its end, by this
-// machine's clock.
+// until reads the time when a grant ends. A date alone is the end of that day, in
+// this machine's time zone.
 func (d *document) until(n *yaml.Node) time.Time {
 	text, ok := d.text(n, "until")
 	if !ok {
@@ -205,8 +205,8 @@ func (d *document) until(n *yaml.Node) time.Time {
 	return end
 }
 
-// networks reads one network or a list of them. A list that is there and wrong
-// is never nil, which would mean everywhere.
+// networks reads one network or a list of them. It never returns nil for an invalid
+// list, since that would mean all networks.
 func (d *document) networks(n *yaml.Node, what string) []netip.Prefix {
 	if n == nil {
 		return nil

@@ -9,10 +9,10 @@ import (
 	"github.com/berth-ssh/berth/state"
 )
 
-// CheckHere compares the configuration with this machine. The error is what
-// serve would stop at. A warning is what may be right as it is: a port that a
-// running gateway has, or one that only root may take. It listens on the port
-// for a moment, and makes no files.
+// CheckHere checks the configuration against this machine. The error is one that
+// would stop serve. A warning may be harmless, such as a port that a running gateway
+// has, or one that only root may use. It listens on the port for a moment, and
+// creates no files.
 func (c Config) CheckHere() (warnings []string, err error) {
 	if err := state.Check(c.State); err != nil {
 		return nil, err
@@ -28,7 +28,8 @@ func (c Config) CheckHere() (warnings []string, err error) {
 	return warnings, nil
 }
 
-// cannotListen says why an address cannot be listened on; "" if it can.
+// cannotListen returns why it is impossible to listen on an address; "" if it is
+// possible.
 func cannotListen(address string) string {
 	listener, err := net.Listen("tcp", address)
 	switch {

@@ -41,8 +41,8 @@ func (d *document) host(name, value *yaml.Node) hosts.Entry {
 	return entry
 }
 
-// hostAccount reads the account of a host. That of an sshd at an address may be a login of
-// another gateway, which answers there.
+// hostAccount reads the account of a host. For an sshd at an address it may be a
+// login of another gateway, which answers at that address.
 func (d *document) hostAccount(given map[string]*yaml.Node) string {
 	n := given["account"]
 	if n != nil && given["address"] != nil && n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "+") {
@@ -53,7 +53,8 @@ func (d *document) hostAccount(given map[string]*yaml.Node) string {
 	return d.account(n)
 }
 
-// routeCheck finds fields of a host that its route lacks or does not take.
+// routeCheck finds fields of a host that its route needs, or that its route does not
+// allow.
 type routeCheck struct {
 	d     *document
 	given map[string]*yaml.Node

@@ -8,10 +8,11 @@ import (
 	"github.com/berth-ssh/berth/hosts"
 )
 
-// checkKeys refuses beside keys what each gateway would decide by its own state directory,
-// and differently. Several gateways have the same keys, each has a directory of its own,
-// and that may be lost. Whose a host name is must be known without it, as it is where all
-// hosts are of one namespace, or entries of the file. See also the steps of a login.
+// checkKeys refuses settings that do not work together with keys. Several gateways
+// use the same keys, but each has its own state directory, which may be lost. So
+// nothing may depend on the state directory, where each would decide differently,
+// such as the steps of a login. And it must be certain without it which host has a
+// name: all hosts must be of one namespace, or entries of the file.
 func (d *document) checkKeys(c Config, given map[string]*yaml.Node) {
 	if given["keys"] == nil {
 		return

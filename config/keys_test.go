@@ -8,7 +8,8 @@ import (
 	"github.com/berth-ssh/berth/test/harness"
 )
 
-// What gateways with the same keys would each decide for itself is refused, with its line.
+// Settings for which each of several gateways would decide differently are refused,
+// with their line.
 func TestWhatDoesNotGoWithGivenKeys(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "")
 	const users = "users:\n  dev: {keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINr702E6d/Tw4stB5/DlsS1v96LVVYnwsUka9Y8sKic1]}\n"
@@ -34,7 +35,8 @@ func TestWhatDoesNotGoWithGivenKeys(t *testing.T) {
 	}
 }
 
-// The file for gateways in a cluster is right as it stands, but that nobody is in it.
+// The example for gateways in a cluster is valid as it stands, except that it has no
+// users.
 func TestExampleOfACluster(t *testing.T) {
 	c, err := Load("../configs/kubernetes/gateway.yaml")
 	if err != nil || c.Keys == "" || len(c.Clusters) != 1 || len(c.Warnings) != 1 {

@@ -9,7 +9,7 @@ import (
 	"github.com/berth-ssh/berth/auth"
 )
 
-// userCAs are the keys of authorities whose certificates open for people.
+// userCAs reads the keys of authorities whose certificates log people in.
 func (d *document) userCAs(n *yaml.Node) []ssh.PublicKey {
 	var keys []ssh.PublicKey
 	d.list(n, "user_cas", func(item *yaml.Node) {
@@ -20,8 +20,8 @@ func (d *document) userCAs(n *yaml.Node) []ssh.PublicKey {
 	return keys
 }
 
-// login reads the rules that say which steps a login takes. It comes after all
-// users and groups are read.
+// login reads the rules about the steps of a login. It must be called after all users
+// and groups are read.
 func (d *document) login(n *yaml.Node, all *people) []auth.Rule {
 	var rules []auth.Rule
 	d.list(n, "login", func(item *yaml.Node) {
@@ -59,8 +59,8 @@ func (d *document) login(n *yaml.Node, all *people) []auth.Rule {
 	return rules
 }
 
-// ruleUsers are the users whom a rule is for, by their names or groups; nil, which
-// is everybody, only where it names neither.
+// ruleUsers returns the users of a rule, which names them or their groups. It returns
+// nil, which is everybody, only if the rule names neither.
 func (d *document) ruleUsers(users, groups *yaml.Node, all people) auth.Names {
 	if users == nil && groups == nil {
 		return nil
@@ -96,7 +96,7 @@ func (d *document) ruleSources(n *yaml.Node) auth.Sources {
 	return sources
 }
 
-// texts are the items of a list of single values.
+// texts returns the items of a list of scalars.
 func (d *document) texts(n *yaml.Node, what string) []*yaml.Node {
 	var texts []*yaml.Node
 	d.list(n, what, func(item *yaml.Node) {
@@ -107,7 +107,7 @@ func (d *document) texts(n *yaml.Node, what string) []*yaml.Node {
 	return texts
 }
 
-// principals are what certificates call a user.
+// principals reads the names of a user in certificates.
 func (d *document) principals(n *yaml.Node) []string {
 	var principals []string
 	for _, item := range d.texts(n, "principals") {

@@ -8,8 +8,7 @@ import (
 	"github.com/berth-ssh/berth/test/harness"
 )
 
-// An account of the box owns the file that says who may enter what, and writes
-// itself into it.
+// The attack: an account of the box owns the configuration, and adds itself to it.
 func TestAttackByAConfigurationOfAnother(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a file away")

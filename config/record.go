@@ -17,7 +17,7 @@ const (
 	maxKeepRecordings     = 10 * 365 * 24 * time.Hour
 )
 
-// record reads what terminals are recorded, and where.
+// record reads which terminals are recorded, and where.
 func (d *document) record(n *yaml.Node) recording.Settings {
 	given := d.fields(n, "record", "dir", "hosts", "on_failure", "keep", "max_size")
 	dir, _ := d.text(given["dir"], "dir")
@@ -47,7 +47,7 @@ func (d *document) patterns(n *yaml.Node) (patterns []string) {
 	return patterns
 }
 
-// size is a number of bytes; 0 where none is given.
+// size reads a number of bytes; 0 if none is given.
 func (d *document) size(n *yaml.Node, what string) int64 {
 	text, ok := d.text(n, what)
 	if !ok {

@@ -15,7 +15,7 @@ import (
 
 const maxRemember = 30 * 24 * time.Hour
 
-// ldap reads where a directory is, and how people are found there.
+// ldap reads the address of a directory, and how to find people in it.
 func (d *document) ldap(n *yaml.Node) *directory.Settings {
 	if n == nil {
 		return nil
@@ -68,7 +68,7 @@ func (d *document) search(n *yaml.Node, what string, missing directory.Search) d
 	return s
 }
 
-// oidc reads who an OpenID provider is, and what it says of people.
+// oidc reads the settings of an OpenID provider.
 func (d *document) oidc(n *yaml.Node) *openid.Settings {
 	if n == nil {
 		return nil
@@ -103,7 +103,7 @@ func (d *document) oidc(n *yaml.Node) *openid.Settings {
 	return s
 }
 
-// checked is a value in which nothing is wrong.
+// checked reads a scalar that check accepts.
 func (d *document) checked(n *yaml.Node, what string, check func(string) error) string {
 	text, ok := d.text(n, what)
 	if !ok {
@@ -115,7 +115,7 @@ func (d *document) checked(n *yaml.Node, what string, check func(string) error) 
 	return text
 }
 
-// certificates is the path of a file of certificates that are trusted.
+// certificates reads the path of a file of trusted certificates.
 func (d *document) certificates(n *yaml.Node) string {
 	path := d.named(n, "ca")
 	if path == "" {
@@ -127,7 +127,7 @@ func (d *document) certificates(n *yaml.Node) string {
 	return path
 }
 
-// secretFile is the path of a file with a secret.
+// secretFile reads the path of a file with a secret.
 func (d *document) secretFile(n *yaml.Node, what string) string {
 	path := d.named(n, what)
 	if path == "" {
@@ -139,7 +139,7 @@ func (d *document) secretFile(n *yaml.Node, what string) string {
 	return path
 }
 
-// named is the path of a file that is watched with the configuration.
+// named reads the path of a file that is watched together with the configuration.
 func (d *document) named(n *yaml.Node, what string) string {
 	path, ok := d.text(n, what)
 	if !ok || path == "" {
@@ -150,7 +150,7 @@ func (d *document) named(n *yaml.Node, what string) string {
 	return path
 }
 
-// namedAt is where people or groups of a service are named.
+// namedAt is a place in the files that names people or groups of a service.
 type namedAt struct {
 	service  auth.Service
 	document *document
@@ -161,7 +161,7 @@ func (p *people) namedAt(service auth.Service, d *document, line int) {
 	p.services = append(p.services, namedAt{service, d, line})
 }
 
-// namesAt is what services call a user: yes is what the user is called here.
+// namesAt reads a user's names at services; yes stands for the user's own name.
 func (d *document) namesAt(user string, given map[string]*yaml.Node, all *people) map[auth.Service]string {
 	var names map[auth.Service]string
 	for _, service := range []auth.Service{auth.LDAP, auth.OIDC} {
@@ -184,7 +184,8 @@ func (d *document) namesAt(user string, given map[string]*yaml.Node, all *people
 	return names
 }
 
-// groupsAt are groups of a service whose people are in a group: one, or a list.
+// groupsAt reads the groups of a service whose people are members of a group: one, or
+// a list.
 func (d *document) groupsAt(n *yaml.Node, service auth.Service, all *people) []auth.ServiceGroup {
 	if n == nil {
 		return nil
@@ -205,8 +206,7 @@ func (d *document) groupsAt(n *yaml.Node, service auth.Service, all *people) []a
 	return groups
 }
 
-// ofServices are the groups that people of services are in, in the order of their
-// names.
+// ofServices returns the groups with people of services, in the order of their names.
 func (p *people) ofServices() []auth.Group {
 	var groups []auth.Group
 	for _, name := range p.groupNames() {
@@ -217,8 +217,8 @@ func (p *people) ofServices() []auth.Group {
 	return groups
 }
 
-// checkServices wants those services that are named, and somebody who comes by those
-// that there are.
+// checkServices reports services that are named but not configured, and those that
+// are configured but by which nobody may log in.
 func (d *document) checkServices(c Config, all people) {
 	there := map[auth.Service]bool{auth.LDAP: c.LDAP != nil, auth.OIDC: c.OIDC != nil}
 	for _, service := range []auth.Service{auth.LDAP, auth.OIDC} {
@@ -235,7 +235,8 @@ func (d *document) checkServices(c Config, all people) {
 	}
 }
 
-// Identities are all users, and for each group of a service somebody who is in it.
+// Identities returns one identity for each user, and one for each service group, of a
+// member of it.
 func (c Config) Identities() []auth.Identity {
 	var all []auth.Identity
 	for _, user := range c.Users {

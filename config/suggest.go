@@ -2,7 +2,7 @@ package config
 
 import "strings"
 
-// suggest says which of the known words was meant, or lists them all.
+// suggest returns the known word that was probably meant, or a list of all of them.
 func suggest(word string, known []string) string {
 	for _, candidate := range known {
 		if distance(strings.ToLower(word), candidate) <= 2 {
@@ -12,8 +12,8 @@ func suggest(word string, known []string) string {
 	return "known here: " + strings.Join(known, ", ")
 }
 
-// distance is the number of letters to insert, delete or replace (Levenshtein).
-// Words of very different length are far apart at once.
+// distance returns the number of letters to insert, delete or replace (Levenshtein).
+// For words of very different length it returns a large number at once.
 func distance(a, b string) int {
 	if len(a) > len(b)+2 {
 		return len(a)

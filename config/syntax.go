@@ -12,7 +12,8 @@ import (
 	"github.com/berth-ssh/berth/auth"
 )
 
-// syntax words what the YAML library found. It quotes nothing of the file.
+// syntax reports what the YAML library found, in words for people. It quotes nothing
+// of the file.
 func (d *document) syntax(err error, data []byte) {
 	at, ok := errors.AsType[*yaml.LoadError](err)
 	if !ok {
@@ -42,7 +43,7 @@ func (d *document) syntax(err error, data []byte) {
 	}
 }
 
-// since says where that begins which a line does not fit.
+// since returns where the part begins into which a line does not fit.
 func since(at *yaml.LoadError) string {
 	if begin := at.ContextMark.Line; begin > 0 && begin != at.Mark.Line {
 		return fmt.Sprintf(" from line %d on", begin)
@@ -50,7 +51,7 @@ func since(at *yaml.LoadError) string {
 	return ""
 }
 
-// reading says in the library's words what was being read.
+// reading returns what the library was reading, in its own words.
 func reading(at *yaml.LoadError) string {
 	text := ""
 	if at.ContextMsg != "" {
@@ -62,8 +63,9 @@ func reading(at *yaml.LoadError) string {
 	return text
 }
 
-// otherForm returns the last line, up to the one where the YAML ends, that begins a key
-// which is no line, and what to write instead; 0 where there is none.
+// otherForm returns the last line, up to the one where the YAML is invalid, that
+// begins a key in another form than a line, and what to write instead; 0 if there is
+// none.
 func otherForm(data []byte, until int) (line int, text string) {
 	number := 0
 	for each := range bytes.Lines(data) {

@@ -14,18 +14,18 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// people are the users and groups of all files.
+// people has the users and groups of all files.
 type people struct {
 	users  []user
 	groups map[string]group
-	places map[string]string // where a user was given first, by name
-	limits auth.Limits       // of everyone
+	places map[string]string // where each user was defined first, by name
+	limits auth.Limits       // of everybody
 
 	authorities []ssh.PublicKey // user CAs
 	revoked     *auth.Revoked
-	login       *yaml.Node // rules, of the first file
-	keys        *yaml.Node // the directory that several gateways have, of the first file
-	services    []namedAt  // where people of services are named
+	login       *yaml.Node // the rules; only the first file may have them
+	keys        *yaml.Node // the directory of keys for several gateways; only the first file may have it
+	services    []namedAt  // places that name people of services
 	fetched     keysource.Cache
 }
 
@@ -79,7 +79,7 @@ func userKeys() []string {
 	return []string{"password", "keys", "authorized_keys", "principals", "ldap", "oidc", "hosts", "groups", "limits"}
 }
 
-// hasUserKey reports whether a mapping has a key of a user.
+// hasUserKey reports whether a mapping has a key that belongs to a user.
 func hasUserKey(n *yaml.Node) bool {
 	if n == nil || n.Kind != yaml.MappingNode {
 		return false
@@ -94,14 +94,15 @@ func hasUserKey(n *yaml.Node) bool {
 
 func (d *document) place(n *yaml.Node) string { return fmt.Sprintf("%s:%d", d.path, n.Line) }
 
-// splitPlace is place backwards.
+// splitPlace is the reverse of place.
 func splitPlace(place string) (path string, line int) {
 	colon := strings.LastIndexByte(place, ':')
 	line, _ = strconv.Atoi(place[colon+1:])
 	return place[:max(colon, 0)], line
 }
 
-// user reads one user, who needs no credential where certificates open.
+// user reads one user, who needs no credential if certificates or services can log
+// the user in.
 func (d *document) user(name, value *yaml.Node, all *people) user {
 	given := d.fields(value, "a user", userKeys()...)
 	if given["password"] == nil && isEmpty(given["keys"]) && given["authorized_keys"] == nil && given["ldap"] == nil && given["oidc"] == nil && len(all.authorities) == 0 {
@@ -129,8 +130,8 @@ func isEmpty(n *yaml.Node) bool {
 	return n == nil || n.Kind == yaml.SequenceNode && len(n.Content) == 0
 }
 
-// resolve gives each user the grants of its groups, and the limits of the groups that
-// its own leave open.
+// resolve gives each user the grants of its groups, and their limits where the user
+// has none.
 func (p people) resolve() []auth.User {
 	var users []auth.User
 	for _, u := range p.users {
@@ -154,7 +155,7 @@ func (p people) resolve() []auth.User {
 	return users
 }
 
-// members are the users of a group, by their names.
+// members returns the names of a group's users.
 func (p people) members(group string) []string {
 	var members []string
 	for _, u := range p.users {
@@ -174,7 +175,7 @@ func (p people) groupNames() []string {
 	return names
 }
 
-// checkRoutes refuses grants with what the route of a host cannot enforce.
+// checkRoutes refuses grants with limits that the route of a host cannot enforce.
 func checkRoutes(policy *auth.Policy, c Config, wrong func(place, text string)) {
 	for _, entry := range c.Hosts {
 		if entry.Route != labels.RouteSshd {

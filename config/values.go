@@ -18,8 +18,8 @@ import (
 	"github.com/berth-ssh/berth/scrape"
 )
 
-// The values of gateway.yaml. Each reads one node; where that is nil or wrong
-// it returns nothing.
+// Readers for the values in gateway.yaml. Each reads one node. For a nil or invalid
+// node it returns the zero value.
 
 func (d *document) name(n *yaml.Node, what string) string {
 	name, ok := d.text(n, what)
@@ -32,7 +32,7 @@ func (d *document) name(n *yaml.Node, what string) string {
 	return name
 }
 
-// account may be empty, for the host's own.
+// account reads an account, which may be empty for the host's own.
 func (d *document) account(n *yaml.Node) string {
 	if n != nil && n.Kind == yaml.ScalarNode && n.Value == "" {
 		return ""
@@ -62,7 +62,7 @@ func isAddress(s string, minPort uint64) bool {
 	return err == nil && portErr == nil && number >= minPort && !strings.ContainsAny(host, " \t/@")
 }
 
-// absolute reads the path of a directory of the gateway's own.
+// absolute reads the path of one of the gateway's own directories.
 func (d *document) absolute(n *yaml.Node, what, example string) string {
 	dir, ok := d.text(n, what)
 	if ok && !filepath.IsAbs(dir) {
@@ -71,7 +71,8 @@ func (d *document) absolute(n *yaml.Node, what, example string) string {
 	return dir
 }
 
-// docker reads the address of an engine, or that there is none where that may be.
+// docker reads the address of an engine. If mayBeNone, it may also say that there is
+// none.
 func (d *document) docker(n *yaml.Node, mayBeNone bool) string {
 	engine, ok := d.text(n, "docker")
 	if ok && !isEngine(engine) && !(mayBeNone && engine == hosts.NoEngine) {
@@ -96,8 +97,8 @@ func (d *document) linger(n *yaml.Node) time.Duration {
 	return length
 }
 
-// metrics is an address that only this machine reaches: the metrics say how many
-// people do what, and ask nobody who they are.
+// metrics reads an address that only this machine can reach: the metrics show how
+// much people do, and whoever reads them is not authenticated.
 func (d *document) metrics(n *yaml.Node) string {
 	address, ok := d.text(n, "metrics")
 	if !ok {
@@ -109,7 +110,7 @@ func (d *document) metrics(n *yaml.Node) string {
 	return address
 }
 
-// time is a length of time from a second to a longest.
+// time reads a duration of at least a second and at most most.
 func (d *document) time(n *yaml.Node, what string, most time.Duration, right string) (length time.Duration, given bool) {
 	text, ok := d.text(n, what)
 	if !ok {
@@ -201,7 +202,7 @@ func (d *document) publicKey(n *yaml.Node, what string) ssh.PublicKey {
 	return key
 }
 
-// keyFile reads a private key; a relative path begins at the configuration.
+// keyFile reads a private key; a relative path is relative to the configuration.
 func (d *document) keyFile(n *yaml.Node) ssh.Signer {
 	path, ok := d.text(n, "key_file")
 	if !ok {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// usersFiles are users.d/*.yaml beside a configuration file, in the order of
-// their names. Hidden files are left out: editors keep them.
+// usersFiles returns the paths of users.d/*.yaml beside a configuration file, in the
+// order of their names. It leaves out hidden files, which editors create.
 func usersFiles(path string) []string {
 	entries, _ := os.ReadDir(usersDir(path))
 	var files []string
@@ -29,8 +29,8 @@ func usersFiles(path string) []string {
 
 func usersDir(path string) string { return filepath.Join(filepath.Dir(path), "users.d") }
 
-// Stamp is another one after each change of the files of a configuration, and of
-// those that it names: of a name, a size, a time or a file that took the place of
+// Stamp returns a text that changes with every change of a configuration's files and
+// of the named files: of a name, a size or a time, or when a file is replaced by
 // another.
 func Stamp(path string, named ...string) string {
 	var stamp strings.Builder
@@ -52,15 +52,15 @@ func inode(info fs.FileInfo) uint64 {
 	return 0
 }
 
-// watchEvery is how often Watch looks. A change is told once two looks have seen
-// the same: whoever writes has stopped by then.
+// watchEvery is how often Watch looks at the files. It reports a change only when two
+// looks in a row have seen the same: then the writer has probably finished.
 const watchEvery = 500 * time.Millisecond
 
-// Watch calls changed after each change of the files of a configuration, or of
-// those that it names now, until ctx ends. It looks at them twice a second: unlike the kernel's notices, that
-// works on every file system, through every link, and for every way to save. A
-// file whose last line does not end is taken for half written: then changed is
-// not called, but halfWritten, with its path.
+// Watch calls changed after each change of a configuration's files, or of the files
+// that named returns, until ctx ends. It looks at them twice a second. Unlike the
+// kernel's notifications, this works on every file system, through every link, and
+// however a file is saved. If a file's last line has no end, the file is probably
+// half written: then Watch calls halfWritten with its path, and not changed.
 func Watch(ctx context.Context, path string, named func() []string, changed func(), halfWritten func(path string)) {
 	told := Stamp(path, named()...)
 	last := told
@@ -86,7 +86,8 @@ func Watch(ctx context.Context, path string, named func() []string, changed func
 	}
 }
 
-// unfinished is the first file of a configuration whose last line has no end.
+// unfinished returns the first file of a configuration whose last line has no end; ""
+// if there is none.
 func unfinished(path string) string {
 	for _, file := range append([]string{path}, usersFiles(path)...) {
 		data, _, err := readFile(file)
@@ -97,8 +98,8 @@ func unfinished(path string) string {
 	return ""
 }
 
-// NeedsRestart names the keys that differ between two configurations and that a
-// gateway takes only when it starts.
+// NeedsRestart returns the keys that differ between two configurations and that a
+// gateway reads only when it starts.
 func (c Config) NeedsRestart(next Config) []string {
 	var keys []string
 	for _, key := range []struct {

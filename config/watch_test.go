@@ -13,8 +13,8 @@ import (
 	"github.com/berth-ssh/berth/test/harness"
 )
 
-// Every way in which people save a file is noticed, once it is written, and a
-// file that is written half is not taken for a whole one.
+// Every way in which people save a file is noticed once it is written, and a
+// half-written file is not taken for a complete one.
 func TestWatchTellsOfEveryWayToSave(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "gateway.yaml")
@@ -65,7 +65,7 @@ func TestWatchTellsOfEveryWayToSave(t *testing.T) {
 	})
 }
 
-// Somebody who writes on and on has not finished.
+// While somebody keeps writing, no change is reported.
 func TestWatchWaitsForTheEndOfAWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gateway.yaml")
 	harness.Write(t, path, 0o600, "\n")
@@ -94,8 +94,7 @@ func TestWatchWaitsForTheEndOfAWrite(t *testing.T) {
 	})
 }
 
-// What is read is one state of the files, and never half of one and half of the
-// next.
+// Load reads one state of the files, never half of one and half of the next.
 func TestLoadReadsOneState(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "gateway.yaml")
@@ -120,7 +119,7 @@ func TestLoadReadsOneState(t *testing.T) {
 	save(path, user("main", 0))
 	save(team, user("team", 0))
 	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() { // the file of the team is never ahead
+	go func() { // the team's file is never newer than the other one
 		defer close(stopped)
 		for i := 1; ; i++ {
 			select {
@@ -129,7 +128,7 @@ func TestLoadReadsOneState(t *testing.T) {
 			default:
 				save(path, user("main", i))
 				save(team, user("team", i))
-				time.Sleep(time.Duration(i%3) * time.Millisecond) // for somebody to read
+				time.Sleep(time.Duration(i%3) * time.Millisecond) // time to read
 			}
 		}
 	}()
@@ -137,7 +136,7 @@ func TestLoadReadsOneState(t *testing.T) {
 	for range 500 {
 		c, err := Load(path)
 		if err != nil {
-			continue // too many changes
+			continue // there were too many changes
 		}
 		var main, team int
 		fmt.Sscanf(c.Users[0].Name, "main%d", &main)
