@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os/exec"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/berth-ssh/berth/patches"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -123,6 +126,20 @@ func receivedWhole(t *testing.T) {
 	writers.Wait()
 	close(read)
 	readers.Wait()
+}
+
+// TestInside runs the tests that are beside the code that is added, and see what programs
+// do not: TestBerth... in _ssh.
+func TestInside(t *testing.T) {
+	needPatched(t)
+	args := []string{"test", "-vet=off", "-v", "-count=1", "-timeout", "5m", "-run", "^TestBerth", patches.Module + "/ssh"}
+	if isRaced() {
+		args = slices.Insert(args, 1, "-race")
+	}
+	said, err := exec.Command("go", args...).CombinedOutput()
+	if err != nil || !bytes.Contains(said, []byte("--- PASS: TestBerth")) {
+		t.Errorf("go %q: %v\n%s", args, err, said)
+	}
 }
 
 // isRaced reports whether the race detector is on.

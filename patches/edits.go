@@ -339,7 +339,9 @@ func unrecognized() patch {
 // connection protocol, which hands them on. That wakes a goroutine for each packet, and
 // an idle connection keeps a stack more. After the login the loop reads by itself,
 // but while an exchange of keys that this side began is not over: then the
-// loop may wait for its end, and somebody must read the peer's part of it.
+// loop may wait for its end, and somebody must read the peer's part of it. Before that
+// part there may be much else, and x/crypto has room for 16 packets: then neither
+// went on, for ever, and nobody saw that the peer was gone.
 func handedOn() patch {
 	return patch{
 		fault: "each packet wakes a goroutine that hands it on to another one, and an idle connection keeps both",
@@ -356,7 +358,7 @@ func handedOn() patch {
 			at: "p, ok := <-t.incoming", before: "if t.reading.isLoops() {\nreturn t.readForLoop()\n}\n",
 		}, {
 			file: "ssh/handshake.go", in: "handshakeTransport.readLoop",
-			at: "t.incoming <- p", after: "\nif t.handOver() {\nreturn\n}",
+			at: "t.incoming <- p", after: "\nif t.reading.isLoops() {\nt.readAside()\nreturn\n}",
 		}, {
 			file: "ssh/handshake.go", in: "handshakeTransport.sendKexInit",
 			at: "t.sentInitPacket = packet", after: "\nt.exchangeBegins()",

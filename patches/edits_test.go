@@ -841,31 +841,74 @@ func echoes(t *testing.T, channel ssh.Channel, size int) {
 }
 
 // closedInExchange: the server wants to exchange keys. Its data waits for that, and the
-// loop to answer the channel's end waits for the data.
+// loop to answer the channel's end waits for the data. What the client still sends before
+// its own part, which it may until it knows what the server wants, does not stop that.
 func closedInExchange(t *testing.T) {
-	const pending = 64 // packets that x/crypto keeps meanwhile
-	config, err := serverConfig()
-	if err != nil {
+	t.Run("and nothing else is sent", func(t *testing.T) { exchangeIsAnswered(t, 0) })
+	t.Run("and much is sent before", func(t *testing.T) { exchangeIsAnswered(t, 100*flood) })
+	t.Run("and the client is gone", func(t *testing.T) {
+		p, _, over := waitingLoop(t)
+		for range flood {
+			p.Send(peer.MsgGlobalRequest, "r", false)
+		}
+		if err := p.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		p.Conn.Close()
+		ends(t, over)
+	})
+	t.Run("and is never to come", func(t *testing.T) {
+		p, _, over := waitingLoop(t)
+		p.Conn.SetWriteDeadline(time.Now().Add(patience))
+		for err := error(nil); err == nil; err = p.Flush() {
+			p.Send(peer.MsgGlobalRequest, "r", false, make([]byte, 200_000))
+		}
+		ends(t, over)
+	})
+}
+
+// exchangeIsAnswered has the client send so many requests before its part of the exchange.
+func exchangeIsAnswered(t *testing.T, requests int) {
+	p, got, _ := waitingLoop(t)
+	for range requests {
+		p.Send(peer.MsgGlobalRequest, "r", false)
+	}
+	if err := p.StartExchange(); err != nil {
 		t.Fatal(err)
 	}
-	config.RekeyThreshold = 1 // the least that there is, 256 bytes
+	if err := p.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	p.Conn.SetReadDeadline(time.Now().Add(patience))
+	if _, err := p.Expect(peer.MsgKexECDHReply); err != nil {
+		t.Errorf("the exchange is not answered: %v", err)
+	}
+	if served := got.Load(); served != 0 {
+		t.Errorf("%d requests were served: the loop did not wait", served)
+	}
+}
+
+// ends waits for a connection's end.
+func ends(t *testing.T, over <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-over:
+	case <-time.After(patience):
+		t.Error("the connection does not end")
+	}
+}
+
+// waitingLoop is a client whose server's loop waits for the end of an exchange, until
+// over. Of the client's requests the server got so many.
+func waitingLoop(t *testing.T) (p *peer.Peer, got *atomic.Int64, over <-chan struct{}) {
+	t.Helper()
+	const pending = 64 // packets that x/crypto keeps meanwhile
 	near, far := tcpPair(t)
-	var written atomic.Int64
+	var written, requested atomic.Int64
+	ended := make(chan struct{})
 	go func() {
-		server, channels, requests, err := ssh.NewServerConn(far, config)
-		if err != nil {
-			return
-		}
-		go ssh.DiscardRequests(requests)
-		channel, channelRequests, err := (<-channels).Accept()
-		if err != nil {
-			return
-		}
-		go ssh.DiscardRequests(channelRequests)
-		for _, err := channel.Write(make([]byte, 100)); err == nil; _, err = channel.Write(make([]byte, 100)) {
-			written.Add(1)
-		}
-		server.Wait()
+		defer close(ended)
+		sendAlways(far, &written, &requested)
 	}()
 	p, err := peer.Meet(near)
 	if err != nil {
@@ -890,15 +933,34 @@ func closedInExchange(t *testing.T) {
 	}
 	await(t, func() bool { return written.Load() >= sent+pending })
 	p.Send(peer.MsgChannelClose, channel)
-	if err := p.StartExchange(); err != nil {
-		t.Fatal(err)
+	return p, &requested, ended
+}
+
+// sendAlways serves a connection: it writes to the first channel, and exchanges keys again
+// and again. It counts what it has written, and the requests that it gets.
+func sendAlways(conn net.Conn, written, requested *atomic.Int64) {
+	config, err := serverConfig()
+	if err != nil {
+		return
 	}
-	if err := p.Flush(); err != nil {
-		t.Fatal(err)
+	config.RekeyThreshold = 1 // the least that there is, 256 bytes
+	server, channels, requests, err := ssh.NewServerConn(conn, config)
+	if err != nil {
+		return
 	}
-	near.SetReadDeadline(time.Now().Add(patience))
-	if _, err := p.Expect(peer.MsgKexECDHReply); err != nil {
-		t.Errorf("the exchange is not answered: %v", err)
+	defer server.Wait()
+	go func() {
+		for range requests {
+			requested.Add(1)
+		}
+	}()
+	channel, channelRequests, err := (<-channels).Accept()
+	if err != nil {
+		return
+	}
+	go ssh.DiscardRequests(channelRequests)
+	for _, err := channel.Write(make([]byte, 100)); err == nil; _, err = channel.Write(make([]byte, 100)) {
+		written.Add(1)
 	}
 }
 

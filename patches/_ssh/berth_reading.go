@@ -1,6 +1,9 @@
 package ssh
 
-import "sync"
+import (
+	"fmt"
+	"sync"
+)
 
 // reading says who reads packets after the login: the loop of the connection protocol
 // by itself, or a goroutine that hands them to it.
@@ -11,7 +14,14 @@ type reading struct {
 	busy       bool // it handles a packet, and does not read
 	exchanging bool // this side's KEXINIT is sent, and that exchange is not over
 	ended      bool
+
+	waiting [][]byte // what was handed to the loop while there was no room in incoming
+	held    int      // what waiting costs, in bytes
 }
+
+// maxWaiting is how many bytes a peer may send between this side's KEXINIT and its own
+// while the loop handles none of them: the windows of eight channels.
+const maxWaiting = 8 * channelWindowSize
 
 // isLoops reports whether the loop may read by itself.
 func (r *reading) isLoops() bool {
@@ -20,14 +30,44 @@ func (r *reading) isLoops() bool {
 	return r.loops
 }
 
-// begin is called by the loop, which has handled a packet. It reports whether the loop
-// is to read by itself. It looks for packets that were handed to it after it knows that
-// it is alone: by then the other goroutine has handed over its last.
-func (r *reading) begin(incoming <-chan []byte) bool {
+// next is called by the loop, which has handled a packet. It returns the next one if that
+// waits, or else reports whether the loop is to read it by itself; if neither, the packet
+// is in incoming, or will be. What was handed to the loop comes before what it reads: it
+// is looked for when it is known that the loop is alone, and nobody hands it more.
+func (r *reading) next(incoming <-chan []byte) (packet []byte, reads bool) {
 	r.Lock()
 	defer r.Unlock()
 	r.busy = false
-	return r.alone && len(incoming) == 0
+	switch {
+	case len(incoming) > 0:
+		return nil, false
+	case len(r.waiting) > 0:
+		packet, r.waiting[0] = r.waiting[0], nil
+		r.waiting = r.waiting[1:]
+		r.held -= len(packet) + requestSize
+		return packet, false
+	}
+	r.waiting = nil // its memory
+	return nil, r.alone
+}
+
+// hand hands the loop a packet, and does not wait for it: the loop may wait for the end
+// of an exchange, which comes in one of the packets behind. It fails when too much waits.
+func (r *reading) hand(incoming chan<- []byte, packet []byte) error {
+	r.Lock()
+	defer r.Unlock()
+	if len(r.waiting) == 0 {
+		select {
+		case incoming <- packet:
+			return nil
+		default:
+		}
+	}
+	if r.held += len(packet) + requestSize; r.held > maxWaiting {
+		return fmt.Errorf("ssh: the peer has sent %d bytes where it was to exchange keys", maxWaiting)
+	}
+	r.waiting = append(r.waiting, packet)
+	return nil
 }
 
 // handles is called by the loop, which has a packet. It reports whether another one is
@@ -54,13 +94,14 @@ func (r *reading) exchangeEnds() {
 	r.exchanging = false
 }
 
-// leave is called by the loop, which reads no more. It reports whether nobody else does:
-// whoever does goes on until the connection's end.
+// leave is called by the loop, which reads no more. It reports whether nobody else does,
+// and nobody will; or else whoever does goes on until the connection's end.
 func (r *reading) leave() bool {
 	r.Lock()
 	defer r.Unlock()
-	r.loops = false
-	return r.alone
+	alone := r.alone
+	r.loops, r.alone = false, false
+	return alone
 }
 
 // readsByItself has the loop read by itself, as soon as the goroutine that read until
@@ -111,7 +152,11 @@ func (t *handshakeTransport) readForLoop() ([]byte, error) {
 // readOrTake reads a packet, or takes one that another goroutine has read; nil when that
 // goroutine reads no more.
 func (t *handshakeTransport) readOrTake() ([]byte, error) {
-	if !t.reading.begin(t.incoming) {
+	p, reads := t.reading.next(t.incoming)
+	switch {
+	case p != nil:
+		return p, nil
+	case !reads:
 		p, ok := <-t.incoming
 		if !ok {
 			return nil, t.readError
@@ -131,12 +176,12 @@ func (t *handshakeTransport) readOrTake() ([]byte, error) {
 func (t *handshakeTransport) readAside() {
 	for !t.handOver() {
 		p, err := t.readOnePacket(false)
+		if err == nil && p[0] != msgIgnore && p[0] != msgDebug {
+			err = t.reading.hand(t.incoming, p)
+		}
 		if err != nil {
 			t.endReading(err)
 			return
-		}
-		if p[0] != msgIgnore && p[0] != msgDebug {
-			t.incoming <- p
 		}
 	}
 }
