@@ -113,7 +113,7 @@ func Dial(ctx context.Context, a Address) (*Engine, error) {
 	switch why := (*LinkError)(nil); {
 	case errors.As(err, &why):
 		return nil, why
-	case strings.Contains(err.Error(), "permission denied"): // the client hides the cause's type
+	case Refuses(err) && client.IsErrConnectionFailed(err):
 		return nil, fmt.Errorf("no permission for the Docker engine at %s: be root, or in the group docker", at)
 	case client.IsErrConnectionFailed(err):
 		return nil, fmt.Errorf("no Docker engine answers at %s: is it running?", at)

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
 )
 
 var (
@@ -17,6 +20,19 @@ var (
 	// ErrSilent is about a command that ended and said nothing.
 	ErrSilent = errors.New("the command ended without a word")
 )
+
+// Refuses reports whether a call to an engine failed because the caller may not ask it: the
+// socket is not theirs, ssh does not let them in, or the engine or a proxy before it says so.
+func Refuses(err error) bool {
+	var byLink *LinkError
+	switch {
+	case errdefs.IsPermissionDenied(err), errdefs.IsUnauthorized(err):
+		return true
+	case errors.As(err, &byLink), client.IsErrConnectionFailed(err):
+		return strings.Contains(strings.ToLower(err.Error()), "permission denied") // the client hides the cause's type
+	}
+	return false
+}
 
 // explainTimeout bounds the wait for the last words of a command that failed.
 const explainTimeout = time.Second

@@ -41,8 +41,10 @@ type Unreachable struct {
 	// Unknown says that the source knows no such host at all.
 	Unknown bool
 
-	// Silent says that the source cannot tell, since who it asks does not answer.
-	Silent bool
+	// Silent says who cannot tell whether there is such a host, and why: an engine, box
+	// or cluster that does not answer, or refuses the gateway. It is "" where the source
+	// can tell.
+	Silent string
 
 	// Patience is how long it is worth trying again, since the first try: 0
 	// for what will not mend itself.
@@ -77,8 +79,8 @@ func IsUnknown(err error) bool {
 	return why != nil && why.Unknown
 }
 
-// IsSilent reports whether an error says that who knows the host does not answer.
+// IsSilent reports whether an error says that who knows the host does not tell.
 func IsSilent(err error) bool {
 	why := AsUnreachable(err)
-	return why != nil && why.Silent
+	return why != nil && why.Silent != ""
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/streaming/pkg/httpstream"
@@ -39,4 +40,17 @@ func KnowsNoWebSocket(err error) bool {
 func NodeIsSilent(err error) bool {
 	said := err.Error() // it has no type: the API server calls it an internal error
 	return strings.Contains(said, "error dialing backend: ") || strings.Contains(said, "error sending request: ")
+}
+
+// Refuses reports whether an error says that the API server does not let the caller do
+// what was asked: it does not know who that is any more, or no role of theirs allows it.
+func Refuses(err error) bool {
+	if apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) {
+		return true
+	}
+	if err == nil {
+		return false
+	}
+	said := err.Error() // by SPDY, it has no type
+	return strings.Contains(said, " is forbidden: User ") || strings.HasSuffix(said, "unable to upgrade connection: Unauthorized")
 }

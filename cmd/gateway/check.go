@@ -19,7 +19,11 @@ import (
 	"github.com/berth-ssh/berth/hosts/configured"
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/people"
+	"github.com/berth-ssh/berth/printable"
 )
+
+// maxCause is how much is shown of why an engine or cluster tells nothing, in runes.
+const maxCause = 500
 
 func newCheckCommand() *cobra.Command {
 	path, who, host := config.DefaultPath, "", ""
@@ -159,8 +163,8 @@ func showHosts(ctx context.Context, w, warnings io.Writer, settings config.Confi
 	if err != nil {
 		return err
 	}
-	for _, box := range slices.Sorted(maps.Keys(looked.Silent)) {
-		fmt.Fprintf(warnings, "warning: box %s does not answer: %v\n", box, looked.Silent[box])
+	for _, silence := range looked.Silent {
+		fmt.Fprintf(warnings, "warning: %s %s: %s\n", silence.Who, silence.What(), printable.Line(silence.Cause.Error(), maxCause))
 	}
 	found := looked.Hosts
 	rows := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

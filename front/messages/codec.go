@@ -79,7 +79,8 @@ type Failure struct {
 // Unreachable is a hosts.Unreachable.
 type Unreachable struct {
 	Host, Why, Cause, Box string
-	Unknown, Silent       bool
+	Unknown               bool
+	Silent                string
 	Patience              time.Duration
 	Details               uint64 // the number by which they are asked for; 0: none
 }

@@ -96,7 +96,7 @@ func TestAFailureIsTheSameInBothProcesses(t *testing.T) {
 	}
 	for _, err := range []error{
 		nil, auth.ErrDenied, auth.Refused("no"), errors.New("other"), &keeper.NoAnswer{Service: auth.LDAP, Err: errors.New("down")},
-		&hosts.Unreachable{Host: "lab", Why: "is not running", Cause: errors.New("exited"), Box: "b", Unknown: true, Silent: true, Patience: time.Second, Details: details},
+		&hosts.Unreachable{Host: "lab", Why: "is not running", Cause: errors.New("exited"), Box: "b", Unknown: true, Silent: "box b does not answer", Patience: time.Second, Details: details},
 		&hosts.Unreachable{Host: "lab", Why: "is gone"},
 	} {
 		got := FailureOf(err, keep).Err(ask)

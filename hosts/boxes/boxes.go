@@ -12,6 +12,7 @@ package boxes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -151,13 +152,15 @@ type candidate struct {
 // none, why.
 func (s *Source) having(ctx context.Context, name string) (found []candidate, refused error) {
 	var silent []string
+	var causes []error
 	for _, b := range s.boxes {
 		host, err := b.Lookup(ctx, name)
 		switch {
 		case err == nil:
 			found = append(found, candidate{b, host})
 		case hosts.IsSilent(err):
-			silent = append(silent, b.name)
+			why := hosts.AsUnreachable(err)
+			silent, causes = append(silent, why.Silent), append(causes, why.Cause)
 		case !hosts.IsUnknown(err):
 			return nil, renamed(err, name+"."+b.name, b.name)
 		case refused == nil:
@@ -167,8 +170,9 @@ func (s *Source) having(ctx context.Context, name string) (found []candidate, re
 	if len(silent) == 0 {
 		return found, refused
 	}
-	why := "does not exist on the boxes that answer; no answer from " + strings.Join(silent, ", ")
-	return found, &hosts.Unreachable{Host: name, Why: why, Unknown: true, Silent: true}
+	which := strings.Join(silent, ", and ")
+	why := "does not exist on the boxes that answer; " + which
+	return found, &hosts.Unreachable{Host: name, Why: why, Cause: errors.Join(causes...), Unknown: true, Silent: which}
 }
 
 func ambiguous(name string, found []candidate) error {

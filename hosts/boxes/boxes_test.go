@@ -2,6 +2,7 @@ package boxes
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,8 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var errRefused = errors.New("User \"gateway\" cannot list pods")
 
 // fakeBox has hosts, answers or does not, and answers for the first time when it is told.
 type fakeBox struct {
@@ -49,7 +52,7 @@ func (f *fakeBox) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	select {
 	case <-f.answered:
 	case <-ctx.Done():
-		return hosts.Host{}, &hosts.Unreachable{Host: name, Why: "cannot be looked up", Silent: true}
+		return hosts.Host{}, &hosts.Unreachable{Host: name, Why: "cannot be looked up", Silent: "it was not asked"}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -57,7 +60,7 @@ func (f *fakeBox) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	case f.hosts[name]:
 		return hosts.Host{Name: name, Route: labels.RouteExec}, nil
 	case f.silent:
-		return hosts.Host{}, &hosts.Unreachable{Host: name, Why: "cannot be looked up: silence", Silent: true}
+		return hosts.Host{}, &hosts.Unreachable{Host: name, Why: "cannot be looked up: silence", Silent: "box a refuses the gateway since 14:07", Cause: errRefused}
 	}
 	return hosts.Host{}, &hosts.Unreachable{Host: name, Why: "does not exist", Unknown: true}
 }
@@ -255,7 +258,10 @@ func TestABoxThatIsDownHarmsNoOther(t *testing.T) {
 	close(a.answered)
 	l.wantAt(t, "master", "master", "a") // known from before
 	l.wantRefused(t, "other.a", "cannot be looked up: silence")
-	l.wantRefused(t, "other", `host "other" does not exist on the boxes that answer; no answer from a`)
+	l.wantRefused(t, "other", `host "other" does not exist on the boxes that answer; box a refuses the gateway since 14:07`)
+	if _, err := l.Lookup(t.Context(), "other"); !errors.Is(err, errRefused) {
+		t.Errorf("the log does not have why: %v", err)
+	}
 	if comingBack, known := l.ComingBack("worker"); comingBack || !known {
 		t.Error("worker is thought to be coming back")
 	}

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/berth-ssh/berth/docker"
 	"github.com/berth-ssh/berth/hosts"
@@ -23,6 +24,7 @@ type Hosts struct {
 	addresses *hosts.Addresses
 	local     *local.Source
 	engines   []*dockerhosts.Source
+	clusters  []*kube.Source
 }
 
 // Open makes the sources of entries, and of the engines of this machine and of all
@@ -70,6 +72,7 @@ func (h *Hosts) openEngines(from hosts.Settings, st *state.State, log *slog.Logg
 		if err != nil {
 			return nil, err
 		}
+		h.clusters = append(h.clusters, pods)
 		all.Add(cluster.Name, pods)
 	}
 	return []hosts.Source{all}, nil
@@ -83,15 +86,19 @@ func (h *Hosts) openEngine(options dockerhosts.Options) (*dockerhosts.Source, er
 	return engine, err
 }
 
-// Silent returns why each box that does not answer does not, by its name.
-func (h *Hosts) Silent() map[string]error {
-	silent := map[string]error{}
+// Silent returns the engines and clusters that tell nothing of their hosts, and why not. An
+// only engine that does not answer is left out: there may be none.
+func (h *Hosts) Silent() []hosts.Silence {
+	var all []hosts.Silence
 	for _, engine := range h.engines {
-		if why := engine.Silence(); engine.Box() != "" && why != nil {
-			silent[engine.Box()] = why
+		if now := engine.Silence(); engine.Box() != "" || now.IsRefusal() {
+			all = append(all, now)
 		}
 	}
-	return silent
+	for _, cluster := range h.clusters {
+		all = append(all, cluster.Silence())
+	}
+	return slices.DeleteFunc(all, func(s hosts.Silence) bool { return s.Cause == nil })
 }
 
 // Replace replaces the hosts that the configuration names. Who entered a former
@@ -142,7 +149,7 @@ func (h *Hosts) TellUserCAs(ctx context.Context) map[string]hosts.Trust {
 func (h *Hosts) Engines() map[string]bool {
 	answers := map[string]bool{}
 	for _, engine := range h.engines {
-		answers[cmp.Or(engine.Box(), hosts.LocalBox)] = engine.Silence() == nil
+		answers[cmp.Or(engine.Box(), hosts.LocalBox)] = engine.Silence().Cause == nil
 	}
 	return answers
 }

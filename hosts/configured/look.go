@@ -22,7 +22,7 @@ type Found struct {
 // Looked is what a look shows.
 type Looked struct {
 	Hosts  map[string]Found // those that were asked for, and all others that there are
-	Silent map[string]error // boxes that do not answer, and why not
+	Silent []hosts.Silence  // engines and clusters that tell nothing of theirs
 }
 
 // Look looks up names once. It opens no host, and it uses a state directory of

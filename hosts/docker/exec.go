@@ -52,6 +52,8 @@ func (s *Source) openExec(ctx context.Context, host hosts.Host, in container.Ins
 	switch {
 	case gone != nil: // meanwhile
 		return hosts.Entrance{}, gone
+	case docker.Refuses(err):
+		return hosts.Entrance{}, s.silent(host.Name, "cannot be entered", err)
 	case errors.Is(err, docker.ErrNoAccount):
 		return hosts.Entrance{}, hosts.NewUnreachable(host.Name, noAccount(account), err)
 	case errors.Is(err, docker.ErrSilent) || now.RestartCount > 0 && isRecent(now.State.StartedAt): // or about to

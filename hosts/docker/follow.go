@@ -26,13 +26,13 @@ const (
 // tried again and again.
 func (s *Source) Run(ctx context.Context) {
 	defer s.telling.Wait()
-	backoff, warned := minBackoff, false
+	backoff, said := minBackoff, ""
 	for {
 		err := s.engine.Explain(s.follow(ctx, func() {
-			if warned {
+			if said != "" {
 				s.log.Info("engine answers again")
 			}
-			backoff, warned = minBackoff, false
+			backoff, said = minBackoff, ""
 			s.silence.Store(nil)
 		}))
 		switch {
@@ -40,11 +40,11 @@ func (s *Source) Run(ctx context.Context) {
 			return
 		case errors.Is(err, errResync):
 			continue
-		case !warned:
-			s.log.Warn("engine does not answer; hosts in containers cannot be entered until it does", "err", err)
-			warned = true
 		}
-		s.fallSilent(err)
+		if what := s.fallSilent(err); what != said {
+			s.log.Warn("engine "+what+"; hosts in containers cannot be entered until it answers", "err", err)
+			said = what
+		}
 		s.setFollowing(false)
 		select {
 		case <-ctx.Done():

@@ -128,8 +128,8 @@ func addressOf(in container.InspectResponse) (string, bool) {
 
 // running is the host's container, if something can run in it.
 func (s *Source) running(ctx context.Context, host hosts.Host) (container.InspectResponse, error) {
-	if err := s.Silence(); err != nil && s.isElsewhere() { // it is asked all the time; who logs in need not wait for it
-		return container.InspectResponse{}, s.silent(host.Name, "cannot be entered", err)
+	if s.Silence().Cause != nil && s.isElsewhere() { // it is asked all the time; who logs in need not wait for it
+		return container.InspectResponse{}, s.silent(host.Name, "cannot be entered", nil)
 	}
 	in, err := s.inspect(ctx, host.Container)
 	switch {

@@ -1,51 +1,49 @@
 package docker
 
 import (
-	"cmp"
 	"context"
 	"time"
 
+	"github.com/berth-ssh/berth/docker"
 	"github.com/berth-ssh/berth/hosts"
 )
 
-// silence is since when an engine does not answer, and why not.
-type silence struct {
-	since time.Time // zero while it answers, and before it was asked
-	cause error
-}
-
-// fallSilent remembers that the engine does not answer, from the first time on.
-func (s *Source) fallSilent(err error) {
-	next := silence{time.Now(), err}
-	if before := s.silence.Load(); before != nil && !before.since.IsZero() {
-		next.since = before.since
-	}
+// fallSilent remembers that the engine does not answer, or refuses to, from the first time
+// on. It returns what it does.
+func (s *Source) fallSilent(err error) string {
+	next := s.Silence().Next(err, docker.Refuses(err))
 	s.silence.Store(&next)
+	return next.What()
 }
 
-// silent says of a host that its engine does not answer: where there are several
-// boxes, which one, and since when. A connection that was just lost may be back soon.
+// silent says of a host that its engine does not answer, or refuses to: where there are
+// several boxes, which one, and since when. A connection that was just lost may be back soon.
 func (s *Source) silent(host, what string, cause error) error {
-	text, patience := "the engine does not answer", time.Duration(0)
-	if s.isElsewhere() {
-		text = "box " + s.box + " does not answer"
-		if now := s.silence.Load(); now != nil && !now.since.IsZero() {
-			text += " since " + now.since.Format("15:04")
-			cause = cmp.Or(now.cause, cause)
-			if time.Since(now.since) < brief {
-				patience = brief
-			}
-		}
+	now, patience := s.Silence(), time.Duration(0)
+	switch {
+	case now.Cause == nil:
+		now.Cause, now.Refuses = cause, docker.Refuses(cause)
+	case s.isElsewhere() && time.Since(now.Since) < brief:
+		patience = brief
 	}
-	return &hosts.Unreachable{Host: host, Why: what + ": " + text, Cause: cause, Silent: true, Patience: patience}
+	if !s.isElsewhere() {
+		now.Since = time.Time{} // of this machine's own, nobody asks since when
+	}
+	return &hosts.Unreachable{Host: host, Why: what + ": " + now.String(), Cause: now.Cause, Silent: now.String(), Patience: patience}
 }
 
-// Silence returns why the engine does not answer; nil while it does.
-func (s *Source) Silence() error {
-	if now := s.silence.Load(); now != nil {
-		return now.cause
+// Silence returns why the engine does not answer, or refuses to; without a cause while it
+// answers.
+func (s *Source) Silence() hosts.Silence {
+	var now hosts.Silence
+	if kept := s.silence.Load(); kept != nil {
+		now = *kept
 	}
-	return nil
+	now.Who = "the engine"
+	if s.isElsewhere() {
+		now.Who = "box " + s.box
+	}
+	return now
 }
 
 // isElsewhere reports whether the source is one of several, and not this machine's own.

@@ -28,8 +28,8 @@ type Source struct {
 	seen    func()                                 // called when hosts may have come or gone; may be nil
 	named   atomic.Pointer[map[string]hosts.Entry] // by the host's name
 	known   *known
-	images  map[string]map[string]string // labels on images, by id; Run's alone
-	silence atomic.Pointer[silence]
+	images  map[string]map[string]string  // labels on images, by id; Run's alone
+	silence atomic.Pointer[hosts.Silence] // nil while the engine answers, and before it was asked
 	trusts  trusts
 	telling sync.WaitGroup // who tells containers of user CAs beside Run
 

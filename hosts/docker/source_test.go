@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -151,12 +152,18 @@ func (e *fakeEngine) inspectImage(w http.ResponseWriter, id string) {
 // newTestSource follows an engine that listens at a socket, when it does.
 func newTestSource(t *testing.T, socket string, entries ...hosts.Entry) *Source {
 	t.Helper()
-	st, err := state.Open(filepath.Join(t.TempDir(), "state"))
-	if err != nil {
+	s, _ := newSourceOf(t, Options{Engine: docker.Address{URL: "unix://" + socket}, Entries: entries, Log: slog.New(slog.DiscardHandler)})
+	return s
+}
+
+// newSourceOf runs a source until the test ends, or stop is called.
+func newSourceOf(t *testing.T, o Options) (s *Source, stop func()) {
+	t.Helper()
+	var err error
+	if o.State, err = state.Open(filepath.Join(t.TempDir(), "state")); err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Options{Engine: docker.Address{URL: "unix://" + socket}, Entries: entries, State: st, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	if s, err = New(o); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -165,12 +172,13 @@ func newTestSource(t *testing.T, socket string, entries ...hosts.Entry) *Source 
 		defer close(ended)
 		s.Run(ctx)
 	}()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		<-ended
 		s.Close()
 	})
-	return s
+	t.Cleanup(stop)
+	return s, stop
 }
 
 // The attack: a container of this machine is labelled master.a, so that the owner of host
@@ -195,7 +203,7 @@ func TestAttackOnTheOwnerOfAHostOnAnotherBox(t *testing.T) {
 	}
 }
 
-func listen(t *testing.T, socket string, engine *fakeEngine) {
+func listen(t *testing.T, socket string, engine http.Handler) {
 	t.Helper()
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
@@ -512,6 +520,66 @@ func TestAnEngineThatComesLaterIsFound(t *testing.T) {
 		_, err := s.Lookup(t.Context(), "master")
 		return err == nil
 	})
+}
+
+// The engine is there, and refuses the gateway, or is refused: that is no silence. Why, the
+// log has and people do not, since a proxy may say anything.
+func TestAnEngineThatRefusesTheGatewaySaysSo(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "engine")
+	listen(t, socket, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "<h1>not for gateway@10.0.0.1</h1>", http.StatusForbidden)
+	}))
+	engine, own := harness.StartTLSEngine(t)
+	stranger := harness.MakeCertificates(t)
+	unknown := t.TempDir()
+	for name, from := range map[string]string{"ca.pem": own, "cert.pem": stranger, "key.pem": stranger} {
+		harness.Write(t, filepath.Join(unknown, name), 0o600, harness.Read(t, filepath.Join(from, name)))
+	}
+	for what, c := range map[string]struct {
+		engine    docker.Address
+		does, why string
+	}{
+		"a proxy forbids it":             {docker.Address{URL: "unix://" + socket}, "refuses the gateway", "not for gateway@10.0.0.1"},
+		"its certificate is not trusted": {docker.Address{URL: engine.Address, TLS: stranger}, "shows a certificate that the gateway does not accept", "x509: "},
+		"the gateway's is not":           {docker.Address{URL: engine.Address, TLS: unknown}, "refuses the gateway", "remote error: tls: "},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var log bytes.Buffer
+			s, stop := newSourceOf(t, Options{Engine: c.engine, Log: slog.New(slog.NewTextHandler(&log, nil))})
+			_, err := s.Lookup(t.Context(), "master")
+			stop()
+			why := hosts.AsUnreachable(err)
+			if why == nil || why.Why != "cannot be looked up: the engine "+c.does || why.Cause == nil || !strings.Contains(why.Cause.Error(), c.why) {
+				t.Errorf("got %v (%v), want %q and %q", err, errors.Unwrap(err), c.does, c.why)
+			}
+			if said := log.String(); !strings.Contains(said, "engine "+c.does) || !strings.Contains(said, c.why) {
+				t.Errorf("the log says %s", said)
+			}
+		})
+	}
+}
+
+// A proxy before the engine lets the gateway look, and run nothing.
+func TestAnEngineThatForbidsCommandsRefusesTheGateway(t *testing.T) {
+	engine, socket := newFakeEngine(), filepath.Join(t.TempDir(), "engine")
+	engine.set("id1", fakeContainer{name: "master", status: "running", labels: labelling("master", labels.RouteExec)})
+	listen(t, socket, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			http.Error(w, "<h1>not for gateway@10.0.0.1</h1>", http.StatusForbidden)
+			return
+		}
+		engine.ServeHTTP(w, r)
+	}))
+	s := newTestSource(t, socket)
+	host, err := s.Lookup(t.Context(), "master")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Open(t.Context(), host, "developer")
+	why := hosts.AsUnreachable(err)
+	if why == nil || why.Why != "cannot be entered: the engine refuses the gateway" || why.Cause == nil || !strings.Contains(why.Cause.Error(), "not for gateway@10.0.0.1") {
+		t.Errorf("got %v (%v)", err, errors.Unwrap(err))
+	}
 }
 
 // A login waits for nobody but the host: who asks the directory is answered by

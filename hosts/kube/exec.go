@@ -47,6 +47,8 @@ func (s *Source) openExec(ctx context.Context, host hosts.Host, f found, account
 		return hosts.Entrance{}, hosts.NewUnreachable(host.Name, why.text, nil)
 	case isSilent:
 		return hosts.Entrance{}, hosts.Soon(s.silent(host.Name, "cannot be entered", silence), untilWaited)
+	case kubernetes.Refuses(err):
+		return hosts.Entrance{}, s.silent(host.Name, "cannot be entered", hosts.Silence{Cause: err, Refuses: true})
 	case errors.Is(err, errNoNode):
 		return hosts.Entrance{}, hosts.Soon(hosts.NewUnreachable(host.Name, "cannot be entered: its node "+f.node+" does not answer", err), untilWaited)
 	case time.Since(now.started) < comingBack || errors.Is(err, errSilent):
@@ -199,8 +201,11 @@ func (x *stream) why() error {
 		return &refusal{said}
 	}
 	if said == "" && x.err != nil {
-		if kubernetes.NodeIsSilent(x.err) {
+		switch {
+		case kubernetes.NodeIsSilent(x.err):
 			return errNoNode
+		case kubernetes.Refuses(x.err):
+			return x.err
 		}
 		said = kubernetes.Line(x.err.Error())
 	}

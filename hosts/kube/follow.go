@@ -65,7 +65,7 @@ type view struct {
 	source    *Source
 	namespace string
 	first     func() // the namespace was asked for the first time, whatever the answer
-	silent    bool   // it does not answer, and that was said
+	said      string // what the cluster does instead of answering; "" while it answers
 }
 
 // answered keeps whether the API server answers about the namespace. It is called by
@@ -74,14 +74,15 @@ func (v *view) answered(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
+	said := v.source.known.setSilent(v.namespace, err)
 	switch {
-	case err == nil && v.silent:
+	case said == v.said:
+	case said == "":
 		v.source.log.Info("cluster answers again", "namespace", v.namespace)
-	case err != nil && !v.silent:
-		v.source.log.Warn("cluster "+silence{cause: err}.what()+"; hosts in pods are not found until it answers", "namespace", v.namespace, "err", err)
+	default:
+		v.source.log.Warn("cluster "+said+"; hosts in pods are not found until it answers", "namespace", v.namespace, "err", err)
 	}
-	v.silent = err != nil
-	v.source.known.setSilent(v.namespace, err)
+	v.said = said
 	if err != nil {
 		v.first()
 	}

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/berth-ssh/berth/hosts"
+	"github.com/berth-ssh/berth/kubernetes"
 )
 
 // comingBack is how long after its end a pod is taken to be replaced, and how long
@@ -23,25 +26,11 @@ const untilWaited = time.Hour
 // known is what the cluster has told so far, and what was entered by it.
 type known struct {
 	mu     sync.Mutex
-	pods   map[string]found     // by uid
-	left   map[string]time.Time // by host: when its pod went
-	silent map[string]silence   // by namespace: about which the cluster does not answer, or refuses to
-	lives  map[string]*life     // by the container's id
+	pods   map[string]found         // by uid
+	left   map[string]time.Time     // by host: when its pod went
+	silent map[string]hosts.Silence // by namespace: about which the cluster does not answer, or refuses to
+	lives  map[string]*life         // by the container's id
 	closed bool
-}
-
-// silence is since when the cluster does not answer about a namespace, and why not.
-type silence struct {
-	since time.Time
-	cause error
-}
-
-// what the cluster does.
-func (s silence) what() string {
-	if apierrors.IsUnauthorized(s.cause) || apierrors.IsForbidden(s.cause) || apierrors.IsNotFound(s.cause) {
-		return "refuses the gateway"
-	}
-	return "does not answer"
 }
 
 // life is one run of a container: what was entered in it ends with it, with the cause.
@@ -65,35 +54,35 @@ func (l *life) whyEnded() string {
 }
 
 func newKnown() *known {
-	return &known{pods: map[string]found{}, left: map[string]time.Time{}, silent: map[string]silence{}, lives: map[string]*life{}}
+	return &known{pods: map[string]found{}, left: map[string]time.Time{}, silent: map[string]hosts.Silence{}, lives: map[string]*life{}}
 }
 
-func (k *known) setSilent(namespace string, err error) {
+// setSilent keeps why the cluster does not tell about a namespace, if it does not, and
+// returns what it does instead; "" where it tells.
+func (k *known) setSilent(namespace string, err error) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	before, wasSilent := k.silent[namespace]
-	switch {
-	case err == nil:
+	if err == nil {
 		delete(k.silent, namespace)
-	case wasSilent:
-		k.silent[namespace] = silence{before.since, err}
-	default:
-		k.silent[namespace] = silence{time.Now(), err}
+		return ""
 	}
+	refuses := kubernetes.Refuses(err) || apierrors.IsNotFound(err)
+	k.silent[namespace] = k.silent[namespace].Next(err, refuses)
+	return k.silent[namespace].What()
 }
 
 // anySilence is that about a namespace, if there is one.
-func (k *known) anySilence() (silence, bool) {
+func (k *known) anySilence() (hosts.Silence, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, s := range k.silent {
 		return s, true
 	}
-	return silence{}, false
+	return hosts.Silence{}, false
 }
 
 // silenceAbout is that about a namespace, if it is silent.
-func (k *known) silenceAbout(namespace string) (s silence, isSilent bool) {
+func (k *known) silenceAbout(namespace string) (s hosts.Silence, isSilent bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s, isSilent = k.silent[namespace]

@@ -2,8 +2,12 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -223,6 +227,58 @@ func TestASilentClusterIsSaidToBe(t *testing.T) {
 	}
 }
 
+// forbidding is an API server that has one pod, and forbids some requests: what it says names
+// who asks.
+type forbidding struct {
+	pod     *corev1.Pod
+	forbids func(*http.Request) bool
+}
+
+const asked = `User "system:serviceaccount:infra:berth" cannot `
+
+func (f forbidding) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if f.forbids(r) {
+		status := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New(asked+"do it")).Status()
+		status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+		w.WriteHeader(http.StatusForbidden)
+		json.NewEncoder(w).Encode(status)
+		return
+	}
+	of := metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}
+	f.pod.TypeMeta = of
+	all := corev1.Pod{TypeMeta: of, ObjectMeta: metav1.ObjectMeta{ResourceVersion: "1", Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"}}}
+	json.NewEncoder(w).Encode(map[string]any{"type": "ADDED", "object": f.pod})
+	json.NewEncoder(w).Encode(map[string]any{"type": "BOOKMARK", "object": all})
+	w.(http.Flusher).Flush()
+	<-r.Context().Done()
+}
+
+// A role that was taken away, or a token that is over, is no silence. What the API server says
+// of it names the gateway's account: the log has that, and people do not.
+func TestAClusterThatRefusesTheGatewaySaysSo(t *testing.T) {
+	for what, forbids := range map[string]func(*http.Request) bool{
+		"cannot be looked up": func(*http.Request) bool { return true },
+		"cannot be entered":   func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/exec") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			server := httptest.NewServer(forbidding{pod("team-a", "master-0", running()), forbids})
+			t.Cleanup(server.Close)
+			config := filepath.Join(t.TempDir(), "config")
+			harness.Write(t, config, 0o600, `{"clusters": [{"name": "c", "cluster": {"server": "`+server.URL+`"}}], "contexts": [{"name": "c", "context": {"cluster": "c"}}], "current-context": "c"}`)
+			s := runSource(t, hosts.Cluster{Name: "lab", Kubeconfig: config, Namespaces: []string{"team-a"}})
+			host, err := s.Lookup(t.Context(), "master")
+			if err == nil {
+				_, err = s.Open(t.Context(), host, "")
+			}
+			why := hosts.AsUnreachable(err)
+			if why == nil || !strings.HasPrefix(why.Why, what+": cluster lab refuses the gateway") || why.Cause == nil || !strings.Contains(why.Cause.Error(), asked) {
+				t.Errorf("got %v, by %v", err, errors.Unwrap(err))
+			}
+		})
+	}
+}
+
 // A pod whose node is gone stays for ever where nobody deletes it by force.
 func TestAPodThatDoesNotEndIsNotWaitedFor(t *testing.T) {
 	for ago, patient := range map[time.Duration]bool{0: true, time.Hour: false} {
@@ -269,4 +325,29 @@ func TestAnAddressWhereNobodySpeaksIsNotReached(t *testing.T) {
 		(<-accepted).Close()
 		listener.Close()
 	}
+}
+
+// runSource runs the source of a cluster until the test ends.
+func runSource(t *testing.T, cluster hosts.Cluster) *Source {
+	t.Helper()
+	st, err := state.Open(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Options{Cluster: cluster, State: st, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan struct{})
+	go func() {
+		defer close(ran)
+		s.Run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ran
+		s.Close()
+	})
+	return s
 }

@@ -26,7 +26,7 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	case <-s.synced:
 	case <-ctx.Done():
 		silence, _ := s.known.anySilence()
-		silence.cause = cmp.Or(silence.cause, ctx.Err())
+		silence.Cause = cmp.Or(silence.Cause, ctx.Err())
 		return hosts.Host{}, s.silent(name, cannotLook, silence)
 	}
 	claims := s.known.claims(name)
@@ -48,13 +48,22 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	return hosts.Host{Name: name, Route: f.route, Account: f.account, Container: f.key(), Project: f.namespace, Labels: f.labels}, nil
 }
 
-// silent says of a host that the cluster does not answer.
-func (s *Source) silent(host, what string, silence silence) error {
-	why := fmt.Sprintf("%s: cluster %s %s", what, s.cluster, silence.what())
-	if !silence.since.IsZero() {
-		why += " since " + silence.since.Format("15:04")
+func (s *Source) who() string { return "cluster " + s.cluster }
+
+// Silence returns why the cluster does not tell of its pods, or not of those of a
+// namespace; the zero value while it does.
+func (s *Source) Silence() hosts.Silence {
+	silence, isSilent := s.known.anySilence()
+	if isSilent {
+		silence.Who = s.who()
 	}
-	return &hosts.Unreachable{Host: host, Why: why, Cause: silence.cause, Silent: true}
+	return silence
+}
+
+// silent says of a host that the cluster tells nothing of it.
+func (s *Source) silent(host, what string, silence hosts.Silence) error {
+	silence.Who = s.who()
+	return &hosts.Unreachable{Host: host, Why: what + ": " + silence.String(), Cause: silence.Cause, Silent: silence.String()}
 }
 
 // List looks up every name that is known.

@@ -48,7 +48,7 @@ func startsWithout(t *testing.T, boxes *lab) {
 	boxes.b.StopSSHD()
 	l := boxes.withGateway(t)
 	l.want(t, "dev+master", "a100\n")
-	l.wantRefused(t, "dev+worker", "does not exist on the boxes that answer; no answer from h200")
+	l.wantRefused(t, "dev+worker", "does not exist on the boxes that answer; box h200 does not answer since ")
 	l.wantRefused(t, "of-h200+worker.h200", "cannot be looked up: box h200 does not answer since ")
 	l.wantInCheck(t, "box h200 does not answer: ssh h200: ssh: connect to host")
 	l.b.StartSSHD(t, harness.MakeKey(t, t.TempDir(), "other_key"))
