@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/berth-ssh/berth/labels"
 
@@ -153,6 +154,48 @@ func TestWhatWasWrittenGoesWithTheHost(t *testing.T) {
 		if _, err := l.API.ImageInspect(t.Context(), ref); err == nil || !strings.HasPrefix(ref, "berth/kept:") {
 			t.Errorf("left behind: %s", ref)
 		}
+	}
+}
+
+// A container that somebody removes past provision leaves what was written in it, as an image
+// that nobody would know of: doctor and the next plan say how to get the files back, and how
+// to be rid of them. Nothing removes them unasked.
+func TestWhatIsLeftOfARemovedContainerIsSaid(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.mustRun("up", "-f", l.own(", environment: {A: one}"))
+	l.In("own", "head -c 3145728 /dev/zero >/root/work")
+	file := l.own(", environment: {A: two}")
+	l.mustRun("up", "--yes", "-f", file)
+	ref := l.Inspect("own").Config.Image
+	if !strings.HasPrefix(ref, "berth/kept:"+l.Host("own")+".") {
+		t.Errorf("the image is called %s", ref)
+	}
+	said := "image " + ref + " has what was written in host " + l.Host("own") + " until " + time.Now().Format("2006-01-02")
+	if out, _ := l.run("doctor"); strings.Contains(out, ref) {
+		t.Errorf("while its container is there:\n%s", out)
+	}
+	if _, err := l.API.ContainerRemove(t.Context(), l.Inspect("own").ID, client.ContainerRemoveOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := l.run("doctor")
+	for _, want := range []string{said, "(3MiB)", "docker cp kept:/root .", "docker image rm " + ref} {
+		if err == nil || !strings.Contains(out, want) {
+			t.Errorf("no %q in what doctor says:\n%s", want, out)
+		}
+	}
+	if out := l.mustRun("up", "--yes", "-f", file); !strings.Contains(out, "warning: "+said) || !strings.Contains(out, "the new one begins without") {
+		t.Errorf("up says nothing of it:\n%s", out)
+	}
+	l.mustRun("down", "--yes")
+	if _, err := l.API.ImageInspect(t.Context(), ref); err != nil {
+		t.Errorf("it was removed unasked: %v", err)
+	}
+	if _, err := l.API.ImageRemove(t.Context(), ref, client.ImageRemoveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := l.run("doctor"); strings.Contains(out, ref) {
+		t.Errorf("when it is gone:\n%s", out)
 	}
 }
 

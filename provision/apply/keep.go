@@ -18,6 +18,7 @@ import (
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 
+	"github.com/berth-ssh/berth/provision/compose"
 	"github.com/berth-ssh/berth/provision/progress"
 )
 
@@ -31,14 +32,14 @@ const (
 
 // keep makes an image of a container that is stopped. It has the settings of the
 // image that the container was made from: those of the container are not the next
-// one's. It returns the image's name.
-func (e *Executor) keep(ctx context.Context, madeFrom, id string) (string, error) {
+// one's. It returns the image's name, in which the host's is.
+func (e *Executor) keep(ctx context.Context, s compose.Service, id string) (string, error) {
 	defer e.Progress.Tick("carries over what was written in it")()
 	old, err := e.API.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if err != nil {
 		return "", err
 	}
-	of, err := e.API.ImageInspect(ctx, madeFrom)
+	of, err := e.API.ImageInspect(ctx, s.Image.Ref)
 	if err != nil {
 		return "", err
 	}
@@ -55,7 +56,7 @@ func (e *Executor) keep(ctx context.Context, madeFrom, id string) (string, error
 		return "", err
 	}
 	defer e.API.ImageRemove(context.WithoutCancel(ctx), written, client.ImageRemoveOptions{})
-	return e.withConfig(ctx, written, of.InspectResponse)
+	return e.withConfig(ctx, s.Host, written, of.InspectResponse)
 }
 
 // commit makes an image of a container with one more layer; it returns the image's id.
@@ -107,12 +108,12 @@ func (c *counter) Read(p []byte) (int, error) {
 
 // withConfig makes an image of the layers of one with the settings of another, and
 // returns its name. The engine is given no layers, as it has them.
-func (e *Executor) withConfig(ctx context.Context, layers string, of image.InspectResponse) (string, error) {
+func (e *Executor) withConfig(ctx context.Context, host, layers string, of image.InspectResponse) (string, error) {
 	has, err := e.API.ImageInspect(ctx, layers)
 	if err != nil {
 		return "", err
 	}
-	ref := keptRepository + ":" + randomTag()
+	ref := keptRepository + ":" + host + "." + randomTag()
 	archive, err := archiveOf(ref, of, has.RootFS.Layers)
 	if err != nil {
 		return "", err

@@ -1,14 +1,17 @@
 package apply
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"github.com/berth-ssh/berth/docker"
+	"github.com/berth-ssh/berth/provision/plan"
 	"github.com/berth-ssh/berth/provision/progress"
 )
 
@@ -46,7 +49,7 @@ func TestWhatIsKeptIsOneLayerFromTimeToTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref, err := e.withConfig(t.Context(), flat, of.InspectResponse)
+	ref, err := e.withConfig(t.Context(), "master", flat, of.InspectResponse)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,5 +68,14 @@ func TestWhatIsKeptIsOneLayerFromTimeToTime(t *testing.T) {
 	defer e.discard(t.Context(), read.ID)
 	if _, err := api.ContainerStatPath(t.Context(), read.ID, client.ContainerStatPathOptions{Path: "/root/work"}); err != nil {
 		t.Error(err)
+	}
+	e.discard(t.Context(), read.ID)
+	again, err := e.withConfig(t.Context(), "master", flat, of.InspectResponse)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.undoAll(t.Context(), []*recreation{{Step: plan.Step{ID: created.ID}, from: again}}, errors.New("interrupted before a container was made from it"))
+	if _, err := api.ImageInspect(t.Context(), again); !errdefs.IsNotFound(err) {
+		t.Errorf("left behind by a change that failed: %v", err)
 	}
 }

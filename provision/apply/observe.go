@@ -43,6 +43,9 @@ func Observe(ctx context.Context, api *client.Client, images []string, projects 
 	if o.Containers, err = ObserveContainers(ctx, api, o.Box); err != nil {
 		return o, err
 	}
+	if o.Kept, err = ObserveKept(ctx, api, o.Containers); err != nil {
+		return o, err
+	}
 	for i, c := range o.Containers {
 		if err := observeMadeFrom(ctx, api, c, projects, o.Images); err != nil {
 			return o, err

@@ -147,7 +147,7 @@ func (e *Executor) stopOld(ctx context.Context, r *recreation) error {
 func (e *Executor) bringUp(ctx context.Context, r *recreation, all []*recreation) error {
 	var err error
 	if r.Recreation.Keep {
-		if r.from, err = e.keep(ctx, r.Service.Image.Ref, r.ID); err != nil {
+		if r.from, err = e.keep(ctx, r.Service, r.ID); err != nil {
 			return fmt.Errorf("carry over what was written in it: %w (--fresh does without)", err)
 		}
 	}
@@ -230,6 +230,7 @@ func (e *Executor) undoAll(ctx context.Context, all []*recreation, cause error) 
 		}
 		for _, r := range all {
 			errs = append(errs, e.discardSuccessors(ctx, r.ID, false))
+			e.forget(ctx, r.from) // which may have no container: the old one has its files
 		}
 		return errors.Join(errs...)
 	})

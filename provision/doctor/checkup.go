@@ -38,6 +38,7 @@ type Checkup struct {
 	StaleCDI       string      // file that was made for another driver
 	Containers     []Container // that run
 	Ended          []Ended     // that provision made and that do not
+	Kept           []plan.KeptImage
 }
 
 // Ended is a container that does not run.
@@ -72,6 +73,9 @@ func Examine(ctx context.Context, api *client.Client) (*Checkup, error) {
 	}
 	containers, err := apply.ObserveContainers(ctx, api, c.Box)
 	if err != nil {
+		return nil, err
+	}
+	if c.Kept, err = apply.ObserveKept(ctx, api, containers); err != nil {
 		return nil, err
 	}
 	c.examineContainers(ctx, api, containers)

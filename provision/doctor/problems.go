@@ -38,6 +38,9 @@ func (c *Checkup) Problems() []Problem {
 			all = append(all, Problem{"container " + e.Name + " does not run: " + e.Why.Text, e.cure()})
 		}
 	}
+	for _, k := range c.Kept {
+		all = append(all, Problem{k.String(), k.GetBack() + "; " + k.Remove() + " removes them for good"})
+	}
 	return all
 }
 

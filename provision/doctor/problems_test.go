@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
@@ -63,6 +64,9 @@ func TestDoctorFindsEachPlantedFault(t *testing.T) {
 		},
 		"container lab-worker-1 does not run: the kernel killed it": func(c *Checkup, _ *Container) {
 			c.Ended = []Ended{{"lab-worker-1", "worker", docker.Ending{Kind: docker.OutOfMem, Text: "the kernel killed it"}}}
+		},
+		"image berth/kept:master.0123 has what was written in host master until 2026-11-27 14:05 (3GiB), and no container has it any more": func(c *Checkup, _ *Container) {
+			c.Kept = []plan.KeptImage{{Ref: "berth/kept:master.0123", Host: "master", Until: time.Date(2026, 11, 27, 14, 5, 0, 0, time.Local), Size: 3 << 30}}
 		},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -24,6 +24,7 @@ type Observed struct {
 	Containers    []Container             // every one on the engine: each may hold something
 	NetworkStates map[string]NetworkState // by name
 	VolumeStates  map[string]VolumeState
+	Kept          []KeptImage
 	Ignored       []string // names of those that hold nothing
 	NoKeep        string   // why this engine carries nothing over that was written in a container; "" where it does
 	Marks         Marks    // by which their labels were judged

@@ -32,6 +32,7 @@ func Up(want compose.Wanted, have Observed, o Options) (Plan, error) {
 		return p, errors.New(strings.Join(lines, "\n"))
 	}
 	fates := fatesOf(want, have, o)
+	p.Warnings = append(p.Warnings, withoutKept(fates, have)...)
 	if lines := unkept(fates, have, o); len(lines) > 0 {
 		return p, errors.New(strings.Join(lines, "\n"))
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -50,14 +51,17 @@ func (c *Client) AllocatedPort(t *testing.T) string {
 	return found[1]
 }
 
-// FarSocket is a path in the target where a socket can be made.
+// FarSocket is a path in the target where a socket can be made. An sshd leaves it behind when
+// its client goes; where the target is this machine, it is removed with the test.
 func (to Target) FarSocket(t *testing.T) string {
 	t.Helper()
-	got := to.Run(t, `ssh h mktemp -u`)
+	got := to.Run(t, `ssh h mktemp -d`)
 	if got.Exit != 0 {
 		t.Fatal(got.Stderr)
 	}
-	return strings.TrimSpace(got.Stdout)
+	dir := strings.TrimSpace(got.Stdout)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir + "/s"
 }
 
 // SocksConnect asks a SOCKS 5 server (RFC 1928) for 127.0.0.1.

@@ -40,7 +40,7 @@ func connectionKinds(t *testing.T, to harness.Target) []connectionKind {
 		{"direct-streamlocal", func(c *ssh.Client) error { return askEcho(c, "unix", socket) }},
 		{"direct-tcpip to nobody", func(c *ssh.Client) error { return askNobody(c) }},
 		{"forwarded-tcpip", func(c *ssh.Client) error { return forwardPort(c) }},
-		{"forwarded-streamlocal", func(c *ssh.Client) error { return forwardSocket(c, "/tmp/"+harness.Mark()) }},
+		{"forwarded-streamlocal", func(c *ssh.Client) error { return forwardSocket(c, socket+"-"+harness.Mark()) }},
 		{"auth-agent", func(c *ssh.Client) error { return askAgent(c, keys) }},
 	}
 }

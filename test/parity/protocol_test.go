@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -188,6 +189,7 @@ func shoutBack(asked ssh.NewChannel) {
 func forwardFromSocket(t *testing.T, c *ssh.Client) {
 	opened := c.HandleChannelOpen("forwarded-streamlocal@openssh.com")
 	path := "/tmp/" + harness.Mark()
+	t.Cleanup(func() { os.Remove(path) })
 	payload := ssh.Marshal(struct{ Path string }{path})
 	if ok, reply, err := c.SendRequest("streamlocal-forward@openssh.com", true, payload); !ok || len(reply) > 0 || err != nil {
 		t.Fatalf("%v, %x, %v", ok, reply, err)

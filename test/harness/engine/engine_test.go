@@ -19,7 +19,8 @@ func TestProjectLeavesNothingBehind(t *testing.T) {
 	t.Run("project", func(t *testing.T) {
 		p := engine.NewProject(t)
 		name = p.Name
-		harness.Must(t, p.Provision("up", "-f", p.File("services: {master: {}}"), "--yes"))
+		harness.Must(t, p.Provision("up", "-f", p.File("services: {master: {environment: {A: one}}}"), "--yes"))
+		harness.Must(t, p.Provision("up", "-f", p.File("services: {master: {}}"), "--yes")) // which keeps what was written
 		if got := p.SSH("master", "developer", "hostname; id -un"); got != p.Host("master")+"\ndeveloper\n" {
 			t.Errorf("over ssh: %q", got)
 		}
@@ -36,6 +37,10 @@ func TestProjectLeavesNothingBehind(t *testing.T) {
 		if strings.HasPrefix(v.Name, name) {
 			t.Errorf("left behind: volume %s", v.Name)
 		}
+	}
+	images, err := api.ImageList(context.Background(), client.ImageListOptions{Filters: make(client.Filters).Add("reference", "berth/kept:*-"+name+".*")})
+	if err != nil || len(images.Items) > 0 {
+		t.Errorf("left behind: images %+v, %v", images.Items, err)
 	}
 	containers, err := api.ContainerList(context.Background(), client.ContainerListOptions{All: true})
 	if err != nil {

@@ -173,7 +173,8 @@ func (p Project) clear() {
 		_, err := p.API.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{Force: true})
 		check(err)
 	}
-	images, err := p.API.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", p.Name+"-*")})
+	of := make(client.Filters).Add("reference", p.Name+"-*", "berth/kept:*-"+p.Name+".*")
+	images, err := p.API.ImageList(ctx, client.ImageListOptions{Filters: of})
 	check(err)
 	for _, i := range images.Items {
 		_, err := p.API.ImageRemove(ctx, i.ID, client.ImageRemoveOptions{Force: true, PruneChildren: true})
