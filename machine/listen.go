@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -27,12 +28,25 @@ func listen(network, address string) (net.Listener, error) {
 	case network == X11:
 		return listenDisplay(address)
 	case network != "unix":
-		return net.Listen(network, address)
+		return listenTCP(address)
 	case address == "":
 		return listenPrivate()
 	default:
 		return listenUnix(address)
 	}
+}
+
+// listenTCP listens in the family that the address names, and in both where it names
+// no host, as sshd does. net.Listen takes 0.0.0.0 and :: for both by itself.
+func listenTCP(address string) (net.Listener, error) {
+	network := "tcp"
+	if named, err := netip.ParseAddrPort(address); err == nil {
+		network = "tcp6"
+		if named.Addr().Unmap().Is4() {
+			network = "tcp4"
+		}
+	}
+	return net.Listen(network, address)
 }
 
 // localListener is closed when its Close returns. A process that is being

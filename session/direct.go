@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"net"
 	"strconv"
 
@@ -13,8 +14,12 @@ import (
 // the machine: 127.0.0.1 is the machine itself, never the gateway.
 func (s *server) directTCPIP(channel sshconn.NewChannel) {
 	var open sshconn.DirectTCPIP
-	if ssh.Unmarshal(channel.ExtraData(), &open) != nil || open.Port > 65535 {
+	if ssh.Unmarshal(channel.ExtraData(), &open) != nil {
 		channel.Reject(ssh.ConnectionFailed, "malformed direct-tcpip")
+		return
+	}
+	if open.Port > 65535 { // the reason is sshd's
+		channel.Reject(ssh.Prohibited, fmt.Sprintf("%d is no port", open.Port))
 		return
 	}
 	s.direct(channel, "tcp", net.JoinHostPort(open.Host, strconv.Itoa(int(open.Port))))

@@ -267,16 +267,21 @@ func (s *session) copyInput() {
 	io.Copy(io.Discard, s.channel)
 }
 
+// resize is answered with success also without a terminal, as sshd does: there is
+// nothing to resize then.
 func (s *session) resize(payload []byte) bool {
 	var w sshconn.WindowChange
-	if ssh.Unmarshal(payload, &w) != nil || s.pty == nil {
+	if ssh.Unmarshal(payload, &w) != nil {
 		return false
 	}
-	s.pty.Size = machine.Size(w)
-	if s.process == nil {
+	if s.pty == nil {
 		return true
 	}
-	return s.process.Resize != nil && s.process.Resize(s.pty.Size) == nil
+	s.pty.Size = machine.Size(w)
+	if s.process != nil && s.process.Resize != nil {
+		s.process.Resize(s.pty.Size)
+	}
+	return true
 }
 
 func (s *session) signal(payload []byte) bool { // RFC 4254 §6.9

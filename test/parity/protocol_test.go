@@ -86,6 +86,7 @@ func refusedChannels(t *testing.T, c *ssh.Client) {
 	}{
 		{"direct-tcpip", directTCPIP{"127.0.0.1", 1, "127.0.0.1", 2}, []ssh.RejectionReason{ssh.ConnectionFailed}, "refused"},
 		{"direct-tcpip", directTCPIP{"nonesuch.invalid", 80, "127.0.0.1", 2}, []ssh.RejectionReason{ssh.ConnectionFailed}, ""},
+		{"direct-tcpip", directTCPIP{"127.0.0.1", 70_000, "127.0.0.1", 2}, []ssh.RejectionReason{ssh.Prohibited}, ""},
 		{"direct-streamlocal@openssh.com", directStreamlocal{Path: "/nonesuch/socket"}, []ssh.RejectionReason{ssh.ConnectionFailed}, ""},
 		// To what it does not know or let in, sshd says that a connection failed.
 		{"nonesuch@example.com", nothing{}, []ssh.RejectionReason{ssh.UnknownChannelType, ssh.ConnectionFailed}, ""},
@@ -342,8 +343,9 @@ func senselessRequests(t *testing.T, c *ssh.Client) {
 			t.Errorf("%s: %v, %v", request.name, ok, err)
 		}
 	}
-	if err := s.WindowChange(10, 10); err != nil { // without a terminal, and without a reply
-		t.Error(err)
+	size := ssh.Marshal(struct{ Columns, Rows, Width, Height uint32 }{Columns: 10, Rows: 10})
+	if ok, err := s.SendRequest("window-change", true, size); !ok || err != nil { // without a terminal
+		t.Errorf("window-change: %v, %v", ok, err)
 	}
 	s.Close()
 	wantAlive(t, c)
