@@ -17,7 +17,7 @@ func buildCommand(o *options) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			j, err := newJob(ctx, *o)
+			j, err := onBox{*o}.job(ctx)
 			if err != nil {
 				return err
 			}

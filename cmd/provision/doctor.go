@@ -18,16 +18,16 @@ func doctorCommand(o *options) *cobra.Command {
 		Use:   "doctor",
 		Short: "Show what is wrong with the engine, the GPUs and the containers, and how to correct it",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd, *o) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd, onBox{*o}) },
 	}
 }
 
-func runDoctor(cmd *cobra.Command, o options) error {
-	c, err := examine(cmd.Context(), o)
+func runDoctor(cmd *cobra.Command, b onBox) error {
+	c, err := examine(cmd.Context(), b)
 	if err != nil {
 		return err
 	}
-	project, err := compose.Load(cmd.Context(), o.load)
+	project, err := compose.Load(cmd.Context(), b.load)
 	if err != nil && !errors.Is(err, compose.ErrNoFile) {
 		return err
 	}
@@ -51,10 +51,10 @@ func runDoctor(cmd *cobra.Command, o options) error {
 
 // examine looks at the engine, its box and the containers. That an engine of this
 // box does not answer is a problem; that one elsewhere does not is an error.
-func examine(ctx context.Context, o options) (*doctor.Checkup, error) {
-	api, err := o.dial(ctx)
+func examine(ctx context.Context, b onBox) (*doctor.Checkup, error) {
+	api, err := b.dial(ctx)
 	switch {
-	case err != nil && o.engineIsHere():
+	case err != nil && b.engineIsHere():
 		return doctor.WithoutEngine(ctx, err), nil
 	case err != nil:
 		return nil, err

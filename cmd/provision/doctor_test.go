@@ -56,7 +56,7 @@ int main(void) { puts("Failed to initialize NVML: Unknown Error"); return 255; }
 
 func TestDoctorWithoutAnEngine(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "unix://"+filepath.Join(t.TempDir(), "docker.sock"))
-	c, err := examine(t.Context(), options{})
+	c, err := examine(t.Context(), onBox{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestDoctorWithoutAnEngine(t *testing.T) {
 		t.Errorf("got %+v", found)
 	}
 	t.Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-	if _, err := examine(t.Context(), options{}); err == nil || !strings.Contains(err.Error(), "no Docker engine answers at tcp://") {
+	if _, err := examine(t.Context(), onBox{}); err == nil || !strings.Contains(err.Error(), "no Docker engine answers at tcp://") {
 		t.Errorf("an engine elsewhere: got %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/cluster"
 	"github.com/berth-ssh/berth/provision/compose"
 	"github.com/berth-ssh/berth/provision/plan"
 	"github.com/berth-ssh/berth/provision/progress"
@@ -21,32 +22,29 @@ func downCommand(o *options) *cobra.Command {
 		Short:             "Remove the project's containers and networks, or only the hosts named; keep volumes, unless --volumes",
 		ValidArgsFunction: completeHosts(o),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			switch {
-			case len(names) > 0 && volumes:
+			if len(names) > 0 && volumes {
 				return errors.New("--volumes is for the whole project: leave out the hosts")
-			case o.onCluster():
-				return downOnCluster(cmd, *o, names, volumes)
-			case len(names) == 0:
-				return down(cmd, *o, volumes)
-			default:
-				return downHosts(cmd, *o, names)
 			}
+			return o.target().down(cmd, names, volumes)
 		},
 	}
 	command.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove the volumes that provision made, too, with their data")
 	return command
 }
 
-func down(cmd *cobra.Command, o options, volumes bool) error {
+func (b onBox) down(cmd *cobra.Command, names []string, withVolumes bool) error {
+	if len(names) > 0 {
+		return b.downHosts(cmd, names)
+	}
 	ctx := cmd.Context()
-	name, err := compose.ProjectName(ctx, o.load)
+	name, err := compose.ProjectName(ctx, b.load)
 	if err != nil {
 		return err
 	}
 	if name == "" {
 		return fmt.Errorf("%w, or a project with -p", compose.ErrNoFile)
 	}
-	api, err := o.dial(ctx)
+	api, err := b.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -54,13 +52,13 @@ func down(cmd *cobra.Command, o options, volumes bool) error {
 	if err != nil {
 		return err
 	}
-	p := plan.Down(name, have, volumes)
+	p := plan.Down(name, have, withVolumes)
 	showPlan(cmd, p)
-	if err := confirm(cmd, p, o.yes); err != nil {
+	if err := confirm(cmd, p, b.yes); err != nil {
 		return err
 	}
 	e := &apply.Executor{API: api, Progress: progress.New(os.Stderr)}
-	tell(ctx, e, usedOf(name, have), "removed")
+	tell(ctx, e, usedOf(name, have), plan.OpRemove)
 	return e.Apply(ctx, p)
 }
 
@@ -70,21 +68,45 @@ func usedOf(project string, have plan.Observed) []plan.Container {
 }
 
 // downHosts removes hosts alone: their networks are others' too.
-func downHosts(cmd *cobra.Command, o options, names []string) error {
-	api, found, err := findHosts(cmd.Context(), o, names)
+func (b onBox) downHosts(cmd *cobra.Command, names []string) error {
+	api, found, err := b.find(cmd.Context(), names)
 	if err != nil {
 		return err
 	}
 	p := plan.Remove(found)
 	showPlan(cmd, p)
-	used, err := confirmUse(cmd, api, found, plan.OpRemove, o.yes || p.Loss() != "")
+	used, err := confirmUse(cmd, api, found, plan.OpRemove, b.yes || p.Loss() != "")
 	if err == nil {
-		err = confirm(cmd, p, o.yes)
+		err = confirm(cmd, p, b.yes)
 	}
 	if err != nil {
 		return err
 	}
 	e := &apply.Executor{API: api, Progress: progress.New(os.Stderr)}
-	tell(cmd.Context(), e, used, "removed")
+	tell(cmd.Context(), e, used, plan.OpRemove)
 	return e.Apply(cmd.Context(), p)
+}
+
+func (c onCluster) down(cmd *cobra.Command, names []string, withVolumes bool) error {
+	ctx := cmd.Context()
+	found, err := c.find(ctx, names)
+	if err != nil {
+		return err
+	}
+	only := found.sets
+	if len(names) == 0 {
+		only = nil
+	}
+	p := cluster.Down(found.project, found.have, only, withVolumes)
+	showPlan(cmd, p.Plan)
+	if err := confirm(cmd, p.Plan, c.yes); err != nil {
+		return err
+	}
+	e := &cluster.Executor{Namespace: found.in, Progress: progress.New(os.Stderr)}
+	for _, a := range p.Actions {
+		if a.Kind == plan.KindSet {
+			found.tell(ctx, a.Set, plan.OpRemove)
+		}
+	}
+	return e.Apply(ctx, p)
 }

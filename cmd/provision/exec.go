@@ -19,14 +19,15 @@ func execCommand(o *options) *cobra.Command {
 		Args:              hostFirst,
 		ValidArgsFunction: completeHosts(o),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, found, err := findHosts(cmd.Context(), *o, args[:1])
+			b := onBox{*o}
+			_, found, err := b.find(cmd.Context(), args[:1])
 			if err != nil {
 				return err
 			}
 			if !found[0].Running {
 				return fmt.Errorf("%s does not run: berth-provision start %s", found[0].HostName(), found[0].HostName())
 			}
-			at, err := o.address()
+			at, err := b.address()
 			if err != nil {
 				return err
 			}

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/berth-ssh/berth/box"
-	"github.com/berth-ssh/berth/docker"
 	"github.com/berth-ssh/berth/printable"
 	"github.com/berth-ssh/berth/provision/apply"
 )
@@ -29,9 +28,9 @@ func gpusCommand(o *options) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !watch {
-				return showGPUs(cmd.Context(), *o, cmd.OutOrStdout(), asJSON)
+				return showGPUs(cmd.Context(), onBox{*o}, cmd.OutOrStdout(), asJSON)
 			}
-			return watchGPUs(cmd.Context(), *o, cmd.OutOrStdout(), asJSON)
+			return watchGPUs(cmd.Context(), onBox{*o}, cmd.OutOrStdout(), asJSON)
 		},
 	}
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -39,12 +38,12 @@ func gpusCommand(o *options) *cobra.Command {
 	return command
 }
 
-func watchGPUs(ctx context.Context, o options, out io.Writer, asJSON bool) error {
+func watchGPUs(ctx context.Context, b onBox, out io.Writer, asJSON bool) error {
 	for {
 		if !asJSON && isTerminal(os.Stdout) {
 			fmt.Fprint(out, "\x1b[H\x1b[2J")
 		}
-		if err := showGPUs(ctx, o, out, asJSON); err != nil {
+		if err := showGPUs(ctx, b, out, asJSON); err != nil {
 			return err
 		}
 		select {
@@ -57,15 +56,15 @@ func watchGPUs(ctx context.Context, o options, out io.Writer, asJSON bool) error
 
 // showGPUs lists the GPUs. Where this box's engine does not answer it shows them
 // without their holders, and ends with an error that says so.
-func showGPUs(ctx context.Context, o options, out io.Writer, asJSON bool) error {
-	engine, unanswered := o.engine(ctx)
+func showGPUs(ctx context.Context, b onBox, out io.Writer, asJSON bool) error {
+	engine, unanswered := b.engine(ctx)
 	var states []box.DeviceState
 	var err error
 	switch {
 	case unanswered == nil:
 		defer engine.Close()
 		states, err = apply.ObserveDevices(ctx, engine.Client)
-	case o.engineIsHere():
+	case b.engineIsHere():
 		states, err = box.Read(ctx, box.Engine{}).DeviceStates(nil)
 	default:
 		return unanswered
@@ -77,20 +76,6 @@ func showGPUs(ctx context.Context, o options, out io.Writer, asJSON bool) error 
 		return err
 	}
 	return fmt.Errorf("who holds the GPUs is not known: %w", unanswered)
-}
-
-// engineIsHere reports whether the engine, which need not run, is this box's.
-func (o options) engineIsHere() bool {
-	at, err := o.address()
-	if err != nil {
-		return false
-	}
-	engine, err := docker.Connect(at)
-	if err != nil {
-		return false
-	}
-	defer engine.Close()
-	return docker.IsLocal(engine.Client)
 }
 
 func writeGPUs(out io.Writer, states []box.DeviceState, asJSON bool) error {

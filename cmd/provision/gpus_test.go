@@ -57,7 +57,7 @@ func TestGPUsWithoutAnEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	err := showGPUs(t.Context(), options{}, &out, false)
+	err := showGPUs(t.Context(), onBox{}, &out, false)
 	if err == nil || !strings.Contains(err.Error(), "no Docker engine answers at unix://") || !strings.Contains(err.Error(), "who holds the GPUs is not known") {
 		t.Errorf("got %v", err)
 	}
@@ -65,12 +65,12 @@ func TestGPUsWithoutAnEngine(t *testing.T) {
 		t.Errorf("got\n%s", text)
 	}
 	out.Reset()
-	if err := showGPUs(t.Context(), options{}, &out, true); err == nil || !strings.Contains(out.String(), `"holders": null`) {
+	if err := showGPUs(t.Context(), onBox{}, &out, true); err == nil || !strings.Contains(out.String(), `"holders": null`) {
 		t.Errorf("as JSON: %v\n%s", err, out.String())
 	}
 	t.Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
 	out.Reset()
-	if err := showGPUs(t.Context(), options{}, &out, false); err == nil || out.String() != "" {
+	if err := showGPUs(t.Context(), onBox{}, &out, false); err == nil || out.String() != "" {
 		t.Errorf("an engine elsewhere does not answer: %v, and of this box's cards\n%s", err, out.String())
 	}
 }

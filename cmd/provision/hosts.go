@@ -7,50 +7,23 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
-	"github.com/berth-ssh/berth/box"
-	"github.com/berth-ssh/berth/provision/apply"
 	"github.com/berth-ssh/berth/provision/cluster"
-	"github.com/berth-ssh/berth/provision/compose"
-	"github.com/berth-ssh/berth/provision/plan"
 )
 
-// findHosts returns the project's hosts of these names, or without names all of
-// them. Its error says which hosts there are.
-func findHosts(ctx context.Context, o options, names []string) (*client.Client, []plan.Container, error) {
-	project, err := compose.ProjectName(ctx, o.load)
-	if err != nil {
-		return nil, nil, err
-	}
-	api, err := o.dial(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	all, err := apply.ObserveContainers(ctx, api, box.Box{})
-	if err != nil {
-		return nil, nil, err
-	}
-	all = slices.DeleteFunc(all, func(c plan.Container) bool { return c.Project() == "" || project != "" && c.Project() != project })
-	if len(names) == 0 {
-		if project == "" {
-			return nil, nil, fmt.Errorf("%w, or a project with -p, or hosts", compose.ErrNoFile)
-		}
-		return api, all, nil
-	}
-	var found []plan.Container
+// named returns the hosts of these names. Its error says which hosts there are.
+func named[T any](names []string, all []T, nameOf func(T) string) (found []T, err error) {
 	for _, name := range names {
-		c, err := oneOf(name, all, plan.Container.HostName)
+		one, err := oneOf(name, all, nameOf)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		found = append(found, c)
+		found = append(found, one)
 	}
-	return api, found, nil
+	return found, nil
 }
 
-// oneOf returns the one of a host's name. Its error says which hosts there are.
 func oneOf[T any](name string, all []T, nameOf func(T) string) (one T, err error) {
 	var known []string
 	var found []T
@@ -76,7 +49,7 @@ func completeHosts(o *options) cobra.CompletionFunc {
 		if cmd.Name() == "exec" && len(already) > 0 {
 			return nil, cobra.ShellCompDirectiveDefault
 		}
-		names, err := o.hostNames(cmd.Context())
+		names, err := o.target().hostNames(cmd.Context())
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -86,17 +59,18 @@ func completeHosts(o *options) cobra.CompletionFunc {
 }
 
 // hostNames returns the names of the project's hosts.
-func (o options) hostNames(ctx context.Context) (names []string, err error) {
-	if o.onCluster() {
-		_, _, sets, err := o.observeHosts(ctx, nil)
-		for _, set := range sets {
-			names = append(names, cluster.HostOf(&set))
-		}
-		return names, err
-	}
-	_, all, err := findHosts(ctx, o, nil)
+func (b onBox) hostNames(ctx context.Context) (names []string, err error) {
+	_, all, err := b.find(ctx, nil)
 	for _, c := range all {
 		names = append(names, c.HostName())
+	}
+	return names, err
+}
+
+func (c onCluster) hostNames(ctx context.Context) (names []string, err error) {
+	found, err := c.observe(ctx)
+	for _, set := range found.sets {
+		names = append(names, cluster.HostOf(&set))
 	}
 	return names, err
 }

@@ -6,7 +6,8 @@
 // plans the steps between them (provision/plan), says so, and carries them out one
 // after the other (provision/apply). Run again, it finds nothing to do.
 //
-// Here are its verbs, a file each: flags, questions and tables.
+// Here are its verbs, a file each: flags, questions and tables. Those about hosts are for
+// containers of a box and for pods of a cluster, which are the two targets (target.go).
 package main
 
 import (
@@ -31,6 +32,7 @@ import (
 )
 
 var (
+	errNoProject   = fmt.Errorf("%w, or a project with -p, or hosts", compose.ErrNoFile)
 	errNothingDone = errors.New("nothing done") // the answer was no
 	errInterrupted = errors.New("interrupted; what was done stays, and the next run goes on from there")
 )
@@ -46,9 +48,9 @@ type options struct {
 	kubeconfig string // in place of the one that gateway.yaml names
 	namespace  string
 
-	yes     bool
-	plan    plan.Options
-	ignored []string
+	yes         bool
+	planOptions plan.Options
+	ignored     []string
 }
 
 func main() {

@@ -30,7 +30,7 @@ func metricsCommand(o *options) *cobra.Command {
 		Short: "Answer Prometheus: GPUs held and used, reservations, hosts by state",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serveMetrics(cmd.Context(), *o, listen, every)
+			return serveMetrics(cmd.Context(), onBox{*o}, listen, every)
 		},
 	}
 	command.Flags().StringVar(&listen, "listen", "127.0.0.1:9223", "`address` of this machine alone: host:port or unix:PATH")
@@ -39,19 +39,19 @@ func metricsCommand(o *options) *cobra.Command {
 }
 
 // serveMetrics answers until ctx ends.
-func serveMetrics(ctx context.Context, o options, listen string, every time.Duration) error {
+func serveMetrics(ctx context.Context, b onBox, listen string, every time.Duration) error {
 	switch {
 	case !scrape.IsHere(listen):
 		return fmt.Errorf("--listen must be an address of this machine alone, such as 127.0.0.1:9223 or unix:/run/berth-box.sock; it is %q", listen)
 	case every < time.Second:
 		return fmt.Errorf("--every must be a second or more; it is %v", every)
 	}
-	st, err := state.Open(o.state)
+	st, err := state.Open(b.state)
 	if err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	watch := metrics.NewWatch(ctx, every, func(ctx context.Context) (metrics.Seen, error) { return o.see(ctx, st, enginePatience) })
+	watch := metrics.NewWatch(ctx, every, func(ctx context.Context) (metrics.Seen, error) { return b.see(ctx, st, enginePatience) })
 	ready := func() error {
 		patient, cancel := context.WithTimeout(ctx, scrape.Patience)
 		defer cancel()
@@ -69,16 +69,16 @@ func serveMetrics(ctx context.Context, o options, listen string, every time.Dura
 
 // see looks at the box. Of this machine's it sees the GPUs also where the engine does not
 // tell within so much time what it knows.
-func (o options) see(ctx context.Context, st *state.State, patience time.Duration) (metrics.Seen, error) {
-	if !o.engineIsHere() {
-		return o.seeBy(ctx, st, apply.ObserveBox)
+func (b onBox) see(ctx context.Context, st *state.State, patience time.Duration) (metrics.Seen, error) {
+	if !b.engineIsHere() {
+		return b.seeBy(ctx, st, apply.ObserveBox)
 	}
-	b := box.Read(ctx, box.Engine{})
+	here := box.Read(ctx, box.Engine{})
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	seen, err := o.seeBy(limited, st, func(ctx context.Context, api *client.Client) (_ box.Box, err error) {
-		b.Engine, err = apply.ObserveEngine(ctx, api)
-		return b, err
+	seen, err := b.seeBy(limited, st, func(ctx context.Context, api *client.Client) (_ box.Box, err error) {
+		here.Engine, err = apply.ObserveEngine(ctx, api)
+		return here, err
 	})
 	if err == nil {
 		return seen, nil
@@ -86,27 +86,27 @@ func (o options) see(ctx context.Context, st *state.State, patience time.Duratio
 	if limited.Err() != nil {
 		err = fmt.Errorf("the Docker engine does not answer in %v", patience)
 	}
-	return metrics.SeeGPUs(b, err), nil
+	return metrics.SeeGPUs(here, err), nil
 }
 
 // seeBy asks the engine of the box, which read looks at.
-func (o options) seeBy(ctx context.Context, st *state.State, read func(context.Context, *client.Client) (box.Box, error)) (metrics.Seen, error) {
-	engine, err := o.engine(ctx)
+func (b onBox) seeBy(ctx context.Context, st *state.State, read func(context.Context, *client.Client) (box.Box, error)) (metrics.Seen, error) {
+	engine, err := b.engine(ctx)
 	if err != nil {
 		return metrics.Seen{}, err
 	}
 	defer engine.Close()
-	b, err := read(ctx, engine.Client)
+	seen, err := read(ctx, engine.Client)
 	if err != nil {
 		return metrics.Seen{}, err
 	}
-	all, err := apply.ObserveContainers(ctx, engine.Client, b)
+	all, err := apply.ObserveContainers(ctx, engine.Client, seen)
 	if err != nil {
 		return metrics.Seen{}, err
 	}
-	marks, err := marksOf(st, plan.Observed{Box: b, Containers: all})
+	marks, err := marksOf(st, plan.Observed{Box: seen, Containers: all})
 	if err != nil {
 		return metrics.Seen{}, err
 	}
-	return metrics.See(b, marks.Judge(all)), nil
+	return metrics.See(seen, marks.Judge(all)), nil
 }

@@ -22,7 +22,7 @@ func TestMetricsAreForThisMachine(t *testing.T) {
 		"an address of this machine alone": {"0.0.0.0:9223", time.Minute},
 		"--every must be a second or more": {"127.0.0.1:9223", time.Millisecond},
 	} {
-		if err := serveMetrics(t.Context(), options{state: t.TempDir()}, given.listen, given.every); err == nil || !strings.Contains(err.Error(), want) {
+		if err := serveMetrics(t.Context(), onBox{options{state: t.TempDir()}}, given.listen, given.every); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v", given, err)
 		}
 	}
@@ -47,7 +47,7 @@ func TestMetricsWithoutAnEngine(t *testing.T) {
 		"silent.sock": "the Docker engine does not answer in 100ms",
 	} {
 		t.Setenv("DOCKER_HOST", "unix://"+filepath.Join(dir, socket))
-		seen, err := options{}.see(t.Context(), st, 100*time.Millisecond)
+		seen, err := onBox{}.see(t.Context(), st, 100*time.Millisecond)
 		if err != nil || !strings.HasPrefix(seen.NoEngine, want) || len(seen.GPUs) != 1 {
 			t.Errorf("%s: %v, %+v", socket, err, seen)
 			continue
@@ -57,7 +57,7 @@ func TestMetricsWithoutAnEngine(t *testing.T) {
 		}
 	}
 	t.Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-	if seen, err := (options{}).see(t.Context(), st, time.Minute); err == nil {
+	if seen, err := (onBox{}).see(t.Context(), st, time.Minute); err == nil {
 		t.Errorf("of an engine elsewhere it sees %+v", seen)
 	}
 }

@@ -15,31 +15,43 @@ func planCommand(o *options) *cobra.Command {
 		Use:   "plan",
 		Short: "Show what up would do, and why",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.onCluster() {
-				return planOnCluster(cmd, *o)
-			}
-			j, err := newJob(cmd.Context(), *o)
-			if err != nil {
-				return err
-			}
-			j.sayUndoes(cmd)
-			p, err := j.plan(cmd.Context())
-			if err != nil {
-				return err
-			}
-			showPlan(cmd, p)
-			return nil
-		},
+		RunE:  func(cmd *cobra.Command, _ []string) error { return o.target().show(cmd) },
 	}
 	planFlags(command, o)
 	return command
 }
 
+func (b onBox) show(cmd *cobra.Command) error {
+	j, err := b.job(cmd.Context())
+	if err != nil {
+		return err
+	}
+	j.sayUndoes(cmd)
+	p, err := j.plan(cmd.Context())
+	if err != nil {
+		return err
+	}
+	showPlan(cmd, p)
+	return nil
+}
+
+func (c onCluster) show(cmd *cobra.Command) error {
+	j, err := c.job(cmd.Context())
+	if err != nil {
+		return err
+	}
+	p, err := j.plan(cmd.Context())
+	if err != nil {
+		return err
+	}
+	showPlan(cmd, p.Plan)
+	return nil
+}
+
 func planFlags(command *cobra.Command, o *options) {
-	command.Flags().BoolVar(&o.plan.Force, "force", false, "recreate containers even while somebody uses them")
-	command.Flags().BoolVar(&o.plan.Fresh, "fresh", false, "recreate containers without the files that were written outside volumes")
-	command.Flags().BoolVar(&o.plan.Upgrade, "upgrade", false, "recreate hosts for which there is a newer host image")
+	command.Flags().BoolVar(&o.planOptions.Force, "force", false, "recreate containers even while somebody uses them")
+	command.Flags().BoolVar(&o.planOptions.Fresh, "fresh", false, "recreate containers without the files that were written outside volumes")
+	command.Flags().BoolVar(&o.planOptions.Upgrade, "upgrade", false, "recreate hosts for which there is a newer host image")
 	command.Flags().StringArrayVar(&o.ignored, "ignore", nil, "`container` that sees GPUs but holds none, such as a monitor; repeatable")
 }
 

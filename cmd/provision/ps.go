@@ -11,14 +11,16 @@ import (
 	"github.com/docker/go-units"
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 
-	"github.com/berth-ssh/berth/box"
 	dockerhosts "github.com/berth-ssh/berth/hosts/docker"
 	"github.com/berth-ssh/berth/labels"
 	"github.com/berth-ssh/berth/people"
 	"github.com/berth-ssh/berth/provision/apply"
-	"github.com/berth-ssh/berth/provision/compose"
+	"github.com/berth-ssh/berth/provision/cluster"
 	"github.com/berth-ssh/berth/provision/plan"
+	"github.com/berth-ssh/berth/provision/pods"
 )
 
 func psCommand(o *options) *cobra.Command {
@@ -26,29 +28,17 @@ func psCommand(o *options) *cobra.Command {
 		Use:   "ps",
 		Short: "List the project's hosts, and who is on them; without a project, every host that provision created",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return ps(cmd, *o) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return o.target().ps(cmd) },
 	}
 }
 
-func ps(cmd *cobra.Command, o options) error {
-	if o.onCluster() {
-		return psOnCluster(cmd, o)
-	}
+func (b onBox) ps(cmd *cobra.Command) error {
 	ctx := cmd.Context()
-	name, err := compose.ProjectName(ctx, o.load)
+	api, _, have, err := b.observe(ctx)
 	if err != nil {
 		return err
 	}
-	api, err := o.dial(ctx)
-	if err != nil {
-		return err
-	}
-	have, err := apply.ObserveContainers(ctx, api, box.Box{})
-	if err != nil {
-		return err
-	}
-	have = slices.DeleteFunc(have, func(c plan.Container) bool { return c.Project() == "" || name != "" && c.Project() != name })
-	fmt.Fprint(cmd.OutOrStdout(), stateTable(api, have, whoIsOn(ctx, o.state), time.Now()))
+	fmt.Fprint(cmd.OutOrStdout(), stateTable(api, have, whoIsOn(ctx, b.state), time.Now()))
 	for _, c := range byHost(have) {
 		if why := apply.WhyEnded(ctx, api, c); why.Text != "" {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", c.HostName(), why.Text)
@@ -124,4 +114,45 @@ func byHost(containers []plan.Container) []plan.Container {
 	return slices.SortedFunc(slices.Values(containers), func(one, two plan.Container) int {
 		return slices.Compare(hostRow(one), hostRow(two))
 	})
+}
+
+func (c onCluster) ps(cmd *cobra.Command) error {
+	found, err := c.observe(cmd.Context())
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(cmd.OutOrStdout(), podTable(found.have, found.sets))
+	for _, set := range found.sets {
+		if s := found.have.StateOf(&set); s.Why != "" {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", cluster.HostOf(&set), s.Why)
+		}
+	}
+	return nil
+}
+
+// podTable is how to get in, where the pod is, and who is on it.
+func podTable(have cluster.Observed, sets []appsv1.StatefulSet) string {
+	rows := [][]string{{"HOST", "ROUTE", "ACCOUNT", "POD", "NODE", "STATE", "SINCE", "PEOPLE"}}
+	for _, set := range sets {
+		on, name := set.Spec.Template.Labels, pods.PodOf(set.Name)
+		node, since := "-", set.CreationTimestamp.Time
+		if pod := have.Pod(&set); pod != nil {
+			node, since = cmp.Or(pod.Spec.NodeName, "-"), sinceOf(pod)
+		}
+		rows = append(rows, []string{
+			cluster.HostOf(&set), on[labels.Route], cmp.Or(on[labels.Account], "-"), name, node,
+			have.StateOf(&set).Word, units.HumanDuration(time.Since(since)), cmp.Or(strings.Join(have.Users[name], ", "), "-"),
+		})
+	}
+	return table(rows)
+}
+
+// sinceOf is since when a pod's host runs, or else since when the pod is there.
+func sinceOf(pod *corev1.Pod) time.Time {
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.State.Running != nil {
+			return s.State.Running.StartedAt.Time
+		}
+	}
+	return pod.CreationTimestamp.Time
 }

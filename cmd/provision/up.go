@@ -1,13 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/berth-ssh/berth/provision/apply"
+	"github.com/berth-ssh/berth/provision/cluster"
 	"github.com/berth-ssh/berth/provision/progress"
 )
 
@@ -16,7 +17,7 @@ func upCommand(o *options) *cobra.Command {
 		Use:   "up",
 		Short: "Create and start the hosts of the compose files, or change them",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return up(cmd, *o) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return o.target().up(cmd) },
 	}
 	planFlags(command, o)
 	return command
@@ -25,12 +26,9 @@ func upCommand(o *options) *cobra.Command {
 // up builds and pulls first, as long as it takes: that costs nobody anything, and only
 // then it is known whether a host has another image, and what is to be asked. What is handed out is decided
 // under the lock, on a second look: another provision may have been faster.
-func up(cmd *cobra.Command, o options) error {
-	if o.onCluster() {
-		return upOnCluster(cmd, o)
-	}
+func (b onBox) up(cmd *cobra.Command) error {
 	ctx := cmd.Context()
-	j, err := newJob(ctx, o)
+	j, err := b.job(ctx)
 	if err != nil {
 		return err
 	}
@@ -43,7 +41,7 @@ func up(cmd *cobra.Command, o options) error {
 		return err
 	}
 	showPlan(cmd, p)
-	e := &apply.Executor{API: j.api, Progress: progress.New(os.Stderr), Box: j.box, Ignored: o.ignored, Marks: j.marks}
+	e := &apply.Executor{API: j.api, Progress: progress.New(os.Stderr), Box: j.seen, Ignored: b.ignored, Marks: j.marks}
 	if err := e.Apply(ctx, p.Images()); err != nil {
 		return err
 	}
@@ -57,7 +55,7 @@ func up(cmd *cobra.Command, o options) error {
 			showPlan(cmd, p)
 		}
 	}
-	if err := confirm(cmd, p, o.yes); err != nil {
+	if err := confirm(cmd, p, b.yes); err != nil {
 		return err
 	}
 	if err := j.carryOut(cmd, e, p); err != nil {
@@ -72,12 +70,58 @@ func up(cmd *cobra.Command, o options) error {
 	if err := j.showHosts(cmd); err != nil {
 		return err
 	}
-	if len(p.Kept) > 0 {
-		var texts []string
-		for _, k := range p.Kept {
-			texts = append(texts, k.String())
-		}
-		return fmt.Errorf("not everything is as the files have it: %s", strings.Join(texts, "; "))
+	return p.Unfinished()
+}
+
+// up carries a plan out, and waits for the hosts. What was asked about is done,
+// and nothing else: where something changed meanwhile, nothing is done.
+func (c onCluster) up(cmd *cobra.Command) error {
+	ctx := cmd.Context()
+	j, err := c.job(ctx)
+	if err != nil {
+		return err
 	}
+	p, err := j.plan(ctx)
+	if err != nil {
+		return err
+	}
+	showPlan(cmd, p.Plan)
+	if p.Loss() != "" {
+		if err := confirm(cmd, p.Plan, c.yes); err != nil {
+			return err
+		}
+		now, err := j.plan(ctx)
+		if err != nil {
+			return err
+		}
+		if !now.SameAs(p.Plan) {
+			return errors.New("something changed since the plan was made; nothing was done: run up again")
+		}
+		p = now
+	}
+	e := &cluster.Executor{Namespace: j.in, Progress: progress.New(os.Stderr)}
+	if err := e.Apply(ctx, p); err != nil {
+		return err
+	}
+	var names []string
+	for _, h := range j.want.Hosts {
+		names = append(names, h.Set.Name)
+	}
+	err = e.WaitReady(ctx, names)
+	if ctx.Err() != nil {
+		return err
+	}
+	if shown := showPods(cmd, j); shown != nil {
+		return errors.Join(err, shown)
+	}
+	return errors.Join(err, p.Unfinished())
+}
+
+func showPods(cmd *cobra.Command, j *clusterJob) error {
+	have, err := j.in.Observe(cmd.Context(), j.want.Project)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(cmd.OutOrStdout(), "\n", podTable(have, have.Of(j.want.Project)))
 	return nil
 }

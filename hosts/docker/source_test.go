@@ -181,28 +181,6 @@ func newSourceOf(t *testing.T, o Options) (s *Source, stop func()) {
 	return s, stop
 }
 
-// The attack: a container of this machine is labelled master.a, so that the owner of host
-// master on box a is thought to be its own.
-func TestAttackOnTheOwnerOfAHostOnAnotherBox(t *testing.T) {
-	st, err := state.Open(filepath.Join(t.TempDir(), "state"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := st.GiveHost("taken", labels.OwnerBox("a")); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct{ box, name, want string }{
-		{"", "master", "master"}, {"", "master.a", "master.a"},
-		{hosts.LocalBox, "master", "master"}, {hosts.LocalBox, "master.a", "master.a.local"}, {hosts.LocalBox, "taken", "taken.local"},
-		{"a", "master", "master.a"}, {"a", "master.b", "master.b.a"},
-	} {
-		s := &Source{box: c.box, state: st}
-		if got := s.ownName(c.name); got != c.want {
-			t.Errorf("on %q: the owner of %s is kept as that of %s, want %s", c.box, c.name, got, c.want)
-		}
-	}
-}
-
 func listen(t *testing.T, socket string, engine http.Handler) {
 	t.Helper()
 	listener, err := net.Listen("unix", socket)

@@ -2,12 +2,10 @@ package owners
 
 import (
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/berth-ssh/berth/hosts"
-	"github.com/berth-ssh/berth/state"
 )
 
 type carrier struct {
@@ -17,12 +15,8 @@ type carrier struct {
 
 func newNames(t *testing.T) Names[carrier] {
 	t.Helper()
-	st, err := state.Open(filepath.Join(t.TempDir(), "state"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	return Names[carrier]{
-		State:   st,
+		State:   openState(t),
 		Log:     slog.New(slog.DiscardHandler),
 		Kind:    "container",
 		Judge:   "somebody",

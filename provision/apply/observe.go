@@ -51,7 +51,7 @@ func Observe(ctx context.Context, api *client.Client, images []string, projects 
 			return o, err
 		}
 		if c.Running && (slices.Contains(projects, c.Project()) || slices.Contains(projects, c.ComposeProject())) {
-			if o.Containers[i].Users, err = UsersOf(ctx, api, c, o.Box); err != nil {
+			if o.Containers[i].Users, err = usersOf(ctx, api, c, o.Box); err != nil {
 				return o, err
 			}
 		}
@@ -244,10 +244,10 @@ func timeOf(text string) time.Time {
 	return at
 }
 
-// UsersOf returns who is on a container: ssh sessions by account and terminal,
+// usersOf returns who is on a container: ssh sessions by account and terminal,
 // sessions of the gateway's helper, what they or docker exec left running, and
 // processes on its GPUs.
-func UsersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Box) ([]string, error) {
+func usersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Box) ([]string, error) {
 	top, err := api.ContainerTop(ctx, c.ID, client.ContainerTopOptions{Arguments: []string{"-eo", "pid,ppid,args"}})
 	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
 		return nil, nil // it ended meanwhile
@@ -261,6 +261,26 @@ func UsersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Bo
 		probe = c.Health.Test
 	}
 	return slices.Concat(b.Procs.Sessions(processes), b.Procs.Left(processes, c.PID, probe), b.OnGPUs(processes)), nil
+}
+
+// InUse returns those of the containers that somebody is on, with who that is.
+func InUse(ctx context.Context, api *client.Client, containers []plan.Container) (used []plan.Container, err error) {
+	b, err := ObserveBox(ctx, api)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range containers {
+		if !c.Running {
+			continue
+		}
+		if c.Users, err = usersOf(ctx, api, c, b); err != nil {
+			return nil, err
+		}
+		if len(c.Users) > 0 {
+			used = append(used, c)
+		}
+	}
+	return used, nil
 }
 
 // WhyEnded returns why a container does not run; the zero value of one that does, or

@@ -154,34 +154,31 @@ func pause(ctx context.Context) bool {
 	}
 }
 
-// Stop stops a host: its StatefulSet has no pod until it is started. Its volumes stay.
-func (e *Executor) Stop(ctx context.Context, set *appsv1.StatefulSet) error {
+// CarryOut starts, stops or restarts a host, whose pod is there or nil.
+func (e *Executor) CarryOut(ctx context.Context, verb plan.Op, set *appsv1.StatefulSet, pod *corev1.Pod) error {
+	switch {
+	case verb == plan.OpStop:
+		return e.stop(ctx, set)
+	case verb == plan.OpStart || isStopped(set):
+		return e.scale(ctx, set, 1)
+	case pod == nil:
+		return nil
+	}
+	return e.Namespace.remove(ctx, resourcePods, pod.Name, pod.UID) // the cluster makes it again
+}
+
+// stop stops a host: its StatefulSet has no pod until it is started. Its volumes stay.
+func (e *Executor) stop(ctx context.Context, set *appsv1.StatefulSet) error {
 	if err := e.scale(ctx, set, 0); err != nil {
 		return err
 	}
 	return e.awaitEnd(ctx, resourcePods, pods.PodOf(set.Name), graceOf(set))
 }
 
-// Start starts a host that was stopped.
-func (e *Executor) Start(ctx context.Context, set *appsv1.StatefulSet) error {
-	return e.scale(ctx, set, 1)
-}
-
 func (e *Executor) scale(ctx context.Context, set *appsv1.StatefulSet, replicas int32) error {
 	scaled := set.DeepCopy()
 	scaled.Spec.Replicas = &replicas
 	return e.Namespace.change(ctx, resourceSets, set.Name, scaled)
-}
-
-// Restart ends a host's pod, which the cluster makes again.
-func (e *Executor) Restart(ctx context.Context, set *appsv1.StatefulSet, pod *corev1.Pod) error {
-	if isStopped(set) {
-		return e.Start(ctx, set)
-	}
-	if pod == nil {
-		return nil
-	}
-	return e.Namespace.remove(ctx, resourcePods, pod.Name, pod.UID)
 }
 
 const (

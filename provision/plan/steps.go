@@ -217,6 +217,26 @@ func (p Plan) Loss() string {
 	return strings.Join(losses, ", and ")
 }
 
+// Unasked returns the hosts that lose what was written in them by this plan, and not by
+// the one that people were asked about.
+func (p Plan) Unasked(shown Plan) []string {
+	asked := slices.Concat(shown.Lost, shown.Recreated)
+	return slices.DeleteFunc(slices.Concat(p.Lost, p.Recreated), func(host string) bool { return slices.Contains(asked, host) })
+}
+
+// Unfinished returns an error that says what the plan keeps as it is, though the files have
+// it otherwise; nil for nothing.
+func (p Plan) Unfinished() error {
+	if len(p.Kept) == 0 {
+		return nil
+	}
+	var kept []string
+	for _, k := range p.Kept {
+		kept = append(kept, k.String())
+	}
+	return fmt.Errorf("not everything is as the files have it: %s", strings.Join(kept, "; "))
+}
+
 func (p *Plan) add(s Step) {
 	if s.Kind == KindImage {
 		if p.images == nil {

@@ -65,3 +65,21 @@ func TestAttackByAnImagesLabels(t *testing.T) {
 		}
 	}
 }
+
+// What nobody was asked about is not done: a host that somebody wrote in meanwhile.
+func TestAHostThatNobodyWasAskedAboutIsFound(t *testing.T) {
+	now := Plan{Lost: []string{"a", "b"}, Recreated: []string{"c", "d"}}
+	for _, c := range []struct {
+		shown Plan
+		want  string
+	}{
+		{now, ""},
+		{Plan{Recreated: []string{"a", "b"}, Lost: []string{"c", "d", "e"}}, ""},
+		{Plan{Lost: []string{"b"}, Recreated: []string{"c"}}, "a d"},
+		{Plan{}, "a b c d"},
+	} {
+		if got := strings.Join(now.Unasked(c.shown), " "); got != c.want {
+			t.Errorf("asked about %+v: got %q, want %q", c.shown, got, c.want)
+		}
+	}
+}
