@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -33,35 +34,55 @@ func IsRootCapability(name string) bool {
 func shortCapability(name string) string { return strings.TrimPrefix(strings.ToUpper(name), "CAP_") }
 
 // rootOfBox returns by what whoever is root in the container is, or can become, root
-// on the box; none where nothing is known.
-func (b *builder) rootOfBox() []string {
+// on the box, and the key of the first; none where nothing is known.
+func (b *builder) rootOfBox() (key string, by []string) {
 	c := b.compose
-	var by []string
-	add := func(is bool, format string, args ...any) {
+	add := func(is bool, of, format string, args ...any) {
 		if is {
-			by = append(by, fmt.Sprintf(format, args...))
+			key, by = cmp.Or(key, of), append(by, fmt.Sprintf(format, args...))
 		}
 	}
-	add(c.Privileged, "privileged")
+	add(c.Privileged, "privileged", "privileged")
 	for _, name := range c.CapAdd {
-		add(IsRootCapability(name), "cap_add %s", shortCapability(name))
+		add(IsRootCapability(name), "cap_add", "cap_add %s", shortCapability(name))
 	}
-	add(c.Pid == "host", "pid: host")
-	add(c.UserNSMode == "host", "userns_mode: host")
-	add(container.NetworkMode(c.NetworkMode).IsHost(), "network_mode: host")
-	add(c.Cgroup == "host", "cgroup: host")
+	add(c.Pid == "host", "pid", "pid: host")
+	add(c.UserNSMode == "host", "userns_mode", "userns_mode: host")
+	add(container.NetworkMode(c.NetworkMode).IsHost(), "network_mode", "network_mode: host")
+	add(c.Cgroup == "host", "cgroup", "cgroup: host")
 	for _, option := range c.SecurityOpt {
 		key, value, _ := strings.Cut(strings.Replace(option, ":", "=", 1), "=")
-		add(value == "unconfined" || key == "label" && value == "disable", "security_opt %s", option)
+		add(value == "unconfined" || key == "label" && value == "disable", "security_opt", "security_opt %s", option)
 	}
 	for _, rule := range c.DeviceCgroupRules {
 		kind := strings.ToLower(strings.TrimSpace(rule))
-		add(strings.HasPrefix(kind, "a") || strings.HasPrefix(kind, "b") || strings.HasPrefix(kind, "c *:*") || strings.HasPrefix(kind, "c 1:"), "device_cgroup_rules %q", rule)
+		add(strings.HasPrefix(kind, "a") || strings.HasPrefix(kind, "b") || strings.HasPrefix(kind, "c *:*") || strings.HasPrefix(kind, "c 1:"), "device_cgroup_rules", "device_cgroup_rules %q", rule)
 	}
 	for _, d := range c.Devices {
-		add(!isCDI(d) && b.guard().isRootDevice(d.Source), "device %s", d.Source)
+		add(!isCDI(d) && b.guard().isRootDevice(d.Source), "devices", "device %s", d.Source)
 	}
-	return append(by, b.rootMounts()...)
+	for _, source := range b.rootMounts() {
+		add(true, "volumes", "%s", source)
+	}
+	return key, by
+}
+
+// sharedNamespaces warns of what a container has in common with another one, or with the
+// box: the people who enter the one are then not kept from those who enter the other.
+func (b *builder) sharedNamespaces() {
+	c := b.compose
+	for _, n := range []struct{ key, mode, of, box string }{
+		{"pid", c.Pid, "whoever is root in one of both is root in the other", ""},
+		{"ipc", c.Ipc, "who enters one of both reads and changes the shared memory of the other (/dev/shm)", "who enters it reads and changes the shared memory of this box (/dev/shm)"},
+		{"network_mode", c.NetworkMode, "who enters one of both reaches what listens on 127.0.0.1 in the other, and can take its ports", ""},
+	} {
+		switch {
+		case strings.HasPrefix(n.mode, types.ServicePrefix), strings.HasPrefix(n.mode, types.ContainerPrefix):
+			b.warnAt(n.key, "%s: %s: %s", n.key, n.mode, n.of)
+		case n.mode == "host" && n.box != "":
+			b.warnAt(n.key, "%s: host: %s", n.key, n.box)
+		}
+	}
 }
 
 // rootMounts returns the mounts of places that make one root on the box.

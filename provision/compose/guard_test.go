@@ -179,6 +179,35 @@ func TestAttackByAContainerThatIsTheBoxsRoot(t *testing.T) {
 	}
 }
 
+// The attack: who may enter one host comes into another one, or the box, by a namespace that
+// both have. Who owns the files is told by file and line.
+func TestAttackByASharedNamespace(t *testing.T) {
+	const (
+		root, memory = "whoever is root in one of both is root in the other", "who enters one of both reads and changes the shared memory of the other"
+		ports        = "who enters one of both reaches what listens on 127.0.0.1 in the other"
+	)
+	for keys, want := range map[string]string{
+		"pid: service:b":            "pid: service:b: " + root,
+		"pid: container:c":          "pid: container:c: " + root,
+		"ipc: service:b":            "ipc: service:b: " + memory,
+		"ipc: container:c":          "ipc: container:c: " + memory,
+		"ipc: host":                 "ipc: host: who enters it reads and changes the shared memory of this box",
+		"network_mode: service:b":   "network_mode: service:b: " + ports,
+		"network_mode: container:c": "network_mode: container:c: " + ports,
+		"pid: host":                 "pid: host: whoever is root in it is root on this box",
+		"volumes_from: [b]":         "services.a.volumes_from is not carried out",
+		"ipc: shareable":            "",
+		"network_mode: none":        "",
+	} {
+		project := loaded(t, "services:\n  b: {image: one}\n  a:\n    image: one\n    "+keys+"\n")
+		w, err := project.Want(Site{})
+		all := strings.Join(w.Warnings, "\n")
+		if where := "compose.yaml:5: "; err != nil || want == "" && all != "" || want != "" && !strings.Contains(all, want) || want != "" && !strings.Contains(all, where) {
+			t.Errorf("%s: warned of %q (%v), want %q", keys, all, err, want)
+		}
+	}
+}
+
 // warned checks that the files are warned of in this way; or, where want is "", of
 // no mount and no root.
 func warned(t *testing.T, at Site, text, want string) {

@@ -31,7 +31,14 @@ type builder struct {
 }
 
 func (b *builder) warn(format string, args ...any) {
-	b.warnings = append(b.warnings, fmt.Sprintf(format, args...))
+	b.warnings = append(b.warnings, b.compose.Name+": "+fmt.Sprintf(format, args...))
+}
+
+// warnAt is warn about a key of the service, with its place.
+func (b *builder) warnAt(key, format string, args ...any) {
+	b.warn(format, args...)
+	last := &b.warnings[len(b.warnings)-1]
+	*last = b.Sources.Where("services", b.compose.Name, key) + *last
 }
 
 // wantService returns the container that a service means, and warnings about it.
@@ -144,9 +151,10 @@ func (b *builder) habits() {
 	if passwords := PasswordsIn(c.Environment); len(passwords) > 0 {
 		b.warn("docker inspect shows %s to everyone who may use Docker; logins through the gateway need none", strings.Join(passwords, " and "))
 	}
-	if by := b.rootOfBox(); len(by) > 0 {
-		b.warn("%s: whoever is root in it is root on this box", strings.Join(by, ", "))
+	if key, by := b.rootOfBox(); len(by) > 0 {
+		b.warnAt(key, "%s: whoever is root in it is root on this box", strings.Join(by, ", "))
 	}
+	b.sharedNamespaces()
 	if c.GetScale() != 1 {
 		b.warn("one container is made, not %d: a host is one container", c.GetScale())
 	}

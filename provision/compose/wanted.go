@@ -189,9 +189,7 @@ func (p *Project) Want(at Site) (Wanted, error) {
 		serviceOf[service.Host], madeBy[service.Container] = name, name
 		d.Services = append(d.Services, service)
 		d.Volumes = append(d.Volumes, service.Volumes...)
-		for _, warning := range warnings {
-			d.Warnings = append(d.Warnings, name+": "+warning)
-		}
+		d.Warnings = append(d.Warnings, warnings...)
 	}
 	if slices.ContainsFunc(d.Services, func(s Service) bool { return s.HasPeers }) {
 		d.Volumes = append(d.Volumes, p.peersVolume())
