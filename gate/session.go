@@ -2,6 +2,7 @@ package gate
 
 import (
 	"io"
+	"strings"
 
 	"github.com/berth-ssh/berth/auth"
 	"github.com/berth-ssh/berth/machine"
@@ -90,7 +91,7 @@ func (s *sessionGate) whyNot(request *ssh.Request) string {
 		return s.unless(!grant.NoShell, "a shell")
 	case machine.Exec:
 		var exec sshconn.ExecRequest
-		if ssh.Unmarshal(request.Payload, &exec) != nil {
+		if ssh.Unmarshal(request.Payload, &exec) != nil || strings.ContainsRune(exec.Command, 0) { // for a NUL, sshd would end the connection
 			return unreadable("exec")
 		}
 		return s.unless(grant.MayExec(exec.Command), "the command %.200q", exec.Command)
@@ -106,7 +107,7 @@ func (s *sessionGate) whyNot(request *ssh.Request) string {
 		if ssh.Unmarshal(request.Payload, &sshconn.SignalRequest{}) != nil {
 			return unreadable("signal")
 		}
-		return ""
+		return s.unless(grant.Forced == "", "a signal to a forced command")
 	case "window-change", "xon-xoff", "break", "eow@openssh.com", "keepalive@openssh.com":
 		return ""
 	default: // it may be another way to what is forbidden, as agent-req is, which newer clients say

@@ -265,6 +265,34 @@ func TestAForcedCommandTakesThePlaceOfEveryOther(t *testing.T) {
 	})
 }
 
+// The attack: end a forced command before it has done its work. An sshd's own forced
+// commands get no signal, either.
+func TestAForcedCommandGetsNoSignal(t *testing.T) {
+	eachRoute(t, `command="backup --all"`, func(t *testing.T, _ string, g *testGateway, log *reachedLog) {
+		s, err := g.enter(t, "dev+lab").NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := s.SendRequest("signal", true, ssh.Marshal(sshconn.SignalRequest{Name: "TERM"})); ok || err != nil || log.has("signal") {
+			t.Errorf("%v, %v; %s", ok, err, log.all())
+		}
+	})
+}
+
+// An sshd ends the connection, with whatever else runs on it.
+func TestACommandWithANULIsRefusedAlone(t *testing.T) {
+	eachRoute(t, "no-X11-forwarding", func(t *testing.T, _ string, g *testGateway, log *reachedLog) {
+		s, err := g.enter(t, "dev+lab").NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var exit *ssh.ExitError
+		if err := s.Run("true\x00x"); !errors.As(err, &exit) || exit.ExitStatus() != 255 || log.has("exec") {
+			t.Errorf("%v; %s", err, log.all())
+		}
+	})
+}
+
 // No client can set the variable from which a forced command reads the original
 // command.
 func TestSSHOriginalCommandIsNotTheClients(t *testing.T) {

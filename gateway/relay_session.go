@@ -22,6 +22,7 @@ func (j *joined) session(outer, inner channel) {
 	var newline atomic.Value
 	newline.Store("\n")
 	exit := make(chan sshconn.Exit, 1)
+	start := sync.OnceFunc(func() { close(started) })
 	var answering sync.Mutex
 	var parts sync.WaitGroup
 	parts.Add(3)
@@ -34,7 +35,7 @@ func (j *joined) session(outer, inner channel) {
 	})
 	j.tasks.Go(func() {
 		defer parts.Done()
-		j.passInward(outer, inner, started, &newline, &answering)
+		j.passInward(outer, inner, start, &newline, &answering)
 		if !sshconn.Closed(inputEnded) {
 			inner.SendRequest("eow@openssh.com", false, nil) // the client reads no more
 		}
@@ -45,6 +46,9 @@ func (j *joined) session(outer, inner channel) {
 		defer parts.Done()
 		defer close(exit)
 		j.passOutward(inner, outer, exit)
+		answering.Lock() // waits for an answer that goes before the end
+		answering.Unlock()
+		start() // of a host that is gone, nothing more is to be waited for
 	})
 	<-started // output must not come before the answer to the request that started it
 	if newline.Load() == "\r\n" {
@@ -74,10 +78,9 @@ func (j *joined) showNotice(outer channel) {
 	})
 }
 
-// passInward passes a session's requests to the host until the channel is closed. It
-// closes started when the request that starts the command has been answered.
-func (j *joined) passInward(outer, inner channel, started chan<- struct{}, newline *atomic.Value, answering sync.Locker) {
-	start := sync.OnceFunc(func() { close(started) })
+// passInward passes a session's requests on until it is closed, and calls start when
+// the one that starts its command has been answered.
+func (j *joined) passInward(outer, inner channel, start func(), newline *atomic.Value, answering sync.Locker) {
 	defer start()
 	for request := range outer.requests {
 		if _, ok := sshconn.AcceptEnv(request.Payload); request.Type == "env" && !ok {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -210,6 +211,29 @@ func TestTheRelayAnswersRequestsInOrder(t *testing.T) {
 		}
 	}
 	channel.Close()
+}
+
+// A session in which nothing was started has nothing to deliver.
+func TestAHostThatIsGoneEndsAnIdleSession(t *testing.T) {
+	client := relayed(t, func(channel ssh.Channel, requests <-chan *ssh.Request) {
+		<-requests // the variable with the person's name
+		channel.Close()
+	})
+	channel, requests, err := client.OpenChannel("session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ssh.DiscardRequests(requests)
+		io.Copy(io.Discard, channel)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Error("the session goes on")
+	}
 }
 
 // When a client closes one of its sessions, the host must end it, too.

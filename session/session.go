@@ -26,6 +26,7 @@ type session struct {
 	x11     *x11
 
 	process    *machine.Process // nil until the start
+	kind       string           // of the command that was started
 	inputEnded chan struct{}
 	gone       chan struct{} // closed when the peer has closed the channel
 	drained    chan struct{} // closed when all output and the exit have been sent
@@ -105,7 +106,7 @@ func (s *session) answer(request *ssh.Request) bool {
 	case "pty-req":
 		return s.requestPty(request.Payload)
 	case "auth-agent-req@openssh.com":
-		return s.server.agent.listen(s.server)
+		return s.process == nil && s.server.agent.listen(s.server)
 	case "x11-req":
 		return s.requestX11(request.Payload)
 	case machine.Shell:
@@ -123,7 +124,8 @@ func (s *session) answer(request *ssh.Request) bool {
 	case "break":
 		return s.sendBreak()
 	case "eow@openssh.com": // the client can write no more of our output
-		return s.stopOutput()
+		s.stopOutput()
+		return false // as sshd; no client asks
 	default:
 		return false
 	}
@@ -161,6 +163,7 @@ func (s *session) start(kind, line string) bool {
 	command.Env = append(command.Env, s.x11.env()...)
 	var err error
 	if s.process, err = s.server.machine.Start(command); err == nil {
+		s.kind = kind
 		return true
 	}
 	s.server.options.Log.Warn("command not started", "kind", kind, "err", err)
@@ -284,9 +287,10 @@ func (s *session) resize(payload []byte) bool {
 	return true
 }
 
-func (s *session) signal(payload []byte) bool { // RFC 4254 §6.9
+// signal passes a signal on (RFC 4254 §6.9), but not to a subsystem, as in sshd.
+func (s *session) signal(payload []byte) bool {
 	var signal sshconn.SignalRequest
-	if ssh.Unmarshal(payload, &signal) != nil || s.process == nil || unix.SignalNum("SIG"+signal.Name) == 0 {
+	if ssh.Unmarshal(payload, &signal) != nil || s.process == nil || s.kind == machine.Subsystem || unix.SignalNum("SIG"+signal.Name) == 0 {
 		return false
 	}
 	return s.process.Signal(signal.Name) == nil
@@ -297,9 +301,8 @@ func (s *session) sendBreak() bool { // RFC 4335
 }
 
 // stopOutput closes the gateway's end of stdout, so that the process gets SIGPIPE.
-func (s *session) stopOutput() bool {
-	if s.process == nil || s.process.Stdout == nil || s.pty != nil { // closing a pty would hang it up
-		return false
+func (s *session) stopOutput() {
+	if s.process != nil && s.process.Stdout != nil && s.pty == nil { // closing a pty would hang it up
+		s.process.Stdout.Close()
 	}
-	return s.process.Stdout.Close() == nil
 }

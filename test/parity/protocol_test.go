@@ -24,6 +24,7 @@ func protocol(t *testing.T, to harness.Target) {
 		"forward_from_a_socket":             forwardFromSocket,
 		"signals_reach_the_process":         func(t *testing.T, c *ssh.Client) { signalsIn(t, to, c) },
 		"signal_that_ended_it_is_named":     signalsOut,
+		"signals_reach_no_subsystem":        noSignalsIn,
 		"break_is_for_terminals":            breaks,
 		"data_comes_before_the_command":     dataBeforeCommand,
 		"requests_that_make_no_sense":       senselessRequests,
@@ -256,6 +257,32 @@ func signalsIn(t *testing.T, to harness.Target, c *ssh.Client) {
 	}
 }
 
+func noSignalsIn(t *testing.T, c *ssh.Client) {
+	s, err := c.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	in, err := s.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RequestSubsystem("sftp"); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := s.SendRequest("signal", true, ssh.Marshal(struct{ Name string }{"KILL"})); ok || err != nil {
+		t.Errorf("answered with %v, %v", ok, err)
+	}
+	in.Write([]byte{0, 0, 0, 5, 1, 0, 0, 0, 3}) // SSH_FXP_INIT
+	if _, err := io.ReadFull(out, make([]byte, 9)); err != nil {
+		t.Errorf("the sftp server answers no more: %v", err)
+	}
+}
+
 func signalsOut(t *testing.T, c *ssh.Client) {
 	for _, signal := range []string{"KILL", "TERM", "HUP", "SEGV", "ABRT", "USR1", "PIPE"} {
 		s, err := c.NewSession()
@@ -336,8 +363,10 @@ func senselessRequests(t *testing.T, c *ssh.Client) {
 		{"env", struct{ Name, Value string }{"LC_LATE", "x"}},
 		{"signal", struct{ Name string }{"NONESUCH"}},
 		{"xon-xoff", struct{ Can bool }{true}},
+		{"auth-agent-req@openssh.com", nothing{}},
 		{"exit-status", struct{ Status uint32 }{9}},
 		{"nonesuch@example.com", nothing{}},
+		{"eow@openssh.com", nothing{}},
 	} {
 		if ok, err := s.SendRequest(request.name, true, ssh.Marshal(request.payload)); ok || err != nil {
 			t.Errorf("%s: %v, %v", request.name, ok, err)
