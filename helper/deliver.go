@@ -1,8 +1,11 @@
 package helper
 
 import (
+	"io"
 	"os"
+	"path"
 	"strconv"
+	"strings"
 )
 
 // SelfPath leads to this program's own file, even after it was replaced on disk.
@@ -24,9 +27,12 @@ func WriteCommand(size int64, forAll bool) []string {
 	return []string{"sh", "-c", writeScript, "sh", strconv.FormatInt(size, 10), mode}
 }
 
+// writtenPrefix begins the name of the directory in which a helper is written.
+const writtenPrefix = ".berth-"
+
 const writeScript = `umask 077
 for parent in /run /var/tmp /tmp /dev/shm "$HOME" /; do
-	dir=$(mktemp -d "$parent/.berth-XXXXXX" 2>/dev/null) || continue
+	dir=$(mktemp -d "$parent/` + writtenPrefix + `XXXXXX" 2>/dev/null) || continue
 	if printf '#!/bin/sh\n' >"$dir/try" && chmod 700 "$dir/try" && "$dir/try" 2>/dev/null; then
 		rm -f "$dir/try"
 		cat >"$dir/helper" && [ "$(wc -c <"$dir/helper")" -eq "$1" ] && chmod "$2" "$dir/helper" && echo "$dir/helper" && exit 0
@@ -37,6 +43,30 @@ for parent in /run /var/tmp /tmp /dev/shm "$HOME" /; do
 done
 echo 'no directory to put an executable file in' >&2
 exit 1`
+
+// maxPath is more than the path of a helper takes that was written.
+const maxPath = 4 << 10
+
+// ReadWritten returns the path that [WriteCommand] prints; "" where it prints none, since it
+// failed. It reads until the command's output ends.
+func ReadWritten(out io.Reader) string {
+	printed, err := io.ReadAll(io.LimitReader(out, maxPath))
+	written := strings.TrimSpace(string(printed))
+	if err != nil || !path.IsAbs(written) {
+		return ""
+	}
+	return written
+}
+
+// RemoveCommand returns a command that removes what [WriteCommand] wrote, for a helper
+// that did not start; nil where the path, which the container says, is not of that kind.
+func RemoveCommand(written string) []string {
+	dir := path.Dir(written)
+	if !strings.HasPrefix(path.Base(dir), writtenPrefix) {
+		return nil
+	}
+	return []string{"rm", "-rf", dir}
+}
 
 // OpenSelf opens this program's own file and returns it with its size in bytes.
 func OpenSelf() (file *os.File, size int64, err error) {

@@ -26,9 +26,6 @@ const (
 	// machine, and to a box by a slow way.
 	startTimeout          = 30 * time.Second
 	startTimeoutElsewhere = 3 * time.Minute
-
-	// maxPath is more than the path of a helper takes that was written.
-	maxPath = 4 << 10
 )
 
 // openExec opens a container, as an account of it; "" is the one that the
@@ -105,11 +102,11 @@ func (s *Source) startHelper(ctx context.Context, in container.InspectResponse, 
 
 // removeWritten removes what a helper that did not start could not remove.
 func (s *Source) removeWritten(ctx context.Context, in container.InspectResponse, account, written string) {
-	dir := path.Dir(written)
-	if !strings.HasPrefix(path.Base(dir), ".berth-") {
+	command := helper.RemoveCommand(written)
+	if command == nil {
 		return
 	}
-	if exec, err := s.exec(ctx, in, account, "rm", "-rf", dir); err == nil {
+	if exec, err := s.exec(ctx, in, account, command...); err == nil {
 		io.Copy(io.Discard, exec.Out) // until it has ended
 		exec.Close()
 	}
@@ -186,11 +183,10 @@ func (s *Source) writeHelper(ctx context.Context, in container.InspectResponse, 
 		io.Copy(exec.In, file)
 		exec.CloseIn()
 	}()
-	line, err := io.ReadAll(io.LimitReader(exec.Out, maxPath))
+	written := helper.ReadWritten(exec.Out)
 	exec.Close()
 	<-sent
-	written := strings.TrimSpace(string(line))
-	if err == nil && path.IsAbs(written) {
+	if written != "" {
 		return written, nil
 	}
 	err = exec.Explain()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 	"time"
 
@@ -21,9 +20,6 @@ const (
 	// startTimeout bounds the start of a helper, its delivery included, which takes a
 	// while where the API server is behind a slow line: as long as to a box elsewhere.
 	startTimeout = 3 * time.Minute
-
-	// maxPath is more than the path of a helper takes that was written.
-	maxPath = 4 << 10
 )
 
 // openExec opens a container, as an account of it; "" is the one that it runs as.
@@ -126,9 +122,7 @@ func (s *Source) writeHelper(ctx context.Context, f found, account string) (stri
 		io.Copy(x.In, file)
 		x.In.Close()
 	}()
-	printed, err := io.ReadAll(io.LimitReader(x.Out, maxPath))
-	written := strings.TrimSpace(string(printed))
-	if err == nil && path.IsAbs(written) {
+	if written := helper.ReadWritten(x.Out); written != "" {
 		x.Close()
 		<-sent
 		return written, nil
@@ -143,8 +137,8 @@ func (s *Source) writeHelper(ctx context.Context, f found, account string) (stri
 
 // removeWritten removes what a helper that did not start could not remove.
 func (s *Source) removeWritten(ctx context.Context, f found, written string) {
-	if dir := path.Dir(written); strings.HasPrefix(path.Base(dir), ".berth-") {
-		s.output(ctx, f, "rm", "-rf", dir)
+	if command := helper.RemoveCommand(written); command != nil {
+		s.output(ctx, f, command...)
 	}
 }
 
