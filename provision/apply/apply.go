@@ -25,25 +25,25 @@ import (
 	"github.com/berth-ssh/berth/provision/progress"
 )
 
-// Executor carries steps out on an engine. It is for one goroutine.
+// Executor carries out steps on an engine. It must not be used concurrently.
 type Executor struct {
 	API      *client.Client
 	Progress *progress.Progress
 	Box      box.Box
-	Ignored  []string // containers whose claims do not count
+	Ignored  []string // containers whose claims on the box do not count
 	Marks    plan.Marks
 
-	// Patient is for one who comes right after a run that died: a stop that it began may
-	// still be going on in the engine.
+	// Patient says that this run comes right after one that died, whose last stop the
+	// engine may still be carrying out.
 	Patient bool
 
-	leaving   []string // containers that are being replaced, and their successors
-	switching string   // what names the switch that is under way
+	leaving   []string // containers that are being replaced, and those that replace them
+	switching string   // name for the recreation that is under way, for messages
 }
 
-// Apply carries a plan's steps out in order, up to the first one that fails. Its
-// error names that step and has the engine's text. What was done stays, and the
-// next run goes on from there. A recreation that fails leaves what was.
+// Apply carries out a plan's steps in order, up to the first one that fails. Its
+// error names that step and has the engine's text. Completed steps stay, and the next
+// run goes on from there. A recreation that fails brings the old container back.
 func (e *Executor) Apply(ctx context.Context, p plan.Plan) error {
 	for steps := p.Steps; len(steps) > 0; {
 		if together := plan.Together(steps); together > 0 {
@@ -61,8 +61,7 @@ func (e *Executor) Apply(ctx context.Context, p plan.Plan) error {
 	return nil
 }
 
-// CarryOut carries one step out, and shows that it does. Its error is the engine's
-// text alone.
+// CarryOut carries out one step and shows that. Its error has only the engine's text.
 func (e *Executor) CarryOut(ctx context.Context, s plan.Step) error {
 	e.Progress.Begin(s.Task())
 	err := e.do(ctx, s)
@@ -159,10 +158,11 @@ func (e *Executor) createVolume(ctx context.Context, v compose.Volume) error {
 }
 
 // createContainer creates a service's container and returns its id. It adds the
-// labels that only the image tells: its id, and the account it runs as where the files
-// name none. from is an image of ours to make it from instead, which has what was
-// carried over; old is the container that it replaces, whose volumes without a name it
-// gets. Where it has GPUs, it is removed again if somebody else took one meanwhile.
+// labels that only the image can tell: the image's id, and the account if the files
+// name none. from is an image to use instead of the service's own, which contains
+// what was carried over. old is the container that is replaced; its anonymous volumes
+// are mounted again. If the container has GPUs and somebody else took one of them
+// meanwhile, it is removed again, with an error.
 func (e *Executor) createContainer(ctx context.Context, s compose.Service, from string, old plan.Container) (string, error) {
 	image, err := e.API.ImageInspect(ctx, s.Image.Ref)
 	if err != nil {
@@ -176,7 +176,7 @@ func (e *Executor) createContainer(ctx context.Context, s compose.Service, from 
 		host.Mounts = slices.Concat(host.Mounts, inherited(image.Config.Volumes, s.HostConfig, old))
 	}
 	options := client.ContainerCreateOptions{Name: s.Container, Config: &config, HostConfig: &host}
-	if len(s.Networks) > 0 { // engines before API 1.44 take one
+	if len(s.Networks) > 0 { // an engine before API 1.44 takes only one here
 		first := s.Networks[0]
 		options.NetworkingConfig = &network.NetworkingConfig{
 			EndpointsConfig: map[string]*network.EndpointSettings{first.Network: first.Settings},
@@ -192,7 +192,7 @@ func (e *Executor) createContainer(ctx context.Context, s compose.Service, from 
 	return created.ID, e.ensureClaim(ctx, created.ID)
 }
 
-// unheeded returns what this engine leaves out without a word.
+// unheeded returns a warning for each setting that this engine would silently ignore.
 func (e *Executor) unheeded(s compose.Service) []string {
 	chosen := func(a compose.Attachment) bool { return a.Settings != nil && len(a.Settings.MacAddress) > 0 }
 	if slices.ContainsFunc(s.Networks, chosen) && versions.LessThan(e.API.ClientVersion(), "1.44") {
@@ -217,8 +217,8 @@ func inherited(asked map[string]struct{}, host container.HostConfig, old plan.Co
 	return mounts
 }
 
-// labelsOf returns the labels of a new container. Those of ours that the image has,
-// which are whatever its author likes, are emptied.
+// labelsOf returns the labels of a new container. Labels of ours in the image are
+// emptied: its author may have set them to anything.
 func (e *Executor) labelsOf(s compose.Service, image client.ImageInspectResult) map[string]string {
 	all, user := map[string]string{}, ""
 	if image.Config != nil {
@@ -236,10 +236,10 @@ func (e *Executor) labelsOf(s compose.Service, image client.ImageInspectResult) 
 	return all
 }
 
-// ensureClaim removes a new container, with an error, if one of its GPUs is
-// another's. It looks after the creation, when everyone sees the container's claim:
-// the lock holds off other runs on this box, but not docker run, nor a provision
-// elsewhere. Of two that create at once at least one sees the other.
+// ensureClaim removes a new container, with an error, if one of its GPUs is held by
+// another. It checks after the creation, when everybody can see the new container's
+// claim: the lock holds off other runs on this box, but neither docker run nor a
+// provision elsewhere. If two create at once, at least one of them sees the other.
 func (e *Executor) ensureClaim(ctx context.Context, id string) error {
 	all, err := ObserveContainers(ctx, e.API, e.Box)
 	if err != nil {
@@ -267,7 +267,7 @@ func (e *Executor) ensureClaim(ctx context.Context, id string) error {
 }
 
 // account returns the name in user or user:group, of the files or else of the image;
-// root where neither names one.
+// root if neither names one.
 func account(wanted, ofImage string) string {
 	name, _, _ := strings.Cut(cmp.Or(wanted, ofImage), ":")
 	return cmp.Or(name, "root")
@@ -286,8 +286,8 @@ func (e *Executor) start(ctx context.Context, name string) error {
 	return err
 }
 
-// removeContainer removes a container that is stopped, and what was carried over into
-// it. Its volumes stay.
+// removeContainer removes a stopped container, and the image of what was carried over
+// into it. Its volumes stay.
 func (e *Executor) removeContainer(ctx context.Context, id string) error {
 	ref := e.imageOf(ctx, id)
 	if _, err := e.API.ContainerRemove(ctx, id, client.ContainerRemoveOptions{}); err != nil {

@@ -19,11 +19,11 @@ import (
 	"github.com/berth-ssh/berth/provision/progress"
 )
 
-// fakeEngine answers every call, and keeps what was asked of it.
+// fakeEngine answers every call, and records the calls.
 type fakeEngine struct {
 	calls  []string
 	bodies []string
-	fails  string // the call that it refuses
+	fails  string // the call that fails
 }
 
 func (f *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -86,7 +86,7 @@ func TestEachStepIsCarriedOut(t *testing.T) {
 	}
 }
 
-// What the plan cannot know of a container stands in its labels after all.
+// The labels of a container also have what only its image can tell.
 func TestAContainerIsLabelledWithItsImage(t *testing.T) {
 	var engine fakeEngine
 	service := compose.Service{Container: "c", Image: compose.Image{Ref: "i"}, Config: container.Config{Image: "i", Labels: map[string]string{labels.Account: ""}}}
@@ -106,8 +106,9 @@ func TestAContainerIsLabelledWithItsImage(t *testing.T) {
 	}
 }
 
-// The author of an image puts our labels on it, to hold a byte of a GPU that the host
-// has alone. They are emptied, and the mark is over what is there in the end.
+// The attack: the author of an image sets our labels in it, to make a host that holds
+// a whole GPU claim one byte of it. The labels are emptied, and the mark is made of
+// the labels that are really set.
 func TestAttackByAnImagesLabels(t *testing.T) {
 	var engine fakeEngine
 	e := executorOn(t, &engine)
@@ -144,7 +145,7 @@ func TestAPlanEndsAtTheFirstStepThatFails(t *testing.T) {
 	}
 }
 
-// A step that nobody can carry out is an error, and no silence.
+// A step of an unknown kind is an error, and is not skipped.
 func TestAnUnknownStepIsRefused(t *testing.T) {
 	for _, s := range []plan.Step{{Op: "mend"}, {Op: plan.OpCreate, Kind: plan.KindImage}, {Op: plan.OpRemove, Kind: plan.KindImage}} {
 		var engine fakeEngine

@@ -56,8 +56,8 @@ func buildOptions(i compose.Image) client.ImageBuildOptions {
 	}
 }
 
-// followBuild shows a build's output, and returns when the build ends. The error of a build that
-// fails names the step and ends with its last lines.
+// followBuild shows a build's output, and returns when the build ends. If the build
+// fails, the error names the step and ends with its last lines.
 func followBuild(output io.Reader, say func(string)) error {
 	b := buildLog{say: say}
 	for messages := json.NewDecoder(output); ; {
@@ -78,7 +78,7 @@ func followBuild(output io.Reader, say func(string)) error {
 	}
 }
 
-// buildLog is what a builder has said. BuildKit may be at several steps at once.
+// buildLog collects a builder's output. BuildKit may run several steps at once.
 type buildLog struct {
 	say   func(string)
 	steps []*buildStep
@@ -90,18 +90,18 @@ type buildStep struct {
 	err    string
 	tail   []string // its last lines
 
-	lineEnded bool // the last of them does not go on
+	lineEnded bool // the last line is complete
 }
 
-// tailLines of a failing build step go into its error.
+// tailLines is how many lines of a failed step are shown in its error.
 const tailLines = 10
 
-// maxTailLine is how much of a line is kept, in bytes: progress bars are lines of
+// maxTailLine is how much of a line is kept, in bytes: a progress bar is one line of
 // megabytes.
 const maxTailLine = 4 << 10
 
-// write takes output of a step, which need not end where a line does. Of a line that is
-// too long it keeps the beginning.
+// write adds output of a step, which may end within a line. Of a line that is too
+// long it keeps the beginning.
 func (b *buildLog) write(s *buildStep, text string) {
 	for line := range strings.Lines(text) {
 		if len(s.tail) == 0 || s.lineEnded {
@@ -115,7 +115,8 @@ func (b *buildLog) write(s *buildStep, text string) {
 	s.tail = s.tail[max(0, len(s.tail)-tailLines):]
 }
 
-// stream reads what the classic builder says, a step after the other.
+// stream parses the output of the classic builder, which runs one step after the
+// other.
 func (b *buildLog) stream(text string) {
 	for line := range strings.Lines(text) {
 		switch {
@@ -128,8 +129,8 @@ func (b *buildLog) stream(text string) {
 	}
 }
 
-// isBookkeeping reports whether a line is the builder's own, and not of a command
-// that it runs.
+// isBookkeeping reports whether a line is the builder's own, not of a command that it
+// runs.
 func isBookkeeping(line string) bool {
 	line = strings.TrimSpace(line)
 	return line == "" || strings.HasPrefix(line, "---> ") || strings.HasPrefix(line, "Removing intermediate container ")
@@ -138,8 +139,8 @@ func isBookkeeping(line string) bool {
 // maxBuildLine is how much of a line of a build's output an error shows, in runes.
 const maxBuildLine = 1000
 
-// printableLines are the lines that say something. A build runs what it
-// downloaded, which must not write on the terminal of whoever builds.
+// printableLines returns the lines that are not empty, made safe to show: a build
+// runs downloaded programs, which must not control the terminal.
 func printableLines(lines []string) []string {
 	var shown []string
 	for _, line := range lines {

@@ -31,7 +31,7 @@ func TestBuildErrorNamesTheStepAndEndsWithItsLastLines(t *testing.T) {
 	}
 }
 
-// A progress bar is one line of megabytes, written bit by bit.
+// A progress bar is one line of megabytes, which comes in small pieces.
 func TestABuildsLineHasABound(t *testing.T) {
 	b := buildLog{say: func(string) {}}
 	s := &buildStep{}
@@ -50,7 +50,7 @@ func TestBuildThatEndsIsNoError(t *testing.T) {
 	}
 }
 
-// What gRPC's client in the engine has to find in an answer.
+// The answers are as gRPC's client in the engine expects them.
 func TestABuildSessionIsWellAndCanNothingElse(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(answer))
 	server.Config.Protocols = new(http.Protocols)
@@ -102,8 +102,8 @@ func TestAnEngineWithoutBuildKitBuildsByItsClassicBuilder(t *testing.T) {
 	}
 }
 
-// Steps run side by side; the one that failed is named, in the words of engines
-// of today, and its lines come in pieces.
+// Steps run in parallel. The error names the step that failed, with the texts of
+// present engines, whose lines come in pieces.
 func TestBuildKitsErrorNamesTheStepThatFailed(t *testing.T) {
 	const vertex, log = 1, 3
 	step := func(digest, name, err string) string {
@@ -126,8 +126,8 @@ func TestBuildKitsErrorNamesTheStepThatFailed(t *testing.T) {
 	}
 }
 
-// A build's output is whatever the program that it runs writes: the error that
-// ends with it must not clear root's terminal, or hide what it says.
+// The attack: a program in a build writes control sequences. The error that shows its
+// output must neither clear root's terminal nor hide a part of the text.
 func TestAttackByABuildsOutput(t *testing.T) {
 	for name, output := range map[string]string{
 		"of a step": `{"stream":"Step 1/1 : RUN make"}{"stream":"\u001b[2J\u202eno\r\u001b]0;x\u0007"}{"errorDetail":{"message":"code \u009b2J2"}}`,
@@ -147,6 +147,6 @@ func trace(kind protowire.Number, fields map[protowire.Number]string) string {
 		part = protowire.AppendString(protowire.AppendTag(part, number, protowire.BytesType), value)
 	}
 	status := protowire.AppendBytes(protowire.AppendTag(nil, kind, protowire.BytesType), part)
-	text, _ := json.Marshal(status) // bytes always can
+	text, _ := json.Marshal(status) // cannot fail for bytes
 	return fmt.Sprintf(`{"id":"moby.buildkit.trace","aux":%s}`, text)
 }

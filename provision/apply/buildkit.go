@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// trace reads what BuildKit says: its API's StatusResponse, of which only the
-// steps (there: vertexes) and their output are of interest.
+// trace parses a message of BuildKit: its API's StatusResponse. Only the steps
+// (there: vertexes) and their output are used.
 func (b *buildLog) trace(text json.RawMessage) {
 	const vertex, log = 1, 3
 	var message []byte
@@ -28,8 +28,8 @@ func (b *buildLog) trace(text json.RawMessage) {
 	}
 }
 
-// vertex reads what BuildKit says of a step, which it does again whenever something
-// about it changes.
+// vertex parses what BuildKit says about a step, which it repeats whenever the step
+// changes.
 func (b *buildLog) vertex(message []byte) {
 	const digest, name, started, failure = 1, 3, 5, 7
 	said := maps.Collect(fields(message))
@@ -55,8 +55,8 @@ func (b *buildLog) step(digest string) *buildStep {
 	return b.steps[i]
 }
 
-// failed returns the step that a build's last message is about; nil where it is
-// about none. Of the classic builder that is its last step.
+// failed returns the step that a build's last message is about, or nil. For the
+// classic builder it is the last step.
 func (b *buildLog) failed(message string) *buildStep {
 	for _, s := range slices.Backward(b.steps) {
 		if s.digest == "" || s.err != "" && strings.Contains(message, s.err) {

@@ -14,16 +14,16 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// buildSession is the connection by which BuildKit asks back during a build,
-// such as who somebody is at a registry. Older ones pull nothing without one.
-// Here they are told that it is nobody in particular.
+// buildSession is the connection on which BuildKit asks questions during a build,
+// such as for credentials of a registry. Older versions pull nothing without such a
+// connection. The answer here is that there are none.
 type buildSession struct {
 	id   string
 	conn net.Conn
 }
 
-// openSession opens a session for a build by BuildKit. It returns nil where the
-// classic builder builds: the engine has no BuildKit, or somebody wants it so.
+// openSession opens a session for a build by BuildKit. It returns nil if the classic
+// builder is to build: the engine has no BuildKit, or the user wants that.
 func openSession(ctx context.Context, api *client.Client) (*buildSession, error) {
 	wanted, err := wantsBuildKit(ctx, api)
 	if err != nil || !wanted {
@@ -45,8 +45,8 @@ func openSession(ctx context.Context, api *client.Client) (*buildSession, error)
 
 func (s *buildSession) close() { s.conn.Close() }
 
-// wantsBuildKit reports whether BuildKit shall build: as DOCKER_BUILDKIT says, or
-// else the engine's configuration.
+// wantsBuildKit reports whether BuildKit is to build, according to DOCKER_BUILDKIT,
+// or else to the engine's configuration.
 func wantsBuildKit(ctx context.Context, api *client.Client) (bool, error) {
 	if text := os.Getenv("DOCKER_BUILDKIT"); text != "" {
 		wanted, err := strconv.ParseBool(text)
@@ -74,7 +74,7 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(http.TrailerPrefix+"Grpc-Status", ok)
 }
 
-// oneConn is a listener that accepts one connection, which is there already.
+// oneConn is a listener that accepts one connection, which exists already.
 type oneConn struct{ conn net.Conn }
 
 func (l *oneConn) Accept() (net.Conn, error) {

@@ -15,9 +15,9 @@ import (
 	"github.com/berth-ssh/berth/provision/plan"
 )
 
-// claimOf returns what a container holds of the box. The containers are the books:
-// nothing else is written down anywhere. A container that provision did not make
-// holds what the engine and the NVIDIA runtime will give it, or what it sees being
+// claimOf returns what a container holds of the box. The containers themselves are
+// the books; nothing is recorded elsewhere. A container that provision did not make
+// holds what the engine and the NVIDIA runtime give it, and all that it sees if it is
 // privileged.
 func claimOf(b box.Box, e plan.Container, config *container.Config, host *container.HostConfig) ledger.Claim {
 	c := ledger.Claim{Holder: e.Holder(), Amounts: ledger.Amounts{
@@ -40,8 +40,8 @@ func claimOf(b box.Box, e plan.Container, config *container.Config, host *contai
 	return c
 }
 
-// amountIn returns the amount in a label: never less than nothing, nor more than
-// there is. What is no number is nothing.
+// amountIn returns the amount in a label: at least 0, and at most what the box has. A
+// text that is no number counts as 0.
 func amountIn(label string, most int64) int64 {
 	n, err := strconv.ParseInt(label, 10, 64)
 	if err != nil {
@@ -58,7 +58,7 @@ func visible(b box.Box, config *container.Config, host *container.HostConfig) []
 	return requestedBy(b, config, host)
 }
 
-// requestedBy returns the devices that a container was made to have, one by one.
+// requestedBy returns the devices that a container was created with, one by one.
 func requestedBy(b box.Box, config *container.Config, host *container.HostConfig) []box.Device {
 	var seen []box.Device
 	for _, r := range host.DeviceRequests {
@@ -84,8 +84,8 @@ func requestedBy(b box.Box, config *container.Config, host *container.HostConfig
 	return unique
 }
 
-// requested returns the devices that a request means to the engine. A number means
-// the first ones, as the engine keeps no books.
+// requested returns the devices that the engine gives for a request. For a number it
+// gives the first ones, since it does not know who holds which.
 func requested(b box.Box, r container.DeviceRequest) []box.Device {
 	if !compose.IsGPU(r) {
 		return nil
@@ -100,14 +100,15 @@ func requested(b box.Box, r container.DeviceRequest) []box.Device {
 	return seen
 }
 
-// mountsDev reports whether a container has the nodes of all of the box's devices, which
-// it may use as far as its rules let it.
+// mountsDev reports whether a container has all of the box's device nodes; its device
+// rules say which of them it may use.
 func mountsDev(host *container.HostConfig) bool {
 	return slices.ContainsFunc(host.Binds, func(bind string) bool { return strings.HasPrefix(bind, "/dev:") }) ||
 		slices.ContainsFunc(host.Mounts, func(m mount.Mount) bool { return m.Source == "/dev" })
 }
 
-// mapped returns the GPU of a device node; nvidiactl, nvidia-uvm and the like are none.
+// mapped returns the GPU of a device node; none for nodes such as nvidiactl and
+// nvidia-uvm.
 func mapped(b box.Box, path string) []box.Device {
 	if path == "/dev" {
 		return b.Devices()

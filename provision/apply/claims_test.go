@@ -11,8 +11,8 @@ import (
 	"github.com/berth-ssh/berth/provision/plan"
 )
 
-// A card whose device node has another number than its index, a partitioned
-// one, and a third.
+// mixedBox returns a box with a card whose device node has another number than its
+// index, a partitioned card, and a third one.
 func mixedBox() box.Box {
 	return box.Box{Inventory: box.Inventory{GPUs: []box.GPU{
 		{UUID: "GPU-aaaa-1", Minor: 2},
@@ -71,7 +71,7 @@ func TestWhatAContainerSees(t *testing.T) {
 	}
 }
 
-// A label's number is never less than nothing, nor more than the box has.
+// The number in a label counts at least as 0, and at most as what the box has.
 func TestAttackByNumbersInLabels(t *testing.T) {
 	b := box.Box{Engine: box.Engine{NanoCPUs: 8e9, Memory: 64 << 30}, Inventory: box.Inventory{GPUs: []box.GPU{{UUID: "GPU-a", Memory: 80 << 30}}}}
 	for text, want := range map[string][2]int64{
@@ -88,7 +88,7 @@ func TestAttackByNumbersInLabels(t *testing.T) {
 	}
 }
 
-// Provision's own that is privileged sees every GPU, and holds what it asked for.
+// A privileged host of provision sees every GPU, but holds only what it asked for.
 func TestWhatAPrivilegedHostHolds(t *testing.T) {
 	host := container.HostConfig{Privileged: true, Resources: container.Resources{
 		DeviceRequests: []container.DeviceRequest{{Driver: "nvidia", DeviceIDs: []string{"GPU-cccc-1"}}},

@@ -11,9 +11,10 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// waitUntil returns when a container is as its dependent wants it; or an error, when it
-// cannot become so any more. There is no limit, as there is none to a job: whoever does
-// not want to wait interrupts. What is not required is not waited for in vain.
+// waitUntil returns when a container meets the condition of a dependency, or with an
+// error when it never will. There is no time limit, since a job may take any time; a
+// user who does not want to wait interrupts. If the dependency is not required, it
+// returns without an error when the condition can no longer be met.
 func (e *Executor) waitUntil(ctx context.Context, d compose.Dependency) error {
 	for {
 		result, err := e.API.ContainerInspect(ctx, d.Container, client.ContainerInspectOptions{})
@@ -35,7 +36,7 @@ func (e *Executor) waitUntil(ctx context.Context, d compose.Dependency) error {
 	}
 }
 
-// isMet reports whether a container fulfils a condition, or why it never will.
+// isMet reports whether a container meets a condition, or returns why it never will.
 func isMet(condition compose.Condition, c container.InspectResponse) (met bool, never string) {
 	ended := c.State.Status == container.StateExited || c.State.Status == container.StateDead
 	code := c.State.ExitCode

@@ -9,8 +9,8 @@ import (
 	"github.com/berth-ssh/berth/provision/plan"
 )
 
-// ObserveDevices returns each GPU of the engine's box, who holds it and whose
-// processes are on it. It fails where the GPUs cannot be counted.
+// ObserveDevices returns each GPU of the engine's box, who holds it, and whose
+// processes run on it. It fails if the GPUs cannot be counted.
 func ObserveDevices(ctx context.Context, api *client.Client) ([]box.DeviceState, error) {
 	b, err := ObserveBox(ctx, api)
 	if err != nil {
@@ -23,9 +23,9 @@ func ObserveDevices(ctx context.Context, api *client.Client) ([]box.DeviceState,
 	return DeviceStates(b, all)
 }
 
-// DeviceStates returns the same of a box whose containers, all of them, are known.
+// DeviceStates is ObserveDevices for a box whose containers are all known.
 func DeviceStates(b box.Box, all []plan.Container) ([]box.DeviceState, error) {
-	containers := []box.Container{} // that there are none is known
+	containers := []box.Container{} // not nil: it is known that there are none
 	for _, c := range all {
 		containers = append(containers, boxContainer(c))
 	}

@@ -1,10 +1,10 @@
-// Package apply is where provision meets the engine: it observes what is there,
-// and carries a plan's steps out, one call after the other. Images are built with
-// BuildKit where the engine has it.
+// Package apply is where provision meets the engine: it observes what exists, and
+// carries out a plan's steps, one call after the other. It builds images with
+// BuildKit if the engine has it.
 //
-// [Observe] looks, [Executor.Apply] acts, [Executor.WaitReady] waits until the
-// hosts can be entered. [Lock] holds off other runs in between.
+// [Observe] observes, [Executor.Apply] changes, and [Executor.WaitReady] waits until
+// the hosts can be entered. [Lock] keeps other runs away in between.
 //
-// The package is larger than others are here: it is all that provision asks of an
-// engine, a file for each kind of call.
+// The package is larger than others because it has everything that provision asks of
+// an engine, with a file for each kind of call.
 package apply

@@ -24,22 +24,22 @@ import (
 	"github.com/berth-ssh/berth/printable"
 )
 
-// Report is the command of this program that says as JSON what a box has, to provision
-// elsewhere. It is given where the box's files are.
+// Report is the command of this program that prints as JSON what a box has. A
+// provision elsewhere runs it where the box's files are.
 const Report = "report"
 
 const (
 	reportRepository = "berth/report"
 	reportRoot       = "/box"
-	reportTimeout    = 3 * time.Minute // a driver may take a minute, and this program has to get there
+	reportTimeout    = 3 * time.Minute // a driver may take a minute, and this program has to be copied there
 	maxReport        = 64 << 20
 	maxComplaint     = 300 // runes
 	removeTimeout    = 10 * time.Second
 )
 
-// readElsewhere reads a box by this program, which runs in a container there and sees the
-// box's files, devices and processes. Nothing of it stays but its image, for the next
-// time. What cannot be learned is said in the box.
+// readElsewhere reads a box by running this program in a container there, which sees
+// the box's files, devices and processes. Only its image stays, for the next time.
+// What could not be read is noted in the box.
 func readElsewhere(ctx context.Context, api *client.Client, engine box.Engine) box.Box {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
@@ -64,8 +64,8 @@ func reportFrom(ctx context.Context, api *client.Client) (box.Report, error) {
 	return report, json.Unmarshal(out, &report)
 }
 
-// ensureReportImage returns the image that has this program and nothing else; it is
-// brought to the engine unless it is there, and those of other versions are removed.
+// ensureReportImage returns the image that contains only this program. It loads the
+// image into the engine unless it is there, and removes those of other versions.
 func ensureReportImage(ctx context.Context, api *client.Client) (string, error) {
 	program, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
@@ -97,7 +97,7 @@ func ensureReportImage(ctx context.Context, api *client.Client) (string, error) 
 	return name, nil
 }
 
-// removeOldReports removes the images of other versions. One that is used just now stays.
+// removeOldReports removes the images of other versions, except one that is in use.
 func removeOldReports(ctx context.Context, api *client.Client, current string) {
 	list, err := api.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", reportRepository)})
 	if err != nil {
@@ -110,8 +110,8 @@ func removeOldReports(ctx context.Context, api *client.Client, current string) {
 	}
 }
 
-// runReport runs the image and returns what it prints. The container reads the box's
-// files, may open devices, as the driver's tool does, and sees every process, but has no
+// runReport runs the image and returns its output. The container can read the box's
+// files, open devices (as the driver's tool does) and see every process. It has no
 // GPU of the engine, and no network.
 func runReport(ctx context.Context, api *client.Client, image string) ([]byte, error) {
 	created, err := api.ContainerCreate(ctx, client.ContainerCreateOptions{

@@ -22,17 +22,17 @@ import (
 	"github.com/berth-ssh/berth/provision/progress"
 )
 
-// What was written in a container goes with it as an image: the image that the
-// container was made from, with what was written as one more layer. The engine stacks
-// no more than 125 of them, so that there is one layer alone from time to time.
+// What was written in a container is carried over as an image: the container's image,
+// with one more layer. The engine allows at most 125 layers, so from time to time all
+// of them are merged into one.
 const (
 	keptRepository = "berth/kept"
 	maxLayers      = 100
 )
 
-// keep makes an image of a container that is stopped. It has the settings of the
-// image that the container was made from: those of the container are not the next
-// one's. It returns the image's name, in which the host's is.
+// keep makes an image of a stopped container and returns the image's name, which
+// contains the host's. The image has the settings of the image that the container was
+// created from, not those of the container, which are not to be the next one's.
 func (e *Executor) keep(ctx context.Context, s compose.Service, id string) (string, error) {
 	defer e.Progress.Tick("carries over what was written in it")()
 	old, err := e.API.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
@@ -59,13 +59,15 @@ func (e *Executor) keep(ctx context.Context, s compose.Service, id string) (stri
 	return e.withConfig(ctx, s.Host, written, of.InspectResponse)
 }
 
-// commit makes an image of a container with one more layer; it returns the image's id.
+// commit makes an image of a container, with one more layer, and returns the image's
+// id.
 func (e *Executor) commit(ctx context.Context, id string) (string, error) {
 	result, err := e.API.ContainerCommit(ctx, id, client.ContainerCommitOptions{NoPause: true})
 	return result.ID, err
 }
 
-// flatten makes an image of a container with one layer alone; it returns the image's id.
+// flatten makes an image of a container, with a single layer, and returns the image's
+// id.
 func (e *Executor) flatten(ctx context.Context, id string) (string, error) {
 	files, err := e.API.ContainerExport(ctx, id, client.ContainerExportOptions{})
 	if err != nil {
@@ -92,7 +94,7 @@ func (e *Executor) flatten(ctx context.Context, id string) (string, error) {
 	return last.Status, nil
 }
 
-// counter shows how much was read.
+// counter shows how much has been read.
 type counter struct {
 	io.Reader
 	progress *progress.Progress
@@ -106,8 +108,8 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// withConfig makes an image of the layers of one with the settings of another, and
-// returns its name. The engine is given no layers, as it has them.
+// withConfig makes an image with the layers of one image and the settings of another,
+// and returns its name. It sends no layers, since the engine has them.
 func (e *Executor) withConfig(ctx context.Context, host, layers string, of image.InspectResponse) (string, error) {
 	has, err := e.API.ImageInspect(ctx, layers)
 	if err != nil {
@@ -127,13 +129,13 @@ func (e *Executor) withConfig(ctx context.Context, host, layers string, of image
 	if err != nil {
 		return "", err
 	}
-	if _, err := e.API.ImageInspect(ctx, ref); err != nil { // it says errors in its stream
+	if _, err := e.API.ImageInspect(ctx, ref); err != nil { // the load's stream may have reported an error
 		return "", fmt.Errorf("the engine takes no image of ours: %s", strings.TrimSpace(string(said)))
 	}
 	return ref, nil
 }
 
-// archiveOf returns an image as docker save writes it, but for the layers' files.
+// archiveOf returns an image as docker save writes it, without the layers' files.
 func archiveOf(ref string, of image.InspectResponse, layers []string) (io.Reader, error) {
 	type rootFS struct {
 		Type    string   `json:"type"`
@@ -174,7 +176,7 @@ func randomTag() string {
 	return hex.EncodeToString(random[:])
 }
 
-// imageOf returns the name of the image that a container was made from; "" where the
+// imageOf returns the name of the image that a container was created from; "" if the
 // container is gone.
 func (e *Executor) imageOf(ctx context.Context, id string) string {
 	result, err := e.API.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
@@ -184,16 +186,16 @@ func (e *Executor) imageOf(ctx context.Context, id string) string {
 	return result.Container.Config.Image
 }
 
-// forget removes an image of what was carried over, when its container has gone. The
-// engine refuses to remove one that is still wanted.
+// forget removes an image of what was carried over, after its container is gone. The
+// engine refuses that as long as the image is still used.
 func (e *Executor) forget(ctx context.Context, ref string) {
 	if strings.HasPrefix(ref, keptRepository+":") {
 		e.API.ImageRemove(ctx, ref, client.ImageRemoveOptions{})
 	}
 }
 
-// fill copies a directory of a container that is stopped to the same place in one that
-// was not started yet, into the volume there.
+// fill copies a directory of a stopped container to the same path in one that has
+// never been started, into the volume there.
 func (e *Executor) fill(ctx context.Context, from, to, dir string) error {
 	files, err := e.API.CopyFromContainer(ctx, from, client.CopyFromContainerOptions{SourcePath: dir + "/."})
 	if errdefs.IsNotFound(err) {

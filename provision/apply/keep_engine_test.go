@@ -15,7 +15,7 @@ import (
 	"github.com/berth-ssh/berth/provision/progress"
 )
 
-// What was written survives the change from many layers to one, with the image's own
+// What was written survives the merge of many layers into one, with the image's
 // settings and none of the container's.
 func TestWhatIsKeptIsOneLayerFromTimeToTime(t *testing.T) {
 	base := os.Getenv("BERTH_BASE_IMAGE")

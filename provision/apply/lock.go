@@ -13,9 +13,9 @@ import (
 
 const lockPoll = 50 * time.Millisecond
 
-// Lock waits until no other run on this box hands out what the box has, and holds
-// them off until unlock. A run that dies loses the lock. The state directory is
-// where runs meet.
+// Lock waits until no other run on this box is assigning the box's resources, and
+// keeps others away until unlock. A run that dies loses the lock. Runs find each
+// other by the state directory.
 func Lock(ctx context.Context, state string) (unlock func(), err error) {
 	file, err := os.OpenFile(filepath.Join(state, "provision.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/berth-ssh/berth/provision/plan"
 )
 
-// Observe looks at the engine. images are the ones to look for; of containers
-// in these projects it is asked who is on them.
+// Observe reads the engine's state. It looks for these images; for containers of
+// these projects it also asks who is using them.
 func Observe(ctx context.Context, api *client.Client, images []string, projects ...string) (plan.Observed, error) {
 	var o plan.Observed
 	var err error
@@ -59,8 +59,8 @@ func Observe(ctx context.Context, api *client.Client, images []string, projects 
 	return o, nil
 }
 
-// observeStore returns why the engine's store of images takes none of ours; "" where it
-// does. containerd's wants the files of layers that it has already.
+// observeStore returns why the engine's image store cannot load our images; "" if it
+// can. containerd's demands the files of layers that it already has.
 func observeStore(ctx context.Context, api *client.Client) (string, error) {
 	result, err := api.Info(ctx, client.InfoOptions{})
 	if err != nil {
@@ -74,8 +74,8 @@ func observeStore(ctx context.Context, api *client.Client) (string, error) {
 	return "", nil
 }
 
-// observeMadeFrom adds the image that a container of these projects was made from, by
-// its id, if it is still there.
+// observeMadeFrom adds the image that a container of these projects was created from,
+// by its id, if it still exists.
 func observeMadeFrom(ctx context.Context, api *client.Client, c plan.Container, projects []string, images map[string]string) error {
 	id := c.Labels[labels.Image]
 	if id == "" || !slices.Contains(projects, c.Project()) {
@@ -98,7 +98,7 @@ func ObserveBox(ctx context.Context, api *client.Client) (box.Box, error) {
 	return box.Read(ctx, engine), nil
 }
 
-// ObserveEngine reads what the engine itself says of its box.
+// ObserveEngine reads what the engine says about its box.
 func ObserveEngine(ctx context.Context, api *client.Client) (box.Engine, error) {
 	result, err := api.Info(ctx, client.InfoOptions{})
 	if err != nil {
@@ -117,7 +117,7 @@ func ObserveEngine(ctx context.Context, api *client.Client) (box.Engine, error) 
 	return engine, nil
 }
 
-// ObserveImages returns the ids of those images that are there, by reference.
+// ObserveImages returns the ids of those images that exist, by reference.
 func ObserveImages(ctx context.Context, api *client.Client, refs []string) (map[string]string, error) {
 	ids := map[string]string{}
 	for _, ref := range refs {
@@ -132,7 +132,8 @@ func ObserveImages(ctx context.Context, api *client.Client, refs []string) (map[
 	return ids, nil
 }
 
-// observeImageConfigs returns what images say of their containers, by reference.
+// observeImageConfigs returns the default settings that images have for containers,
+// by reference.
 func observeImageConfigs(ctx context.Context, api *client.Client, ids map[string]string) (map[string]plan.ImageConfig, error) {
 	configs := map[string]plan.ImageConfig{}
 	for ref, id := range ids {
@@ -171,8 +172,8 @@ func observeVolumes(ctx context.Context, api *client.Client, o *plan.Observed) e
 	return err
 }
 
-// ObserveContainers returns every container on the engine, with its claim on the
-// box, in the order of their names. It is not asked who is on them.
+// ObserveContainers returns every container of the engine with its claim on the box,
+// ordered by name. It does not ask who is using them.
 func ObserveContainers(ctx context.Context, api *client.Client, b box.Box) ([]plan.Container, error) {
 	list, err := api.ContainerList(ctx, client.ContainerListOptions{All: true})
 	if err != nil {
@@ -226,8 +227,8 @@ func existingOf(c container.InspectResponse, b box.Box) plan.Container {
 	return e
 }
 
-// since returns from when on the container is in its state; the zero time where
-// the engine does not say.
+// since returns when the container entered its state; the zero time if the engine
+// does not say.
 func since(c container.InspectResponse) time.Time {
 	switch {
 	case c.State.Running:
@@ -238,19 +239,19 @@ func since(c container.InspectResponse) time.Time {
 	return timeOf(c.State.FinishedAt)
 }
 
-// timeOf reads a time as the engine writes it.
+// timeOf parses a time as the engine writes it.
 func timeOf(text string) time.Time {
 	at, _ := time.Parse(time.RFC3339Nano, text)
 	return at
 }
 
-// usersOf returns who is on a container: ssh sessions by account and terminal,
-// sessions of the gateway's helper, what they or docker exec left running, and
-// processes on its GPUs.
+// usersOf returns who is using a container: ssh sessions by account and terminal,
+// sessions of the gateway's helper, processes that these or docker exec have left
+// running, and processes on its GPUs.
 func usersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Box) ([]string, error) {
 	top, err := api.ContainerTop(ctx, c.ID, client.ContainerTopOptions{Arguments: []string{"-eo", "pid,ppid,args"}})
 	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
-		return nil, nil // it ended meanwhile
+		return nil, nil // it has ended meanwhile
 	}
 	if err != nil {
 		return nil, err
@@ -263,7 +264,7 @@ func usersOf(ctx context.Context, api *client.Client, c plan.Container, b box.Bo
 	return slices.Concat(b.Procs.Sessions(processes), b.Procs.Left(processes, c.PID, probe), b.OnGPUs(processes)), nil
 }
 
-// InUse returns those of the containers that somebody is on, with who that is.
+// InUse returns those of the containers that people are on, with their users.
 func InUse(ctx context.Context, api *client.Client, containers []plan.Container) (used []plan.Container, err error) {
 	b, err := ObserveBox(ctx, api)
 	if err != nil {
@@ -283,8 +284,8 @@ func InUse(ctx context.Context, api *client.Client, containers []plan.Container)
 	return used, nil
 }
 
-// WhyEnded returns why a container does not run; the zero value of one that does, or
-// that is gone meanwhile.
+// WhyEnded returns why a container does not run; the zero value if it runs, or is
+// gone meanwhile.
 func WhyEnded(ctx context.Context, api *client.Client, c plan.Container) docker.Ending {
 	if c.Running {
 		return docker.Ending{}

@@ -17,22 +17,23 @@ import (
 	"github.com/berth-ssh/berth/provision/plan"
 )
 
-// undoTimeout is how long the old containers are given to run again, an engine that
-// restarts included.
+// undoTimeout is how long undoing may take to start the old containers again, also if
+// the engine restarts meanwhile.
 const undoTimeout = 3 * time.Minute
 
-// recreation is a recreation under way.
+// recreation is a recreation that is under way.
 type recreation struct {
 	plan.Step
-	from    string // image that the new container is made from, where it is not the service's
+	from    string // image for the new container, if it is not the service's own
 	made    string // id of the new container
-	stopped bool   // the old one was told to stop
+	stopped bool   // a stop of the old container was begun
 }
 
-// recreate carries out recreations that go together: the new containers are made
-// beside the old ones, which costs nothing if the engine refuses; then the old ones
-// stop, the new ones start, and only when all are up are the old ones removed. On an
-// error the old containers run again, under their names.
+// recreate carries out recreations that belong together. It first creates the new
+// containers beside the old ones, so that a refusal of the engine changes nothing.
+// Then it stops the old ones, starts the new ones, and removes the old ones only when
+// all new ones are up. After an error the old containers run again, under their
+// names.
 func (e *Executor) recreate(ctx context.Context, steps []plan.Step) error {
 	var all []*recreation
 	e.switching = randomTag()
@@ -43,7 +44,7 @@ func (e *Executor) recreate(ctx context.Context, steps []plan.Step) error {
 	if err := e.change(ctx, all); err != nil {
 		return e.undoAll(ctx, all, err)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout) // an interrupt can wait
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout) // undoing is not interrupted
 	defer cancel()
 	for _, r := range all {
 		finish := func() error { return e.finish(ctx, r.made, r.Name, r.ID) }
@@ -54,7 +55,7 @@ func (e *Executor) recreate(ctx context.Context, steps []plan.Step) error {
 	return nil
 }
 
-// change brings the new containers up, beside the old ones, which are stopped.
+// change creates the new containers, stops the old ones, and starts the new ones.
 func (e *Executor) change(ctx context.Context, all []*recreation) error {
 	for _, r := range all {
 		if err := e.within(r, func() error { return e.createBeside(ctx, r, all) }); err != nil {
@@ -74,8 +75,8 @@ func (e *Executor) change(ctx context.Context, all []*recreation) error {
 	return nil
 }
 
-// within does one thing of a recreation, shows that it does, and names the
-// recreation in its error.
+// within does one part of a recreation and shows that. Its error names the
+// recreation.
 func (e *Executor) within(r *recreation, do func() error) error {
 	e.Progress.Begin(r.Task())
 	err := do()
@@ -86,7 +87,8 @@ func (e *Executor) within(r *recreation, do func() error) error {
 	return nil
 }
 
-// createBeside makes the new container, in place of one that was made before.
+// createBeside creates the new container. It removes one that an earlier run has
+// left.
 func (e *Executor) createBeside(ctx context.Context, r *recreation, all []*recreation) error {
 	s, before := r.Service, r.made
 	s.Config.Labels = maps.Clone(s.Config.Labels)
@@ -110,8 +112,8 @@ func (e *Executor) createBeside(ctx context.Context, r *recreation, all []*recre
 	return e.discard(ctx, before)
 }
 
-// joined returns the host configuration with the new containers in place of the old
-// ones whose namespaces it shares.
+// joined returns the host configuration; where it shares the namespace of an old
+// container, the new one takes its place.
 func joined(h container.HostConfig, all []*recreation) container.HostConfig {
 	for _, r := range all {
 		if r.made == "" {
@@ -142,8 +144,8 @@ func (e *Executor) stopOld(ctx context.Context, r *recreation) error {
 	return err
 }
 
-// bringUp starts the new container with what the old one has to give, and returns
-// when it is up.
+// bringUp copies to the new container what is carried over from the old one, starts
+// it, and returns when it is up.
 func (e *Executor) bringUp(ctx context.Context, r *recreation, all []*recreation) error {
 	var err error
 	if r.Recreation.Keep {
@@ -178,8 +180,8 @@ func sameModes(one, two container.HostConfig) bool {
 	return one.NetworkMode == two.NetworkMode && one.IpcMode == two.IpcMode && one.PidMode == two.PidMode
 }
 
-// finish gives the new container the name and removes the old one. It may be called
-// again when it has failed half-way.
+// finish gives the new container its name and removes the old one. After a failure it
+// may be called again.
 func (e *Executor) finish(ctx context.Context, made, name, old string) error {
 	is, err := e.API.ContainerInspect(ctx, old, client.ContainerInspectOptions{})
 	gone := errdefs.IsNotFound(err)
@@ -202,7 +204,7 @@ func (e *Executor) finish(ctx context.Context, made, name, old string) error {
 	if gone {
 		return nil
 	}
-	// An engine that was started meanwhile has started this one, too.
+	// An engine that was restarted meanwhile has started the old one again.
 	if _, err := e.API.ContainerStop(ctx, old, client.ContainerStopOptions{}); err != nil {
 		return err
 	}
@@ -214,15 +216,15 @@ func (e *Executor) rename(ctx context.Context, id, name string) error {
 	return err
 }
 
-// undoAll removes the new containers and starts the old ones again. It does so when
-// the run was interrupted, too, and waits for an engine that restarts.
+// undoAll removes the new containers and starts the old ones again. It does so also
+// if the run was interrupted, and waits for an engine that restarts.
 func (e *Executor) undoAll(ctx context.Context, all []*recreation, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	e.Progress.Begin("bring back what was")
 	err := e.whenItAnswers(ctx, func() error {
 		var errs []error
-		for _, r := range slices.Backward(all) { // by its label, as a lost answer may have hidden it
+		for _, r := range slices.Backward(all) { // found by label: the answer to its creation may have been lost
 			errs = append(errs, e.discardSuccessors(ctx, r.ID, true))
 		}
 		for _, r := range all {
@@ -252,8 +254,9 @@ func (e *Executor) startAgain(ctx context.Context, r *recreation) error {
 	return e.start(ctx, r.ID)
 }
 
-// whenItAnswers does something, and again as long as the engine cannot be reached. An
-// engine that was just started is tried a few times.
+// whenItAnswers calls do until it succeeds or ctx ends. While the engine cannot be
+// reached, it tries again and again. If the engine answers, it gives up after three
+// failures: an engine that has just started may fail at first.
 func (e *Executor) whenItAnswers(ctx context.Context, do func() error) error {
 	for tries := 3; ; {
 		err := do()
@@ -274,9 +277,9 @@ func (e *Executor) whenItAnswers(ctx context.Context, do func() error) error {
 	}
 }
 
-// discardSuccessors removes the containers that were made to replace this one. Those
-// that run are only stopped where one of them has to stay as a mark: an interrupted
-// run is known by them.
+// discardSuccessors removes the containers that were created to replace this one.
+// With onlyStop it only stops those that run: one of them must stay, since it marks
+// the interrupted run.
 func (e *Executor) discardSuccessors(ctx context.Context, old string, onlyStop bool) error {
 	filter := make(client.Filters).Add("label", labels.Replaces+"="+old)
 	list, err := e.API.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filter})
@@ -296,8 +299,8 @@ func (e *Executor) discardSuccessors(ctx context.Context, old string, onlyStop b
 	return errors.Join(errs...)
 }
 
-// discard removes a container that never came to be, with the volumes without a name
-// that it alone has.
+// discard removes a container that was never used, with the anonymous volumes that
+// only it has.
 func (e *Executor) discard(ctx context.Context, id string) error {
 	ref := e.imageOf(ctx, id)
 	_, err := e.API.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
@@ -329,13 +332,14 @@ func (e *Executor) runAgain(ctx context.Context, old plan.Container) error {
 	}
 	err := e.start(ctx, old.ID)
 	if err != nil && !old.Running {
-		e.Progress.Say(engineText(err)) // it may never have been able to run
+		e.Progress.Say(engineText(err)) // perhaps it could never run
 		return nil
 	}
 	return err
 }
 
-// awaitStop returns when a container has stopped, or after as long as a stop may take.
+// awaitStop returns when a container has stopped, or when its stop has had all the
+// time that it may take.
 func (e *Executor) awaitStop(ctx context.Context, id string) {
 	const more = 2 * time.Second
 	grace := 10 * time.Second // the engine's default
@@ -355,8 +359,8 @@ func (e *Executor) awaitStop(ctx context.Context, id string) {
 	}
 }
 
-// complete ends an interrupted recreation in favour of the new container, if that is
-// up; else in favour of the old one.
+// complete ends an interrupted recreation in favour of the new container if that is
+// up, and else in favour of the old one.
 func (e *Executor) complete(ctx context.Context, s plan.Step) error {
 	if err := e.start(ctx, s.ID); err != nil {
 		return err

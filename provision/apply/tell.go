@@ -11,15 +11,16 @@ import (
 )
 
 const (
-	tellTimeout = 3 * time.Second // a terminal that takes nothing holds nobody up
+	tellTimeout = 3 * time.Second // so that a terminal that takes nothing blocks nobody for long
 	maxTold     = 500             // runes
 )
 
-// toTerminals writes its argument on every terminal of the container.
+// toTerminals is a script that writes its argument to every terminal of the
+// container.
 const toTerminals = `for t in /dev/pts/[0-9]*; do [ -c "$t" ] && printf '\r\n%s\r\n' "$1" >"$t"; done`
 
-// Tell writes a line on the terminals of those who are on a container. It does
-// nothing where the container has no shell, or nobody.
+// Tell writes a line to the terminals of the people who are on a container. It does
+// nothing if the container has no shell or no terminals.
 func (e *Executor) Tell(ctx context.Context, id, line string) {
 	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
 	defer cancel()

@@ -18,12 +18,12 @@ import (
 const (
 	readyTimeout = time.Minute
 	readyPoll    = 200 * time.Millisecond
-	settleTime   = time.Second // a command that ends at once has ended by then
+	settleTime   = time.Second // a command that fails at once has ended by then
 )
 
-// WaitReady returns when every host can be entered (its container runs, and the
-// host image's sshd listens), after a minute at most. Its error has a line for each
-// host that cannot, with the last line that its container wrote.
+// WaitReady waits, for at most a minute, until every host can be entered: its
+// container runs, and the host image's sshd listens. Its error has a line for each
+// host that cannot be entered, with the last line that its container wrote.
 func (e *Executor) WaitReady(ctx context.Context, services []compose.Service) error {
 	limit, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -51,7 +51,7 @@ func (e *Executor) waitFor(ctx, limit context.Context, began time.Time, s compos
 			restarts = c.RestartCount
 		}
 		switch {
-		case c.State.Running && !c.State.Restarting && c.RestartCount > restarts: // its code is gone
+		case c.State.Running && !c.State.Restarting && c.RestartCount > restarts: // it has ended in between, and its exit code is lost
 			return fmt.Errorf("%s: its command ended, and was started again%s", s.Name, e.lastWords(ctx, c))
 		case isDone(c):
 			return nil
@@ -68,8 +68,8 @@ func (e *Executor) waitFor(ctx, limit context.Context, began time.Time, s compos
 	}
 }
 
-// isDone reports whether the container's command did what it had to, and is not meant
-// to run on.
+// isDone reports whether the container's command has ended with success and is not
+// meant to go on running.
 func isDone(c container.InspectResponse) bool {
 	policy := c.HostConfig.RestartPolicy.Name
 	again := policy == container.RestartPolicyAlways || policy == container.RestartPolicyUnlessStopped
@@ -77,8 +77,8 @@ func isDone(c container.InspectResponse) bool {
 }
 
 // listens reports whether the host image's sshd listens. It asks inside the
-// container: a connection from outside would be one more client to its sshd, and
-// from another box there is no way in.
+// container: a connection from outside would count as a client of the sshd, and is
+// not possible from another box.
 func (e *Executor) listens(ctx context.Context, id string) bool {
 	created, err := e.API.ExecCreate(ctx, id, client.ExecCreateOptions{Cmd: []string{"test", "-s", image.PidFile}, AttachStdout: true})
 	if err != nil {
@@ -96,7 +96,7 @@ func (e *Executor) listens(ctx context.Context, id string) bool {
 	return err == nil && !result.Running && result.ExitCode == 0
 }
 
-// lastWords returns the last line that a container wrote, to go behind an error.
+// lastWords returns the last line that a container wrote, as the end of an error.
 func (e *Executor) lastWords(ctx context.Context, c container.InspectResponse) string {
 	if line := docker.LastLine(ctx, e.API, c); line != "" {
 		return ": " + line

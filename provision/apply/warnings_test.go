@@ -18,7 +18,8 @@ import (
 	"github.com/berth-ssh/berth/provision/progress"
 )
 
-// engineThatSays answers each call that makes something in this way.
+// engineThatSays returns a client of an engine that gives this answer to each call
+// that creates something.
 func engineThatSays(t *testing.T, status int, answer string) *client.Client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +39,8 @@ func engineThatSays(t *testing.T, status int, answer string) *client.Client {
 	return api
 }
 
-// What the engine leaves out of a container it says once, when the container is created.
+// The engine warns only once of settings that it ignores: when it creates the
+// container.
 func TestTheEnginesWarningsAreShown(t *testing.T) {
 	out, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {

@@ -22,15 +22,15 @@ import (
 )
 
 const (
-	keepSpeed   = 100 << 20 // bytes a second, what an ordinary disk makes of a layer
-	mostPaths   = 8         // that are shown of what goes
-	shownDepth  = 3         // directories of a path that are told apart
+	keepSpeed   = 100 << 20 // bytes per second, for an ordinary disk
+	mostPaths   = 8         // how many paths are shown
+	shownDepth  = 3         // how many directories of a path are shown
 	maxShown    = 120       // runes of a path
 	plainDigits = "%.3g%s"
 )
 
 // Weigh adds notes to a plan: how much is carried over and how long that takes, and
-// of containers that go with what was written in them, the largest paths.
+// the largest paths in containers whose written files are removed with them.
 func Weigh(ctx context.Context, api *client.Client, p *plan.Plan) error {
 	for _, s := range p.Steps {
 		if s.Op != plan.OpRecreate || s.Recreation.Old.State == "created" {
@@ -45,7 +45,7 @@ func Weigh(ctx context.Context, api *client.Client, p *plan.Plan) error {
 	return nil
 }
 
-// weighOne returns what is said of one container.
+// weighOne returns the notes about one container.
 func weighOne(ctx context.Context, api *client.Client, s plan.Step) ([]string, error) {
 	name := s.Recreation.Old.Name
 	w, err := weightOf(ctx, api, s.ID)
@@ -79,9 +79,9 @@ func weighOne(ctx context.Context, api *client.Client, s plan.Step) ([]string, e
 // weight is how much was written in a container.
 type weight struct {
 	id     string
-	now    int64    // bytes since it was made
+	now    int64    // bytes written since it was created
 	before int64    // bytes that were carried over into it
-	dirs   []string // of this box that have all of it, the latest first; none where they are not known
+	dirs   []string // directories of this box with all of it, the latest first; nil if they are unknown
 }
 
 func weightOf(ctx context.Context, api *client.Client, id string) (weight, error) {
@@ -120,8 +120,8 @@ func bytesText(n int64) string {
 	return units.CustomSize(plainDigits, float64(n), 1024, []string{"B", "KiB", "MiB", "GiB", "TiB"})
 }
 
-// largest returns a line for each of the largest of those paths that were written in a
-// container. Sizes are known where its files are this box's.
+// largest returns a line for each of the largest paths that were written in a
+// container. Sizes are known only if its files are on this box.
 func largest(ctx context.Context, api *client.Client, w weight, counts func(path string) bool) ([]string, error) {
 	sizes := map[string]int64{}
 	add := func(path string, size int64) {
@@ -158,9 +158,9 @@ func largest(ctx context.Context, api *client.Client, w weight, counts func(path
 	return lines, nil
 }
 
-// filesIn calls add for each file with something in it in these directories, and not for
-// one that is in a directory before, or was removed there. It follows no link: those in
-// a container are the container's.
+// filesIn calls add for each non-empty file in the directories. It leaves out files
+// that an earlier directory contains or marks as removed. It follows no links, since
+// a container made them.
 func filesIn(dirs []string, add func(path string, size int64)) {
 	seen := map[string]bool{}
 	for i, dir := range dirs {
@@ -184,7 +184,7 @@ func filesIn(dirs []string, add func(path string, size int64)) {
 	}
 }
 
-// shortPath returns the directory that a path is shown as.
+// shortPath returns the directory under which a path is shown.
 func shortPath(name string) string {
 	parts := strings.Split(strings.TrimPrefix(path.Clean(name), "/"), "/")
 	return "/" + strings.Join(parts[:min(len(parts), shownDepth)], "/")

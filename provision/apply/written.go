@@ -14,25 +14,27 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// asideDir is where a file goes that the new image has its own of.
+// asideDir is where a file is put if the new image has its own one at the same path.
 const asideDir = "/var/backups/berth"
 
-// system are the directories that an image brings whole, but for those in people's.
+// system has the directories that an image replaces as a whole; peoples has those
+// within them that belong to people.
 var (
 	system = []string{"/bin", "/boot", "/dev", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/run", "/sbin", "/sys", "/usr",
 		"/var/cache", "/var/lib/apt", "/var/lib/dpkg", "/var/log", "/var/run", "/.dockerenv"}
-	peoples = []string{"/usr/local"}
-	theOnes = []string{"/etc/apt", "/etc/ssh"} // of which the new image has its own, whatever their files are called
+	peoples    = []string{"/usr/local"}
+	ownOfImage = []string{"/etc/apt", "/etc/ssh"} // the new image has its own files in these, under any names
 )
 
-// written is what was written in a container that is not the system's.
+// written lists what was written in a container outside of system directories.
 type written struct {
-	whole []string // files and directories that are new, with all that is in them
-	files []string // that the image had already; and directories of which only the mode changed
+	whole []string // new files and directories, with everything in them
+	files []string // changed files that the image also has, and directories of which only mode or owner changed
 }
 
-// copyWritten copies what was written in a container that is stopped to one that was not
-// started yet. What both have is put aside in the new one, and never overwrites.
+// copyWritten copies what was written in a stopped container to one that has never
+// been started. It never overwrites: a file that the new one also has is put aside
+// there.
 func (e *Executor) copyWritten(ctx context.Context, from, to string, except []string) error {
 	diff, err := e.API.ContainerDiff(ctx, from, client.ContainerDiffOptions{})
 	if err != nil {
@@ -47,7 +49,7 @@ func (e *Executor) copyWritten(ctx context.Context, from, to string, except []st
 		return err
 	}
 	found := writtenOf(diff.Changes, slices.Concat(except, destinations(is.Container.Mounts)))
-	aside := slices.Concat(theOnes, destinations(into.Container.Mounts))
+	aside := slices.Concat(ownOfImage, destinations(into.Container.Mounts))
 	files, err := e.withoutDirs(ctx, from, found.files)
 	if err != nil {
 		return err
@@ -61,8 +63,8 @@ func (e *Executor) copyWritten(ctx context.Context, from, to string, except []st
 	return nil
 }
 
-// withoutDirs returns the paths that are no directories: what changed of one that the
-// image has is its mode or its owner.
+// withoutDirs returns the paths that are not directories: of a directory in the image
+// only mode or owner can have changed.
 func (e *Executor) withoutDirs(ctx context.Context, id string, names []string) ([]string, error) {
 	var files []string
 	for _, name := range names {
@@ -85,8 +87,8 @@ func destinations(mounts []container.MountPoint) []string {
 	return all
 }
 
-// writtenOf returns what a container's changes are, without what is in these
-// directories: volumes, and what begins volumes.
+// writtenOf selects what was written from a container's changes. It leaves out these
+// directories, which are volumes or the initial content of volumes.
 func writtenOf(changes []container.FilesystemChange, except []string) written {
 	var found written
 	inOrder := func(c container.FilesystemChange) string { return strings.ReplaceAll(c.Path, "/", "\x00") } // a directory, then what is in it
@@ -108,7 +110,7 @@ func writtenOf(changes []container.FilesystemChange, except []string) written {
 	return found
 }
 
-// isSystems reports whether a path is the system's.
+// isSystems reports whether a path belongs to the system.
 func isSystems(name string) bool { return isInAny(name, system) && !isInAny(name, peoples) }
 
 func isIn(name, dir string) bool {
@@ -123,8 +125,9 @@ func holdsAny(dir string, names []string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return isIn(path.Clean(name), dir) })
 }
 
-// copyPath copies a file, or a directory with all that is in it. If the other container
-// has one of that name, or it is in one of these directories, it is put aside there.
+// copyPath copies a file, or a directory with everything in it. If the path exists in
+// the other container, or is in one of the aside directories, the copy is put aside
+// there.
 func (e *Executor) copyPath(ctx context.Context, from, to, name string, aside []string) error {
 	files, err := e.API.CopyFromContainer(ctx, from, client.CopyFromContainerOptions{SourcePath: name})
 	if errdefs.IsNotFound(err) {
@@ -153,7 +156,8 @@ func (e *Executor) copyPath(ctx context.Context, from, to, name string, aside []
 	return err
 }
 
-// missingAbove returns the directories from the root to this one that a container has not.
+// missingAbove returns the directories from the root down to dir that a container
+// does not have.
 func (e *Executor) missingAbove(ctx context.Context, id, dir string) ([]string, error) {
 	var missing []string
 	for ; dir != "/"; dir = path.Dir(dir) {
@@ -178,8 +182,9 @@ func (e *Executor) hasPath(ctx context.Context, id, name string) (bool, error) {
 	return err == nil, err
 }
 
-// below writes an archive's files as those of a directory, after the directories above
-// it that are missing. What is put aside only root may read: there are passwords in it.
+// below writes an archive's files into a directory, after the missing directories
+// above it. Files that are put aside may be read only by root: some contain
+// passwords.
 func below(dir string, missing []string, r *tar.Reader, w *tar.Writer) error {
 	for _, parent := range missing {
 		mode := int64(0o755)

@@ -12,8 +12,8 @@ import (
 	"github.com/moby/moby/api/types/container"
 )
 
-// What people wrote is told from what an image brings, in whatever order the engine
-// lists it, and no volume is copied.
+// What people wrote is distinguished from what an image brings, whatever order the
+// engine lists it in, and no volume is copied.
 func TestWhatPeopleWroteIsToldFromTheSystem(t *testing.T) {
 	var changes []container.FilesystemChange
 	for kind, paths := range map[container.ChangeType]string{
@@ -35,7 +35,7 @@ func TestWhatPeopleWroteIsToldFromTheSystem(t *testing.T) {
 	}
 }
 
-// What is put aside has passwords in it.
+// Files that are put aside may contain passwords.
 func TestWhatIsPutAsideIsForRootAlone(t *testing.T) {
 	var source, result bytes.Buffer
 	w := tar.NewWriter(&source)

@@ -26,8 +26,8 @@ type Executor struct {
 	Progress  *progress.Progress
 }
 
-// Apply carries out a plan's steps, one after the other. Its error names the step that
-// failed; those before it stay, and the next run goes on from there.
+// Apply carries out a plan's steps in order. Its error names the step that failed.
+// Completed steps stay, and the next run goes on from there.
 func (e *Executor) Apply(ctx context.Context, p Plan) error {
 	for _, a := range p.Actions {
 		e.Progress.Begin(a.Task())
@@ -87,7 +87,7 @@ func (e *Executor) onClaim(ctx context.Context, a Action) error {
 	return e.Namespace.change(ctx, resourceVolumes, a.Name, a.Claim)
 }
 
-// asNew returns a StatefulSet without what the API server has given the one before it.
+// asNew returns a StatefulSet without the fields that the API server has filled in.
 func asNew(set *appsv1.StatefulSet) *appsv1.StatefulSet {
 	fresh := set.DeepCopy()
 	fresh.ObjectMeta = metav1.ObjectMeta{Name: set.Name, Labels: set.Labels, Annotations: set.Annotations}
@@ -109,13 +109,13 @@ func (e *Executor) removeSet(ctx context.Context, set *appsv1.StatefulSet) error
 const (
 	poll = 300 * time.Millisecond
 
-	// endPatience is how long it may take longer until something is gone than its pod has
-	// to end by itself: a node that does not answer keeps a pod until somebody says it is
+	// endPatience is how long an object's removal may take in addition to its pod's
+	// time to end. A node that does not answer keeps a pod until somebody declares it
 	// gone.
 	endPatience = time.Minute
 )
 
-// graceOf is how long a StatefulSet's pod has to end by itself.
+// graceOf returns how long a StatefulSet's pod has to end by itself.
 func graceOf(set *appsv1.StatefulSet) time.Duration {
 	if grace := set.Spec.Template.Spec.TerminationGracePeriodSeconds; grace != nil {
 		return time.Duration(*grace) * time.Second
@@ -123,8 +123,8 @@ func graceOf(set *appsv1.StatefulSet) time.Duration {
 	return 0
 }
 
-// awaitEnd waits until there is no object of this name. Something that has a while to end
-// may take so long, and a minute longer.
+// awaitEnd waits until no object of this name exists. It waits for grace, and a
+// minute more.
 func (e *Executor) awaitEnd(ctx context.Context, resource, name string, grace time.Duration) error {
 	limit := endPatience + grace
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it has not ended within %v (kubectl -n %s describe %s %s says why)", limit, e.Namespace.Name, resource, name))
@@ -144,7 +144,7 @@ func (e *Executor) awaitEnd(ctx context.Context, resource, name string, grace ti
 	}
 }
 
-// pause waits until it is time to ask again, and reports whether to.
+// pause waits until it is time to ask again. It returns false if ctx ends before.
 func pause(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
@@ -154,7 +154,7 @@ func pause(ctx context.Context) bool {
 	}
 }
 
-// CarryOut starts, stops or restarts a host, whose pod is there or nil.
+// CarryOut starts, stops or restarts a host. pod is the host's pod, or nil.
 func (e *Executor) CarryOut(ctx context.Context, verb plan.Op, set *appsv1.StatefulSet, pod *corev1.Pod) error {
 	switch {
 	case verb == plan.OpStop:
@@ -167,7 +167,8 @@ func (e *Executor) CarryOut(ctx context.Context, verb plan.Op, set *appsv1.State
 	return e.Namespace.remove(ctx, resourcePods, pod.Name, pod.UID) // the cluster makes it again
 }
 
-// stop stops a host: its StatefulSet has no pod until it is started. Its volumes stay.
+// stop stops a host: its StatefulSet has no pod until it is started again. Its volumes
+// stay.
 func (e *Executor) stop(ctx context.Context, set *appsv1.StatefulSet) error {
 	if err := e.scale(ctx, set, 0); err != nil {
 		return err
@@ -182,19 +183,19 @@ func (e *Executor) scale(ctx context.Context, set *appsv1.StatefulSet, replicas 
 }
 
 const (
-	// readyTimeout is how long a host may take to come up: its image may have to be
-	// pulled, which takes minutes for tens of gigabytes.
+	// readyTimeout is how long a host may take to come up: pulling an image of tens
+	// of gigabytes takes minutes.
 	readyTimeout = 15 * time.Minute
 
-	// stuckPatience is how long it may look as if a host did not come up by itself:
-	// a scheduler tries again, and so does a node.
+	// stuckPatience is how long a host must look stuck before it is reported: the
+	// scheduler and the node try again.
 	stuckPatience = 10 * time.Second
 
-	settleTime = time.Second // a command that ends at once has ended by then
+	settleTime = time.Second // a command that fails at once has ended by then
 )
 
-// WaitReady returns when every host of these StatefulSets runs, or does not come up by
-// itself. Its error has a line for each that does not run, with why.
+// WaitReady returns when every host of these StatefulSets runs, or will not come up
+// by itself. Its error has a line for each that does not run, with the reason.
 func (e *Executor) WaitReady(ctx context.Context, names []string) error {
 	limit, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -228,7 +229,7 @@ func (e *Executor) waitFor(ctx, limit context.Context, name string, began time.T
 			return nil
 		}
 		if s.Stuck && time.Since(began) > stuckPatience || limit.Err() != nil && ctx.Err() == nil {
-			if all, err := e.Namespace.pods(ctx); err == nil { // which tells who holds what is missing
+			if all, err := e.Namespace.pods(ctx); err == nil { // all pods, to find who holds what is missing
 				o.Pods = all
 				s = o.StateOf(set)
 			}
@@ -241,12 +242,12 @@ func (e *Executor) waitFor(ctx, limit context.Context, name string, began time.T
 	}
 }
 
-// isCurrent reports whether a pod is of a StatefulSet's present template.
+// isCurrent reports whether a pod was made from a StatefulSet's present template.
 func isCurrent(set *appsv1.StatefulSet, pod *corev1.Pod) bool {
 	return set.Status.ObservedGeneration >= set.Generation && pod.Labels[appsv1.StatefulSetRevisionLabel] == set.Status.UpdateRevision
 }
 
-// look returns what is there of one StatefulSet.
+// look returns the present state of one StatefulSet.
 func (e *Executor) look(ctx context.Context, name string) (Observed, *appsv1.StatefulSet, error) {
 	n := e.Namespace
 	o := Observed{Namespace: n.Name, Failures: map[string]string{}}
@@ -267,7 +268,8 @@ func (e *Executor) look(ctx context.Context, name string) (Observed, *appsv1.Sta
 	return o, &set, nil
 }
 
-// outlook is what is to be said of a host that does not come up besides why.
+// outlook returns what else to say about a host that does not come up, besides the
+// reason.
 func (e *Executor) outlook(ctx context.Context, pod *corev1.Pod) string {
 	if pod != nil && pod.Spec.NodeName == "" {
 		return "; it starts by itself when there is room"
@@ -275,8 +277,8 @@ func (e *Executor) outlook(ctx context.Context, pod *corev1.Pod) string {
 	return e.lastWords(ctx, pod)
 }
 
-// lastWords returns the last line that a container wrote before it ended, after a colon;
-// "" where it wrote none, or never ran.
+// lastWords returns, after a colon, the last line that a container wrote before it
+// ended; "" if it wrote none or never ran.
 func (e *Executor) lastWords(ctx context.Context, pod *corev1.Pod) string {
 	if pod == nil || len(pod.Status.ContainerStatuses) == 0 {
 		return ""

@@ -14,7 +14,7 @@ import (
 	"github.com/berth-ssh/berth/provision/pods"
 )
 
-// conflicts returns a line for each thing of the namespace that stands in the way of the
+// conflicts returns a line for each object of the namespace that conflicts with the
 // project.
 func conflicts(want pods.Wanted, have Observed) []string {
 	var lines []string
@@ -33,8 +33,8 @@ func conflicts(want pods.Wanted, have Observed) []string {
 	return lines
 }
 
-// namesakes returns a line for each pod and StatefulSet that carries a host's name and is
-// not the host's: a login for the name would enter the one or the other.
+// namesakes returns a line for each other pod or StatefulSet that has a host's name:
+// a login with that name could enter either of them.
 func namesakes(project string, h pods.Host, have Observed) []string {
 	const give = "give one of them another name with " + compose.Extension + ".host"
 	var lines []string
@@ -54,8 +54,8 @@ func namesakes(project string, h pods.Host, have Observed) []string {
 	return lines
 }
 
-// drift returns a line for each claim of the project that is not what the files say. A
-// cluster changes no claim, but for a larger size.
+// drift returns a line for each claim of the project that differs from the files. A
+// cluster changes nothing of a claim but its size, and only to a larger one.
 func drift(want pods.Wanted, have Observed) []string {
 	const copyIt = "a cluster changes no volume: give the new one another name (name: under volumes), and copy what is in this one"
 	var lines []string
@@ -77,7 +77,8 @@ func drift(want pods.Wanted, have Observed) []string {
 	return lines
 }
 
-// adopted returns a warning for each claim of the project that somebody else made.
+// adopted returns a warning for each claim of the project that provision did not
+// make.
 func adopted(want pods.Wanted, have Observed) []string {
 	var lines []string
 	for _, v := range want.Volumes {
@@ -96,7 +97,8 @@ func adopted(want pods.Wanted, have Observed) []string {
 	return lines
 }
 
-// strangers returns a warning for each StatefulSet of the project that no file means.
+// strangers returns a warning for each StatefulSet of the project that is not in the
+// files.
 func strangers(want pods.Wanted, have Observed) []string {
 	var lines []string
 	for _, set := range have.Of(want.Project) {

@@ -1,7 +1,7 @@
-// Package cluster makes the hosts of a compose file pods of a Kubernetes cluster, as plan
-// and apply make them containers of an engine.
+// Package cluster creates the hosts of a compose file as pods of a Kubernetes
+// cluster, as packages plan and apply create them as containers of an engine.
 //
-// [Up] and [Down] compare what the files want (package pods) with what is in a namespace,
-// and say what to do; both are pure. A [Namespace] is observed, and an [Executor] carries a
-// plan out there.
+// [Up] and [Down] compare what the files want (package pods) with the content of a
+// namespace, and return a plan; both are pure. A [Namespace] can be observed, and an
+// [Executor] carries out a plan in it.
 package cluster

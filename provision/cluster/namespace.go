@@ -22,7 +22,7 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// Namespace is a namespace of a cluster, of which provision may make the hosts.
+// Namespace is a namespace of a cluster in which provision creates hosts.
 type Namespace struct {
 	Name string
 
@@ -30,7 +30,7 @@ type Namespace struct {
 	core, apps group
 }
 
-// group is a group of the API.
+// group is an API group with its client.
 type group struct {
 	rest.Interface
 	parameters runtime.ParameterCodec
@@ -45,8 +45,8 @@ const (
 	resourceEvents  = "events"
 )
 
-// Open reads where a cluster is, as [kubernetes.Load] has it. With "" the namespace is
-// that of the kubeconfig. It asks nobody.
+// Open returns a namespace of a cluster that is found as by [kubernetes.Load]; an
+// empty namespace stands for that of the kubeconfig. It makes no request.
 func Open(kubeconfig, kubeContext, namespace string) (*Namespace, error) {
 	config, own, err := kubernetes.Load(kubeconfig, kubeContext, "berth-provision")
 	if err != nil {
@@ -63,7 +63,7 @@ func Open(kubeconfig, kubeContext, namespace string) (*Namespace, error) {
 	return n, err
 }
 
-// of is a resource's group.
+// of returns a resource's group.
 func (n *Namespace) of(resource string) group {
 	if resource == resourceSets {
 		return n.apps
@@ -80,8 +80,8 @@ func (n *Namespace) create(ctx context.Context, resource string, object runtime.
 	return explain(n.of(resource).Post().Namespace(n.Name).Resource(resource).Body(object).Do(ctx).Error())
 }
 
-// change writes an object in the place of what was seen of it; where that has changed
-// meanwhile, nothing is written and the error says so.
+// change replaces an object by a changed copy of what was observed. If the object has
+// changed since, it writes nothing and returns an error that says so.
 func (n *Namespace) change(ctx context.Context, resource, name string, object runtime.Object) error {
 	err := n.of(resource).Put().Namespace(n.Name).Resource(resource).Name(name).Body(object).Do(ctx).Error()
 	if apierrors.IsConflict(err) {
@@ -90,21 +90,21 @@ func (n *Namespace) change(ctx context.Context, resource, name string, object ru
 	return explain(err)
 }
 
-// remove removes an object, if it is there and still the one of this uid, with what is
-// made of it.
+// remove removes an object with everything that the cluster has made of it, if it
+// exists and still has this uid.
 func (n *Namespace) remove(ctx context.Context, resource, name string, uid types.UID) error {
 	options := &metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationForeground)}
 	if uid != "" {
 		options.Preconditions = metav1.NewUIDPreconditions(string(uid))
 	}
 	err := n.of(resource).Delete().Namespace(n.Name).Resource(resource).Name(name).Body(options).Do(ctx).Error()
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // another one has its name
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // the name belongs to another object now
 		return nil
 	}
 	return explain(err)
 }
 
-// isThere reports whether an object is there.
+// isThere reports whether an object exists.
 func (n *Namespace) isThere(ctx context.Context, resource, name string) (bool, error) {
 	err := n.of(resource).Get().Namespace(n.Name).Resource(resource).Name(name).Do(ctx).Error()
 	if apierrors.IsNotFound(err) {
@@ -113,7 +113,7 @@ func (n *Namespace) isThere(ctx context.Context, resource, name string) (bool, e
 	return err == nil, explain(err)
 }
 
-// explain says what to do about an error that the API server answers with.
+// explain returns an error of the API server with what to do about it.
 func explain(err error) error {
 	switch {
 	case apierrors.IsForbidden(err):
@@ -127,7 +127,7 @@ func explain(err error) error {
 	return err
 }
 
-// hostIn is the host of an address, with its port.
+// hostIn returns the host, with its port, of an address.
 func hostIn(address string) string {
 	at, err := url.Parse(address)
 	if err != nil {
@@ -136,8 +136,9 @@ func hostIn(address string) string {
 	return at.Host
 }
 
-// Observe returns what is in the namespace, less what is about to be gone, with the users of a project's pods; with "",
-// of all that provision made.
+// Observe returns what is in the namespace, without objects that are being deleted.
+// It also finds the users of the pods of a project, or of all that provision made if
+// project is "".
 func (n *Namespace) Observe(ctx context.Context, project string) (Observed, error) {
 	o := Observed{Namespace: n.Name, Failures: map[string]string{}}
 	var allSets appsv1.StatefulSetList
@@ -168,7 +169,8 @@ func (n *Namespace) Observe(ctx context.Context, project string) (Observed, erro
 	return o, nil
 }
 
-// pods returns the pods of all namespaces, or of this one where one may see no other.
+// pods returns the pods of all namespaces, or only of this one if others may not be
+// listed.
 func (n *Namespace) pods(ctx context.Context) ([]corev1.Pod, error) {
 	var all corev1.PodList
 	err := n.list(ctx, metav1.NamespaceAll, resourcePods, metav1.ListOptions{}, &all)
@@ -178,8 +180,8 @@ func (n *Namespace) pods(ctx context.Context) ([]corev1.Pod, error) {
 	return all.Items, err
 }
 
-// failure says why a StatefulSet's pod cannot be made: a quota or a policy, say. It is ""
-// where nobody has said so.
+// failure returns why a StatefulSet's pod cannot be created, such as a quota or a
+// policy; "" if no reason is known.
 func (n *Namespace) failure(ctx context.Context, set *appsv1.StatefulSet) string {
 	var all corev1.EventList
 	of := "involvedObject.kind=StatefulSet,involvedObject.name=" + set.Name + ",reason=FailedCreate"
@@ -195,7 +197,8 @@ func (n *Namespace) failure(ctx context.Context, set *appsv1.StatefulSet) string
 	return why
 }
 
-// exec runs a command in a pod's host, with these streams, until it ends.
+// exec runs a command in a pod's host with these streams, and returns when it has
+// ended.
 func (n *Namespace) exec(ctx context.Context, pod, container string, streams remotecommand.StreamOptions, command ...string) error {
 	url := n.core.Post().Namespace(n.Name).Resource(resourcePods).Name(pod).SubResource("exec").VersionedParams(&corev1.PodExecOptions{
 		Container: container, Command: command, Stdin: streams.Stdin != nil, Stdout: streams.Stdout != nil, Stderr: streams.Stderr != nil,
@@ -203,7 +206,7 @@ func (n *Namespace) exec(ctx context.Context, pod, container string, streams rem
 	return kubernetes.Exec(ctx, n.config, url, streams)
 }
 
-// Logs returns what a host's container wrote. The caller closes it.
+// Logs returns what a host's container wrote. The caller must close it.
 func (n *Namespace) Logs(ctx context.Context, pod string, options corev1.PodLogOptions) (io.ReadCloser, error) {
 	stream, err := n.core.Get().Namespace(n.Name).Resource(resourcePods).Name(pod).SubResource("log").VersionedParams(&options, n.core.parameters).Stream(ctx)
 	return stream, explain(err)

@@ -18,12 +18,12 @@ import (
 // Observed is what is in a namespace.
 type Observed struct {
 	Namespace string
-	Sets      []appsv1.StatefulSet           // whoever made them
-	Secrets   []corev1.Secret                // that provision made
-	Claims    []corev1.PersistentVolumeClaim // whoever made them
-	Pods      []corev1.Pod                   // of every namespace that may be looked into
-	Users     map[string][]string            // who is on a pod of the namespace, by its name
-	Failures  map[string]string              // why a StatefulSet's pod cannot be made, by its name
+	Sets      []appsv1.StatefulSet           // also those that provision did not make
+	Secrets   []corev1.Secret                // only those that provision made
+	Claims    []corev1.PersistentVolumeClaim // also those that provision did not make
+	Pods      []corev1.Pod                   // of every namespace that may be listed
+	Users     map[string][]string            // the users of a pod of this namespace, by the pod's name
+	Failures  map[string]string              // why a StatefulSet's pod cannot be created, by its name
 }
 
 // Set returns the StatefulSet of this name.
@@ -35,7 +35,8 @@ func (o Observed) Set(name string) (*appsv1.StatefulSet, bool) {
 	return &o.Sets[i], true
 }
 
-// Of returns the StatefulSets of a project, or of all where it is "", by their hosts.
+// Of returns the StatefulSets of a project, or of all projects if it is "", ordered
+// by host.
 func (o Observed) Of(project string) []appsv1.StatefulSet {
 	all := slices.DeleteFunc(slices.Clone(o.Sets), func(s appsv1.StatefulSet) bool {
 		of := s.Labels[labels.Project]
@@ -45,7 +46,7 @@ func (o Observed) Of(project string) []appsv1.StatefulSet {
 	return all
 }
 
-// Pod returns the pod of a StatefulSet; nil where there is none.
+// Pod returns the pod of a StatefulSet; nil if there is none.
 func (o Observed) Pod(set *appsv1.StatefulSet) *corev1.Pod {
 	for i, p := range o.Pods {
 		if p.Namespace == o.Namespace && p.Name == pods.PodOf(set.Name) {
@@ -70,7 +71,7 @@ func (o Observed) secretsOf(project, service string) []corev1.Secret {
 	})
 }
 
-// HostOf is what people call a StatefulSet that provision made.
+// HostOf returns the host name of a StatefulSet that provision made.
 func HostOf(set *appsv1.StatefulSet) string {
 	return kubernetes.Line(cmp.Or(set.Labels[labels.Host], set.Name))
 }
@@ -80,7 +81,8 @@ func isStopped(set *appsv1.StatefulSet) bool {
 	return set.Spec.Replicas != nil && *set.Spec.Replicas == 0
 }
 
-// secretOf is the Secret that a StatefulSet's variables come from; "" where it has none.
+// secretOf returns the Secret from which a StatefulSet's variables come; "" if it has
+// none.
 func secretOf(set *appsv1.StatefulSet) string {
 	for _, c := range set.Spec.Template.Spec.Containers {
 		for _, from := range c.EnvFrom {
@@ -92,15 +94,15 @@ func secretOf(set *appsv1.StatefulSet) string {
 	return ""
 }
 
-// State is how a host is doing.
+// State is the state of a host.
 type State struct {
 	Word  string // running, stopped, pending and the like
 	Why   string // it is not running, or not ready; "" where there is nothing to say
-	Stuck bool   // it does not come up by itself soon, as far as is known
+	Stuck bool   // as far as is known, it will not come up by itself soon
 	Ready bool
 }
 
-// StateOf returns how a StatefulSet's host is doing.
+// StateOf returns the state of a StatefulSet's host.
 func (o Observed) StateOf(set *appsv1.StatefulSet) State {
 	pod := o.Pod(set)
 	switch {
@@ -119,8 +121,8 @@ func (o Observed) StateOf(set *appsv1.StatefulSet) State {
 	return podState(pod)
 }
 
-// asks says which nodes a pod asks for, by the labels of nodes; "" where it takes every
-// one.
+// asks describes the nodes that a pod can run on, by the labels that it demands; ""
+// if it can run on every node.
 func asks(pod *corev1.Pod) string {
 	var wanted []string
 	for key, value := range pod.Spec.NodeSelector {
@@ -140,11 +142,11 @@ func asks(pod *corev1.Pod) string {
 	return "; it asks for a node with " + kubernetes.Line(strings.Join(wanted, " and "))
 }
 
-// hopeless are the reasons for which a container waits, and that do not go by
+// hopeless has the reasons for which a container waits and that do not go away by
 // themselves.
 const hopeless = "ImagePullBackOff ErrImageNeverPull InvalidImageName CreateContainerConfigError CreateContainerError RunContainerError CrashLoopBackOff"
 
-// podState is the state of a pod that has a node.
+// podState returns the state of a pod that was assigned to a node.
 func podState(pod *corev1.Pod) State {
 	name := kubernetes.ContainerOf(pod)
 	i := slices.IndexFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.Name == name })
@@ -172,8 +174,8 @@ func podState(pod *corev1.Pod) State {
 	return State{Word: "starting", Why: why}
 }
 
-// isReady reports whether a pod's node says that it is ready. Where the node does not
-// answer, the cluster says in its place that it is not.
+// isReady reports whether a pod is ready according to its node. If the node does not
+// answer, the cluster sets the pod to not ready.
 func isReady(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
@@ -187,8 +189,8 @@ func HasRun(pod *corev1.Pod) bool {
 	})
 }
 
-// heldBy says who holds what the scheduler misses, of what device plugins count; "" of
-// anything else.
+// heldBy returns who holds the device plugins' resources that the scheduler finds too
+// few of; "" for everything else.
 func (o Observed) heldBy(why string) string {
 	text := ""
 	for _, name := range lacking(why) {
@@ -204,8 +206,8 @@ func (o Observed) heldBy(why string) string {
 	return text
 }
 
-// lacking returns the resources of device plugins that a message of the scheduler says
-// there are too few of.
+// lacking returns the device plugins' resources of which, according to a message of
+// the scheduler, there are too few.
 func lacking(message string) []string {
 	var names []string
 	for _, part := range strings.Split(message, "Insufficient ")[1:] {
@@ -218,7 +220,8 @@ func lacking(message string) []string {
 	return names
 }
 
-// held is how many of a resource a pod holds: from when it has a node until it has ended.
+// held returns how many of a resource a pod holds: from its assignment to a node
+// until it has ended.
 func held(pod corev1.Pod, name string) (n int64) {
 	if pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		return 0
@@ -241,8 +244,8 @@ func (o Observed) holder(pod corev1.Pod) string {
 	return "pod " + pod.Name + where
 }
 
-// nextSecret is the name of a service's next Secret: a number follows the StatefulSet's
-// name, one more than the last.
+// nextSecret returns the name of a service's next Secret: the StatefulSet's name and
+// a number, one more than the last.
 func nextSecret(set string, have []corev1.Secret) string {
 	last := 0
 	for _, s := range have {

@@ -51,8 +51,8 @@ func TestHowAHostIsDoing(t *testing.T) {
 	}
 }
 
-// A file cannot make another project's host of its own, whose pod would then be that
-// one's, too.
+// The attack: a file claims another project's host as its own, so that the other's
+// pod would belong to both.
 func TestAttackByLabelsOfAnotherProject(t *testing.T) {
 	want, _ := lab(t, "image: a, labels: {berth.project: other, berth.service: theirs, berth.host: theirs}")
 	on := want.Hosts[0].Set.Spec.Template.Labels

@@ -17,20 +17,21 @@ import (
 	"github.com/berth-ssh/berth/provision/pods"
 )
 
-// Plan is the way from what is in a namespace to what ought to be. As a [plan.Plan] it is
-// what people read; Actions has what each of its steps makes or changes.
+// Plan has the steps from what is in a namespace to what is wanted. The embedded
+// [plan.Plan] is what people read; Actions has the object that each step creates or
+// changes.
 type Plan struct {
 	plan.Plan
 	Actions []Action
 }
 
-// Action is what a step is carried out with: one of the objects.
+// Action is the object with which a step is carried out.
 type Action struct {
 	plan.Step
-	Set    *appsv1.StatefulSet // as it ought to be; as it was seen where it is removed
+	Set    *appsv1.StatefulSet // as it is wanted; for a removal, as it was observed
 	Secret *corev1.Secret
 	Claim  *corev1.PersistentVolumeClaim
-	Whole  bool // recreate the StatefulSet itself, and not its pod alone: the API server changes no such field
+	Whole  bool // recreate the StatefulSet itself, not only its pod: the API server cannot change such a field
 }
 
 func (p *Plan) add(a Action) {
@@ -40,8 +41,8 @@ func (p *Plan) add(a Action) {
 
 const absent = "does not exist"
 
-// Up compares what ought to be with what is, and returns the steps between them. Its
-// error says what is in the way, a line for each thing.
+// Up compares what is wanted with what exists, and returns the steps between them.
+// Its error has a line for each conflict.
 func Up(want pods.Wanted, have Observed, o plan.Options) (Plan, error) {
 	var p Plan
 	p.Warnings = slices.Concat(want.Warnings, adopted(want, have), strangers(want, have))
@@ -64,12 +65,12 @@ func Up(want pods.Wanted, have Observed, o plan.Options) (Plan, error) {
 	return p, nil
 }
 
-// changes reports whether a step is about this StatefulSet.
+// changes reports whether a step changes this StatefulSet.
 func (p *Plan) changes(set string) bool {
 	return slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Kind == plan.KindSet && s.Name == set })
 }
 
-// claims makes the claims that are missing, and those larger that are too small.
+// claims adds steps that create missing claims, and enlarge those that are too small.
 func (p *Plan) claims(want pods.Wanted, have Observed) {
 	for _, v := range want.Volumes {
 		is, there := have.claim(v.Name)
@@ -92,8 +93,8 @@ func (p *Plan) claims(want pods.Wanted, have Observed) {
 	}
 }
 
-// host makes sure of a host: that its StatefulSet is there, is what the files say, and
-// has its pod.
+// host adds the steps for a host: its StatefulSet must exist, be as the files say,
+// and have its pod.
 func (p *Plan) host(project string, h pods.Host, have Observed, o plan.Options) {
 	is, there := have.Set(h.Set.Name)
 	secret, isNew := have.secretFor(project, h)
@@ -108,7 +109,7 @@ func (p *Plan) host(project string, h pods.Host, have Observed, o plan.Options) 
 		p.add(Action{Step: plan.Step{Op: plan.OpCreate, Kind: plan.KindSet, Name: want.Name, Cause: absent}, Set: want})
 	case cause != "" && len(have.Users[pods.PodOf(is.Name)]) > 0 && !o.Force:
 		p.Kept = append(p.Kept, plan.Kept{Kind: plan.KindPod, Container: pods.PodOf(is.Name), Cause: cause, Users: have.Users[pods.PodOf(is.Name)]})
-		return // its former Secret stays, too
+		return // and its former Secret stays
 	case cause != "":
 		if HasRun(have.Pod(is)) {
 			p.Lost = append(p.Lost, h.Name)
@@ -137,9 +138,9 @@ func (p *Plan) secret(s *corev1.Secret, isNew bool) {
 	}
 }
 
-// secretFor returns the Secret with a host's variables, and whether it has to be made; nil
-// where the host has none. A Secret is never changed: other variables are another Secret,
-// so that a pod that is not replaced yet has its own.
+// secretFor returns the Secret with a host's variables, and whether it must be
+// created; nil if the host has none. A Secret is never changed: other variables are
+// put into another Secret, so that a pod that is not replaced yet keeps its own.
 func (o Observed) secretFor(project string, h pods.Host) (s *corev1.Secret, isNew bool) {
 	if len(h.Variables) == 0 {
 		return nil, false
@@ -175,7 +176,7 @@ func bytesOf(texts map[string]string) map[string][]byte {
 	return all
 }
 
-// complete returns the StatefulSet with the name of its Secret, and with its facts.
+// complete returns the StatefulSet with the name of its Secret and with its facts.
 func complete(h pods.Host, secret *corev1.Secret) *appsv1.StatefulSet {
 	set := h.Set.DeepCopy()
 	set.Annotations = map[string]string{labels.Config: pods.Annotation(h.Facts)}
@@ -187,8 +188,8 @@ func complete(h pods.Host, secret *corev1.Secret) *appsv1.StatefulSet {
 	return set
 }
 
-// since returns what has changed since a StatefulSet was made, for which its pod is
-// replaced.
+// since returns the changes since a StatefulSet was created that make it necessary to
+// replace its pod.
 func since(h pods.Host, is *appsv1.StatefulSet, have Observed) []string {
 	facts := pods.ReadFacts(is.Annotations[labels.Config])
 	if facts == nil {
@@ -213,7 +214,7 @@ func since(h pods.Host, is *appsv1.StatefulSet, have Observed) []string {
 	return slices.Concat(changes, plan.Changes(variables(was), variables(h.Variables)), fixed(is, h.Set))
 }
 
-// fixed returns what differs of a StatefulSet that the API server does not change.
+// fixed returns the differences of a StatefulSet that the API server cannot change.
 func fixed(is, want *appsv1.StatefulSet) []string {
 	var lines []string
 	add := func(key string, differs bool) {
@@ -228,8 +229,8 @@ func fixed(is, want *appsv1.StatefulSet) []string {
 	return lines
 }
 
-// merged returns a StatefulSet as it is, with what provision makes as it ought to be: what
-// others have written on it stays.
+// merged returns an existing StatefulSet with provision's fields as they are wanted.
+// Fields that others have set stay.
 func merged(is, want *appsv1.StatefulSet) *appsv1.StatefulSet {
 	set := is.DeepCopy()
 	delete(set.Labels, pods.KueueQueue)
@@ -246,8 +247,8 @@ func merged(is, want *appsv1.StatefulSet) *appsv1.StatefulSet {
 	return set
 }
 
-// Down returns the steps that take a project's hosts away, or of these hosts alone.
-// Volumes are data: they stay, unless withVolumes.
+// Down returns the steps that remove a project's hosts, or only these hosts. Volumes
+// are data: they stay, unless withVolumes is true.
 func Down(project string, have Observed, only []appsv1.StatefulSet, withVolumes bool) Plan {
 	var p Plan
 	sets := only
@@ -274,7 +275,7 @@ func Down(project string, have Observed, only []appsv1.StatefulSet, withVolumes 
 	return p
 }
 
-// orphans removes the Secrets of a project that no StatefulSet is there for.
+// orphans adds steps that remove Secrets of a project that no StatefulSet uses.
 func (p *Plan) orphans(project string, have Observed) {
 	for _, s := range have.Secrets {
 		taken := slices.ContainsFunc(p.Actions, func(a Action) bool { return a.Secret != nil && a.Secret.Name == s.Name })
@@ -307,8 +308,8 @@ func (p *Plan) volumesOf(project string, have Observed, remove bool) {
 	}
 }
 
-// otherUser returns the pod of the namespace that mounts a claim and is not the project's;
-// "" where there is none.
+// otherUser returns a pod of the namespace that mounts a claim and does not belong to
+// the project; "" if there is none.
 func (o Observed) otherUser(project, claim string) string {
 	for _, pod := range o.Pods {
 		mounts := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {

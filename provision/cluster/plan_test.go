@@ -20,8 +20,8 @@ import (
 	"github.com/berth-ssh/berth/test/harness"
 )
 
-// carriedOut is what is there after a plan, in a namespace whose server adds what it
-// likes to objects.
+// after returns what exists after a plan was carried out, in a namespace whose server
+// adds fields to objects.
 func (o Observed) after(t *testing.T, p Plan) Observed {
 	t.Helper()
 	for _, a := range p.Actions {
@@ -45,8 +45,8 @@ func (o Observed) after(t *testing.T, p Plan) Observed {
 	return o
 }
 
-// withSet is what is there with a StatefulSet in place of the one of its name, and its
-// pod.
+// withSet returns o with this StatefulSet in the place of the one with its name, and
+// with its pod.
 func (o Observed) withSet(set appsv1.StatefulSet) Observed {
 	o.Sets = slices.DeleteFunc(slices.Clone(o.Sets), func(s appsv1.StatefulSet) bool { return s.Name == set.Name })
 	o.Sets = append(o.Sets, set)
@@ -65,7 +65,8 @@ func podOf(namespace string, set appsv1.StatefulSet) corev1.Pod {
 	return pod
 }
 
-// withDefaults is a StatefulSet as an API server and an admission webhook leave it.
+// withDefaults returns a StatefulSet as an API server and an admission webhook would
+// change it.
 func withDefaults(set *appsv1.StatefulSet) *appsv1.StatefulSet {
 	set = set.DeepCopy()
 	limit, grace := int32(10), corev1.DefaultSchedulerName
@@ -83,8 +84,8 @@ func withDefaults(set *appsv1.StatefulSet) *appsv1.StatefulSet {
 
 var update = flag.Bool("update", false, "write the plans in testdata again")
 
-// A case is a project as it was made first, and a plan for what its files say then. Who
-// is on a pod stands in the comment.
+// A case is a project as it was first created, and the plan for its changed files.
+// The comment names the users of a pod.
 func TestPlans(t *testing.T) {
 	cases, err := filepath.Glob("testdata/plan/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -131,7 +132,7 @@ func planText(t *testing.T, want pods.Wanted, have Observed) string {
 	return p.String() + p.Loss() + "\n"
 }
 
-// made is what is there after the first up.
+// made returns what exists after the first up.
 func made(t *testing.T, archive *txtar.Archive, name string) Observed {
 	t.Helper()
 	empty := Observed{Namespace: "team-a"}
@@ -142,7 +143,7 @@ func made(t *testing.T, archive *txtar.Archive, name string) Observed {
 	return empty.after(t, p)
 }
 
-// wanted is what a compose file of an archive wants.
+// wanted returns what a compose file of an archive wants.
 func wanted(t *testing.T, archive *txtar.Archive, name string) pods.Wanted {
 	t.Helper()
 	i := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == name })
@@ -159,7 +160,7 @@ func wanted(t *testing.T, archive *txtar.Archive, name string) pods.Wanted {
 	return want
 }
 
-// lab is a project of one host, as it was made.
+// lab returns a project of one host, and what exists after its up.
 func lab(t *testing.T, service string) (pods.Wanted, Observed) {
 	t.Helper()
 	archive := txtar.Parse([]byte("-- first.yaml --\nname: lab\nservices: {master: {" + service + "}}\nvolumes: {data: }\n"))
@@ -185,8 +186,8 @@ func TestAStoppedHostIsStarted(t *testing.T) {
 	}
 }
 
-// What the API server does not change of a StatefulSet recreates it, and no volume goes
-// with it.
+// When a field changes that the API server cannot change, the StatefulSet is
+// recreated, and no volume is removed.
 func TestWhatCannotBeChangedIsMadeAgain(t *testing.T) {
 	want, have := lab(t, "image: a, volumes: ['data:/data']")
 	have.Sets[0].Spec.Selector.MatchLabels = map[string]string{"app": "older"}
@@ -196,7 +197,8 @@ func TestWhatCannotBeChangedIsMadeAgain(t *testing.T) {
 	}
 }
 
-// Killed after its Secret was made, up uses that one, and leaves none behind.
+// If up is killed after it has created a Secret, the next one uses that Secret, and
+// leaves none behind.
 func TestASecretIsMadeOnceForTheSameVariables(t *testing.T) {
 	want, have := lab(t, "image: a, environment: {TOKEN: one}")
 	want.Hosts[0].Variables["TOKEN"] = "two"
@@ -213,7 +215,7 @@ func TestASecretIsMadeOnceForTheSameVariables(t *testing.T) {
 	}
 }
 
-// A value of a variable is in a Secret, and in nothing that others may read.
+// The value of a variable is only in a Secret, and in nothing that others may read.
 func TestNoSecretIsInAPodsSpec(t *testing.T) {
 	want, _ := lab(t, "image: a, environment: {TOKEN: very-secret}")
 	p := mustPlan(t, want, Observed{Namespace: "team-a"})

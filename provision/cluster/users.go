@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// askTimeout bounds what is asked in a pod: one that does not answer holds nobody up.
+	// askTimeout is how long a question to a pod may take, so that one that does not
+	// answer blocks nobody for long.
 	askTimeout = 10 * time.Second
 
 	// maxEnvironments is how much of the environments of a pod's processes is read.
@@ -30,9 +31,10 @@ const (
 	toTerminals  = `for t in /dev/pts/[0-9]*; do [ -c "$t" ] && printf '\r\n%s\r\n' "$1" >"$t"; done`
 )
 
-// usersOf returns who is on the pods of a project, by the pods' names: whose processes
-// there are, of a session or left behind by one. The gateway tells each process in
-// BERTH_USER whose it is. Nothing is known of a pod without a shell.
+// usersOf returns the users of a project's pods, by the pods' names: people whose
+// processes run there, in a session or left behind by one. Each process has its
+// person in BERTH_USER, which the gateway sets. Of a pod without a shell nothing is
+// known.
 func (n *Namespace) usersOf(ctx context.Context, o Observed, project string) map[string][]string {
 	users := map[string][]string{}
 	var lock sync.Mutex
@@ -69,7 +71,7 @@ func (n *Namespace) usersIn(ctx context.Context, pod *corev1.Pod) []string {
 	return slices.Compact(names)
 }
 
-// limited keeps the beginning of what is written.
+// limited keeps only the beginning of what is written to it.
 type limited struct {
 	bytes.Buffer
 	left int
@@ -82,8 +84,8 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Tell writes a line on the terminals of those who are on a host. It does nothing where
-// the host has no shell, or nobody.
+// Tell writes a line to the terminals of the people who are on a host. It does
+// nothing if the host has no shell or no terminals.
 func (n *Namespace) Tell(ctx context.Context, pod, line string) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

@@ -10,8 +10,8 @@ import (
 	"github.com/moby/moby/api/types/network"
 )
 
-// addresses turns the texts of a compose file into addresses and keeps what is
-// wrong with them; an empty text is no address.
+// addresses parses addresses in a compose file, and collects the errors. An empty
+// text is no address.
 type addresses struct{ errs []error }
 
 func (a *addresses) err() error { return errors.Join(a.errs...) }

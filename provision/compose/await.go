@@ -2,9 +2,9 @@ package compose
 
 import "context"
 
-// Await returns what a computation returns, or the context's error as soon as the
-// context ends. The computation, which asks nobody whether to go on, then goes on in
-// the background: it must change nothing that the caller goes on to use.
+// Await calls compute and returns its result, or the context's error as soon as the
+// context ends. In that case compute, which cannot be interrupted, goes on in the
+// background: it must not change anything that the caller uses afterwards.
 func Await[T any](ctx context.Context, compute func() (T, error)) (T, error) {
 	type result struct {
 		value T

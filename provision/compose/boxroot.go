@@ -11,11 +11,12 @@ import (
 	"github.com/moby/moby/api/types/container"
 )
 
-// capabilities that make root in a container root on the box.
+// rootCapabilities are the capabilities with which root in a container can become
+// root of the box.
 var rootCapabilities = []string{"ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "DAC_READ_SEARCH", "BPF", "PERFMON", "MAC_ADMIN", "MAC_OVERRIDE", "SYSLOG"}
 
-// Places of the box that say or decide who is root there: those of the first list to
-// whoever reads them, those of the second to whoever writes them.
+// Paths of the box that lead to root there: whoever can read those of the first list,
+// or write those of the second, can become root.
 var (
 	rootWhenRead    = []string{"/etc/shadow", "/etc/ssh", "/root/.ssh", "/root", "/var/lib", "/var/lib/docker", "/var/lib/containerd"}
 	rootWhenWritten = []string{
@@ -25,16 +26,16 @@ var (
 	rootDevice = regexp.MustCompile(`^/dev(/(mem|kmem|port|sd[a-z]+\d*|hd[a-z]+\d*|x?vd[a-z]+\d*|nvme\d+n\d+(p\d+)?|mmcblk\d+(p\d+)?|md\d+|dm-\d+|loop\d+|mapper(/.*)?|disk(/.*)?))?$`)
 )
 
-// IsRootCapability reports whether a capability makes root in a container root on the
-// machine that it runs on.
+// IsRootCapability reports whether root in a container with this capability can
+// become root of the machine.
 func IsRootCapability(name string) bool {
 	return slices.Contains(rootCapabilities, shortCapability(name))
 }
 
 func shortCapability(name string) string { return strings.TrimPrefix(strings.ToUpper(name), "CAP_") }
 
-// rootOfBox returns by what whoever is root in the container is, or can become, root
-// on the box, and the key of the first; none where nothing is known.
+// rootOfBox returns the settings by which root in the container is, or can become,
+// root of the box, and the key of the first one.
 func (b *builder) rootOfBox() (key string, by []string) {
 	c := b.compose
 	add := func(is bool, of, format string, args ...any) {
@@ -67,8 +68,8 @@ func (b *builder) rootOfBox() (key string, by []string) {
 	return key, by
 }
 
-// sharedNamespaces warns of what a container has in common with another one, or with the
-// box: the people who enter the one are then not kept from those who enter the other.
+// sharedNamespaces warns of namespaces that a container shares with another one, or with the
+// box: people in the one are then not separated from those in the other.
 func (b *builder) sharedNamespaces() {
 	c := b.compose
 	for _, n := range []struct{ key, mode, of, box string }{
@@ -85,7 +86,7 @@ func (b *builder) sharedNamespaces() {
 	}
 }
 
-// rootMounts returns the mounts of places that make one root on the box.
+// rootMounts returns the mounts of paths by which one can become root of the box.
 func (b *builder) rootMounts() []string {
 	var by []string
 	g := b.guard()
@@ -115,7 +116,7 @@ func (g guard) isRootDevice(source string) bool {
 	return slices.ContainsFunc(g.meanings(source), rootDevice.MatchString)
 }
 
-// sourcesOf returns the paths of the box that a mount shows.
+// sourcesOf returns the paths of the box that a mount makes visible.
 func (b *builder) sourcesOf(v types.ServiceVolumeConfig) []string {
 	switch v.Type {
 	case types.VolumeTypeBind:

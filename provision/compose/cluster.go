@@ -13,11 +13,11 @@ import (
 	"github.com/berth-ssh/berth/ledger"
 )
 
-// Cluster is what x-berth.cluster says of a service: what a host needs to know of the
-// cluster that it is a pod of.
+// Cluster is the content of x-berth.cluster: settings of a host that is a pod of a
+// cluster.
 type Cluster struct {
 	Class      string // storage class of its volumes; "": the cluster's default
-	Storage    int64  // bytes of each of its volumes; 0: nobody says
+	Storage    int64  // bytes of each of its volumes; 0: not given
 	Queue      string // of Kueue or of KAI; "": none
 	Scheduler  string // that places it; "": the cluster's own
 	Privileged bool   // it may be root on its node
@@ -25,10 +25,10 @@ type Cluster struct {
 
 const knownCluster = "class, privileged, queue, scheduler, storage"
 
-// objectName is what Kubernetes takes as the name of a thing.
+// objectName matches what Kubernetes accepts as a name.
 var objectName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)
 
-// setCluster reads x-berth.cluster. It returns what is wrong with it, or "".
+// setCluster parses x-berth.cluster. It returns what is wrong with it, or "".
 func setCluster(c *Cluster, value any) (wrong string) {
 	keys, isMap := value.(map[string]any)
 	if !isMap {
@@ -66,7 +66,7 @@ func (c *Cluster) set(key string, value any) (wrong string) {
 	return ""
 }
 
-// Needs are what a service needs wherever it runs, in no engine's words.
+// Needs are what a service needs, independent of engine or cluster.
 type Needs struct {
 	Host     string
 	Route    string // "": nobody says
@@ -75,12 +75,12 @@ type Needs struct {
 	Reserved ledger.Amounts
 	GPUs     GPUs
 	Shm      int64 // bytes of /dev/shm
-	NoImage  bool  // the files name none, and so it would get the host image
+	NoImage  bool  // the files name no image, so it would get the host image
 	Cluster  Cluster
 }
 
-// NeedsOf returns what a service needs. Its error says what is wrong with the files, by
-// file and line where there is one.
+// NeedsOf returns what a service needs. Its error names the file and, if known, the
+// line.
 func (p *Project) NeedsOf(c types.ServiceConfig, base string) (Needs, error) {
 	s, err := SettingsOf(c, p.Sources)
 	if err != nil {
@@ -104,8 +104,8 @@ func (p *Project) NeedsOf(c types.ServiceConfig, base string) (Needs, error) {
 	}, nil
 }
 
-// InOrder returns the services that are asked for, each after those it depends on, and
-// warnings about the files as a whole. Its error says that none is asked for.
+// InOrder returns the active services, each after those it depends on, and warnings
+// about the files as a whole. It fails if no service is active.
 func (p *Project) InOrder() (services []types.ServiceConfig, warnings []string, err error) {
 	if err := p.nothingAsked(); err != nil {
 		return nil, nil, err
@@ -120,6 +120,6 @@ func (p *Project) InOrder() (services []types.ServiceConfig, warnings []string, 
 	return services, append(p.withoutChoice(p.warnings), unsupported...), nil
 }
 
-// IsSocket reports whether a path is called as the socket of a container engine is, which
-// no host gets unless it is asked for by name.
+// IsSocket reports whether a path has the name of a container engine's socket, which
+// a host gets only if the files ask for it by name.
 func IsSocket(path string) bool { return slices.Contains(socketNames, filepath.Base(path)) }

@@ -14,7 +14,7 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// config sets the part of the container that would be the same on any box.
+// config sets the part of the container that does not depend on the box.
 func (b *builder) config() {
 	c := b.compose
 	b.service.Config = container.Config{
@@ -40,7 +40,7 @@ func (b *builder) config() {
 func (b *builder) hostname() string {
 	mode := container.NetworkMode(b.compose.NetworkMode)
 	if mode.IsHost() || mode.IsContainer() || strings.HasPrefix(string(mode), types.ServicePrefix) {
-		return b.compose.Hostname // the engine refuses another one
+		return b.compose.Hostname // the engine refuses a name of ours in these modes
 	}
 	return cmp.Or(b.compose.Hostname, b.service.Host)
 }
@@ -52,8 +52,8 @@ func (b *builder) environment() []string {
 			env = append(env, name+"="+*value)
 		}
 	}
-	// CUDA images ask for every GPU, and where nvidia is the engine's default
-	// runtime they get them, reserved or not.
+	// CUDA images ask for every GPU in a variable, and get them without any
+	// reservation if nvidia is the engine's default runtime.
 	if b.service.GPUs.None() && !(b.settings.noGPU && b.seesGPUs()) {
 		env = append(env, EnvVisible+"=void")
 	}
@@ -72,7 +72,7 @@ func (b *builder) environment() []string {
 	return env
 }
 
-// seesGPUs reports whether the files let the service see GPUs in their own words.
+// seesGPUs reports whether the files themselves let the service see GPUs.
 func (b *builder) seesGPUs() bool {
 	return b.compose.Environment[EnvVisible] != nil || slices.ContainsFunc(deviceRequests(b.compose), IsGPU)
 }

@@ -16,17 +16,17 @@ import (
 	"github.com/moby/patternmatcher/ignorefile"
 )
 
-// Dockerfile is what an image is built by. It goes into the context by itself, as
-// it may come from the compose file, from outside the directory, or be named in
+// Dockerfile is the Dockerfile of a build. It is added to the context separately: it
+// may come from the compose file, from outside the directory, or be excluded by
 // .dockerignore.
 type Dockerfile struct {
 	Name string // in the context
 	Text []byte
 }
 
-// DockerfileOf reads the Dockerfile of a build section. A link that leads out of where
-// it is named is not followed: lines of it are shown. The error says which file
-// is wrong.
+// DockerfileOf reads the Dockerfile of a build section. A link that leads out of its
+// directory is refused, since lines of the file may be shown. The error names the
+// file.
 func DockerfileOf(b *types.BuildConfig) (Dockerfile, error) {
 	const elsewhere = ".berth.Dockerfile"
 	if b.DockerfileInline != "" {
@@ -54,9 +54,9 @@ func DockerfileOf(b *types.BuildConfig) (Dockerfile, error) {
 	return Dockerfile{filepath.ToSlash(name), text}, err
 }
 
-// writeContext writes a directory, less what .dockerignore names, as a tar. It is
-// the same byte for byte as long as the files are: it has no times and no owners,
-// which no build depends on.
+// writeContext writes a directory, without what .dockerignore excludes, as a tar. The
+// bytes depend only on the files' content: they have no times and no owners, on which
+// no build depends.
 func writeContext(out io.Writer, dir string, df Dockerfile) error {
 	ignored, err := dockerignore(dir)
 	if err != nil {
@@ -125,7 +125,7 @@ func addFile(w *tar.Writer, path, name string, entry fs.DirEntry) error {
 	if err != nil {
 		return err
 	}
-	// Only these: the file's times and owner are not part of the content.
+	// Only these fields: times and owner are not part of the content.
 	header = &tar.Header{
 		Typeflag: header.Typeflag, Name: filepath.ToSlash(name), Linkname: link, Mode: header.Mode, Size: header.Size,
 	}
@@ -137,7 +137,7 @@ func addFile(w *tar.Writer, path, name string, entry fs.DirEntry) error {
 		return err
 	}
 	defer file.Close()
-	n, err := io.Copy(w, io.LimitReader(file, header.Size)) // one that grows meanwhile is cut, as tar does
+	n, err := io.Copy(w, io.LimitReader(file, header.Size)) // a file that grows meanwhile is cut, as tar does
 	if err == nil && n < header.Size {
 		err = fmt.Errorf("%s became shorter while it was read; name it in .dockerignore if the build does not need it", ShortPath(path))
 	}
@@ -145,7 +145,7 @@ func addFile(w *tar.Writer, path, name string, entry fs.DirEntry) error {
 }
 
 // mountedInContext returns the directories of the build context that services of the
-// project may write into: what they write there makes another image.
+// project can write to: writing there changes the image.
 func (p *Project) mountedInContext(context string) ([]string, error) {
 	ignored, err := dockerignore(context)
 	if err != nil {

@@ -57,8 +57,8 @@ func TestContextIsTheSameUntilAFileChanges(t *testing.T) {
 	}
 }
 
-// What somebody writes into a file while it is read does not end the build: it is cut. The
-// kernel's files have more in them than it says.
+// A file that grows while it is read does not break the build: it is cut. The
+// kernel's own files have more content than their size says.
 func TestAFileThatGrowsWhileItIsRead(t *testing.T) {
 	var out bytes.Buffer
 	if err := writeContext(&out, "/proc/sys/kernel/random", Dockerfile{"Dockerfile", []byte("FROM x")}); err != nil {
@@ -66,7 +66,8 @@ func TestAFileThatGrowsWhileItIsRead(t *testing.T) {
 	}
 }
 
-// What a host writes into a directory of the build context makes another image each time.
+// A directory of the build context that a host writes to gives another image each
+// time.
 func TestDirectoriesOfTheContextThatHostsWriteInto(t *testing.T) {
 	dir := lay(t, map[string]string{"Dockerfile": "FROM x", ".dockerignore": "out\n", "conf": "", "compose.yaml": `services:
   one: {build: ., volumes: ["./work:/work", "./out:/out", "./ro:/ro:ro", "./conf:/conf", ".:/all", "/srv:/srv"]}

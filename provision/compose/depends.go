@@ -7,23 +7,23 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// Condition is what a service waits for of another before it starts.
+// Condition is what a service waits for before it starts.
 type Condition string
 
-// That it has started needs no waiting: services start in order.
+// service_started is not among them: services start in order.
 const (
 	Healthy   Condition = types.ServiceConditionHealthy
 	Completed Condition = types.ServiceConditionCompletedSuccessfully // its command has ended with code 0
 )
 
-// Dependency is a service that another waits for.
+// Dependency is a service that another one waits for.
 type Dependency struct {
 	Container string
 	Until     Condition
-	Required  bool // else it is not waited for in vain
+	Required  bool // if false, it is no error that the condition is never met
 }
 
-// dependencies returns what the service waits for, in the order of their names.
+// dependencies returns what the service waits for, ordered by name.
 func (b *builder) dependencies() []Dependency {
 	var all []Dependency
 	for _, name := range slices.Sorted(maps.Keys(b.compose.DependsOn)) {

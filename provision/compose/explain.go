@@ -10,8 +10,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// explain returns one line for people for an error of compose-go, with file and
-// line where the error names the place in its own way.
+// explain returns an error of compose-go as one line for people, with file and line
+// if the error names the place in some way.
 func (s Sources) explain(err error) error {
 	if shown, is := envFileError(err); is {
 		return shown
@@ -34,12 +34,12 @@ func (s Sources) explain(err error) error {
 	return errors.New(place + inShortPaths(text))
 }
 
-// inShortPaths returns a text with its paths as a person would write them from here.
+// inShortPaths returns a text with its paths relative to the current directory.
 func inShortPaths(text string) string {
 	return regexp.MustCompile(`\B/[^\s:]+`).ReplaceAllStringFunc(text, ShortPath)
 }
 
-// reworded returns an error of compose-go's in a person's words: what is wrong with which
+// reworded returns an error of compose-go in other words: what is wrong with which
 // key, and what would be right.
 func reworded(text string) string {
 	for _, r := range []struct{ was, is string }{
@@ -65,7 +65,7 @@ func reworded(text string) string {
 	})
 }
 
-// placeNamed returns the path of the key that a message of compose-go is about.
+// placeNamed returns the path of the key that a message of compose-go names.
 func placeNamed(text string) []string {
 	if m := regexp.MustCompile(`\b(?:services|networks|volumes)(?:\.[\w-]+)+`).FindString(text); m != "" {
 		return strings.Split(m, ".")
@@ -79,8 +79,8 @@ func placeNamed(text string) []string {
 	return nil
 }
 
-// whereSaid returns "file:line: " of the one value that a message of compose-go speaks
-// about, a file or a port; "" where none or several say that.
+// whereSaid returns "file:line: " of the only value that a message of compose-go is
+// about, a file or a port; "" if there are none or several.
 func (s Sources) whereSaid(text string) string {
 	m := regexp.MustCompile(`^(?:open|env file) (\S+?):? |invalid \w+: (\S+)$`).FindStringSubmatch(text)
 	if m == nil {
@@ -90,8 +90,8 @@ func (s Sources) whereSaid(text string) string {
 	return s.whereOnly(func(node *yaml.Node) bool { return strings.Contains(node.Value, said) })
 }
 
-// whereOnly returns "file:line: " of the one value that is meant; "" where none is, or
-// several are.
+// whereOnly returns "file:line: " of the only value for which isMeant is true; "" if
+// there are none or several.
 func (s Sources) whereOnly(isMeant func(*yaml.Node) bool) string {
 	var places []string
 	for _, src := range s {
@@ -105,7 +105,7 @@ func (s Sources) whereOnly(isMeant func(*yaml.Node) bool) string {
 	return places[0]
 }
 
-// linesOf returns the lines of the values that are meant.
+// linesOf returns the lines of the values for which isMeant is true.
 func linesOf(node *yaml.Node, isMeant func(*yaml.Node) bool) []int {
 	if node.Kind == yaml.ScalarNode && isMeant(node) {
 		return []int{node.Line}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What compose-go says in its own words is said in a person's, with the line.
+// Errors of compose-go are shown in plain words, with the line.
 func TestMistakesAreExplained(t *testing.T) {
 	for _, c := range []struct{ wrote, told string }{
 		{"gpus: 2", `compose.yaml:4: services.one.gpus: write all, or a list such as [{count: 2}]`},
@@ -42,7 +42,7 @@ func TestMistakesAreExplained(t *testing.T) {
 	}
 }
 
-// A warning says where, and in which file as a person would write it.
+// A warning has its line, and the path of its file relative to the current directory.
 func TestWarningsOfComposeHaveAPlace(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("compose.yaml", []byte("version: '3'\nservices:\n  one:\n    image: x\n    tty: yes\n"), 0o644); err != nil {

@@ -13,18 +13,18 @@ import (
 	"github.com/berth-ssh/berth/ledger"
 )
 
-// GPUs is what a service asks for. Which devices it gets, the ledger decides.
+// GPUs is what a service asks for. The ledger decides which devices it gets.
 type GPUs struct {
 	ledger.GPUAsk
-	Capabilities []string // of the driver, which the container sees
+	Capabilities []string // of the driver that are visible in the container
 	Options      map[string]string
 	Nodes        []string // device nodes of GPUs that the files map themselves; "all": every one
-	Unused       bool     // x-berth.gpu is none: it sees what the files say, and holds none of it
-	Silent       bool     // the files leave it to the image's variables which GPUs the NVIDIA runtime shows
+	Unused       bool     // x-berth.gpu is none: it sees the GPUs that the files name, and holds none of them
+	Silent       bool     // which GPUs the NVIDIA runtime shows is left to the image's variables
 }
 
-// wantGPUs returns what a service asks for in compose's words, which say how many,
-// and in x-berth, which says of which kind.
+// wantGPUs returns what a service asks for: how many in compose's own keys, and of
+// which kind in x-berth.
 func wantGPUs(c types.ServiceConfig, s Settings) (GPUs, error) {
 	w := GPUs{GPUAsk: s.gpu, Unused: s.noGPU, Nodes: gpuNodes(c)}
 	for _, r := range deviceRequests(c) {
@@ -55,7 +55,7 @@ func wantGPUs(c types.ServiceConfig, s Settings) (GPUs, error) {
 		w.Count = 1
 	}
 	w.Silent = w.None() && value == nil && !w.Unused
-	if w.Unused { // the files' own words for the engine and the runtime stay, and say what it sees
+	if w.Unused { // the files' own settings for the engine and the runtime stay, and decide what it sees
 		w.GPUAsk = ledger.GPUAsk{}
 	}
 	if len(w.IDs) > 0 && (w.Count != 0 || w.Model != "" || w.MIG != "") {
@@ -69,7 +69,8 @@ func saysWhich(a ledger.GPUAsk) bool { return a.Model != "" || a.Memory > 0 || a
 
 const knownGPUSettings = "memory, mig, model, share"
 
-// setGPU reads x-berth.gpu, where it is not none. It returns what is wrong with it, or "".
+// setGPU parses an x-berth.gpu that is not none. It returns what is wrong with it, or
+// "".
 func setGPU(a *ledger.GPUAsk, value any) (wrong string) {
 	keys, isMap := value.(map[string]any)
 	if !isMap || len(keys) == 0 {
@@ -109,13 +110,13 @@ func setGPUKey(a *ledger.GPUAsk, key string, value any) (wrong string) {
 	return ""
 }
 
-// isOthers reports whether a request is for a GPU that is not NVIDIA's.
+// isOthers reports whether a request is for a GPU of another vendor than NVIDIA.
 func isOthers(r container.DeviceRequest) bool {
 	return hasCapability(r, "gpu") && !slices.Contains([]string{"", "nvidia", "cdi"}, r.Driver)
 }
 
-// gpuNodes returns the device nodes of GPUs that a service maps itself: one by one, or
-// all with /dev, where a rule lets it use them.
+// gpuNodes returns the device nodes of GPUs that a service maps itself: single ones,
+// or all with /dev if a rule allows their use.
 func gpuNodes(c types.ServiceConfig) []string {
 	var nodes []string
 	for _, d := range c.Devices {
@@ -134,8 +135,8 @@ func gpuNodes(c types.ServiceConfig) []string {
 	return nodes
 }
 
-// RulesAllowGPUs reports whether device_cgroup_rules let a container use the nodes of
-// NVIDIA's GPUs, which have the major number 195.
+// RulesAllowGPUs reports whether device_cgroup_rules allow the use of NVIDIA's device
+// nodes, whose major number is 195.
 func RulesAllowGPUs(rules []string) bool {
 	return slices.ContainsFunc(rules, func(rule string) bool {
 		fields := strings.Fields(rule)
@@ -156,8 +157,8 @@ func VisibleDevices(env []string) []string {
 	}
 }
 
-// Variable returns the last value of a variable in an environment; "" where it has
-// none.
+// Variable returns the last value of a variable in an environment; "" if it is not
+// set.
 func Variable(env []string, name string) string {
 	value := ""
 	for _, entry := range env {
@@ -179,10 +180,10 @@ func DriverCapabilities(value string) []string {
 }
 
 const (
-	// EnvVisible is the variable that tells the NVIDIA runtime which GPUs a container
-	// sees.
+	// EnvVisible is the variable from which the NVIDIA runtime reads which GPUs a
+	// container may see.
 	EnvVisible = "NVIDIA_VISIBLE_DEVICES"
 
-	// EnvCapabilities is the one that tells it which parts of the driver.
+	// EnvCapabilities is the variable from which it reads which parts of the driver.
 	EnvCapabilities = "NVIDIA_DRIVER_CAPABILITIES"
 )

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// guard knows the places of the box that no container gets: the sockets of
-// container engines, and the gateway's state directory. It judges what a path
-// means, not how it is written: `..`, `//` and links are followed, and a second
-// mount of the same directory is the same directory.
+// guard knows the paths of the box that no container gets: the sockets of container
+// engines, and the gateway's state directory. It judges where a path leads, not how
+// it is written: it follows `..`, `//` and links, and treats a second mount of a
+// directory as that directory.
 type guard struct {
-	here   bool // the engine is of this box, whose links can be followed
+	here   bool // the engine runs on this box, so links can be followed
 	socket string
 	state  string
 }
@@ -23,18 +23,19 @@ func guardAt(at Site) guard {
 	return guard{here: at.StateDir != "", socket: at.Socket, state: at.StateDir}
 }
 
-// socketNames are the sockets of engines, by which one is root on the box.
+// socketNames are the names of engines' sockets. Access to one makes a process root
+// of the box.
 var socketNames = []string{"docker.sock", "containerd.sock", "podman.sock", "crio.sock", "buildkitd.sock"}
 
-// socketPlaces are where they are; * stands for any one name.
+// socketPlaces are the usual paths of these sockets; * stands for any one name.
 var socketPlaces = []string{
 	"/run/docker.sock", "/run/docker/containerd/containerd.sock", "/run/containerd/containerd.sock",
 	"/run/podman/podman.sock", "/run/crio/crio.sock", "/run/buildkit/buildkitd.sock",
 	"/run/user/*/docker.sock", "/run/user/*/podman/podman.sock",
 }
 
-// LeadsToDockerSocket reports whether a path of the box is the socket of an
-// engine, or a directory that has one in it.
+// LeadsToDockerSocket reports whether a path of the box is an engine's socket, or a
+// directory that contains one.
 func LeadsToDockerSocket(source string) bool { return guard{here: true}.leadsToSocket(source) }
 
 func (g guard) leadsToSocket(source string) bool {
@@ -55,8 +56,8 @@ func (g guard) leadsToSocket(source string) bool {
 	return false
 }
 
-// refuses returns why no container gets a path of the box; "" where it may. With socket
-// an engine's socket is asked for by name.
+// refuses returns why no container may have a path of the box; "" if it may. socket
+// says that the files ask for an engine's socket by name.
 func (g guard) refuses(source string, socket bool) string {
 	switch {
 	case !socket && g.leadsToSocket(source):
@@ -67,8 +68,8 @@ func (g guard) refuses(source string, socket bool) string {
 	return ""
 }
 
-// leadsToState reports whether a path is the gateway's state directory, or has it
-// in it, or is in it: there are the keys that open every host.
+// leadsToState reports whether a path is the gateway's state directory, contains it,
+// or is inside it: the keys in it give access to every host.
 func (g guard) leadsToState(source string) bool {
 	if g.state == "" {
 		return false
@@ -83,8 +84,8 @@ func (g guard) leadsToState(source string) bool {
 	return false
 }
 
-// covers reports whether a place is this path or below it. Of places that are there,
-// also whether the path is another mount of one that the place is below.
+// covers reports whether place is path or below it. If both exist, it also finds a
+// place below another mount of the same directory.
 func (g guard) covers(path, place string) bool {
 	if isBelow(place, path) {
 		return true
@@ -103,7 +104,8 @@ func (g guard) covers(path, place string) bool {
 	}
 }
 
-// isBelow reports whether a place, in which * is any one name, is a directory or below it.
+// isBelow reports whether a place is dir or below it. In the place * stands for any
+// one name.
 func isBelow(place, dir string) bool {
 	names, above := strings.Split(strings.Trim(place, "/"), "/"), strings.Split(strings.Trim(dir, "/"), "/")
 	if dir == "/" {
@@ -120,10 +122,9 @@ func isBelow(place, dir string) bool {
 	return true
 }
 
-// meanings returns what a path may lead to: as it is written, by the rule of the
-// engine, which takes .. for the directory above in the text, and by the kernel's,
-// for which that is the directory above where a link led. /var/run is /run on
-// every box.
+// meanings returns the paths to which a path may lead: by the engine's rule, which
+// removes .. in the text, and by the kernel's, which follows links first. /var/run is
+// /run on every box.
 func (g guard) meanings(path string) []string {
 	clean := filepath.Clean(path)
 	all := []string{clean}
@@ -137,15 +138,15 @@ func (g guard) meanings(path string) []string {
 	return slices.Compact(all)
 }
 
-// resolve returns where a path leads when all links in it are followed, of what is
-// there; the rest of it need not be.
+// resolve returns where a path leads when all links in its existing part are
+// followed. The rest need not exist.
 func resolve(path string) string {
 	const mostLinks = 255
 	done, rest := "/", strings.Split(path, "/")
 	for links := 0; len(rest) > 0; {
 		name := rest[0]
 		rest = rest[1:]
-		next := filepath.Join(done, name) // done has no links, so .. is the directory above
+		next := filepath.Join(done, name) // done has no links, so Join resolves .. correctly
 		target, err := os.Readlink(next)
 		if err != nil || links == mostLinks {
 			done = next
@@ -161,9 +162,9 @@ func resolve(path string) string {
 }
 
 // devicesOf returns the paths of the box that a volume of the local driver mounts:
-// its device, and the directories of an overlay. One that does not begin with a slash
-// begins where the engine was started, which is / unless somebody says otherwise; and
-// overlay takes what is behind a backslash as it is. What is no path leads nowhere.
+// its device, and the directories of an overlay. A relative path is relative to the
+// engine's directory, which is normally /. In an overlay's option a backslash escapes
+// the next character. A text that is no path leads nowhere.
 func devicesOf(v Volume) []string {
 	if v.Driver != "" && v.Driver != "local" {
 		return nil

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// boxWithLinks is a directory with a socket, a state directory, and links to them.
+// boxWithLinks returns a directory with a socket, a state directory, and links to
+// them.
 func boxWithLinks(t *testing.T) (dir string, at Site) {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -41,8 +42,9 @@ func boxWithLinks(t *testing.T) (dir string, at Site) {
 	return dir, Site{StateDir: dir + "/state", Socket: dir + "/engine/e.sock"}
 }
 
-// Somebody writes a compose file whose mounts lead to the engine's socket or to the
-// gateway's keys by another name. An admin who runs it must not hand out the box.
+// The attack: the mounts in a compose file lead to the engine's socket or to the
+// gateway's keys by another name. An admin who runs the file must not give the box
+// away.
 func TestAttackByAMountThatLeadsElsewhere(t *testing.T) {
 	dir, at := boxWithLinks(t)
 	for source, want := range map[string]string{
@@ -90,8 +92,8 @@ func TestAttackByAMountThatLeadsElsewhere(t *testing.T) {
 	}
 }
 
-// The same by a named volume of the local driver, which mounts what it is told to,
-// and by the directories of an overlay.
+// The same attack by a named volume of the local driver, which mounts whatever its
+// options say, and by the directories of an overlay.
 func TestAttackByAVolumesDevice(t *testing.T) {
 	dir, at := boxWithLinks(t)
 	for options, want := range map[string]string{
@@ -114,7 +116,8 @@ func TestAttackByAVolumesDevice(t *testing.T) {
 	}
 }
 
-// The attack: a path that the guard takes for a whole one, and the engine for two.
+// The attack: a path with a colon, which the guard takes for one path and the engine
+// for two.
 func TestAttackByAColonInAMount(t *testing.T) {
 	dir, at := boxWithLinks(t)
 	for volume, want := range map[string]string{
@@ -128,7 +131,8 @@ func TestAttackByAColonInAMount(t *testing.T) {
 	}
 }
 
-// The attack: build an image of the gateway's keys, and have a step of it send them away.
+// The attack: build an image that contains the gateway's keys, and send them away in
+// a step of the build.
 func TestAttackByABuildContext(t *testing.T) {
 	dir, at := boxWithLinks(t)
 	for context, want := range map[string]string{
@@ -142,7 +146,7 @@ func TestAttackByABuildContext(t *testing.T) {
 	}
 }
 
-// One rule says what makes a container the box's root.
+// One rule decides which settings make a container root of the box.
 func TestAttackByAContainerThatIsTheBoxsRoot(t *testing.T) {
 	for keys, want := range map[string]string{
 		"privileged: true":                         "privileged",
@@ -179,8 +183,8 @@ func TestAttackByAContainerThatIsTheBoxsRoot(t *testing.T) {
 	}
 }
 
-// The attack: who may enter one host comes into another one, or the box, by a namespace that
-// both have. Who owns the files is told by file and line.
+// The attack: a person who may enter one host gets into another one, or into the box, by
+// a namespace that both share. The owner of the files is warned, with file and line.
 func TestAttackByASharedNamespace(t *testing.T) {
 	const (
 		root, memory = "whoever is root in one of both is root in the other", "who enters one of both reads and changes the shared memory of the other"
@@ -208,8 +212,8 @@ func TestAttackByASharedNamespace(t *testing.T) {
 	}
 }
 
-// warned checks that the files are warned of in this way; or, where want is "", of
-// no mount and no root.
+// warned checks that the files give this warning, or, if want is "", no warning of a
+// mount or of root.
 func warned(t *testing.T, at Site, text, want string) {
 	t.Helper()
 	project := loaded(t, text)

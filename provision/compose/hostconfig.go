@@ -10,7 +10,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 )
 
-// hostConfig sets the part of the container that ties it to this box.
+// hostConfig sets the part of the container that depends on this box.
 func (b *builder) hostConfig() {
 	c := b.compose
 	b.service.HostConfig = container.HostConfig{
@@ -46,9 +46,9 @@ func (b *builder) hostConfig() {
 	b.mounts()
 }
 
-// extraHosts returns a line for each address, the names in order: the files' own order is
-// lost when they are read, and another one would be a change. It is never nil, as a tag
-// of an image says so.
+// extraHosts returns a line for each address, ordered by name: the files' order is
+// lost when they are read, and a changing order would recreate the container. It is
+// never nil: null instead of an empty list would change the hash in an image's tag.
 func extraHosts(of types.HostsList) []string {
 	lines := []string{}
 	for _, name := range slices.Sorted(maps.Keys(of)) {
@@ -60,7 +60,7 @@ func extraHosts(of types.HostsList) []string {
 }
 
 // initProcess reports whether an init process runs in the container. By default one
-// does, as it reaps what closed sessions leave behind.
+// does, to reap the processes that closed sessions leave behind.
 func initProcess(c types.ServiceConfig) *bool {
 	if c.Init != nil {
 		return c.Init
@@ -69,8 +69,8 @@ func initProcess(c types.ServiceConfig) *bool {
 	return &yes
 }
 
-// ofService returns the engine's container:name for compose's service:name, and
-// another mode as it is.
+// ofService turns compose's service:name into the engine's container:name, and
+// returns every other mode unchanged.
 func (b *builder) ofService(mode string) string {
 	if service, ok := strings.CutPrefix(mode, types.ServicePrefix); ok {
 		return ContainerMode(b.containerName(service))
@@ -103,7 +103,7 @@ func restartPolicy(c types.ServiceConfig) container.RestartPolicy {
 		return deployPolicy(*c.Deploy.RestartPolicy)
 	}
 	name, tries, _ := strings.Cut(c.Restart, ":")
-	count, _ := strconv.Atoi(tries) // it was checked, see refused
+	count, _ := strconv.Atoi(tries) // valid: see refused
 	return container.RestartPolicy{Name: container.RestartPolicyMode(name), MaximumRetryCount: count}
 }
 

@@ -15,12 +15,12 @@ import (
 	"github.com/berth-ssh/berth/image"
 )
 
-// Image is an image that a container runs: the host image on some base,
-// one that compose builds, or one that is pulled.
+// Image is an image that a container runs: the host image on some base, one that
+// compose builds, or one that is pulled.
 type Image struct {
 	Ref    string
 	Base   string  // what the host image is made from; "" where it is not the host image
-	Recipe *Recipe // nil: it is pulled
+	Recipe *Recipe // nil if it is pulled
 }
 
 // Recipe is how an image is built.
@@ -35,14 +35,15 @@ type Recipe struct {
 	ShmSize    int64
 	NoCache    bool
 	PullParent bool
-	Tags       []string // besides the one that it is known by
+	Tags       []string // besides its own tag
 }
 
 // IsHost reports whether it is the host image.
 func (i Image) IsHost() bool { return i.Base != "" }
 
-// Variant returns what the files ask of the host image, as the label berth.variant has
-// it: the arguments of its build as JSON. It is "" for every other image.
+// Variant returns the settings of the host image that the files ask for, in the form
+// of the label berth.variant: the arguments of its build as JSON. It is "" for every
+// other image.
 func (i Image) Variant() string {
 	if !i.IsHost() {
 		return ""
@@ -70,7 +71,7 @@ func (p *Project) wantImage(c types.ServiceConfig, s Settings, base string, g gu
 	return Image{Ref: reference.FamiliarString(reference.TagNameOnly(named))}, nil
 }
 
-// plainHostImage stands in a service that has no image of its own.
+// plainHostImage returns the image for a service that names none.
 func plainHostImage(base string) string { return image.Variant{Base: base}.Tag() }
 
 func hostImage(v image.Variant) (Image, error) {
@@ -90,8 +91,9 @@ func writeHostContext(w io.Writer) error {
 	return err
 }
 
-// builtImage returns the image of a service's build section. Its tag is the hash of
-// all that goes into it, so a changed Dockerfile or context is another image.
+// builtImage returns the image of a service's build section. Its tag is a hash of
+// everything that the build uses, so a changed Dockerfile or context gives another
+// image.
 func (p *Project) builtImage(c types.ServiceConfig, g guard) (Image, error) {
 	b := c.Build
 	if g.leadsToState(b.Context) {
@@ -126,7 +128,7 @@ func (p *Project) builtImage(c types.ServiceConfig, g guard) (Image, error) {
 	return Image{Ref: p.Name + "-" + c.Name + ":" + tag, Recipe: r}, nil
 }
 
-// tag returns the hash of all that goes into the image: its settings, in the form
+// tag returns the hash of everything that the build uses: its settings, in the form
 // of settingsText, and its context.
 func (r *Recipe) tag() (string, error) {
 	hash := sha256.New()
@@ -138,9 +140,8 @@ func (r *Recipe) tag() (string, error) {
 }
 
 // settingsText returns the settings as they go into the tag, version 1: a line of
-// JSON with these keys in this order. What has no value here is not ours to
-// set; it stays, as every image would be built again, and every host recreated,
-// if a byte of this changed.
+// JSON with these keys in this order. It must not change by a byte, also for settings
+// without a value: every image would be built again, and every host recreated.
 func (r *Recipe) settingsText() string {
 	return fmt.Sprintf(`{"Tags":%s,"SuppressOutput":false,"RemoteContext":"","NoCache":%t,"Remove":false,"ForceRemove":false,"PullParent":%t,`+
 		`"Isolation":"","CPUSetCPUs":"","CPUSetMems":"","CPUShares":0,"CPUQuota":0,"CPUPeriod":0,"Memory":0,"MemorySwap":0,"CgroupParent":"",`+
@@ -150,11 +151,11 @@ func (r *Recipe) settingsText() string {
 		asJSON(r.Args), asJSON(r.Labels), asJSON(r.ExtraHosts), asJSON(r.Target))
 }
 
-// asJSON returns a value of texts, lists and maps; the keys of a map are in order.
+// asJSON returns texts, lists and maps as JSON, with the keys of a map in order.
 func asJSON(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // these can be marshalled
+		panic(err) // cannot fail for these types
 	}
 	return string(text)
 }

@@ -9,13 +9,13 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// ImportedFrom is a key of x-berth at the top of a file that import wrote: the name
-// of the file that it was made from.
+// ImportedFrom is a top-level key of x-berth in a file that import wrote: the name of
+// the file that it was made from.
 const ImportedFrom = "imported_from"
 
-// ReplacedBy returns the file that import made of the project's only file, and that
-// stands beside it; "" where there is none. To go on with the old file takes the
-// hosts back to what they were.
+// ReplacedBy returns the file beside the project's only file that import made from
+// it; "" if there is none. Using the old file again would take the hosts back to
+// their former state.
 func (p *Project) ReplacedBy() string {
 	if len(p.Sources) != 1 {
 		return ""
@@ -33,8 +33,8 @@ func (p *Project) ReplacedBy() string {
 	return ""
 }
 
-// withoutChoice leaves out compose-go's word on which of two files it took, where
-// the one that it did not take is what import made the other from.
+// withoutChoice leaves out compose-go's warning about which of two files it took, if
+// import made the one from the other.
 func (p *Project) withoutChoice(warnings []string) []string {
 	if len(p.Sources) != 1 || importedFrom(p.Sources[0].Path) == "" {
 		return warnings

@@ -15,34 +15,33 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// EveryProfile is the profile by which the services of all are wanted.
+// EveryProfile is a profile that activates the services of all profiles.
 const EveryProfile = "*"
 
-// ErrNoFile says that no compose file was named, and that none is here.
+// ErrNoFile is the error if no compose file was named and none was found.
 var ErrNoFile = errors.New("no compose.yaml or docker-compose.yml here or above; name one with -f")
 
-// Options say which compose files are meant, and how they are read: as the
-// flags of docker compose do.
+// Options say which compose files to read, and how, like the flags of docker compose.
 type Options struct {
-	Files    []string // the later override the earlier; none: the usual name here or above
+	Files    []string // later ones override earlier ones; none: the usual name in this directory or above
 	Project  string   // its name; "": as compose has it
 	Profiles []string
-	EnvFiles []string // of variables; none: .env
-	Base     string   // of host images, for services that have none
+	EnvFiles []string // files of variables; none: .env
+	Base     string   // base of the host image, for services that name none
 }
 
-// Project is what the compose files say together.
+// Project is the content of all compose files together.
 type Project struct {
 	*types.Project
 	Sources  Sources
 	warnings []string
-	builders map[string]types.ServiceConfig // by the image that they build
+	builders map[string]types.ServiceConfig // key: the image that they build
 }
 
 // Load reads the compose files as docker compose does: merged, with .env, variables
-// and profiles. A service that has neither image nor build, which compose refuses,
-// gets the host image. Its error is [ErrNoFile], or names the file and line; or is
-// the context's, as soon as that ends.
+// and profiles. A service without image and build, which compose refuses, gets the
+// host image. The error is [ErrNoFile], or names the file and line, or is the
+// context's as soon as that ends.
 func Load(ctx context.Context, o Options) (*Project, error) {
 	return Await(ctx, func() (*Project, error) { return load(ctx, o) })
 }
@@ -75,10 +74,10 @@ func load(ctx context.Context, o Options) (*Project, error) {
 	return &Project{loaded, sources, sources.worded(warnings.lines), buildersOf(loaded)}, nil
 }
 
-// loadWithHostImage loads twice: once to learn which services have no image, and in
-// which order services start; and then whole, with the host image in those and every
-// check of compose's but the one for cycles, which takes the square of the services
-// in a chain, and more in a net.
+// loadWithHostImage loads the files twice. The first time finds the services without
+// an image and the order of the services. The second time adds the host image, and
+// makes all of compose's checks except for cycles: the time of that check grows with
+// the square of a chain of services, and faster in a net.
 func loadWithHostImage(ctx context.Context, config *cli.ProjectOptions, base string) (*types.Project, error) {
 	draft, err := config.LoadProject(ctx)
 	if err != nil {
@@ -114,8 +113,8 @@ func loadWithHostImage(ctx context.Context, config *cli.ProjectOptions, base str
 	return project, nil
 }
 
-// prepare gives a service that has no image the host image, and leaves it to depend
-// only on services that there are not, which compose-go complains of.
+// prepare gives the host image to a service without an image. It removes the
+// dependencies on services that exist; compose-go then complains only of the others.
 func prepare(keys map[string]any, service types.ServiceConfig, draft *types.Project, base string) {
 	if service.Image == "" && service.Build == nil && service.Provider == nil {
 		keys["image"] = plainHostImage(baseOf(service, base))
@@ -127,7 +126,7 @@ func prepare(keys map[string]any, service types.ServiceConfig, draft *types.Proj
 	})
 }
 
-// checkCycles returns an error where services depend on each other in a circle.
+// checkCycles returns an error if services depend on each other in a cycle.
 func checkCycles(p *types.Project) error {
 	const visiting, done = 1, 2
 	state := map[string]int{}
@@ -160,8 +159,8 @@ func checkCycles(p *types.Project) error {
 	return nil
 }
 
-// baseOf returns what a service's host image is made from. x-berth is checked
-// later; until then a base that is no text counts as none.
+// baseOf returns the base of a service's host image. x-berth is checked later; until
+// then a base that is no text counts as none.
 func baseOf(service types.ServiceConfig, base string) string {
 	if keys, ok := service.Extensions[Extension].(map[string]any); ok {
 		if own, ok := keys["base"].(string); ok && own != "" {
@@ -171,8 +170,8 @@ func baseOf(service types.ServiceConfig, base string) string {
 	return base
 }
 
-// ProjectName returns the project that the options mean, by compose's own rule; ""
-// where nothing names one.
+// ProjectName returns the project's name by compose's own rule; "" if nothing gives
+// one.
 func ProjectName(ctx context.Context, o Options) (string, error) {
 	if o.Project != "" {
 		return o.Project, nil
@@ -187,7 +186,7 @@ func ProjectName(ctx context.Context, o Options) (string, error) {
 	return project.Name, nil
 }
 
-// heard collects what compose-go logs, which are warnings for the plan.
+// heard collects what compose-go logs: warnings for the plan.
 type heard struct{ lines []string }
 
 func listenToCompose() *heard {

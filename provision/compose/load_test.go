@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// manyServices is a file of so many services, each with a volume and a key that nobody
-// carries out, which start one after the other.
+// manyServices returns a file with so many services that start one after the other.
+// Each has a volume, and a key that is not carried out.
 func manyServices(n int) string {
 	var text, volumes strings.Builder
 	text.WriteString("services:\n")
@@ -27,8 +27,8 @@ func manyServices(n int) string {
 	return strings.Replace(text.String(), ", depends_on: [s0]}", "}", 1) + volumes.String()
 }
 
-// A file of twenty times the services takes about twenty times as long, and not four
-// hundred: whoever may write a compose file does not take the box's time with it.
+// The attack: a file with very many services. For twenty times the services the load
+// takes about twenty times as long, not four hundred.
 func TestAttackByAFileOfManyServices(t *testing.T) {
 	const few, times = 50, 20
 	base := took(t, few)
@@ -37,8 +37,8 @@ func TestAttackByAFileOfManyServices(t *testing.T) {
 	}
 }
 
-// took is the time of the processor to load a file of so many services, and to say
-// what it wants.
+// took returns the processor time for loading a file with so many services and
+// computing what it wants.
 func took(t *testing.T, services int) time.Duration {
 	t.Helper()
 	text := manyServices(services)
@@ -59,7 +59,8 @@ func processorTime(t *testing.T) time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// A net of 40 layers has more ways through it than anybody can walk.
+// The attack: dependencies in 40 layers, with more paths through them than could ever
+// be followed.
 func TestAttackByANetOfDependencies(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("services:\n")
@@ -102,8 +103,8 @@ func TestALoadIsInterrupted(t *testing.T) {
 	}
 }
 
-// fifo is a file that nobody writes to, so that reading it takes for ever; until the
-// test ends.
+// fifo returns a pipe that nobody writes to, so that reading it blocks until the test
+// ends.
 func fifo(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "compose.yaml")
@@ -118,8 +119,8 @@ func fifo(t *testing.T) string {
 	return path
 }
 
-// Whatever a file has in a mapping, the next run wants what this one wanted: a host is
-// not recreated for the order in which it was read.
+// Two runs want the same of a file, whatever mappings are in it: a host must not be
+// recreated because they were read in another order.
 func TestAFileWantsTheSameEveryTime(t *testing.T) {
 	t.Chdir(t.TempDir())
 	const text = `services:
@@ -150,7 +151,8 @@ networks: {n1: {}, n2: {}}
 	}
 }
 
-// The second of two containers of one name would not be made, after the first one was.
+// Two services with the same container name: the second container could not be
+// created after the first one was.
 func TestServicesOfOneContainer(t *testing.T) {
 	const text = "services:\n  one: {image: x, container_name: dev}\n  two:\n    image: x\n    container_name: dev\n"
 	_, err := loaded(t, text).Want(Site{})

@@ -12,8 +12,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// mistake returns an error for what a person should know at once about the files as
-// they are written, and what compose-go would say in its own way or not at all.
+// mistake returns an error for common mistakes in the files, which compose-go would
+// report in unclear words or not at all.
 func (s Sources) mistake() error {
 	if len(s) == 0 {
 		return nil
@@ -32,8 +32,8 @@ func (s Sources) mistake() error {
 	return nil
 }
 
-// firstService returns the line of the first service of a file of version 1, which has
-// them at its top; 0 for a file of today.
+// firstService returns the line of the first service in a file of compose's version
+// 1, which has them at its top; 0 for a present file.
 func firstService(root *yaml.Node) int {
 	top := root
 	if top.Kind == yaml.DocumentNode && len(top.Content) > 0 {
@@ -54,8 +54,8 @@ func firstService(root *yaml.Node) int {
 	return 0
 }
 
-// overlayTag returns the line of the first tag by which one file changes another; 0
-// where there is none.
+// overlayTag returns the line of the first YAML tag by which one file changes
+// another; 0 if there is none.
 func overlayTag(node *yaml.Node) int {
 	if node.Tag == "!reset" || node.Tag == "!override" {
 		return node.Line
@@ -68,8 +68,8 @@ func overlayTag(node *yaml.Node) int {
 	return 0
 }
 
-// nothingAsked returns an error where every service is under a profile, and no profile
-// is asked for.
+// nothingAsked returns an error if every service has a profile and no profile is
+// active.
 func (p *Project) nothingAsked() error {
 	if len(p.Services) > 0 || len(p.DisabledServices) == 0 {
 		return nil
@@ -82,8 +82,8 @@ func (p *Project) nothingAsked() error {
 	return fmt.Errorf("every service is under a profile, and none is asked for; there are %s: --profile NAME", strings.Join(slices.Compact(names), ", "))
 }
 
-// refused returns an error for what a service says and provision, or the engine when other
-// things are made already, cannot do.
+// refused returns an error for settings of a service that provision cannot carry out,
+// or that the engine would refuse only after other things were created.
 func (p *Project) refused(c types.ServiceConfig) error {
 	for _, v := range c.Volumes {
 		switch {
@@ -113,8 +113,8 @@ func isURL(context string) bool {
 	return strings.Contains(context, "://") || strings.HasPrefix(context, "git@") || strings.HasPrefix(context, "github.com/") && !filepath.IsAbs(context)
 }
 
-// buildersOf returns the services whose builds make images that others may name, by the
-// image. Of several the first by name counts.
+// buildersOf returns the services that build images which others may name, by image.
+// If there are several, the first one by name counts.
 func buildersOf(p *types.Project) map[string]types.ServiceConfig {
 	makers := map[string]types.ServiceConfig{}
 	for _, services := range []types.Services{p.Services, p.DisabledServices} {

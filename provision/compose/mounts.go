@@ -14,8 +14,8 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// mounts sets what is mounted: the service's volumes, less what
-// no container gets, and the gateway's helper.
+// mounts sets what is mounted: the service's volumes, without those that no container
+// gets, and the gateway's helper.
 func (b *builder) mounts() {
 	for _, v := range b.compose.Volumes {
 		if why := b.leftOut(v); why != "" {
@@ -46,10 +46,10 @@ func (b *builder) mounts() {
 	}
 }
 
-// homes is where people's own accounts have theirs.
+// homes is the directory with people's homes.
 const homes = "/home"
 
-// sharedVolumes returns where the files mount volumes.
+// sharedVolumes returns the paths where the files mount volumes.
 func (b *builder) sharedVolumes() []string {
 	var targets []string
 	for _, v := range b.compose.Volumes {
@@ -61,7 +61,7 @@ func (b *builder) sharedVolumes() []string {
 }
 
 // hostKeysVolume returns the volume for the host's keys. It outlives the container,
-// so that a recreated host is the same to those who know its keys.
+// so that a recreated host keeps the keys that others know.
 func (b *builder) hostKeysVolume() Volume {
 	return Volume{
 		Name:   b.Name + "_" + b.service.Name + "_host_keys",
@@ -70,9 +70,9 @@ func (b *builder) hostKeysVolume() Volume {
 	}
 }
 
-// peersVolume returns the volume of what the project's hosts know each other by. The
-// point in its name keeps it apart from the volumes that compose names after a
-// project and a key, as no project's name has one.
+// peersVolume returns the volume by which the project's hosts know each other. The
+// dot in its name keeps it apart from volumes that compose names after a project and
+// a key: no project's name has a dot.
 func (p *Project) peersVolume() Volume {
 	return Volume{
 		Name:     p.Name + ".peers",
@@ -88,7 +88,7 @@ func (b *builder) isMounted(target string) bool {
 
 func (b *builder) guard() guard { return guardAt(b.site) }
 
-// leftOut returns why a mount is left out of the container; "" where it is not.
+// leftOut returns why the container does not get a mount; "" if it does.
 func (b *builder) leftOut(v types.ServiceVolumeConfig) string {
 	if v.Type == types.VolumeTypeBind && isText(v) && strings.Contains(v.Source+v.Target, ":") {
 		return "the engine would read its colon as the end of a path"
@@ -105,7 +105,7 @@ func (b *builder) hasSocket(v types.ServiceVolumeConfig) bool {
 	return slices.ContainsFunc(b.sourcesOf(v), b.guard().leadsToSocket)
 }
 
-// nameOf returns what people call a mount: its source, or else where it is in the
+// nameOf returns a name of a mount for people: its source, or else its path in the
 // container.
 func nameOf(v types.ServiceVolumeConfig) string { return cmp.Or(v.Source, v.Target) }
 
@@ -147,13 +147,14 @@ func (b *builder) volume(m *mount.Mount, v types.ServiceVolumeConfig) {
 	}
 }
 
-// isText reports whether a mount of a path is told to the engine in its older form.
+// isText reports whether a mount of a path is given to the engine in its older form.
 func isText(v types.ServiceVolumeConfig) bool {
 	return v.Bind == nil || bool(v.Bind.CreateHostPath) || v.Bind.SELinux != ""
 }
 
-// bind adds a mount in the engine's older form, a text with colons, which makes a missing directory, as
-// compose has it, and knows SELinux. The newer form, at API 1.41, does not.
+// bind adds a mount in the engine's older form, a text with colons. Only this form
+// creates a missing directory, as compose does, and knows SELinux; the newer form at
+// API 1.41 does neither.
 func (b *builder) bind(v types.ServiceVolumeConfig) {
 	var options []string
 	if v.ReadOnly {

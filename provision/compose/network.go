@@ -14,8 +14,8 @@ import (
 // SSHPort is where sshd listens in a container; the gateway is the way to it.
 const SSHPort = 22
 
-// networks sets the networks that the service joins: in the order of compose's
-// priority, then by name.
+// networks sets the networks that the service joins, ordered by compose's priority
+// and then by name.
 func (b *builder) networks() {
 	joined := b.compose.Networks
 	names := slices.SortedFunc(maps.Keys(joined), func(one, two string) int {

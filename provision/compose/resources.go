@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// Enough for every worker's every thread, and an end to a fork bomb.
+	// Enough for the threads of many workers, and a limit for a fork bomb.
 	defaultPids = 16384
-	// Docker's 64 MB break PyTorch's data loaders. Shared memory counts against
-	// the memory limit, so a large default takes nothing from the others.
+	// Docker's default of 64 MB breaks PyTorch's data loaders. Shared memory counts
+	// against the memory limit, so a large default takes nothing from others.
 	defaultShm = 8 << 30
 )
 
@@ -46,7 +46,7 @@ func deployed(c types.ServiceConfig) types.Resources {
 	return c.Deploy.Resources
 }
 
-// nanoCPUs rounds to a thousandth: compose-go's float32 holds no 0.1.
+// nanoCPUs rounds to a thousandth, since compose-go's float32 cannot represent 0.1.
 func nanoCPUs(cpus float32) int64 {
 	return int64(math.Round(float64(cpus)*1e3)) * 1e6
 }
@@ -54,7 +54,7 @@ func nanoCPUs(cpus float32) int64 {
 func (b *builder) resources() container.Resources {
 	c, reserved, limits := b.compose, b.service.Reserved, b.service.Limits
 	requests := deviceRequests(c)
-	if !b.settings.noGPU { // the ledger says which GPUs
+	if !b.settings.noGPU { // the ledger decides which GPUs
 		requests = slices.DeleteFunc(requests, IsGPU)
 	}
 	return container.Resources{
@@ -77,8 +77,8 @@ func (b *builder) resources() container.Resources {
 	}
 }
 
-// cpuShares returns the weight that makes a CPU reservation true: when everyone
-// wants the processor, the kernel divides it by these weights.
+// cpuShares returns the weight that makes a CPU reservation effective: if the
+// processors are busy, the kernel divides them by these weights.
 func cpuShares(c types.ServiceConfig, reserved int64) int64 {
 	const perCPU, least = 1024, 2
 	if c.CPUShares != 0 || reserved == 0 {
@@ -98,8 +98,8 @@ func pidsLimit(c types.ServiceConfig) *int64 {
 	return &limit
 }
 
-// shmSize returns the size of /dev/shm in bytes: by default half of the memory
-// limit, as on a computer of that size.
+// shmSize returns the size of /dev/shm in bytes: by default half of the memory limit,
+// as on a computer with that much memory.
 func shmSize(c types.ServiceConfig, memory int64) int64 {
 	switch {
 	case c.ShmSize != 0:
@@ -170,7 +170,7 @@ func deviceRequest(d types.DeviceRequest) container.DeviceRequest {
 	}
 }
 
-// IsGPU reports whether the engine would give NVIDIA's GPUs for the request.
+// IsGPU reports whether the engine would give NVIDIA GPUs for the request.
 func IsGPU(r container.DeviceRequest) bool {
 	isCDI := slices.ContainsFunc(r.DeviceIDs, func(id string) bool { return strings.HasPrefix(id, box.CDIPrefix) })
 	return !isOthers(r) && (r.Driver == "nvidia" || isCDI || hasCapability(r, "gpu"))

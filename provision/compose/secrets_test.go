@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What an env_file holds is nobody's to see but the container's, even where it is a
-// link to /etc/shadow, or does not parse.
+// The attack: the content of an env_file becomes visible, for example because it is a
+// link to /etc/shadow, or does not parse. Only the container may see it.
 func TestAttackByAFileOfVariables(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, text := range map[string]string{
@@ -40,7 +40,7 @@ func TestAttackByAFileOfVariables(t *testing.T) {
 	shows(t, Options{Project: "lab"}, `The "ASKED_FOR" variable is not set`)
 }
 
-// shows checks what people see of a load: this, and nothing of what is secret.
+// shows checks that people see this text after a load, and no secret.
 func shows(t *testing.T, o Options, want string) {
 	t.Helper()
 	project, err := Load(t.Context(), o)
@@ -55,8 +55,8 @@ func shows(t *testing.T, o Options, want string) {
 	}
 }
 
-// A build's errors show lines of the Dockerfile, and import what it starts from: in a
-// directory of somebody else's it may be a link to what only root reads.
+// The attack: a Dockerfile is a link to a file that only root can read. A build's
+// errors show lines of it, and import shows its base image.
 func TestAttackByADockerfileThatIsALink(t *testing.T) {
 	dir := t.TempDir()
 	for _, sub := range []string{"context/below", "elsewhere"} {

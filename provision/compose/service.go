@@ -17,8 +17,8 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// builder turns one compose service into the container that it means, and collects
-// warnings, such as for what it leaves out.
+// builder turns one compose service into its container, and collects warnings, for
+// example about what it leaves out.
 type builder struct {
 	*Project
 	compose  types.ServiceConfig
@@ -41,9 +41,8 @@ func (b *builder) warnAt(key, format string, args ...any) {
 	*last = b.Sources.Where("services", b.compose.Name, key) + *last
 }
 
-// wantService returns the container that a service means, and warnings about it.
-// Where the files say nothing, the defaults are those of a computer that people
-// work on.
+// wantService returns the container of a service, and warnings about it. What the
+// files leave open gets defaults for a computer that people work on.
 func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []string, error) {
 	settings, err := SettingsOf(compose, p.Sources)
 	if err != nil {
@@ -89,8 +88,8 @@ func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []
 	return b.service, b.warnings, nil
 }
 
-// pin notes that the service has cores of its own, which the ledger chooses. Its
-// error says why the service can have none.
+// pin records that the service has cores of its own, which the ledger chooses. Its
+// error says why it cannot have any.
 func (b *builder) pin() error {
 	b.service.Pinned = true
 	switch n := b.service.Reserved.NanoCPUs; {
@@ -144,8 +143,8 @@ func (b *builder) labels() {
 	}
 }
 
-// habits warns of what is usual in compose files, and unwise or without effect on a
-// box that people share.
+// habits adds warnings of settings that are common in compose files, but unwise or
+// without effect on a shared box.
 func (b *builder) habits() {
 	c := b.compose
 	if passwords := PasswordsIn(c.Environment); len(passwords) > 0 {
@@ -173,23 +172,23 @@ func (b *builder) habits() {
 	}
 }
 
-// PasswordsIn returns the variables that images with an sshd of their own take
-// passwords from.
+// PasswordsIn returns the variables from which images with their own sshd take
+// passwords.
 func PasswordsIn(environment types.MappingWithEquals) []string {
 	return slices.DeleteFunc([]string{"ROOT_PASSWORD", "DEVELOPER_PASSWORD"}, func(name string) bool {
 		return environment[name] == nil
 	})
 }
 
-// buildHabits warns of directories in a build context that hosts write into. Why the
-// context cannot be read, the image says.
+// buildHabits adds warnings of directories in a build context that hosts write to. An
+// unreadable context is reported with the image.
 func (b *builder) buildHabits() {
 	if dirs, err := b.mountedInContext(b.compose.Build.Context); err == nil && len(dirs) > 0 {
 		b.warn("its build context has %s, which hosts write into, so each change there builds its image again; name it in .dockerignore if the build does not need it", strings.Join(dirs, ", "))
 	}
 }
 
-// foreignImageHabits warns of settings that only the host image carries out.
+// foreignImageHabits adds warnings of settings that only the host image supports.
 func (b *builder) foreignImageHabits() {
 	for _, key := range []struct {
 		name  string

@@ -13,20 +13,20 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Sources are the compose files as they were written. They know the lines, which
-// the loaded project does not: in it all files have become one.
+// Sources are the compose files as they were written. They have the line numbers,
+// which the loaded project, a merge of all files, has not.
 type Sources []Source
 
 // Source is one compose file.
 type Source struct {
 	Path      string
 	Root      *yaml.Node
-	variables []string // that its text names with a $
+	variables []string // names after a $ in its text
 	entries   entries
 }
 
-// entries finds a mapping's keys by name: a file may have many thousands in one. The
-// first of a name counts. A mapping is read when it is first asked for.
+// entries finds a mapping's keys by name, since a mapping may have many thousands.
+// The first key of a name counts. The index of a mapping is made at its first use.
 type entries map[*yaml.Node]map[string]int
 
 func (e entries) of(node *yaml.Node, name string) (key, value *yaml.Node) {
@@ -48,7 +48,7 @@ func (e entries) of(node *yaml.Node, name string) (key, value *yaml.Node) {
 	return node.Content[i], node.Content[i+1]
 }
 
-// readSources reads the files. Its error says what is no YAML, by file and line.
+// readSources reads the files. Its error gives the file and line of invalid YAML.
 func readSources(paths []string) (Sources, error) {
 	var all Sources
 	for _, path := range paths {
@@ -74,10 +74,9 @@ func variablesIn(text string) []string {
 	return slices.Compact(names)
 }
 
-// worded returns what compose-go has warned of, each once, and with its place where there
-// can be but one. A variable that is not set, and that no compose file names, is a piece
-// of a value in a file of variables, after a $, and so may be a piece of a password: it
-// is not shown.
+// worded returns compose-go's warnings, each once, with its place if only one is
+// possible. A warning of an unset variable that no compose file names is left out:
+// the name comes after a $ in a file of variables, and may be a part of a password.
 func (s Sources) worded(heard []string) []string {
 	const elsewhere = "a file of variables, or a file that is included, has a $ before what is no variable; write $$, or put the value in single quotes"
 	var all []string
@@ -95,8 +94,8 @@ func (s Sources) worded(heard []string) []string {
 	return slices.Compact(all)
 }
 
-// envFileError returns one line for compose-go's error about a file of variables: which
-// and where, but nothing of what is in it.
+// envFileError returns compose-go's error about a file of variables as one line: the
+// file and the line, but nothing of its content.
 func envFileError(err error) (shown error, is bool) {
 	m := regexp.MustCompile(`(?s)failed to read (.*?): (.*)`).FindStringSubmatch(err.Error())
 	if m == nil {
@@ -119,7 +118,7 @@ func syntaxError(path, text string, err error) error {
 	return fmt.Errorf("%s: %s", ShortPath(path), err)
 }
 
-// tabIndent returns the first line whose indentation has a tab; 0 where none has.
+// tabIndent returns the first line with a tab in its indentation; 0 if there is none.
 func tabIndent(text string) int {
 	for i, line := range strings.Split(text, "\n") {
 		content := strings.TrimLeft(line, " \t")
@@ -130,8 +129,8 @@ func tabIndent(text string) int {
 	return 0
 }
 
-// Where returns "file:line: " of a path of keys: of the last file that has it, or
-// else of the innermost part of it; "" where no file has any of it.
+// Where returns "file:line: " of a path of keys, in the last file that has it, or
+// else of the longest part of it that a file has; "" if no file has any of it.
 func (s Sources) Where(path ...string) string {
 	place, deepest := "", 0
 	for _, src := range s {
@@ -177,7 +176,8 @@ func entry(node *yaml.Node, name string) (key, value *yaml.Node) {
 	return nil, nil
 }
 
-// ShortPath returns a path as a person would write it from here.
+// ShortPath returns a path relative to the current directory, unless that begins with
+// ../.. .
 func ShortPath(path string) string {
 	here, err := os.Getwd()
 	if err != nil {
@@ -190,8 +190,8 @@ func ShortPath(path string) string {
 	return short
 }
 
-// Child returns the key and value at a path of a document or mapping; nil where
-// there is none.
+// Child returns the key and value at a path of a document or mapping; nil if there is
+// none.
 func Child(node *yaml.Node, path ...string) (key, value *yaml.Node) {
 	value = node
 	if value.Kind == yaml.DocumentNode {

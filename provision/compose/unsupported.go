@@ -8,9 +8,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// The compose keys that provision carries out; a key stands for all that is
-// below it, and * for a name that the file chose. Everything else that a file
-// says becomes a warning: nothing is dropped in silence.
+// The compose keys that provision carries out. A key stands for everything below it,
+// and * for a name that the file chooses. Every other key gives a warning, so that
+// nothing is ignored silently.
 const (
 	serviceKeys = `
 		annotations build.args build.context build.dockerfile build.dockerfile_inline build.extra_hosts
@@ -54,7 +54,8 @@ func (p *Project) unsupported() ([]string, error) {
 	return warnings, nil
 }
 
-// instead says what does what a key of a service would, where something does.
+// instead returns what to use in the place of a service's key; "" if there is
+// nothing.
 func instead(path []string) string {
 	if len(path) != 3 || path[0] != "services" {
 		return ""
@@ -68,7 +69,7 @@ func instead(path []string) string {
 	return ""
 }
 
-// keys returns the project as one file would have it.
+// keys returns the project as if it were one file.
 func (p *Project) keys() (map[string]any, error) {
 	text, err := p.MarshalYAML()
 	if err != nil {
@@ -78,8 +79,8 @@ func (p *Project) keys() (map[string]any, error) {
 	return all, yaml.Unmarshal(text, &all)
 }
 
-// ServiceKeys returns the keys of a service that provision carries out on an engine, those
-// at its top alone.
+// ServiceKeys returns the top-level keys of a service that provision carries out on
+// an engine.
 func ServiceKeys() []string {
 	var names []string
 	for _, path := range strings.Fields(serviceKeys) {
@@ -105,7 +106,8 @@ func unknownKeys(node map[string]any, at, known []string) (unknown [][]string) {
 	return unknown
 }
 
-// match reports whether a known key is this path, and whether one is below it.
+// match reports whether a known key is this path, and whether a known key is below
+// it.
 func match(path, known []string) (exact, leadsOn bool) {
 	for _, pattern := range known {
 		keys := strings.Split(pattern, ".")

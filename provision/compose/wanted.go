@@ -17,21 +17,21 @@ import (
 	"github.com/berth-ssh/berth/ledger"
 )
 
-// Wanted is what ought to be, in the engine's terms. It follows from the
-// compose files and the site, never from what is there already.
+// Wanted is what ought to exist, in the engine's terms. It follows from the compose
+// files and the site only, never from what exists already.
 type Wanted struct {
 	Project  string
 	Networks []Network
 	Volumes  []Volume
-	Services []Service // in the order they start
-	Disabled []string  // services that no active profile asks for
+	Services []Service // in the order in which they start
+	Disabled []string  // services whose profiles are not active
 	Warnings []string
 
 	guard guard
 }
 
-// Refuses returns why a volume that is there already, with these options, cannot be
-// mounted into the services that ask for it; "" where it can, or nobody asks.
+// Refuses returns why an existing volume with these options may not be mounted into
+// the services that ask for it; "" if it may, or if none asks.
 func (w Wanted) Refuses(v Volume) string {
 	for _, s := range w.Services {
 		mounted := slices.ContainsFunc(s.HostConfig.Mounts, func(m mount.Mount) bool { return m.Type == mount.TypeVolume && m.Source == v.Name })
@@ -47,9 +47,9 @@ func (w Wanted) Refuses(v Volume) string {
 // Network is a network that the project uses.
 type Network struct {
 	Name       string
-	External   bool // somebody else makes it
+	External   bool // not created by this project
 	Driver     string
-	IPv6       *bool // nil: as the engine has it
+	IPv6       *bool // nil: the engine's default
 	IPAM       *network.IPAM
 	Internal   bool
 	Attachable bool
@@ -57,7 +57,7 @@ type Network struct {
 	Labels     map[string]string
 }
 
-// Subnets returns those that the files choose; none where the engine does.
+// Subnets returns the subnets in the files; none if the engine chooses.
 func (n Network) Subnets() []netip.Prefix {
 	var all []netip.Prefix
 	if n.IPAM == nil {
@@ -74,14 +74,14 @@ func (n Network) Subnets() []netip.Prefix {
 // Volume is a named volume that the project uses.
 type Volume struct {
 	Name     string
-	External bool // somebody else makes it
+	External bool // not created by this project
 	Driver   string
 	Options  map[string]string
 	Labels   map[string]string
-	ForHosts bool // it is made together with a host that has it; one that is there may do without
+	ForHosts bool // created only together with a host that has it; an existing host may be without it
 }
 
-// Service is a service, and so one container, and so one host.
+// Service is a service. Each has one container and is one host.
 type Service struct {
 	Name      string
 	Host      string
@@ -90,36 +90,37 @@ type Service struct {
 
 	Config      container.Config
 	HostConfig  container.HostConfig
-	Networks    []Attachment // joined in this order, the first one when the container is created
+	Networks    []Attachment // joined in this order; the container is created with the first one
 	Limits      ledger.Amounts
 	Reserved    ledger.Amounts
 	GPUs        GPUs
-	Pinned      bool         // its cpus are pinned to it
-	OwnShm      bool         // the files say how large /dev/shm is; else it follows the memory limit
-	DefaultInit bool         // the files do not say whether an init runs in the container
+	Pinned      bool         // it has cores of its own
+	OwnShm      bool         // the files give the size of /dev/shm; otherwise it follows the memory limit
+	DefaultInit bool         // the files do not say whether the container has an init process
 	Socket      bool         // the files ask for the Docker socket by name
-	After       []Dependency // waited for before it starts
-	Volumes     []Volume     // of its own, which the files do not know
-	Keep        bool         // what was written in its container goes with it when it is recreated
-	HasPeers    bool         // other hosts of the project that have it too reach it by ssh
+	After       []Dependency // what it waits for before it starts
+	Volumes     []Volume     // its own, which are not in the files
+	Keep        bool         // what was written in its container is carried over when it is recreated
+	HasPeers    bool         // it and other hosts of the project with this setting can reach each other by ssh
 	Said        Said
 }
 
-// Said is what the files say where provision has a default of its own. The
-// default of a later version is no reason to recreate a host, the files' word is.
+// Said is what the files say about settings for which provision has a default. A new
+// default in a later version is no reason to recreate a host; a change of the files
+// is.
 type Said struct {
 	Route string // "": nothing
 	Peers *bool  // nil: nothing
 }
 
-// Attachment is a service's place on a network.
+// Attachment is a service's connection to a network.
 type Attachment struct {
 	Network  string
 	Settings *network.EndpointSettings
 }
 
-// ContainerNames returns the names of the services' containers, in the order they
-// start.
+// ContainerNames returns the names of the services' containers, in the order in which
+// they start.
 func (w Wanted) ContainerNames() []string {
 	var names []string
 	for _, s := range w.Services {
@@ -128,7 +129,7 @@ func (w Wanted) ContainerNames() []string {
 	return names
 }
 
-// ImageRefs returns the images that the services run, and the bases of host images.
+// ImageRefs returns the images of the services, and the bases of host images.
 func (w Wanted) ImageRefs() []string {
 	var refs []string
 	for _, s := range w.Services {
@@ -143,17 +144,17 @@ func (w Wanted) ImageRefs() []string {
 
 // Site is what the box adds to the compose files.
 type Site struct {
-	Base      string    // of host images, where a service names none
-	UserCA    string    // public half of the gateway's
+	Base      string    // of host images, for services that name none
+	UserCA    string    // the public half of the gateway's CA
 	HelperDir string    // mounted into every container; "" where the engine is elsewhere, as the next two
-	StateDir  string    // the gateway's, which no container gets
+	StateDir  string    // of the gateway; no container gets it
 	Socket    string    // of the engine
 	Box       string    // that the gateway enters by route exec alone; "": hosts are entered as the files say
-	Today     time.Time // by which a base is past its support
+	Today     time.Time // decides whether a base is past its support
 }
 
-// Want returns what the project needs at a site. Its error says what is wrong with
-// the files, by file and line where there is one.
+// Want returns what the project needs at a site. Its error names the file and, if
+// known, the line.
 func (p *Project) Want(at Site) (Wanted, error) {
 	if err := p.nothingAsked(); err != nil {
 		return Wanted{}, err
@@ -172,7 +173,7 @@ func (p *Project) Want(at Site) (Wanted, error) {
 		return Wanted{}, err
 	}
 	d.Volumes = p.wantVolumes()
-	serviceOf, madeBy := map[string]string{}, map[string]string{} // by host, and by container
+	serviceOf, madeBy := map[string]string{}, map[string]string{} // keys: host; container
 	for _, name := range p.startOrder() {
 		service, warnings, err := p.wantService(p.Services[name], at)
 		if err != nil {
@@ -197,7 +198,7 @@ func (p *Project) Want(at Site) (Wanted, error) {
 	return d, nil
 }
 
-// startOrder returns every service after those it depends on; [Load] has made sure
+// startOrder returns every service after those it depends on. [Load] has made sure
 // that there is no cycle.
 func (p *Project) startOrder() []string {
 	var order []string

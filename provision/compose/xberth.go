@@ -14,19 +14,20 @@ import (
 	"github.com/berth-ssh/berth/ledger"
 )
 
-// Extension is the key of a compose service that is ours; docker compose
-// passes over it.
+// Extension is the key of a compose service with our settings; docker compose ignores
+// it.
 const Extension = "x-berth"
 
-// Settings is what x-berth says about a service. Empty means the default.
+// Settings is the content of x-berth of a service. Empty fields stand for the
+// default.
 type Settings struct {
 	Host         string
 	route        string // "": nobody says
 	account      string
 	sudo         string
 	perPerson    bool     // accounts: per-person
-	packages     []string // in order, each once
-	peers        *bool    // nil: nobody says
+	packages     []string // in order, without duplicates
+	peers        *bool    // nil: not given
 	Base         string
 	dockerCLI    bool
 	dockerSocket bool
@@ -39,15 +40,15 @@ type Settings struct {
 
 const knownSettings = "account, accounts, base, cluster, cpus, docker_cli, docker_socket, gpu, host, keep, packages, peers, route, sudo"
 
-// packageName is what apt-get takes, with a version or without: it stands on a
-// command line of the build.
+// packageName matches what apt-get takes, with or without a version. The text becomes
+// a part of a command line of the build.
 var packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?(=[A-Za-z0-9.+~:-]+)?$`)
 
-// hostName is what a gateway login can name.
+// hostName matches the host names that a login can contain.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
 
-// SettingsOf reads x-berth of a service. Its errors name the service, and the
-// file and line where there is one.
+// SettingsOf parses x-berth of a service. Its errors name the service and, if known,
+// the file and line.
 func SettingsOf(service types.ServiceConfig, src Sources) (Settings, error) {
 	wrong := func(key, format string, args ...any) error {
 		place := src.Where("services", service.Name, Extension, key)
@@ -77,7 +78,7 @@ func wrongBool(isBool bool) string {
 	return "is true or false"
 }
 
-// set takes one key; it returns what is wrong with it, or nothing.
+// set sets one key. It returns what is wrong with the value, or "".
 func (s *Settings) set(key string, value any) (wrong string) {
 	text, isText := value.(string)
 	on, isBool := value.(bool)
@@ -125,7 +126,7 @@ func (s *Settings) set(key string, value any) (wrong string) {
 	return s.setText(key, text, isText)
 }
 
-// setText takes a key whose value is a text.
+// setText sets a key whose value is a text.
 func (s *Settings) setText(key, text string, isText bool) (wrong string) {
 	switch key {
 	case "host":

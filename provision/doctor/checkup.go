@@ -1,5 +1,5 @@
-// Package doctor looks at a box, its engine and the containers on it, and says
-// what is wrong and what cures it.
+// Package doctor examines a box, its engine and the containers on it, and says what
+// is wrong and what to do about it.
 package doctor
 
 import (
@@ -25,47 +25,47 @@ import (
 	"github.com/berth-ssh/berth/provision/plan"
 )
 
-// Checkup is what a look at the engine, the box and the containers shows.
+// Checkup is the result of an examination of the engine, the box and the containers.
 type Checkup struct {
 	Silent         string // why the engine does not answer; then nothing is known of it and its containers
 	Engine         string // version
 	CgroupDriver   string
 	DataRoot       string
-	DiskFree       int64 // bytes, where the engine keeps its data
-	DiskSize       int64 // 0 where it cannot be seen
-	Unsynchronised bool  // the clock, with no other
+	DiskFree       int64 // bytes, on the disk of the engine's data
+	DiskSize       int64 // 0 if unknown
+	Unsynchronised bool  // the clock is not synchronised
 	Box            box.Box
-	StaleCDI       string      // file that was made for another driver
-	Containers     []Container // that run
-	Ended          []Ended     // that provision made and that do not
+	StaleCDI       string      // path of a CDI file that was made for another driver
+	Containers     []Container // those that run
+	Ended          []Ended     // those that provision made and that do not run
 	Kept           []plan.KeptImage
 }
 
 // Ended is a container that does not run.
 type Ended struct {
 	Name string
-	Host string // by which berth-provision logs knows it
+	Host string // its name for berth-provision logs
 	Why  docker.Ending
 }
 
-// Container is one that runs.
+// Container is a container that runs.
 type Container struct {
 	ID         string
 	Name       string
-	Host       string // by which berth-provision restart knows it
+	Host       string // its name for berth-provision restart
 	SSHPort    string // on which it publishes its port 22; "" where it does not
 	Socket     string // path that leads to the Docker socket in it; "" where none does
 	HoldsGPU   bool
-	Privileged bool // it has every device, and cannot lose one
+	Privileged bool // it has every device, so it cannot lose one
 	ShmSize    int64
-	HostIPC    bool // its /dev/shm is the box's
-	OwnLimits  bool // its first process raises its limits itself
-	OpenFiles  int  // that its first process may have at first; 0 where that is not known
-	LostGPU    bool // the driver does not answer in it
+	HostIPC    bool // it uses the box's /dev/shm
+	OwnLimits  bool // its first process raises its own limits
+	OpenFiles  int  // initial limit of its first process; 0 if unknown
+	LostGPU    bool // the driver does not answer inside it
 }
 
-// Examine looks at the engine, the box and every container. It runs a command in
-// each container that holds a GPU, for up to 20 seconds.
+// Examine examines the engine, the box and every container. It runs a command in each
+// container that holds a GPU, for up to 20 seconds.
 func Examine(ctx context.Context, api *client.Client) (*Checkup, error) {
 	c, err := ExamineBox(ctx, api)
 	if err != nil {
@@ -82,7 +82,7 @@ func Examine(ctx context.Context, api *client.Client) (*Checkup, error) {
 	return c, nil
 }
 
-// ExamineBox looks at the engine and the box, which is quick.
+// ExamineBox examines only the engine and the box, which is quick.
 func ExamineBox(ctx context.Context, api *client.Client) (*Checkup, error) {
 	b, err := apply.ObserveBox(ctx, api)
 	if err != nil {
@@ -100,14 +100,14 @@ func ExamineBox(ctx context.Context, api *client.Client) (*Checkup, error) {
 	return c, nil
 }
 
-// WithoutEngine looks at the box alone. err is what became of asking its engine.
+// WithoutEngine examines only the box. err is the error of its engine.
 func WithoutEngine(ctx context.Context, err error) *Checkup {
 	c := &Checkup{Silent: err.Error(), Box: box.Read(ctx, box.Engine{})}
 	c.examineHere()
 	return c
 }
 
-// examineHere looks at what only a process on the box can see.
+// examineHere examines what only a process on the box can see.
 func (c *Checkup) examineHere() {
 	c.StaleCDI = staleCDI(c.Box.Driver, "/etc/cdi", "/var/run/cdi")
 	var disk unix.Statfs_t
@@ -119,8 +119,9 @@ func (c *Checkup) examineHere() {
 	c.Unsynchronised = err == nil && state == timeError
 }
 
-// staleCDI is a specification of NVIDIA's devices in these directories that
-// names the libraries of another driver, which are not there any more.
+// staleCDI returns the path of a CDI specification of NVIDIA's devices in these
+// directories that names the libraries of another driver version, which do not exist
+// any more; "" if there is none.
 func staleCDI(driver string, dirs ...string) string {
 	for _, dir := range dirs {
 		files, _ := filepath.Glob(filepath.Join(dir, "*"))
@@ -134,9 +135,9 @@ func staleCDI(driver string, dirs ...string) string {
 	return ""
 }
 
-// examineContainers looks at those of these containers that run, and asks them
-// for their limits, and whether they still have their GPU. One that ends meanwhile
-// has no problem.
+// examineContainers examines those of the containers that run. It asks for their
+// limits, and whether they still have their GPU. A container that ends meanwhile has
+// no problem.
 func (c *Checkup) examineContainers(ctx context.Context, api *client.Client, containers []plan.Container) {
 	for _, is := range containers {
 		if !is.Running {
@@ -162,7 +163,7 @@ func (c *Checkup) examineEnded(ctx context.Context, api *client.Client, is plan.
 	}
 }
 
-// containerOf is a container as far as it can have problems.
+// containerOf returns what is known of a container without asking inside it.
 func containerOf(is plan.Container) Container {
 	c := Container{
 		ID: is.ID, Name: is.Name, Host: is.HostName(), ShmSize: is.HostConfig.ShmSize, HostIPC: is.HostConfig.IpcMode.IsHost(),
@@ -179,13 +180,14 @@ func containerOf(is plan.Container) Container {
 	return c
 }
 
-// isHostImage reports whether it runs the host image, whose entrypoint sees to its
-// own limits.
+// isHostImage reports whether a container runs the host image, whose entrypoint sets
+// its own limits.
 func isHostImage(e plan.Container) bool {
 	return slices.ContainsFunc(e.Mounts, func(m container.MountPoint) bool { return m.Destination == image.HostKeys })
 }
 
-// outputIn is what a command in a container says; "" where it has no such command.
+// outputIn returns the output of a command in a container; "" if it does not have
+// that command.
 func outputIn(ctx context.Context, api *client.Client, id string, command ...string) string {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -201,6 +203,6 @@ func outputIn(ctx context.Context, api *client.Client, id string, command ...str
 	stop := context.AfterFunc(ctx, attached.Close)
 	defer stop()
 	var out strings.Builder
-	io.Copy(&out, io.LimitReader(attached.Reader, 64<<10)) // what was said until it broke off is enough
+	io.Copy(&out, io.LimitReader(attached.Reader, 64<<10)) // what came before an error is enough
 	return out.String()
 }

@@ -26,8 +26,8 @@ const (
 	cdiKeepsIt  = "CDI keeps it: an engine of " + cdiEngine + " or later and " + generateCDI
 )
 
-// Problems returns what is wrong, the engine first. They follow from the checkup
-// alone.
+// Problems returns what is wrong, the engine's problems first. It uses only the
+// checkup.
 func (c *Checkup) Problems() []Problem {
 	all := slices.Concat(c.engineProblems(), c.gpuProblems())
 	for _, e := range c.Containers {
@@ -134,8 +134,9 @@ func (e Container) problems() []Problem {
 	return all
 }
 
-// Secrets returns the secrets that compose files have in an environment. Values
-// that come from variables are not in the files.
+// Secrets returns a problem for each secret that compose files have in an
+// environment. It does not report values that come from variables, which are not in
+// the files.
 func Secrets(p *compose.Project) []Problem {
 	var all []Problem
 	name := regexp.MustCompile(`(?i)(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY)$`)

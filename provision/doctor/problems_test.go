@@ -19,7 +19,7 @@ import (
 	"github.com/berth-ssh/berth/provision/plan"
 )
 
-// healthy is a box with nothing wrong, and a host on it.
+// healthy returns a box without problems, with a host on it.
 func healthy() *Checkup {
 	return &Checkup{
 		Engine: "29.1.0", CgroupDriver: "systemd", DiskFree: 50, DiskSize: 100, DataRoot: "/var/lib/docker",

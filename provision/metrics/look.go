@@ -1,9 +1,10 @@
-// Package metrics says for Prometheus what a box has and what of it is held: GPUs,
-// processors, memory, and the hosts that provision made. docs/metrics.md has the names.
+// Package metrics reports to Prometheus what a box has and how much of it is held:
+// GPUs, processors, memory, and the hosts that provision made. docs/metrics.md has
+// the names.
 //
-// The engine and the driver are not asked at each scrape: what was seen is told again
-// until it is old, and a driver that hangs holds up nobody (see [Watch]). Labels have
-// few values: no person and no host is one.
+// A scrape does not itself ask the engine and the driver: it reports what was seen
+// last, until that is too old, so a driver that hangs blocks nobody (see [Watch]).
+// Labels have few different values: no person and no host is one.
 package metrics
 
 import (
@@ -19,18 +20,18 @@ import (
 	"github.com/berth-ssh/berth/provision/plan"
 )
 
-// Seen is what a look at a box has shown.
+// Seen is what was seen of a box at one moment.
 type Seen struct {
 	GPUs     []box.DeviceState
 	NoGPUs   string // why they cannot be counted; "" where they were
 	NoEngine string // why nothing is known of holders and of what follows; "" where it is
 
 	Has, Reserved ledger.Amounts
-	Hosts         map[string]int // that provision made, by the engine's word for their state
+	Hosts         map[string]int // number of hosts that provision made, by the engine's name of their state
 }
 
-// See returns what was seen of a box. all are its containers, as they were judged
-// ([plan.Marks.Judge]).
+// See returns what is seen of a box. all are its containers, as [plan.Marks.Judge]
+// returns them.
 func See(b box.Box, all []plan.Container) Seen {
 	s := Seen{Has: ledger.Amounts{NanoCPUs: b.NanoCPUs, Memory: b.Memory}, Hosts: map[string]int{}}
 	for _, c := range all {
@@ -46,8 +47,8 @@ func See(b box.Box, all []plan.Container) Seen {
 	return s
 }
 
-// SeeGPUs returns what was seen of a box whose engine tells nothing, and why it does not:
-// what the driver says.
+// SeeGPUs returns what is seen of a box whose engine does not answer: only what the
+// driver says. noEngine is the engine's error.
 func SeeGPUs(b box.Box, noEngine error) Seen {
 	s := Seen{NoEngine: noEngine.Error()}
 	s.count(b.DeviceStates(nil))
@@ -61,31 +62,32 @@ func (s *Seen) count(gpus []box.DeviceState, err error) {
 	}
 }
 
-// maxOld is how many times longer than it should be what was seen is told.
+// maxOld: what was seen is reported for at most this many times the period of looks.
 const maxOld = 10
 
-// Watch looks at a box when somebody wants to know, and not more often than it was
-// told to. It is safe for use by many at once.
+// Watch looks at a box when somebody asks, but at most once in a period. It is safe
+// for concurrent use.
 type Watch struct {
 	look    func(context.Context) (Seen, error)
 	every   time.Duration
 	ctx     context.Context
 	mu      sync.Mutex
-	looking chan struct{} // closed when the look that goes on is over; nil where none does
-	began   time.Time     // the last look, whatever became of it
+	looking chan struct{} // closed when the present look is over; nil if there is none
+	began   time.Time     // start of the last look, also of a failed one
 	seen    Seen
-	at      time.Time // when that was seen; zero: never
+	at      time.Time // time of the last success; zero: never
 	err     error     // of the last look
 }
 
-// NewWatch makes a watch that looks once in so much time at most, until ctx ends.
+// NewWatch returns a watch that looks at most once in the given period, until ctx
+// ends.
 func NewWatch(ctx context.Context, every time.Duration, look func(context.Context) (Seen, error)) *Watch {
 	return &Watch{look: look, every: every, ctx: ctx, err: fmt.Errorf("nobody has looked yet")}
 }
 
-// Now returns what was seen last, and how long ago. It begins a look if it is time for
-// one, and waits for its end as long as ctx lasts. known is false where nothing was
-// seen, or too long ago to be told; err is that of the last look.
+// Now returns what was seen last, and its age. If it is time for another look, it
+// starts one, and waits for its end or for the end of ctx. known is false if nothing
+// was seen, or only too long ago; err is the error of the last look.
 func (w *Watch) Now(ctx context.Context) (seen Seen, age time.Duration, known bool, err error) {
 	select {
 	case <-w.begin():
@@ -97,7 +99,8 @@ func (w *Watch) Now(ctx context.Context) (seen Seen, age time.Duration, known bo
 	return w.seen, age, !w.at.IsZero() && age < maxOld*w.every, w.err
 }
 
-// begin returns what is closed when what was seen is as new as it will be.
+// begin starts a look if it is time for one. The returned channel is closed when that
+// is over.
 func (w *Watch) begin() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,7 +129,7 @@ func (w *Watch) lookOnce(done chan struct{}) {
 	close(done)
 }
 
-// Ready returns why it is not known now what the box has and who holds it; nil where it is.
+// Ready returns an error if it is unknown now what the box has and who holds it.
 func (w *Watch) Ready(ctx context.Context) error {
 	seen, _, known, err := w.Now(ctx)
 	switch {

@@ -22,7 +22,7 @@ import (
 	"github.com/berth-ssh/berth/provision/plan"
 )
 
-// made is a container with a claim; by provision where it has a project.
+// made returns a container with a claim; if it has a project, provision made it.
 func made(name, project, state string, c ledger.Claim) plan.Container {
 	return plan.Container{
 		Name: name, State: state, Running: state == "running", Claim: c,
@@ -30,8 +30,8 @@ func made(name, project, state string, c ledger.Claim) plan.Container {
 	}
 }
 
-// lab has a card that a host and a stranger hold, one that is free and sick, and a
-// stopped host, which keeps its reservation.
+// lab returns a box with a card that a host and a foreign container hold, a free one
+// that is broken, and a stopped host, which keeps its reservation.
 func lab() (box.Box, []plan.Container) {
 	b := box.Box{Engine: box.Engine{NanoCPUs: 8e9, Memory: 64 << 30}}
 	b.GPUs = []box.GPU{
@@ -79,8 +79,8 @@ func TestWhatABoxHolds(t *testing.T) {
 	}
 }
 
-// Where the engine is down, the driver's numbers are told, and no GPU is told to be free: a
-// real card with a process on it, and instances of one.
+// While the engine is down, the driver's numbers are reported, and no GPU is reported
+// as free: neither a real card with a process on it nor instances of one.
 func TestGPUsOfABoxWhoseEngineIsDown(t *testing.T) {
 	for sample, lines := range map[string][]string{
 		"580_h100_with_a_process": {
@@ -114,7 +114,7 @@ func TestGPUsOfABoxWhoseEngineIsDown(t *testing.T) {
 	}
 }
 
-// sampled is a box with the cards of one of box's samples of nvidia-smi.
+// sampled returns a box with the cards in one of package box's samples of nvidia-smi.
 func sampled(t *testing.T, name string) box.Box {
 	t.Helper()
 	sample, err := txtar.ParseFile(filepath.Join("../../box/testdata/nvidia-smi", name+".txtar"))
@@ -128,7 +128,7 @@ func sampled(t *testing.T, name string) box.Box {
 	return box.Box{Inventory: inventory}
 }
 
-// told is what Prometheus gets.
+// told returns what Prometheus gets.
 func told(t *testing.T, w *Watch) string {
 	t.Helper()
 	answer := httptest.NewRecorder()
@@ -139,8 +139,8 @@ func told(t *testing.T, w *Watch) string {
 	return answer.Body.String()
 }
 
-// A driver that does not answer is asked once, holds up nobody for longer than a
-// scrape may take, and what was seen before is told until it is too old to be true.
+// A driver that does not answer is asked once, and delays a scrape no longer than
+// that may take. What was seen before is reported until it is too old.
 func TestADriverThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var looks atomic.Int32
@@ -185,7 +185,7 @@ func TestADriverThatHangs(t *testing.T) {
 	})
 }
 
-// What is not known any more is not told as if it were.
+// What is no longer known is no longer reported.
 func TestABoxThatIsNotSeen(t *testing.T) {
 	watch := NewWatch(t.Context(), time.Minute, func(context.Context) (Seen, error) { return Seen{}, errors.New("no engine") })
 	if text := told(t, watch); !strings.Contains(text, "berth_box_up 0\n") || strings.Contains(text, "berth_box_cpus") || strings.Contains(text, "berth_box_age") {

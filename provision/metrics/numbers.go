@@ -9,7 +9,7 @@ import (
 	"github.com/berth-ssh/berth/scrape"
 )
 
-// numbers are what a watch sees, for Prometheus.
+// numbers exports what a watch sees to Prometheus.
 type numbers struct {
 	watch   *Watch
 	version string
@@ -21,7 +21,7 @@ type numbers struct {
 	utilisation, size, used, temperatures *prometheus.Desc
 }
 
-// Registry returns the numbers of a watch, of this version of the program.
+// Registry returns the metrics of a watch, and of this version of the program.
 func Registry(version string, w *Watch) *prometheus.Registry {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("berth_"+name, help, labels, nil)
@@ -74,7 +74,7 @@ func (n *numbers) Collect(to chan<- prometheus.Metric) {
 	seen, age, known, err := n.watch.Now(ctx)
 	gauge(n.info, 1, n.version)
 	gauge(n.up, number(known && err == nil && seen.NoEngine == ""))
-	if !known { // old numbers would be taken for true
+	if !known { // old numbers would be taken for present ones
 		return
 	}
 	gauge(n.age, age.Seconds())
@@ -87,7 +87,7 @@ func (n *numbers) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// collectEngine gives the numbers that the engine knows.
+// collectEngine exports the numbers that the engine knows.
 func (n *numbers) collectEngine(seen Seen, gauge func(*prometheus.Desc, float64, ...string)) {
 	for state, count := range seen.Hosts {
 		gauge(n.hosts, float64(count), state)
@@ -98,8 +98,8 @@ func (n *numbers) collectEngine(seen Seen, gauge func(*prometheus.Desc, float64,
 	gauge(n.reserved, float64(seen.Reserved.Memory))
 }
 
-// collectGPU gives the numbers of one GPU: those that the driver knows, and who holds it
-// where that is known.
+// collectGPU exports the numbers of one GPU: those of the driver, and its holders if
+// they are known.
 func (n *numbers) collectGPU(gpu box.DeviceState, gauge func(*prometheus.Desc, float64, ...string)) {
 	gauge(n.gpu, 1, gpu.Index, gpu.UUID, gpu.Model, gpu.MIG)
 	if gpu.Holders != nil {

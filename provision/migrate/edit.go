@@ -10,10 +10,10 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// mapping is a YAML mapping that is edited.
+// mapping is a YAML mapping that is being edited.
 type mapping struct{ *yaml.Node }
 
-// target returns what an alias stands for, and another node as it is.
+// target returns the node that an alias stands for, and every other node itself.
 func target(node *yaml.Node) *yaml.Node {
 	for node != nil && node.Kind == yaml.AliasNode {
 		node = node.Alias
@@ -21,9 +21,9 @@ func target(node *yaml.Node) *yaml.Node {
 	return node
 }
 
-// lookup finds a key of a mapping, in itself or else in what it merges (<<). It
-// returns the mapping that has it, the key, and the value without aliases; nil
-// where none has it.
+// lookup finds a key in a mapping, or else in the mappings that it merges (<<). It
+// returns the mapping that has the key, the key, and the value without aliases; nil
+// if there is none.
 func lookup(in *yaml.Node, key string) (holder, name, value *yaml.Node) {
 	in = target(in)
 	if in == nil || in.Kind != yaml.MappingNode {
@@ -41,7 +41,7 @@ func lookup(in *yaml.Node, key string) (holder, name, value *yaml.Node) {
 	return nil, nil, nil
 }
 
-// mergedIn returns the mappings of a merge, of which the first has the last word.
+// mergedIn returns the mappings of a merge; an earlier one overrides a later one.
 func mergedIn(merge *yaml.Node) []*yaml.Node {
 	switch {
 	case merge == nil:
@@ -52,20 +52,21 @@ func mergedIn(merge *yaml.Node) []*yaml.Node {
 	return []*yaml.Node{merge}
 }
 
-// drop takes the entries that match out of a service's list or mapping, wherever
-// the service has it from, and the key too where nothing is left. What a list or
-// mapping merges is searched as well.
+// drop removes the matching entries from a list or mapping of a service, wherever the
+// service gets it from, also from what that merges. If nothing is left, it removes
+// the key, too.
 func drop(service *yaml.Node, key string, matches func(key, value *yaml.Node) bool) {
 	holder, _, list := lookup(service, key)
 	if list == nil || !filter(list, matches) || len(list.Content) > 0 {
 		return
 	}
-	if _, value := compose.Child(holder, key); value == list { // an anchor's may be wanted elsewhere
+	if _, value := compose.Child(holder, key); value == list { // an anchor elsewhere may still be needed
 		remove(holder, key)
 	}
 }
 
-// filter reports whether it is a list or mapping, from which entries could go.
+// filter removes the matching entries. It returns false if the node is neither a list
+// nor a mapping.
 func filter(list *yaml.Node, matches func(key, value *yaml.Node) bool) bool {
 	var kept []*yaml.Node
 	switch list.Kind {
@@ -93,7 +94,7 @@ func filter(list *yaml.Node, matches func(key, value *yaml.Node) bool) bool {
 	return true
 }
 
-// remove takes a key away, wherever the mapping has it from.
+// remove removes a key, wherever the mapping gets it from.
 func remove(in *yaml.Node, key string) {
 	holder, _, _ := lookup(in, key)
 	for i := 0; holder != nil && i+1 < len(holder.Content); i += 2 {
@@ -104,7 +105,7 @@ func remove(in *yaml.Node, key string) {
 	}
 }
 
-// put sets a key, the last of the mapping where it is new.
+// put sets a key. A new key becomes the last one.
 func (m mapping) put(key string, value *yaml.Node) {
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		if m.Content[i].Value == key {
@@ -115,8 +116,9 @@ func (m mapping) put(key string, value *yaml.Node) {
 	m.Content = append(m.Content, scalar(key), value)
 }
 
-// ownMapping returns the mapping of a key for changes that nobody else sees: what
-// the key has by an alias or a merge is copied. It is made if need be.
+// ownMapping returns the mapping of a key, whose changes affect nothing else: if the
+// key gets it by an alias or a merge, it is copied. It is created if it does not
+// exist.
 func ownMapping(in *yaml.Node, key string) mapping {
 	return mapping{own(in, key, &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"})}
 }
@@ -128,7 +130,7 @@ func ownSequence(in *yaml.Node, key string) *yaml.Node {
 
 func own(in *yaml.Node, key string, empty *yaml.Node) *yaml.Node {
 	_, _, found := lookup(in, key)
-	if found == nil || found.Kind != empty.Kind { // volumes: may stand there without any
+	if found == nil || found.Kind != empty.Kind { // such as volumes: without a value
 		found = empty
 	}
 	for i := 0; i+1 < len(in.Content); i += 2 {
@@ -144,7 +146,7 @@ func own(in *yaml.Node, key string, empty *yaml.Node) *yaml.Node {
 	return found
 }
 
-// copyOf copies a node and what is below it, without its anchor.
+// copyOf returns a deep copy of a node, without its anchor.
 func copyOf(node *yaml.Node) *yaml.Node {
 	c := *node
 	c.Anchor = ""
@@ -159,7 +161,7 @@ func copyOf(node *yaml.Node) *yaml.Node {
 	return &c
 }
 
-// set writes a text below a key of the mapping's own.
+// set sets a text below a key, in a mapping that belongs to in alone.
 func set(in *yaml.Node, key, below, value string) {
 	ownMapping(in, key).put(below, scalar(value))
 }
@@ -194,8 +196,8 @@ func isDockerSocket(_, item *yaml.Node) bool {
 	return strings.HasPrefix(source, "/") && compose.LeadsToDockerSocket(source)
 }
 
-// spellNulls writes out the nulls that stand as nothing in {a: , b: }, which the
-// encoder would make empty texts of.
+// spellNulls writes nulls as null in {a: , b: }; the encoder would make empty texts
+// of them.
 func spellNulls(node *yaml.Node, inFlow bool) {
 	inFlow = inFlow || node.Style&yaml.FlowStyle != 0
 	if inFlow && node.Kind == yaml.ScalarNode && node.Tag == "!!null" && node.Value == "" {

@@ -10,8 +10,8 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// keepHome gives an account's home a volume, unless the file mounts something at
-// it or above: so it outlives the container.
+// keepHome puts an account's home into a volume, so that it outlives the container,
+// unless the file mounts something at the home or above it.
 func (m *Migration) keepHome(service *yaml.Node, c types.ServiceConfig, account string) {
 	home, suffix := "/home/"+account, "-home"
 	if account == "root" {
@@ -29,7 +29,7 @@ func (m *Migration) keepHome(service *yaml.Node, c types.ServiceConfig, account 
 	ownMapping(m.file.Content[0], "volumes").put(name, &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Style: yaml.FlowStyle})
 }
 
-// freeVolume returns the name, or one like it that no volume of the file has.
+// freeVolume returns the name, changed if the file already has a volume of that name.
 func (m *Migration) freeVolume(name string) string {
 	for {
 		if key, _ := compose.Child(m.file, "volumes", name); key == nil {

@@ -15,19 +15,19 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// cleanEnvFile is an env_file without the passwords.
+// cleanEnvFile is a copy of an env_file without the passwords.
 type cleanEnvFile struct {
 	text []byte
 	mode fs.FileMode
 }
 
-// cleanSuffix is what the copy's name has more than the original's.
+// cleanSuffix is appended to the original's name to name the copy.
 const cleanSuffix = ".berth"
 
 var passwordLine = regexp.MustCompile(`(?m)^[ \t]*(export[ \t]+)?(ROOT|DEVELOPER)_PASSWORD[ \t]*[=:].*(\n|$)`)
 
-// cleanEnvFiles: an env_file with passwords gives way to a copy without them. The
-// service may share the list with others, which then name the copy already.
+// cleanEnvFiles replaces each env_file with passwords by a copy without them. If
+// services share the list, the copy may be named there already.
 func (m *Migration) cleanEnvFiles(service *yaml.Node, c types.ServiceConfig) error {
 	_, _, list := lookup(service, "env_file")
 	if list == nil {
@@ -51,7 +51,7 @@ func (m *Migration) cleanEnvFiles(service *yaml.Node, c types.ServiceConfig) err
 
 func (m *Migration) cleanEnvFile(entry *yaml.Node, service string) error {
 	text, err := os.ReadFile(m.path(entry.Value))
-	if errors.Is(err, fs.ErrNotExist) { // it need not be there, or a variable is in its name
+	if errors.Is(err, fs.ErrNotExist) { // it is optional, or its name contains a variable
 		return nil
 	}
 	if err != nil {
@@ -70,8 +70,8 @@ func (m *Migration) cleanEnvFile(entry *yaml.Node, service string) error {
 	return nil
 }
 
-// leftOver returns an error for a password that the new files would still have: as
-// a whole value, or as a word of a comment. It names the line.
+// leftOver returns an error, with the line, if the new files would still contain a
+// password: as a whole value, or as a word of a comment.
 func (m *Migration) leftOver() error {
 	for _, l := range m.Logins {
 		stands := func(place string) error {
@@ -91,8 +91,8 @@ func (m *Migration) leftOver() error {
 	return nil
 }
 
-// lineWith returns the line of a value that is this text, or of a comment that has
-// it as a word; 0 where none is.
+// lineWith returns the line of a value that is this text, or of a comment that
+// contains it as a word; 0 if there is none.
 func lineWith(node *yaml.Node, text string) int {
 	isWord := func(comment string) bool {
 		return slices.Contains(strings.FieldsFunc(comment, func(r rune) bool { return strings.ContainsRune(" \t\n#\"'`=:,;()[]{}", r) }), text)
@@ -118,8 +118,8 @@ func lineWith(node *yaml.Node, text string) int {
 	return 0
 }
 
-// sharesBuild returns a service that has its build from the same place of the file,
-// by a merge, and no passwords, so that it wants to keep it; or "".
+// sharesBuild returns another service without passwords that gets its build by a
+// merge from the same place of the file, and so must keep it; or "".
 func sharesBuild(p *compose.Project, c types.ServiceConfig) string {
 	root := p.Sources[0].Root
 	buildOf := func(service string) *yaml.Node {

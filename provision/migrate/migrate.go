@@ -22,9 +22,9 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// What is written, beside the file that is read: there the project keeps its
-// name, and so its volumes. The compose file has the name that compose and
-// provision look for first; where the file that is read has it, it is renamed or
+// The files that are written, in the directory of the old file, so that the project
+// keeps its name and its volumes. The new compose file gets the name that compose and
+// provision look for first. If the old file has that name, either it is renamed, or
 // the new one is SecondFile.
 const (
 	ComposeFile = "compose.yaml"
@@ -32,30 +32,30 @@ const (
 	GatewayFile = "gateway.yaml"
 )
 
-// Migration is what becomes of a compose file.
+// Migration is the result for one compose file.
 type Migration struct {
 	Dir    string // of the file
 	From   string // its name there
 	Logins []Login
-	Notes  []string // what people should know, a line each
+	Notes  []string // what people should know, one line each
 
 	file     *yaml.Node
-	envFiles map[string]cleanEnvFile // by the path that the new file names
+	envFiles map[string]cleanEnvFile // by the path in the new file
 }
 
-// Login is an old way in, an account with a password on a host's own port, and
-// the gateway's user in its place.
+// Login is an old login, an account with a password on a host's own port, and the
+// gateway's user that replaces it.
 type Login struct {
 	Host, Account string
 	Port          string // "" where none was published
-	User          string // the gateway's, from now on
+	User          string // the gateway's user
 
 	service, password string
 }
 
-// Read reads one compose file, with the services of all profiles, and works out what
-// becomes of it. It writes nothing. A file without such passwords is an error:
-// berth-provision up reads it as it is.
+// Read reads one compose file, with the services of all profiles, and computes the
+// result. It writes nothing. It returns an error for a file without such passwords:
+// berth-provision up can use that as it is.
 func Read(ctx context.Context, o compose.Options) (*Migration, error) {
 	o.Profiles = []string{compose.EveryProfile}
 	project, err := compose.Load(ctx, o)
@@ -86,8 +86,8 @@ func Read(ctx context.Context, o compose.Options) (*Migration, error) {
 	return m, m.leftOver()
 }
 
-// elsewhere returns an error for a service that has passwords by a file which this one
-// includes or extends: they would stay there, and in the container.
+// elsewhere returns an error if a service gets passwords from another file, which
+// this one includes or extends: they would stay there, and in the container.
 func (m *Migration) elsewhere(ctx context.Context, o compose.Options, c types.ServiceConfig) error {
 	const cure = "; merge the files first with docker compose config"
 	if len(compose.PasswordsIn(c.Environment)) == 0 {
@@ -114,14 +114,14 @@ func (m *Migration) elsewhere(ctx context.Context, o compose.Options, c types.Se
 	return nil
 }
 
-// service takes out of a service what the gateway does from now on.
+// service removes from a service what the gateway does from now on.
 func (m *Migration) service(p *compose.Project, c types.ServiceConfig) error {
 	settings, err := compose.SettingsOf(c, p.Sources)
 	if err != nil {
 		return err
 	}
 	_, node := compose.Child(m.file, "services", c.Name)
-	if node == nil { // it is included, and there is nothing to take out of it
+	if node == nil { // it comes from an included file, which has no passwords
 		return nil
 	}
 	host, port := cmp.Or(settings.Host, c.Name), sshPortOf(c)
@@ -152,7 +152,7 @@ func (m *Migration) service(p *compose.Project, c types.ServiceConfig) error {
 	return nil
 }
 
-// ownImage: an image made for ssh and passwords gives way to the host image on
+// ownImage replaces an image that was made for ssh and passwords by the host image on
 // the same base.
 func (m *Migration) ownImage(p *compose.Project, c types.ServiceConfig, s compose.Settings, node *yaml.Node) error {
 	df, err := compose.DockerfileOf(c.Build)
@@ -174,8 +174,8 @@ func (m *Migration) ownImage(p *compose.Project, c types.ServiceConfig, s compos
 	return nil
 }
 
-// baseIn is what the last stage of a Dockerfile starts from, where it is no
-// variable and no other stage.
+// baseIn returns the base of a Dockerfile's last stage; "" if that is a variable or
+// another stage.
 func baseIn(dockerfile string) string {
 	base := ""
 	for line := range strings.Lines(dockerfile) {
@@ -202,8 +202,8 @@ func sshPortOf(c types.ServiceConfig) string {
 	return ""
 }
 
-// Write writes the compose file under this name, gateway.yaml and what the compose
-// file needs besides, and overwrites nothing.
+// Write writes the compose file under this name, gateway.yaml, and the other files
+// that the compose file needs. It overwrites nothing.
 func (m *Migration) Write(composeFile string) error {
 	gateway, err := m.gateway()
 	if err != nil {
@@ -227,7 +227,7 @@ func (m *Migration) Write(composeFile string) error {
 	return writeOnce(m.path(GatewayFile), gateway, 0o600)
 }
 
-// Rename gives the file that was read another name beside it, if that is free.
+// Rename renames the old file, in its directory, if the new name is free.
 func (m *Migration) Rename(name string) error {
 	if _, err := os.Lstat(m.path(name)); err == nil {
 		return fmt.Errorf("%s is there already; move it away", compose.ShortPath(m.path(name)))
@@ -259,8 +259,8 @@ func writeOnce(path string, text []byte, mode fs.FileMode) error {
 	return errors.Join(err, file.Close())
 }
 
-// gateway is gateway.yaml. Names in it are a login's, which YAML needs no
-// quotes for.
+// gateway returns gateway.yaml. Its names are valid in logins, so YAML needs no
+// quotes for them.
 func (m *Migration) gateway() ([]byte, error) {
 	var text bytes.Buffer
 	fmt.Fprintln(&text, "# The logins of a compose file, as berth-provision import found them. It belongs at\n# /etc/berth/gateway.yaml. Better than passwords: keys.\nusers:")

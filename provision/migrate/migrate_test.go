@@ -15,7 +15,7 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// imports is what import makes of a file in a directory of that name.
+// imports runs the import in a new directory that has this text as its files.
 func imports(t *testing.T, text string) (dir string, m *Migration, err error) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "seed")
@@ -86,7 +86,7 @@ func TestImportOfTheSeed(t *testing.T) {
 	}
 }
 
-// opens: the password of old opens the gateway's user.
+// opens checks that a former login's password is valid for the gateway's user.
 func opens(t *testing.T, login, password string) {
 	t.Helper()
 	text, err := os.ReadFile(GatewayFile)
@@ -164,7 +164,8 @@ x-berth:
 	}
 }
 
-// written is what import writes for a file, without the mark that names it.
+// written returns what import writes for a file, without the mark that names the
+// file.
 func written(t *testing.T, text string) (string, *Migration) {
 	t.Helper()
 	_, m, err := imports(t, text)
@@ -214,7 +215,8 @@ volumes: {data: null, a-home: {}, b-home: {}, b-root: {}}
 	loads(t)
 }
 
-// loads: provision reads what import wrote, and finds no password in it.
+// loads checks that provision can read what import wrote, and that no password is in
+// it.
 func loads(t *testing.T) *compose.Project {
 	t.Helper()
 	project, err := compose.Load(t.Context(), compose.Options{Base: "debian:12"})
@@ -265,8 +267,8 @@ func TestImportTakesPasswordsOutOfEnvFiles(t *testing.T) {
 	}
 }
 
-// Values are compared whole: a password that is part of another value is no
-// reason to refuse. What is one is refused, with its line.
+// Values are compared as a whole: a password that is a part of another value is no
+// reason to refuse. A value or word that is a password is refused, with its line.
 func TestImportLeavesNoPasswordBehind(t *testing.T) {
 	t.Run("parts of other values", leavesWholeValuesAlone)
 	for where, text := range map[string]string{
@@ -326,7 +328,7 @@ services:
 	}
 }
 
-// What the file mounts at a home, or above it, stays what it is.
+// A mount of the file at a home, or above it, stays unchanged.
 func TestHomesThatAreMountedKeepTheirVolume(t *testing.T) {
 	got, _ := written(t, `services:
   a:
@@ -378,8 +380,8 @@ func TestAnImportThatIsDoneIsKnownByTheOldFile(t *testing.T) {
 	}
 }
 
-// Who has a service under a profile has its password in the file, too, whichever is asked
-// for today.
+// The passwords of services under profiles are removed, too, whichever profiles are
+// active now.
 func TestImportOfServicesUnderProfiles(t *testing.T) {
 	_, m, err := imports(t, `services:
   one: {image: debian:12, environment: [ROOT_PASSWORD=everest], ports: ["4432:22"]}
@@ -397,7 +399,8 @@ func TestImportOfServicesUnderProfiles(t *testing.T) {
 	}
 }
 
-// A password that another file brings would stay where it is, and in the container.
+// The attack: a password that comes from another file would stay there, and in the
+// container.
 func TestAttackByAPasswordOfAnotherFile(t *testing.T) {
 	const base = "services:\n  base: {image: debian:12, environment: [ROOT_PASSWORD=everest], ports: ['4432:22']}\n  plain: {image: debian:12}\n"
 	const own = "services:\n  own: {image: debian:12, environment: [ROOT_PASSWORD=nuptse]}\n"

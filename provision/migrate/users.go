@@ -7,15 +7,15 @@ import (
 	"github.com/berth-ssh/berth/auth"
 )
 
-// User is who has one password of an account: one of the gateway's users, with all
-// hosts that the password opened.
+// User is one of the gateway's future users: the person with one password of an
+// account, and all hosts where that was valid.
 type User struct {
-	Name    string // as it is or will be in gateway.yaml
+	Name    string // in gateway.yaml
 	Account string
 	Hosts   []string
 }
 
-// Users returns the users that the logins become, in the order of the file.
+// Users returns the users for the logins, in the order of the file.
 func (m *Migration) Users() []User {
 	var all []User
 	for _, group := range m.groups() {
@@ -29,7 +29,7 @@ func (m *Migration) Users() []User {
 	return all
 }
 
-// groups returns the logins by user, as indices: those of one account with one
+// groups returns the logins of each user, as indices: those of one account with one
 // password.
 func (m *Migration) groups() [][]int {
 	var all [][]int
@@ -47,8 +47,8 @@ func (m *Migration) groups() [][]int {
 	return all
 }
 
-// NameUsers has each user named. name is asked with a name that would do: the
-// account's where one password opens it everywhere, or else account-host.
+// NameUsers calls name for each user, with a suggestion: the account's name if it has
+// one password everywhere, or else account-host.
 func (m *Migration) NameUsers(name func(User) string) {
 	groups := m.groups()
 	for k, u := range m.Users() {
@@ -67,7 +67,8 @@ func (m *Migration) NameUsers(name func(User) string) {
 
 var errTaken = errors.New("that is another user's name already; a user has one password")
 
-// CheckName says why a user cannot have a name; taken are those of the others.
+// CheckName returns an error if a user cannot have a name. taken are the names of the
+// others.
 func CheckName(name string, taken []string) error {
 	if slices.Contains(taken, name) {
 		return errTaken

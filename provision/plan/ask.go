@@ -11,9 +11,9 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// askOf returns what the ledger is asked for a service. had is what its container
-// holds today. Device nodes that the files map are asked for as GPUs are, but need
-// nothing of the engine.
+// askOf returns what to ask the ledger for a service. had is what its container holds
+// now. Device nodes that the files map are asked for like GPUs, but no device request
+// is made for them.
 func askOf(s compose.Service, had ledger.Claim) ledger.Ask {
 	ask := ledger.Ask{Host: s.Host, Reserved: s.Reserved, Limit: s.Limits, GPUs: s.GPUs.GPUAsk, Pin: s.Pinned, Had: had}
 	if s.GPUs.None() && !s.GPUs.Unused {
@@ -25,8 +25,8 @@ func askOf(s compose.Service, had ledger.Claim) ledger.Ask {
 	return ask
 }
 
-// unseen returns why a service that would see GPUs without asking for one is not
-// planned: while the driver does not say what there is, nobody knows whose they are.
+// unseen returns why a service that would see GPUs without asking for one cannot be
+// planned: as long as the driver does not answer, it is unknown whose these GPUs are.
 func unseen(s compose.Service, b box.Box) string {
 	if !s.HostConfig.Privileged || !s.GPUs.None() || s.GPUs.Unused || b.NoGPUs == "" || b.Elsewhere {
 		return ""
@@ -34,12 +34,11 @@ func unseen(s compose.Service, b box.Box) string {
 	return fmt.Sprintf("%s: privileged, it sees every GPU, but the GPUs cannot be counted: %s; %s.gpu: none says that it uses none", s.Name, b.NoGPUs, compose.Extension)
 }
 
-// namedTwice returns a warning for each GPU that a service names more than once: it is
-// one GPU.
+// namedTwice returns a warning for each GPU that a service names more than once.
 func namedTwice(want compose.Wanted, b box.Box) []string {
 	var lines []string
 	for _, s := range want.Services {
-		first := map[string]string{} // name by UUID
+		first := map[string]string{} // first name, by UUID
 		for _, name := range askOf(s, ledger.Claim{}).GPUs.IDs {
 			for _, d := range b.Resolve(name) {
 				if before, is := first[d.UUID]; is {
@@ -53,7 +52,7 @@ func namedTwice(want compose.Wanted, b box.Box) []string {
 	return lines
 }
 
-// seers returns a warning for each service that sees every GPU, and reserves none.
+// seers returns a warning for each service that sees every GPU and reserves none.
 func seers(want compose.Wanted, b box.Box) []string {
 	var lines []string
 	for _, s := range want.Services {
@@ -64,8 +63,9 @@ func seers(want compose.Wanted, b box.Box) []string {
 	return lines
 }
 
-// requestFor returns how the engine is asked for the devices: by their CDI names
-// where it knows them, which survives updates and systemd; else by NVIDIA's hook.
+// requestFor returns the engine's request for the devices: by their CDI names if the
+// engine knows these, which survives updates and reloads of systemd; otherwise by
+// NVIDIA's hook.
 func requestFor(b box.Box, w compose.GPUs, given []box.Device) container.DeviceRequest {
 	var uuids, names []string
 	for _, d := range given {

@@ -8,7 +8,7 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// conflicts returns a line for each thing that stands in the way of the project.
+// conflicts returns a line for each thing that conflicts with the project.
 func conflicts(want compose.Wanted, have Observed) []string {
 	lines := slices.Concat(drift(want, have), overlaps(want, have), unsafe(want, have))
 	for _, n := range want.Networks {
@@ -36,12 +36,12 @@ func conflicts(want compose.Wanted, have Observed) []string {
 	return append(lines, namesakes(want, have)...)
 }
 
-// namesakes returns a line for each host whose name another container has: a login
-// for the name would enter the one or the other. A name belongs to a container while
-// it is stopped, too.
+// namesakes returns a line for each host whose name another container has, too: a
+// login with that name could enter either of them. A stopped container keeps its
+// name.
 func namesakes(want compose.Wanted, have Observed) []string {
 	var lines []string
-	hosts := map[string]int{} // that other projects have, by project
+	hosts := map[string]int{} // how many names other projects have, by project
 	meant, named := have.meant(want), map[string][]Container{}
 	for _, c := range have.Containers {
 		if host := c.Labels[labels.Host]; host != "" && !meant[c.ID] {
@@ -67,8 +67,8 @@ func namesakes(want compose.Wanted, have Observed) []string {
 	return lines
 }
 
-// adopted returns a warning for each network and volume of the project that
-// somebody else made, as docker compose does for the same files.
+// adopted returns a warning for each network and volume of the project that somebody
+// else created, for example docker compose from the same files.
 func adopted(want compose.Wanted, have Observed) []string {
 	var lines []string
 	for _, n := range want.Networks {
@@ -87,7 +87,8 @@ func adopted(want compose.Wanted, have Observed) []string {
 	return lines
 }
 
-// strangers returns a warning for each container of the project that no file means.
+// strangers returns a warning for each container of the project that is not in the
+// files.
 func strangers(want compose.Wanted, have Observed) []string {
 	var lines []string
 	meant, services, disabled := have.meant(want), map[string]bool{}, map[string]bool{}

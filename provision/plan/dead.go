@@ -9,9 +9,8 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// deadGPU returns what is wrong with a GPU that the container was given, so that it
-// cannot be given again; "" where nothing is known to be. What a person can do about it
-// is behind it.
+// deadGPU returns why a GPU that the container was given cannot be given again, and
+// what a person can do about it; "" if no reason is known.
 func (e Container) deadGPU(b box.Box) string {
 	if e.Labels[labels.GPUMemory] == labels.NoGPU {
 		return ""
@@ -38,9 +37,9 @@ func (e Container) deadGPU(b box.Box) string {
 	return ""
 }
 
-// keepDead keeps a container as it is that cannot be recreated or changed, as its GPU
-// is dead and there is no other for it: it may be of use without. The rest of the plan
-// is carried out. It reports whether it did.
+// keepDead keeps a container unchanged that would have to be recreated or changed,
+// but whose GPU is dead and cannot be replaced: it may be useful without the GPU. The
+// rest of the plan is carried out. It reports whether it kept the container.
 func (f *fate) keepDead(b box.Box, refusals []string) bool {
 	dead := ""
 	if f.there {
@@ -54,7 +53,7 @@ func (f *fate) keepDead(b box.Box, refusals []string) bool {
 	return true
 }
 
-// keepBroken notes that a container which stays is on a GPU that does not work.
+// keepBroken notes that a container which stays has a GPU that does not work.
 func (f *fate) keepBroken(b box.Box) {
 	if dead := f.is.deadGPU(b); f.there && f.cause == "" && b.NoGPUs == "" && dead != "" {
 		f.cause, f.inUse, f.is.Users = dead, true, nil

@@ -11,7 +11,7 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// NetworkState is a network as it is now.
+// NetworkState is the present state of a network.
 type NetworkState struct {
 	ID         string
 	Driver     string
@@ -22,15 +22,16 @@ type NetworkState struct {
 	Options    map[string]string
 }
 
-// VolumeState is a volume as it is now.
+// VolumeState is the present state of a volume.
 type VolumeState struct {
 	Driver  string
 	Options map[string]string
 }
 
-// drift returns a line for each network and volume of the project that is not what the
-// files say. The engine changes neither, and both may be in use, so provision refuses,
-// and says how a person changes them. What somebody else made is used as it is.
+// drift returns a line for each network and volume of the project that differs from
+// the files. The engine cannot change them, and they may be in use, so provision
+// refuses, and says what a person can do. Those that somebody else created are used
+// as they are.
 func drift(want compose.Wanted, have Observed) []string {
 	var lines []string
 	for _, n := range want.Networks {
@@ -54,8 +55,8 @@ func drift(want compose.Wanted, have Observed) []string {
 	return lines
 }
 
-// changes returns what the files say otherwise; what they leave open, the engine has
-// decided.
+// changes returns what the files want differently. What they leave open the engine
+// has chosen.
 func (is NetworkState) changes(n compose.Network) []string {
 	c := differences{}
 	c.text("driver", is.Driver, n.Driver)
@@ -75,8 +76,9 @@ func (is NetworkState) changes(n compose.Network) []string {
 	return c.lines()
 }
 
-// overlaps returns a line for each network that would be made with a subnet which another
-// one has. The engine would refuse it, and not say which, when others are made already.
+// overlaps returns a line for each new network whose subnet overlaps with another
+// network's. The engine would refuse it only when others have been created already,
+// and would not say which network it is.
 func overlaps(want compose.Wanted, have Observed) []string {
 	var lines []string
 	for _, n := range want.Networks {
@@ -117,7 +119,7 @@ func prefixes(all []netip.Prefix) string {
 	return strings.Join(texts, " ")
 }
 
-// differences are lines, what is and what ought to be, by key.
+// differences has a line for each key that differs: what is, and what is wanted.
 type differences map[string]string
 
 func (d differences) text(key, is, want string) {
@@ -145,9 +147,9 @@ func orNothing(text string) string {
 	return shortened(text)
 }
 
-// unsafe returns a line for each volume that was there before, with the files' name or
-// as an external one, and is a bind of what no container gets. Its options are not in
-// the files, so the mount could not be judged there.
+// unsafe returns a line for each volume that exists already and is a bind of a path
+// that no container may have. Its options are not in the files, so the check of the
+// files could not find it.
 func unsafe(want compose.Wanted, have Observed) []string {
 	var lines []string
 	for _, v := range want.Volumes {
@@ -162,8 +164,9 @@ func unsafe(want compose.Wanted, have Observed) []string {
 	return lines
 }
 
-// lost returns the networks by which a container that does not run is attached to what
-// is gone: a network of that name is another one now, or none. It would not start.
+// lost returns the networks to which a stopped container is attached but which do not
+// exist any more, or were created again under the same name. The container could not
+// start.
 func (o Observed) lost(c Container) []string {
 	var names []string
 	for name, id := range c.NetworkIDs {

@@ -17,35 +17,35 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// facts are what a container was made of: texts by keys, most of them compose's.
-// They are kept on the container, as a JSON object in the label berth.config, and
-// compared on the next run; a fact that differs recreates the container. So their
-// keys and values are a form of our own, which never follows the names or the
-// JSON of the engine's library: facts_v1.go lists them one by one.
+// facts say what a container was created from: texts by keys, most of which are
+// compose's. They are stored on the container, as a JSON object in the label
+// berth.config, and compared in the next run; a fact that differs recreates the
+// container. So keys and values have a form of our own, which never follows the names
+// or the JSON of the engine's library: facts_v1.go lists them one by one.
 //
-// The form has a version. Version 1 has no key that says so; a later one writes
-// its number under "version", and has to read all before it: a container of an older
-// version is compared by the rules of then, and stays. Values of variables may be
-// secrets: the facts hold only a digest of them. In version 1 that was a plain hash,
-// by which a value can be guessed; version 2 keys it with the secret of the state
-// directory, and has nothing else that is new.
+// The form has a version. Version 1 has no key for it; later ones write their number
+// under "version", and must read all earlier ones: a container of an older version is
+// compared by the rules of that version, and stays. Values of variables may be
+// secrets, so facts contain only a digest of them. In version 1 that was a plain
+// hash, from which a value can be guessed; version 2 uses the secret of the state
+// directory as a key, and differs in nothing else.
 type facts map[string]string
 
-// versionKey is where a label says which version its facts are of, from 2 on.
+// versionKey is the key of the facts' version, from version 2 on.
 const versionKey = "version"
 
-// digestFunc returns what the facts say of a variable's value.
+// digestFunc returns the digest of a variable's value.
 type digestFunc func(name, value string) string
 
-// label returns facts of version 2 as the label's value.
+// label returns facts of version 2 in the form of the label's value.
 func (f facts) label() string {
 	all := maps.Clone(f)
 	all[versionKey] = "2"
 	return inJSON(all)
 }
 
-// readFacts reads a label's value, of version 1 or 2. It returns nil where these are
-// no facts of either.
+// readFacts parses a label's value of version 1 or 2. It returns nil if it is
+// neither.
 func readFacts(label string) (f facts, version string) {
 	if json.Unmarshal([]byte(label), &f) != nil {
 		return nil, ""
@@ -58,8 +58,8 @@ func readFacts(label string) (f facts, version string) {
 	return f, version
 }
 
-// factsSince returns what differs between a service and the facts in a label, by the
-// rules of the label's version.
+// factsSince returns the differences between a service and the facts in a label, by
+// the rules of the label's version.
 func (m Marks) factsSince(label string, s compose.Service) []string {
 	before, version := readFacts(label)
 	digest := m.digestOf
@@ -76,16 +76,16 @@ func (m Marks) factsSince(label string, s compose.Service) []string {
 	return now.changes(before)
 }
 
-// digestOf is version 2's digest of a variable's value. The name is part of it, so
-// that equal values of two variables do not look alike.
+// digestOf is version 2's digest of a variable's value. It includes the name, so that
+// equal values of two variables have different digests.
 func (m Marks) digestOf(name, value string) string {
 	return m.digest("berth.config 2\n"+name+"="+value, markSize)
 }
 
-// factsOf returns what a service's container is made of. The image is not
-// among them, as it has a label of its own, nor is what an existing container can
-// be changed to. A default for /dev/shm follows the memory limit, which can be
-// changed, so it is no fact either, nor is what [Container.unlike] compares.
+// factsOf returns the facts of a service's container. The image is not among them: it
+// has a label of its own. Nor is anything that can be changed on an existing
+// container, and so neither is a default for /dev/shm, which follows the memory
+// limit; nor what [Container.unlike] compares.
 func factsOf(s compose.Service, digest digestFunc) facts {
 	f := facts{"reservations.cpus": cpusFact(s.Reserved.NanoCPUs)}
 	if !s.GPUs.None() {
@@ -108,12 +108,13 @@ func factsOf(s compose.Service, digest digestFunc) facts {
 	return f
 }
 
-// defaultKeys returns keys that some versions wrote, and that are no facts: they
-// say what provision chose itself, which another version may choose in another way.
+// defaultKeys returns keys that some versions wrote, but that are not compared: they
+// record choices of provision's own, which another version may make differently.
 func defaultKeys() []string { return []string{"labels." + labels.Route, "volumes." + image.Peers} }
 
-// unlike returns a line for each of provision's defaults that the files name and the
-// container has otherwise. Where they say nothing, it stays as it was made.
+// unlike returns a line for each setting with a default of provision's that the files
+// name and the container has differently. What the files do not name stays as the
+// container was created.
 func (e Container) unlike(said compose.Said) []string {
 	var lines []string
 	if was := cmp.Or(e.label(labels.Route), labels.RouteExec); said.Route != "" && said.Route != was {
@@ -147,10 +148,11 @@ func hashOf(_, value string) string {
 	return hex.EncodeToString(sum[:])[:12]
 }
 
-// OfAnother is what has changed of something that has no facts which this version knows.
+// OfAnother is the change of an object without facts, or with facts of an unknown
+// version.
 const OfAnother = "made by another version of provision, or by another program"
 
-// changes returns what differs, a line for each key, in the keys' order.
+// changes returns a line for each key that differs, in the order of the keys.
 func (f facts) changes(before facts) []string {
 	if before == nil {
 		return []string{OfAnother}
@@ -165,8 +167,7 @@ func (f facts) changes(before facts) []string {
 	return Changes(before, now)
 }
 
-// sortHosts puts extra_hosts into the order of their names: some versions wrote them in
-// any.
+// sortHosts orders extra_hosts by name, since some versions wrote them in any order.
 func (f facts) sortHosts() {
 	const key = "extra_hosts"
 	var lines []string
@@ -181,9 +182,8 @@ func (f facts) sortHosts() {
 	f.list(key, lines)
 }
 
-// Changes returns what differs between what something was made of and what it ought to
-// be, texts by keys: a line for each key, in the keys' order. Values of variables are not
-// shown.
+// Changes returns the differences between two sets of facts, texts by keys: a line
+// for each key, in the order of the keys. It does not show values of variables.
 func Changes(before, now map[string]string) []string {
 	all := maps.Clone(before)
 	maps.Copy(all, now)

@@ -25,7 +25,7 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// made is a project that an older version made, as the engine tells of it.
+// made is a project that an older version created, as the engine describes it.
 type made struct {
 	Project    string
 	UserCA     string
@@ -34,9 +34,9 @@ type made struct {
 	Volumes    map[string]map[string]string
 }
 
-// Whoever upgrades provision keeps every host, with all that was written in it, also
-// where the gateway has another user CA by now; a host of another gateway's CA cannot be
-// told of this one's.
+// An upgrade of provision recreates no host, also if the gateway has another user CA
+// by now. The only exception is a host with the CA of another gateway, which cannot
+// be told of this one's.
 func TestHostsOfAnOlderVersionAreUnchanged(t *testing.T) {
 	cases, err := filepath.Glob("testdata/eb9364a/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -89,8 +89,9 @@ func (m made) wanted(t *testing.T, files []string) compose.Wanted {
 	return want
 }
 
-// observed is the engine with what was made, on a machine with room. The host
-// image is there by its tag of today: that image's files change is another reason.
+// observed returns the engine with what was created, on a machine with enough room.
+// The host image exists with its present tag: a change of that image's files is
+// another test's subject.
 func (m made) observed(want compose.Wanted) Observed {
 	have := Observed{
 		Box: box.Box{Engine: box.Engine{NanoCPUs: 8e9, Memory: 64 << 30}}, Images: map[string]string{}, Networks: m.Networks, Volumes: m.Volumes,
@@ -111,7 +112,8 @@ func (m made) observed(want compose.Wanted) Observed {
 	return have
 }
 
-// inTheModesOfThen: the modes of a build's files are part of its tag.
+// inTheModesOfThen sets the modes of a build's files to those of that time: they are
+// part of the image's tag.
 func inTheModesOfThen(t *testing.T) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
@@ -139,7 +141,7 @@ func readJSON(t *testing.T, path string, into any) {
 	}
 }
 
-// Key by key what commit eb9364a wrote for the cases of TestPlan.
+// The facts of TestPlan's cases must be, key by key, those that commit eb9364a wrote.
 func TestFactsAndTagsAreThoseOfVersion1(t *testing.T) {
 	var recorded map[string]map[string]struct {
 		Facts facts
@@ -172,8 +174,8 @@ func TestFactsAndTagsAreThoseOfVersion1(t *testing.T) {
 	}
 }
 
-// What provision chooses by itself, another version may choose otherwise, and no
-// host is recreated for it. What the file says is another matter.
+// Another version may choose its defaults differently, and no host is recreated for
+// that. A change of the files does recreate it.
 func TestOnlyTheFilesWordChangesADefault(t *testing.T) {
 	older := Container{Labels: map[string]string{labels.Route: labels.RouteSshd}}
 	with := Container{
@@ -201,7 +203,7 @@ func TestOnlyTheFilesWordChangesADefault(t *testing.T) {
 	}
 }
 
-// Versions before wrote extra_hosts in any order.
+// Earlier versions wrote extra_hosts in any order.
 func TestTheOrderOfHostsIsNoChange(t *testing.T) {
 	before := facts{"extra_hosts": `["b:10.0.0.2","a:10.0.0.1","a:10.0.0.3"]`}
 	now := facts{"extra_hosts": `["a:10.0.0.1","a:10.0.0.3","b:10.0.0.2"]`}
@@ -228,8 +230,8 @@ func TestFactsOfALaterVersionAreNotGuessedAt(t *testing.T) {
 	}
 }
 
-// Whoever may use Docker reads the label, and tries every word there is: without the
-// secret of the state directory no value can be told from another.
+// The attack: somebody who may use Docker reads the label, and tries every likely
+// value. Without the secret of the state directory no guess can be checked.
 func TestAttackByGuessingVariables(t *testing.T) {
 	s := compose.Service{Config: container.Config{Env: []string{"PASSWORD=hunter2", "AGAIN=hunter2"}}}
 	ours := Marks{Secret: []byte("ours")}
@@ -249,10 +251,11 @@ func TestAttackByGuessingVariables(t *testing.T) {
 	}
 }
 
-// Each field of the engine's structures, and the facts that it writes when it
-// alone is set. A field that is not in the file is new in the engine's library:
-// it writes nothing, and no host is recreated. Decide whether provision shall set it; if it
-// does, it needs a line in facts_v1.go. Then run with -update.
+// The golden file has each field of the engine's structures, with the facts that it
+// writes when only that field is set. A field that is not in the file is new in the
+// engine's library: it writes nothing, so no host is recreated. Decide whether
+// provision is to set it; if so, it needs a line in facts_v1.go. Then run with
+// -update.
 func TestEveryFieldOfTheEnginesIsDecided(t *testing.T) {
 	const golden = "testdata/facts/fields.golden"
 	var lines []string
@@ -292,7 +295,7 @@ func TestEveryFieldOfTheEnginesIsDecided(t *testing.T) {
 	}
 }
 
-// factsAlone are the facts that differ from an empty structure's.
+// factsAlone returns the facts that differ from those of an empty structure.
 func factsAlone(structure any) facts {
 	with := func(structure any) facts {
 		s := compose.Service{OwnShm: true}
@@ -314,7 +317,8 @@ func factsAlone(structure any) facts {
 	return all
 }
 
-// leaves are the paths of field numbers to what holds no more fields.
+// leaves returns the paths, as field numbers, of all fields that have no fields
+// themselves.
 func leaves(t reflect.Type, path []int) [][]int {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map && t.Elem().Kind() != reflect.String {
 		t = t.Elem()
@@ -329,7 +333,7 @@ func leaves(t reflect.Type, path []int) [][]int {
 	return all
 }
 
-// setLeaf sets one field, and makes what it is in.
+// setLeaf sets one field, and allocates what contains it.
 func setLeaf(v reflect.Value, path []int, names *[]string) {
 	switch v.Kind() {
 	case reflect.Pointer:

@@ -48,7 +48,7 @@ func (f facts) objects(key string, all []object) {
 	}
 }
 
-// object is a fact of several parts; those that are empty are left out.
+// object is a fact with several parts. Empty parts are left out.
 type object map[string]any
 
 func (o object) text(key, value string) object { return o.put(key, value, value != "") }
@@ -72,7 +72,8 @@ func filledTexts(values map[string]string) object {
 	return o
 }
 
-// orNull returns the object as it stands in a list, where one without parts is null.
+// orNull returns the object as an item of a list, where one without parts is written
+// as null.
 func (o object) orNull() object {
 	if len(o) == 0 {
 		return nil
@@ -102,12 +103,12 @@ func addressTexts(addresses []netip.Addr) []string {
 	return texts
 }
 
-// inJSON returns a value of texts, numbers, lists and maps; the keys of a map are
-// in order.
+// inJSON returns texts, numbers, lists and maps as JSON, with the keys of a map in
+// order.
 func inJSON(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // these can be marshalled
+		panic(err) // cannot fail for these types
 	}
 	return string(text)
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/berth-ssh/berth/ledger"
 )
 
-// The facts of version 1: every key, and how its value is written. What is empty
-// is no fact. A field of the engine's that has no line here changes nothing,
-// and testdata/facts/fields.golden shows what each of them writes; one that the
-// engine's library adds fails that test until somebody has decided.
+// The facts of version 1: every key, and the form of its value. An empty value is no
+// fact. A field of the engine's without a line here changes nothing.
+// testdata/facts/fields.golden shows what each field writes; a field that is new in
+// the engine's library fails that test until somebody has decided about it.
 //
-// The texts of what has parts are JSON with the names that the engine had in
-// 2026. Some are odd (expose, an empty tmpfs and init: false are no facts), but
-// to write them in another way would recreate every host.
+// Values with parts are JSON, with the names that the engine used in 2026. Some rules
+// are odd (expose, an empty tmpfs and init: false are no facts), but a change of the
+// form would recreate every host.
 
 func (f facts) addConfig(c container.Config, digest digestFunc) {
 	f.text("hostname", c.Hostname)
@@ -70,7 +70,7 @@ func (f facts) addHostConfig(h container.HostConfig) {
 	f.addVolumes(h)
 }
 
-// addResources adds what a container keeps for life of its resources.
+// addResources adds the resources that a container keeps for its whole life.
 func (f facts) addResources(r container.Resources) {
 	f.text("cgroup_parent", r.CgroupParent)
 	f.number("cpu_period", r.CPUPeriod)
@@ -97,7 +97,7 @@ func (f facts) addResources(r container.Resources) {
 	f.yes("oom_kill_disable", r.OomKillDisable != nil && *r.OomKillDisable)
 }
 
-// addVolumes adds a fact for each place where something is mounted.
+// addVolumes adds a fact for each path where something is mounted.
 func (f facts) addVolumes(h container.HostConfig) {
 	for _, bind := range h.Binds {
 		source, rest, _ := strings.Cut(bind, ":")
@@ -162,8 +162,8 @@ func mountFact(m mount.Mount) string {
 	return text
 }
 
-// endpointFact returns the text of a service's place on a network: here empty
-// fields are written too, in this order.
+// endpointFact returns the text of a service's connection to a network. Here empty
+// fields are written, too, in this order.
 func endpointFact(s *network.EndpointSettings) string {
 	addresses := "null"
 	if a := s.IPAMConfig; a != nil {
@@ -185,8 +185,8 @@ func endpointFact(s *network.EndpointSettings) string {
 		`,"IPPrefixLen":0,"IPv6Gateway":"","GlobalIPv6Address":"","GlobalIPv6PrefixLen":0,"DNSNames":null}`
 }
 
-// gpusFact returns the text of what a service asks for. It is not the one for
-// people, whose words may change.
+// gpusFact returns the text of what a service asks for. It is not the text for
+// people, which may change.
 func gpusFact(a ledger.GPUAsk) string {
 	if len(a.IDs) > 0 {
 		return "gpu " + strings.Join(a.IDs, " and ")
@@ -215,8 +215,8 @@ func gpusFact(a ledger.GPUAsk) string {
 // cpusFact writes an amount of nano CPUs: 0.5, 4.
 func cpusFact(nano int64) string { return strconv.FormatFloat(float64(nano)/1e9, 'f', -1, 64) }
 
-// bytesFact writes an amount with at most four digits, in the largest unit that
-// leaves one before the point.
+// bytesFact returns an amount with at most four digits, in the largest unit in which
+// it is at least 1.
 func bytesFact(n int64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 	amount, unit := float64(n), 0

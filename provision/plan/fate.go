@@ -12,23 +12,23 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// fate is what becomes of a service's container.
+// fate is the decision about a service's container.
 type fate struct {
 	service compose.Service
-	facts   facts     // that it is made of
-	changes []string  // of its facts, since the container was made
-	is      Container // where one is there
+	facts   facts     // of the wanted container
+	changes []string  // of the facts since the container was created
+	is      Container // the existing container, if there is one
 	there   bool
 	cause   string  // why it is created, or recreated; "" where it stays
-	inUse   bool    // somebody is on it, so it stays nevertheless
-	updates updates // of one that stays
+	inUse   bool    // people are on it, so it is not recreated
+	updates updates // of a container that stays
 	given   ledger.Allocation
-	newer   bool     // a newer host image is there, which the container is not recreated for
-	job     bool     // the service is there to end
-	lost    []string // networks that it is attached to no more, as they were recreated
+	newer   bool     // there is a newer host image, for which the container is not recreated
+	job     bool     // the service's command is meant to end
+	lost    []string // networks that were recreated, so that it is no longer attached to them
 }
 
-// fatesOf returns what becomes of each service, in the order they start.
+// fatesOf returns the decision about each service, in the order in which they start.
 func fatesOf(want compose.Wanted, have Observed, o Options) []*fate {
 	var all []*fate
 	jobs := jobsIn(want)
@@ -49,8 +49,8 @@ func fatesOf(want compose.Wanted, have Observed, o Options) []*fate {
 	return all
 }
 
-// stayOnImage lets a host keep the host image that it was made from, though Berth has
-// a newer one: only a change of the files, or --upgrade, is a reason to recreate it.
+// stayOnImage lets a host keep the host image that it was created from, although
+// Berth has a newer one: only a change of the files, or --upgrade, recreates it.
 func (f *fate) stayOnImage(have Observed, o Options) {
 	id, variant := f.is.Labels[labels.Image], f.is.Labels[labels.Variant]
 	before, _ := readFacts(f.is.Labels[labels.Config])
@@ -70,14 +70,14 @@ func (f *fate) isNew() bool { return !f.there }
 // recreates reports whether the service's container is recreated.
 func (f *fate) recreates() bool { return f.there && f.cause != "" && !f.inUse }
 
-// needsAllocation reports whether the service's container is created, replaced
-// or resized, so that the ledger has to say whether there is room for it.
+// needsAllocation reports whether the service's container is created, recreated or
+// resized, so that the ledger must check whether there is room for it.
 func (f *fate) needsAllocation() bool {
 	return f.isNew() || f.recreates() || f.cause == "" && len(f.updates.changes) > 0
 }
 
-// outdated returns why a container has to be recreated to be what the service wants;
-// "" where it need not be.
+// outdated returns why a container must be recreated to be what the service wants; ""
+// if it need not be.
 func outdated(f *fate, have Observed) string {
 	s, is := f.service, f.is
 	if is.Project() == "" {
@@ -101,8 +101,8 @@ func outdated(f *fate, have Observed) string {
 	return lostGPU(have.Box, is)
 }
 
-// lostPartner returns a cause where a container whose namespace this one shares is
-// gone, so that it would not start; else "".
+// lostPartner returns a cause if a container whose namespace this one shares is gone,
+// so that it could not start; else "".
 func (e Container) lostPartner(have Observed) string {
 	for _, mode := range sharedModes(e.HostConfig) {
 		partner, shares := strings.CutPrefix(mode, compose.ContainerMode(""))
@@ -113,8 +113,8 @@ func (e Container) lostPartner(have Observed) string {
 	return ""
 }
 
-// lostGPU returns a cause where the container was given a GPU that the box no longer
-// has, so that it would not start; else "".
+// lostGPU returns a cause if the container was given a GPU that the box no longer
+// has, so that it could not start; else "".
 func lostGPU(b box.Box, is Container) string {
 	if len(b.Devices()) == 0 {
 		return ""
@@ -129,11 +129,11 @@ func lostGPU(b box.Box, is Container) string {
 	return ""
 }
 
-// books returns the ledger, without the claims of containers whose place is decided
-// again.
+// books returns the ledger without the claims of those containers for which settle
+// decides again.
 func (o Observed) books(fates []*fate) *ledger.Ledger {
 	var held []ledger.Claim
-	decided := map[string]bool{} // by id: those whose place is decided again
+	decided := map[string]bool{} // ids of those containers
 	for _, f := range fates {
 		if f.there && f.needsAllocation() {
 			decided[f.is.ID] = true
@@ -141,7 +141,7 @@ func (o Observed) books(fates []*fate) *ledger.Ledger {
 	}
 	for _, c := range o.Containers {
 		if c.Counts() && !decided[c.ID] && !slices.Contains(o.Ignored, c.Name) {
-			if o.hasID(c.Labels[labels.Replaces]) { // the old one's amounts count
+			if o.hasID(c.Labels[labels.Replaces]) { // the amounts of the old one count
 				c.Claim.Amounts = ledger.Amounts{}
 			}
 			held = append(held, c.Claim)
@@ -150,9 +150,9 @@ func (o Observed) books(fates []*fate) *ledger.Ledger {
 	return ledger.New(o.Box, held...)
 }
 
-// settle asks the ledger for each service that needs an allocation, and writes
-// it into the service. Those that are there come first: they keep their devices
-// if they can. It returns a line for each refusal.
+// settle asks the ledger for each service that needs an allocation, and writes the
+// allocation into the service. Services with existing containers come first, so that
+// they keep their devices if possible. It returns a line for each refusal.
 func settle(fates []*fate, books *ledger.Ledger, b box.Box) (refusals []string) {
 	for _, there := range []bool{true, false} {
 		for _, f := range fates {
@@ -182,7 +182,7 @@ func settle(fates []*fate, books *ledger.Ledger, b box.Box) (refusals []string) 
 	return refusals
 }
 
-// withAllocation returns the service with what the ledger gave it.
+// withAllocation returns the service with what the ledger has allocated.
 func withAllocation(s compose.Service, b box.Box, given ledger.Allocation) compose.Service {
 	if len(given.CPUs) > 0 {
 		s.HostConfig.CpusetCpus = box.FormatCPUs(given.CPUs)

@@ -10,16 +10,17 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// ImageConfig is what an image says of the containers that are made from it, and
-// matters to a plan.
+// ImageConfig has those settings of an image for its containers that matter to a
+// plan.
 type ImageConfig struct {
 	Env        []string
 	Entrypoint []string
 	Cmd        []string
 }
 
-// fit returns what is wanted, with what the images decide where the files do not. Of an
-// image that is not here yet nothing is known; the plan is made again when it is.
+// fit returns what is wanted, completed by what the images decide if the files do
+// not. Nothing is known of an image that does not exist yet; the plan is made again
+// when it does.
 func (o Observed) fit(want compose.Wanted) compose.Wanted {
 	want.Services = slices.Clone(want.Services)
 	for i, s := range want.Services {
@@ -42,8 +43,8 @@ func (c ImageConfig) fit(s compose.Service, b box.Box) compose.Service {
 	return s
 }
 
-// gpus returns what a service asks for, with what its image asks for of the NVIDIA
-// runtime, where the files name that runtime and leave the rest to the image.
+// gpus returns what a service asks for. If the files name the NVIDIA runtime and
+// leave the rest to the image, it includes what the image asks that runtime for.
 func (c ImageConfig) gpus(s compose.Service, b box.Box) compose.GPUs {
 	asks := s.GPUs
 	if asks.Silent && s.HostConfig.Runtime == "nvidia" && len(asks.Nodes) == 0 {
@@ -58,8 +59,8 @@ func (c ImageConfig) gpus(s compose.Service, b box.Box) compose.GPUs {
 	return asks
 }
 
-// isInit reports whether the program that the container starts is an init itself, which
-// must be process 1 and so can have no other before it.
+// isInit reports whether the container's program is itself an init, which must be
+// process 1, so that no other may run before it.
 func (c ImageConfig) isInit(s compose.Service) bool {
 	command := slices.Concat(s.Config.Entrypoint, s.Config.Cmd)
 	if len(s.Config.Entrypoint) == 0 {

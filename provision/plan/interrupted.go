@@ -10,17 +10,17 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// While a container is recreated two of them are there. The new one has the label
-// berth.replaces with the id of the old one, and a name with new in it until it is
-// known to be up; then the old one gets a name with old in it, the new one gets the
-// name, and the old one is removed. So whoever comes after an interruption knows
-// which of the two is to stay.
+// While a container is recreated, both the old and the new one exist. The new one has
+// the label berth.replaces with the old one's id, and a name with "new" in it until
+// it is known to be up. Then the old one gets a name with "old" in it, the new one
+// gets the real name, and the old one is removed. So after an interruption the next
+// run can see which of the two must stay.
 var passingName = regexp.MustCompile(`^(.+)\.(new|old)-[0-9a-f]{8}$`)
 
-// NewName returns the name of a container's successor while both are there.
+// NewName returns the name of the new container while the old one exists.
 func NewName(name string) string { return passing(name, "new") }
 
-// OldName returns the name of a container whose successor is up.
+// OldName returns the name of the old container when the new one is up.
 func OldName(name string) string { return passing(name, "old") }
 
 func passing(name, word string) string {
@@ -29,7 +29,7 @@ func passing(name, word string) string {
 	return name + "." + word + "-" + hex.EncodeToString(random[:])
 }
 
-// lastName returns the name that a container has when it is not being recreated.
+// lastName returns a container's name without the additions of a recreation.
 func (c Container) lastName() string {
 	if m := passingName.FindStringSubmatch(c.Name); m != nil {
 		return m[1]
@@ -42,9 +42,9 @@ func (c Container) isCalledOld() bool {
 	return m != nil && m[2] == "old"
 }
 
-// Recover returns the steps that end what an interrupted run of a project's left half
-// done: each container is the old one or the new one, and runs. Those of one switch are
-// all old, or all new.
+// Recover returns the steps that complete what an interrupted run of a project left
+// half done. After them each container is either the old one or the new one, and
+// runs. Of those that are recreated together, all are old or all are new.
 func Recover(project string, have Observed) Plan {
 	var p Plan
 	for _, s := range have.interrupted(project) {
@@ -54,7 +54,7 @@ func Recover(project string, have Observed) Plan {
 			p.undo(s)
 		}
 	}
-	for _, c := range have.Containers { // the old one is gone
+	for _, c := range have.Containers { // those whose old container is gone
 		m := passingName.FindStringSubmatch(c.Name)
 		if m != nil && m[2] == "new" && c.Project() == project && c.Labels[labels.Replaces] != "" && !have.hasID(c.Labels[labels.Replaces]) {
 			p.add(Step{Op: OpRename, Kind: KindContainer, Name: c.Name, ID: c.ID, To: c.lastName(), Cause: wasInterrupted})
@@ -65,22 +65,22 @@ func Recover(project string, have Observed) Plan {
 
 const wasInterrupted = "up was interrupted"
 
-// interruption is a switch that is half done.
+// interruption is a group of recreations that were interrupted.
 type interruption struct {
-	name    string // by its label
-	pairs   []pair // who lives in another's namespace comes after it
+	name    string // in the containers' label
+	pairs   []pair // a container in another one's namespace comes after that one
 	wasDone bool   // all new containers were up
 }
 
-// pair is an old container, and those that were made to replace it: the one that is to
-// stay if the new ones are, and others that a run left behind.
+// pair is an old container with those that were created to replace it: the one that
+// stays if the new ones stay, and others that earlier runs left behind.
 type pair struct {
 	old   Container
 	next  Container
 	other []Container
 }
 
-// interrupted returns the switches of a project that are half done.
+// interrupted returns the interrupted groups of a project.
 func (o Observed) interrupted(project string) []*interruption {
 	var all []*interruption
 	successors := o.successors(project)
@@ -106,13 +106,13 @@ func (o Observed) interrupted(project string) []*interruption {
 	return all
 }
 
-// isReplacedBy reports whether a successor is up, as far as one can see.
+// isReplacedBy reports whether the new container is up, as far as can be seen.
 func (c Container) isReplacedBy(next Container) bool {
 	return next.Running || c.isCalledOld() && !next.isPassing()
 }
 
-// began reports whether a run had begun to remove the old containers of a switch, which
-// it does when all new ones are up.
+// began reports whether the run had begun to remove the group's old containers, which
+// it does only when all new ones are up.
 func (o Observed) began(project string, s *interruption) bool {
 	return slices.ContainsFunc(s.pairs, func(p pair) bool { return p.old.isCalledOld() }) ||
 		slices.ContainsFunc(o.Containers, func(c Container) bool {
@@ -120,7 +120,8 @@ func (o Observed) began(project string, s *interruption) bool {
 		})
 }
 
-// sort puts those that live in another's namespace after it: they start after it, too.
+// sort puts a container in another one's namespace after that one, since it must also
+// start after it.
 func (s *interruption) sort() {
 	depth := map[string]int{} // by the old one's id
 	for range s.pairs {
@@ -145,7 +146,7 @@ func (p pair) livesIn(other pair) bool {
 	return false
 }
 
-// finish ends a switch in favour of the new containers.
+// finish completes a group in favour of the new containers.
 func (p *Plan) finish(s *interruption) {
 	for _, one := range s.pairs {
 		for _, c := range one.other {
@@ -157,8 +158,8 @@ func (p *Plan) finish(s *interruption) {
 	}
 }
 
-// undo ends a switch in favour of the old containers, which start when all new ones have
-// let go of what only one container can have.
+// undo completes a group in favour of the old containers. They start after all new
+// ones have released what only one container can have.
 func (p *Plan) undo(s *interruption) {
 	for _, one := range slices.Backward(s.pairs) {
 		if one.next.Running && len(s.pairs) > 1 {
@@ -178,7 +179,7 @@ func (o Observed) hasID(id string) bool {
 	return id != "" && slices.ContainsFunc(o.Containers, func(c Container) bool { return c.ID == id })
 }
 
-// successors returns the project's containers that were made to replace others, by
+// successors returns the project's containers that were created to replace others, by
 // the ids of those.
 func (o Observed) successors(project string) map[string][]Container {
 	all := map[string][]Container{}
@@ -190,12 +191,13 @@ func (o Observed) successors(project string) map[string][]Container {
 	return all
 }
 
-// Switches reports whether the plan recreates containers, or ends what was begun.
+// Switches reports whether the plan recreates containers, or completes an interrupted
+// recreation.
 func (p Plan) Switches() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Op == OpRecreate || s.Op == OpUndo || s.Op == OpFinish })
 }
 
-// after returns what is there when these steps of recovery are done.
+// after returns what exists after these steps of recovery.
 func (o Observed) after(p Plan) Observed {
 	o.Containers = slices.Clone(o.Containers)
 	for _, s := range p.Steps {

@@ -10,8 +10,8 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// Hosts that change together are all old or all new, wherever the run was interrupted;
-// who lives in another's namespace starts after it.
+// Hosts that are recreated together are all old or all new, wherever the run was
+// interrupted. A container in another one's namespace starts after that one.
 func TestASwitchIsUndoneOrFinishedAsAWhole(t *testing.T) {
 	at := func(id, name, state, replaces, livesIn string) Container {
 		c := Container{ID: id, Name: name, State: state, Running: state == "running", Labels: map[string]string{labels.Project: "p"}}

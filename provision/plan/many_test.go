@@ -12,8 +12,8 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// manyHosts are so many services and their containers, of which each second has
-// changed; and as many of somebody else's.
+// manyHosts returns n services and their containers, of which every second one has
+// changed, and as many containers of others.
 func manyHosts(n int) (compose.Wanted, Observed) {
 	want := compose.Wanted{Project: "lab"}
 	have := Observed{Box: box.Box{Engine: box.Engine{NanoCPUs: 8e9, Memory: 64 << 30}}, Images: map[string]string{"one:latest": "sha256:one"}}
@@ -36,8 +36,8 @@ func manyHosts(n int) (compose.Wanted, Observed) {
 	return want, have
 }
 
-// Twenty times the services and containers take about twenty times as long, and not
-// four hundred.
+// The attack: very many services. For twenty times the services and containers a plan
+// takes about twenty times as long, not four hundred.
 func TestAttackByManyServicesAndContainers(t *testing.T) {
 	took := func(n int) time.Duration {
 		want, have := manyHosts(n)

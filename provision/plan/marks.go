@@ -12,22 +12,23 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// Marks tell provision's own containers from those that only have their labels,
-// which anyone who may run a container, or make an image, can write.
+// Marks distinguish provision's own containers from those that only have the same
+// labels, which anybody can set who may run a container or build an image.
 type Marks struct {
 	Secret   []byte   // of the state directory
-	Unmarked []string // ids of containers that were there before there were marks
+	Unmarked []string // ids of containers that are older than marks
 
-	// UserCAs are the gateway's, now and before: the gateway tells a host that was made
-	// with one of them of the others, so it need not be recreated for that.
+	// UserCAs are the gateway's present and former ones. The gateway recognises hosts
+	// that were created with any of them, so a new CA is no reason to recreate a
+	// host.
 	UserCAs []string
 }
 
-// markSize is how much of the digest a mark is, in bytes.
+// markSize is the length of a mark, in bytes of the digest.
 const markSize = 16
 
-// marked are the labels that a mark vouches for. They say whose the container is, and
-// what it holds; nothing in them changes when it is renamed or recreated.
+// marked returns the labels that a mark covers. They say to whom the container
+// belongs and what it holds; none of them changes when it is renamed or recreated.
 func marked() []string {
 	return []string{labels.Project, labels.Service, labels.CPUs, labels.GPUMemory, labels.Pinned}
 }
@@ -49,7 +50,7 @@ func (m Marks) digest(text string, size int) string {
 	return hex.EncodeToString(mac.Sum(nil)[:size])
 }
 
-// vouchesFor reports whether provision made a container, as the labels say.
+// vouchesFor reports whether provision created a container, as its labels say.
 func (m Marks) vouchesFor(c Container) bool {
 	if c.Project() == "" {
 		return false
@@ -57,8 +58,8 @@ func (m Marks) vouchesFor(c Container) bool {
 	return hmac.Equal([]byte(c.Labels[labels.Mark]), []byte(m.Of(c.Labels))) || slices.Contains(m.Unmarked, c.ID)
 }
 
-// Judge takes from the containers that provision did not make what their labels
-// claim, and leaves what the engine gives them.
+// Judge returns the containers; for those that provision did not create it drops the
+// claims of their labels, and keeps what the engine gives them.
 func (m Marks) Judge(all []Container) []Container {
 	judged := slices.Clone(all)
 	for i, c := range all {
@@ -76,10 +77,10 @@ func (m Marks) Judge(all []Container) []Container {
 	return judged
 }
 
-// Unmarked returns the ids of the containers that look as if an older provision made
-// them, which set no marks: those whose labels name a project, and whose numbers
-// are possible on this box. It is asked once for each state directory, so that
-// one that comes later and looks like it is not believed.
+// Unmarked returns the ids of the containers that seem to have been created by an
+// older provision, which set no marks: their labels name a project, and have numbers
+// that are possible on this box. It is called once for each state directory, so that
+// a container which comes later and only looks like one is not believed.
 func Unmarked(all []Container, b box.Box) []string {
 	var ids []string
 	for _, c := range all {
@@ -90,7 +91,8 @@ func Unmarked(all []Container, b box.Box) []string {
 	return ids
 }
 
-// possible reports whether a label is no number at all, or one that the box has.
+// possible reports whether a label is absent, "none", or a number that the box can
+// have.
 func possible(text string, most int64) bool {
 	if text == "" || text == labels.NoGPU {
 		return true

@@ -10,8 +10,8 @@ import (
 	"github.com/berth-ssh/berth/ledger"
 )
 
-// claimedBy is a container with these labels, on which it claims 4 cpus, a pinned one
-// and a part of a GPU.
+// claimedBy returns a container with these labels, whose claim is 4 cpus, a pinned
+// one and a part of a GPU.
 func claimedBy(id string, on map[string]string) Container {
 	return Container{ID: id, Name: id, Labels: on, State: "running", Running: true, Sees: []string{"GPU-1"}, Claim: ledger.Claim{
 		Amounts: ledger.Amounts{NanoCPUs: 4e9, Memory: 1 << 30}, Pinned: []int{0}, GPUs: []box.Hold{{UUID: "GPU-1", Budget: 1}},
@@ -25,9 +25,9 @@ func hostLabels() map[string]string {
 	}
 }
 
-// Somebody runs a container with labels that reserve a negative amount, so that more is
-// planned than there is; or a huge one, so that nothing is left; or a budget of a byte,
-// to be on another's GPU.
+// The attack: somebody runs a container with labels that reserve a negative amount,
+// so that more is planned than exists; or a huge amount, so that nothing is left; or
+// a budget of one byte, to get onto another's GPU.
 func TestAttackByForeignReservations(t *testing.T) {
 	ours := Marks{Secret: []byte("ours"), Unmarked: []string{"old"}}
 	with := func(change func(map[string]string)) map[string]string {
@@ -68,8 +68,8 @@ func TestAttackByForeignReservations(t *testing.T) {
 	}
 }
 
-// Containers that were there before marks are kept in the books; what cannot be true
-// is not.
+// Containers that are older than marks stay in the books, unless their numbers are
+// impossible.
 func TestContainersOfAnOlderVersionKeepCounting(t *testing.T) {
 	b := box.Box{Engine: box.Engine{NanoCPUs: 8e9}, Inventory: box.Inventory{GPUs: []box.GPU{{UUID: "GPU-1", Memory: 80 << 30}}}}
 	var all []Container

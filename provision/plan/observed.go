@@ -14,47 +14,47 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// Observed is what is there.
+// Observed is what exists.
 type Observed struct {
 	Box           box.Box
 	Images        map[string]string            // ids by reference
-	ImageConfigs  map[string]ImageConfig       // of those that are there
+	ImageConfigs  map[string]ImageConfig       // of the existing images
 	Networks      map[string]map[string]string // labels by name
 	Volumes       map[string]map[string]string
-	Containers    []Container             // every one on the engine: each may hold something
+	Containers    []Container             // all of the engine's, since each may hold something
 	NetworkStates map[string]NetworkState // by name
 	VolumeStates  map[string]VolumeState
 	Kept          []KeptImage
-	Ignored       []string // names of those that hold nothing
+	Ignored       []string // names of containers whose claims do not count
 	NoKeep        string   // why this engine carries nothing over that was written in a container; "" where it does
-	Marks         Marks    // by which their labels were judged
+	Marks         Marks    // with which the labels were judged
 
-	roster *roster // of the containers; nil where they are looked for one by one
+	roster *roster // index of the containers; nil: they are searched one by one
 }
 
-// Container is a container as it is now.
+// Container is the present state of a container.
 type Container struct {
 	ID         string
 	Name       string
 	Labels     map[string]string
 	Networks   []string
-	NetworkIDs map[string]string // by name, as it was attached
+	NetworkIDs map[string]string // by the name of the network, as it was attached
 	Mounts     []container.MountPoint
 	HostConfig container.HostConfig
 	Running    bool
-	Restarts   bool      // the engine starts it again
-	Done       bool      // its command ended with code 0
-	State      string    // the engine's word
-	Since      time.Time // of that state
+	Restarts   bool      // the engine restarts it when it ends
+	Done       bool      // its command has ended with code 0
+	State      string    // the engine's name of its state
+	Since      time.Time // when it entered that state
 	Created    time.Time
 	Claim      ledger.Claim
-	Sees       []string // UUIDs of the devices that it can use, held or not
-	Users      []string // who is on it; only known of those that are asked for
+	Sees       []string // UUIDs of the devices that it can use, whether it holds them or not
+	Users      []string // the people on it; set only for containers that were asked
 	PID        int      // of its first process, on the box
-	Image      string   // as the container was told
+	Image      string   // the image reference that the container was created with
 	ImageID    string
 	Health     *container.HealthConfig
-	Foreign    bool // known not to be made by provision, whatever its labels say
+	Foreign    bool // it is known that provision did not create it, whatever its labels say
 }
 
 // Container returns the container of this name.
@@ -69,8 +69,8 @@ func (o Observed) Container(name string) (Container, bool) {
 	return o.Containers[i], true
 }
 
-// standsFor returns a service's container: the one that provision made, or else the
-// one that docker compose made for the same project. Labels say which it is; of
+// standsFor returns a service's container: the one that provision created, or else
+// the one that docker compose created for the same project. It is found by labels; of
 // several it is the one with the service's name, or else the first.
 func (o Observed) standsFor(project string, s compose.Service) (Container, bool) {
 	var own, foreign []Container
@@ -97,8 +97,8 @@ func (o Observed) standsFor(project string, s compose.Service) (Container, bool)
 	return Container{}, false
 }
 
-// madeFrom returns the id of the image that the container was made from, whatever
-// was carried over into it since.
+// madeFrom returns the id of the image that the container was created from, without
+// what was carried over into it.
 func (e Container) madeFrom() string {
 	if e.Project() != "" {
 		return cmp.Or(e.Labels[labels.Image], e.ImageID)
@@ -106,31 +106,32 @@ func (e Container) madeFrom() string {
 	return e.ImageID
 }
 
-// maxLabel is how long a name in a label may be, in runes.
+// maxLabel is how much of a name in a label is shown, in runes.
 const maxLabel = 255
 
-// label returns a label's value, fit to be shown. A container has its image's
-// labels too, so the value is whatever the image's author likes.
+// label returns a label's value, made safe to show. A container also has its image's
+// labels, whose values the image's author has chosen.
 func (e Container) label(name string) string { return printable.Line(e.Labels[name], maxLabel) }
 
-// Project returns the project that provision made it for, or "".
+// Project returns the project for which provision created the container, or "".
 func (e Container) Project() string { return e.label(labels.Project) }
 
-// ComposeProject returns the project that docker compose made it for, or "".
+// ComposeProject returns the project for which docker compose created the container,
+// or "".
 func (e Container) ComposeProject() string { return e.label(labels.ComposeProject) }
 
-// Service returns the service that either made it for, or "".
+// Service returns the service for which either of them created the container, or "".
 func (e Container) Service() string {
 	return cmp.Or(e.label(labels.Service), e.label(labels.ComposeService))
 }
 
-// HostName returns what people call it: its host, or else its service, or else its
-// name.
+// HostName returns a name of the container for people: its host, or else its service,
+// or else its name.
 func (e Container) HostName() string {
 	return cmp.Or(e.label(labels.Host), e.Service(), e.Name)
 }
 
-// Holder returns how refusals name the container.
+// Holder returns the container's name in refusals.
 func (e Container) Holder() string {
 	name := "container " + e.Name + " (not provision's)"
 	if e.HostConfig.Privileged {
@@ -145,9 +146,9 @@ func (e Container) Holder() string {
 	return name
 }
 
-// Counts reports whether the container's claim counts. Provision's own hold what they
-// were given until they are removed, so that one that was stopped can always start
-// again; those of others hold it while they run, or may come back at boot.
+// Counts reports whether the container's claim counts. Those of provision hold what
+// they were given until they are removed, so that a stopped one can always start
+// again. Others hold it while they run, or if they start at boot.
 func (e Container) Counts() bool {
 	return e.Project() != "" && !e.Foreign || e.Running || e.Restarts || e.State == "paused" || e.State == "restarting"
 }

@@ -14,15 +14,15 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// Options are what a person may say about a plan.
+// Options are a person's wishes for a plan.
 type Options struct {
-	Force   bool // recreate containers also while people are on them
+	Force   bool // recreate containers even if people are on them
 	Fresh   bool // recreate them without what was written in them
 	Upgrade bool // recreate hosts for which there is a newer host image
 }
 
-// Up compares what ought to be with what is, and returns the steps between
-// them. Its error says what is in the way, a line for each thing.
+// Up compares what is wanted with what exists, and returns the steps between them.
+// Its error has a line for each conflict.
 func Up(want compose.Wanted, have Observed, o Options) (Plan, error) {
 	p := Recover(want.Project, have)
 	have = have.after(p).indexed()
@@ -56,8 +56,8 @@ func Up(want compose.Wanted, have Observed, o Options) (Plan, error) {
 	return p, nil
 }
 
-// networks makes the networks that are missing, those with subnets of the files' choice
-// first: the engine gives the others what is left.
+// networks adds steps that create the missing networks. Those whose subnets the files
+// choose come first: the engine chooses the others from what is left.
 func (p *Plan) networks(want compose.Wanted, have Observed) {
 	chosen := func(n compose.Network) int {
 		if len(n.Subnets()) > 0 {
@@ -72,9 +72,10 @@ func (p *Plan) networks(want compose.Wanted, have Observed) {
 	}
 }
 
-// volumes makes the volumes that are missing. One that begins with a directory of a
-// container that is recreated says so in a label, as long as both are there: an
-// interrupted run's successor copies it again.
+// volumes adds steps that create the missing volumes. A volume whose initial content
+// comes from a directory of a container that is recreated has a label that says so,
+// as long as both exist: after an interruption the next run copies the directory
+// again.
 func (p *Plan) volumes(want compose.Wanted, fates []*fate, have Observed) {
 	for _, v := range want.Volumes {
 		if _, ok := have.Volumes[v.Name]; ok || v.ForHosts && !makesOne(fates) {
@@ -92,9 +93,9 @@ func (p *Plan) volumes(want compose.Wanted, fates []*fate, have Observed) {
 	}
 }
 
-// containers makes sure of the services' containers, in the order they start. What is
-// recreated together comes together, where the last of it would have come; and a new
-// container that gets a GPU of one that is recreated comes after it.
+// containers adds the steps for the services' containers, in the order in which they
+// start. Containers that are recreated together come together, at the place of the
+// last of them. A new container that gets the GPU of a recreated one comes after it.
 func (p *Plan) containers(fates []*fate, have Observed, o Options) {
 	group, members := groups(fates), map[int][]*fate{}
 	for _, f := range fates {
@@ -139,8 +140,8 @@ func (p *Plan) recreate(together []*fate, n int, have Observed, o Options) {
 	}
 }
 
-// labelled returns the service with the labels that tell the next run what its
-// container was made of.
+// labelled returns the service with the labels from which the next run learns what
+// its container was created from.
 func (f *fate) labelled() compose.Service {
 	s := f.service
 	s.Config.Labels = maps.Clone(s.Config.Labels)
@@ -151,15 +152,15 @@ func (f *fate) labelled() compose.Service {
 	return s
 }
 
-// makesOne reports whether a container is created, for the first time or again.
+// makesOne reports whether any container is created or recreated.
 func makesOne(fates []*fate) bool {
 	return slices.ContainsFunc(fates, func(f *fate) bool { return f.isNew() || f.cause != "" && !f.inUse })
 }
 
 const absent = "does not exist"
 
-// Images returns the steps that bring the services' images, of which those
-// in have (ids by reference) are there.
+// Images returns the steps that build or pull the services' images. have has the
+// existing ones, ids by reference.
 func Images(want compose.Wanted, have map[string]string) Plan {
 	var p Plan
 	for _, s := range want.Services {
@@ -168,7 +169,7 @@ func Images(want compose.Wanted, have map[string]string) Plan {
 	return p
 }
 
-// image makes sure of an image; services may share one.
+// image adds the step for an image, once if services share it.
 func (p *Plan) image(i compose.Image, have map[string]string) {
 	if have[i.Ref] != "" || p.hasImage(i.Ref) {
 		return
@@ -193,8 +194,8 @@ func buildCause(i compose.Image) string {
 	return "no image of this Dockerfile and context yet"
 }
 
-// container makes sure of a service's container that is not recreated: that it is
-// there, has its name, is on its networks, and runs.
+// container adds the steps for a service's container that is not recreated: it must
+// exist, have its name, be attached to its networks, and run.
 func (p *Plan) container(f *fate) {
 	s, is := f.service, f.is
 	switch {
@@ -256,8 +257,8 @@ func (p *Plan) remove(is Container, cause string) {
 	p.add(Step{Op: OpRemove, Kind: KindContainer, Name: is.Name, ID: is.ID, Cause: cause})
 }
 
-// Down returns the steps that take a project's containers and networks away.
-// Volumes are data: they stay, unless withVolumes.
+// Down returns the steps that remove a project's containers and networks. Volumes are
+// data: they stay, unless withVolumes is true.
 func Down(project string, have Observed, withVolumes bool) Plan {
 	p := Remove(slices.DeleteFunc(slices.Clone(have.Containers), func(c Container) bool { return c.Project() != project }))
 	for _, name := range Labelled(have.Networks, project) {
@@ -280,8 +281,8 @@ func Down(project string, have Observed, withVolumes bool) Plan {
 	return p
 }
 
-// otherUser returns the name of a container that has the volume and is not the
-// project's; "" where there is none.
+// otherUser returns the name of a container outside of the project that uses the
+// volume; "" if there is none.
 func (o Observed) otherUser(project, volume string) string {
 	for _, c := range o.Containers {
 		if c.Project() != project && slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return m.Name == volume }) {
@@ -291,7 +292,7 @@ func (o Observed) otherUser(project, volume string) string {
 	return ""
 }
 
-// Remove returns the steps that take these containers away.
+// Remove returns the steps that remove these containers.
 func Remove(containers []Container) Plan {
 	var p Plan
 	for _, c := range containers {
@@ -303,7 +304,7 @@ func Remove(containers []Container) Plan {
 	return p
 }
 
-// Labelled returns the names of what carries the project's label.
+// Labelled returns the names of the things that have the project's label.
 func Labelled(things map[string]map[string]string, project string) []string {
 	var names []string
 	for name, on := range things {

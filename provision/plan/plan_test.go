@@ -29,16 +29,16 @@ import (
 
 var update = flag.Bool("update", false, "write the plans in testdata again")
 
-// given is what a golden case says is there; the zero value is an empty
-// engine on a machine with 8 cpus, 64 GiB and no GPU.
+// given is what exists in a golden case. The zero value is an empty engine on a
+// machine with 8 cpus, 64 GiB and no GPU.
 type given struct {
 	CPUs       int
 	Memory     string
 	GPUs       []givenGPU
-	Threads    int    // of each core; the cores are halved between two nodes
-	NoGPUs     string // why they cannot be counted
-	CDI        bool   // the engine knows them by CDI names
-	CUDA       string // of the driver
+	Threads    int    // of each core; the cores are divided between two NUMA nodes
+	NoGPUs     string // why the GPUs cannot be counted
+	CDI        bool   // the engine knows the GPUs by CDI names
+	CUDA       string // version of the driver's CUDA
 	Toolkit    string
 	Base       string // of host images
 	Project    string
@@ -47,9 +47,9 @@ type given struct {
 	Fresh      bool
 	Upgrade    bool
 	NoKeep     string
-	Images     bool                  // every image that is wanted is there
-	Older      []string              // ids of images that are there, too
-	Says       map[string]givenImage // what images say of their containers
+	Images     bool                  // every wanted image exists
+	Older      []string              // ids of other images that exist
+	Says       map[string]givenImage // settings of images for their containers
 	Networks   map[string]string     // name: project whose label it has
 	Volumes    map[string]string
 	Containers []givenContainer
@@ -63,24 +63,24 @@ type givenImage struct{ Env, Entrypoint, Cmd []string }
 type givenGPU struct {
 	Model  string
 	Memory string
-	MIG    []string // profiles of its instances
-	Broken string   // what its driver asks for
+	MIG    []string // profiles of its MIG instances
+	Broken string   // the recovery action that its driver reports
 }
 
 type givenContainer struct {
-	Service string            // the container of this service, as provision would make it,
+	Service string            // the container of this service, as provision would create it,
 	Was     map[string]string // but for these facts and limits; "image": of another image
 	Gone    []string          // and without these networks
-	On      map[string]string // the ids of those that it is attached to
-	Compose bool              // and made by docker compose
-	Older   bool              // and made by a version whose hosts were entered by sshd, and no peers
+	On      map[string]string // ids of the networks to which it is attached
+	Compose bool              // and created by docker compose
+	Older   bool              // and created by a version whose hosts were entered by sshd, and without peers
 
-	Unmounted string            // the volume that it does not have
-	Mounted   map[string]string // volumes that it has besides, by path
-	Called    string            // its name, where it is another
-	Replaces  string            // the id of the container that it was made to replace
+	Unmounted string            // a volume that is not mounted in it
+	Mounted   map[string]string // additional volumes, by path
+	Called    string            // its name, if it is another
+	Replaces  string            // the id of the container that it was created to replace
 
-	Name    string // or any other
+	Name    string // instead of Service: any other container
 	Project string
 	Host    string
 
@@ -90,7 +90,7 @@ type givenContainer struct {
 	Memory   string   // held
 	GPUs     []int    // held, by index
 	Budget   string   // of each of them
-	Users    []string // on it
+	Users    []string // people on it
 	Pinned   []int
 	Restarts bool
 
@@ -98,8 +98,8 @@ type givenContainer struct {
 	Done  bool
 }
 
-// A golden case is a compose file or several, what is there, and the plan or
-// the error that must come of them. The first line names the files to load.
+// A golden case has one or more compose files, what exists, and the expected plan or
+// error. Its first line names the files to load.
 func TestPlan(t *testing.T) {
 	cases, err := filepath.Glob("testdata/plan/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -139,15 +139,15 @@ func testPlan(t *testing.T, path string) {
 	}
 }
 
-// unpack lays the case's files out in a directory of their own, beside the
-// files that people use, and goes there.
+// unpack writes the case's files into a new directory, beside files that people use,
+// and changes to that directory.
 func unpack(t *testing.T, archive *txtar.Archive) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "lab")
 	text := string(txtar.Format(archive))
 	for name, from := range map[string]string{"seed": "../../cmd/provision/testdata/seed", "configs": "../../configs"} {
 		if !strings.Contains(text, name+"/") {
-			continue // a build's content is what the case itself says
+			continue // the case itself has a build's content
 		}
 		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(from)); err != nil {
 			t.Fatal(err)
@@ -173,7 +173,7 @@ func planText(t *testing.T, archive *txtar.Archive) (text, containers string) {
 	return stable(p.String()), stable(strings.ReplaceAll(containerText(t, want, have), project.WorkingDir, "DIR"))
 }
 
-// wantedIn loads the files of a case that was unpacked here.
+// wantedIn loads the files of an unpacked case.
 func wantedIn(t *testing.T, archive *txtar.Archive) (*compose.Project, compose.Wanted, error) {
 	g := readGiven(t)
 	o := compose.Options{Base: g.Base, Project: g.Project, Profiles: g.Profiles}
@@ -362,7 +362,7 @@ func (c givenContainer) likeService(e *Container, s compose.Service, project str
 	}
 }
 
-// containerText is what the engine is told to create, less what is empty.
+// containerText returns what the engine is told to create, without empty values.
 func containerText(t *testing.T, want compose.Wanted, have Observed) string {
 	t.Helper()
 	all := map[string]any{}
@@ -375,7 +375,7 @@ func containerText(t *testing.T, want compose.Wanted, have Observed) string {
 		s.Config.Labels[labels.Config] = "FACTS"
 		all[s.Container] = map[string]any{"Config": s.Config, "HostConfig": s.HostConfig, "Networks": s.Networks}
 	}
-	text, err := json.Marshal(all) // as it goes to the engine
+	text, err := json.Marshal(all) // as it is sent to the engine
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +390,7 @@ func containerText(t *testing.T, want compose.Wanted, have Observed) string {
 	return string(text)
 }
 
-// filled is a JSON value without what is empty in it; nil where nothing is left.
+// filled returns a JSON value without its empty parts; nil if nothing is left.
 func filled(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
@@ -421,7 +421,7 @@ func filled(value any) any {
 
 func errorText(err error) string { return err.Error() + "\n" }
 
-// stable hides the hashes, which change with the image's files.
+// stable replaces the hashes, which change with the image's files.
 func stable(text string) string {
 	return regexp.MustCompile(`:( ?)"?[0-9a-f]{12}\b"?`).ReplaceAllString(text, ":${1}HASH")
 }

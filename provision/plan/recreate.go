@@ -16,17 +16,18 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// Recreation says how a container gives way to its successor.
+// Recreation says how a container is replaced by a new one.
 type Recreation struct {
 	Old   Container
-	Keep  bool     // what was written in it, outside volumes, goes with it
-	Copy  bool     // its image is another one: of what was written in it, what is not the system's is copied
-	Fills []string // directories of it that new volumes begin with
-	Group int      // recreations with the same number are one switch: all of them happen, or none
+	Keep  bool     // what was written in it, outside of volumes, is carried over
+	Copy  bool     // its image changes: what was written outside of system directories is copied
+	Fills []string // directories of it that are copied into new volumes
+	Group int      // recreations with the same number belong together: either all of them happen or none
 }
 
-// recreation returns how the fate's container is recreated. What was written in one that
-// docker compose made is copied also to another image: people move here with their work.
+// recreation returns how the container is recreated. What was written in a container
+// of docker compose is copied also to another image, so that people who move to Berth
+// keep their work.
 func (f *fate) recreation(have Observed, group int, o Options) Recreation {
 	r := Recreation{Old: f.is, Group: group}
 	wanted := f.service.Keep && !o.Fresh && f.is.State != "created"
@@ -38,8 +39,9 @@ func (f *fate) recreation(have Observed, group int, o Options) Recreation {
 	return r
 }
 
-// unkept returns a line for each container that would be recreated with what was written
-// in it, on an engine that cannot: nothing is stopped for that.
+// unkept returns a line for each container whose written files would have to be
+// carried over, if the engine cannot do that. It is checked before anything is
+// stopped.
 func unkept(fates []*fate, have Observed, o Options) []string {
 	var lines []string
 	for _, f := range fates {
@@ -50,8 +52,8 @@ func unkept(fates []*fate, have Observed, o Options) []string {
 	return lines
 }
 
-// Together returns how many of the first steps are recreations of one group; 0 where
-// the first is none.
+// Together returns how many of the first steps are recreations of one group; 0 if the
+// first step is none.
 func Together(steps []Step) int {
 	n := 0
 	for n < len(steps) && steps[n].Op == OpRecreate && steps[n].Recreation.Group == steps[0].Recreation.Group {
@@ -60,15 +62,15 @@ func Together(steps []Step) int {
 	return n
 }
 
-// sameImage reports whether the container's successor is made from the image that
-// the container was made from.
+// sameImage reports whether the new container is created from the same image as the
+// old one was.
 func (f *fate) sameImage(have Observed) bool {
 	id := have.Images[f.service.Image.Ref]
 	return id != "" && id == f.is.madeFrom()
 }
 
-// newVolumes returns the mounts of volumes that begin with what the container has in
-// that directory: they are new, and it has nothing else mounted there.
+// newVolumes returns the mounts of new volumes whose initial content is a directory
+// of the old container: nothing else is mounted there.
 func (f *fate) newVolumes(have Observed) []mount.Mount {
 	var all []mount.Mount
 	if !f.there || f.is.State == "created" {
@@ -85,12 +87,12 @@ func (f *fate) newVolumes(have Observed) []mount.Mount {
 	return all
 }
 
-// isOwnVolume reports whether provision added the volume, and not the files.
+// isOwnVolume reports whether provision, and not the files, added the volume.
 func (f *fate) isOwnVolume(name string) bool {
 	return slices.ContainsFunc(f.service.Volumes, func(v compose.Volume) bool { return v.Name == name })
 }
 
-// mountAt returns what the container has mounted at a path, or at a directory above it.
+// mountAt returns what the container has mounted at a path or above it.
 func (c Container) mountAt(target string) *container.MountPoint {
 	for i, m := range c.Mounts {
 		if within(target, m.Destination) {
@@ -105,8 +107,8 @@ func within(target, dir string) bool {
 	return target == dir || strings.HasPrefix(target, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// hidden returns a warning for each directory of a container that a volume with data
-// of its own will hide.
+// hidden returns a warning for each directory of a container that a volume with
+// content of its own will hide.
 func (f *fate) hidden(have Observed) []string {
 	var lines []string
 	for _, m := range f.service.HostConfig.Mounts {
@@ -118,12 +120,12 @@ func (f *fate) hidden(have Observed) []string {
 	return lines
 }
 
-// parted returns a warning for each volume with a name that the container has at a path
-// where its successor will have another one, or none: what is in it is not carried over.
+// parted returns a warning for each named volume of the container whose path will
+// have another volume, or none, in the new one: its content is not carried over.
 func (f *fate) parted() []string {
 	var lines []string
 	for _, m := range f.is.Mounts {
-		if m.Type != mount.TypeVolume || isNameless(m.Name) || within(m.Destination, path.Dir(image.Peers)) { // which is ours
+		if m.Type != mount.TypeVolume || isNameless(m.Name) || within(m.Destination, path.Dir(image.Peers)) { // the last is a volume of ours
 			continue
 		}
 		i := slices.IndexFunc(f.service.HostConfig.Mounts, func(w mount.Mount) bool { return w.Target == m.Destination })
@@ -138,13 +140,14 @@ func (f *fate) parted() []string {
 	return lines
 }
 
-// isNameless reports whether a volume has the name that the engine gives those without one.
+// isNameless reports whether a volume is anonymous: it has a name that the engine has
+// generated.
 func isNameless(volume string) bool {
 	return regexp.MustCompile(`^([0-9a-f]{64})?$`).MatchString(volume)
 }
 
-// nameless returns the volumes without a name that the container has, by the path
-// where the successor finds them again.
+// nameless returns the container's anonymous volumes, by the path where the new
+// container will mount them.
 func (c Container) nameless(want compose.Wanted) map[string]string {
 	all := map[string]string{}
 	for _, m := range c.Mounts {
@@ -156,8 +159,8 @@ func (c Container) nameless(want compose.Wanted) map[string]string {
 	return all
 }
 
-// withNameless returns the service with the volumes without a name that its container
-// has at the paths where the files want one.
+// withNameless returns the service with its container's anonymous volumes at the
+// paths where the files want anonymous ones.
 func withNameless(s compose.Service, volumes map[string]string) compose.Service {
 	s.HostConfig.Mounts = slices.Clone(s.HostConfig.Mounts)
 	for i, m := range s.HostConfig.Mounts {
@@ -168,13 +171,14 @@ func withNameless(s compose.Service, volumes map[string]string) compose.Service 
 	return s
 }
 
-// sharesWith reports whether a service's container lives in the network, the ipc or
-// the process namespace of a container of this name.
+// sharesWith reports whether a service's container shares the network, ipc or process
+// namespace of a container of this name.
 func sharesWith(h container.HostConfig, name string) bool {
 	return slices.Contains(sharedModes(h), compose.ContainerMode(name))
 }
 
-// sharesAny reports whether a service's container lives in a namespace of any other.
+// sharesAny reports whether a service's container shares a namespace of any other
+// container.
 func sharesAny(h container.HostConfig) bool {
 	return slices.ContainsFunc(sharedModes(h), func(mode string) bool { return strings.HasPrefix(mode, compose.ContainerMode("")) })
 }
@@ -183,8 +187,9 @@ func sharedModes(h container.HostConfig) []string {
 	return []string{string(h.NetworkMode), string(h.IpcMode), string(h.PidMode)}
 }
 
-// follow recreates containers that share a namespace of one that is recreated: it is
-// gone with its container. Where somebody is on such a one, the other stays too.
+// follow also recreates containers that share a namespace of a recreated one, since
+// the namespace disappears with that. If people are on such a container, neither is
+// recreated.
 func follow(fates []*fate) {
 	for changed := true; changed; {
 		changed = false
@@ -214,8 +219,9 @@ func (f *fate) followOne(x *fate) (changed bool) {
 	return false
 }
 
-// groups numbers the recreations from 1 on. Two are in one group where one needs what
-// the other has until it is stopped: a GPU, a port, an address, a namespace.
+// groups numbers the recreations from 1 on. Two of them are in one group if one needs
+// what the other's container has until it is stopped: a GPU, a port, an address, a
+// namespace.
 func groups(fates []*fate) map[*fate]int {
 	of := map[*fate]int{}
 	var contenders []*fate
@@ -243,15 +249,15 @@ func groups(fates []*fate) map[*fate]int {
 	return of
 }
 
-// contends reports whether a service or its container has a GPU, a port or an
-// address, which only one container can have at a time, or lives in another's
+// contends reports whether a service or its container has something that only one
+// container can have at a time (a GPU, a port, an address), or shares another one's
 // namespace.
 func (f *fate) contends() bool {
 	return len(f.given.Devices)+len(f.is.Claim.GPUs)+len(f.service.HostConfig.PortBindings)+len(f.is.HostConfig.PortBindings) > 0 ||
 		f.fixed() || sharesAny(f.service.HostConfig)
 }
 
-// waitsFor reports whether the fate's new container needs what the other's old one has.
+// waitsFor reports whether f's new container needs what other's old container has.
 func (f *fate) waitsFor(other *fate) bool {
 	for _, d := range f.given.Devices {
 		if slices.ContainsFunc(other.is.Claim.GPUs, func(h box.Hold) bool { return h.UUID == d.UUID }) {
@@ -268,7 +274,7 @@ func (f *fate) waitsFor(other *fate) bool {
 	return f.fixed() && other.fixed() || sharesWith(f.service.HostConfig, other.service.Container)
 }
 
-// fixed reports whether the service has an address of its own choice.
+// fixed reports whether the files choose an address for the service.
 func (f *fate) fixed() bool {
 	return slices.ContainsFunc(f.service.Networks, func(a compose.Attachment) bool {
 		return a.Settings != nil && (a.Settings.IPAMConfig != nil || len(a.Settings.MacAddress) > 0)

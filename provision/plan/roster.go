@@ -7,14 +7,14 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// roster finds containers without going through all of them: there may be many
-// thousands, and as many services.
+// roster is an index of containers: there may be many thousands, and as many
+// services.
 type roster struct {
 	byName    map[string]int
-	byService map[[2]string][]int // by project and service, as the labels of either maker have it
+	byService map[[2]string][]int // by project and service, in the labels of provision or docker compose
 }
 
-// indexed returns the observation with a roster of its containers.
+// indexed returns the observation with an index of its containers.
 func (o Observed) indexed() Observed {
 	r := roster{map[string]int{}, map[[2]string][]int{}}
 	for i, c := range o.Containers {
@@ -28,7 +28,8 @@ func (o Observed) indexed() Observed {
 	return o
 }
 
-// ofService returns the containers that either maker made for a service.
+// ofService returns the containers that provision or docker compose created for a
+// service.
 func (o Observed) ofService(project, service string) []Container {
 	if o.roster == nil {
 		o = o.indexed()
@@ -40,7 +41,7 @@ func (o Observed) ofService(project, service string) []Container {
 	return found
 }
 
-// meant returns the ids of the containers that stand for the project's services.
+// meant returns the ids of the containers of the project's services.
 func (o Observed) meant(want compose.Wanted) map[string]bool {
 	ids := map[string]bool{}
 	for _, s := range want.Services {

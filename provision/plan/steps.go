@@ -14,7 +14,7 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// Op is what a step does.
+// Op is the operation of a step.
 type Op string
 
 const (
@@ -30,15 +30,15 @@ const (
 	OpStop       Op = "stop"
 	OpRename     Op = "rename"
 
-	// OpRecreate replaces a container by a new one, made beside it; the old one is
-	// removed when the new one is up.
+	// OpRecreate replaces a container by a new one, which is created beside it. The
+	// old one is removed when the new one is up.
 	OpRecreate Op = "recreate"
 	OpFinish   Op = "finish" // a recreation that was interrupted, in favour of the new container
 	OpUndo     Op = "undo"   // the same, in favour of the old one
 	OpRemove   Op = "remove"
 )
 
-// Kind is what a step does it to.
+// Kind is the kind of resource that a step changes.
 type Kind string
 
 const (
@@ -47,14 +47,14 @@ const (
 	KindVolume    Kind = "volume"
 	KindContainer Kind = "container"
 
-	// Of a cluster, where a volume is a claim.
+	// In a cluster; a volume is a claim there.
 	KindSet    Kind = "statefulset"
 	KindSecret Kind = "secret"
 	KindPod    Kind = "pod"
 )
 
-// Step is one operation on one resource of the engine: what to do, to what, and
-// why. The executor carries it out; the step itself does nothing.
+// Step is one operation on one resource of the engine: what to do, to which resource,
+// and why. It is data only; the executor carries it out.
 type Step struct {
 	Op    Op
 	Kind  Kind
@@ -62,22 +62,22 @@ type Step struct {
 	ID    string // of a container that was there when the plan was made; "" of a new one
 	Cause string
 
-	// What the operation takes, by op and kind; the others are empty.
+	// The operation's arguments, which depend on op and kind; the others are empty.
 	Image   compose.Image      // build
 	Network compose.Network    // create a network
 	Volume  compose.Volume     // create a volume
 	Service compose.Service    // create a container
-	Given   ledger.Allocation  // create a container: what of the box it gets by name
+	Given   ledger.Allocation  // create a container: the GPUs and cores that it gets
 	Joins   compose.Attachment // connect, disconnect: the network
 	Limits  Limits             // update
-	To      string             // rename, finish: the container's name from then on
+	To      string             // rename, finish: the container's new name
 
 	Recreation Recreation         // recreate, finish, undo
-	Beside     bool               // undo: another successor stays, so the old one is not started
+	Beside     bool               // undo: another new container stays, so the old one is not started
 	Until      compose.Dependency // wait
 }
 
-// Task names the step without its cause: create network lab_default.
+// Task returns the step without its cause, such as "create network lab_default".
 func (s Step) Task() string {
 	return fmt.Sprintf("%s %s", s.Op, s.resource())
 }
@@ -96,7 +96,7 @@ func (s Step) resource() string {
 	return text
 }
 
-// why is the cause, and what a new container gets.
+// why returns the cause, and what a new container gets.
 func (s Step) why() string {
 	text := s.Cause
 	for _, d := range s.Given.Devices {
@@ -117,20 +117,20 @@ func (s Step) why() string {
 	return text
 }
 
-// sameAs reports whether two plans' steps do the same for the same cause.
+// sameAs reports whether two steps do the same for the same cause.
 func (s Step) sameAs(other Step) bool {
 	return s.Op == other.Op && s.Kind == other.Kind && s.Name == other.Name && s.ID == other.ID && s.Cause == other.Cause &&
 		s.Joins.Network == other.Joins.Network && s.To == other.To && s.Recreation.Keep == other.Recreation.Keep && s.Recreation.Copy == other.Recreation.Copy &&
 		slices.Equal(s.Given.Devices, other.Given.Devices) && slices.Equal(s.Given.CPUs, other.Given.CPUs)
 }
 
-// Kept is a container that ought to be recreated, and is not: somebody is on it, or its
-// GPU is dead and there is no other.
+// Kept is a container that would have to be recreated, but is not: people are on it,
+// or its GPU is dead and cannot be replaced.
 type Kept struct {
 	Kind      Kind // "": a container
 	Container string
-	Cause     string   // why it ought to be recreated
-	Users     []string // who is on it; nobody where the cause says why it is kept
+	Cause     string   // why it would have to be recreated
+	Users     []string // people on it; none if the cause says why it is kept
 }
 
 func (k Kept) String() string {
@@ -145,21 +145,21 @@ func (k Kept) sameAs(other Kept) bool {
 	return k.Container == other.Container && k.Cause == other.Cause && slices.Equal(k.Users, other.Users)
 }
 
-// Plan is the way from what is to what ought to be. Making one touches
-// nothing, and its text is what it will do.
+// Plan has the steps from what exists to what is wanted. Making a plan changes
+// nothing; its text says what it will do.
 type Plan struct {
 	Steps     []Step
-	Recreated []string // hosts whose containers are recreated, with what was written in them
-	Lost      []string // hosts whose containers go, and what was written in them too
-	Volumes   []string // that go, with their data
+	Recreated []string // hosts that are recreated, with what was written in them
+	Lost      []string // hosts that are removed with what was written in them
+	Volumes   []string // volumes that are removed with their data
 	Kept      []Kept
 	Warnings  []string
 	Notes     []string
 
-	images map[string]bool // that steps bring
+	images map[string]bool // images that the steps build or pull
 }
 
-// String returns the plan for people, a line a step.
+// String returns the plan for people, with one line for each step.
 func (p Plan) String() string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
@@ -179,30 +179,30 @@ func (p Plan) String() string {
 	return text.String()
 }
 
-// shown returns a text as it may be written on a terminal: what changed, say, is
-// read from labels, which may hold anything.
+// shown returns a text made safe for a terminal: some texts come from labels, which
+// may contain anything.
 func shown(text string) string { return printable.Line(text, math.MaxInt) }
 
-// SameAs reports whether two plans do, keep and warn of the same.
+// SameAs reports whether two plans do, keep and warn of the same things.
 func (p Plan) SameAs(other Plan) bool {
 	return slices.EqualFunc(p.Steps, other.Steps, Step.sameAs) &&
 		slices.EqualFunc(p.Kept, other.Kept, Kept.sameAs) &&
 		slices.Equal(p.Warnings, other.Warnings)
 }
 
-// Images returns the part of the plan that takes nothing from anybody.
+// Images returns the part of the plan that builds and pulls images, which takes
+// nothing from anybody.
 func (p Plan) Images() Plan {
 	return Plan{Steps: slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Kind != KindImage })}
 }
 
-// WithoutImages returns the rest of it.
+// WithoutImages returns the rest of the plan.
 func (p Plan) WithoutImages() Plan {
 	p.Steps = slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Kind == KindImage })
 	return p
 }
 
-// Loss returns as a predicate what is done to people's work when the plan is carried out; "" for
-// nothing.
+// Loss returns, as a predicate, what the plan does to people's work; "" for nothing.
 func (p Plan) Loss() string {
 	var losses []string
 	if len(p.Recreated) > 0 {
@@ -247,5 +247,5 @@ func (p *Plan) add(s Step) {
 	p.Steps = append(p.Steps, s)
 }
 
-// hasImage reports whether a step brings the image.
+// hasImage reports whether a step builds or pulls the image.
 func (p *Plan) hasImage(name string) bool { return p.images[name] }

@@ -9,7 +9,8 @@ import (
 	"github.com/berth-ssh/berth/ledger"
 )
 
-// What was shown before the question is what is done after it, or it is shown again.
+// A plan that was shown before the question is carried out after it only if it is
+// still the same; otherwise it is shown again.
 func TestPlansAreTheSameWhereTheyDoTheSame(t *testing.T) {
 	one := func() Plan {
 		return Plan{
@@ -43,8 +44,8 @@ func TestPlansAreTheSameWhereTheyDoTheSame(t *testing.T) {
 	}
 }
 
-// A container has the labels of its image, which anybody may have made: they must
-// not write on root's terminal, nor forge a line of the plan.
+// The attack: a container has labels of its image, which anybody may have made. They
+// must neither control root's terminal nor forge a line of the plan.
 func TestAttackByAnImagesLabels(t *testing.T) {
 	evil := "x\x1b[2J\nwarning: none\u202e"
 	c := Container{Name: "c", Running: true, Labels: map[string]string{

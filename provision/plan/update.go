@@ -12,20 +12,20 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// updates is what can be changed on a container as it is.
+// updates has what can be changed on an existing container.
 type updates struct {
-	changes  []string // key by key, from what to what
+	changes  []string // a line for each key: from what to what
 	obstacle string   // why it cannot be done in place; "" where it can
 	limits   Limits
 }
 
-// Limits are what an update writes: all of them, changed or not.
+// Limits are the values that an update writes: all of them, changed or not.
 type Limits struct {
 	Resources container.Resources
 	Restart   container.RestartPolicy
 }
 
-// updatesTo returns what has to change of a container's limits for the service.
+// updatesTo returns how a container's limits must change for the service.
 func (e Container) updatesTo(s compose.Service) updates {
 	want, is := s.HostConfig, e.HostConfig
 	var u updates
@@ -43,12 +43,12 @@ func (e Container) updatesTo(s compose.Service) updates {
 	if len(u.changes) > 0 && hookedGPU(is) {
 		u.obstacle = "an update in place would take its GPU away"
 	}
-	resources := want.Resources // without a cpuset: what is pinned stays so
+	resources := want.Resources // without a cpuset: pinned cores do not change
 	u.limits = Limits{
 		Resources: container.Resources{
 			NanoCPUs: resources.NanoCPUs, Memory: resources.Memory, MemoryReservation: resources.MemoryReservation,
 			CPUShares: resources.CPUShares, PidsLimit: resources.PidsLimit,
-			MemorySwap: cmp.Or(resources.MemorySwap, 2*resources.Memory), // the engine's default, which it does not apply again
+			MemorySwap: cmp.Or(resources.MemorySwap, 2*resources.Memory), // the engine's default, which it does not apply at an update
 		},
 		Restart: want.RestartPolicy,
 	}
@@ -70,8 +70,8 @@ func (u *updates) amount(key string, is, want int64, text func(int64) string) {
 }
 
 // hookedGPU reports whether the container got a GPU by NVIDIA's hook. The engine does
-// not know of it, so an update, which writes the engine's own rules again, takes it
-// away: people then see "Failed to initialize NVML".
+// not know of it: an update makes the engine write its own device rules again, which
+// takes the GPU away. People then see "Failed to initialize NVML".
 func hookedGPU(host container.HostConfig) bool {
 	for _, r := range host.DeviceRequests {
 		if compose.IsGPU(r) && r.Driver != "cdi" {

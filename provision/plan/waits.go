@@ -13,8 +13,8 @@ func (p *Plan) waits(s compose.Service) {
 	}
 }
 
-// jobsIn returns the containers of services that are there to end: others start when
-// they have.
+// jobsIn returns the containers of services whose commands are meant to end: other
+// services wait for that.
 func jobsIn(want compose.Wanted) map[string]bool {
 	jobs := map[string]bool{}
 	for _, s := range want.Services {

@@ -7,21 +7,22 @@ import (
 	"strconv"
 )
 
-// factsVersion is of the form of the facts: which keys there are, and how their values
-// are written. Facts of another version are compared by the rules of that version.
+// factsVersion is the version of the facts' form: their keys, and how values are
+// written. Facts of another version are compared by the rules of that version.
 const factsVersion = "1"
 
 // versionKey holds the version among the facts.
 const versionKey = "version"
 
-// Annotation returns facts as they are kept on a StatefulSet: a JSON object of texts.
+// Annotation returns facts in the form in which a StatefulSet has them: a JSON object
+// of texts.
 func Annotation(facts map[string]string) string {
 	all := maps.Clone(facts)
 	all[versionKey] = factsVersion
 	return inJSON(all)
 }
 
-// ReadFacts reads them; nil where these are no facts that this version knows.
+// ReadFacts parses the form of Annotation; nil if the text is not of a known version.
 func ReadFacts(text string) map[string]string {
 	var facts map[string]string
 	if json.Unmarshal([]byte(text), &facts) != nil || facts[versionKey] != factsVersion {
@@ -31,7 +32,7 @@ func ReadFacts(text string) map[string]string {
 	return facts
 }
 
-// fact notes what the host is made of by a key of the files, unless that is nothing.
+// fact adds a fact about a key of the files, unless its value is empty.
 func (b *builder) fact(key, value string) {
 	if value != "" {
 		b.host.Facts[key] = value
@@ -62,11 +63,11 @@ func (b *builder) textFacts(key string, values map[string]string) {
 	}
 }
 
-// inJSON returns a list or map of texts; the keys of a map are in order.
+// inJSON returns a list or map of texts as JSON, with the keys of a map in order.
 func inJSON(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // texts can be marshalled
+		panic(err) // cannot fail for texts
 	}
 	return string(text)
 }

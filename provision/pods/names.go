@@ -7,12 +7,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// maxName is what a StatefulSet's name may have, in characters: its pod's name, and the
-// label with the hash of its template, are made of it.
+// maxName is the longest name of a StatefulSet, in characters: the name of its pod,
+// and a label with the hash of its template, contain it.
 const maxName = 52
 
-// nameOf returns the name of an object: of a project and what is in it, in the letters
-// that Kubernetes takes. Its error says why there is none.
+// nameOf returns an object's name, made of a project and a part of it, in characters
+// that Kubernetes accepts. It fails if that is impossible.
 func nameOf(project, part string) (string, error) {
 	name := strings.Map(func(r rune) rune {
 		if r == '_' || r == '.' {
@@ -29,7 +29,7 @@ func nameOf(project, part string) (string, error) {
 	return name, nil
 }
 
-// wrongLabel returns what is wrong with a label of a pod; "" where nothing is.
+// wrongLabel returns what is wrong with a label of a pod; "" for nothing.
 func wrongLabel(key, value string) string {
 	const letters = "letters, digits, -, _ and . (63 at most), with a letter or digit at both ends"
 	switch {

@@ -21,7 +21,7 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// Names that others have given.
+// Names that are defined elsewhere.
 const (
 	ContainerName = "host" // of the container that is the host
 
@@ -34,11 +34,11 @@ const (
 	kaiQueue   = "kai.scheduler/queue"       // label of the pod
 )
 
-// stopGrace is how long a pod has to end by itself, as docker has it.
+// stopGrace is how long a pod has to end by itself; it is Docker's default.
 const stopGrace = 10 * time.Second
 
-// newSet returns a StatefulSet of one pod with one container. The pod is replaced by the
-// cluster when the template changes, also one that never came up.
+// newSet returns a StatefulSet of one pod with one container. When the template
+// changes, the cluster replaces the pod, also one that never came up.
 func newSet(name string, own map[string]string) *appsv1.StatefulSet {
 	one, no := int32(1), false
 	return &appsv1.StatefulSet{
@@ -52,7 +52,7 @@ func newSet(name string, own map[string]string) *appsv1.StatefulSet {
 				ObjectMeta: metav1.ObjectMeta{Labels: maps.Clone(own)},
 				Spec: corev1.PodSpec{
 					Containers:                   []corev1.Container{{Name: ContainerName}},
-					AutomountServiceAccountToken: &no, // who is in a host is not in the cluster
+					AutomountServiceAccountToken: &no, // people in a host get no access to the cluster
 					EnableServiceLinks:           &no,
 				},
 			},
@@ -93,7 +93,7 @@ func (b *builder) labels() {
 		on[kaiQueue] = queue
 		b.fact(compose.Extension+".cluster.queue", queue)
 	}
-	maps.Copy(on, set.Spec.Template.Labels) // whose it is, the files do not say
+	maps.Copy(on, set.Spec.Template.Labels) // these win: the files cannot change whose host it is
 	set.Spec.Template.Labels = on
 	for key := range b.service.Annotations {
 		if wrong := wrongLabel(key, ""); wrong != "" {
@@ -106,12 +106,12 @@ func (b *builder) labels() {
 	}
 }
 
-// variableName is what every cluster takes as the name of a variable: before version
-// 1.32, one of another form is passed over.
+// variableName matches what every cluster accepts as the name of a variable. Before
+// version 1.32 others are ignored.
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// environment puts the variables aside for the Secret. The device plugin says which GPUs
-// a pod sees; one without GPUs sees none, also by an image that asks for all.
+// environment collects the variables for the Secret. The device plugin decides which
+// GPUs a pod sees. A pod without GPUs sees none, even if its image asks for all.
 func (b *builder) environment() {
 	for name, value := range b.service.Environment {
 		if value == nil || name == compose.EnvVisible {
@@ -137,14 +137,14 @@ func (b *builder) environment() {
 	}
 }
 
-// process sets what runs, and as whom.
+// process sets the command, and the account that runs it.
 func (b *builder) process() {
 	c := b.service
 	b.box.Image = c.Image
 	b.fact("image", c.Image)
 	b.box.ImagePullPolicy = b.pullPolicy()
 	b.box.Command, b.box.Args = literal(c.Entrypoint), literal(c.Command)
-	if c.Entrypoint != nil && len(c.Entrypoint) == 0 { // not the image's
+	if c.Entrypoint != nil && len(c.Entrypoint) == 0 { // empty: the image's entrypoint is not used
 		b.box.Command, b.box.Args = literal(c.Command), nil
 		if len(c.Command) == 0 {
 			b.refuse("entrypoint", "an empty one needs a command: nothing would run")
@@ -158,7 +158,7 @@ func (b *builder) process() {
 	b.box.TTY, b.box.Stdin = c.Tty, c.StdinOpen
 	b.yesFact("tty", c.Tty)
 	b.yesFact("stdin_open", c.StdinOpen)
-	if c.Init != nil && *c.Init { // the pod's first process takes up what others leave
+	if c.Init != nil && *c.Init { // the pod's first process reaps what others leave
 		b.pod.ShareProcessNamespace = c.Init
 		b.fact("init", "true")
 	}
@@ -188,8 +188,8 @@ func (b *builder) pullPolicy() corev1.PullPolicy {
 	return corev1.PullIfNotPresent
 }
 
-// literal returns words that the cluster takes as they are: it would put variables in
-// place of $(NAME).
+// literal escapes words so that the cluster takes them as they are: it would replace
+// $(NAME) by a variable.
 func literal(words []string) []string {
 	var all []string
 	for _, word := range words {
@@ -198,8 +198,8 @@ func literal(words []string) []string {
 	return all
 }
 
-// resources sets what is reserved, by which the cluster places pods, and what is the
-// most. Without a reservation nothing is reserved, where the cluster would take the limit.
+// resources sets the requests, by which the cluster places pods, and the limits.
+// Without a reservation the request is 0; the cluster would use the limit.
 func (b *builder) resources() {
 	r := corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
 	reserved, limits := b.needs.Reserved, b.needs.Limits
@@ -229,7 +229,8 @@ func (b *builder) resources() {
 	}
 }
 
-// gpus asks the device plugin for GPUs, and the scheduler for nodes that have such.
+// gpus asks the device plugin for GPUs, and the scheduler for nodes with suitable
+// ones.
 func (b *builder) gpus() {
 	w := b.needs.GPUs
 	if w.None() || w.Count < 0 || len(w.IDs) > 0 {
@@ -259,7 +260,8 @@ func (b *builder) gpus() {
 	b.fact("gpus", fact)
 }
 
-// withGPUMemory is for nodes whose GPUs have so many bytes.
+// withGPUMemory returns the affinity for nodes whose GPUs have at least so many
+// bytes.
 func withGPUMemory(bytes int64) *corev1.Affinity {
 	const mib = 1 << 20
 	less := strconv.FormatInt((bytes+mib-1)/mib-1, 10)
@@ -270,7 +272,7 @@ func withGPUMemory(bytes int64) *corev1.Affinity {
 	}}
 }
 
-// security sets as whom the container runs, and with which rights.
+// security sets the user and the rights of the container.
 func (b *builder) security() {
 	c := b.service
 	own, of := &corev1.SecurityContext{}, &corev1.PodSecurityContext{}
@@ -320,7 +322,7 @@ func (b *builder) security() {
 	}
 }
 
-// id reads the number of a user or group; nil where there is none.
+// id parses the number of a user or group; nil if there is none.
 func (b *builder) id(key, text string) *int64 {
 	root := int64(0)
 	if text == "root" {
@@ -381,8 +383,8 @@ func (b *builder) network() {
 	}
 }
 
-// probe makes a healthcheck what says that the pod is ready. Times are whole seconds, as
-// the cluster has them.
+// probe turns the healthcheck into the pod's readiness probe. The cluster's times are
+// whole seconds.
 func (b *builder) probe() {
 	h := b.service.HealthCheck
 	if h == nil || h.Disable || len(h.Test) == 0 || h.Test[0] == "NONE" {
@@ -414,7 +416,7 @@ func (b *builder) probe() {
 	}
 }
 
-// wholeSeconds rounds up.
+// wholeSeconds returns a time in seconds, rounded up.
 func wholeSeconds(d *types.Duration, otherwise int32) int32 {
 	if d == nil {
 		return otherwise

@@ -10,15 +10,15 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// rule is what becomes of a key of a service that no pod carries out, where is.
+// rule is about a key that no pod carries out: where it is and what to say.
 type rule struct {
 	key string
 	is  bool
 	why string
 }
 
-// impossible are the keys by which a service asks for what a pod cannot be or have. They
-// are refused: without them the host would be another one.
+// impossible returns the keys by which a service asks for what a pod cannot be or
+// have. They are refused: ignoring them would make another host.
 func impossible(c types.ServiceConfig) []rule {
 	const (
 		swap     = "the node decides about swap"
@@ -67,7 +67,7 @@ func restartsNotAlways(p *types.RestartPolicy) bool {
 	return p != nil && (p.Condition == "none" || p.Condition == "on-failure")
 }
 
-// impossibleGPUs are the asks for GPUs that a cluster does not know.
+// impossibleGPUs returns the requests for GPUs that a cluster does not know.
 func impossibleGPUs(c types.ServiceConfig, gpus compose.GPUs) []rule {
 	const where = "deploy.resources.reservations.devices"
 	at := where
@@ -85,7 +85,7 @@ func impossibleGPUs(c types.ServiceConfig, gpus compose.GPUs) []rule {
 	}
 }
 
-// impossibleSettings are the keys of x-berth that only a box carries out.
+// impossibleSettings returns the keys of x-berth that only a box can carry out.
 func impossibleSettings(c types.ServiceConfig) []rule {
 	keys, _ := c.Extensions[compose.Extension].(map[string]any)
 	has := func(key string) bool { return keys[key] != nil && keys[key] != false }
@@ -104,7 +104,7 @@ func impossibleSettings(c types.ServiceConfig) []rule {
 
 func extension(key string) string { return compose.Extension + "." + key }
 
-// withoutConsent are the keys by which root in a pod is root on its node.
+// withoutConsent returns the keys by which root in a pod becomes root on its node.
 func withoutConsent(c types.ServiceConfig, consent bool) []rule {
 	const ask = "whoever is root in it is root on its node; x-berth.cluster: {privileged: true} allows it"
 	all := []rule{{"privileged", c.Privileged && !consent, ask}}
@@ -117,8 +117,8 @@ func withoutConsent(c types.ServiceConfig, consent bool) []rule {
 	return all
 }
 
-// otherwise are the keys that only a name, an order or a default depends on, which a
-// cluster has otherwise. They become warnings.
+// otherwise returns the keys on which only a name, an order or a default depends that
+// a cluster has differently. They give warnings.
 func otherwise(c types.ServiceConfig, pod string) []rule {
 	named := len(c.Networks)
 	if _, isDefault := c.Networks["default"]; isDefault {
@@ -134,7 +134,7 @@ func otherwise(c types.ServiceConfig, pod string) []rule {
 	}
 }
 
-// carriedOut are the keys that pods carry out, besides those that have rules of their own.
+// carriedOut returns the keys that pods carry out and that have no rule.
 func carriedOut() []string {
 	return strings.Fields(`annotations cap_drop command cpus dns dns_opt dns_search entrypoint env_file
 		environment expose extends extra_hosts group_add healthcheck image init label_file labels mem_limit mem_reservation profiles

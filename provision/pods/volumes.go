@@ -20,12 +20,12 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// defaultStorage is how large a volume is where nobody says: a claim has to say it.
+// defaultStorage is the size of a volume if none is given: a claim must have one.
 const defaultStorage = 10 << 30
 
 // addVolumes adds the named volumes, as claims, and returns the claims' names by the
-// volumes' keys. What is below x-berth.cluster of the services that mount one says of
-// which class and how large it is.
+// volumes' keys. Class and size come from x-berth.cluster of the services that mount
+// a volume.
 func (w *Wanted) addVolumes(p *compose.Project, services []types.ServiceConfig) (map[string]string, error) {
 	names, keys := map[string]string{}, map[string]string{}
 	var errs []error
@@ -54,8 +54,8 @@ func (w *Wanted) addVolumes(p *compose.Project, services []types.ServiceConfig) 
 	return names, errors.Join(errs...)
 }
 
-// claimName is the name of a volume's claim. An external one is called as its owner has
-// called it.
+// claimName returns the name of a volume's claim. An external volume has the name
+// that its owner gave it.
 func claimName(v types.VolumeConfig) (string, error) {
 	name := v.Name
 	if !bool(v.External) {
@@ -79,8 +79,8 @@ func impossibleVolume(v types.VolumeConfig) error {
 	return nil
 }
 
-// volume makes a claim: of the class and the size that the services which mount it agree
-// on, and for several nodes where several do.
+// volume returns a claim with the class and size on which its services agree. If
+// several of them mount it, it can be used from several nodes.
 func (w *Wanted) volume(p *compose.Project, key, name string, services []types.ServiceConfig) (Volume, error) {
 	v := p.Volumes[key]
 	mode := corev1.ReadWriteOnce
@@ -92,7 +92,7 @@ func (w *Wanted) volume(p *compose.Project, key, name string, services []types.S
 		}
 		needs, err := p.NeedsOf(service, "")
 		if err != nil {
-			return Volume{}, nil // which is said of the service
+			return Volume{}, nil // the service's own error says it
 		}
 		own := needs.Cluster
 		if first != "" && (own.Class != of.Class || own.Storage != of.Storage) {
@@ -127,7 +127,7 @@ func (w *Wanted) volume(p *compose.Project, key, name string, services []types.S
 	return Volume{Name: name, External: bool(v.External), Claim: claim, Sized: of.Storage != 0}, nil
 }
 
-// mounts mounts the service's volumes, and /dev/shm.
+// mounts mounts the service's volumes and /dev/shm.
 func (b *builder) mounts() {
 	shm := false
 	for _, v := range b.service.Volumes {
@@ -161,8 +161,8 @@ func (b *builder) mounts() {
 	}
 }
 
-// refuseBind refuses a directory of the node, but for the socket of an engine: that is
-// left out on boxes, too.
+// refuseBind refuses a directory of the node, except the socket of an engine, which
+// is left out on boxes, too.
 func (b *builder) refuseBind(v types.ServiceVolumeConfig) {
 	if compose.IsSocket(v.Source) {
 		b.warn("%s left out: a pod does not get its node's engine", v.Source)
@@ -178,7 +178,7 @@ func (b *builder) mountVolume(v types.ServiceVolumeConfig) {
 	}
 	claim := b.volumes[v.Source]
 	if claim == "" {
-		return // which is refused by itself
+		return // it is refused elsewhere
 	}
 	mount := corev1.VolumeMount{Name: v.Source, MountPath: v.Target, ReadOnly: v.ReadOnly}
 	fact := claim
@@ -193,8 +193,8 @@ func (b *builder) mountVolume(v types.ServiceVolumeConfig) {
 	b.addMount(mount, corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim}})
 }
 
-// mountMemory mounts a directory in memory, which counts against the memory limit; with
-// 0 that is all of its limit.
+// mountMemory mounts a directory in memory, which counts against the memory limit. A
+// size of 0 allows all of that limit.
 func (b *builder) mountMemory(target string, size int64) {
 	b.fact("tmpfs."+target, strconv.FormatInt(size, 10))
 	b.addMount(corev1.VolumeMount{Name: "tmpfs-" + path.Base(target), MountPath: target}, inMemory(size))
@@ -226,8 +226,8 @@ func (b *builder) tmpfsSize(target, options string) (size int64) {
 	return size
 }
 
-// addMount adds a mount. Its volume gets a name that Kubernetes takes, and each is one
-// volume of the pod however often it is mounted.
+// addMount adds a mount. Its volume gets a name that Kubernetes accepts. A volume
+// that is mounted several times is added to the pod once.
 func (b *builder) addMount(m corev1.VolumeMount, from corev1.VolumeSource) {
 	same := func(v corev1.Volume) bool {
 		return v.PersistentVolumeClaim != nil && from.PersistentVolumeClaim != nil && *v.PersistentVolumeClaim == *from.PersistentVolumeClaim
@@ -259,7 +259,7 @@ func (b *builder) volumeName(like string) string {
 	return name
 }
 
-// Claims returns the claims that a pod mounts, each with where.
+// Claims returns the claims that a pod mounts, each with its path.
 func Claims(pod corev1.PodSpec) map[string]string {
 	at := map[string]string{}
 	for _, v := range pod.Volumes {

@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write what is wanted in testdata again")
 
-// A case is compose files, and what is made of them.
+// A case has compose files, and the objects that must be made of them.
 func TestWhatIsMadeOfComposeFiles(t *testing.T) {
 	cases, err := filepath.Glob("testdata/want/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -38,7 +38,8 @@ func TestWhatIsMadeOfComposeFiles(t *testing.T) {
 	}
 }
 
-// golden compares the files of a case with what they ought to be, or writes them again.
+// golden compares the results of a case's files with the expected ones, or writes
+// these again.
 func golden(t *testing.T, path string, make func(*txtar.Archive) map[string]string) {
 	t.Helper()
 	path, err := filepath.Abs(path)
@@ -67,7 +68,7 @@ func golden(t *testing.T, path string, make func(*txtar.Archive) map[string]stri
 	}
 }
 
-// project loads the compose files of a case, in a directory of its own.
+// project loads the compose files of a case in a new directory.
 func project(t *testing.T, archive *txtar.Archive) *compose.Project {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -130,7 +131,7 @@ func TestTheExampleMakesPodsOfAFileForABox(t *testing.T) {
 	}
 }
 
-// A key that provision learns to carry out on an engine is not dropped here.
+// A new key that provision carries out on an engine must get its place here, too.
 func TestEveryKeyOfAServiceHasItsPlace(t *testing.T) {
 	var service types.ServiceConfig
 	placed := carriedOut()

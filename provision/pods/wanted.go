@@ -16,40 +16,39 @@ import (
 	"github.com/berth-ssh/berth/provision/compose"
 )
 
-// Wanted is what ought to be in a namespace. It follows from the compose files, never
-// from what is there already.
+// Wanted is what ought to exist in a namespace. It follows from the compose files
+// only, never from what exists already.
 type Wanted struct {
 	Project  string
-	Hosts    []Host   // in the order of the services that depend on each other
+	Hosts    []Host   // each after those that it depends on
 	Volumes  []Volume // by name
-	Disabled []string // services that no active profile asks for
+	Disabled []string // services whose profiles are not active
 	Warnings []string
 }
 
-// Host is a service, and so a StatefulSet of one pod, and so one host.
+// Host is a service. Each has a StatefulSet of one pod and is one host.
 type Host struct {
 	Service   string
-	Name      string              // in a login
-	Set       *appsv1.StatefulSet // without the name of the Secret, which is chosen by what is there
-	Variables map[string]string   // of its environment, which the Secret holds
-	Facts     map[string]string   // what it is made of, without the variables
+	Name      string              // the name in a login
+	Set       *appsv1.StatefulSet // without the Secret's name, which depends on what exists
+	Variables map[string]string   // of its environment, for the Secret
+	Facts     map[string]string   // without the variables
 }
 
-// Volume is a named volume, and so a claim.
+// Volume is a named volume. Each is one claim.
 type Volume struct {
 	Name     string // of the claim
-	External bool   // somebody else makes it
+	External bool   // not created by this project
 	Claim    *corev1.PersistentVolumeClaim
-	Sized    bool // the files say how large it is
+	Sized    bool // the files give its size
 }
 
-// builder turns one compose service into objects. It collects what it refuses, and
-// warnings.
+// builder turns one compose service into objects. It collects refusals and warnings.
 type builder struct {
 	*compose.Project
 	service types.ServiceConfig
 	needs   compose.Needs
-	volumes map[string]string // claims by the volume's key
+	volumes map[string]string // names of claims, by the volume's key
 
 	host     Host
 	pod      *corev1.PodSpec // of host
@@ -58,7 +57,7 @@ type builder struct {
 	warnings []string
 }
 
-// refuse notes that a key of the service cannot be carried out.
+// refuse records that a key of the service cannot be carried out.
 func (b *builder) refuse(key, format string, args ...any) {
 	place := b.Sources.Where(append([]string{"services", b.service.Name}, strings.Split(key, ".")...)...)
 	b.refused = append(b.refused, fmt.Errorf("%s%s: %s: %s", place, b.service.Name, key, fmt.Sprintf(format, args...)))
@@ -68,9 +67,9 @@ func (b *builder) warn(format string, args ...any) {
 	b.warnings = append(b.warnings, b.service.Name+": "+fmt.Sprintf(format, args...))
 }
 
-// Want returns what a project needs of a namespace. base is of the host images, which no
-// cluster builds. Its error has a line for each thing that a cluster cannot do, by file
-// and line.
+// Want returns what a project needs of a namespace. base is the base of host images,
+// which a cluster cannot build. Its error has a line, with the place in the files,
+// for each thing that a cluster cannot do.
 func Want(p *compose.Project, base string) (Wanted, error) {
 	services, warnings, err := p.InOrder()
 	if err != nil {
@@ -98,7 +97,7 @@ func Want(p *compose.Project, base string) (Wanted, error) {
 	return w, errors.Join(refused...)
 }
 
-// twice returns an error for each two hosts of one name, and each two objects of one.
+// twice returns an error for any two hosts, and any two objects, with the same name.
 func (w Wanted) twice(p *compose.Project) []error {
 	var errs []error
 	hosts, sets := map[string]string{}, map[string]string{}
@@ -138,10 +137,10 @@ func (b *builder) build() {
 	b.mounts()
 }
 
-// PodOf is the name of the pod of a StatefulSet.
+// PodOf returns the name of a StatefulSet's pod.
 func PodOf(set string) string { return set + "-0" }
 
-// check refuses and warns of what the rules are about.
+// check applies the rules: it refuses, or warns.
 func (b *builder) check(pod string) {
 	c := b.service
 	if b.needs.NoImage && c.Build == nil && c.Provider == nil {

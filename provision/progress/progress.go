@@ -1,4 +1,4 @@
-// Package progress shows people what is being done, and for how long.
+// Package progress shows people on a terminal what is being done, and for how long.
 package progress
 
 import (
@@ -13,8 +13,9 @@ import (
 	"github.com/berth-ssh/berth/printable"
 )
 
-// Progress shows on a terminal what is being done, in one line that changes,
-// and a line for all that took time. Into a pipe it writes nothing.
+// Progress shows on a terminal what is being done, in one line that changes, and
+// leaves a line for everything that took time. If the output is no terminal, it
+// writes nothing.
 type Progress struct {
 	out   *os.File
 	live  bool
@@ -22,7 +23,7 @@ type Progress struct {
 	began time.Time
 }
 
-// New shows what is done on this file, where it is a terminal.
+// New returns a Progress on this file. It writes nothing if that is no terminal.
 func New(out *os.File) *Progress {
 	return &Progress{out: out, live: term.IsTerminal(int(out.Fd()))}
 }
@@ -33,7 +34,7 @@ func (p *Progress) Begin(task string) {
 	p.Say("")
 }
 
-// Say shows the latest line of the task.
+// Say shows a line of output of the task.
 func (p *Progress) Say(line string) {
 	if !p.live {
 		return
@@ -46,7 +47,7 @@ func (p *Progress) Say(line string) {
 	fmt.Fprintf(p.out, "\r\x1b[K%s", string(text[:min(len(text), width-1)]))
 }
 
-// Tick shows that the task goes on and for how long, until stop.
+// Tick shows a line with the time that the task takes, until stop is called.
 func (p *Progress) Tick(line string) (stop func()) {
 	if !p.live {
 		return func() {}
@@ -67,7 +68,7 @@ func (p *Progress) Tick(line string) (stop func()) {
 	return func() { close(done); <-stopped }
 }
 
-// End leaves a line of what was done, and how long it took; none where it failed.
+// End leaves a line with what was done and how long it took, or none if it failed.
 func (p *Progress) End(done bool) {
 	if !p.live {
 		return
@@ -78,7 +79,7 @@ func (p *Progress) End(done bool) {
 	}
 }
 
-// Warn writes what the engine warns of, also where there is no terminal.
+// Warn writes a warning of the engine, also if there is no terminal.
 func (p *Progress) Warn(about, warning string) {
 	if p.out == nil {
 		return

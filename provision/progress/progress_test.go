@@ -8,7 +8,7 @@ import (
 	"github.com/creack/pty"
 )
 
-// What takes long is shown as long as it takes, in one line that changes.
+// A long task is shown while it lasts, in one line that changes.
 func TestWhatTakesLongIsShown(t *testing.T) {
 	master, terminal, err := pty.Open()
 	if err != nil {
