@@ -18,6 +18,7 @@ import (
 	"github.com/berth-ssh/berth/front/messages"
 	"github.com/berth-ssh/berth/gateway"
 	"github.com/berth-ssh/berth/proxy"
+	"github.com/berth-ssh/berth/recording"
 )
 
 // The descriptors that a front is started with.
@@ -107,7 +108,7 @@ func (f *front) start(settings messages.Settings) (any, error) {
 	if err := shutOff(settings, f.log); err != nil {
 		return nil, err
 	}
-	client := &keeperClient{peer: f.peer, settings: settings, log: f.log}
+	client := &keeperClient{peer: f.peer, settings: settings, room: recording.NewRoom(settings.RecordsSize), log: f.log}
 	f.server = &gateway.Server{
 		HostKeys: client.HostKeys, Keeper: client, Recordings: client, Log: f.log,
 		Drain: settings.Drain, Keepalive: settings.Keepalive, Wait: settings.Wait, Exempt: settings.Exempt,

@@ -29,6 +29,7 @@ import (
 type keeperClient struct {
 	peer     *calls.Peer
 	settings messages.Settings
+	room     *recording.Room
 	log      *slog.Logger
 	taken    helper.Taken
 }
@@ -314,7 +315,7 @@ func (k *keeperClient) Start(session recording.Session) (*recording.Recording, e
 	files, err := k.peer.Call(context.Background(), messages.Record, session, nil)
 	if len(files) > 0 {
 		var made *recording.Recording
-		if made, err = recording.Begin(files[0], session, recording.How{GoOn: k.settings.RecordsGoOn, Log: k.log}); err == nil {
+		if made, err = recording.Begin(files[0], session, recording.How{GoOn: k.settings.RecordsGoOn, Room: k.room, Log: k.log}); err == nil {
 			return made, nil
 		}
 	}

@@ -43,6 +43,7 @@ type Recording struct {
 	session Session
 	file    *os.File
 	how     How
+	share   *share
 
 	mu      sync.Mutex
 	zipped  *gzip.Writer
@@ -55,14 +56,16 @@ type Recording struct {
 
 // How says how a recording is made.
 type How struct {
-	GoOn bool // sessions go on when nothing can be written
+	GoOn bool  // sessions go on when nothing can be written
+	Room *Room // that it shares with others; nil: any
 	Log  *slog.Logger
 }
 
 // Begin begins a recording in a file of [Store.Create], which it takes over.
 func Begin(file *os.File, session Session, how How) (*Recording, error) {
-	zipped := gzip.NewWriter(file)
-	r := &Recording{session: session, file: file, how: how, zipped: zipped, to: bufio.NewWriter(zipped)}
+	share := how.Room.enter()
+	zipped := gzip.NewWriter(counted{file, share})
+	r := &Recording{session: session, file: file, how: how, share: share, zipped: zipped, to: bufio.NewWriter(zipped)}
 	return r, r.begin()
 }
 
@@ -78,6 +81,7 @@ func (r *Recording) begin() error {
 	_, err = fmt.Fprintf(r.to, "%s\n", line)
 	if err := errors.Join(err, r.flush()); err != nil {
 		r.file.Close()
+		r.share.leave()
 		return err
 	}
 	return nil
@@ -120,8 +124,11 @@ func (r *Recording) Resize(columns, rows uint32) error {
 }
 
 func (r *Recording) event(kind, data string) error {
-	if r.closed {
+	switch {
+	case r.closed:
 		return nil
+	case r.share.isOver():
+		return r.verdict(errNoRoom)
 	}
 	line, err := json.Marshal([]any{time.Since(r.session.Began).Seconds(), kind, data})
 	if err == nil {
@@ -170,4 +177,5 @@ func (r *Recording) Close() {
 	}
 	r.closed = true
 	r.verdict(errors.Join(r.to.Flush(), r.zipped.Close(), r.file.Close()))
+	r.share.leave()
 }

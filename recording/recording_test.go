@@ -2,6 +2,8 @@ package recording
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -237,4 +239,53 @@ func TestHostsAreChosen(t *testing.T) {
 	if !s.Wants("worker", true) || (*Store)(nil).Wants("master", true) {
 		t.Error("a grant decides where there is a store")
 	}
+}
+
+// The attack: somebody fills the disk in one session, whose recording nothing removes while it
+// is made. Its session ends, or goes on without, and the owner is told; what others do is
+// recorded as before.
+func TestAttackByASessionThatFillsTheDisk(t *testing.T) {
+	for _, goOn := range []bool{false, true} {
+		const size = 4 << 20
+		var log bytes.Buffer
+		s := store(t, Settings{MaxSize: size, GoOn: goOn})
+		s.log = slog.New(slog.NewTextHandler(&log, nil))
+		flood, quiet := start(t, s, 1), start(t, s, 2)
+		quiet.Output(noise(10 << 10))
+		var err error
+		for range 16 * size / (64 << 10) {
+			if err = flood.Output(noise(64 << 10)); err != nil {
+				break
+			}
+		}
+		if (err == nil) != goOn {
+			t.Errorf("go on %v: the flood: %v", goOn, err)
+		}
+		if said := log.String(); strings.Count(said, "recording not written") != 1 || !strings.Contains(said, "larger than record.max_size") || !strings.Contains(said, "session=1") {
+			t.Errorf("go on %v: the owner is told: %q", goOn, said)
+		}
+		flood.Close()
+		if info, err := os.Stat(flood.file.Name()); err != nil || info.Size() > size+size/8 {
+			t.Errorf("go on %v: %v, %v bytes of %d", goOn, err, info.Size(), size)
+		}
+		if err := quiet.Output([]byte("still")); err != nil {
+			t.Errorf("go on %v: the other one: %v", goOn, err)
+		}
+		quiet.Close()
+		if shown := played(t, quiet.file.Name()); !strings.HasSuffix(shown, "still") {
+			t.Error("the other one is not whole")
+		}
+		again := start(t, s, 3)
+		if err := again.Output(noise(2 * leastRoom)); err != nil || again.share.isOver() {
+			t.Errorf("go on %v: once there is room again: %v", goOn, err)
+		}
+		again.Close()
+	}
+}
+
+// noise is output that no compression makes smaller than three quarters.
+func noise(size int) []byte {
+	raw := make([]byte, size*3/4)
+	rand.Read(raw)
+	return []byte(base64.StdEncoding.EncodeToString(raw))
 }

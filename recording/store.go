@@ -43,12 +43,13 @@ const suffix = ".cast.gz"
 type Store struct {
 	settings Settings
 	log      *slog.Logger
+	room     *Room
 	stop     context.CancelFunc
 	sweeping sync.WaitGroup
 }
 
 // Open opens a directory of recordings; it creates it with mode 0700 if it does not
-// exist. Old recordings are removed there now and every ten minutes, until Close.
+// exist. Old recordings are removed there now and every minute, until Close.
 // Open returns nil if the settings name no directory.
 func Open(settings Settings, log *slog.Logger) (*Store, error) {
 	if settings.Dir == "" {
@@ -65,7 +66,7 @@ func Open(settings Settings, log *slog.Logger) (*Store, error) {
 		return nil, fmt.Errorf("recordings: %w", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Store{settings: settings, log: log, stop: stop}
+	s := &Store{settings: settings, log: log, room: NewRoom(settings.MaxSize), stop: stop}
 	s.sweeping.Go(func() { s.sweepUntil(ctx) })
 	return s, nil
 }
@@ -110,11 +111,19 @@ func (s *Store) begin(session Session) (*Recording, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Begin(file, session, How{GoOn: s.settings.GoOn, Log: s.log})
+	return Begin(file, session, How{GoOn: s.settings.GoOn, Room: s.room, Log: s.log})
 }
 
 // GoesOn reports whether sessions may go on when they cannot be recorded.
 func (s *Store) GoesOn() bool { return s != nil && s.settings.GoOn }
+
+// MaxSize returns the largest size of all recordings, in bytes; 0 if there is no limit.
+func (s *Store) MaxSize() int64 {
+	if s == nil {
+		return 0
+	}
+	return s.settings.MaxSize
+}
 
 // Create creates the file of a recording. The file is not removed as long as any
 // process has it open, and after that is kept for as long as the settings say.
@@ -176,7 +185,7 @@ func lock(file *os.File) error {
 }
 
 // sweepEvery is how often old recordings are removed.
-const sweepEvery = 10 * time.Minute
+const sweepEvery = time.Minute
 
 func (s *Store) sweepUntil(ctx context.Context) {
 	ticker := time.NewTicker(sweepEvery)

@@ -207,7 +207,7 @@ func newFronts(settings config.Config, r *resources, keeper *keeper.Keeper, opti
 			UID: uid, GID: gid,
 			Drain: options.Drain, Keepalive: settings.Keepalive, Wait: settings.Wait, Recheck: recheck,
 			Exempt: settings.Exempt, Proxies: settings.Proxies,
-			Audited: r.records != nil, RecordsGoOn: r.recordings.GoesOn(),
+			Audited: r.records != nil, RecordsGoOn: r.recordings.GoesOn(), RecordsSize: r.recordings.MaxSize(),
 		},
 	}
 }

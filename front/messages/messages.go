@@ -59,6 +59,7 @@ type Settings struct {
 	Exempt, Proxies        []netip.Prefix
 	Audited                bool
 	RecordsGoOn            bool
+	RecordsSize            int64 // in bytes, of the recordings that are being made; 0: any
 }
 
 // Proof is what a keeper knows an identity by that it has given out. Nobody else can

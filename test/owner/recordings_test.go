@@ -46,6 +46,27 @@ func TestAnUpgradeKeepsWhatIsBeingRecorded(t *testing.T) {
 	})
 }
 
+// The attack: one session shows so much that its recording fills the disk.
+func TestAttackByASessionWhoseRecordingIsTooLarge(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "recordings")
+	m := harness.StartMachine(t, "record: { dir: "+dir+", hosts: [ '*' ], max_size: 2MiB }")
+	got := m.Local.Run(t, "ssh -tt h 'head -c 20000000 /dev/urandom | base64; echo to the end'")
+	if strings.Contains(got.Stdout, "to the end") || !strings.Contains(got.Stdout+got.Stderr, "is to be recorded, and that is not possible now") {
+		t.Errorf("exit %d, %.100q", got.Exit, got.Stderr)
+	}
+	if told := m.Gateway.AwaitRecord(t, "recording not written"); !strings.Contains(told["err"], "record.max_size") {
+		t.Errorf("the log tells %v", told)
+	}
+	for _, file := range recordingsOf(t, m.Gateway) {
+		if info, err := os.Stat(file); err != nil || info.Size() > 3<<20 {
+			t.Errorf("%v: %+v", err, info)
+		}
+	}
+	if got := m.Local.Run(t, "ssh -tt h 'echo next'"); got.Stdout != "next\r\n" {
+		t.Errorf("the next session: %+v", got)
+	}
+}
+
 // Where the disk is full, nobody goes on unrecorded, unless the owner says so; who is
 // refused is told, and the log tells of each session.
 func TestTheDiskOfTheRecordingsIsFull(t *testing.T) {
