@@ -7,7 +7,6 @@ import (
 	"net"
 	"os/exec"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -132,20 +131,29 @@ func receivedWhole(t *testing.T) {
 // do not: TestBerth... in _ssh.
 func TestInside(t *testing.T) {
 	needPatched(t)
-	args := []string{"test", "-vet=off", "-v", "-count=1", "-timeout", "5m", "-run", "^TestBerth", patches.Module + "/ssh"}
+	command := exec.Command("go", "test", "-vet=off", "-v", "-count=1", "-timeout", "5m", "-run", "^TestBerth", "-tags", built("-tags"))
 	if isRaced() {
-		args = slices.Insert(args, 1, "-race")
+		command.Args = append(command.Args, "-race")
 	}
-	said, err := exec.Command("go", args...).CombinedOutput()
+	command.Args = append(command.Args, patches.Module+"/ssh")
+	said, err := command.CombinedOutput()
 	if err != nil || !bytes.Contains(said, []byte("--- PASS: TestBerth")) {
-		t.Errorf("go %q: %v\n%s", args, err, said)
+		t.Errorf("%v: %v\n%s", command, err, said)
 	}
 }
 
 // isRaced reports whether the race detector is on.
-func isRaced() bool {
+func isRaced() bool { return built("-race") == "true" }
+
+// built is how this program was built, by a flag of go's; "" for not with it.
+func built(flag string) string {
 	built, _ := debug.ReadBuildInfo()
-	return slices.Contains(built.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+	for _, setting := range built.Settings {
+		if setting.Key == flag {
+			return setting.Value
+		}
+	}
+	return ""
 }
 
 // taking is a connection that takes packets over, and uses their memory for something

@@ -21,6 +21,7 @@ func (p *Pool) New(conn net.Conn) *Conn { return newConn(p, conn) }
 // get returns an empty block.
 func (p *Pool) get() []byte {
 	if block, ok := p.blocks.Get().(*[blockSize]byte); ok {
+		mustBePoisoned(block)
 		return block[:0]
 	}
 	return make([]byte, 0, blockSize)
@@ -28,5 +29,7 @@ func (p *Pool) get() []byte {
 
 // put takes a block back. The caller must not use it any more.
 func (p *Pool) put(block []byte) {
-	p.blocks.Put((*[blockSize]byte)(block[:blockSize]))
+	whole := (*[blockSize]byte)(block[:blockSize])
+	poisoned(whole)
+	p.blocks.Put(whole)
 }

@@ -23,6 +23,7 @@ func takeBuffer(n int) []byte {
 		return make([]byte, 0, n)
 	}
 	if buffer, ok := buffers.Get().(*[bufferSize]byte); ok {
+		mustBePoisoned(buffer)
 		return buffer[:0]
 	}
 	return make([]byte, 0, bufferSize)
@@ -31,7 +32,9 @@ func takeBuffer(n int) []byte {
 // giveBuffer takes a buffer back, of which nothing may be read any more.
 func giveBuffer(buffer []byte) {
 	if cap(buffer) == bufferSize {
-		buffers.Put((*[bufferSize]byte)(buffer[:bufferSize]))
+		whole := (*[bufferSize]byte)(buffer[:bufferSize])
+		poisoned(whole)
+		buffers.Put(whole)
 	}
 }
 
