@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/berth-ssh/berth/labels"
+	"github.com/berth-ssh/berth/test/harness"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
@@ -196,6 +198,46 @@ func TestWhatIsLeftOfARemovedContainerIsSaid(t *testing.T) {
 	}
 	if out, _ := l.run("doctor"); strings.Contains(out, ref) {
 		t.Errorf("when it is gone:\n%s", out)
+	}
+}
+
+// A secret of a file is there for who works on the host, and nowhere else: in no label and no
+// variable, in nothing that is said, and not in the image of what is carried over.
+func TestTheFileOfASecretIsMountedAndNothingElseHasIt(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	secret := filepath.Join(t.TempDir(), "token")
+	harness.Write(t, secret, 0o600, "SEKRIT\n")
+	file := func(value string) string {
+		return l.File("services: {own: {image: " + os.Getenv("BERTH_BASE_IMAGE") + ", command: sleep 1000, stop_grace_period: 0s, secrets: [token], " +
+			"configs: [{source: settings, target: /etc/own.conf}], environment: {A: " + value + "}}}\n" +
+			"secrets: {token: {file: " + secret + "}}\nconfigs: {settings: {file: " + secret + "}}\n")
+	}
+	said := l.mustRun("up", "-f", file("one"))
+	if got := l.In("own", "cat /run/secrets/token /etc/own.conf; echo x >/run/secrets/token || echo read-only"); !strings.HasPrefix(got, "SEKRIT\nSEKRIT\n") || !strings.HasSuffix(got, "read-only") {
+		t.Errorf("in the host: %q", got)
+	}
+	if out := l.mustRun("plan", "-f", file("one")); !strings.Contains(out, "nothing to do") {
+		t.Errorf("after up:\n%s", out)
+	}
+	l.In("own", "echo of weeks >/root/work")
+	said += l.mustRun("up", "--yes", "-f", file("two"))
+	if got := l.In("own", "cat /run/secrets/token /root/work"); got != "SEKRIT\nof weeks" {
+		t.Errorf("in the host that was recreated: %q", got)
+	}
+	c := l.Inspect("own")
+	if has := fmt.Sprint(said, c.Config, c.Config.Labels); strings.Contains(has, "SEKRIT") {
+		t.Errorf("the secret is in %s", has)
+	}
+	kept, err := l.API.ContainerCreate(t.Context(), client.ContainerCreateOptions{Config: &container.Config{Image: c.Config.Image}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.API.ContainerRemove(context.Background(), kept.ID, client.ContainerRemoveOptions{Force: true})
+	for _, path := range []string{"/run/secrets/token", "/etc/own.conf"} {
+		if stat, err := l.API.ContainerStatPath(t.Context(), kept.ID, client.ContainerStatPathOptions{Path: path}); err == nil && stat.Stat.Size > 0 {
+			t.Errorf("the image of what is carried over has %s", path)
+		}
 	}
 }
 

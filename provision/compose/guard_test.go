@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -208,6 +209,51 @@ func TestAttackByASharedNamespace(t *testing.T) {
 		all := strings.Join(w.Warnings, "\n")
 		if where := "compose.yaml:5: "; err != nil || want == "" && all != "" || want != "" && !strings.Contains(all, want) || want != "" && !strings.Contains(all, where) {
 			t.Errorf("%s: warned of %q (%v), want %q", keys, all, err, want)
+		}
+	}
+}
+
+// Secrets and configs of files are where compose puts them; of others, and of files that are
+// not there, the line is said, and no value.
+func TestFilesThatAServiceIsGranted(t *testing.T) {
+	dir := t.TempDir()
+	file, state := filepath.Join(dir, "token"), filepath.Join(dir, "state")
+	if err := errors.Join(os.WriteFile(file, []byte("SEKRIT"), 0o600), os.Mkdir(state, 0o700), os.WriteFile(filepath.Join(state, "user_ca"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TOKEN", "SEKRIT")
+	for keys, want := range map[string]string{
+		"secrets: [s]":                                "/run/secrets/s",
+		"secrets: [{source: s, target: t}]":           "/run/secrets/t",
+		"secrets: [{source: s, target: /etc/t}]":      "/etc/t",
+		"configs: [c]":                                "/c",
+		"configs: [{source: c, target: /etc/c.conf}]": "/etc/c.conf",
+		"secrets: [{source: s, mode: 0400}]":          "compose.yaml:4: a: secret s: uid, gid and mode are those of its file",
+		"secrets: [by_env]":                           "compose.yaml:4: a: secret by_env left out: it has no file:",
+		"configs: [text]":                             "compose.yaml:4: a: config text left out: it has no file:",
+		"secrets: [none]":                             "secret none: /nowhere/at-all is no file here",
+		"secrets: [keys]":                             "left out: the gateway's keys are there",
+		"secrets: [s]\n    volumes: [/etc/hosts:/run/secrets/s:ro]": "",
+	} {
+		project := loaded(t, "services:\n  a:\n    image: one\n    "+keys+"\n"+
+			"secrets: {s: {file: "+file+"}, by_env: {environment: TOKEN}, none: {file: /nowhere/at-all}, keys: {file: "+state+"/user_ca}}\n"+
+			"configs: {c: {file: "+file+"}, text: {content: SEKRIT}}\n")
+		w, err := project.Want(Site{StateDir: state})
+		said := strings.Join(w.Warnings, "\n")
+		if err != nil {
+			said += err.Error()
+		}
+		var mounted []string
+		for _, s := range w.Services {
+			for _, m := range s.HostConfig.Mounts {
+				if m.Source != file || !m.ReadOnly {
+					t.Errorf("%s: mounted %+v", keys, m)
+				}
+				mounted = append(mounted, m.Target)
+			}
+		}
+		if strings.Contains(said, "SEKRIT") || !strings.Contains(said+strings.Join(mounted, " "), want) || want == "" && len(said)+len(mounted) > 0 {
+			t.Errorf("%s: %q, mounted %q; want %q", keys, said, mounted, want)
 		}
 	}
 }

@@ -75,6 +75,7 @@ func (p *Project) wantService(compose types.ServiceConfig, at Site) (Service, []
 			b.service.Said.Peers = settings.peers
 		}
 		b.service.After = b.dependencies()
+		b.mountGranted()
 		b.networks()
 		b.config()
 		b.hostConfig()

@@ -15,7 +15,7 @@ const (
 	serviceKeys = `
 		annotations build.args build.context build.dockerfile build.dockerfile_inline build.extra_hosts
 		build.labels build.network build.no_cache build.pull build.shm_size build.target cap_add cap_drop
-		cgroup cgroup_parent command container_name cpu_period cpu_quota cpu_shares cpus cpuset depends_on
+		cgroup cgroup_parent command configs container_name cpu_period cpu_quota cpu_shares cpus cpuset depends_on
 		deploy.replicas deploy.resources.limits.cpus deploy.resources.limits.memory
 		deploy.resources.limits.pids deploy.resources.reservations.cpus
 		deploy.resources.reservations.devices deploy.resources.reservations.memory
@@ -26,12 +26,13 @@ const (
 		mem_reservation mem_swappiness memswap_limit network_mode networks.*.aliases networks.*.driver_opts
 		networks.*.ipv4_address networks.*.ipv6_address networks.*.link_local_ips networks.*.mac_address
 		networks.*.priority oom_kill_disable oom_score_adj pid pids_limit ports privileged profiles
-		pull_policy read_only restart runtime scale security_opt shm_size stdin_open stop_grace_period
+		pull_policy read_only restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period
 		stop_signal storage_opt sysctls tmpfs tty ulimits user userns_mode uts volumes working_dir`
 	networkKeys = `
 		attachable driver driver_opts enable_ipv6 external internal
 		ipam.config ipam.driver ipam.options labels name`
 	volumeKeys = `driver driver_opts external labels name`
+	fileKeys   = `content environment external file name` // of secrets and configs; without a file, their services say so
 )
 
 // unsupported returns a warning for each key of the project that provision does
@@ -42,31 +43,16 @@ func (p *Project) unsupported() ([]string, error) {
 		return nil, err
 	}
 	known := []string{"name"}
-	for kind, keys := range map[string]string{"services": serviceKeys, "networks": networkKeys, "volumes": volumeKeys} {
+	for kind, keys := range map[string]string{"services": serviceKeys, "networks": networkKeys, "volumes": volumeKeys, "secrets": fileKeys, "configs": fileKeys} {
 		for _, key := range strings.Fields(keys) {
 			known = append(known, kind+".*."+key)
 		}
 	}
 	var warnings []string
 	for _, path := range unknownKeys(all, nil, known) {
-		warnings = append(warnings, p.Sources.Where(path...)+strings.Join(path, ".")+" is not carried out"+instead(path))
+		warnings = append(warnings, p.Sources.Where(path...)+strings.Join(path, ".")+" is not carried out")
 	}
 	return warnings, nil
-}
-
-// instead returns what to use in the place of a service's key; "" if there is
-// nothing.
-func instead(path []string) string {
-	if len(path) != 3 || path[0] != "services" {
-		return ""
-	}
-	switch path[2] {
-	case "secrets":
-		return "; a line of volumes does the same: ./FILE:/run/secrets/NAME:ro"
-	case "configs":
-		return "; a line of volumes does the same: ./FILE:/NAME:ro"
-	}
-	return ""
 }
 
 // keys returns the project as if it were one file.

@@ -126,10 +126,12 @@ func otherwise(c types.ServiceConfig, pod string) []rule {
 	}
 	return []rule{
 		{"build", c.Build != nil && c.Image != "", "a cluster builds no images; " + c.Image + " is pulled (docker compose build and docker compose push bring it there)"},
+		{"configs", len(c.Configs) > 0, "no pod gets them; in a cluster, a ConfigMap has such files"},
 		{"container_name", c.ContainerName != "", "its pod is called " + pod},
 		{"hostname", c.Hostname != "" && c.Hostname != pod, "its host name is its pod's, " + pod},
 		{"logging", c.Logging != nil, "the cluster keeps logs"},
 		{"networks", named > 0, "all pods are on the pod network; a NetworkPolicy separates them, and a Service gives one a name"},
+		{"secrets", len(c.Secrets) > 0, "no pod gets them; in a cluster, a Secret has such files"},
 		{"scale", c.GetScale() != 1, fmt.Sprintf("one pod is made, not %d: a host is one pod", c.GetScale())},
 	}
 }
