@@ -253,7 +253,7 @@ func TestAttackByASessionThatFillsTheDisk(t *testing.T) {
 		flood, quiet := start(t, s, 1), start(t, s, 2)
 		quiet.Output(noise(10 << 10))
 		var err error
-		for range 16 * size / (64 << 10) {
+		for range 3 * size / (64 << 10) {
 			if err = flood.Output(noise(64 << 10)); err != nil {
 				break
 			}
