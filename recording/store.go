@@ -203,6 +203,12 @@ func (s *Store) sweepUntil(ctx context.Context) {
 // sweep removes recordings that are too old, and then the oldest ones until the rest
 // is small enough. It keeps those that are being made.
 func (s *Store) sweep() {
+	dir, err := lockSweeps(s.settings.Dir)
+	if err != nil {
+		s.log.Warn("old recordings not looked for", "err", err)
+		return
+	}
+	defer dir.Close()
 	all, err := List(s.settings.Dir)
 	if err != nil {
 		s.log.Warn("old recordings not looked for", "err", err)
@@ -226,6 +232,21 @@ func (s *Store) sweep() {
 			size -= oldest.Size
 		}
 	}
+}
+
+// lockSweeps waits until no other gateway sweeps the directory, and keeps it from that until
+// the file is closed: a recording that two remove at once would be missing in the sum of the
+// one that comes second, which would remove another one in its place.
+func lockSweeps(dir string) (*os.File, error) {
+	file, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
 }
 
 // removeEnded removes a recording, unless it is still being made by this gateway, or
