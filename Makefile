@@ -24,7 +24,7 @@ clients: ## every client and editor of docs/clients.md (about 20 minutes)
 	@BERTH_CLIENTS=all scripts/setup-test scripts/clients
 
 soak: build ## what takes long: 8 GiB by one scp, 200 slow readers, 5,000 idle connections, a thousand cut, killed and reloaded, floods, thousands of small sessions, an hour of everything (SOAK_FOR=5m for less), other people's suites (hours)
-	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -p 1 -run 'TestMachine|TestContainer|TestKilled|TestReloads|TestSmallPackets|TestSmallSessions|TestUpgradesUnderLoad|TestAnUpgradeToAnotherVersion|TestABrowser' ./test/load ./test/life ./test/change ./test/identity ./test/owner ./patches
+	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -p 1 -run 'TestMachine|TestContainer|TestKilled|TestReloads|TestSmallPackets|TestInside|TestSmallSessions|TestUpgradesUnderLoad|TestAnUpgradeToAnotherVersion|TestABrowser' ./test/load ./test/life ./test/change ./test/identity ./test/owner ./patches
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestBoxes|TestSlowLink' ./test/boxes
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'TestDoors/.*/.*/order|TestDoors/.*/.*/forwards/remote_port_in_use|TestDoors/.*/.*/traces/forwarded_' ./test/forwards ./test/parity
 	@$(PATCHED) BERTH_SOAK=1 scripts/setup-test go test -v -count=1 -timeout 60m -run 'WhereverProvisionIsKilled|WhereverTheEngineIsKilled|SurvivesAKill' ./cmd/provision

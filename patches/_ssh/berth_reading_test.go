@@ -16,8 +16,8 @@ import (
 
 // numbered is a connection of packets that are numbered from 0.
 type numbered struct {
-	keyingTransport // nil: nothing else is asked of it
-	packets         int64
+	keyingTransport              // nil: nothing else is asked of it
+	packets         atomic.Int64 // then it has ended
 	read            atomic.Int64
 	reads           sync.Mutex // held while one reads
 	pause           func()     // in each read; nil for none
@@ -34,7 +34,7 @@ func (n *numbered) readPacket() ([]byte, error) {
 		n.pause()
 	}
 	number := n.read.Add(1) - 1
-	if number >= n.packets {
+	if number >= n.packets.Load() {
 		return nil, io.EOF
 	}
 	return numberedPacket(number), nil
@@ -46,8 +46,10 @@ func numberedPacket(number int64) []byte {
 
 func numberOf(packet []byte) int64 { return int64(binary.BigEndian.Uint64(packet[1:])) }
 
-// afterLogin is a transport whose loop may read by itself, and does not yet.
-func afterLogin(conn *numbered) *handshakeTransport {
+// afterLogin is a transport with so many packets, whose loop may read by itself, and does
+// not yet.
+func afterLogin(conn *numbered, packets int64) *handshakeTransport {
+	conn.packets.Store(packets)
 	t := newHandshakeTransport(conn, &Config{}, nil, nil)
 	t.reading.loops = true
 	return t
@@ -66,7 +68,7 @@ func awaitBerth(t *testing.T, so func() bool) {
 // TestBerthHandedBeforeRead: a packet that is handed to the loop just when that looks
 // whether it is to read by itself comes before those that it reads.
 func TestBerthHandedBeforeRead(t *testing.T) {
-	h := afterLogin(&numbered{packets: 2})
+	h := afterLogin(new(numbered), 2)
 	handed, _ := h.conn.readPacket()
 	h.reading.Lock()
 	got := make(chan []byte)
@@ -102,16 +104,26 @@ func TestBerthHandedBeforeRead(t *testing.T) {
 // end of an exchange that many packets come before.
 func TestBerthOrder(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	rounds := 20
-	if os.Getenv("BERTH_SOAK") != "" {
-		rounds = 2000
-	}
-	for round := range rounds {
+	for round := range rounds() {
 		runtime.GOMAXPROCS(1 + round%4)
 		if err := numberedRound(uint64(round), 2000); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
 	}
+	nobodyReads(t)
+}
+
+// rounds is how often what depends on chance is tried.
+func rounds() int {
+	if os.Getenv("BERTH_SOAK") != "" {
+		return 2000
+	}
+	return 20
+}
+
+// nobodyReads waits until nobody reads any more.
+func nobodyReads(t *testing.T) {
+	t.Helper()
 	awaitBerth(t, func() bool {
 		stacks := make([]byte, 1<<20)
 		return !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "readAside")
@@ -122,8 +134,8 @@ func TestBerthOrder(t *testing.T) {
 func numberedRound(seed uint64, packets int64) error {
 	chance := func(part uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, part)) }
 	random, pauses := chance(0), chance(1)
-	h := afterLogin(&numbered{packets: packets, pause: func() { sometimes(pauses, 4) }})
-	conn := h.conn.(*numbered)
+	conn := &numbered{pause: func() { sometimes(pauses, 4) }}
+	h := afterLogin(conn, packets)
 	over := make(chan struct{})
 	var exchanges sync.WaitGroup
 	exchanges.Go(func() { exchangeAgain(h, conn, chance(2), over) })
@@ -153,17 +165,12 @@ func numberedRound(seed uint64, packets int64) error {
 
 // exchangeAgain begins exchanges, each of which is over when some more packets were read.
 func exchangeAgain(h *handshakeTransport, conn *numbered, random *rand.Rand, over <-chan struct{}) {
-	for {
-		select {
-		case <-over:
-			return
-		default:
-		}
+	for !isOver(over) {
 		h.mu.Lock()
 		h.sentInitMsg = new(kexInitMsg)
 		h.exchangeBegins()
 		h.mu.Unlock()
-		for until := conn.read.Load() + random.Int64N(100); conn.read.Load() < min(until, conn.packets); {
+		for until := conn.read.Load() + random.Int64N(100); conn.read.Load() < min(until, conn.packets.Load()) && !isOver(over); {
 			runtime.Gosched()
 		}
 		h.mu.Lock()
@@ -175,6 +182,39 @@ func exchangeAgain(h *handshakeTransport, conn *numbered, random *rand.Rand, ove
 			runtime.Gosched()
 		}
 	}
+}
+
+func isOver(over <-chan struct{}) bool {
+	select {
+	case <-over:
+		return true
+	default:
+		return false
+	}
+}
+
+// TestBerthLeave: a loop that leaves, whenever that is and whoever reads then, ends all
+// that is read, also where some packets more had been received when the connection closed.
+func TestBerthLeave(t *testing.T) {
+	for round := range 5 * rounds() {
+		random := rand.New(rand.NewPCG(uint64(round), 0))
+		conn := new(numbered)
+		h := afterLogin(conn, 1<<40)
+		over := make(chan struct{})
+		var exchanges sync.WaitGroup
+		exchanges.Go(func() { exchangeAgain(h, conn, rand.New(rand.NewPCG(uint64(round), 1)), over) })
+		go h.readAside()
+		for range random.IntN(100) {
+			if _, err := h.readForLoop(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		conn.packets.Store(conn.read.Load() + random.Int64N(40))
+		h.discard()
+		close(over)
+		exchanges.Wait()
+	}
+	nobodyReads(t)
 }
 
 // sometimes lets others run, once in so many times.
