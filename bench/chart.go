@@ -16,21 +16,21 @@ const (
 	top        = 30
 )
 
-// bar is a door's ratio to the reference for one figure.
+// bar is one door's ratio to the reference, for one figure.
 type bar struct {
 	door  int
-	ratio float64 // more is better
+	ratio float64 // above 1 is better
 }
 
-// group is the bars of a figure.
+// group has the bars of one figure.
 type group struct {
 	name string
 	bars []bar
 }
 
-// chart is an SVG of how many times as fast as the reference each door is, on
-// a logarithmic scale: bars to the right of the line are faster, to the left
-// slower.
+// chart returns an SVG that shows how many times as fast as the reference each door
+// is, on a logarithmic scale: bars to the right of the line are faster, those to the
+// left slower.
 func (r *results) chart() string {
 	groups := r.groups()
 	lowest, highest := 0.5, 2.0
@@ -63,7 +63,7 @@ func (r *results) chart() string {
 `, max(labelWidth+plotWidth+40, width), y+10, legend, drawn.String())
 }
 
-// groups are the figures that have a ratio. Of times it is the reciprocal.
+// groups returns the figures that have a ratio. For times it is the reciprocal.
 func (r *results) groups() []group {
 	var groups []group
 	for _, f := range allFigures() {

@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// engineSocket is where the containers' engine answers.
+// engineSocket is the engine's socket.
 const engineSocket = "/var/run/docker.sock"
 
-// consumers are whose processor time is counted.
+// consumers returns the names of those whose processor time is counted.
 func consumers() []string { return []string{"gateway", "engine", "container", "client"} }
 
-// cpuTimes is the processor time that each consumer has had. What the kernel does
-// for nobody in particular, as passing packets on, is in none.
+// cpuTimes has the processor time of each consumer so far. It does not include work
+// of the kernel that belongs to no process, such as forwarding packets.
 type cpuTimes map[string]time.Duration
 
-// cpuTimes counts for a door whose client has a process.
+// cpuTimes returns the times for a door; client is the process of its client.
 func (g *ground) cpuTimes(ctx context.Context, d *door, client int) (cpuTimes, error) {
 	container, err := containerTime(ctx, d.container)
 	if err != nil {
@@ -36,7 +36,7 @@ func (g *ground) cpuTimes(ctx context.Context, d *door, client int) (cpuTimes, e
 	return times, nil
 }
 
-// since is what was had meanwhile, in seconds for each GB.
+// since returns the time used since before, in seconds for each GB.
 func (c cpuTimes) since(before cpuTimes, gigabytes float64) map[string]float64 {
 	had := map[string]float64{}
 	for who := range c {
@@ -45,7 +45,7 @@ func (c cpuTimes) since(before cpuTimes, gigabytes float64) map[string]float64 {
 	return had
 }
 
-// processTime is what a process has had, without its children.
+// processTime returns the processor time of a process, without its children.
 func processTime(pid int) time.Duration {
 	const utime, ticks = 11, 100 // proc(5), counted after the name; USER_HZ is 100 on Linux
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -59,8 +59,8 @@ func processTime(pid int) time.Duration {
 	return time.Duration(user+system) * time.Second / ticks
 }
 
-// engineTime is what the engine, its shims and its proxies of ports have had. It
-// counts those of other containers, too: they are to be quiet.
+// engineTime returns the processor time of the engine, its shims and its port
+// proxies. It includes those of other containers, which should be idle.
 func engineTime() (sum time.Duration) {
 	names, _ := filepath.Glob("/proc/[0-9]*/comm")
 	for _, file := range names {
@@ -74,7 +74,8 @@ func engineTime() (sum time.Duration) {
 	return sum
 }
 
-// containerTime is what all processes of a container have had, as the engine says.
+// containerTime returns the processor time of all processes in a container, as the
+// engine reports it.
 func containerTime(ctx context.Context, name string) (time.Duration, error) {
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", engineSocket)

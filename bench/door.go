@@ -16,12 +16,12 @@ import (
 type door struct {
 	name      string
 	container string
-	gateway   *gateway // nil without one
+	gateway   *gateway // nil if there is none
 	login     string
-	config    string // ssh_config, in which the container is host h
-	control   string // socket of a connection that is there
+	config    string // path of an ssh_config in which the container is host h
+	control   string // path of the control socket of an open connection
 
-	throughEngine bool // what is copied goes through the engine
+	throughEngine bool // copies go through the engine
 }
 
 // newDoor writes the door's ssh_config.
@@ -31,7 +31,7 @@ func newDoor(dir string, d door, address, key string) (*door, error) {
 		return nil, err
 	}
 	d.config, d.control = filepath.Join(dir, d.name+".ssh_config"), filepath.Join(dir, d.name+".ctl")
-	// Every door of a measurement is one that the program has made itself.
+	// The host keys need no check: every door was created by this program.
 	return &d, os.WriteFile(d.config, fmt.Appendf(nil, `Host h
 	HostName %s
 	Port %s
@@ -47,7 +47,7 @@ func newDoor(dir string, d door, address, key string) (*door, error) {
 `, host, port, d.login, key), 0o600)
 }
 
-// command is a client of OpenSSH's.
+// command returns a command of an OpenSSH client.
 func (d *door) command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, program, append([]string{"-F", d.config}, args...)...)
 }
@@ -56,8 +56,8 @@ func (d *door) ssh(ctx context.Context, args ...string) *exec.Cmd {
 	return d.command(ctx, "ssh", args...)
 }
 
-// connect makes a connection that others can use (-S), until it is stopped. Its
-// client's process encrypts for all of them.
+// connect opens a connection that others can share (-S), until stop is called. client
+// is its process, which encrypts for all of them.
 func (d *door) connect(ctx context.Context, options ...string) (client int, stop func(), err error) {
 	args := append(options, "-M", "-S", d.control, "-f", "-N", "h")
 	if _, err := timed(d.ssh(ctx, args...)); err != nil {

@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// gateway is a gateway that runs, with a directory of its own. A nil one is a
-// door without a gateway.
+// gateway is a running gateway with a directory of its own. It is nil for a door
+// without one.
 type gateway struct {
 	program string
 	dir     string
-	as      *syscall.Credential // nil: the user that bench runs as
+	as      *syscall.Credential // nil: the user of bench
 	address string
 	command *exec.Cmd
 }
@@ -26,7 +26,7 @@ type gateway struct {
 // startTimeout bounds the start of a gateway.
 const startTimeout = 20 * time.Second
 
-// startGateway starts one with dir/gateway.yaml, and waits until it serves.
+// startGateway starts a gateway with dir/gateway.yaml, and returns when it serves.
 func startGateway(ctx context.Context, program, dir string, as *syscall.Credential) (*gateway, error) {
 	log, err := os.Create(filepath.Join(dir, "gateway.log"))
 	if err != nil {
@@ -56,7 +56,7 @@ func startGateway(ctx context.Context, program, dir string, as *syscall.Credenti
 	return nil, fmt.Errorf("the gateway does not start: %s", said)
 }
 
-// again starts one more with the same configuration and state.
+// again starts another gateway with the same configuration and state.
 func (g *gateway) again(ctx context.Context) (*gateway, error) {
 	return startGateway(ctx, g.program, g.dir, g.as)
 }
@@ -66,8 +66,8 @@ func (g *gateway) stop() {
 	g.command.Wait()
 }
 
-// front is the process of the gateway's that parses the network; 0 where there is none,
-// as in builds of before there was one.
+// front returns the process of the gateway that parses the network; 0 in older
+// builds, which have none.
 func (g *gateway) front() int {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", g.command.Process.Pid))
 	for _, task := range tasks {
@@ -82,7 +82,7 @@ func (g *gateway) front() int {
 	return 0
 }
 
-// processes are the gateway's, by their names.
+// processes returns the gateway's processes by name.
 func (g *gateway) processes() map[string]int {
 	processes := map[string]int{"keeper": g.command.Process.Pid}
 	if front := g.front(); front != 0 {
@@ -91,9 +91,9 @@ func (g *gateway) processes() map[string]int {
 	return processes
 }
 
-// memory is what its processes hold of their own, in bytes (RssAnon, proc(5)). The pages
-// of the program's file are not counted: both share them, and the kernel drops them when
-// it likes.
+// memory returns how much memory of their own the gateway's processes hold, in bytes
+// (RssAnon, proc(5)). It leaves out the pages of the program's file: both processes
+// share them, and the kernel can drop them at any time.
 func (g *gateway) memory() (sum int) {
 	for _, pid := range g.processes() {
 		sum += memoryOf(pid)

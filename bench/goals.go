@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// goal is what a figure is to be at a door.
+// goal is the value that a figure should reach at a door.
 type goal struct {
 	figure string
 	door   string
-	most   bool    // it is to be at most that, or else at least
-	value  float64 // a ratio to the reference, or what the figure's kind says
+	most   bool    // the value is a maximum; otherwise a minimum
+	value  float64 // a ratio to the reference, or another number by the figure's kind
 	beside string  // door that is the reference; "" for the first
-	why    string  // which of the reasons there is where it is missed
+	why    string  // name of the reason that is given if the goal is missed
 }
 
 // Reasons for missed goals.
@@ -26,8 +26,7 @@ const (
 	processes = "processes"
 )
 
-// reason says, in one place, where the time or the memory of a missed goal goes, and
-// what was tried.
+// reason returns where the time or memory of a missed goal goes, and what was tried.
 func reason(name string) string {
 	switch name {
 	case copies:
@@ -67,7 +66,7 @@ func reason(name string) string {
 	return ""
 }
 
-// allGoals are in the order of the page.
+// allGoals returns the goals in the order of the page.
 func allGoals() []goal {
 	const sshd, exec, streams = "route-sshd", "route-exec", "exec-by-streams"
 	const atMost = true
@@ -94,7 +93,7 @@ func allGoals() []goal {
 	return goals
 }
 
-// found is the goal's figure in a run, and false where it was not measured.
+// found returns the goal's figure in a run. ok is false if it was not measured.
 func (g goal) found(r *results) (value float64, ok bool) {
 	samples := r.Samples[g.figure][g.door]
 	if len(samples) == 0 {
@@ -125,7 +124,7 @@ func (g goal) isMet(value float64) bool {
 	return value >= g.value
 }
 
-// text is a value as its figure is compared.
+// text returns a value in the unit in which its figure is compared.
 func (g goal) text(value float64) string {
 	switch f := figureOf(g.figure); f.kind {
 	case difference:
@@ -144,8 +143,9 @@ func (g goal) aim() string {
 	return "≥ " + g.text(g.value)
 }
 
-// goalTable is Markdown: a line a goal, with what each run has found, and the reasons
-// why some were missed. It is "" where no run has measured any.
+// goalTable returns a table in Markdown with a line for each goal and the result of
+// each run, followed by the reasons for missed goals. It is "" if no run has measured
+// any.
 func goalTable(runs []keptRun) string {
 	var lines, names []string
 	missed := map[string]bool{}
@@ -169,8 +169,8 @@ func goalTable(runs []keptRun) string {
 	return head + strings.Join(lines, "\n") + "\n" + reasons(missed)
 }
 
-// line is a goal's line; "" where no run has measured it. why is the reason, if a run
-// has missed it.
+// line returns the line of a goal; "" if no run has measured it. why is the name of
+// the reason if a run has missed it.
 func (g goal) line(runs []keptRun) (line, why string) {
 	var cells []string
 	measured, verdict := false, "met"

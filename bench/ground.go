@@ -21,32 +21,32 @@ const (
 	account = "developer"
 	nobody  = 65534
 
-	// network is the host's. Its twin is in it, too, or it could be no bastion.
+	// network is the network of the host and of its twin, which is used as a bastion.
 	network = project + "_default"
 
 	// inspectAddress is what docker inspect says of a container's address.
 	inspectAddress = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
 )
 
-// ground is what is measured on.
+// ground has everything that the measurements use.
 type ground struct {
 	dir   string
-	key   string // of the person
-	zeros string // file of so many bytes
+	key   string // path of the person's key
+	zeros string // path of a file of zeros
 	bytes int
-	tree  string // directory of small files
+	tree  string // directory with many small files
 	doors []*door
 
-	chosen *regexp.Regexp // of the doors' names
+	chosen *regexp.Regexp // matches the names of the doors to measure
 
-	undo []func() // in reverse
+	undo []func() // called in reverse order
 }
 
 func (g *ground) megabytes() float64 { return float64(g.bytes) / 1e6 }
 
 func (g *ground) later(f func()) { g.undo = append(g.undo, f) }
 
-// remove removes everything again.
+// remove removes everything that prepare has created.
 func (g *ground) remove() {
 	for len(g.undo) > 0 {
 		last := len(g.undo) - 1
@@ -55,7 +55,7 @@ func (g *ground) remove() {
 	}
 }
 
-// prepare makes the container, the gateways, and what is copied.
+// prepare creates the containers, the gateways, and the files to copy.
 func prepare(ctx context.Context, o options) (*ground, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("wants root: one of the gateways runs as another user")
@@ -78,8 +78,8 @@ func prepare(ctx context.Context, o options) (*ground, error) {
 	return g, nil
 }
 
-// claim makes this the one measurement of the machine until the ground is removed:
-// two would share the containers, and the processors.
+// claim makes sure that no other measurement runs on this machine until remove: two
+// would share the containers and the processors.
 func (g *ground) claim() error {
 	lock, err := os.OpenFile(filepath.Join(os.TempDir(), project+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -110,7 +110,7 @@ func (g *ground) prepare(ctx context.Context, o options) (err error) {
 	return g.openDoors(ctx, o)
 }
 
-// fill makes what is copied, and the person's key.
+// fill creates the files to copy and the person's key.
 func (g *ground) fill(ctx context.Context) error {
 	g.key, g.zeros, g.tree = filepath.Join(g.dir, "id"), filepath.Join(g.dir, "zeros"), filepath.Join(g.dir, "tree")
 	if _, err := output(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", g.key); err != nil {
@@ -135,9 +135,9 @@ func (g *ground) fill(ctx context.Context) error {
 	return nil
 }
 
-// makeContainers makes a host, as people do, and a twin of it with a published
-// port, which provision leaves out, and without the mount by which descriptors
-// cross to a gateway that is not root.
+// makeContainers creates a host as people do, and a twin of it. The twin has a
+// published port, which provision leaves out, and lacks the mount by which
+// descriptors cross to a gateway that is not root.
 func (g *ground) makeContainers(ctx context.Context, o options) error {
 	file := filepath.Join(g.dir, "compose.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, `services:
@@ -176,7 +176,8 @@ func (g *ground) makeContainers(ctx context.Context, o options) error {
 
 func (g *ground) state() string { return filepath.Join(g.dir, "root", "state") }
 
-// openDoors opens those past every gateway first, the reference before all.
+// openDoors opens all doors: those without a gateway first, and the reference before
+// all others.
 func (g *ground) openDoors(ctx context.Context, o options) error {
 	address, err := output(ctx, "docker", "inspect", "-f", inspectAddress, host)
 	if err != nil {
@@ -206,7 +207,7 @@ func (g *ground) openDoors(ctx context.Context, o options) error {
 	return g.openRoutes(ctx, o.beside, "-beside")
 }
 
-// sign makes a key with a certificate that the hosts' sshds trust.
+// sign creates a key with a certificate that the hosts' sshds trust.
 func (g *ground) sign(ctx context.Context) (key string, err error) {
 	key = filepath.Join(g.dir, "signed")
 	if _, err := output(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key); err != nil {
@@ -258,7 +259,7 @@ func (g *ground) open(ctx context.Context, d door, address, key string) (*door, 
 // isChosen reports whether a door is measured; the reference always is.
 func (g *ground) isChosen(door string) bool { return g.chosen.MatchString(door) || len(g.doors) == 0 }
 
-// openBastion opens the host's own sshd by way of the other container's (ssh -J).
+// openBastion opens the host's own sshd through that of the other container (ssh -J).
 func (g *ground) openBastion(ctx context.Context, address, key string) error {
 	bastion, err := output(ctx, "docker", "inspect", "-f", `{{(index .NetworkSettings.Networks "`+network+`").IPAddress}}`, twin)
 	if err != nil {
@@ -286,8 +287,8 @@ func (g *ground) openBastion(ctx context.Context, address, key string) error {
 	return d.await(ctx)
 }
 
-// startGateway starts a gateway to a container, by both routes. The hosts trust
-// its user CA if it is root's.
+// startGateway starts a gateway with both routes to a container. The hosts trust its
+// user CA if it runs as root.
 func (g *ground) startGateway(ctx context.Context, program, name, container string, as *syscall.Credential) (*gateway, error) {
 	dir := filepath.Join(g.dir, name)
 	key, err := os.ReadFile(g.key + ".pub")
@@ -333,7 +334,8 @@ hosts:
 	return running, err
 }
 
-// await waits until the door lets in, for a container's sshd may just start.
+// await waits until the door accepts a login, since a container's sshd may still be
+// starting.
 func (d *door) await(ctx context.Context) error {
 	var err error
 	for range 50 {
@@ -347,7 +349,7 @@ func (d *door) await(ctx context.Context) error {
 	return fmt.Errorf("%s does not open: %w", d.name, err)
 }
 
-// output is what a command prints.
+// output runs a command and returns its output.
 func output(ctx context.Context, program string, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, program, args...)
 	out, err := command.Output()

@@ -15,16 +15,16 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// growthLogins is how many logins a median is of.
+// growthLogins is the number of logins of which the median is taken.
 const growthLogins = 15
 
-// The steps of what grows.
+// The sizes at which growth is measured.
 func userSteps() []int { return []int{1, 1000, 10000} }
 func hostSteps() []int { return []int{1, 100, 1000} }
 func idleSteps() []int { return []int{100, 1000, 5000} }
 
-// loginsAmongUsers is a login at gateways that know more and more users, each by a
-// key.
+// loginsAmongUsers measures a login at gateways with more and more users, each of
+// whom has a key.
 func loginsAmongUsers(ctx context.Context, g *ground, d *door) (values, error) {
 	measured := values{}
 	for _, users := range userSteps() {
@@ -37,8 +37,8 @@ func loginsAmongUsers(ctx context.Context, g *ground, d *door) (values, error) {
 	return measured, nil
 }
 
-// loginsAmongHosts is a login beside more and more containers that are hosts by
-// their labels.
+// loginsAmongHosts measures a login while there are more and more containers that are
+// hosts by their labels.
 func loginsAmongHosts(ctx context.Context, g *ground, d *door) (values, error) {
 	measured := values{}
 	var made []string
@@ -68,8 +68,8 @@ func loginsAmongHosts(ctx context.Context, g *ground, d *door) (values, error) {
 	return measured, nil
 }
 
-// createHosts creates containers that are hosts by their labels, numbered from first
-// up to last, several at once, and returns those that there are then.
+// createHosts creates containers with the labels of hosts, numbered from first to
+// last, several at once, and returns all that exist then.
 func createHosts(ctx context.Context, image string, first, last int) (made []string, failed error) {
 	var all sync.WaitGroup
 	var mu sync.Mutex
@@ -97,10 +97,10 @@ func createHosts(ctx context.Context, image string, first, last int) (made []str
 
 func loginAmong(n int, what string) string { return fmt.Sprintf("login among %d %s", n, what) }
 
-// usersOfAFile is how many users a file of users.d gets.
+// usersOfAFile is how many users are written into one file of users.d.
 const usersOfAFile = 1000
 
-// writeUsers writes so many users beside a gateway's configuration.
+// writeUsers writes this many users beside a gateway's configuration.
 func writeUsers(dir string, users int, as *syscall.Credential) error {
 	dir = filepath.Join(dir, "users.d")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -118,7 +118,7 @@ func writeUsers(dir string, users int, as *syscall.Credential) error {
 	return give(dir, as)
 }
 
-// give gives a directory and all that is in it to whom a gateway runs as.
+// give changes the owner of a directory and its content to the gateway's account.
 func give(dir string, as *syscall.Credential) error {
 	if as == nil {
 		return nil
@@ -128,7 +128,8 @@ func give(dir string, as *syscall.Credential) error {
 	})
 }
 
-// loginWith is a login's median at a gateway with so many more users.
+// loginWith returns the median time of a login at a gateway with this many additional
+// users.
 func (d *door) loginWith(ctx context.Context, g *ground, users int) (float64, error) {
 	config, err := os.ReadFile(filepath.Join(d.gateway.dir, "gateway.yaml"))
 	if err != nil {
@@ -167,15 +168,15 @@ func (d *door) loginWith(ctx context.Context, g *ground, users int) (float64, er
 	return median(took), nil
 }
 
-// someKey is the public half of a key that nobody has the other half of.
+// someKey returns the public half of a key whose private half is dropped.
 func someKey() string {
-	public, _, _ := ed25519.GenerateKey(nil) // which fails only with its source
+	public, _, _ := ed25519.GenerateKey(nil) // cannot fail
 	key, _ := ssh.NewPublicKey(public)
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
 }
 
-// manyIdle is what a gateway keeps for each of more and more connections that do
-// nothing, as ssh -N.
+// manyIdle measures the memory that a gateway needs for each of more and more idle
+// connections, as of ssh -N.
 func manyIdle(ctx context.Context, g *ground, d *door) (values, error) {
 	fresh, err := d.gateway.again(ctx)
 	if err != nil {
@@ -197,7 +198,7 @@ func manyIdle(ctx context.Context, g *ground, d *door) (values, error) {
 		return fresh.settle(ctx)
 	}
 	const warm = 25
-	if err := connect(warm); err != nil { // what is needed once
+	if err := connect(warm); err != nil { // for what is needed only once
 		return nil, err
 	}
 	before := fresh.memory()

@@ -1,14 +1,14 @@
-// Command bench measures what the gateway costs, beside what it replaces: the
-// same container, entered by its own sshd at its address (the reference), by
-// its published port, and through the gateway by each route. Clients, gateway
+// Command bench measures what the gateway costs, compared with what it replaces: the
+// same container, entered through its own sshd at its address (the reference),
+// through its published port, and through the gateway by each route. Clients, gateway
 // and container are the real ones.
 //
-// Every round measures every row at every door in turn, so that what else the
-// machine does meets all doors alike. The table has the medians. It wants root,
-// for one of the gateways runs as another user.
+// Every round measures every row at every door in turn, so that other load of the
+// machine affects all doors alike. The table has the medians. It must run as root,
+// since one of the gateways runs as another user.
 //
-// It is one package, and larger than others, because every row is one function of the
-// same door, and the page that it writes names each of them.
+// It is one package, larger than others, because every row is a function of the same
+// door, and the page names each row.
 package main
 
 import (
@@ -22,17 +22,17 @@ import (
 	"syscall"
 )
 
-// options are what a person chooses.
+// options are the person's choices.
 type options struct {
-	gateway, provision string // programs
+	gateway, provision string // paths of the programs
 	beside             string // another build of the gateway, or ""
-	base               string // image that the host is made of
+	base               string // base image of the host
 	rounds             int
 	megabytes          int
 	rows, doors        string // regular expressions
 	out                string // directory of NAME.json and NAME.svg; "" for none
 	page               string // Markdown file that is written from all results in out; "" for none
-	name               string // of the results, and of their files
+	name               string // of the results and their files
 	from               string // JSON file to show instead of measuring; "" for none
 	profiles           string // directory for profiles of the gateway; "" for none
 }
@@ -81,7 +81,7 @@ func readOrMeasure(ctx context.Context, o options) (*results, error) {
 	return readResults(o.from)
 }
 
-// measure measures all that is chosen.
+// measure makes all chosen measurements.
 func measure(ctx context.Context, o options) (*results, error) {
 	rows, err := chosen(o.rows)
 	if err != nil {
@@ -106,7 +106,8 @@ func measure(ctx context.Context, o options) (*results, error) {
 	return results, nil
 }
 
-// measureAll measures until it is interrupted; what was measured by then counts.
+// measureAll measures until it has finished or is interrupted. What was measured by
+// then counts.
 func measureAll(ctx context.Context, rounds int, rows []row, g *ground, results *results) error {
 	for round := range rounds {
 		for _, row := range rows {

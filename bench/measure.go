@@ -35,13 +35,13 @@ func timed(command *exec.Cmd) (time.Duration, error) {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// login is a new connection, a command and its end.
+// login measures a new connection with one command, to its end.
 func login(ctx context.Context, _ *ground, d *door) (values, error) {
 	took, err := timed(d.ssh(ctx, "h", "true"))
 	return values{"login": milliseconds(took)}, err
 }
 
-// bulk copies zeros in both directions, over a connection that is there.
+// bulk copies zeros in both directions, over an open connection.
 func bulk(ctx context.Context, g *ground, d *door, name string, options ...string) (values, error) {
 	client, stop, err := d.connect(ctx, options...)
 	if err != nil {
@@ -81,13 +81,13 @@ func bulk(ctx context.Context, g *ground, d *door, name string, options ...strin
 	return measured, nil
 }
 
-// cpuFigure is the name of a figure.
+// cpuFigure returns the name of a figure.
 func cpuFigure(who, direction, ciphers string) string {
 	return fmt.Sprintf("CPU of the %s, %s, %s", who, direction, ciphers)
 }
 
-// engineAlone copies zeros by the engine's own client, where a route goes through the
-// engine: without a gateway, and without SSH.
+// engineAlone copies zeros with the engine's own client, without a gateway and
+// without SSH. It is only for routes that go through the engine.
 func engineAlone(ctx context.Context, g *ground, d *door) (values, error) {
 	if !d.throughEngine {
 		return nil, nil
@@ -113,7 +113,7 @@ func engineAlone(ctx context.Context, g *ground, d *door) (values, error) {
 	return measured, nil
 }
 
-// engineAloneFigure is the name of a figure.
+// engineAloneFigure returns the name of a figure.
 func engineAloneFigure(direction string) string { return "bulk " + direction + ", engine alone" }
 
 // scp copies a file to the container's memory, and back.
@@ -132,7 +132,7 @@ func scp(ctx context.Context, g *ground, d *door) (values, error) {
 	return values{"scp up": g.megabytes() / up.Seconds(), "scp down": g.megabytes() / down.Seconds()}, err
 }
 
-// rsync copies many small files to where there are none.
+// rsync copies many small files into an empty directory.
 func rsync(ctx context.Context, g *ground, d *door) (values, error) {
 	command := exec.CommandContext(ctx, "rsync", "-a", "-e", "ssh -F "+d.config, g.tree+"/", "h:/dev/shm/tree")
 	took, err := timed(command)
@@ -143,14 +143,14 @@ func rsync(ctx context.Context, g *ground, d *door) (values, error) {
 	return values{"rsync of 2,000 files": milliseconds(took)}, err
 }
 
-// echo is the time from a key to its echo by the terminal in the container.
+// echo measures the time from a key to its echo by the terminal in the container.
 func echo(ctx context.Context, _ *ground, d *door) (values, error) {
 	median, err := d.medianEcho(ctx, nil)
 	return values{"keystroke echo, p50": median}, err
 }
 
-// echoBesideCopy is the same while another connection copies at full rate, and then
-// while the same one does.
+// echoBesideCopy measures the same while another connection copies at full rate, and
+// then while the same connection does.
 func echoBesideCopy(ctx context.Context, _ *ground, d *door) (values, error) {
 	beside, err := d.echoWhile(ctx, d.ssh(ctx, "h", "cat /dev/zero"))
 	if err != nil {
@@ -165,7 +165,7 @@ func echoBesideCopy(ctx context.Context, _ *ground, d *door) (values, error) {
 	return values{"keystroke echo beside a copy, p50": beside, "keystroke echo beside a copy on the same connection, p50": same}, err
 }
 
-// echoWhile is an echo's median while a command runs, which is ended then.
+// echoWhile returns the median echo while a command runs, which it then ends.
 func (d *door) echoWhile(ctx context.Context, command *exec.Cmd, options ...string) (float64, error) {
 	if err := command.Start(); err != nil {
 		return 0, err
@@ -175,8 +175,8 @@ func (d *door) echoWhile(ctx context.Context, command *exec.Cmd, options ...stri
 	return d.medianEcho(ctx, nil, options...)
 }
 
-// echoDuringLogins is an echo's median while 200 others log in at once. Not all of
-// them are let in everywhere.
+// echoDuringLogins measures the median echo while 200 other clients log in at once.
+// Not every door accepts all of them.
 func echoDuringLogins(ctx context.Context, _ *ground, d *door) (values, error) {
 	var all sync.WaitGroup
 	over := make(chan struct{})
@@ -201,7 +201,8 @@ func echoDuringLogins(ctx context.Context, _ *ground, d *door) (values, error) {
 	return values{"keystroke echo during 200 logins, p50": median}, err
 }
 
-// medianEcho types until goOn, which may be nil, returns false, or enough was typed.
+// medianEcho types until goOn returns false or enough keys were typed, and returns
+// the median echo. goOn may be nil.
 func (d *door) medianEcho(ctx context.Context, goOn func(key int) bool, options ...string) (float64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -239,7 +240,7 @@ func (d *door) medianEcho(ctx context.Context, goOn func(key int) bool, options 
 	return median(took), nil
 }
 
-// connections is how many new connections a second several clients make.
+// connections measures how many new connections several clients make in a second.
 func connections(ctx context.Context, _ *ground, d *door) (values, error) {
 	var made atomic.Int64
 	var failed atomic.Pointer[error]

@@ -12,17 +12,16 @@ import (
 )
 
 const (
-	// firstConnections are made before it is measured: what a program needs once, as
-	// room for the garbage of logins, has grown by then. Measured among 25, it was 40
-	// KiB for each of the next hundred.
+	// firstConnections are made before the measurement: afterwards the program has
+	// what it needs only once, such as room for the garbage of logins. With 25 first
+	// connections, these needs added 40 KiB to each of the next hundred.
 	firstConnections = 100
 
-	// idleConnections are enough to be seen above what a Go program keeps.
+	// idleConnections are enough to stand out from what a Go program keeps anyway.
 	idleConnections = 100
 
-	// settled is how long memory must have stayed the same, to 1 %, and settling
-	// how long that may take: a gateway gives memory back when it has become quiet,
-	// which takes some seconds to be known.
+	// settled is how long memory must have stayed the same, to 1 %; settling is how
+	// long that may take: a gateway gives memory back only after some quiet seconds.
 	settled  = 5 * time.Second
 	notYet   = 10 * time.Second
 	settling = 40 * time.Second
@@ -30,8 +29,8 @@ const (
 	memoryFigure = "gateway memory, an idle connection with a pty"
 )
 
-// memory is what the two processes of a gateway that does nothing else keep for a
-// connection with a shell in a terminal, as the kernel counts it (see [gateway.memory]).
+// memory measures how much the two processes of an otherwise idle gateway keep for a
+// connection with a shell in a terminal (see [gateway.memory]).
 func memory(ctx context.Context, g *ground, d *door) (values, error) {
 	fresh, err := d.gateway.again(ctx)
 	if err != nil {
@@ -89,7 +88,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// idle is a connection with a shell in a terminal.
+// idle opens a connection with a shell in a terminal.
 func (d *door) idle(ctx context.Context, g *ground, address string) (*ssh.Client, error) {
 	client, err := d.logIn(ctx, g, address)
 	if err != nil {
@@ -97,7 +96,7 @@ func (d *door) idle(ctx context.Context, g *ground, address string) (*ssh.Client
 	}
 	session, err := client.NewSession()
 	if err == nil {
-		_, err = session.StdinPipe() // or what is typed would be at its end
+		_, err = session.StdinPipe() // keeps the input open
 	}
 	if err == nil {
 		err = errors.Join(session.RequestPty("xterm", 24, 80, ssh.TerminalModes{}), session.Shell())
@@ -109,7 +108,7 @@ func (d *door) idle(ctx context.Context, g *ground, address string) (*ssh.Client
 	return client, nil
 }
 
-// logIn is a connection of x/crypto's client.
+// logIn returns a connection of x/crypto's client.
 func (d *door) logIn(ctx context.Context, g *ground, address string) (*ssh.Client, error) {
 	pem, err := os.ReadFile(g.key)
 	if err != nil {
@@ -122,7 +121,7 @@ func (d *door) logIn(ctx context.Context, g *ground, address string) (*ssh.Clien
 	return dial(ctx, address, &ssh.ClientConfig{
 		User:            d.login,
 		Auth:            []ssh.AuthMethod{ssh.PublicKeys(key)},
-		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // of a gateway of our own
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // the gateway is our own
 	})
 }
 

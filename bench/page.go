@@ -17,20 +17,20 @@ import (
 //go:embed page.md.tmpl
 var pageTemplate string
 
-// soakFile is what the tests of an hour have found (BERTH_SOAK_REPORT), in the
-// directory of the results.
+// soakFile is the report of the soak tests (BERTH_SOAK_REPORT), in the directory of
+// the results.
 const soakFile = "soak.md"
 
-// keptRun is the results that are kept under a name.
+// keptRun has the stored results of one run.
 type keptRun struct {
 	Name string
 	*results
 }
 
-// Table is the run's table.
+// Table returns the run's table.
 func (r keptRun) Table() string { return r.table() }
 
-// HasChart says that there is something to draw.
+// HasChart reports whether there is something to draw.
 func (r keptRun) HasChart() bool { return len(r.groups()) > 0 }
 
 // Busy says how busy the machine was when the run began; "" where it was calm.
@@ -105,7 +105,7 @@ func readResults(file string) (*results, error) {
 	return kept, nil
 }
 
-// withGoals are the runs that have measured something that there is a goal for.
+// withGoals returns the runs that have measured a figure with a goal.
 func withGoals(runs []keptRun) []keptRun {
 	return slices.DeleteFunc(slices.Clone(runs), func(r keptRun) bool {
 		return !slices.ContainsFunc(allGoals(), func(g goal) bool {

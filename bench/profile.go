@@ -19,8 +19,8 @@ const envProfiles = "BENCH_PROFILE"
 //go:embed profiled.go.txt
 var profiled []byte
 
-// buildProfiled builds a gateway that can be profiled, into dir. The file that
-// makes it so is part of this build alone.
+// buildProfiled builds a gateway that can be profiled, into dir. The file that adds
+// this is in no other build.
 func buildProfiled(ctx context.Context, dir string) (program string, err error) {
 	dir, err = filepath.Abs(dir)
 	if err != nil {
@@ -51,8 +51,8 @@ func buildProfiled(ctx context.Context, dir string) (program string, err error) 
 	return program, command.Run()
 }
 
-// profile records the processor's time of both processes until it is finished, where
-// there is something to record.
+// profile records the processor time of both processes until finish is called. It
+// does nothing if the gateway cannot be profiled.
 func (g *gateway) profile(name string) (finish func()) {
 	if os.Getenv(envProfiles) == "" || g == nil {
 		return func() {}
@@ -81,8 +81,8 @@ func (g *gateway) profileMemory(name string) {
 	}
 }
 
-// ask asks a process of a profiled gateway, and keeps the answer under a name if it has
-// one.
+// ask asks a process of a profiled gateway, and stores the answer if name is not
+// empty.
 func ask(pid int, what, name string) {
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", fmt.Sprintf("@berth-bench-%d", pid))

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// results is what a run has found; its JSON is kept beside the charts.
+// results has the results of a run; its JSON is stored beside the charts.
 type results struct {
 	Date      string                          `json:"date"`
 	Machine   string                          `json:"machine"`
@@ -47,7 +47,7 @@ func newResults(ctx context.Context, o options, doors []*door) *results {
 	return r
 }
 
-// line is the value of a "key : value" line.
+// line returns the value of a line "key : value" in a file.
 func line(file, key string) string {
 	content, _ := os.ReadFile(file)
 	for l := range strings.Lines(string(content)) {
@@ -75,7 +75,8 @@ func (r *results) add(d *door, measured values) {
 
 func (r *results) finish() { r.Load[1] = load() }
 
-// table is Markdown: a line a figure, a column a door.
+// table returns a table in Markdown, with a line for each figure and a column for
+// each door.
 func (r *results) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s; %s. %d rounds, interleaved; %d MB a copy; load average %s before and %s after.\n\n",
@@ -94,7 +95,7 @@ func (r *results) table() string {
 	return b.String()
 }
 
-// cell is a median with its spread, and how it compares with the reference.
+// cell returns a median with its spread, and its comparison with the reference.
 func (r *results) cell(f figure, door string) string {
 	samples := r.Samples[f.name][door]
 	if len(samples) == 0 {
@@ -102,7 +103,7 @@ func (r *results) cell(f figure, door string) string {
 	}
 	middle, reference := median(samples), median(r.Samples[f.name][r.Doors[0]])
 	cell := fmt.Sprintf("%.*f", f.digits, middle)
-	if middle >= math.Pow10(-f.digits)/2 { // or else it is shown as 0
+	if middle >= math.Pow10(-f.digits)/2 { // otherwise it is shown as 0
 		cell += fmt.Sprintf(" ±%.0f %%", spread(samples))
 	}
 	switch {
@@ -114,14 +115,14 @@ func (r *results) cell(f figure, door string) string {
 	return fmt.Sprintf("**%.2f** (%s)", middle/reference, cell)
 }
 
-// spread is half of what lies between the smallest and the largest, in percent
-// of the median.
+// spread returns half of the distance between the smallest and the largest sample, in
+// percent of the median.
 func spread(samples []float64) float64 {
 	return 50 * (slices.Max(samples) - slices.Min(samples)) / max(median(samples), 1e-9)
 }
 
-// write writes the files that are asked for, and the page from all results that are
-// kept beside them.
+// write writes the requested files, and the page from all results that are stored
+// beside them.
 func (r *results) write(o options) error {
 	if o.out == "" {
 		return nil

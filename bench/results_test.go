@@ -36,8 +36,8 @@ func TestTheTableComparesMediansWithTheReference(t *testing.T) {
 	}
 }
 
-// The page is of all runs that are kept, with each goal beside what they found, and
-// with one reason for all that are missed for it.
+// The page shows all stored runs, each goal with their results, and each reason for
+// missed goals once.
 func TestThePageIsOfAllRuns(t *testing.T) {
 	dir := t.TempDir()
 	page := filepath.Join(dir, "page.md")
@@ -96,7 +96,7 @@ func TestTheChartIsXML(t *testing.T) {
 	}
 }
 
-// Each figure that is measured has a line, and each row has a name of its own.
+// Each measured figure has a line, and each row has a unique name.
 func TestEveryFigureHasAName(t *testing.T) {
 	seen := map[string]bool{}
 	for _, f := range allFigures() {

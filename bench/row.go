@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// row is something that is measured at every door.
+// row is a measurement that is made at every door.
 type row struct {
 	name     string
-	once     bool // in the first round only: it is a mean of many already
-	gateways bool // at doors of a gateway only
-	slow     bool // only where it is asked for by name
+	once     bool // only in the first round: it is already a mean of many
+	gateways bool // only at doors with a gateway
+	slow     bool // only if it is asked for by name
 	measure  func(ctx context.Context, g *ground, d *door) (values, error)
 }
 
-// values are figures of one measurement, by the name of their figure.
+// values are the figures of one measurement, by name.
 type values map[string]float64
 
-// figure is a line of the table.
+// figure is one line of the table.
 type figure struct {
 	name   string
 	unit   string
@@ -31,16 +31,16 @@ type figure struct {
 type kind int
 
 const (
-	ratio      kind = iota // by its ratio to it
-	difference             // by what it is more
-	absolute               // the reference has none
+	ratio      kind = iota // by its ratio to the reference
+	difference             // by its difference from the reference
+	absolute               // not compared: the reference has none
 )
 
 const (
 	// measureTimeout bounds one measurement.
 	measureTimeout = 9 * time.Minute
 
-	// everything is the expression for all rows that are not slow.
+	// everything is the expression that selects all rows that are not slow.
 	everything = "."
 )
 
@@ -104,7 +104,7 @@ func allFigures() []figure {
 	return figures
 }
 
-// chosen are the rows that the expression fits.
+// chosen returns the rows that the expression matches.
 func chosen(expression string) ([]row, error) {
 	fits, err := regexp.Compile(expression)
 	if err != nil {

@@ -16,11 +16,11 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// pattern is a stream of bytes, which tells one from others and each place of it from
-// those near by.
+// pattern is a stream of bytes in which streams, and neighbouring offsets of a
+// stream, differ.
 type pattern struct{ channel, stream, offset int }
 
-// next are the next n bytes.
+// next returns the next n bytes.
 func (p *pattern) next(n int) []byte {
 	bytes := make([]byte, n)
 	for i := range bytes {
@@ -31,7 +31,7 @@ func (p *pattern) next(n int) []byte {
 	return bytes
 }
 
-// check reads a stream to its end, in pieces of all sizes.
+// check reads a stream to its end, in pieces of many sizes, and compares it.
 func (p *pattern) check(from io.Reader) error {
 	buffer := make([]byte, 50_000)
 	for size := 1; ; size = (size*7 + 1) % len(buffer) {
@@ -49,8 +49,9 @@ func (p *pattern) check(from io.Reader) error {
 	}
 }
 
-// receivedWhole sends over several channels, in packets of all sizes and in both of a
-// channel's streams. Some are read at once, the others when much more has been received.
+// receivedWhole sends over several channels, in packets of many sizes and on both
+// streams of a channel. Some are read at once, the others only after much more has
+// been received.
 func receivedWhole(t *testing.T) {
 	const channels, pieces = 6, 40
 	waits := func(channel, stream int) bool { return (channel+stream)%2 == 1 }
@@ -156,8 +157,8 @@ func built(flag string) string {
 	return ""
 }
 
-// taking is a connection that takes packets over, and uses their memory for something
-// else when they are written.
+// taking is a connection that takes packets over, and overwrites their memory after
+// they are written.
 type taking struct {
 	net.Conn
 	taken atomic.Int64

@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// edit is one change of one file. It finds its place by a declaration and by a
-// few words that stand there exactly once.
+// edit is one change of one file. Its place is found by a declaration and by a few
+// words that occur there exactly once.
 type edit struct {
 	file string // below the module's root
 	in   string // the declaration: "function", "type" or "type.method"
 	at   string // the words
 
-	// before and after go around the statement or the field that begins with
+	// before and after are inserted around the statement or field that begins with
 	// the words; instead replaces the words themselves.
 	before, after, instead string
 }
@@ -44,13 +44,13 @@ func apply(source []byte, edits []edit) ([]byte, error) {
 		all = append(all, insertions...)
 	}
 	slices.SortStableFunc(all, func(a, b insertion) int { return b.from - a.from })
-	for _, i := range all { // from the end on, so that offsets stay true
+	for _, i := range all { // from the end, so that earlier offsets stay valid
 		source = slices.Concat(source[:i.from], []byte(i.text), source[i.to:])
 	}
 	return format.Source(source)
 }
 
-// place finds where an edit belongs.
+// place finds the place of an edit.
 func place(fset *token.FileSet, file *ast.File, source []byte, e edit) ([]insertion, error) {
 	declaration := find(file, e.in)
 	if declaration == nil {
@@ -93,7 +93,7 @@ func find(file *ast.File, name string) ast.Node {
 	return nil
 }
 
-// functionName is "function" or "type.method".
+// functionName returns "function" or "type.method".
 func functionName(f *ast.FuncDecl) string {
 	if f.Recv == nil {
 		return f.Name.Name

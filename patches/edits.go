@@ -1,8 +1,8 @@
 package patches
 
-// sums are the SHA-256 of the files that are edited, as the edits were written
-// for them. Another version of the module has other sums: read what upstream
-// has changed, drop the edits that it has made itself, and run the tests.
+// sums returns the SHA-256 of the files that are edited, in the version for which the
+// edits were written. Another version of the module has other sums: then read what
+// upstream has changed, drop the edits that it has made itself, and run the tests.
 func sums() map[string]string {
 	return map[string]string{
 		"ssh/buffer.go":     "8a7997c253d676a137735b1d0d9b17b8bca33dc54d351bd86620a1e017ad3520",
@@ -17,15 +17,15 @@ func sums() map[string]string {
 	}
 }
 
-// patch mends one fault.
+// patch is the correction of one fault.
 type patch struct {
 	fault string
 	issue string // upstream's
-	test  string // fails without it
+	test  string // fails without the patch
 	edits []edit
 }
 
-// all are the faults that are mended.
+// all returns all patches.
 func all() []patch {
 	return []patch{
 		unread(), unserved(), smallPackets(), strangers(), serviceAgain(), turns(), idle(), over(), exchanges(), unanswered(), unrecognized(),
@@ -33,9 +33,9 @@ func all() []patch {
 	}
 }
 
-// unread: one goroutine reads packets and hands them on through a channel with
-// room for 16. When its reader has given up, for an error before login or after
-// it, that goroutine waits in its send for ever, and others wait for its end.
+// unread: one goroutine reads packets and passes them on through a channel with room
+// for 16. When the receiver has given up, because of an error before or after the
+// login, that goroutine blocks in its send for ever, and others wait for its end.
 func unread() patch {
 	return patch{
 		fault: "a connection that ends with more than 16 packets unread is never freed",
@@ -54,9 +54,9 @@ func unread() patch {
 	}
 }
 
-// unserved: the same, one floor up. The loop of the connection protocol waits
-// in its sends to those who serve channels and requests, and goes on to wait
-// when these have closed the connection and serve no more.
+// unserved: the same fault one level higher. The loop of the connection protocol
+// blocks in sends to the code that serves channels and requests, also after that code
+// has closed the connection and serves no more.
 func unserved() patch {
 	const before, after = "select {\ncase ", ".closed:\nreturn io.EOF\n}"
 	return patch{
@@ -85,8 +85,8 @@ func unserved() patch {
 	}
 }
 
-// smallPackets: a window counts bytes of data, but each packet costs an
-// allocation and an element of a list besides: 48 bytes for a packet of one.
+// smallPackets: a window counts bytes of data, but each packet also costs an
+// allocation and a list element: 48 bytes for a packet of one byte.
 func smallPackets() patch {
 	return patch{
 		fault: "a window of 2 MiB, filled by packets of one byte, holds 100 MiB",
@@ -99,8 +99,8 @@ func smallPackets() patch {
 	}
 }
 
-// strangers: while a password is checked, or waits to be, the client may send
-// on: 16 packets of 256 KiB are kept for whoever has not logged in.
+// strangers: while a password is checked, or waits to be, the client may send more:
+// 16 packets of 256 KiB are kept for a client that has not logged in.
 func strangers() patch {
 	return patch{
 		fault: "a client that is not logged in may fill 4 MiB",
@@ -119,7 +119,7 @@ func strangers() patch {
 	}
 }
 
-// serviceAgain: paramiko asks for the service before each attempt to log in.
+// serviceAgain: paramiko requests the service before each attempt to log in.
 func serviceAgain() patch {
 	return patch{
 		fault: "a second request for the service ssh-userauth ends the connection",
@@ -132,11 +132,10 @@ func serviceAgain() patch {
 	}
 }
 
-// turns: RFC 4254 has one order of global requests, their answers and channel
-// opens, and clients count on it: OpenSSH's asks for its forwards and opens its
-// session without waiting. Requests and channels come out on two Go channels, so
-// each is told its turn in that order, and so is an answer that somebody asks for
-// by SendInTurn.
+// turns: RFC 4254 has one order of global requests, their answers and channel opens,
+// and clients rely on it: OpenSSH's client asks for its forwards and opens its
+// session without waiting. Requests and channels arrive on two Go channels, so each
+// is given its turn in that order; so is an answer to SendInTurn.
 func turns() patch {
 	return patch{
 		fault: "nobody can tell whether a request was sent before or after a channel's open",
@@ -164,10 +163,10 @@ func turns() patch {
 	}
 }
 
-// idle: x/crypto reads and writes through buffers of 4 KiB, and each cipher and
-// each channel keeps one for the largest packet that it has met. They come out of
-// a pool instead. A
-// goroutine waits for the next exchange of keys: it is started for each instead.
+// idle: x/crypto reads and writes through buffers of 4 KiB, and each cipher and each
+// channel keeps a buffer for the largest packet so far. With the patch these come
+// from a pool. A goroutine waits for the next key exchange; with the patch it is
+// started for each key exchange.
 func idle() patch {
 	return patch{
 		fault: "an idle connection keeps 8 KiB of buffers, and 130 KiB when much was sent over it once",
@@ -240,8 +239,8 @@ func idle() patch {
 	}
 }
 
-// over: whoever must do something else at the end of a connection than wait for
-// it needs a goroutine that waits.
+// over: code that has to wait for the end of a connection and for something else
+// needs a goroutine that waits.
 func over() patch {
 	return patch{
 		fault: "nobody can wait for a connection's end and for something else at once",
@@ -260,9 +259,9 @@ func over() patch {
 	}
 }
 
-// exchanges: a peer may exchange keys again as often as it likes, and each time
-// costs milliseconds of a processor. Whoever owns the connection is asked for a
-// turn before each, and has it back as soon as x/crypto waits for the peer.
+// exchanges: a peer may start key exchanges as often as it likes, each of which costs
+// milliseconds of a processor. With the patch the connection's owner is asked for a
+// turn before each one. The turn ends as soon as x/crypto waits for the peer.
 func exchanges() patch {
 	const before = "turns := t.turns()\ndefer turns.giveBack()\n"
 	return patch{
@@ -285,8 +284,9 @@ func exchanges() patch {
 	}
 }
 
-// unanswered: of each channel 16 requests of up to 256 KiB wait for whoever serves
-// it, and a peer has many channels. Requests are counted until they are answered.
+// unanswered: for each channel, 16 requests of up to 256 KiB wait for the code that
+// serves it, and a peer has many channels. With the patch requests are counted until
+// they are answered.
 func unanswered() patch {
 	return patch{
 		fault: "a peer fills 4 MiB for each channel with requests that nobody answers",
@@ -311,9 +311,10 @@ func unanswered() patch {
 	}
 }
 
-// unrecognized: RFC 4253 §11.4 has whoever gets a message that it does not know say so,
-// and go on; RFC 4252 §5.1 has a server pass over what still comes of a login. Here
-// either ended the connection, and so did a peer that itself has not known a message.
+// unrecognized: by RFC 4253 §11.4 the receiver of an unknown message reports that and
+// goes on; by RFC 4252 §5.1 a server ignores late messages of a login. Here either of
+// them ended the connection, and so did a peer's report that it did not know a
+// message.
 func unrecognized() patch {
 	return patch{
 		fault: "a client that sends a message that is not known, or too late, is cut",
@@ -369,9 +370,9 @@ func handedOn() patch {
 	}
 }
 
-// received: a packet of data is read into new memory, which is zeroed, is cold in the
-// processor's caches, and is garbage when it was read. It comes out of a pool, and goes
-// back as soon as all of it was copied out of the channel's buffer.
+// received: data packets are read into new memory, which is zeroed, is not in the
+// processor's caches, and becomes garbage. With the patch it comes from a pool, and
+// goes back as soon as all data was copied out of the channel's buffer.
 func received() patch {
 	return patch{
 		fault: "each packet of data that is received takes 40 KiB of new memory",
@@ -399,9 +400,10 @@ func received() patch {
 	}
 }
 
-// sent: data is copied into a packet, which a cipher copies to where it encrypts it, and
-// the connection to where it waits. The packet is made where it is encrypted, and a
-// connection that can takes it over as it is.
+// sent: data is copied into a packet, which a cipher copies to where it encrypts it,
+// and the connection copies to its queue. With the patch the packet is built where it
+// is encrypted, and a connection that supports it takes the packet over without a
+// copy.
 func sent() patch {
 	return patch{
 		fault: "each packet of data that is sent is copied three times",

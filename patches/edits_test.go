@@ -19,10 +19,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// flood is more packets than x/crypto has room for.
+// flood is how many packets x/crypto has no room for.
 const flood = 60
 
-// TestUnread: an end that leaves packets unread leaves nothing else behind.
+// TestUnread: when a connection ends with unread packets, nothing of it stays.
 func TestUnread(t *testing.T) {
 	needPatched(t)
 	t.Run("a stranger asks for nonsense, says much more and is gone", func(t *testing.T) {
@@ -47,10 +47,10 @@ func TestUnread(t *testing.T) {
 	t.Run("a server says much to a client that has given up", strangeServer)
 }
 
-// leavesNothing lets peers attack a server, and sees what is left of them.
+// leavesNothing lets peers attack a server, and checks that nothing of them stays.
 func leavesNothing(t *testing.T, peers int, attack func(*peer.Peer) error) {
 	s := startServer(t)
-	peer.Repeat(t, s.address, 100, attack) // what the server allocates once
+	peer.Repeat(t, s.address, 100, attack) // for what the server allocates only once
 	before := s.settled(t, 4)
 	peer.Repeat(t, s.address, peers, attack)
 	after := s.settled(t, before.goroutines)
@@ -63,9 +63,9 @@ func leavesNothing(t *testing.T, peers int, attack func(*peer.Peer) error) {
 	}
 }
 
-// strangeServer sends many banners to a client that refuses the first.
+// strangeServer sends many banners to a client that refuses the first one.
 func strangeServer(t *testing.T) {
-	const banners = 1 + 16 + 1 // one is refused, one has no room
+	const banners = 1 + 16 + 1 // one is refused, 16 are buffered, one has no room
 	config, err := serverConfig()
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func (c *counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// await waits until something is so.
+// await waits until a condition holds.
 func await(t *testing.T, so func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !so(); time.Sleep(time.Millisecond) {
@@ -128,7 +128,7 @@ func await(t *testing.T, so func() bool) {
 	}
 }
 
-// tcpPair is both ends of a connection, closed with the test.
+// tcpPair returns both ends of a connection, which is closed when the test ends.
 func tcpPair(t *testing.T) (near, far net.Conn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -146,7 +146,7 @@ func tcpPair(t *testing.T) (near, far net.Conn) {
 	return near, far
 }
 
-// TestUnserved: who closes a connection need not serve it any more.
+// TestUnserved: after closing a connection one need not serve it any more.
 func TestUnserved(t *testing.T) {
 	needPatched(t)
 	for name, fill := range map[string]func(p *peer.Peer, channel int){
@@ -161,8 +161,8 @@ func TestUnserved(t *testing.T) {
 	}
 }
 
-// closeUnserved fills a connection that nobody serves, and lets the server
-// close it then.
+// closeUnserved fills a connection that nobody serves, and then lets the server close
+// it.
 func closeUnserved(t *testing.T, fill func(p *peer.Peer, channel int)) {
 	ended := make(chan struct{})
 	listener, err := listen(func(client *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
@@ -204,8 +204,8 @@ func closeUnserved(t *testing.T, fill func(p *peer.Peer, channel int)) {
 	p.Outlast()
 }
 
-// TestSmallPackets: ten channels that nobody reads cost 64 MiB at most, however
-// small the packets are that fill their windows.
+// TestSmallPackets: ten channels that nobody reads cost at most 64 MiB, however small
+// the packets are.
 func TestSmallPackets(t *testing.T) {
 	needPatched(t)
 	channels, part := 1, 2 // one, half filled: it takes time
@@ -234,8 +234,8 @@ func TestSmallPackets(t *testing.T) {
 	}
 }
 
-// fillWindow fills a part of a new channel's window, one byte of stdin or stderr
-// at a time, and returns when the server has all of it.
+// fillWindow fills a part of a new channel's window, one byte of stdin or stderr at a
+// time, and returns when the server has received all of it.
 func fillWindow(p *peer.Peer, part int) error {
 	channel, window, err := p.OpenSession()
 	if err != nil {
@@ -259,8 +259,8 @@ func fillWindow(p *peer.Peer, part int) error {
 	return err
 }
 
-// TestStrangers: clients that are not logged in cost little, however much they
-// send while their password is checked.
+// TestStrangers: clients that have not logged in cost little, however much they send
+// while their password is checked.
 func TestStrangers(t *testing.T) {
 	needPatched(t)
 	const strangers, packets, size = 20, 17, 250_000
@@ -291,7 +291,7 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestMergedDataIsWhole: what was sent in pieces of any size is read as sent.
+// TestMergedDataIsWhole: data sent in pieces of any size is read unchanged.
 func TestMergedDataIsWhole(t *testing.T) {
 	const pieces = 2000
 	size := func(piece int) int { return 1 + piece*piece*7%1500 }
@@ -341,8 +341,8 @@ func TestMergedDataIsWhole(t *testing.T) {
 	}
 }
 
-// TestServiceAgain: a client may ask for ssh-userauth once before each attempt,
-// and for nothing else.
+// TestServiceAgain: a client may request ssh-userauth once before each attempt, and
+// no other service.
 func TestServiceAgain(t *testing.T) {
 	needPatched(t)
 	listener, err := listen(serveWell)
@@ -388,7 +388,7 @@ func TestServiceAgain(t *testing.T) {
 	}
 }
 
-// TestTurns: requests, channel opens and answers come with their turn.
+// TestTurns: requests, channel opens and answers have the right turns.
 func TestTurns(t *testing.T) {
 	needPatched(t)
 	a, b := tcpPair(t)
@@ -461,7 +461,7 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestIdle: a connection keeps no buffer, whatever was sent over it.
+// TestIdle: an idle connection holds no buffer, whatever was sent over it.
 func TestIdle(t *testing.T) {
 	needPatched(t)
 
@@ -485,7 +485,7 @@ func TestIdle(t *testing.T) {
 		}
 		return (heap() - before) / connections
 	}
-	cost(2) // what is allocated once
+	cost(2) // for what is allocated only once
 	each := cost(connections)
 	t.Logf("a connection keeps %d bytes", each)
 	if each > 50<<10 { // both ends; without the edits more than 150 KiB
@@ -494,13 +494,13 @@ func TestIdle(t *testing.T) {
 	await(t, func() bool { return stacksOf("kexLoop") == 0 }) // without the edits one at either end
 }
 
-// stacksOf is how many goroutines are in a function.
+// stacksOf returns how many goroutines are in a function.
 func stacksOf(function string) int {
 	stacks := make([]byte, 1<<20)
 	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "."+function+"(")
 }
 
-// echo sends back what comes in on a connection's first channel.
+// echo sends back what arrives on a connection's first channel.
 func echo(client *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	go ssh.DiscardRequests(requests)
 	if channel, channelRequests, err := (<-channels).Accept(); err == nil {
@@ -527,7 +527,7 @@ func dialChannel(t *testing.T, address string) (ssh.Channel, error) {
 	return channel, nil
 }
 
-// heap is what is reachable, in bytes.
+// heap returns how many bytes are reachable.
 func heap() int {
 	for range 3 { // pools are emptied by the second collection
 		runtime.GC()
@@ -537,7 +537,8 @@ func heap() int {
 	return int(stats.HeapAlloc)
 }
 
-// TestOver: who waits for a connection's end may wait for something else, too.
+// TestOver: code can wait for a connection's end and for something else at the same
+// time.
 func TestOver(t *testing.T) {
 	needPatched(t)
 	served := make(chan (<-chan struct{}), 1)
@@ -570,7 +571,7 @@ func TestOver(t *testing.T) {
 	}
 }
 
-// inTurns is a connection that gives each key exchange its turn.
+// inTurns is a connection that gives each key exchange a turn.
 type inTurns struct {
 	net.Conn
 	mu          sync.Mutex
@@ -599,8 +600,8 @@ func (c *inTurns) turns() (taken, held int) {
 	return c.taken, c.held
 }
 
-// TestExchanges: a peer that exchanges keys again and again has a turn taken for
-// each time at either end, which is given back, and is cut when it has none.
+// TestExchanges: for each repeated key exchange a turn is taken, at both ends, and
+// given back. A peer whose turn does not come is cut.
 func TestExchanges(t *testing.T) {
 	needPatched(t)
 	const times = 10
@@ -650,9 +651,9 @@ func TestExchanges(t *testing.T) {
 	}
 }
 
-// TestUnanswered: who sends requests that nobody answers is cut, however many its
-// channels are; who has them answered, or asks for no answer, may send as many as it
-// likes.
+// TestUnanswered: a peer that sends requests which nobody answers is cut, however
+// many its channels are. A peer whose requests are answered, or want no answer, may
+// send any number.
 func TestUnanswered(t *testing.T) {
 	needPatched(t)
 	const channels, requests, size = 20, 15, 250_000
@@ -688,7 +689,8 @@ func TestUnanswered(t *testing.T) {
 	}
 }
 
-// sendAnswered sends 20 MB of requests, and returns when the server has all.
+// sendAnswered sends 20 MB of requests, and returns when the server has received all
+// of them.
 func sendAnswered(address string, wantReply bool, size int) error {
 	p, err := peer.Dial(address)
 	if err != nil {
@@ -721,8 +723,9 @@ func sendAnswered(address string, wantReply bool, size int) error {
 	return nil
 }
 
-// TestUnrecognized: a message that nobody knows is answered by saying so, and one that
-// comes too late, or answers nothing, is passed over. The connection goes on.
+// TestUnrecognized: an unknown message is answered with a report of that, and a
+// message that comes too late, or answers nothing, is ignored. The connection goes
+// on.
 func TestUnrecognized(t *testing.T) {
 	needPatched(t)
 	listener, err := listen(serveWell)

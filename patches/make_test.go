@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestMake: it may run many times at once, and says what it was not written for.
+// TestMake: Make may run several times at once, and refuses versions for which the
+// edits were not written.
 func TestMake(t *testing.T) {
 	root := t.TempDir()
 	for _, name := range []string{"go.mod", "go.sum"} {

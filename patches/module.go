@@ -15,19 +15,18 @@ import (
 	"strings"
 )
 
-// added is our own code in the module's packages, as _package/file.go.
+// added has our own files for the module's packages, as _package/file.go.
 //
 //go:embed _ssh/*.go
 var added embed.FS
 
-// folder is where the edited copy and the other go.mod are, below the root of
-// our module. Git ignores it.
+// folder is the directory of the edited copy and of the other go.mod, below the root
+// of our module. Git ignores it.
 const folder = ".patched"
 
-// Make writes the edited copy of the module and a go.mod that replaces the
-// module by it, and returns that go.mod's path, for -modfile. The root is the
-// folder with our own go.mod. It is quick when nothing has changed, and may run
-// twice at once.
+// Make writes the edited copy of the module and a go.mod that replaces the module by
+// it, and returns the path of that go.mod, for -modfile. root is the directory of our
+// own go.mod. It is quick if nothing has changed, and may run several times at once.
 func Make(root string) (string, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -44,7 +43,7 @@ func Make(root string) (string, error) {
 	return writeModFile(root, copied)
 }
 
-// module is what "go mod download -json" says of one.
+// module is the output of "go mod download -json".
 type module struct {
 	Version string
 	Dir     string
@@ -52,7 +51,7 @@ type module struct {
 	Error   string
 }
 
-// download finds the module that our own go.mod pins, checked against go.sum.
+// download returns the module that our own go.mod pins, verified by go.sum.
 func download(root string) (module, error) {
 	var m module
 	out, err := goCommand(root, "mod", "download", "-modfile=go.mod", "-json", Module)
@@ -65,7 +64,7 @@ func download(root string) (module, error) {
 	return m, err
 }
 
-// digest tells copies apart: by what is edited, and how.
+// digest returns a text that differs between any two edited copies.
 func digest(m module) string {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%s\n%+v\n%v\n", m.Sum, all(), sums())
@@ -81,7 +80,7 @@ func addedFiles() []string {
 	return files
 }
 
-// writeCopy makes the copy, all of it or nothing.
+// writeCopy makes the whole copy, or nothing of it.
 func writeCopy(from, to string) error {
 	if _, err := os.Stat(to); err == nil {
 		return nil
@@ -102,7 +101,7 @@ func writeCopy(from, to string) error {
 		return err
 	}
 	err = os.Rename(tree, to)
-	if errors.Is(err, fs.ErrExist) { // another was first
+	if errors.Is(err, fs.ErrExist) { // another process was first
 		return nil
 	}
 	return err
@@ -162,8 +161,8 @@ func writeModFile(root, copied string) (string, error) {
 	return to, errors.Join(writeIfOther(filepath.Join(root, folder, "go.sum"), sum), writeIfOther(to, mod))
 }
 
-// writeIfOther writes a file unless it has that text already; who reads it
-// meanwhile finds the old text or the new.
+// writeIfOther writes a file unless it already has that text. A concurrent reader
+// finds either the old text or the new one.
 func writeIfOther(path string, text []byte) error {
 	if was, err := os.ReadFile(path); err == nil && bytes.Equal(was, text) {
 		return nil

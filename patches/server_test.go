@@ -22,12 +22,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// envServer makes this program the server of the attacks, so that its memory
-// can be told from the attacker's.
+// envServer makes this program the server of the attacks, so that its memory can be
+// measured separately.
 const envServer = "BERTH_PATCHES_SERVER"
 
-// What alice may answer: slowPassword is checked for ever, and with idle the
-// requests of channels are not served.
+// Special passwords and users of the server: the check of slowPassword never ends,
+// and for idle the requests on channels are not served.
 const (
 	user         = "alice"
 	password     = "right"
@@ -35,7 +35,7 @@ const (
 	slowPassword = "slow"
 )
 
-// patience bounds every wait for something that is to happen.
+// patience bounds every wait.
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// needPatched skips a test where the module is not edited; in CI it must be.
+// needPatched skips a test if the module is not edited; in CI that fails the test.
 func needPatched(t *testing.T) {
 	t.Helper()
 	if patches.Applied() {
@@ -61,8 +61,8 @@ func needPatched(t *testing.T) {
 	t.Skip(patches.Module + " is not patched: GOFLAGS=$(scripts/goflags) go test does that")
 }
 
-// listen serves SSH at an address of its own. Each connection that logs in goes
-// to serve.
+// listen serves SSH at a new address, and calls serve for each connection that logs
+// in.
 func listen(serve func(*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request)) (net.Listener, error) {
 	config, err := serverConfig()
 	if err != nil {
@@ -108,8 +108,8 @@ func serverConfig() (*ssh.ServerConfig, error) {
 	return config, nil
 }
 
-// serveWell does what x/crypto asks of a server: it serves all there is, until
-// the connection ends. It accepts channels and does not read them.
+// serveWell does what x/crypto demands of a server: it serves everything until the
+// connection ends. It accepts channels and does not read them.
 func serveWell(client *ssh.ServerConn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	var all sync.WaitGroup
 	all.Go(func() { ssh.DiscardRequests(requests) })
@@ -125,7 +125,7 @@ func serveWell(client *ssh.ServerConn, channels <-chan ssh.NewChannel, requests 
 	all.Wait()
 }
 
-// runServer prints its address, and for each line that it reads what it holds.
+// runServer prints its address, and what it holds for each line that it reads.
 func runServer(in io.Reader, out io.Writer) error {
 	listener, err := listen(serveWell)
 	if err != nil {
@@ -141,7 +141,7 @@ func runServer(in io.Reader, out io.Writer) error {
 	return nil
 }
 
-// server is a process that serves.
+// server is a server process.
 type server struct {
 	address string
 	in      io.Writer
@@ -192,7 +192,7 @@ func (s *server) line(t *testing.T) string {
 	return line
 }
 
-// held asks what the server holds, with nothing in it that could be freed.
+// held returns what the server holds after a garbage collection.
 func (s *server) held(t *testing.T) (h held) {
 	t.Helper()
 	fmt.Fprintln(s.in)
@@ -202,8 +202,8 @@ func (s *server) held(t *testing.T) (h held) {
 	return h
 }
 
-// settled waits until the server is down to this many goroutines, and returns
-// what it holds at last.
+// settled waits until the server has at most this many goroutines, and returns what
+// it holds then.
 func (s *server) settled(t *testing.T, goroutines int) held {
 	t.Helper()
 	deadline := time.Now().Add(patience)

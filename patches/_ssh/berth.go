@@ -8,14 +8,14 @@ import (
 	"sync"
 )
 
-// What Berth's edits of this package call. Which edits there are, and why, is
-// said where they are made: berth/patches.
+// The code that Berth's edits of this package call. Package berth/patches lists the
+// edits and their reasons.
 
-// EditedByBerth is how a program knows that it was built with the edits.
+// EditedByBerth exists only in an edited package; programs find out by it.
 func (*ServerConfig) EditedByBerth() {}
 
-// discard reads what has come in and nobody will read, until the connection,
-// which is closed, says so to the reading goroutine.
+// discard reads and drops packets after the connection was closed, until the reading
+// goroutine has noticed that.
 func (t *handshakeTransport) discard() {
 	if t.reading.leave() { // no goroutine reads but the caller
 		t.endReading(net.ErrClosed)
@@ -24,8 +24,8 @@ func (t *handshakeTransport) discard() {
 	}
 }
 
-// serverHandshakeOrAbandon is serverHandshake, and leaves no goroutine behind
-// when it fails.
+// serverHandshakeOrAbandon is serverHandshake, but leaves no goroutine behind if that
+// fails.
 func (c *connection) serverHandshakeOrAbandon(config *ServerConfig) (*Permissions, error) {
 	permissions, err := c.serverHandshake(config)
 	if err != nil {
@@ -34,8 +34,8 @@ func (c *connection) serverHandshakeOrAbandon(config *ServerConfig) (*Permission
 	return permissions, err
 }
 
-// clientHandshakeOrAbandon is clientHandshake, and leaves no goroutine behind
-// when it fails.
+// clientHandshakeOrAbandon is clientHandshake, but leaves no goroutine behind if that
+// fails.
 func (c *connection) clientHandshakeOrAbandon(address string, config *ClientConfig) error {
 	err := c.clientHandshake(address, config)
 	if err != nil {
@@ -46,25 +46,26 @@ func (c *connection) clientHandshakeOrAbandon(address string, config *ClientConf
 
 // abandon closes the connection and waits for its goroutines.
 func (c *connection) abandon() {
-	if c.transport != nil { // the versions were exchanged
+	if c.transport != nil { // nil before the versions were exchanged
 		c.transport.Close()
 	}
 }
 
-// sayClosed releases the loop of the connection protocol from a send to
-// somebody who serves no more.
+// sayClosed releases the loop of the connection protocol from sends to code that
+// serves no more.
 func (c *connection) sayClosed() {
 	if m := c.mux; m != nil {
 		m.closeOnce.Do(func() { close(m.closed) })
 	}
 }
 
-// roomForSmall is what the data of small packets is gathered in, in bytes: at
-// the worst, a window of n bytes holds a little more than 2n.
+// roomForSmall is the size of the buffers in which data of small packets is
+// collected, in bytes: in the worst case a window of n bytes holds a little more than
+// 2n.
 const roomForSmall = 1 << 10
 
-// merge puts data behind the last, in the room that is left there. It reports
-// whether that was enough. The caller holds the lock.
+// merge appends data to the last element, into its free room. It reports whether all
+// of it fitted. The caller holds the lock.
 func (b *buffer) merge(data []byte) bool {
 	last := b.tail
 	if len(data) > cap(last.buf)-len(last.buf) {
@@ -94,12 +95,12 @@ func withRoom(data []byte) []byte {
 	return append(make([]byte, 0, roomForSmall), data...)
 }
 
-// bytesBeforeLogin is what a server takes in from a client that is not logged
-// in: an agent full of keys needs a tenth of it.
+// bytesBeforeLogin is how much a server receives from a client before the login. An
+// agent full of keys needs a tenth of it.
 const bytesBeforeLogin = 256 << 10
 
-// countBeforeLogin counts a packet that a client sent before it was logged in,
-// and fails when there were too many. It is the reading goroutine's.
+// countBeforeLogin counts a packet of a client that has not logged in, and fails if
+// there were too many. Only the reading goroutine calls it.
 func (t *handshakeTransport) countBeforeLogin(packet []byte) error {
 	isServer := len(t.hostKeys) > 0
 	if !isServer || t.loggedIn.Load() {
@@ -112,8 +113,8 @@ func (t *handshakeTransport) countBeforeLogin(packet []byte) error {
 	return nil
 }
 
-// readAuthRequest reads the next message of the authentication. A client may
-// ask once more for the service before each attempt.
+// readAuthRequest reads the next message of the authentication. The client may
+// request the service once more before each attempt.
 func (c *connection) readAuthRequest() ([]byte, error) {
 	packet, err := c.transport.readPacket()
 	if err != nil || packet[0] != msgServiceRequest {
@@ -124,7 +125,7 @@ func (c *connection) readAuthRequest() ([]byte, error) {
 		return nil, err
 	}
 	if request.Service != serviceUserAuth {
-		return packet, nil // an error, as ever
+		return packet, nil // handled as an error, as without the edit
 	}
 	if err := c.transport.writePacket(Marshal(&serviceAcceptMsg{Service: serviceUserAuth})); err != nil {
 		return nil, err
@@ -132,32 +133,33 @@ func (c *connection) readAuthRequest() ([]byte, error) {
 	return c.transport.readPacket()
 }
 
-// Turn counts what a peer sent from 0: its global requests, its channel opens,
-// and its answers to SendInTurn.
+// Turn returns the request's number, from 0 on, among the peer's global requests,
+// channel opens, and answers to SendInTurn.
 func (r *Request) Turn() uint64 { return r.turn }
 
-// Turn is the same of a channel that the peer has opened.
+// Turn returns the same for a channel that the peer has opened.
 func (ch *channel) Turn() uint64 { return ch.turn }
 
-// takeTurn is the loop's alone.
+// takeTurn returns the next turn. Only the loop calls it.
 func (m *mux) takeTurn() uint64 {
 	turn := m.turns
 	m.turns++
 	return turn
 }
 
-// takeAnswersTurn gives the first answer to SendInTurn its turn.
+// takeAnswersTurn gives a turn to the oldest waiting answer to SendInTurn.
 func (m *mux) takeAnswersTurn() {
 	if m.answersInTurn.CompareAndSwap(true, false) {
 		m.answerTurn = m.takeTurn()
 	}
 }
 
-// SendInTurn is SendRequest with an answer, and tells the turn of that.
+// SendInTurn is SendRequest for a request with an answer, and also returns the turn
+// of the answer.
 func (m *mux) SendInTurn(name string, payload []byte) (ok bool, answer []byte, turn uint64, err error) {
 	m.globalSentMu.Lock()
 	defer m.globalSentMu.Unlock()
-	for len(m.globalResponses) > 0 { // an answer to nothing
+	for len(m.globalResponses) > 0 { // drops answers that belong to no request
 		if _, open := <-m.globalResponses; !open {
 			return false, nil, 0, io.EOF
 		}
@@ -178,7 +180,7 @@ func (m *mux) SendInTurn(name string, payload []byte) (ok bool, answer []byte, t
 	}
 }
 
-// StartChannel sends what OpenChannel sends; await waits for the answer.
+// StartChannel sends what OpenChannel sends, and returns; await waits for the answer.
 func (m *mux) StartChannel(kind string, extra []byte) (await func() (Channel, <-chan *Request, error), err error) {
 	ch := m.newChannel(kind, channelOutbound, extra)
 	if m.chanList.isClosed() {
@@ -208,37 +210,37 @@ func (m *mux) StartChannel(kind string, extra []byte) (await func() (Channel, <-
 	}, nil
 }
 
-// Over is closed when the connection is; Wait returns then.
+// Over is closed when the connection has ended, which is when Wait returns.
 func (m *mux) Over() <-chan struct{} { return m.over }
 
-// restKexLoop ends kexLoop's goroutine until there is something for it.
+// restKexLoop ends the goroutine of kexLoop until there is work for it.
 func (t *handshakeTransport) restKexLoop() {
 	t.kexLoopRests.Store(true)
 	if len(t.requestKex) > 0 || len(t.startKex) > 0 || t.getWriteError() != nil {
-		t.wakeKexLoop() // it came before
+		t.wakeKexLoop() // the work came before the goroutine was ended
 	}
 }
 
-// wakeKexLoop is called when something for kexLoop is there: a request, the peer's
-// KEXINIT, or the end.
+// wakeKexLoop must be called when there is work for kexLoop: a request, the peer's
+// KEXINIT, or the end of the connection.
 func (t *handshakeTransport) wakeKexLoop() {
 	if t.kexLoopRests.CompareAndSwap(true, false) {
 		go t.kexLoop()
 	}
 }
 
-// exchangeTurns is what a net.Conn may have. ExchangeTurn is called before a key
-// exchange computes, and waits until it may; done is called when it has. A connection
-// whose turn does not come ends with the error.
+// exchangeTurns can be implemented by a net.Conn. ExchangeTurn is called before a key
+// exchange computes, and returns when it may; done is called when it has. If
+// ExchangeTurn fails, the connection ends with that error.
 type exchangeTurns interface {
 	ExchangeTurn() (done func(), err error)
 }
 
-// inTurns is the packetConn of a key exchange, which computes between what it reads
-// and what it writes.
+// inTurns is the packetConn of a key exchange. The exchange computes between a read
+// and a write.
 type inTurns struct {
 	packetConn
-	from exchangeTurns // nil: it may compute whenever it likes
+	from exchangeTurns // nil: it may compute at any time
 	done func()        // nil while it has no turn
 }
 
@@ -257,7 +259,7 @@ func (i *inTurns) take() (err error) {
 	return err
 }
 
-// giveBack gives the turn back, if there is one.
+// giveBack ends the turn, if there is one.
 func (i *inTurns) giveBack() {
 	if i.done != nil {
 		i.done()
@@ -280,14 +282,14 @@ func (i *inTurns) writePacket(packet []byte) error {
 }
 
 // maxUnanswered is how many bytes of channel requests one peer may have waiting for
-// an answer. A command of 128 KiB is the longest that Linux runs.
+// an answer. The longest command that Linux runs has 128 KiB.
 const maxUnanswered = 8 << 20
 
-// requestSize is what a request costs besides its payload, in bytes.
+// requestSize is how many bytes a request counts besides its payload.
 const requestSize = 256
 
-// count counts a channel's request until it is answered (Reply), or forgotten by who
-// got it, as one that wants no answer. It fails when too many wait.
+// count counts a channel's request until it is answered (Reply), or, if it wants no
+// answer, until its receiver has dropped it. It fails if too many wait.
 func (m *mux) count(r *Request) error {
 	size := int64(len(r.Payload) + requestSize)
 	if m.unanswered.Add(size) > maxUnanswered {
@@ -298,22 +300,22 @@ func (m *mux) count(r *Request) error {
 	return nil
 }
 
-// release ends the count.
+// release stops counting the request.
 func (r *Request) release() {
 	if r.answered != nil {
 		r.answered()
 	}
 }
 
-// recognized returns a packet for those who read it; one of those that are passed over
-// stands for a message that no client that has logged in may send, or that is not known.
-// The client is told so (RFC 4253 §11.4). It is the reading goroutine's.
+// recognized returns the packet for its receiver. For a message that is unknown, or
+// that no client may send after its login, it tells the peer so (RFC 4253 §11.4) and
+// returns a packet that is ignored. Only the reading goroutine calls it.
 func (t *handshakeTransport) recognized(packet []byte) ([]byte, error) {
 	if !t.loggedIn.Load() {
 		return packet, nil
 	}
 	switch number := packet[0]; {
-	case number == msgUnimplemented, number == msgUserAuthRequest: // of which nothing is said
+	case number == msgUnimplemented, number == msgUserAuthRequest: // ignored without an answer
 		return []byte{msgIgnore}, nil
 	case number == msgIgnore, number == msgDebug, number == msgPing,
 		number >= msgGlobalRequest && number <= msgRequestFailure,

@@ -6,15 +6,15 @@ import (
 	"sync"
 )
 
-// bufferSize holds the largest packet of data that most peers send or take, as it is on
-// the wire.
+// bufferSize is enough for the largest data packet that most peers send or accept, as
+// it is on the network.
 const bufferSize = channelMaxPacket + 1<<10
 
-// largePacket is what a connection takes over as it is, in bytes. Copies of smaller ones
-// cost less than a buffer that waits.
+// largePacket is the size, in bytes, from which a connection takes a packet over. A
+// copy of a smaller one costs less than a buffer that waits.
 const largePacket = bufferSize / 2
 
-// buffers are of bufferSize, and nobody's.
+// buffers has free buffers of bufferSize.
 var buffers sync.Pool
 
 // takeBuffer returns an empty buffer for at least n bytes.
@@ -29,7 +29,7 @@ func takeBuffer(n int) []byte {
 	return make([]byte, 0, bufferSize)
 }
 
-// giveBuffer takes a buffer back, of which nothing may be read any more.
+// giveBuffer takes a buffer back. The caller must not use it any more.
 func giveBuffer(buffer []byte) {
 	if cap(buffer) == bufferSize {
 		whole := (*[bufferSize]byte)(buffer[:bufferSize])
@@ -38,15 +38,15 @@ func giveBuffer(buffer []byte) {
 	}
 }
 
-// packetReader buffers what it reads until the keys are exchanged: each of these
-// reads may wait for its turn. What is below an idle connection buffers by itself,
-// or reads twice a packet.
+// packetReader buffers what it reads until the first key exchange is over, since each
+// read may wait for its turn. Later it reads directly: the connection below must
+// buffer by itself, or it is read twice for each packet.
 type packetReader struct {
-	buffered  *bufio.Reader // nil when it is needed no more
+	buffered  *bufio.Reader // nil once it is not needed any more
 	conn      io.Reader
 	exchanged bool
-	read      []byte // the buffer that the last packet is in; nil if it is not of the pool
-	lend      bool   // a packet of data is the caller's, in that buffer
+	read      []byte // the buffer with the last packet; nil if it is not from the pool
+	lend      bool   // the caller gets data packets in that buffer, not in a copy
 	own       bool   // the last packet is in memory of its own
 }
 
@@ -60,8 +60,8 @@ func (r *packetReader) Read(p []byte) (int, error) {
 	return r.buffered.Read(p)
 }
 
-// bufferFor returns a buffer for n bytes of a packet; nil where memory of its own is
-// to be made.
+// bufferFor returns a buffer for n bytes of a packet, or nil if the cipher is to
+// allocate memory.
 func bufferFor(from io.Reader, n int) []byte {
 	r, ok := from.(*packetReader)
 	if !ok {
@@ -75,15 +75,16 @@ func bufferFor(from io.Reader, n int) []byte {
 	return r.read
 }
 
-// stays reports whether a packet that was read stays where it is, or else is to be copied.
+// stays reports whether a packet that was read stays in the buffer; otherwise it must
+// be copied.
 func (r *packetReader) stays(packet []byte) bool {
 	own := r.own
-	r.own = false // the next cipher may have one buffer for all
+	r.own = false // the next cipher may use one buffer for all packets
 	lent := r.lend && r.read != nil && len(packet) > 0 && (packet[0] == msgChannelData || packet[0] == msgChannelExtendedData)
 	return own || lent
 }
 
-// giveBack gives the buffer back when the packet was copied out of it.
+// giveBack gives the buffer back after the packet was copied out of it.
 func (r *packetReader) giveBack() {
 	giveBuffer(r.read)
 	r.read = nil
@@ -104,8 +105,8 @@ func (t *handshakeTransport) readLent() ([]byte, error) {
 	return packet, err
 }
 
-// takeReceived returns the buffer that a packet is in, which is the caller's from then
-// on, to be given back; nil if it is not of the pool. Only the loop calls it.
+// takeReceived returns the buffer that contains a packet, which the caller then owns
+// and must give back; nil if it is not from the pool. Only the loop calls it.
 func (m *mux) takeReceived(packet []byte) []byte {
 	t, ok := m.conn.(*handshakeTransport)
 	if !ok || t.received == nil {
@@ -113,7 +114,7 @@ func (m *mux) takeReceived(packet []byte) []byte {
 	}
 	whole := t.received[:bufferSize]
 	t.received = nil
-	if &whole[1] != &packet[0] { // behind the length of its padding
+	if &whole[1] != &packet[0] { // the first byte is the length of the padding
 		return nil
 	}
 	return whole
@@ -139,17 +140,17 @@ func (b *buffer) writeReceived(data, whole []byte) {
 	b.Cond.Signal()
 }
 
-// beforePacket is what a cipher puts before a packet, and behindPacket is more than what
-// it puts behind, in bytes.
+// beforePacket is how many bytes a cipher puts before a packet; behindPacket is more
+// than it puts behind it.
 const (
 	beforePacket = prefixLen
 	behindPacket = 64
 )
 
-// outgoing is where a packet is made: there is room around it, in which a cipher can
-// encrypt it as it lies.
+// outgoing is a buffer in which a packet is built, with room around it, so that a
+// cipher can encrypt it in place.
 type outgoing struct {
-	whole []byte // nil before the first packet, and when the connection has taken it over
+	whole []byte // nil before the first packet, and after the connection has taken it over
 }
 
 // make returns room for a packet.
@@ -160,15 +161,15 @@ func (o *outgoing) make(size uint32) []byte {
 	return o.whole[beforePacket : beforePacket+size]
 }
 
-// has reports whether it is where a packet was made.
+// has reports whether a packet was built in this buffer.
 func (o *outgoing) has(packet []byte) bool {
 	return o != nil && cap(o.whole) > beforePacket && &o.whole[:beforePacket+1][beforePacket] == &packet[0]
 }
 
-// giveBack gives back what is there.
+// giveBack gives the buffer back.
 func (o *outgoing) giveBack() { giveBuffer(o.whole) }
 
-// writeMade is writePacket, of a packet that was made in out.
+// writeMade is writePacket for a packet that was built in out.
 func (ch *channel) writeMade(out *outgoing, packet []byte) error {
 	t, ok := ch.mux.conn.(*handshakeTransport)
 	if !ok {
@@ -184,7 +185,8 @@ func (ch *channel) writeMade(out *outgoing, packet []byte) error {
 
 func (t *handshakeTransport) writePacket(p []byte) error { return t.writeMade(nil, p) }
 
-// pushMade is pushPacket, of a packet that was made in out; nil for any other.
+// pushMade is pushPacket for a packet that was built in out, or, if out is nil,
+// elsewhere.
 func (t *handshakeTransport) pushMade(out *outgoing, p []byte) error {
 	if below, ok := t.conn.(*transport); ok && out != nil {
 		below.bufWriter.made = out
@@ -193,21 +195,21 @@ func (t *handshakeTransport) pushMade(out *outgoing, p []byte) error {
 	return t.pushPacket(p)
 }
 
-// wholeWriter is what a net.Conn may have. WriteWhole is Write, and takes the packet
-// over: giveBack is called with it when it has been written.
+// wholeWriter can be implemented by a net.Conn. WriteWhole is Write, but takes the
+// packet over: it calls giveBack when the packet is written.
 type wholeWriter interface {
 	WriteWhole(packet []byte, giveBack func([]byte)) (int, error)
 }
 
-// packetWriter writes a packet at once, whether a cipher gives it whole, or in
-// parts of which the first is short.
+// packetWriter writes a packet in one call, whether a cipher passes it whole or in
+// parts, of which the first one is short.
 type packetWriter struct {
 	conn  io.Writer
 	parts []byte
-	made  *outgoing // where the packet was made that is written now; nil for most
+	made  *outgoing // where the present packet was built; nil for most packets
 }
 
-// shortPart is longer than the first part of a packet, which is its length.
+// shortPart is longer than the first part of a packet, which is its length field.
 const shortPart = 8
 
 func (w *packetWriter) Write(p []byte) (int, error) {
@@ -241,8 +243,8 @@ func (w *packetWriter) writeWhole(packet []byte) (int, error) {
 	return n, err
 }
 
-// begin takes a buffer for a packet of this length, the one that it was made in if it
-// was, and puts the length before it.
+// begin prepares the buffer for a packet of this length, and writes the length into
+// it. If the packet was built in a buffer, it uses that one.
 func (c *gcmCipher) begin(w io.Writer, packet []byte, length uint32) (int, error) {
 	size := len(c.prefix) + int(length) + gcmTagSize
 	if p, ok := w.(*packetWriter); ok && p.made.has(packet) && cap(p.made.whole) >= size {
@@ -255,7 +257,7 @@ func (c *gcmCipher) begin(w io.Writer, packet []byte, length uint32) (int, error
 	return len(c.prefix), nil
 }
 
-// end writes the packet, which was made in its place, and keeps nothing of it.
+// end writes the encrypted packet, and keeps nothing of it.
 func (c *gcmCipher) end(w io.Writer) (int, error) {
 	whole := c.whole[:len(c.prefix)+len(c.buf)]
 	c.whole, c.buf = nil, nil

@@ -5,22 +5,22 @@ import (
 	"sync"
 )
 
-// reading says who reads packets after the login: the loop of the connection protocol
-// by itself, or a goroutine that hands them to it.
+// reading controls which goroutine reads packets after the login: the loop of the
+// connection protocol itself, or another one that hands them to the loop.
 type reading struct {
 	sync.Mutex
 	loops      bool // the loop may read by itself
-	alone      bool // it does, when it has handled what was handed to it
-	busy       bool // it handles a packet, and does not read
-	exchanging bool // this side's KEXINIT is sent, and that exchange is not over
+	alone      bool // the loop reads, once it has handled what was handed to it
+	busy       bool // the loop handles a packet, and does not read
+	exchanging bool // this side has sent its KEXINIT, and that key exchange is not over
 	ended      bool
 
-	waiting [][]byte // what was handed to the loop while there was no room in incoming
-	held    int      // what waiting costs, in bytes
+	waiting [][]byte // packets that were handed to the loop when incoming was full
+	held    int      // bytes that waiting counts for
 }
 
-// maxWaiting is how many bytes a peer may send between this side's KEXINIT and its own
-// while the loop handles none of them: the windows of eight channels.
+// maxWaiting is how many bytes a peer may send after this side's KEXINIT and before its
+// own, while the loop handles none of them: the windows of eight channels.
 const maxWaiting = 8 * channelWindowSize
 
 // isLoops reports whether the loop may read by itself.
@@ -30,10 +30,11 @@ func (r *reading) isLoops() bool {
 	return r.loops
 }
 
-// next is called by the loop, which has handled a packet. It returns the next one if that
-// waits, or else reports whether the loop is to read it by itself; if neither, the packet
-// is in incoming, or will be. What was handed to the loop comes before what it reads: it
-// is looked for when it is known that the loop is alone, and nobody hands it more.
+// next is called by the loop after it has handled a packet. It returns the next waiting
+// packet. If there is none, reads says that the loop must read the packet itself; without
+// that, the packet is in incoming, or will be. Packets that were handed to the loop come
+// before those that it reads: next looks for them first, and when the loop is alone
+// nobody hands it more.
 func (r *reading) next(incoming <-chan []byte) (packet []byte, reads bool) {
 	r.Lock()
 	defer r.Unlock()
@@ -51,8 +52,8 @@ func (r *reading) next(incoming <-chan []byte) (packet []byte, reads bool) {
 	return nil, r.alone
 }
 
-// hand hands the loop a packet, and does not wait for it: the loop may wait for the end
-// of an exchange, which comes in one of the packets behind. It fails when too much waits.
+// hand hands the loop a packet, without waiting for the loop: that may itself wait for
+// the end of a key exchange, which comes in a later packet. It fails if too much waits.
 func (r *reading) hand(incoming chan<- []byte, packet []byte) error {
 	r.Lock()
 	defer r.Unlock()
@@ -70,8 +71,8 @@ func (r *reading) hand(incoming chan<- []byte, packet []byte) error {
 	return nil
 }
 
-// handles is called by the loop, which has a packet. It reports whether another one is
-// to read meanwhile.
+// handles is called by the loop when it begins to handle a packet. It reports whether
+// another goroutine must read meanwhile.
 func (r *reading) handles() bool {
 	r.Lock()
 	defer r.Unlock()
@@ -79,23 +80,23 @@ func (r *reading) handles() bool {
 	return r.needsAnother()
 }
 
-// needsAnother reports whether nobody reads what an exchange of keys waits for. Then
-// the loop is no longer alone.
+// needsAnother reports whether a key exchange waits for packets that nobody reads. If so,
+// the loop no longer counts as alone: the caller must start another reader.
 func (r *reading) needsAnother() bool {
 	needs := r.alone && r.busy && r.exchanging
 	r.alone = r.alone && !needs
 	return needs
 }
 
-// exchangeEnds is called when an exchange of keys is over.
+// exchangeEnds is called when a key exchange is over.
 func (r *reading) exchangeEnds() {
 	r.Lock()
 	defer r.Unlock()
 	r.exchanging = false
 }
 
-// leave is called by the loop, which reads no more. It reports whether nobody else does,
-// and nobody will; or else whoever does goes on until the connection's end.
+// leave is called by the loop when it stops reading. It reports whether no other goroutine
+// reads, now or later. Otherwise the other one goes on until the connection has ended.
 func (r *reading) leave() bool {
 	r.Lock()
 	defer r.Unlock()
@@ -104,8 +105,8 @@ func (r *reading) leave() bool {
 	return alone
 }
 
-// readsByItself has the loop read by itself, as soon as the goroutine that read until
-// the login has its next packet.
+// readsByItself makes the loop read by itself, from the moment on when the goroutine that
+// read until the login has its next packet.
 func (m *mux) readsByItself() {
 	t, ok := m.conn.(*handshakeTransport)
 	if !ok {
@@ -116,7 +117,7 @@ func (m *mux) readsByItself() {
 	t.reading.loops = true
 }
 
-// handOver leaves the reading to the loop, and reports whether it has done so.
+// handOver leaves the reading to the loop if possible, and reports whether it did.
 func (t *handshakeTransport) handOver() bool {
 	t.reading.Lock()
 	defer t.reading.Unlock()
@@ -126,7 +127,7 @@ func (t *handshakeTransport) handOver() bool {
 	t.reading.alone = true
 	select {
 	case t.incoming <- nil: // wakes the loop
-	default: // which has others to handle first
+	default: // the loop has other packets to handle first
 	}
 	return true
 }
@@ -149,8 +150,8 @@ func (t *handshakeTransport) readForLoop() ([]byte, error) {
 	}
 }
 
-// readOrTake reads a packet, or takes one that another goroutine has read; nil when that
-// goroutine reads no more.
+// readOrTake reads a packet, or takes one that another goroutine has read. It returns nil
+// when that goroutine stops reading.
 func (t *handshakeTransport) readOrTake() ([]byte, error) {
 	p, reads := t.reading.next(t.incoming)
 	switch {
@@ -171,7 +172,7 @@ func (t *handshakeTransport) readOrTake() ([]byte, error) {
 	return p, nil
 }
 
-// readAside reads for the loop, which may wait for the end of an exchange of keys, until
+// readAside reads for the loop, which may be waiting for the end of a key exchange, until
 // that is over.
 func (t *handshakeTransport) readAside() {
 	for !t.handOver() {
@@ -186,7 +187,7 @@ func (t *handshakeTransport) readAside() {
 	}
 }
 
-// exchangeBegins is called when this side's KEXINIT is sent.
+// exchangeBegins is called when this side has sent its KEXINIT.
 func (t *handshakeTransport) exchangeBegins() {
 	t.reading.Lock()
 	defer t.reading.Unlock()
@@ -196,7 +197,7 @@ func (t *handshakeTransport) exchangeBegins() {
 	}
 }
 
-// endReading tells everybody that nothing is read any more.
+// endReading ends all reading with this error. Only the first call has an effect.
 func (t *handshakeTransport) endReading(err error) {
 	t.reading.Lock()
 	ended := t.reading.ended

@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// APIProxy stands before a cluster's API server, and does to the streams through it what
-// such proxies do.
+// APIProxy is a proxy in front of a cluster's API server. It can fail in the ways in
+// which such proxies do.
 type APIProxy struct {
 	server      *httptest.Server
-	idle        time.Duration // a stream that carries nothing for so long is cut; 0: none is
+	idle        time.Duration // a stream without data for this time is cut; 0: never
 	noWebSocket bool
 
 	mu       sync.Mutex
@@ -29,7 +29,7 @@ type APIProxy struct {
 	idled    int
 }
 
-// StartAPIProxy passes on what comes until the test ends.
+// StartAPIProxy starts a proxy, which ends with the test.
 func StartAPIProxy(t *testing.T) *APIProxy {
 	t.Helper()
 	NeedCluster(t)
@@ -52,22 +52,24 @@ func StartAPIProxy(t *testing.T) *APIProxy {
 	return p
 }
 
-// CutIdle has streams cut that carry nothing for so long. WebSocket's own signs of life
-// are nothing: they are of one hop, and say nothing of the next one.
+// CutIdle makes the proxy cut streams that carry no data for this time. WebSocket
+// pings and pongs do not count: they concern one hop only.
 func (p *APIProxy) CutIdle(after time.Duration) { p.idle = after }
 
-// RefuseWebSocket has the proxy know SPDY alone.
+// RefuseWebSocket makes the proxy accept only SPDY.
 func (p *APIProxy) RefuseWebSocket() { p.noWebSocket = true }
 
-// URL is where the proxy listens.
+// URL returns the proxy's address.
 func (p *APIProxy) URL() string { return p.server.URL }
 
-// Authority is what the proxy's certificate is verified by, as a kubeconfig has it.
+// Authority returns the certificate that verifies the proxy, in the form of a
+// kubeconfig.
 func (p *APIProxy) Authority() string {
 	return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw}))
 }
 
-// refuses takes note of what a request wants to become, if anything.
+// refuses records to which protocol a request wants to upgrade, and reports whether
+// the proxy refuses that.
 func (p *APIProxy) refuses(r *http.Request) bool {
 	wants := r.Header.Get("Upgrade")
 	if wants == "" {
@@ -79,21 +81,21 @@ func (p *APIProxy) refuses(r *http.Request) bool {
 	return p.noWebSocket && wants == "websocket"
 }
 
-// Upgrades are what requests wanted to become so far.
+// Upgrades returns the protocols to which requests wanted to upgrade so far.
 func (p *APIProxy) Upgrades() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.upgrades)
 }
 
-// Idled is how many streams were cut as idle.
+// Idled returns how many streams were cut because they were idle.
 func (p *APIProxy) Idled() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.idled
 }
 
-// Cut cuts all streams, as a proxy does whose time for one is up.
+// Cut cuts all streams, like a proxy with a time limit.
 func (p *APIProxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,7 +105,8 @@ func (p *APIProxy) Cut() {
 	p.streams = nil
 }
 
-// follow is told of each answer; that of a request which became a stream has the stream.
+// follow is called with each answer; if the request became a stream, the answer has
+// it.
 func (p *APIProxy) follow(answer *http.Response) error {
 	stream, isStream := answer.Body.(io.ReadWriteCloser)
 	if answer.StatusCode != http.StatusSwitchingProtocols || !isStream {
@@ -129,7 +132,7 @@ func (p *APIProxy) follow(answer *http.Response) error {
 	return nil
 }
 
-// proxied is a stream at its other end.
+// proxied is the proxy's end of a stream to the API server.
 type proxied struct {
 	io.ReadWriteCloser
 	patience time.Duration
@@ -148,10 +151,10 @@ func (s *proxied) Write(p []byte) (int, error) {
 	return s.ReadWriteCloser.Write(p)
 }
 
-// mostOfPing is how long a frame of WebSocket's own can be (RFC 6455, 5.2 and 5.5).
+// mostOfPing is the longest WebSocket control frame (RFC 6455, 5.2 and 5.5).
 const mostOfPing = 2 + 4 + 125
 
-// heard gives the stream more time, unless what came is a ping or a pong.
+// heard gives the stream more time, unless the data is a ping or a pong.
 func (s *proxied) heard(data []byte) {
 	isPing := len(data) <= mostOfPing && len(data) > 0 && (data[0] == 0x89 || data[0] == 0x8a)
 	if s.late != nil && !isPing {

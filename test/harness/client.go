@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// Client is a client that runs in the background, with its process group.
+// Client is a client in the background, with its process group.
 type Client struct {
 	Command *exec.Cmd
 	Stdin   io.WriteCloser
 	Stdout  io.Reader
 	Ended   chan struct{} // closed when it has ended
-	log     string        // of ssh -v, where it is asked for
+	log     string        // path of the output of ssh -v, if there is any
 }
 
-// Start starts a client, whose input stays open. It is killed at the end of the
-// test, or after ScriptLimit.
+// Start starts a client, whose input stays open. The client is killed when the test
+// ends, or after ScriptLimit.
 func (to Target) Start(t *testing.T, script string, env ...string) *Client {
 	t.Helper()
 	command := to.Command(t.TempDir(), script, env...)
@@ -73,7 +73,7 @@ func (c *Client) ReadLine(t *testing.T) string {
 	}
 }
 
-// StartCat starts a session that says what it is told.
+// StartCat starts a session that repeats its input.
 func (to Target) StartCat(t *testing.T) *Client {
 	t.Helper()
 	session := to.Start(t, "exec ssh h cat")
@@ -81,7 +81,7 @@ func (to Target) StartCat(t *testing.T) *Client {
 	return session
 }
 
-// WantLine says a line to a session of StartCat, and wants it back.
+// WantLine writes a line to a session of StartCat, and expects it back.
 func (c *Client) WantLine(t *testing.T, line string) {
 	t.Helper()
 	io.WriteString(c.Stdin, line+"\n")

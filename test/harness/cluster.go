@@ -15,14 +15,14 @@ import (
 // EnvKube names the directory of the cluster that scripts/setup-kube starts.
 const EnvKube = "BERTH_KUBE"
 
-// ClusterPatience is how long a cluster may take for anything. Its programs wait up to a
-// minute before they ask an API server again that was down.
+// ClusterPatience is how long anything in a cluster may take. Its programs wait for
+// up to a minute before they ask again an API server that was down.
 const ClusterPatience = 3 * time.Minute
 
 // HasCluster reports whether there is a cluster for tests.
 func HasCluster() bool { return os.Getenv(EnvKube) != "" }
 
-// NeedCluster passes over a test where there is no cluster.
+// NeedCluster skips a test if there is no cluster.
 func NeedCluster(t *testing.T) {
 	t.Helper()
 	if !HasCluster() {
@@ -30,14 +30,15 @@ func NeedCluster(t *testing.T) {
 	}
 }
 
-// Namespace is a namespace of a test's own, and what a gateway may do there.
+// Namespace is a namespace that belongs to a test, with the rights of a gateway
+// there.
 type Namespace struct {
 	Name       string
-	Kubeconfig string // of a gateway outside, by the commands of docs/kubernetes.md
+	Kubeconfig string // for a gateway outside of the cluster, made by the commands of docs/kubernetes.md
 }
 
-// NewNamespace makes a namespace that goes with the test, with these files of
-// configs/kubernetes in it.
+// NewNamespace creates a namespace, which is removed when the test ends, and applies
+// these files of configs/kubernetes in it.
 func NewNamespace(t *testing.T, roles ...string) Namespace {
 	t.Helper()
 	n := MakeNamespace(t)
@@ -51,15 +52,15 @@ func NewNamespace(t *testing.T, roles ...string) Namespace {
 	return n
 }
 
-// APIServer is the address of the cluster's API server, host:port.
+// APIServer returns the address of the cluster's API server, host:port.
 func APIServer(t *testing.T) string {
 	t.Helper()
 	server := kubectl(t, "", "config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
 	return strings.TrimPrefix(server, "https://")
 }
 
-// Behind is the namespace as it is reached by another address, of what passes on to the
-// API server.
+// Behind returns the namespace with another address of the API server, of a program
+// that forwards to it.
 func (n Namespace) Behind(t *testing.T, address string) Namespace {
 	t.Helper()
 	host, _, err := net.SplitHostPort(APIServer(t))
@@ -69,14 +70,15 @@ func (n Namespace) Behind(t *testing.T, address string) Namespace {
 	return n.by(t, `server: "[^"]*"`, `server: "https://`+address+`", tls-server-name: "`+host+`"`)
 }
 
-// BehindProxy is the namespace as it is reached through a proxy, which has a certificate
-// of its own.
+// BehindProxy returns the namespace as it is reached through a proxy, which has a
+// certificate of its own.
 func (n Namespace) BehindProxy(t *testing.T, p *APIProxy) Namespace {
 	t.Helper()
 	return n.by(t, `cluster: \{[^}]*\}`, `cluster: {server: "`+p.URL()+`", certificate-authority-data: "`+p.Authority()+`"}`)
 }
 
-// by is the namespace with another kubeconfig, which says something else in a place.
+// by returns the namespace with a copy of its kubeconfig in which one text is
+// replaced.
 func (n Namespace) by(t *testing.T, place, instead string) Namespace {
 	t.Helper()
 	text := regexp.MustCompile(place).ReplaceAllLiteralString(Read(t, n.Kubeconfig), instead)
@@ -85,7 +87,7 @@ func (n Namespace) by(t *testing.T, place, instead string) Namespace {
 	return n
 }
 
-// MakeNamespace makes a namespace that goes with the test, with nothing in it.
+// MakeNamespace creates an empty namespace, which is removed when the test ends.
 func MakeNamespace(t *testing.T) Namespace {
 	t.Helper()
 	NeedCluster(t)
@@ -110,7 +112,7 @@ func (n Namespace) Kubectl(t *testing.T, args ...string) string {
 	return kubectl(t, "", append([]string{"-n", n.Name}, args...)...)
 }
 
-// Apply makes what a text describes.
+// Apply creates the objects that a text describes.
 func (n Namespace) Apply(t *testing.T, text string) {
 	t.Helper()
 	kubectl(t, text, "-n", n.Name, "apply", "-f", "-")
@@ -123,23 +125,23 @@ func kubectl(t *testing.T, in string, args ...string) string {
 	return Must(t, command)
 }
 
-// Pod is one of a namespace.
+// Pod describes a pod to be created.
 type Pod struct {
 	Name    string
-	Node    string   // node1 or node2; or else the scheduler's choice
-	Image   string   // of ImportImage; or else the base image
-	Labels  string   // besides berth.host, which is its name
-	Command []string // or else sleep; if empty and not nil, the image's own
-	More    string   // of its container, such as securityContext: {runAsUser: 1000}
+	Node    string   // node1 or node2; "": the scheduler chooses
+	Image   string   // of ImportImage; "": the base image
+	Labels  string   // besides berth.host, which is the pod's name
+	Command []string // nil: sleep; empty: the image's own
+	More    string   // more keys of its container, such as securityContext: {runAsUser: 1000}
 }
 
-// Make makes a pod. It does not wait until it runs.
+// Make creates a pod. It does not wait until the pod runs.
 func (n Namespace) Make(t *testing.T, p Pod) {
 	t.Helper()
 	n.Apply(t, p.text(t))
 }
 
-// Start makes a pod, and waits until it runs.
+// Start creates a pod, and waits until it runs.
 func (n Namespace) Start(t *testing.T, p Pod) {
 	t.Helper()
 	n.Make(t, p)
@@ -152,7 +154,8 @@ func (n Namespace) Await(t *testing.T, pod string) {
 	n.Kubectl(t, "wait", "pod/"+pod, "--for=condition=Ready", "--timeout="+ClusterPatience.String())
 }
 
-// Kill ends the first process of a pod's container, as the kernel does for want of memory.
+// Kill kills the first process of a pod's container, as the kernel does when memory
+// is short.
 func (n Namespace) Kill(t *testing.T, pod string) {
 	t.Helper()
 	is := strings.Fields(n.Kubectl(t, "get", "pod", pod, "-o", "jsonpath={.spec.nodeName} {.status.containerStatuses[0].containerID}"))
@@ -205,12 +208,13 @@ func quoted(words []string) string {
 	return strings.Join(all, ", ")
 }
 
-// Clusters is the part of gateway.yaml about the cluster, which is named lab.
+// Clusters returns the part of gateway.yaml about the cluster, which is called lab.
 func (n Namespace) Clusters() string {
 	return fmt.Sprintf("docker: none\nclusters:\n  lab: { kubeconfig: %s, namespaces: [ %s ] }\n", n.Kubeconfig, n.Name)
 }
 
-// ImportImage gives both nodes an image of the engine, and returns its name there.
+// ImportImage copies an image of the engine to both nodes, and returns its name
+// there.
 func ImportImage(t *testing.T, image string) string {
 	t.Helper()
 	id := strings.TrimSpace(Must(t, exec.Command("docker", "inspect", "-f", "{{.Id}}", image)))
@@ -237,8 +241,8 @@ func ctr(t *testing.T, node string, args ...string) string {
 	return Must(t, exec.Command("ctr", append([]string{"-a", socket, "-n", "k8s.io"}, args...)...))
 }
 
-// StartPods starts pods of a container's image on both nodes, which a gateway enters by
-// route exec as developer.
+// StartPods starts pods with a container's image on both nodes, and returns doors to
+// them by route exec, as developer.
 func StartPods(t *testing.T, c Container) []Target {
 	t.Helper()
 	n := NewNamespace(t)

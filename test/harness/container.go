@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// Container is a host that provision made.
+// Container is a host created by provision.
 type Container struct {
-	Dir  string // of the gateway: its state is the container's, too
-	Key  string // file, which opens the gateway
-	Host string // its name at the gateway, which nobody else's container has
+	Dir  string // the gateway's directory, with the state that the container uses, too
+	Key  string // path of a key that the gateway accepts
+	Host string // its name at the gateway, which no other container has
 	Name string // its name at the engine
 }
 
-// StartContainer makes a container whose sshd trusts the user CA in dir/state.
+// StartContainer creates a container whose sshd trusts the user CA in dir/state.
 func StartContainer(t *testing.T) Container {
 	t.Helper()
 	Need(t, "ssh", "ssh-keygen", "docker")
@@ -37,15 +37,15 @@ func StartContainer(t *testing.T) Container {
 	return Container{Dir: dir, Key: MakeKey(t, dir, "id"), Host: project, Name: project + "-master-1"}
 }
 
-// RemoveVolumes removes what berth-provision down leaves.
+// RemoveVolumes removes the volumes that berth-provision down leaves.
 func RemoveVolumes(t *testing.T, project string) {
 	t.Helper()
 	names := strings.Fields(Must(t, exec.Command("docker", "volume", "ls", "-q", "--filter", "label=berth.project="+project)))
 	Must(t, exec.Command("docker", append([]string{"volume", "rm"}, names...)...))
 }
 
-// Config is a configuration of users and hosts: dev enters the container as
-// developer by the host of its own name (route sshd), and by lab (route exec).
+// Config returns users and hosts for gateway.yaml: dev may enter the container as
+// developer, by its own name (route sshd) and as lab (route exec).
 func (c Container) Config(t *testing.T) string {
 	t.Helper()
 	return fmt.Sprintf(`
@@ -58,8 +58,8 @@ hosts:
 `, PublicKey(t, c.Key), c.Host, c.Name)
 }
 
-// SSHD is the container's own door, past the gateway, for a key that the
-// gateway's user CA signs.
+// SSHD returns the door to the container's own sshd, without a gateway, with a key
+// that the gateway's user CA has signed.
 func (c Container) SSHD(t *testing.T) Door {
 	t.Helper()
 	key := MakeKey(t, c.Dir, "signed")
@@ -72,20 +72,21 @@ func (c Container) SSHD(t *testing.T) Door {
 	return Door{address + ":22", "developer", key, knownHosts}
 }
 
-// Address is its IP address.
+// Address returns its IP address.
 func (c Container) Address(t *testing.T) string {
 	t.Helper()
 	format := "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
 	return strings.TrimSpace(Must(t, exec.Command("docker", "inspect", "-f", format, c.Name)))
 }
 
-// Run runs a command in the container as root, through no door of it.
+// Run runs a command in the container as root, by the engine.
 func (c Container) Run(t *testing.T, command ...string) string {
 	t.Helper()
 	return Must(t, exec.Command("docker", append([]string{"exec", c.Name}, command...)...))
 }
 
-// HelperFile is what a gateway with its state below dir has containers run.
+// HelperFile returns the path of the helper that a gateway with its state below dir
+// gives to containers.
 func HelperFile(t *testing.T, dir string) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(StateOf(dir), "helper", strings.Repeat("?", 64)))
@@ -95,8 +96,8 @@ func HelperFile(t *testing.T, dir string) string {
 	return files[0]
 }
 
-// Targets are the container's own sshd, and the doors of a gateway that leads
-// to it: route sshd, and route exec.
+// Targets returns the container's own sshd, and the doors of a gateway to it: route
+// sshd and route exec.
 func (c Container) Targets(t *testing.T) []Target {
 	t.Helper()
 	g := StartGateway(t, c.Dir, c.Config(t))
@@ -108,7 +109,7 @@ func (c Container) Targets(t *testing.T) []Target {
 	)
 }
 
-// Image is the one that the container was made of.
+// Image returns the image of the container.
 func (c Container) Image(t *testing.T) string {
 	t.Helper()
 	return strings.TrimSpace(Must(t, exec.Command("docker", "inspect", "-f", "{{.Image}}", c.Name)))

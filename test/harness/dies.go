@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// DiesWithItsSessions kills the gateway under a session at one of its doors: the
-// kernel then ends what it held, its helpers, too.
+// DiesWithItsSessions kills the gateway while a session runs at one of its doors, and
+// checks that the kernel then ends everything that the gateway held, also its
+// helpers.
 func DiesWithItsSessions(t *testing.T, g *Gateway, to Target, helpersOf func() []int) {
 	t.Helper()
 	m := Mark()

@@ -2,28 +2,28 @@ package harness
 
 import "testing"
 
-// Subject is what is asked at every door.
+// Subject is a test that is run at every door.
 type Subject struct {
 	Name string
 	Ask  func(*testing.T, Target)
 }
 
-// AtEveryDoor asks every door that a machine can be entered by: a bare sshd,
-// route sshd and route local lead to this machine; the sshd of a container,
-// route sshd and route exec (by descriptors) lead to that container; and route
-// exec by streams leads to a container whose engine is behind TLS, and where there
-// is a cluster to pods on both of its nodes.
+// AtEveryDoor runs tests at every kind of door. A bare sshd, route sshd and route
+// local lead to this machine. The sshd of a container, route sshd and route exec (by
+// descriptors) lead to that container. Route exec by streams leads to a container
+// whose engine is behind TLS, and, if there is a cluster, to pods on both of its
+// nodes.
 func AtEveryDoor(t *testing.T, subjects ...Subject) {
 	askAll(t, subjects, 0)
 }
 
-// AtGatewaysDoors is AtEveryDoor without the bare sshds: what the gateway
+// AtGatewaysDoors is AtEveryDoor without the bare sshds, for what the gateway
 // promises and sshd does not.
 func AtGatewaysDoors(t *testing.T, subjects ...Subject) {
 	askAll(t, subjects, 1)
 }
 
-// askAll passes over the first doors of each machine.
+// askAll runs the tests, but leaves out the first doors of each machine.
 func askAll(t *testing.T, subjects []Subject, over int) {
 	t.Run("machine", func(t *testing.T) { ask(t, subjects, StartMachine(t).Targets()[over:]) })
 	c := StartContainer(t)

@@ -13,12 +13,13 @@ import (
 	"time"
 )
 
-// servers are programs that say where they listen.
+// servers has programs that print where they listen.
 //
 //go:embed testdata/*.py
 var servers embed.FS
 
-// ServerProgram is the source of one of testdata's: echo.py, shout.py, web.py.
+// ServerProgram returns the source of a program in testdata: echo.py, shout.py,
+// web.py.
 func ServerProgram(name string) string {
 	text, err := servers.ReadFile("testdata/" + name)
 	if err != nil {
@@ -27,8 +28,8 @@ func ServerProgram(name string) string {
 	return string(text)
 }
 
-// StartEcho starts an echo server in the target (testdata/echo.py) and returns
-// its port, or the path of the socket that is named.
+// StartEcho starts an echo server in the target (testdata/echo.py) and returns its
+// port, or the path of the given socket.
 func (to Target) StartEcho(t *testing.T, socket string) string {
 	t.Helper()
 	return to.startPython(t, "echo.py", socket)
@@ -41,21 +42,21 @@ func (to Target) StartWeb(t *testing.T) string {
 	return to.startPython(t, "web.py", "")
 }
 
-// startPython starts a program in the target that says where it listens.
+// startPython starts a program in the target and returns where it listens.
 func (to Target) startPython(t *testing.T, file, arg string) string {
 	t.Helper()
 	server := to.Start(t, `exec ssh h "python3 -c $(printf %q "$PROGRAM") $ARG"`, "PROGRAM="+ServerProgram(file), "ARG="+arg)
 	return strings.TrimSpace(server.ReadLine(t))
 }
 
-// StartLocalEcho is the same here.
+// StartLocalEcho starts an echo server on this machine.
 func StartLocalEcho(t *testing.T, args ...string) string {
 	t.Helper()
 	return StartServer(t, exec.Command("python3", append([]string{"-c", ServerProgram("echo.py")}, args...)...))
 }
 
-// StartServer starts a server that says where it listens, and ends with its
-// input.
+// StartServer starts a server, which ends with its input, and returns where it
+// listens.
 func StartServer(t *testing.T, command *exec.Cmd) (where string) {
 	t.Helper()
 	_, stdout := Talk(t, command)
@@ -72,13 +73,13 @@ func (to Target) Shout(t *testing.T, where, word string) {
 	to.Want(t, `ssh h "$SHOUT"`, strings.ToUpper(word)+"\n", "SHOUT="+Shouting(where, word))
 }
 
-// Shouting is the command for a shell; the program has no single quote.
+// Shouting returns that command for a shell; the program contains no single quote.
 func Shouting(where, word string) string {
 	return fmt.Sprintf("python3 -c '%s' %s %s", ServerProgram("shout.py"), where, word)
 }
 
-// WantEcho wants a megabyte back in capitals, sent only when all of it and the
-// end of it have arrived.
+// WantEcho sends a megabyte and its end, and expects it back in capitals; the server
+// answers only when all of it has arrived.
 func WantEcho(t *testing.T, network, address string) {
 	t.Helper()
 	conn, err := net.Dial(network, address)
@@ -89,7 +90,7 @@ func WantEcho(t *testing.T, network, address string) {
 	WantEchoOn(t, conn)
 }
 
-// WantEchoOn is WantEcho on a connection that is there.
+// WantEchoOn is WantEcho on an open connection.
 func WantEchoOn(t *testing.T, conn net.Conn) {
 	t.Helper()
 	conn.SetDeadline(time.Now().Add(3 * Patience)) // a megabyte, on a busy machine

@@ -5,11 +5,12 @@ import (
 	"time"
 )
 
-// Patience is how long anything may take that takes a moment. The machine may
-// be busy with other tests.
+// Patience is how long anything may take that normally takes a moment. The machine
+// may be busy with other tests.
 const Patience = 20 * time.Second
 
-// Eventually polls until done, or fails the test with what it waited for.
+// Eventually polls until done returns true. After Patience it fails the test, with
+// what it waited for.
 func Eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(Patience); !done(); {
@@ -30,7 +31,7 @@ func AwaitEnd(t testing.TB, what string, ended <-chan struct{}) {
 	}
 }
 
-// Within runs f, and fails the test where f waits for ever.
+// Within runs f, and fails the test if f does not return within Patience.
 func Within(t testing.TB, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})

@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// Forward starts a client that does nothing but forward, and returns when the
-// server has agreed.
+// Forward starts a client that only forwards, and returns when the server has agreed.
 func (to Target) Forward(t *testing.T, args ...string) *Client {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "ssh.log")
@@ -32,7 +31,7 @@ func (to Target) Forward(t *testing.T, args ...string) *Client {
 	return c
 }
 
-// said is what ssh -v has said.
+// said returns the output of ssh -v so far.
 func (c *Client) said(t *testing.T) string {
 	t.Helper()
 	if !Exists(c.log) {
@@ -41,7 +40,7 @@ func (c *Client) said(t *testing.T) string {
 	return Read(t, c.log)
 }
 
-// AllocatedPort is the port that the server chose for a forward.
+// AllocatedPort returns the port that the server chose for a forward.
 func (c *Client) AllocatedPort(t *testing.T) string {
 	t.Helper()
 	found := regexp.MustCompile(`Allocated port (\d+) for remote forward`).FindStringSubmatch(c.said(t))
@@ -51,8 +50,9 @@ func (c *Client) AllocatedPort(t *testing.T) string {
 	return found[1]
 }
 
-// FarSocket is a path in the target where a socket can be made. An sshd leaves it behind when
-// its client goes; where the target is this machine, it is removed with the test.
+// FarSocket returns a path in the target where a socket can be created. An sshd leaves
+// the socket behind when its client goes. If the target is this machine, it is removed
+// when the test ends.
 func (to Target) FarSocket(t *testing.T) string {
 	t.Helper()
 	got := to.Run(t, `ssh h mktemp -d`)
@@ -64,7 +64,7 @@ func (to Target) FarSocket(t *testing.T) string {
 	return dir + "/s"
 }
 
-// SocksConnect asks a SOCKS 5 server (RFC 1928) for 127.0.0.1.
+// SocksConnect asks a SOCKS 5 server (RFC 1928) to connect to 127.0.0.1.
 func SocksConnect(t *testing.T, conn net.Conn, port int) {
 	t.Helper()
 	conn.Write([]byte{5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, byte(port >> 8), byte(port)})

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// Process is one that runs, seen through /proc.
+// Process is a running process, seen through /proc.
 type Process int
 
-// Front is the process of the gateway's that parses the network.
+// Front returns the process of the gateway that parses the network.
 func (g *Gateway) Front(t *testing.T) (front Process) {
 	t.Helper()
 	Eventually(t, "the gateway has a front", func() bool {
@@ -28,16 +28,16 @@ func (g *Gateway) Front(t *testing.T) (front Process) {
 	return front
 }
 
-// Keeper is the process that keeps the front.
+// Keeper returns the process that started the front.
 func (g *Gateway) Keeper() Process { return Process(g.Command.Process.Pid) }
 
-// Processes are the two of the gateway.
+// Processes returns the gateway's two processes.
 func (g *Gateway) Processes(t *testing.T) []Process {
 	t.Helper()
 	return []Process{g.Keeper(), g.Front(t)}
 }
 
-// childrenOf are the processes that all threads of another one have started.
+// childrenOf returns the processes that any thread of a process has started.
 func childrenOf(pid int) (children []int) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, task := range tasks {
@@ -52,13 +52,14 @@ func childrenOf(pid int) (children []int) {
 
 func (p Process) path(file string) string { return fmt.Sprintf("/proc/%d/%s", p, file) }
 
-// read is what a file of the process's in /proc says; "" where it cannot be read.
+// read returns the content of a file of the process in /proc; "" if it cannot be
+// read.
 func (p Process) read(file string) string {
 	text, _ := os.ReadFile(p.path(file))
 	return string(text)
 }
 
-// Status is a line of the process's status.
+// Status returns a line of the process's status.
 func (p Process) Status(t *testing.T, name string) string {
 	t.Helper()
 	for line := range strings.Lines(p.read("status")) {
@@ -70,12 +71,12 @@ func (p Process) Status(t *testing.T, name string) string {
 	return ""
 }
 
-// Environment is the process's.
+// Environment returns the process's environment.
 func (p Process) Environment() []string {
 	return strings.FieldsFunc(p.read("environ"), func(r rune) bool { return r == 0 })
 }
 
-// CPUTime is how long the process has computed until now.
+// CPUTime returns the processor time of the process so far.
 func (p Process) CPUTime(t *testing.T) time.Duration {
 	t.Helper()
 	stat := p.read("stat")
@@ -84,13 +85,13 @@ func (p Process) CPUTime(t *testing.T) time.Duration {
 	return time.Duration(Number(t, fields[user])+Number(t, fields[system])) * tick
 }
 
-// IsGone reports whether the process has ended, though nobody may have waited for it.
+// IsGone reports whether the process has ended, even if nobody has waited for it.
 func (p Process) IsGone() bool {
 	stat := p.read("stat")
 	return stat == "" || strings.Contains(stat, ") Z ")
 }
 
-// Open is what the process's descriptors are.
+// Open returns what the process's descriptors are.
 func (p Process) Open(t *testing.T) (all []string) {
 	t.Helper()
 	links, err := filepath.Glob(p.path("fd/*"))
@@ -105,7 +106,7 @@ func (p Process) Open(t *testing.T) (all []string) {
 	return all
 }
 
-// Remembers reports whether bytes are in the process's memory. It takes a privilege.
+// Remembers reports whether the process's memory contains these bytes. It needs root.
 func (p Process) Remembers(t *testing.T, secret []byte) bool {
 	t.Helper()
 	memory, err := os.Open(p.path("mem"))

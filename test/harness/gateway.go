@@ -21,19 +21,19 @@ type Gateway struct {
 	logFile string
 }
 
-// StartGateway starts a gateway; config is all of gateway.yaml but listen and
-// state. When the test ends the gateway must stop by itself, and its log must
-// tell of no race and no panic.
+// StartGateway starts a gateway. config is gateway.yaml without listen and state.
+// When the test ends, the gateway must stop by itself, and its log must report no
+// race and no panic.
 func StartGateway(t *testing.T, dir, config string) *Gateway {
 	t.Helper()
 	return StartGatewayBy(t, dir, config, PlainHome)
 }
 
-// Runner makes a command of a program and its arguments: as another user, or
-// in another place.
+// Runner returns the command that runs a program with its arguments, for example as
+// another user or in a container.
 type Runner func(program string, args ...string) *exec.Cmd
 
-// StartGatewayBy is StartGateway in another place.
+// StartGatewayBy is StartGateway with a Runner.
 func StartGatewayBy(t *testing.T, dir, config string, by Runner) *Gateway {
 	t.Helper()
 	file := filepath.Join(dir, "gateway.yaml")
@@ -55,24 +55,24 @@ func StartGatewayBy(t *testing.T, dir, config string, by Runner) *Gateway {
 	return g
 }
 
-// StateOf is the state directory of a gateway with its configuration in dir.
+// StateOf returns the state directory of a gateway whose configuration is in dir.
 func StateOf(dir string) string { return filepath.Join(dir, "state") }
 
-// Target is a door of this gateway.
+// Target returns a door of this gateway, with clients for it.
 func (g *Gateway) Target(t *testing.T, name, login, key string) Target {
 	t.Helper()
 	return NewTarget(t, g.Dir, name, g.Door(login, key))
 }
 
-// Door is the gateway's, for a login.
+// Door returns the gateway's door for a login.
 func (g *Gateway) Door(login, key string) Door {
 	return Door{g.Address, login, key, g.KnownHosts()}
 }
 
-// KnownHosts is a file with the gateway's host key.
+// KnownHosts returns the path of a file with the gateway's host key.
 func (g *Gateway) KnownHosts() string { return filepath.Join(g.Dir, "gateway.known_hosts") }
 
-// Verb is a verb of the gateway's program, for this gateway.
+// Verb returns a command of the gateway's program, for this gateway.
 func (g *Gateway) Verb(words ...string) *exec.Cmd {
 	return exec.Command(Program("gateway"), append(words, "--config", filepath.Join(g.Dir, "gateway.yaml"))...)
 }
@@ -106,8 +106,8 @@ func (g *Gateway) stop(t *testing.T) {
 	}
 }
 
-// StartLogged starts a command whose output goes to a file, which is shown if
-// the test fails, and which is killed at the end of the test.
+// StartLogged starts a command whose output goes to a file, which is shown if the
+// test fails. The command is killed when the test ends.
 func StartLogged(t *testing.T, command *exec.Cmd, path string) (ended chan struct{}) {
 	t.Helper()
 	log, err := os.Create(path)

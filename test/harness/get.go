@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Get asks a program that answers HTTP at host:port or unix:PATH.
+// Get makes an HTTP request to a program at host:port or unix:PATH.
 func Get(t *testing.T, address, path string) (text string, status int) {
 	t.Helper()
 	network := "tcp"

@@ -10,7 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// A program that lies in the home directory runs, and sees nothing else there.
+// A program in the home directory runs, and sees no other file there.
 func TestAProgramInTheHome(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("who is not root sees the whole home directory")
@@ -28,7 +28,8 @@ func TestAProgramInTheHome(t *testing.T) {
 	}
 }
 
-// A script fails where a command ends or prints otherwise than it should.
+// A script fails if a command ends in another way, or prints something else, than it
+// should.
 func TestScriptsFail(t *testing.T) {
 	for script, want := range map[string]string{
 		"run sh -c 'exit 3'":                                "exit 3, want 0",
@@ -55,7 +56,7 @@ func TestScriptsFail(t *testing.T) {
 	}
 }
 
-// fate is what a script that fails says, and nothing of one that does not.
+// fate returns the message of a script that fails; "" for one that does not.
 func fate(t *testing.T, script string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "script.txtar")
@@ -95,7 +96,7 @@ func (s *teller) Log(words ...any) {
 	}
 }
 
-// What a stranger says in a login makes no record of its own.
+// Text of a stranger in a login makes no record of its own.
 func TestParseRecord(t *testing.T) {
 	for line, want := range map[string]Record{
 		`level=INFO msg="logged in" conn=A login=dev+lab` + "\n":              {"level": "INFO", "msg": "logged in", "conn": "A", "login": "dev+lab"},

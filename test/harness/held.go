@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// Held is what a gateway holds, as it says on SIGUSR1.
+// Held is what a gateway holds, as it logs on SIGUSR1.
 type Held struct {
-	Connections int // that it serves, logged in or not
+	Connections int // that it serves, before and after the login
 	Goroutines  int
-	Memory      int // bytes of the system's, without what is garbage
+	Memory      int // bytes from the system, without garbage
 }
 
 func (h Held) String() string {
@@ -59,7 +59,7 @@ func (g *Gateway) Resident(t *testing.T) int {
 	return pages * os.Getpagesize()
 }
 
-// Number is the number that a text is.
+// Number parses a number.
 func Number(t *testing.T, text string) int {
 	t.Helper()
 	n, err := strconv.Atoi(text)

@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// EnvBase names the image that hosts' images are made from.
+// EnvBase names the base image of hosts.
 const EnvBase = "BERTH_BASE_IMAGE"
 
-// BaseImage is the image that EnvBase names, or else one that is left of the
-// last make test.
+// BaseImage returns the image that EnvBase names, or else one that the last make test
+// has left.
 func BaseImage(t *testing.T) string {
 	t.Helper()
 	if base := os.Getenv(EnvBase); base != "" {
@@ -32,7 +32,7 @@ func BaseImage(t *testing.T) string {
 	return base
 }
 
-// TinyImage has busybox and musl, and an account.
+// TinyImage returns an image with busybox, musl, and an account.
 func TinyImage(t *testing.T) string {
 	t.Helper()
 	Need(t, "musl-gcc")
@@ -52,17 +52,18 @@ func isStatic(path string) bool {
 	return !slices.ContainsFunc(file.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
 }
 
-// BareImage has one program and an account, as images without a distribution.
+// BareImage returns an image with one program and an account, like images without a
+// distribution.
 func BareImage(t *testing.T) string {
 	t.Helper()
 	Need(t, "gcc")
 	return importImage(t, "bare", "", "/pause")
 }
 
-// CUDAImage has this machine's shell and C library, an account, and take: a program
-// that takes memory of a GPU until its input ends, and first says how many GPUs it sees.
-// As NVIDIA's own images do, it asks for all of them, and has in its PATH where some
-// boxes have the driver.
+// CUDAImage returns an image with this machine's shell and C library, an account, and
+// the program take, which prints how many GPUs it sees and then holds memory of a GPU
+// until its input ends. Like NVIDIA's own images, it asks for all GPUs, and its PATH
+// has the directory where some boxes have the driver.
 func CUDAImage(t *testing.T) string {
 	t.Helper()
 	Need(t, "gcc")
@@ -70,13 +71,14 @@ func CUDAImage(t *testing.T) string {
 	return importImage(t, "cuda", variables, "sleep", "1000000")
 }
 
-// programs are shell programs that tests run here.
+// programs are shell scripts that tests run on this machine.
 //
 //go:embed testdata/*.sh
 var programs embed.FS
 
-// importImage makes an image of the files that a program of testdata makes. It
-// goes with the test. variables are those that it sets: NAME=VALUE, with spaces between.
+// importImage makes an image of the files that a script of testdata creates. The
+// image is removed when the test ends. variables are the image's: NAME=VALUE,
+// separated by spaces.
 func importImage(t *testing.T, name, variables string, command ...string) string {
 	t.Helper()
 	tag := fmt.Sprintf("berth-test/%s:%s", name, Mark())
@@ -91,7 +93,7 @@ func importImage(t *testing.T, name, variables string, command ...string) string
 	return tag
 }
 
-// runHere runs a program of testdata by bash, in a directory.
+// runHere runs a script of testdata with bash, in a directory.
 func runHere(t *testing.T, dir, name string, env ...string) {
 	t.Helper()
 	text, err := programs.ReadFile("testdata/" + name)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// MakeKey makes an ed25519 key pair and returns the private half's path.
+// MakeKey creates an ed25519 key pair and returns the path of the private half.
 func MakeKey(t *testing.T, dir, name string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
@@ -21,7 +21,7 @@ func MakeKey(t *testing.T, dir, name string) string {
 	return path
 }
 
-// WriteKey writes a new ed25519 private key, without a program.
+// WriteKey writes a new ed25519 private key, without ssh-keygen.
 func WriteKey(t *testing.T, path string, mode os.FileMode) {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -35,14 +35,14 @@ func WriteKey(t *testing.T, path string, mode os.FileMode) {
 	Write(t, path, mode, string(pem.EncodeToMemory(block)))
 }
 
-// PublicKey is the type and the key of a private key's file.
+// PublicKey returns the type and the key of the public half of a private key's file.
 func PublicKey(t *testing.T, path string) string {
 	t.Helper()
 	fields := strings.Fields(Must(t, exec.Command("ssh-keygen", "-y", "-f", path)))
 	return strings.Join(fields[:2], " ")
 }
 
-// HashOf is what gateway.yaml has of a password.
+// HashOf returns the hash of a password for gateway.yaml.
 func HashOf(t *testing.T, password string) string {
 	t.Helper()
 	command := exec.Command(Program("gateway"), "hash-password")

@@ -19,21 +19,21 @@ type Lab struct {
 	By        Runner // of the gateway
 }
 
-// Place is where the gateway stands, and what it enters.
+// Place says where the gateway runs, and which container it enters.
 type Place struct {
-	By      Runner   // of the gateway, or else PlainHome
-	Docker  string   // its engine, if not the usual one
-	Mounted bool     // its helper directory is in the container
-	Image   string   // or else the base image
-	Account string   // or else root; or ImageUser
+	By      Runner   // of the gateway; nil: PlainHome
+	Docker  string   // its engine; "": the usual one
+	Mounted bool     // the gateway's helper directory is mounted in the container
+	Image   string   // "": the base image
+	Account string   // "": root; or ImageUser
 	Args    []string // more arguments of docker run
-	Command []string // of the container, or else sleep; if empty and not nil, the image's own
+	Command []string // of the container; nil: sleep; empty: the image's own
 }
 
-// ImageUser is the account of a grant that names none.
+// ImageUser stands for a grant that names no account.
 const ImageUser = "~"
 
-// StartLab starts a container and a gateway that enters it, in this place.
+// StartLab starts a container and a gateway that can enter it.
 func StartLab(t *testing.T, p Place) Lab {
 	t.Helper()
 	if p.By == nil {
@@ -60,7 +60,7 @@ func StartLab(t *testing.T, p Place) Lab {
 	return Lab{g, host, container, g.Target(t, "exec", "dev+"+host, key), p.By}
 }
 
-// arguments are docker run's for the container.
+// arguments returns the arguments of docker run for the container.
 func (p Place) arguments(dir, host string) []string {
 	args := append([]string{"--label", "berth.host=" + host}, p.Args...)
 	if p.Mounted {
@@ -72,15 +72,15 @@ func (p Place) arguments(dir, host string) []string {
 	return append(append(args, p.Image), p.Command...)
 }
 
-// MountOf is the mount of the helper directory of a gateway with its state
+// MountOf returns the mount of the helper directory, for a gateway with its state
 // below dir.
 func MountOf(dir string) string { return filepath.Join(StateOf(dir), "helper") + ":/usr/lib/berth:ro" }
 
-// HostName is a host's name that nobody else's container has.
+// HostName returns a host's name that no other container has.
 func HostName(name string) string { return fmt.Sprintf("test-%d-%s", os.Getpid(), name) }
 
-// RunContainer starts a container that goes with the test, and returns its
-// name.
+// RunContainer starts a container, which is removed when the test ends, and returns
+// its name.
 func RunContainer(t *testing.T, args ...string) string {
 	t.Helper()
 	name := fmt.Sprintf("berth-test-%d-%s", os.Getpid(), Mark())
@@ -89,7 +89,7 @@ func RunContainer(t *testing.T, args ...string) string {
 	return name
 }
 
-// OpenDir is a temporary directory that others may enter.
+// OpenDir returns a temporary directory that other accounts may enter.
 func OpenDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "berth-")
@@ -103,7 +103,7 @@ func OpenDir(t *testing.T) string {
 	return dir
 }
 
-// WithEnv runs a program with more variables.
+// WithEnv runs a program with additional variables.
 func WithEnv(env ...string) Runner {
 	return func(program string, args ...string) *exec.Cmd {
 		command := PlainHome(program, args...)
@@ -112,8 +112,8 @@ func WithEnv(env ...string) Runner {
 	}
 }
 
-// StartStreams is a lab of the container's image that descriptors cannot reach:
-// its engine is behind TLS.
+// StartStreams returns a lab with the container's image, to which no descriptor can
+// cross: its engine is behind TLS.
 func StartStreams(t *testing.T, c Container) Lab {
 	t.Helper()
 	p := BehindTLS(StartTLSEngine(t))
@@ -121,7 +121,7 @@ func StartStreams(t *testing.T, c Container) Lab {
 	return StartLab(t, p)
 }
 
-// BehindTLS is a place whose engine is a proxy of StartTLSEngine.
+// BehindTLS returns a place whose engine is a proxy of StartTLSEngine.
 func BehindTLS(proxy *EngineProxy, certificates string) Place {
 	return Place{Docker: proxy.Address, By: WithEnv("DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH="+certificates)}
 }

@@ -7,18 +7,18 @@ import (
 	"testing"
 )
 
-// Record is a line of the gateway's log: its message is under msg, and its
-// attributes are under their names.
+// Record is a line of the gateway's log: the message under msg, and the attributes
+// under their names.
 type Record map[string]string
 
-// Log is all that the gateway has logged.
+// Log returns everything that the gateway has logged.
 func (g *Gateway) Log(t *testing.T) string {
 	t.Helper()
 	return Read(t, g.logFile)
 }
 
-// Records are the records of the log, in order. What is no record, as a stack,
-// is left out.
+// Records returns the records of the log, in order. It leaves out lines that are
+// none, such as a stack.
 func (g *Gateway) Records(t *testing.T) []Record {
 	t.Helper()
 	var records []Record
@@ -30,7 +30,7 @@ func (g *Gateway) Records(t *testing.T) []Record {
 	return records
 }
 
-// parseRecord reads what slog's text handler has written.
+// parseRecord parses a line of slog's text handler.
 func parseRecord(line string) Record {
 	r := Record{}
 	if !strings.HasSuffix(line, "\n") { // half a line
@@ -48,8 +48,8 @@ func parseRecord(line string) Record {
 	return r
 }
 
-// AwaitRecord waits for a record with this message, and returns the first. It
-// is nil where the gateway has ended without one.
+// AwaitRecord waits for a record with this message, and returns the first one; nil if
+// the gateway has ended without one.
 func (g *Gateway) AwaitRecord(t *testing.T, message string) Record {
 	t.Helper()
 	var found Record
@@ -66,7 +66,7 @@ func (g *Gateway) AwaitRecord(t *testing.T, message string) Record {
 	return found
 }
 
-// Connections is how many the gateway has.
+// Connections returns how many connections the gateway has.
 func (g *Gateway) Connections(t *testing.T) int {
 	t.Helper()
 	count := 0

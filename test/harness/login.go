@@ -11,8 +11,8 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// Enter is a connection of x/crypto's client, which ends with the test, or when
-// it takes too long.
+// Enter returns a connection of x/crypto's client. It ends with the test, or if it
+// lasts too long.
 func (to Target) Enter(t *testing.T) *ssh.Client {
 	t.Helper()
 	raw, err := net.Dial("tcp", to.Address)
@@ -28,7 +28,7 @@ func (to Target) Enter(t *testing.T) *ssh.Client {
 	return client
 }
 
-// Dial is a connection of x/crypto's client, which the caller closes.
+// Dial returns a connection of x/crypto's client, which the caller must close.
 func (to Target) Dial(t *testing.T) (*ssh.Client, error) {
 	t.Helper()
 	raw, err := net.DialTimeout("tcp", to.Address, 3*Patience)
@@ -45,7 +45,7 @@ func (to Target) Dial(t *testing.T) (*ssh.Client, error) {
 	return client, nil
 }
 
-// LogIn logs in on a connection to the target. An error is the connection's.
+// LogIn logs in on a connection to the target. The error is that of the connection.
 func (to Target) LogIn(t *testing.T, conn net.Conn) (*ssh.Client, error) {
 	config, err := to.clientConfig()
 	if err != nil {
@@ -74,7 +74,7 @@ func (to Target) clientConfig() (*ssh.ClientConfig, error) {
 	}, nil
 }
 
-// signer is the door's key, with the certificate beside it if there is one.
+// signer returns the door's key, with the certificate beside it if there is one.
 func (to Target) signer() (ssh.Signer, error) {
 	text, err := os.ReadFile(to.Key)
 	if err != nil {

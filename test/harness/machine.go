@@ -18,21 +18,21 @@ type Machine struct {
 	SSHD, Relay, Local Target
 }
 
-// Targets are all its doors.
+// Targets returns all of its doors.
 func (m Machine) Targets() []Target {
 	return withOracle(m.SSHD.Door, m.SSHD, m.Relay, m.Local)
 }
 
-// Doors are the gateway's.
+// Doors returns those of the gateway.
 func (m Machine) Doors() []Target { return []Target{m.Relay, m.Local} }
 
-// StartMachine starts its doors; settings are more lines of gateway.yaml.
+// StartMachine starts the doors; settings are additional lines of gateway.yaml.
 func StartMachine(t *testing.T, settings ...string) Machine {
 	t.Helper()
 	return StartMachineBy(t, PlainHome, settings...)
 }
 
-// StartMachineBy is StartMachine, whose gateway is started in another way.
+// StartMachineBy is StartMachine with a Runner for the gateway.
 func StartMachineBy(t *testing.T, by Runner, settings ...string) Machine {
 	t.Helper()
 	Need(t, "/usr/sbin/sshd", "ssh", "ssh-keygen")
@@ -102,10 +102,10 @@ PrintLastLog no
 	return Door{address, own.Username, key, knownHosts}
 }
 
-// PlainHome is a command that sees an empty home directory, if this is root,
-// who may make it so: what is in ~/.bashrc would be printed by some sessions. Only the
-// command's own directory stays, if it lies there. It is started as by nohup, which is to
-// change nothing.
+// PlainHome returns a command that sees an empty home directory, since some sessions
+// would print output of ~/.bashrc. Only root can do that; the command's own directory
+// stays visible if it is in the home. The command is started as by nohup, which must
+// make no difference.
 func PlainHome(name string, args ...string) *exec.Cmd {
 	if os.Getuid() != 0 {
 		return exec.Command(name, args...)
@@ -114,9 +114,9 @@ func PlainHome(name string, args ...string) *exec.Cmd {
 	return exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, filepath.Dir(name), name}, args...)...)
 }
 
-// FreeAddress has a port that the kernel gives to no outgoing connection, and
-// that no other test gets meanwhile, of this package or another: its number is
-// reserved as the name of a socket.
+// FreeAddress returns an address with a port that the kernel gives to no outgoing
+// connection, and that no other test gets, of any package: the number is reserved as
+// the name of a socket.
 func FreeAddress(t *testing.T) string {
 	t.Helper()
 	for {
@@ -134,14 +134,14 @@ func FreeAddress(t *testing.T) string {
 	}
 }
 
-// FreePort is FreeAddress's port.
+// FreePort returns the port of a FreeAddress.
 func FreePort(t *testing.T) string {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(FreeAddress(t))
 	return port
 }
 
-// Answers reports whether somebody listens there.
+// Answers reports whether something listens at an address.
 func Answers(address string) bool {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {

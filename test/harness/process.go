@@ -15,11 +15,11 @@ import (
 	"testing"
 )
 
-// Mark is a duration that tells a sleep of this test from all others.
+// Mark returns a duration that distinguishes a sleep of this test from all others.
 func Mark() string { return fmt.Sprintf("1000.%09d", rand.IntN(1e9)) }
 
-// Marked are the processes with the mark as an argument. A container's are
-// among them: they run on this machine's kernel.
+// Marked returns the processes with the mark as an argument, also those in
+// containers, which run on this machine's kernel.
 func Marked(t *testing.T, mark string) []int {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -37,7 +37,7 @@ func Marked(t *testing.T, mark string) []int {
 	return found
 }
 
-// AwaitMarked waits until a process with the mark is there.
+// AwaitMarked waits until a process with the mark exists.
 func AwaitMarked(t *testing.T, mark string) {
 	t.Helper()
 	Eventually(t, "the process to start", func() bool { return len(Marked(t, mark)) > 0 })
@@ -49,18 +49,18 @@ func AwaitNoneMarked(t *testing.T, mark string) {
 	Eventually(t, "the process to end", func() bool { return len(Marked(t, mark)) == 0 })
 }
 
-// WantMarked wants the process to live, and ends it, if it may: a container's
-// processes go with it.
+// WantMarked checks that the process lives, and ends it if it may. A container's
+// processes end with the container.
 func WantMarked(t *testing.T, mark string) {
 	t.Helper()
-	AwaitMarked(t, mark) // in the middle of execve it has no command line
+	AwaitMarked(t, mark) // during execve a process has no command line
 	for _, pid := range Marked(t, mark) {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
-// Helpers are the gateway's own processes on this machine that have the
-// helper's role; see HelpersIn for those in a container.
+// Helpers returns the gateway's own processes on this machine that are helpers; see
+// HelpersIn for those in a container.
 func (g *Gateway) Helpers(t *testing.T) []int {
 	t.Helper()
 	return slices.DeleteFunc(allHelpers(t), func(pid int) bool { return parentOf(pid) != g.Command.Process.Pid })
@@ -82,7 +82,7 @@ func allHelpers(t *testing.T) []int {
 	return found
 }
 
-// IsHelper reports whether a process lives and has the helper's role.
+// IsHelper reports whether a process lives and is a helper.
 func IsHelper(pid int) bool {
 	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // it may have ended
 	return strings.Contains(string(line), "\x00helper\x00")
@@ -98,7 +98,7 @@ func parentOf(pid int) int {
 	return parent
 }
 
-// HelpersIn are the helpers that run in a container.
+// HelpersIn returns the helpers in a container.
 func HelpersIn(t *testing.T, container string) []int {
 	t.Helper()
 	var found []int
@@ -111,15 +111,15 @@ func HelpersIn(t *testing.T, container string) []int {
 	return found
 }
 
-// ProcessesIn is what ps prints of a container: a line each with pid, ppid, stat and
-// args.
+// ProcessesIn returns the output of ps for a container: a line with pid, ppid, stat
+// and args for each process.
 func ProcessesIn(t *testing.T, container string) string {
 	t.Helper()
 	return Must(t, exec.Command("docker", "top", container, "-eo", "pid,ppid,stat,args"))
 }
 
-// Talk starts a program and returns its input and output. At the end of the test the
-// input is closed, and the program waited for.
+// Talk starts a program and returns its input and output. When the test ends, the
+// input is closed and the program awaited.
 func Talk(t *testing.T, command *exec.Cmd) (in io.Writer, out io.Reader) {
 	t.Helper()
 	stdin, err := command.StdinPipe()

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// EnvPrograms names the directory with the programs under test. scripts/test
-// sets it, so that they are built once for all packages.
+// EnvPrograms names the directory of the programs under test. scripts/test sets it,
+// so that they are built only once.
 const EnvPrograms = "BERTH_TEST_PROGRAMS"
 
-// Main runs the tests of a package, for its TestMain. Where no programs are
-// named it builds them, for this package alone.
+// Main runs the tests of a package, for its TestMain. If EnvPrograms is not set, it
+// first builds the programs for this package.
 func Main(m *testing.M) {
 	os.Exit(runTests(m))
 }
@@ -37,7 +37,7 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// build runs the script that knows how the programs under test are built.
+// build runs the script that builds the programs under test.
 func build(dir string) ([]byte, error) {
 	root, err := Root()
 	if err != nil {
@@ -46,7 +46,7 @@ func build(dir string) ([]byte, error) {
 	return exec.Command(filepath.Join(root, "scripts", "test-programs"), dir).CombinedOutput()
 }
 
-// Root is the directory of the repository, which is above the tests'.
+// Root returns the root directory of the repository.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -60,7 +60,7 @@ func Root() (string, error) {
 	return dir, nil
 }
 
-// Program is the file of a program under test: gateway or provision.
+// Program returns the path of a program under test: gateway or provision.
 func Program(name string) string {
 	return filepath.Join(os.Getenv(EnvPrograms), name)
 }

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// EngineSocket is where the engine that tests use listens.
+// EngineSocket returns the socket of the engine that tests use.
 func EngineSocket(t *testing.T) string {
 	t.Helper()
 	host := os.Getenv("DOCKER_HOST")
@@ -27,30 +27,31 @@ func EngineSocket(t *testing.T) string {
 	return socket
 }
 
-// EngineProxy stands between a gateway and its engine, and can fail as
-// engines and the proxies before them do.
+// EngineProxy is a proxy between a gateway and its engine. It can fail as engines and
+// proxies do.
 type EngineProxy struct {
-	Address string // as gateway.yaml has it
+	Address string // for gateway.yaml
 	engine  string // socket
 	tls     *tls.Config
 
 	mu    sync.Mutex
 	hangs bool
 	conns []net.Conn
-	asked bytes.Buffer // the first of what the gateway sent
+	asked bytes.Buffer // the beginning of what the gateway has sent
 }
 
-// mostAsked is enough for some sessions, and less than a large file.
+// mostAsked is enough for some sessions, but not for a large file.
 const mostAsked = 1 << 20
 
-// StartEngineProxy passes on what comes to a unix socket until the test ends.
+// StartEngineProxy starts a proxy from a unix socket to the engine, which ends with
+// the test.
 func StartEngineProxy(t *testing.T, socket string) *EngineProxy {
 	t.Helper()
 	return proxyEngine(t, "unix", socket, nil)
 }
 
-// StartTLSEngine does so for a port, of those who show a certificate, as
-// dockerd --tlsverify does. It returns their certificates' directory, too.
+// StartTLSEngine starts a proxy from a port that demands a client certificate, like
+// dockerd --tlsverify. It also returns the directory of the certificates.
 func StartTLSEngine(t *testing.T) (proxy *EngineProxy, certificates string) {
 	t.Helper()
 	dir := MakeCertificates(t)
@@ -65,8 +66,8 @@ func StartTLSEngine(t *testing.T) (proxy *EngineProxy, certificates string) {
 	}), dir
 }
 
-// MakeCertificates makes an authority, ca.pem, and a certificate of it for this
-// machine, server.pem with server-key.pem, and returns their directory.
+// MakeCertificates creates an authority, ca.pem, and a certificate for this machine,
+// server.pem with server-key.pem, and returns their directory.
 func MakeCertificates(t *testing.T) (dir string) {
 	t.Helper()
 	Need(t, "openssl")
@@ -121,7 +122,7 @@ func (p *EngineProxy) passOn(conn net.Conn) {
 	io.Copy(conn, engine)
 }
 
-// Write writes down what the gateway asks.
+// Write records what the gateway sends.
 func (p *EngineProxy) Write(data []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -131,14 +132,14 @@ func (p *EngineProxy) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// Hang has new connections get no answer, until it is told otherwise.
+// Hang makes new connections get no answer, until it is called with false.
 func (p *EngineProxy) Hang(hangs bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.hangs = hangs
 }
 
-// Cut cuts every connection that there is.
+// Cut cuts all connections.
 func (p *EngineProxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -148,7 +149,7 @@ func (p *EngineProxy) Cut() {
 	p.conns = nil
 }
 
-// Asked is the first of what the gateway has asked the engine.
+// Asked returns the beginning of what the gateway has sent to the engine.
 func (p *EngineProxy) Asked() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,11 +8,12 @@ import (
 	"testing"
 )
 
-// quotaPeriod is how often a share of the processors is given, in microseconds.
+// quotaPeriod is the period in which a share of the processors is given, in
+// microseconds.
 const quotaPeriod = 100_000
 
-// Quota lets processes, and what they start, have no more than a share of one
-// processor, until the test ends: a machine that is slow, or has much else to do.
+// Quota limits processes, and those that they start, to a share of one processor
+// until the test ends, like a slow or busy machine.
 func Quota(t *testing.T, share float64, pids ...int) {
 	t.Helper()
 	group, quota := "", fmt.Sprint(int(share*quotaPeriod))
@@ -41,7 +42,7 @@ func Quota(t *testing.T, share float64, pids ...int) {
 	}
 }
 
-// leaveQuota gives the processes back to the group above.
+// leaveQuota moves the processes back to the parent group.
 func leaveQuota(group string) {
 	pids, _ := os.ReadFile(filepath.Join(group, "cgroup.procs"))
 	for _, pid := range strings.Fields(string(pids)) {

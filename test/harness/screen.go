@@ -12,19 +12,19 @@ import (
 	"github.com/creack/pty"
 )
 
-// Screen is the terminal of a program.
+// Screen is a program's terminal.
 type Screen struct {
 	Master  *os.File
 	command *exec.Cmd
 	ended   chan struct{}
-	seen    int // bytes of what was shown; AwaitNext's
+	seen    int // bytes of the output; used by AwaitNext
 
 	mu    sync.Mutex
 	shown bytes.Buffer
 }
 
-// StartOnTerminal starts a program on a terminal of 30 rows and 100 columns. It is killed
-// at the end of the test.
+// StartOnTerminal starts a program on a terminal of 30 rows and 100 columns. It is
+// killed when the test ends.
 func StartOnTerminal(t *testing.T, command *exec.Cmd) *Screen {
 	t.Helper()
 	command.SysProcAttr = nil // the terminal's session takes the place of a process group
@@ -46,14 +46,14 @@ func StartOnTerminal(t *testing.T, command *exec.Cmd) *Screen {
 	return s
 }
 
-// Write is for what the program says.
+// Write adds output of the program.
 func (s *Screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.shown.Write(p)
 }
 
-// Text is what was shown.
+// Text returns everything that was shown.
 func (s *Screen) Text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,13 +74,13 @@ func (s *Screen) Await(t *testing.T, text string) {
 	s.awaitAfter(t, 0, text)
 }
 
-// AwaitNext waits until the screen shows a text behind the one of the last AwaitNext.
+// AwaitNext waits until the screen shows a text after the one of the last AwaitNext.
 func (s *Screen) AwaitNext(t *testing.T, text string) {
 	t.Helper()
 	s.seen = s.awaitAfter(t, s.seen, text)
 }
 
-// awaitAfter waits for a text after so many bytes, and returns where it ends.
+// awaitAfter waits for a text after the first seen bytes, and returns its end.
 func (s *Screen) awaitAfter(t *testing.T, seen int, text string) int {
 	t.Helper()
 	defer func() {
@@ -100,7 +100,7 @@ func (s *Screen) awaitAfter(t *testing.T, seen int, text string) int {
 	return seen + strings.Index(s.Text()[seen:], text) + len(text)
 }
 
-// WantExit waits for the end of the program, with this status.
+// WantExit waits until the program has ended, and checks its status.
 func (s *Screen) WantExit(t *testing.T, status int) {
 	t.Helper()
 	Eventually(t, "the program to end", func() bool { return IsClosed(s.ended) })

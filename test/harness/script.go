@@ -41,7 +41,7 @@ func (to Target) Scripts(t *testing.T, pattern string, env ...string) {
 	EachScript(t, pattern, func(t *testing.T, file string) { to.Script(t, file, env...) })
 }
 
-// EachScript runs, for each script, a test of its name, in parallel.
+// EachScript runs a parallel test for each script, with the script's name.
 func EachScript(t *testing.T, pattern string, test func(t *testing.T, file string)) {
 	t.Helper()
 	files, err := filepath.Glob(pattern)
@@ -62,11 +62,11 @@ func (to Target) Script(t *testing.T, file string, env ...string) {
 	RunScript(t, file, append(to.Env(), env...), nil)
 }
 
-// ScriptCommand is a command that scripts have; neg tells of a "!" before it.
+// ScriptCommand is a command for scripts; neg says that a "!" precedes it.
 type ScriptCommand = func(ts *testscript.TestScript, neg bool, args []string)
 
-// RunScript runs one testscript, with more commands, for which see
-// [Target.Scripts], too. It may enter more than one target: see [Target.Use].
+// RunScript runs one testscript with additional commands; for the others see
+// [Target.Scripts]. It may enter several targets: see [Target.Use].
 func RunScript(t *testing.T, file string, env []string, more map[string]ScriptCommand) {
 	t.Helper()
 	testscript.RunT(oneScript{t}, scriptParams(t, file, env, more))
@@ -88,7 +88,7 @@ func scriptParams(t *testing.T, file string, env []string, more map[string]Scrip
 	}
 }
 
-// Use makes this the target that a script enters from here on.
+// Use makes this the target that a script enters from now on.
 func (to Target) Use(ts *testscript.TestScript) {
 	ts.Setenv("PATH", to.Clients+":"+os.Getenv("PATH"))
 }
@@ -109,7 +109,7 @@ func scriptCommands(t *testing.T) map[string]ScriptCommand {
 	}
 }
 
-// run is bounded by timeout, which ends all that the command has started.
+// run is the command run. Its timeout ends everything that the command has started.
 func run(ts *testscript.TestScript, neg bool, args []string) {
 	want := 0
 	if len(args) > 2 && args[0] == "-exit" {
@@ -151,7 +151,7 @@ func wantOutput(ts *testscript.TestScript, stdout, stderr []string) {
 	}
 }
 
-// oneScript runs a script in a test that is there, not in one below.
+// oneScript runs a script in the present test instead of a subtest.
 type oneScript struct{ *testing.T }
 
 func (s oneScript) Run(_ string, f func(testscript.T)) { f(s) }

@@ -12,23 +12,23 @@ import (
 	"testing"
 )
 
-// Slapd is a directory of a test's own, by OpenLDAP, below dc=lab. Its people are
+// Slapd is an LDAP directory for one test, of OpenLDAP, below dc=lab. Its people are
 // below ou=people, its groups below ou=groups.
 type Slapd struct {
-	Address string // host:port; it speaks plainly there, or TLS after StartTLS
-	Secure  string // the same with TLS from the beginning
-	CA      string // of its certificate, a file
+	Address string // host:port, without TLS until StartTLS
+	Secure  string // host:port with TLS from the beginning
+	CA      string // path of its certificate
 	Command *exec.Cmd
 	dir     string
 }
 
-// The account that may see everything in a directory of a test, and change it.
+// The account that may read and change everything in the directory.
 const (
 	SlapdAdmin    = "cn=admin,dc=lab"
 	SlapdPassword = "the-directory's-own-9c2e"
 )
 
-// StartSlapd starts a directory with some entries, in LDIF.
+// StartSlapd starts a directory with entries in LDIF.
 func StartSlapd(t *testing.T, ldif string) *Slapd {
 	t.Helper()
 	Need(t, "/usr/sbin/slapd", "ldapmodify")
@@ -71,7 +71,7 @@ func (s *Slapd) start(t *testing.T) {
 	Eventually(t, "slapd", func() bool { return Answers(s.Address) && Answers(s.Secure) })
 }
 
-// Change changes entries, as LDIF says it.
+// Change changes entries as LDIF describes it.
 func (s *Slapd) Change(t *testing.T, ldif string) {
 	t.Helper()
 	command := exec.Command("ldapmodify", "-x", "-H", "ldap://"+s.Address, "-D", SlapdAdmin, "-w", SlapdPassword)
@@ -80,8 +80,7 @@ func (s *Slapd) Change(t *testing.T, ldif string) {
 	Must(t, command)
 }
 
-// Stop stops it in the middle of whatever it does: its ports take connections, and
-// nobody answers.
+// Stop stops the process (SIGSTOP): its ports accept connections, and nobody answers.
 func (s *Slapd) Stop(t *testing.T) {
 	t.Helper()
 	s.Command.Process.Signal(syscall.SIGSTOP)
@@ -95,21 +94,21 @@ func (s *Slapd) Stop(t *testing.T) {
 	})
 }
 
-// Continue undoes Stop.
+// Continue reverses Stop.
 func (s *Slapd) Continue() { s.Command.Process.Signal(syscall.SIGCONT) }
 
-// Port is the port of an address.
+// Port returns the port of an address.
 func Port(address string) string {
 	_, port, _ := net.SplitHostPort(address)
 	return port
 }
 
-// LDAPPerson is an entry with a name and a password.
+// LDAPPerson returns an entry with a name and a password.
 func LDAPPerson(name, password string) string {
 	return fmt.Sprintf("dn: uid=%[1]s,ou=people,dc=lab\nchangetype: add\nobjectClass: inetOrgPerson\nuid: %[1]s\ncn: %[1]s\nsn: %[1]s\nuserPassword: %[2]s\n\n", name, password)
 }
 
-// LDAPGroup is a group of people with these names.
+// LDAPGroup returns an entry of a group with these people.
 func LDAPGroup(name string, members ...string) string {
 	ldif := fmt.Sprintf("dn: cn=%[1]s,ou=groups,dc=lab\nchangetype: add\nobjectClass: groupOfNames\ncn: %[1]s\n", name)
 	for _, member := range members {

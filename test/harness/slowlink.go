@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// SlowLink is a link of little bandwidth and a long way.
+// SlowLink is a link with little bandwidth and a long delay.
 type SlowLink struct {
-	Rate  int           // bytes a second, each way
-	Delay time.Duration // each way
+	Rate  int           // bytes per second, in each direction
+	Delay time.Duration // in each direction
 }
 
-// Far is a link across a continent.
+// Far returns a link across a continent.
 func Far() SlowLink { return SlowLink{Rate: 5 << 20, Delay: 50 * time.Millisecond} }
 
 const (
@@ -21,8 +21,8 @@ const (
 	linkWay   = 1 << 16 // pieces that are on their way, at most
 )
 
-// Start passes on what comes to the address that it returns, to another one, until the
-// test ends.
+// Start listens at the returned address and forwards to another one through the link,
+// until the test ends.
 func (l SlowLink) Start(t *testing.T, to string) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -48,14 +48,14 @@ func (l SlowLink) Start(t *testing.T, to string) (address string) {
 	return listener.Addr().String()
 }
 
-// piece is on its way until a time.
+// piece is data that arrives at a certain time.
 type piece struct {
 	data []byte
 	due  time.Time
 }
 
-// carry carries one direction. What waits to be sent waits no longer than in the queue
-// of such a link: then the sender is held up.
+// carry carries one direction. Like a real link, its queue is limited: when it is
+// full, the sender has to wait.
 func (l SlowLink) carry(to, from net.Conn) {
 	way := make(chan piece, linkWay)
 	go func() {
@@ -68,7 +68,7 @@ func (l SlowLink) carry(to, from net.Conn) {
 		to.(*net.TCPConn).CloseWrite()
 	}()
 	defer close(way)
-	free := time.Now() // when the link has sent what came so far
+	free := time.Now() // when the link has sent everything so far
 	for {
 		time.Sleep(time.Until(free) - linkQueue)
 		data := make([]byte, linkPiece)

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// Target is one door to a machine or a container, and clients for it.
+// Target is one door to a machine or a container, with clients for it.
 type Target struct {
 	Name string
 	Door
-	Clients string // directory of ssh, scp and sftp, for which the target is host h
+	Clients string // directory of ssh, scp and sftp commands for which the target is host h
 	Oracle  Door   // the bare sshd of the same machine, if there is one
-	config  string // the ssh_config that the clients read
+	config  string // path of the ssh_config that the clients read
 }
 
 func withOracle(oracle Door, targets ...Target) []Target {
@@ -30,15 +30,15 @@ func withOracle(oracle Door, targets ...Target) []Target {
 	return targets
 }
 
-// Door is what an ssh_config says of a target.
+// Door is what an ssh_config needs for a target.
 type Door struct {
 	Address    string // host:port
 	Login      string
-	Key        string // file; a certificate beside it is shown, too
+	Key        string // path; a certificate beside it is used, too
 	KnownHosts string // file
 }
 
-// NewTarget writes, into dir, the ssh_config of a door, and clients that read it.
+// NewTarget writes the ssh_config of a door, and clients that read it, into dir.
 func NewTarget(t *testing.T, dir, name string, to Door) Target {
 	t.Helper()
 	host, port, err := net.SplitHostPort(to.Address)
@@ -61,7 +61,7 @@ func NewTarget(t *testing.T, dir, name string, to Door) Target {
 	return Target{Name: name, Door: to, Clients: wrapClients(t, filepath.Join(dir, name+".clients"), config), config: config}
 }
 
-// With is the same door with other options, which go before its own.
+// With returns the same door with additional options, which override its own.
 func (to Target) With(t *testing.T, dir, name string, options ...string) Target {
 	t.Helper()
 	name = to.Name + "_" + name
@@ -71,7 +71,7 @@ func (to Target) With(t *testing.T, dir, name string, options ...string) Target 
 	return Target{name, to.Door, clients, to.Oracle, config}
 }
 
-// wrapClients makes clients that read the config, wherever they are called from.
+// wrapClients writes clients that always read this config.
 func wrapClients(t *testing.T, dir, config string) string {
 	t.Helper()
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -87,21 +87,21 @@ func wrapClients(t *testing.T, dir, config string) string {
 	return dir
 }
 
-// Result is how a command ended.
+// Result is the result of a command.
 type Result struct {
 	Stdout, Stderr string
 	Exit           int
 }
 
-// Run runs a bash script of a line or two against the target, in an empty
-// directory; longer ones are files (see [Scripts]). One that takes longer than
-// ScriptLimit fails the test.
+// Run runs a short bash script against the target, in an empty directory; longer
+// scripts are files (see [Scripts]). A script that takes longer than ScriptLimit
+// fails the test.
 func (to Target) Run(t *testing.T, script string, env ...string) Result {
 	t.Helper()
 	return to.RunIn(t, t.TempDir(), script, env...)
 }
 
-// RunIn is Run in a directory that has files.
+// RunIn is Run in a given directory.
 func (to Target) RunIn(t *testing.T, dir, script string, env ...string) Result {
 	t.Helper()
 	command := to.Command(dir, script, env...)
@@ -127,7 +127,7 @@ func ScriptLimit() time.Duration {
 	return 3 * Patience
 }
 
-// Command is a bash script against the target, in a process group of its own.
+// Command returns a bash script against the target, in a process group of its own.
 func (to Target) Command(dir, script string, env ...string) *exec.Cmd {
 	command := exec.Command("bash", "-c", script)
 	command.Dir = dir
@@ -136,18 +136,19 @@ func (to Target) Command(dir, script string, env ...string) *exec.Cmd {
 	return command
 }
 
-// Env is what clients run with: nothing that changes what they do.
+// Env returns the environment of clients, without anything that changes their
+// behaviour.
 func (to Target) Env() []string {
 	return []string{"PATH=" + to.Clients + ":" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TERM=dumb"}
 }
 
-// Want runs a script that must print this, nothing on stderr, and exit 0.
+// Want runs a script that must print exactly this, nothing on stderr, and exit 0.
 func (to Target) Want(t *testing.T, script, stdout string, env ...string) {
 	t.Helper()
 	Check(t, script, to.Run(t, script, env...), Result{Stdout: stdout})
 }
 
-// Check fails the test where a script ended in another way than it should.
+// Check fails the test if a script had another result than it should.
 func Check(t *testing.T, script string, got, want Result) {
 	t.Helper()
 	if got != want {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Need skips the test where a tool is missing.
+// Need skips the test if a tool is missing.
 func Need(t *testing.T, tools ...string) {
 	t.Helper()
 	for _, tool := range tools {
@@ -18,7 +18,7 @@ func Need(t *testing.T, tools ...string) {
 	}
 }
 
-// NeedRoot skips the test where this is an ordinary user.
+// NeedRoot skips the test if it does not run as root.
 func NeedRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -26,7 +26,7 @@ func NeedRoot(t *testing.T) {
 	}
 }
 
-// Missing skips on a laptop and fails in CI.
+// Missing skips the test, but fails it in CI.
 func Missing(t *testing.T, why string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -35,7 +35,7 @@ func Missing(t *testing.T, why string) {
 	t.Skip(why)
 }
 
-// Must runs a command that has to succeed.
+// Must runs a command that must succeed, and returns its output.
 func Must(t *testing.T, command *exec.Cmd) string {
 	t.Helper()
 	var stderr strings.Builder
@@ -47,7 +47,7 @@ func Must(t *testing.T, command *exec.Cmd) string {
 	return string(out)
 }
 
-// Read is the text of a file.
+// Read returns the text of a file.
 func Read(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -57,7 +57,7 @@ func Read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// Write writes a file, which has that mode whatever the umask is.
+// Write writes a file with this mode, whatever the umask is.
 func Write(t *testing.T, path string, mode os.FileMode, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -74,7 +74,7 @@ func Exists(path string) bool {
 	return err == nil
 }
 
-// Brief quotes a text, or the start of it.
+// Brief quotes a text, or its beginning.
 func Brief(s string) string {
 	const most = 600
 	if len(s) > most {
@@ -83,13 +83,13 @@ func Brief(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// EnvSoak is set by make soak: then all is tried that is worth trying.
+// EnvSoak is set by make soak; then tests try much more.
 const EnvSoak = "BERTH_SOAK"
 
 // Soaking reports whether make soak runs.
 func Soaking() bool { return os.Getenv(EnvSoak) != "" }
 
-// Load is how much is asked for.
+// Load returns how much a test asks for: usually, or when soaking.
 func Load(usually, soaked int) int {
 	if Soaking() {
 		return soaked
@@ -97,15 +97,14 @@ func Load(usually, soaked int) int {
 	return usually
 }
 
-// EnvClients chooses the clients that others wrote: "all" of them, as make
-// clients does, or the names of some. Without it, those that every test run can
-// afford.
+// EnvClients selects the foreign clients to test: "all", as make clients does, or the
+// names of some. Without it, those are tested that every run can afford.
 const EnvClients = "BERTH_CLIENTS"
 
 // EveryClient reports whether make clients runs.
 func EveryClient() bool { return os.Getenv(EnvClients) == "all" }
 
-// Paramiko is a python that has it.
+// Paramiko returns a python that has paramiko.
 func Paramiko(t *testing.T) string {
 	t.Helper()
 	for _, python := range []string{"/usr/bin/python3", "python3"} {

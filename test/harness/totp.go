@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// CodeOf is what an authenticator shows at a time (RFC 6238).
+// CodeOf returns the code that an authenticator shows at a time (RFC 6238).
 func CodeOf(t *testing.T, secret string, at time.Time) string {
 	t.Helper()
 	key, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(secret)
@@ -28,8 +28,8 @@ func CodeOf(t *testing.T, secret string, at time.Time) string {
 	return fmt.Sprintf("%06d", number%1_000_000)
 }
 
-// Enroll gives a user an authenticator, by the command, with the code of a step that
-// is past already: so the step of now is still good for a login.
+// Enroll gives a user an authenticator with the command. It uses the code of a past
+// time step, so the present one is still valid for a login.
 func (g *Gateway) Enroll(t *testing.T, user string) (secret string, recovery []string) {
 	t.Helper()
 	command := exec.Command(Program("gateway"), "totp", user, "--config", filepath.Join(g.Dir, "gateway.yaml"))

@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// Way is one by which commands are run in a host, and which may be slow.
+// Way is a way to run commands in a host; it may be slow.
 type Way struct {
 	Target
 	Name string
-	Run  string // a line of bash that runs the command $1 there
+	Run  string // a line of bash that runs the command $1 in the host
 
-	MayLose bool // what others do, for comparison: what it loses is told, and fails no test
+	MayLose bool // for comparison with other programs: lost data is logged and fails no test
 }
 
-// BySSH is the way by the target's ssh.
+// BySSH returns the way by the target's ssh.
 func (to Target) BySSH() Way { return Way{Target: to, Name: "ssh", Run: `ssh h "$1"`} }
 
 // Took runs a script, in which run runs a command by this way, and logs how long it
-// takes. The script must print this, and nothing else.
+// takes. The script must print exactly this.
 func (w Way) Took(t *testing.T, what, script, want string, env ...string) {
 	t.Helper()
 	began := time.Now()
@@ -33,7 +33,7 @@ func (w Way) Took(t *testing.T, what, script, want string, env ...string) {
 	Check(t, script, got, Result{Stdout: want})
 }
 
-// SendMuch sends so many MiB there and back again, and compares.
+// SendMuch sends this many MiB there and back, and compares.
 func (w Way) SendMuch(t *testing.T, size int) {
 	t.Helper()
 	env := fmt.Sprintf("SIZE=%dM", size)
@@ -42,8 +42,8 @@ func (w Way) SendMuch(t *testing.T, size int) {
 [ "$(sha256sum <f)" = "$(run 'sha256sum </tmp/f; rm /tmp/f')" ] && echo same`, "same\n", env)
 }
 
-// RunMany runs so many commands, four at a time, each of which must say its number and
-// end with it.
+// RunMany runs this many commands, four at a time. Each must print its number and end
+// with it.
 func (w Way) RunMany(t *testing.T, commands int) {
 	t.Helper()
 	w.Took(t, fmt.Sprint(commands, " commands, 4 at a time"), `one() { got=$(run "echo $1; exit $(($1 % 200))"); code=$?; [ "$got" = $1 ] && [ $code = $(($1 % 200)) ] || echo "$1: $got, $code"; }
@@ -51,7 +51,7 @@ export -f one
 seq $COMMANDS | xargs -P 4 -I % bash -c 'one %'`, "", fmt.Sprintf("COMMANDS=%d", commands))
 }
 
-// Durations are how long each of several took.
+// Durations has the times of several runs.
 type Durations []time.Duration
 
 func (d Durations) String() string {

@@ -17,19 +17,19 @@ import (
 	"github.com/berth-ssh/berth/test/harness"
 )
 
-// Box is a computer of the test's own, as far as a gateway can tell: a network with an
-// engine and an sshd in it, at the other end of a wire.
+// Box is a separate computer for a gateway: a network with an engine and an sshd in
+// it, at the other end of a virtual wire.
 type Box struct {
 	*Engine
 	Name    string
-	URL     string // of its engine, as gateway.yaml has it, for those who use SSH
+	URL     string // of its engine, for gateway.yaml, by SSH
 	Address string // of its sshd
 
-	wire    string    // this end's interface
+	wire    string    // the interface at this end
 	dir     string    // of its sshd
 	hostKey string    // file
-	sshd    *exec.Cmd // nil while it does not run
-	config  string    // what an ssh_config says of the box
+	sshd    *exec.Cmd // nil if it does not run
+	config  string    // the box's part of an ssh_config
 }
 
 // NewBox starts a box, which has this image as "base".
@@ -42,7 +42,7 @@ func NewBox(t *testing.T, name, image string) *Box {
 	return b
 }
 
-// behindWire lays a wire to an engine, and starts an sshd beside it.
+// behindWire connects a wire to an engine, and starts an sshd beside that.
 func behindWire(t *testing.T, name string, e *Engine) *Box {
 	t.Helper()
 	harness.Need(t, "ip", "nsenter", "/usr/sbin/sshd", "ssh-keygen", "docker")
@@ -53,7 +53,7 @@ func behindWire(t *testing.T, name string, e *Engine) *Box {
 	return b
 }
 
-// lay lays the wire.
+// lay creates the wire.
 func (b *Box) lay(t *testing.T) {
 	t.Helper()
 	number := rand.IntN(250 * 250)
@@ -73,16 +73,16 @@ func (b *Box) lay(t *testing.T) {
 	b.Address = net + "2:22"
 }
 
-// within is a command in the box's network.
+// within returns a command in the box's network.
 func (b *Box) within(command ...string) []string {
 	return append([]string{"nsenter", "--net=/proc/" + strconv.Itoa(b.command.Process.Pid) + "/ns/net", "--"}, command...)
 }
 
-// Cut has the wire carry nothing, as a cable that is pulled, until Mend.
+// Cut interrupts the wire, like a pulled cable, until Mend.
 func (b *Box) Cut(t *testing.T)  { harness.Must(t, exec.Command("ip", "link", "set", b.wire, "down")) }
 func (b *Box) Mend(t *testing.T) { harness.Must(t, exec.Command("ip", "link", "set", b.wire, "up")) }
 
-// setUpSSHD makes the keys, and what an ssh_config says.
+// setUpSSHD creates the keys, and the box's part of an ssh_config.
 func (b *Box) setUpSSHD(t *testing.T) {
 	t.Helper()
 	os.MkdirAll("/run/sshd", 0o755) // sshd of root wants it
@@ -103,15 +103,15 @@ func (b *Box) setUpSSHD(t *testing.T) {
 	b.Behind(b.Address)
 }
 
-// Behind has an SSH of later lead to the box by another address, of what passes on to
-// its own one.
+// Behind makes later SSH calls use another address of the box, of a program that
+// forwards to its own one.
 func (b *Box) Behind(address string) {
 	host, port, _ := net.SplitHostPort(address)
 	config, _, _ := strings.Cut(b.config, "\tHostName ")
 	b.config = config + "\tHostName " + host + "\n\tPort " + port + "\n"
 }
 
-// StartSSHD starts the box's sshd, which shows this host key; "": its own.
+// StartSSHD starts the box's sshd with this host key; "" stands for its own.
 func (b *Box) StartSSHD(t *testing.T, hostKey string) {
 	t.Helper()
 	hostKey = cmp.Or(hostKey, b.hostKey)
@@ -137,7 +137,7 @@ LogLevel ERROR
 	harness.Eventually(t, "the box's sshd", func() bool { return harness.Answers(b.Address) })
 }
 
-// StopSSHD ends the box's sshd. Connections that there are go on.
+// StopSSHD ends the box's sshd. Open connections go on.
 func (b *Box) StopSSHD() {
 	if b.sshd != nil {
 		b.sshd.Process.Kill()
@@ -146,7 +146,7 @@ func (b *Box) StopSSHD() {
 	}
 }
 
-// SSH is a directory of an ssh command that knows these boxes by their names.
+// SSH returns a directory with an ssh command that knows these boxes by name.
 func SSH(t *testing.T, boxes ...*Box) string {
 	t.Helper()
 	program, err := exec.LookPath("ssh")
@@ -164,10 +164,10 @@ func SSH(t *testing.T, boxes ...*Box) string {
 	return dir
 }
 
-// Path is an environment variable with that ssh command first.
+// Path returns a PATH variable with that ssh command first.
 func Path(ssh string) string { return "PATH=" + ssh + ":" + os.Getenv("PATH") }
 
-// load brings an image in.
+// load copies an image to the box.
 func (b *Box) load(t *testing.T, image string) {
 	t.Helper()
 	script := `docker save "$1" | docker -H "$2" load -q | sed 's/.*: //' | { read image; docker -H "$2" tag "$image" base; }`
@@ -176,13 +176,13 @@ func (b *Box) load(t *testing.T, image string) {
 	harness.Must(t, command)
 }
 
-// Docker is the docker command, at the box's engine.
+// Docker returns a docker command for the box's engine.
 func (b *Box) Docker(args ...string) *exec.Cmd {
 	return exec.Command("docker", append([]string{"-H", b.Engine.Address}, args...)...)
 }
 
-// Run runs a container of the box's image that waits, with a host's name, and returns its
-// name at the engine.
+// Run runs a container of the box's image that sleeps, with a host's name, and
+// returns its name at the engine.
 func (b *Box) Run(t *testing.T, host string, args ...string) string {
 	t.Helper()
 	name := strings.ReplaceAll(host, ".", "-")

@@ -1,5 +1,5 @@
-// Package engine starts Docker engines of a test's own, with or without GPUs,
-// and has projects on an engine that leave nothing behind.
+// Package engine starts Docker engines for a test, with or without GPUs, and has
+// projects on an engine that leave nothing behind.
 package engine
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/berth-ssh/berth/test/harness"
 )
 
-// Engine is a dockerd of the test's own.
+// Engine is a dockerd for one test.
 type Engine struct {
 	API     *client.Client
 	Address string // unix://…
@@ -29,12 +29,12 @@ type Engine struct {
 	flags   []string
 	command *exec.Cmd
 	ended   chan struct{}
-	log     *bytes.Buffer // to be read when it has ended
+	log     *bytes.Buffer // may be read only after it has ended
 }
 
-// Start starts an engine in dir, whose name must be short, and which may have
-// the containers of one before. It needs nothing of the engine that other tests
-// use, and ends with the test.
+// Start starts an engine in dir, whose path must be short; dir may have the
+// containers of a former engine. The engine is independent of the one that other
+// tests use, and ends with the test.
 func Start(t *testing.T, dir string, env []string, flags ...string) *Engine {
 	t.Helper()
 	harness.NeedRoot(t)
@@ -75,7 +75,7 @@ func (e *Engine) run(t *testing.T) {
 		command = exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, e.sbin}, args...)...)
 	}
 	command.Env, command.Stdout, command.Stderr = e.env, log, log
-	// In a network of its own: without a bridge to itself, an engine removes docker0.
+	// In a network of its own: a dockerd without a bridge of its own removes docker0.
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func (e *Engine) Kill() {
 	os.Remove(filepath.Join(e.dir, "exec", "containerd", "containerd.pid")) // that ends a moment later
 }
 
-// Restart starts an engine that has ended again, and waits until it answers.
+// Restart starts an engine again that has ended, and waits until it answers.
 func (e *Engine) Restart(t *testing.T) {
 	t.Helper()
 	e.run(t)
@@ -128,7 +128,7 @@ func (e *Engine) Stop() {
 
 // RemoveContainers removes all its containers.
 func (e *Engine) RemoveContainers(t *testing.T) {
-	ctx := context.Background() // the test's own may have ended
+	ctx := context.Background() // the test's context may have ended
 	list, err := e.API.ContainerList(ctx, client.ContainerListOptions{All: true})
 	if err != nil {
 		t.Error(err)

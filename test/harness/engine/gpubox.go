@@ -16,13 +16,13 @@ import (
 	"github.com/berth-ssh/berth/test/harness"
 )
 
-// GPUBox is an engine of the test's own that hands out GPUs without having one:
-// it takes a hook of that name in its PATH for NVIDIA's. Its image "wait" has
-// one program, which waits.
+// GPUBox is an engine for one test that hands out GPUs without having any: it takes a
+// program in its PATH for NVIDIA's hook. Its image "wait" has one program, which
+// waits.
 type GPUBox struct {
 	*testing.T
 	*Engine
-	Dir string // of stubs, state and compose files
+	Dir string // directory of stubs, state and compose files
 }
 
 // NewGPUBox starts a box with so many GPUs; flags are dockerd's.
@@ -31,8 +31,8 @@ func NewGPUBox(t *testing.T, gpus int, flags ...string) *GPUBox {
 	return newGPUBox(t, gpus, &Engine{flags: flags})
 }
 
-// NewGPUBoxElsewhere starts one that is at the other end of a wire. Its driver is the
-// box's own: what runs here has none of it.
+// NewGPUBoxElsewhere starts a GPU box at the other end of a wire. Only that box has
+// the driver; programs on this machine do not see it.
 func NewGPUBoxElsewhere(t *testing.T, name string, gpus int) (*GPUBox, *Box) {
 	t.Helper()
 	dir := harness.OpenDir(t)
@@ -54,21 +54,21 @@ func newGPUBox(t *testing.T, gpus int, e *Engine) *GPUBox {
 	return b
 }
 
-// On is the same box in a test below.
+// On returns the same box for a subtest.
 func (b *GPUBox) On(t *testing.T) *GPUBox {
 	below := *b
 	below.T = t
 	return &below
 }
 
-// Env has the stubs first in the PATH, and the box's engine.
+// Env returns an environment with the stubs first in PATH, and with the box's engine.
 func (b *GPUBox) Env() []string { return append(b.stubsFirst(), "DOCKER_HOST="+b.Address) }
 
 func (b *GPUBox) stubsFirst() []string {
 	return append(os.Environ(), "PATH="+filepath.Join(b.Dir, "bin")+":"+os.Getenv("PATH"))
 }
 
-// Stub puts a script in the place of one of NVIDIA's tools.
+// Stub replaces one of NVIDIA's tools by a script.
 func (b *GPUBox) Stub(name, script string) {
 	b.Helper()
 	path := filepath.Join(b.Dir, "bin", name)
@@ -80,7 +80,8 @@ func (b *GPUBox) Stub(name, script string) {
 	}
 }
 
-// Driver is a stub nvidia-smi with so many cards, and these processes on each.
+// Driver installs a stub nvidia-smi that reports this many cards, with these
+// processes on each.
 func (b *GPUBox) Driver(cards int, pids ...int) {
 	b.Helper()
 	var report, list, processes strings.Builder
@@ -96,8 +97,8 @@ func (b *GPUBox) Driver(cards int, pids ...int) {
 	b.nvidiaSMI(list.String(), "<nvidia_smi_log><driver_version>550.127.08</driver_version><cuda_version>12.4</cuda_version>"+report.String()+"</nvidia_smi_log>\n")
 }
 
-// DriverOf is a stub nvidia-smi that says what was seen on another machine, by
-// a file that has its report and then its list.
+// DriverOf installs a stub nvidia-smi that prints what was recorded on another
+// machine, from a file with its report followed by its list.
 func (b *GPUBox) DriverOf(sample string) {
 	b.Helper()
 	archive, err := txtar.ParseFile(sample)
@@ -115,7 +116,7 @@ func (b *GPUBox) nvidiaSMI(list, report string) {
 	b.Stub("nvidia-smi", "#!/bin/sh\n[ $1 = -L ] && { cat <<'END'\n"+list+"END\nexit; }\ncat <<'END'\n"+report+"END\n")
 }
 
-// CProgram is a program that needs nothing of the image that it runs in.
+// CProgram returns a program that needs nothing of its container's image.
 func (b *GPUBox) CProgram(source string) string {
 	b.Helper()
 	path := filepath.Join(b.Dir, "program")
@@ -150,8 +151,8 @@ func (b *GPUBox) importImage() {
 	}
 }
 
-// Compose writes a project's file, of services NAME: MORE that all run the
-// image that waits; MORE goes on from their other keys.
+// Compose writes a project's file. Each service is given as NAME: MORE, runs the
+// image that waits, and has the further keys in MORE.
 func (b *GPUBox) Compose(project string, services ...string) string {
 	b.Helper()
 	text := "services:\n"
@@ -164,8 +165,8 @@ func (b *GPUBox) Compose(project string, services ...string) string {
 	return path
 }
 
-// DockerCompose is docker compose on the box, as the plugin that it is today or the
-// program that it was.
+// DockerCompose returns docker compose for the box, as the present plugin or the
+// former program.
 func (b *GPUBox) DockerCompose(args ...string) *exec.Cmd {
 	b.Helper()
 	program := []string{"docker", "compose"}
@@ -178,15 +179,16 @@ func (b *GPUBox) DockerCompose(args ...string) *exec.Cmd {
 	return command
 }
 
-// Provision is the program under test, with the box's state and no questions.
+// Provision returns the program under test, with the box's state and without
+// questions.
 func (b *GPUBox) Provision(args ...string) *exec.Cmd {
 	command := exec.CommandContext(b.Context(), harness.Program("provision"), append(args, "--state", filepath.Join(b.Dir, "state"), "--yes")...)
 	command.Env = b.Env()
 	return command
 }
 
-// Holders are the names of the containers by the GPU that they have; of the
-// project, or of all.
+// Holders returns the names of containers by the GPU that they hold, of the project
+// or of all.
 func (b *GPUBox) Holders(project string) map[string][]string {
 	b.Helper()
 	list, err := b.API.ContainerList(b.Context(), client.ContainerListOptions{All: true})

@@ -24,10 +24,10 @@ type Project struct {
 	API   *client.Client
 	Name  string
 	State string // directory
-	Base  string // the image that hosts are made from
+	Base  string // base image of the hosts
 }
 
-// NewProject is a project of a name that nobody else has.
+// NewProject returns a project with a unique name.
 func NewProject(t *testing.T) Project {
 	t.Helper()
 	base := harness.BaseImage(t)
@@ -73,13 +73,14 @@ func (p Project) File(text string) string {
 	return path
 }
 
-// Host is the name of a service's host.
+// Host returns the name of a service's host.
 func (p Project) Host(service string) string { return service + "-" + p.Name }
 
-// In is what a script says, without the last newline, that runs in a service's container as root, past its sshd.
+// In runs a script in a service's container as root, by the engine, and returns its
+// output without the last newline.
 func (p Project) In(service, script string) string { return p.InAs("root", service, script) }
 
-// InAs is In as another account.
+// InAs is In with another account.
 func (p Project) InAs(account, service, script string) string {
 	p.Helper()
 	created, err := p.API.ExecCreate(p.Context(), p.Inspect(service).ID, client.ExecCreateOptions{
@@ -100,7 +101,7 @@ func (p Project) InAs(account, service, script string) string {
 	return strings.TrimSpace(out.String())
 }
 
-// Containers are the names of the project's containers.
+// Containers returns the names of the project's containers.
 func (p Project) Containers() []string {
 	p.Helper()
 	own := make(client.Filters).Add("label", "berth.project="+p.Name)
@@ -115,12 +116,12 @@ func (p Project) Containers() []string {
 	return names
 }
 
-// Provision is the program under test, for this project.
+// Provision returns the program under test, for this project.
 func (p Project) Provision(args ...string) *exec.Cmd {
 	return exec.CommandContext(p.Context(), harness.Program("provision"), append(args, "-p", p.Name, "--state", p.State, "--base", p.Base)...)
 }
 
-// Inspect is a service's container as the engine has it.
+// Inspect returns a service's container as the engine describes it.
 func (p Project) Inspect(service string) container.InspectResponse {
 	p.Helper()
 	result, err := p.API.ContainerInspect(p.Context(), p.Name+"-"+service+"-1", client.ContainerInspectOptions{})
@@ -130,9 +131,9 @@ func (p Project) Inspect(service string) container.InspectResponse {
 	return result.Container
 }
 
-// SSH is what a command says that runs in a host by its own sshd, entered as
-// the gateway does: by a certificate that the user CA signs. Its host key is not
-// asked after.
+// SSH runs a command in a host by the host's own sshd, and returns its output. Like
+// the gateway, it logs in with a certificate of the user CA. It does not check the
+// host key.
 func (p Project) SSH(service, account, command string) string {
 	p.Helper()
 	key := harness.MakeKey(p.T, p.TempDir(), "signed")

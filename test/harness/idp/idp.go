@@ -1,5 +1,5 @@
-// Package idp is an OpenID provider of a test's own, by the library of one that is
-// certified. Nobody has to use its pages: a test approves for its people.
+// Package idp is an OpenID provider for a test, made with a certified library. Nobody
+// has to use its pages: a test approves for its people.
 package idp
 
 import (
@@ -26,7 +26,7 @@ const (
 	Secret = "the-client's-own-4b7d"
 )
 
-// Provider runs until the end of the test.
+// Provider is a provider that runs until the test ends.
 type Provider struct {
 	Issuer string
 	CA     string // of its certificate, a file
@@ -38,11 +38,11 @@ type Provider struct {
 
 // Settings are what differs between providers.
 type Settings struct {
-	InToken  bool          // what is known of a person is in the ID token, and not only at the address for that
+	InToken  bool          // claims about a person are in the ID token, not only at the userinfo address
 	Lifetime time.Duration // of a code; 0: 5 minutes
 }
 
-// Start starts a provider whose people are in these groups.
+// Start starts a provider with these people and their groups.
 func Start(t *testing.T, s Settings, groups map[string][]string) *Provider {
 	t.Helper()
 	certificates := harness.MakeCertificates(t)
@@ -85,7 +85,7 @@ func Start(t *testing.T, s Settings, groups map[string][]string) *Provider {
 	return p
 }
 
-// Approve approves a code as somebody.
+// Approve approves a code in a person's name.
 func (p *Provider) Approve(t *testing.T, code, name string) {
 	t.Helper()
 	if err := p.kept.CompleteDeviceAuthorization(t.Context(), code, name); err != nil {
@@ -101,14 +101,14 @@ func (p *Provider) Deny(t *testing.T, code string) {
 	}
 }
 
-// Asked is how many codes were asked for.
+// Asked returns how many codes were requested.
 func (p *Provider) Asked() int {
 	p.kept.mu.Lock()
 	defer p.kept.mu.Unlock()
 	return p.kept.asked
 }
 
-// Polled is how often it was asked for the answer to a code.
+// Polled returns how often the answer to a code was asked for.
 func (p *Provider) Polled() int {
 	p.kept.mu.Lock()
 	defer p.kept.mu.Unlock()
@@ -122,7 +122,7 @@ func (p people) GetUserByID(id string) *storage.User         { return p[id] }
 func (p people) GetUserByUsername(name string) *storage.User { return p[name] }
 func (p people) ExampleClientID() string                     { return "none" }
 
-// kept is what the provider knows.
+// kept is the provider's store.
 type kept struct {
 	*storage.Storage
 	groups  map[string][]string
@@ -172,7 +172,8 @@ func (k *kept) GetClientByClientID(ctx context.Context, id string) (op.Client, e
 	return telling{client, k.inToken}, nil
 }
 
-// telling is a client to whom an ID token tells of the person, or not.
+// telling is a client that decides whether the ID token has the claims about a
+// person.
 type telling struct {
 	op.Client
 	inToken bool

@@ -9,9 +9,9 @@ import (
 	"net"
 )
 
-// ReadyMade are all messages that a client sends for a key exchange, made once: whoever
-// sends them again computes nothing, and the server computes all of it (D(HE)at,
-// CVE-2002-20001).
+// ReadyMade returns all messages that a client sends for a key exchange, made once. A
+// client that sends them again computes nothing, and the server computes everything
+// (D(HE)at, CVE-2002-20001).
 func ReadyMade(kex string) ([]byte, error) {
 	public, err := readyMadeKey(kex)
 	if err != nil {
@@ -23,7 +23,7 @@ func ReadyMade(kex string) ([]byte, error) {
 	return p.queue, nil
 }
 
-// readyMadeKey is a client's public key, as its first message has it.
+// readyMadeKey returns a client's public key in the form of its first message.
 func readyMadeKey(kex string) (string, error) {
 	curve := map[string]ecdh.Curve{
 		"mlkem768x25519-sha256": ecdh.X25519(), "curve25519-sha256": ecdh.X25519(),
@@ -43,8 +43,8 @@ func readyMadeKey(kex string) (string, error) {
 	return string(encapsulation.EncapsulationKey().Bytes()) + string(key.PublicKey().Bytes()), nil
 }
 
-// SendReadyMade sends them on a new connection, and returns when the server has
-// computed its answer.
+// SendReadyMade sends the messages on a new connection, and returns when the server
+// has computed its answer.
 func SendReadyMade(conn net.Conn, messages []byte) error {
 	if _, err := conn.Write(messages); err != nil {
 		return err

@@ -1,4 +1,4 @@
-// Package peer is a client that sends what it likes.
+// Package peer is an SSH client that can send anything.
 package peer
 
 import (
@@ -17,7 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// The messages that the attacks are made of (RFC 4250, 4.1.2).
+// The messages of the attacks (RFC 4250, 4.1.2).
 const (
 	MsgServiceRequest   = 5
 	MsgServiceAccept    = 6
@@ -41,9 +41,9 @@ const (
 	smallestPaddingSize = 4
 )
 
-// Peer is a client that sends what it likes. It speaks curve25519-sha256 and
-// aes128-gcm@openssh.com, and does not look at the host key. What is sent waits
-// until Flush, so that a flood arrives as one.
+// Peer is a client that can send anything. It speaks curve25519-sha256 and
+// aes128-gcm@openssh.com, and does not check the host key. Messages wait until Flush,
+// so that a flood arrives at once.
 type Peer struct {
 	Conn  net.Conn
 	in    *bufio.Reader
@@ -52,7 +52,7 @@ type Peer struct {
 	write *direction
 }
 
-// direction is RFC 5647, with the nonce's counter.
+// direction encrypts one direction by RFC 5647, with its counter of nonces.
 type direction struct {
 	aead  cipher.AEAD
 	nonce []byte
@@ -67,7 +67,7 @@ func Dial(address string) (*Peer, error) {
 	return Meet(conn)
 }
 
-// Meet exchanges keys on a connection, which is closed where that fails.
+// Meet exchanges keys on a connection. It closes the connection if that fails.
 func Meet(conn net.Conn) (*Peer, error) {
 	p := &Peer{Conn: conn, in: bufio.NewReader(conn)}
 	if err := p.exchangeKeys(); err != nil {
@@ -77,8 +77,8 @@ func Meet(conn net.Conn) (*Peer, error) {
 	return p, nil
 }
 
-// Send queues a message: its number, then strings, booleans and numbers as
-// RFC 4251 writes them, byte slices as they are.
+// Send queues a message: its number, then strings, booleans and numbers in the form
+// of RFC 4251, and byte slices as they are.
 func (p *Peer) Send(number byte, fields ...any) {
 	payload := []byte{number}
 	for _, field := range fields {
@@ -104,7 +104,7 @@ func appendField(to []byte, field any) []byte {
 	panic(fmt.Sprintf("%T", field))
 }
 
-// Queued is how many bytes wait for Flush.
+// Queued returns how many bytes wait for Flush.
 func (p *Peer) Queued() int { return len(p.queue) }
 
 // Flush writes what was queued.
@@ -158,7 +158,7 @@ func (p *Peer) Receive() ([]byte, error) {
 	return packet[1 : len(packet)-int(packet[0])], nil
 }
 
-// Expect receives one message, which must have this number.
+// Expect receives one message, and fails if it has another number.
 func (p *Peer) Expect(number byte) ([]byte, error) {
 	message, err := p.Receive()
 	if err == nil && message[0] != number {
@@ -167,7 +167,7 @@ func (p *Peer) Expect(number byte) ([]byte, error) {
 	return message, err
 }
 
-// next is the nonce of the next packet.
+// next returns the nonce of the next packet.
 func (d *direction) next() []byte {
 	nonce := append([]byte(nil), d.nonce...)
 	counter := d.nonce[4:]
@@ -175,7 +175,7 @@ func (d *direction) next() []byte {
 	return nonce
 }
 
-// exchangeKeys is RFC 4253, 4 to 8, and RFC 8731.
+// exchangeKeys does RFC 4253, 4 to 8, and RFC 8731.
 func (p *Peer) exchangeKeys() error {
 	serverVersion, err := p.exchangeVersions()
 	if err != nil {
@@ -217,7 +217,7 @@ func (p *Peer) exchangeKeys() error {
 	return p.takeKeys(secret, hash.Sum(nil))
 }
 
-// StartExchange queues what a client sends to exchange keys again.
+// StartExchange queues the first message of another key exchange.
 func (p *Peer) StartExchange() error {
 	public, err := readyMadeKey("curve25519-sha256")
 	if err != nil {
@@ -264,7 +264,7 @@ func agree(ours *ecdh.PrivateKey, theirs string) ([]byte, error) {
 	return ssh.Marshal(struct{ Secret *big.Int }{new(big.Int).SetBytes(secret)}), nil
 }
 
-// takeKeys is RFC 4253, 7.2 and 7.3.
+// takeKeys does RFC 4253, 7.2 and 7.3.
 func (p *Peer) takeKeys(secret, hash []byte) error {
 	derive := func(letter byte, size int) []byte {
 		sum := sha256.New()

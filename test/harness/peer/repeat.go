@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Repeat has a new peer attack the server at an address, so many times and eight at
+// Repeat lets new peers attack the server at an address, this many times, eight at
 // once. It returns when the server has hung up on each.
 func Repeat(t *testing.T, address string, times int, attack func(*Peer) error) {
 	t.Helper()
