@@ -30,37 +30,37 @@ const (
 func reason(name string) string {
 	switch name {
 	case copies:
-		return "Of the gateway's time for bulk by route `exec`, half are system calls, a fifth is AES-GCM, a tenth to a sixth is what it takes to wake threads, and a " +
-			"twentieth are copies. Tried, and in use: AES-GCM alone offered, one vectored write for many packets, pipes of 512 KiB, packets that are made where they are " +
-			"encrypted and wait where they were made, and packets that are read into pooled memory by the goroutine that handles them. Beside a gateway without the last two, to the gateway's own machine " +
-			"on four calm cores, 600 MB a copy (medians of four and five rounds): 1.00 instead of 1.97 and 1.35 instead of 2.38 s/GB up, 1.03 instead of 1.07 and 1.23 instead of 1.30 down, which is less than the spread. " +
-			"Tried, and not in use, as nobody saw a difference: a window that is opened by three packets at once."
+		return "In bulk copies by route `exec`, half of the gateway's time is spent in system calls, a fifth in AES-GCM, a tenth to a sixth in waking threads, and a " +
+			"twentieth in copies. These were tried and are used: offering only AES-GCM, one vectored write for many packets, pipes of 512 KiB, building packets where they are " +
+			"encrypted and sent from, and reading packets into pooled memory in the goroutine that handles them. The last two were compared with a gateway without them, to the gateway's own machine " +
+			"on four calm cores with 600 MB a copy (medians of four and five rounds): 1.00 instead of 1.97 and 1.35 instead of 2.38 s/GB up, 1.03 instead of 1.07 and 1.23 instead of 1.30 down, which is less than the spread. " +
+			"One thing was tried and is not used, since nobody saw a difference: opening a window by three packets at once."
 	case relayed:
-		return "By route `sshd` each byte is decrypted and encrypted once more than without a gateway, and the host's own sshd does all that it does at the " +
-			"reference besides: on two cores, which clients, sshd and gateway share here, what is spent comes off the rate. With AES-GCM at every door the " +
-			"goal needs cores of the gateway's own; route `exec` is the default for that reason. What is said of copies was worth more here: 1.27 instead of 1.77 and 1.62 instead of " +
+		return "By route `sshd` each byte is decrypted and encrypted once more than without a gateway, and the host's own sshd still does all that it does at the " +
+			"reference: on two cores, which clients, sshd and gateway share here, the gateway's processor time lowers the rate. With AES-GCM at every door the " +
+			"goal needs cores for the gateway alone; this is why route `exec` is the default. The changes to copies gained more here: 1.27 instead of 1.77 and 1.62 instead of " +
 			"2.23 s/GB up, 1.35 instead of 2.23 and 1.67 instead of 2.62 down, measured in the same way."
 	case engine:
-		return "Where no descriptor crosses, every byte goes through the engine, whose shim copies by 4 KiB, and whose daemon copies once more and frames what " +
-			"comes out. The rows *engine alone* are `docker exec` with the same bytes and no gateway: nothing that goes through an engine is faster. The " +
-			"engine's processor time alone is about that of gateway, container and client together by descriptors: where all of them share two cores, twice " +
-			"the time is the least."
+		return "If no descriptor can cross, every byte goes through the engine. Its shim copies in pieces of 4 KiB, and its daemon copies once more and frames the " +
+			"output. The rows *engine alone* are `docker exec` with the same bytes and without a gateway: nothing that goes through an engine can be faster. The " +
+			"engine alone takes about as much processor time as gateway, container and client together take by descriptors: if all of them share two cores, the copy takes at least twice " +
+			"the time."
 	case stacks:
-		return "Half of what an idle connection keeps are stacks of goroutines: six by route `exec`, and nine by route `sshd`, which has x/crypto's twice. They wait " +
-			"for packets, for channels and global requests, for a session's requests, for what is typed, for output, and for the helper. Each has at " +
-			"least 2 KiB, and 4 once it has done anything. Tried, and in use: no buffers while idle, x/crypto's own out of a pool, what needs much stack in functions that " +
-			"have returned, stacks that begin at 2 KiB, memory given back by both processes when it has been quiet for two seconds. Grants and the audit file filter a " +
-			"session's requests in the goroutine that reads them, none waits for the next exchange of keys, and a relay has none that waits for the end of its client: that " +
-			"was nine goroutines and 78 KiB by route `exec`, and is seven and 72; fifteen and 118 KiB by route `sshd`, and is eleven and 91 to 99 (beside a hundred connections, " +
-			"200 more to the gateway's own machine, and 100 more to an sshd there). Since then none reads packets for another one, and it is six and nine: 67 KiB instead of 76 by route " +
-			"`exec`, and 97 instead of 100 by route `sshd`, beside a gateway before (one run on a busy machine). With seven, by route `exec` it is 32 KiB of stacks, 27 of 271 objects, none of which stands out, " +
-			"and 7 of holes between them. The keeper has less than one KiB of it. Of the 111 KiB that were measured by route `exec` among the first hundred connections, 29 " +
-			"were what a gateway needs once: the keeper's room for garbage, and pages of the program. When all had closed, Go's runtime kept 10 KiB for each, of what " +
-			"describes goroutines and spans; 1,000 more added 1 MiB in all. A front that serves nobody and keeps 8 MiB more than at its start is replaced by a new one."
+		return "Half of the memory of an idle connection is stacks of goroutines: six by route `exec`, and nine by route `sshd`, where x/crypto is used twice. They wait " +
+			"for packets, for channels and global requests, for a session's requests, for input, for output, and for the helper. Each has at " +
+			"least 2 KiB, and 4 once it has done anything. These were tried and are used: no buffers while idle, x/crypto's own buffers from a pool, code that needs much stack in functions that " +
+			"have returned, stacks that begin at 2 KiB, memory given back by both processes after two quiet seconds. Grants and the audit file filter a " +
+			"session's requests in the goroutine that reads them, none waits for the next key exchange, and a relay has none that waits for the end of its client: this took " +
+			"route `exec` from nine goroutines and 78 KiB to seven and 72, and route `sshd` from fifteen and 118 KiB to eleven and 91 to 99 (after a hundred connections, " +
+			"200 more to the gateway's own machine, and 100 more to an sshd there). Since then no goroutine reads packets for another one, which makes six and nine: 67 KiB instead of 76 by route " +
+			"`exec`, and 97 instead of 100 by route `sshd`, compared with a gateway of before (one run on a busy machine). With seven goroutines, a connection by route `exec` has 32 KiB of stacks, 27 of 271 objects, none of which is large, " +
+			"and 7 of holes between them. Less than one KiB of it is the keeper's. Among the first hundred connections 111 KiB were measured by route `exec`, 29 of which " +
+			"a gateway needs only once: the keeper's room for garbage, and pages of the program. After all had closed, Go's runtime kept 10 KiB for each, for its " +
+			"descriptions of goroutines and spans; 1,000 more connections added 1 MiB in all. A front that serves nobody and holds 8 MiB more than at its start is replaced by a new one."
 	case relay:
-		return "A key goes through two SSH connections, each of which decrypts, encrypts, and wakes a goroutine for each packet in each direction."
+		return "A key goes through two SSH connections. Each of them decrypts, encrypts, and wakes a goroutine for each packet in each direction."
 	case processes:
-		return "Who may enter what is decided in another process than the one that reads the network, which asks it several times a login: about 2 ms of " +
+		return "Another process than the one that reads the network decides who may enter what, and is asked several times in a login: this takes about 2 ms of " +
 			"processor time, of the 15 that a client, the gateway and the container take together on two cores."
 	}
 	return ""

@@ -337,12 +337,12 @@ func unrecognized() patch {
 }
 
 // handedOn: one goroutine reads packets and hands them to another one, the loop of the
-// connection protocol, which hands them on. That wakes a goroutine for each packet, and
-// an idle connection keeps a stack more. After the login the loop reads by itself,
-// but while an exchange of keys that this side began is not over: then the
-// loop may wait for its end, and somebody must read the peer's part of it. Before that
-// part there may be much else, and x/crypto has room for 16 packets: then neither
-// went on, for ever, and nobody saw that the peer was gone.
+// connection protocol. This wakes a goroutine for each packet, and costs an idle
+// connection one more stack. With the patch the loop itself reads after the login. The
+// exception is a key exchange that this side has begun: the loop may wait for its end,
+// and somebody must read the peer's part of it. Many other packets may come before that
+// part, and x/crypto had room for only 16: then both waited for each other for ever, and
+// nobody noticed that the peer was gone.
 func handedOn() patch {
 	return patch{
 		fault: "each packet wakes a goroutine that hands it on to another one, and an idle connection keeps both",

@@ -6,25 +6,25 @@ import (
 	"sync"
 )
 
-// leastRoom is the size, in bytes, up to which a recording never ends for want of room: a
-// flood in one session ends no ordinary one.
+// leastRoom is the size, in bytes, below which a recording never ends for lack of room, so
+// that a flood of output in one session does not end ordinary ones.
 const leastRoom = 1 << 20
 
 var errNoRoom = errors.New("the recordings that are being made are larger than record.max_size, and this is the largest of them")
 
-// Room bounds recordings while they are being made, when none of them is removed: once they
-// are larger than a size together, the largest ends. It is safe for concurrent use. A nil
-// *Room bounds nothing.
+// Room limits the recordings that are being made, which are never removed: once they are
+// larger than a size together, the largest one ends. It is safe for concurrent use. A nil
+// *Room has no limit.
 type Room struct {
 	size int64 // bytes
 
 	mu   sync.Mutex
 	used int64 // bytes of all recordings that are being made
-	full int64 // of that, bytes of those that have ended for want of room
+	full int64 // of these, bytes of those that have ended for lack of room
 	made int   // how many have not ended
 }
 
-// NewRoom makes a room of a size in bytes; nil if that is 0.
+// NewRoom returns a room of a size in bytes, or nil if that is 0.
 func NewRoom(size int64) *Room {
 	if size == 0 {
 		return nil
@@ -32,11 +32,11 @@ func NewRoom(size int64) *Room {
 	return &Room{size: size}
 }
 
-// share is what one recording takes of a room.
+// share is one recording's part of a room.
 type share struct {
 	room *Room
 	own  int64 // bytes; room.mu guards it
-	over bool  // it has ended for want of room; likewise
+	over bool  // it has ended for lack of room; guarded likewise
 }
 
 func (r *Room) enter() *share {
@@ -48,7 +48,7 @@ func (r *Room) enter() *share {
 	return &share{room: r}
 }
 
-// grow counts bytes that were written.
+// grow adds written bytes to the share.
 func (s *share) grow(by int) {
 	r := s.room
 	if r == nil {
