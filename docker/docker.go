@@ -13,6 +13,9 @@ import (
 	"strings"
 
 	"github.com/moby/moby/client"
+
+	"github.com/berth-ssh/berth/printable"
+	"github.com/berth-ssh/berth/trust"
 )
 
 // Address is where an engine is.
@@ -115,11 +118,18 @@ func Dial(ctx context.Context, a Address) (*Engine, error) {
 		return nil, why
 	case Refuses(err) && client.IsErrConnectionFailed(err):
 		return nil, fmt.Errorf("no permission for the Docker engine at %s: be root, or in the group docker", at)
+	case Refuses(err):
+		return nil, fmt.Errorf("the Docker engine at %s, or a proxy before it, refuses: %s", at, printable.Line(err.Error(), maxRefusal))
+	case trust.Distrusts(err), trust.IsDistrusted(err):
+		return nil, fmt.Errorf("the Docker engine at %s is there, and a certificate is not accepted: %s", at, printable.Line(err.Error(), maxRefusal))
 	case client.IsErrConnectionFailed(err):
 		return nil, fmt.Errorf("no Docker engine answers at %s: is it running?", at)
 	}
 	return nil, err
 }
+
+// maxRefusal is how much is shown of what an engine refuses with, in runes.
+const maxRefusal = 500
 
 // IsLocal says whether the engine's processes and networks are this machine's.
 func IsLocal(engine *client.Client) bool { return strings.HasPrefix(engine.DaemonHost(), "unix://") }

@@ -100,6 +100,7 @@ func (t *tunnel) follow(up *os.File, dir, path string) {
 		return
 	}
 	t.socket = socket
+	os.RemoveAll(dir) // before anybody goes on, and may end this program
 	close(t.up)
 }
 

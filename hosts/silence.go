@@ -1,10 +1,9 @@
 package hosts
 
 import (
-	"crypto/tls"
-	"errors"
-	"strings"
 	"time"
+
+	"github.com/berth-ssh/berth/trust"
 )
 
 const noAnswer = "does not answer"
@@ -21,12 +20,10 @@ type Silence struct {
 // gateway, or the gateway refuses its certificate. There is nothing of the cause in it: that
 // is for the log, as it may name the gateway's account, or be whatever a proxy says.
 func (s Silence) What() string {
-	const alert = "remote error: tls: " // whose type crypto/tls keeps to itself
-	certificate := (*tls.CertificateVerificationError)(nil)
 	switch {
-	case errors.As(s.Cause, &certificate):
+	case trust.Distrusts(s.Cause):
 		return "shows a certificate that the gateway does not accept"
-	case s.Refuses || s.Cause != nil && strings.Contains(s.Cause.Error(), alert):
+	case s.Refuses, trust.IsDistrusted(s.Cause):
 		return "refuses the gateway"
 	}
 	return noAnswer

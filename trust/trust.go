@@ -56,3 +56,16 @@ func cause(file string, err error) error {
 	}
 	return fmt.Errorf("%s cannot be read: %w", file, err)
 }
+
+// Distrusts reports whether a connection failed because this side does not accept the
+// other's certificate: it has expired, say, or nobody whom this side trusts has signed it.
+func Distrusts(err error) bool {
+	_, is := errors.AsType[*tls.CertificateVerificationError](err)
+	return is
+}
+
+// IsDistrusted reports whether a connection failed because the other side does not accept
+// this one's certificate, or wants one.
+func IsDistrusted(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "remote error: tls: ") // whose type crypto/tls keeps to itself
+}
