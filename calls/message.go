@@ -17,25 +17,25 @@ import (
 const (
 	headSize = 16
 
-	// maxBody is the largest body in bytes: more than what a client may have said in
-	// one request, written as JSON.
+	// maxBody is the size of the largest body in bytes: more than a client can send
+	// in one request, written as JSON.
 	maxBody = 4 << 20
 
-	// maxFiles is how many descriptors a message takes, and maxAhead how many may
-	// have come for messages that are not there yet.
+	// maxFiles is how many descriptors a message may have; maxAhead is how many may
+	// have arrived for messages that have not.
 	maxFiles = 4
 	maxAhead = 64
 
-	// sendTimeout is how long the other process may take no message. It has ended
-	// then, in all but name.
+	// sendTimeout is how long the other process may take no message. After that it is
+	// as good as ended.
 	sendTimeout = 2 * time.Minute
 )
 
-// What a message is.
+// Kinds of messages.
 const (
 	kindCall   = 1
 	kindAnswer = 2
-	kindCancel = 3 // nobody waits for the answer of a call any more
+	kindCancel = 3 // nobody waits for the call's answer any more
 )
 
 type message struct {
@@ -59,7 +59,7 @@ type answer struct {
 
 func (m message) close() { closeAll(m.files) }
 
-// result reads an answer. Files that come with an error are closed.
+// result decodes an answer. It closes files that come with an error.
 func (m *message) result(into any) error {
 	var said answer
 	err := json.Unmarshal(m.body, &said)
@@ -82,7 +82,7 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// send sends a message, whose files stay the caller's.
+// send sends a message. Its files stay the caller's.
 func (p *Peer) send(m message) error {
 	if len(m.body) > maxBody || len(m.files) > maxFiles {
 		return fmt.Errorf("a message of %d bytes and %d files is too large", len(m.body), len(m.files))
@@ -103,7 +103,7 @@ func (p *Peer) send(m message) error {
 	p.conn.SetWriteDeadline(time.Now().Add(sendTimeout))
 	err := p.write(append(head, m.body...), rights)
 	if err != nil {
-		p.conn.Close() // what follows half a message would make no sense
+		p.conn.Close() // nothing could follow half a message
 	}
 	return err
 }

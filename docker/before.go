@@ -22,8 +22,8 @@ const (
 	maxLogSince   = 1 << 20          // bytes
 )
 
-// EndBefore returns when the run before a container's present one ended; the zero time
-// where it does not run, or runs for the first time.
+// EndBefore returns when the previous run of a container ended; the zero time if the
+// container does not run, or runs for the first time.
 func EndBefore(c container.InspectResponse) time.Time {
 	if c.State == nil || !c.State.Running || c.State.Restarting {
 		return time.Time{}
@@ -31,9 +31,9 @@ func EndBefore(c container.InspectResponse) time.Time {
 	return timeOf(c.State.FinishedAt)
 }
 
-// WhyEndedBefore returns why the run before the present one ended, as [WhyEnded] does
-// of one that has ended. The engine keeps less of it: the zero value says that nobody
-// knows any more. It asks the engine for up to 3 seconds.
+// WhyEndedBefore returns why the previous run ended, as [WhyEnded] does for a
+// container that has ended. The engine keeps less about it; the zero value says that
+// the reason is no longer known. It asks the engine for up to 3 seconds.
 func WhyEndedBefore(ctx context.Context, engine *client.Client, c container.InspectResponse) Ending {
 	end := EndBefore(c)
 	if end.IsZero() {
@@ -51,12 +51,12 @@ func WhyEndedBefore(ctx context.Context, engine *client.Client, c container.Insp
 	return found.ending(run)
 }
 
-// runBefore returns the container as it was when its run before ended, as far as the
-// engine remembers: without a status where it does not.
+// runBefore returns the container as it was when its previous run ended, as far as
+// the engine remembers: without a status if it does not.
 func runBefore(ctx context.Context, engine *client.Client, c container.InspectResponse, end time.Time) (container.InspectResponse, evidence) {
 	was := c
 	was.State = &container.State{StartedAt: end.Add(-endTakes).Format(time.RFC3339Nano), FinishedAt: c.State.FinishedAt, ExitCode: -1}
-	ctx, cancel := context.WithCancel(ctx) // ends what reads the events
+	ctx, cancel := context.WithCancel(ctx) // its end stops the stream of events
 	defer cancel()
 	told := engine.Events(ctx, client.EventsListOptions{
 		Since: unixTime(end.Add(-stopTakes)), Until: unixTime(end.Add(2 * time.Second)),
@@ -82,14 +82,14 @@ func runBefore(ctx context.Context, engine *client.Client, c container.InspectRe
 				}
 				was.State.Status, was.State.ExitCode, was.State.OOMKilled, found.asked = container.StateExited, code, killed, asked
 			}
-		case <-told.Err: // io.EOF when all were told
+		case <-told.Err: // io.EOF after the last one
 			return was, found
 		}
 	}
 }
 
-// lastLineUntil returns the last line that a container had written at a time, fit to be
-// shown; "" where it wrote none, or too much since.
+// lastLineUntil returns the last line that a container had written before a time,
+// made safe to show; "" if it wrote none, or too much since.
 func lastLineUntil(ctx context.Context, engine *client.Client, c container.InspectResponse, until time.Time) string {
 	logs, err := engine.ContainerLogs(ctx, c.ID, client.ContainerLogsOptions{
 		ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(maxLinesSince), Until: unixTime(until),
@@ -111,11 +111,10 @@ func lastLineUntil(ctx context.Context, engine *client.Client, c container.Inspe
 	return printable.Line(last.text.String(), maxLastLine)
 }
 
-// lastLine keeps the last line that is written to it, and not more of it than
-// [maxLastWords].
+// lastLine keeps the last line that is written to it, up to [maxLastWords].
 type lastLine struct {
 	text  strings.Builder
-	whole bool // what comes next is another line
+	whole bool // the next byte begins another line
 }
 
 func (l *lastLine) Write(p []byte) (int, error) {

@@ -14,7 +14,7 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// dockerContext is where the docker command would go by a context: docker context ls.
+// dockerContext is a context of the docker command: see docker context ls.
 type dockerContext struct {
 	Name      string
 	Endpoints map[string]struct {
@@ -23,9 +23,9 @@ type dockerContext struct {
 	}
 }
 
-// currentContext returns the options for the context that the docker command would
-// use, and its address: the one that DOCKER_CONTEXT names, or else the one in
-// config.json. There are none for the default context.
+// currentContext returns the address and the options of the context that the docker
+// command would use: the one that DOCKER_CONTEXT names, or else the one in
+// config.json. For the default context it returns none.
 func currentContext() (address string, options []client.Opt, err error) {
 	dir := os.Getenv("DOCKER_CONFIG")
 	if dir == "" {
@@ -45,8 +45,8 @@ func currentContext() (address string, options []client.Opt, err error) {
 	return readContext(dir, name)
 }
 
-// configuredContext returns the context in config.json; "" where there is none, or
-// where that file is none of docker's.
+// configuredContext returns the context in config.json; "" if there is none, or if
+// the file is not docker's.
 func configuredContext(dir string) string {
 	text, err := os.ReadFile(filepath.Join(dir, "config.json"))
 	var config struct{ CurrentContext string }

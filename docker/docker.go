@@ -1,7 +1,6 @@
-// Package docker connects to a Docker engine, wherever docker itself would: at a
-// socket, by TCP and TLS, or by ssh ([Connect], [Dial]); and runs commands in its
-// containers ([Start], [Output]). Everything else is said to the engine's own
-// client.
+// Package docker connects to a Docker engine, wherever the docker command would: to a
+// socket, by TCP and TLS, or by ssh ([Connect], [Dial]). It also runs commands in
+// containers ([Start], [Output]). For everything else use the engine's own client.
 package docker
 
 import (
@@ -18,14 +17,14 @@ import (
 	"github.com/berth-ssh/berth/trust"
 )
 
-// Address is where an engine is.
+// Address says where an engine is.
 type Address struct {
 	URL string // as docker knows it: unix://, tcp:// or ssh://; "": as the docker command finds it
 	TLS string // directory of ca.pem, cert.pem and key.pem for tcp://; "": as DOCKER_TLS_VERIFY and DOCKER_CERT_PATH say
 }
 
-// Env are the variables by which the docker command finds the engine; none where it finds
-// it by itself.
+// Env returns the variables by which the docker command finds the engine; none if it
+// finds the engine without them.
 func (a Address) Env() []string {
 	var env []string
 	if a.URL != "" {
@@ -37,14 +36,15 @@ func (a Address) Env() []string {
 	return env
 }
 
-// Engine is a client of an engine. Closing it ends what it opened, also the connection
-// of the ssh command.
+// Engine is a client of an engine. Close ends everything that it opened, also the ssh
+// command's connection.
 type Engine struct {
 	*client.Client
-	link *link // by ssh; nil without
+	link *link // nil if the engine is not reached by ssh
 }
 
-// Close ends every connection to the engine by ssh, and the idle ones of others.
+// Close ends the ssh connection with all calls on it, or, without ssh, the idle
+// connections.
 func (e *Engine) Close() error {
 	err := e.Client.Close()
 	if e.link != nil {
@@ -53,8 +53,8 @@ func (e *Engine) Close() error {
 	return err
 }
 
-// Explain returns why a call to an engine failed: what ssh says, where the call goes by ssh
-// and ssh has failed, or else err. The engine's client hides that.
+// Explain returns why a call to an engine failed: ssh's own message if ssh has
+// failed, which the engine's client hides, or else err.
 func (e *Engine) Explain(err error) error {
 	if err == nil || e.link == nil {
 		return err
@@ -65,10 +65,10 @@ func (e *Engine) Explain(err error) error {
 	return err
 }
 
-// Connect makes a client of a Docker engine: the one at the address, or else the one
-// that the docker command would take: of DOCKER_HOST, or of the Docker context, or at
-// the usual socket. An engine by ssh:// is reached by the ssh command, which is run once
-// for all that is asked. It does not wait for an answer.
+// Connect returns a client of the engine at the address, or else of the engine that
+// the docker command would use: by DOCKER_HOST, by the Docker context, or at the
+// usual socket. An engine at ssh:// is reached by the ssh command, which is run once
+// for all calls. Connect does not wait for an answer of the engine.
 func Connect(a Address) (*Engine, error) {
 	address := cmp.Or(a.URL, os.Getenv("DOCKER_HOST"))
 	options := []client.Opt{client.FromEnv}
@@ -101,7 +101,8 @@ func Connect(a Address) (*Engine, error) {
 	return &Engine{engine, over}, nil
 }
 
-// Dial is [Connect] to an engine that has answered. Its errors say what to do.
+// Dial is [Connect], but waits for an answer of the engine. Its errors say what to
+// do.
 func Dial(ctx context.Context, a Address) (*Engine, error) {
 	engine, err := Connect(a)
 	if err != nil {
@@ -128,8 +129,9 @@ func Dial(ctx context.Context, a Address) (*Engine, error) {
 	return nil, err
 }
 
-// maxRefusal is how much is shown of what an engine refuses with, in runes.
+// maxRefusal is how much of the text with which an engine refuses is shown, in runes.
 const maxRefusal = 500
 
-// IsLocal says whether the engine's processes and networks are this machine's.
+// IsLocal reports whether the engine's processes and networks are those of this
+// machine.
 func IsLocal(engine *client.Client) bool { return strings.HasPrefix(engine.DaemonHost(), "unix://") }

@@ -18,7 +18,7 @@ import (
 	"github.com/berth-ssh/berth/printable"
 )
 
-// EndKind is what kind of end a container's last run had.
+// EndKind is the kind of end of a container's last run.
 type EndKind string
 
 const (
@@ -30,29 +30,29 @@ const (
 	Failed     EndKind = "failed"      // its command ended otherwise
 )
 
-// Ending is how a container's last run ended: a kind, and a line for people that is
-// fit to be shown, such as "its command ended with code 1: no such file".
+// Ending is how a container's last run ended: its kind, and a line for people that is
+// safe to show, such as "its command ended with code 1: no such file".
 type Ending struct {
 	Kind EndKind
 	Text string
 }
 
-// IsFault reports whether something went wrong that nobody asked for.
+// IsFault reports whether it ended by a fault, not because somebody stopped it.
 func (e Ending) IsFault() bool {
 	return e.Kind == NotStarted || e.Kind == OutOfMem || e.Kind == Failed
 }
 
 const (
-	whyTimeout   = 3 * time.Second // an engine that is late only costs the details
+	whyTimeout   = 3 * time.Second // if the engine is slow, only the details are missing
 	maxLastLine  = 300             // runes
-	maxLastWords = 16 << 10        // bytes of log that are read for it
-	maxWhy       = 300             // runes of what the engine says
+	maxLastWords = 16 << 10        // bytes of the log that are read
+	maxWhy       = 300             // runes of the engine's text
 )
 
-// WhyEnded returns why a container does not run: what the engine and the kernel
-// know, and the last line that it wrote. For one that runs, or that was only
-// created, it is the zero value. It asks the engine for up to 3 seconds; what that
-// does not tell is left out.
+// WhyEnded returns why a container does not run, from the engine, the kernel, and the
+// last line that it wrote. It returns the zero value for a container that runs, or
+// was only created. It asks the engine for up to 3 seconds; details that do not come
+// in that time are left out.
 func WhyEnded(ctx context.Context, engine *client.Client, c container.InspectResponse) Ending {
 	if c.State == nil || c.State.Running && !c.State.Restarting {
 		return Ending{}
@@ -67,12 +67,12 @@ func WhyEnded(ctx context.Context, engine *client.Client, c container.InspectRes
 	return found.ending(c)
 }
 
-// evidence is what is known besides the container's own state.
+// evidence is what is known beside the container's own state.
 type evidence struct {
-	lastLine string         // that it wrote
-	asked    []string       // signals that the engine sent it, in order
-	begun    bool           // the engine remembers its start, so that it is the same that stopped it
-	kernel   []kernelRecord // of the box; none where it cannot be read
+	lastLine string         // that it has written
+	asked    []string       // signals that the engine has sent it, in order
+	begun    bool           // the engine remembers the start, so it is the same engine that stopped it
+	kernel   []kernelRecord // of the box; nil if its log cannot be read
 }
 
 func (e evidence) ending(c container.InspectResponse) Ending {
@@ -100,8 +100,8 @@ func (e evidence) ending(c container.InspectResponse) Ending {
 	return Ending{Failed, text}
 }
 
-// stopped says who stopped it, as far as that is known. An engine that is started again
-// stops itself what was left of the one before, and that looks the same.
+// stopped returns who stopped it, as far as that is known. An engine that is started
+// again stops itself what a crashed one has left, which looks the same.
 func (e evidence) stopped(exitCode int) string {
 	how := e.signal(exitCode)
 	if exitCode != 0 {
@@ -113,8 +113,8 @@ func (e evidence) stopped(exitCode int) string {
 	return "the engine stopped it (" + how + "), for somebody or since it was itself started again"
 }
 
-// signal returns which of the signals ended it: the one that its exit code tells of, else
-// the last. An engine that allows no time to stop sends two at once.
+// signal returns the signal that ended it: the one in its exit code, or else the last
+// one that was sent. An engine that gives no time to stop sends two at once.
 func (e evidence) signal(exitCode int) string {
 	told := signalText(strconv.Itoa(exitCode - 128))
 	if slices.Contains(e.asked, told) {
@@ -123,8 +123,8 @@ func (e evidence) signal(exitCode int) string {
 	return e.asked[len(e.asked)-1]
 }
 
-// memoryText returns what memory a container may have, when it ended, and which
-// process the kernel killed, if that is known.
+// memoryText returns the container's memory limit, when it ended, and which process
+// the kernel killed if that is known.
 func memoryText(c container.InspectResponse, killed string) string {
 	text := "it has no limit but the box's"
 	if c.HostConfig != nil && c.HostConfig.Memory > 0 {
@@ -139,8 +139,8 @@ func memoryText(c container.InspectResponse, killed string) string {
 	return text
 }
 
-// gpuError returns what the driver reported in the last minute of a container that
-// has GPUs. It may be another GPU's: the kernel names cards by their slot.
+// gpuError returns what NVIDIA's driver reported in the last minute of a container
+// with GPUs. It may be about another GPU, since the kernel names cards by their slot.
 func (e evidence) gpuError(c container.InspectResponse) string {
 	end := timeOf(c.State.FinishedAt)
 	if !hasGPU(c) || end.IsZero() {
@@ -165,8 +165,8 @@ func behind(line string) string {
 	return ": " + line
 }
 
-// LastLine returns the last line that a container wrote, fit to be shown; "" where
-// it wrote none, or its log cannot be read.
+// LastLine returns the last line that a container wrote, made safe to show; "" if it
+// wrote none, or its log cannot be read.
 func LastLine(ctx context.Context, engine *client.Client, c container.InspectResponse) string {
 	logs, err := engine.ContainerLogs(ctx, c.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "1"})
 	if err != nil {
@@ -174,7 +174,7 @@ func LastLine(ctx context.Context, engine *client.Client, c container.InspectRes
 	}
 	defer logs.Close()
 	var text strings.Builder
-	some := io.LimitReader(logs, maxLastWords) // a line has no limit of its own
+	some := io.LimitReader(logs, maxLastWords) // a line may have any length
 	if c.Config.Tty {
 		_, err = io.Copy(&text, some)
 	} else {
@@ -186,15 +186,15 @@ func LastLine(ctx context.Context, engine *client.Client, c container.InspectRes
 	return printable.Line(text.String(), maxLastLine)
 }
 
-// signalsOf returns the signals that the engine sent to a container since its last start,
-// in order, and whether it remembers that start: it forgets all when it ends itself, and
-// has the last 256 events only.
+// signalsOf returns the signals that the engine has sent a container since its last
+// start, in order, and whether it remembers that start: it has only its last 256
+// events, and none from before its own start.
 func signalsOf(ctx context.Context, engine *client.Client, c container.InspectResponse) (signals []string, begun bool) {
 	end := timeOf(c.State.FinishedAt)
 	if end.IsZero() {
 		return nil, false
 	}
-	ctx, cancel := context.WithCancel(ctx) // ends what reads the events
+	ctx, cancel := context.WithCancel(ctx) // its end stops the stream of events
 	defer cancel()
 	started := timeOf(c.State.StartedAt)
 	result := engine.Events(ctx, client.EventsListOptions{
@@ -209,7 +209,7 @@ func signalsOf(ctx context.Context, engine *client.Client, c container.InspectRe
 				continue
 			}
 			signals = append(signals, signalText(m.Actor.Attributes["signal"]))
-		case <-result.Err: // io.EOF when all were told
+		case <-result.Err: // io.EOF after the last one
 			return signals, begun
 		}
 	}
@@ -225,7 +225,7 @@ func signalText(number string) string {
 	return "signal " + printable.Line(number, 20)
 }
 
-// timeOf reads a time as the engine writes it; the zero time where it has none.
+// timeOf parses a time as the engine writes it; the zero time if there is none.
 func timeOf(text string) time.Time {
 	at, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || at.Year() < 1970 {

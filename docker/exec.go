@@ -12,17 +12,17 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Command is what [Start] runs in a container, with / as its directory.
+// Command is what [Start] runs in a container, in the directory /.
 type Command struct {
 	User string   // account or id; "": the one that the container runs as
-	Env  []string // NAME=value is set, and NAME alone is taken out of what the container has
+	Env  []string // NAME=value sets a variable; NAME alone removes the container's
 	Args []string
 }
 
-// Exec is a command that runs in a container, with its standard streams.
+// Exec is a running command in a container, with its standard streams.
 type Exec struct {
 	In  io.Writer
-	Out io.Reader // stdout; it must be read, or Close called, for the command to go on
+	Out io.Reader // stdout; the command blocks unless it is read, or Close is called
 
 	engine  *client.Client
 	id      string
@@ -31,12 +31,12 @@ type Exec struct {
 	detach  func() bool
 
 	closeOut func() error
-	copied   chan struct{}        // closed when there is no more output
-	said     *printable.Beginning // of all that it printed
+	copied   chan struct{}        // closed at the end of the output
+	said     *printable.Beginning // the beginning of everything that it printed
 }
 
-// Start runs a command in a container. When ctx ends, the streams are closed;
-// [Exec.Detach] takes the command out of that. The caller closes the Exec.
+// Start runs a command in a container. When ctx ends, the streams are closed, unless
+// [Exec.Detach] was called. The caller must close the Exec.
 func Start(ctx context.Context, engine *client.Client, container string, command Command) (*Exec, error) {
 	created, err := engine.ExecCreate(ctx, container, client.ExecCreateOptions{
 		User:        command.User,
@@ -67,10 +67,10 @@ func Start(ctx context.Context, engine *client.Client, container string, command
 	}
 	go func() {
 		defer close(e.copied)
-		// The engine writes its own errors to stdout, too.
+		// The engine writes its own errors to stdout.
 		_, err := stdcopy.StdCopy(io.MultiWriter(e.said, outWriter), e.said, attached.Reader)
 		outWriter.CloseWithError(err)
-		attached.Close() // after an exec that failed, the engine reads no input and says nothing
+		attached.Close() // after a failed exec the engine reads no more input, and does not say so
 	}()
 	return e, nil
 }
@@ -78,8 +78,8 @@ func Start(ctx context.Context, engine *client.Client, container string, command
 // CloseIn ends the command's standard input.
 func (e *Exec) CloseIn() error { return e.closeIn() }
 
-// Close closes the streams, and returns when nothing of them is left here. The
-// command itself may live on.
+// Close closes the streams, and returns when they are gone on this side. The command
+// itself may live on.
 func (e *Exec) Close() {
 	e.detach()
 	e.close()
@@ -90,9 +90,8 @@ func (e *Exec) Close() {
 // Detach makes the command outlive the context that it was started with.
 func (e *Exec) Detach() { e.detach() }
 
-// PID is the command's process, as the engine's machine numbers it. It waits
-// until the engine knows: that is a moment after the process may have said its
-// first word.
+// PID returns the command's process number on the engine's machine. It waits until
+// the engine knows it, which may be a moment after the process's first output.
 func (e *Exec) PID(ctx context.Context) (int, error) {
 	var pid int
 	err := e.poll(ctx, func(state client.ExecInspectResult) (bool, error) {
@@ -106,7 +105,7 @@ func (e *Exec) PID(ctx context.Context) (int, error) {
 }
 
 // Wait returns when the engine knows that the command has ended, which may be a
-// moment after the end of its output; with an error if its status is not 0.
+// moment after the end of its output. It returns an error if the status is not 0.
 func (e *Exec) Wait(ctx context.Context) error {
 	return e.poll(ctx, func(state client.ExecInspectResult) (bool, error) {
 		if !state.Running && state.ExitCode != 0 {
@@ -116,7 +115,8 @@ func (e *Exec) Wait(ctx context.Context) error {
 	})
 }
 
-// poll asks about the command until enough is known: no event tells.
+// poll asks the engine about the command until isEnough is true: the engine has no
+// event for it.
 func (e *Exec) poll(ctx context.Context, isEnough func(client.ExecInspectResult) (bool, error)) error {
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		state, err := e.engine.ExecInspect(ctx, e.id, client.ExecInspectOptions{})
@@ -134,9 +134,8 @@ func (e *Exec) poll(ctx context.Context, isEnough func(client.ExecInspectResult)
 	}
 }
 
-// Output runs a command without input and returns what it prints on stdout; more
-// than limit bytes are an error. The error of a command that fails is that of
-// [Exec.Wait].
+// Output runs a command without input and returns its stdout. It fails if that has
+// more than limit bytes. If the command fails, the error is that of [Exec.Wait].
 func Output(ctx context.Context, engine *client.Client, container string, command Command, limit int64) ([]byte, error) {
 	e, err := Start(ctx, engine, container, command)
 	if err != nil {
@@ -154,8 +153,8 @@ func Output(ctx context.Context, engine *client.Client, container string, comman
 	return out, e.Wait(ctx)
 }
 
-// Run runs a command without input to its end, and drops what it prints. The error
-// of a command that fails is that of [Exec.Explain].
+// Run runs a command without input to its end, and drops its output. If the command
+// fails, the error is that of [Exec.Explain].
 func Run(ctx context.Context, engine *client.Client, container string, command Command) error {
 	e, err := Start(ctx, engine, container, command)
 	if err != nil {
@@ -163,7 +162,7 @@ func Run(ctx context.Context, engine *client.Client, container string, command C
 	}
 	defer e.Close()
 	e.CloseIn()
-	io.Copy(io.Discard, e.Out) // to its end; that it breaks off is told by Wait
+	io.Copy(io.Discard, e.Out) // to the end; Wait returns any error
 	if e.Wait(ctx) == nil {
 		return nil
 	}

@@ -11,18 +11,18 @@ import (
 )
 
 var (
-	// ErrNoSuchFile is about a command that is not in the container.
+	// ErrNoSuchFile is the error for a command that the container does not have.
 	ErrNoSuchFile = errors.New("the command is not there")
 
-	// ErrNoAccount is about a command that was to run as an account that is not there.
+	// ErrNoAccount is the error for a command with an account that does not exist.
 	ErrNoAccount = errors.New("there is no such account")
 
-	// ErrSilent is about a command that ended and said nothing.
+	// ErrSilent is the error for a command that ended without output.
 	ErrSilent = errors.New("the command ended without a word")
 )
 
-// Refuses reports whether a call to an engine failed because the caller may not ask it: the
-// socket is not theirs, ssh does not let them in, or the engine or a proxy before it says so.
+// Refuses reports whether a call failed because the caller is not allowed to make it:
+// by the socket's permissions, by ssh, by the engine, or by a proxy before it.
 func Refuses(err error) bool {
 	var byLink *LinkError
 	switch {
@@ -34,12 +34,12 @@ func Refuses(err error) bool {
 	return false
 }
 
-// explainTimeout bounds the wait for the last words of a command that failed.
+// explainTimeout is how long Explain waits for the last output of a failed command.
 const explainTimeout = time.Second
 
-// Explain says why a command failed, by what was printed: there the engine and
-// its runtime say it, too. It takes the output away from whoever reads it. It
-// waits for the end of the output for a second at most.
+// Explain returns why a command failed, by its output, in which the engine and its
+// runtime also report their errors. No other code can read the output afterwards. It
+// waits for the end of the output, for at most a second.
 func (e *Exec) Explain() error {
 	e.closeOut()
 	select {
@@ -65,8 +65,8 @@ func explain(said string) error {
 	return errors.New(said)
 }
 
-// tooManyProcesses knows how the kernel's EAGAIN is told by the engine's
-// runtime, by Go's, and by a shell.
+// tooManyProcesses reports whether a text is one of those by which the engine's
+// runtime, Go's, or a shell report the kernel's EAGAIN.
 func tooManyProcesses(said string) bool {
 	for _, word := range []string{"resource temporarily unavailable", "failed to create new os thread", "cannot fork", "can't fork"} {
 		if strings.Contains(strings.ToLower(said), word) {

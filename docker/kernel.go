@@ -14,13 +14,13 @@ import (
 	"github.com/berth-ssh/berth/printable"
 )
 
-// kernelLog is where the kernel's log is read, which wants root's rights.
+// kernelLog is the file of the kernel's log, which only root can read.
 const kernelLog = "/dev/kmsg"
 
 const (
-	maxKernelRecords = 20000 // more than its buffer usually holds
+	maxKernelRecords = 20000 // more than its buffer normally has
 	maxKernelRecord  = 8 << 10
-	maxKernelText    = 200 // runes of a record that people are shown
+	maxKernelText    = 200 // runes of a record that are shown
 )
 
 // kernelRecord is a line of the kernel's log.
@@ -29,8 +29,8 @@ type kernelRecord struct {
 	text string
 }
 
-// readKernelLog returns what the kernel's log holds now, the oldest first; nothing
-// where it cannot be read. It never waits.
+// readKernelLog returns the present content of the kernel's log, the oldest record
+// first; nil if it cannot be read. It never blocks.
 func readKernelLog(path string) []kernelRecord {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -48,9 +48,9 @@ func readKernelLog(path string) []kernelRecord {
 	for range maxKernelRecords {
 		n, err := unix.Read(fd, buffer) // one record
 		switch {
-		case errors.Is(err, unix.EPIPE): // it was overwritten meanwhile; the next one is there
+		case errors.Is(err, unix.EPIPE): // the record was overwritten meanwhile; read the next one
 			continue
-		case err != nil || n == 0: // EAGAIN: that was all
+		case err != nil || n == 0: // EAGAIN: there are no more
 			return all
 		}
 		if r, ok := parseKernelRecord(string(buffer[:n]), boot); ok {
@@ -60,8 +60,9 @@ func readKernelLog(path string) []kernelRecord {
 	return all
 }
 
-// parseKernelRecord reads a record of /dev/kmsg: level, sequence number,
-// microseconds since the boot and flags, by commas, then a semicolon and the text.
+// parseKernelRecord parses a record of /dev/kmsg: level, sequence number,
+// microseconds since the boot and flags, separated by commas, then a semicolon and
+// the text.
 func parseKernelRecord(record string, boot time.Time) (kernelRecord, bool) {
 	head, text, ok := strings.Cut(record, ";")
 	fields := strings.Split(head, ",")
@@ -82,8 +83,8 @@ var (
 	xidReport = regexp.MustCompile(`NVRM: (Xid .*)`)
 )
 
-// killedIn returns which process the kernel killed last in a container between two
-// times, and how much memory it had; "" where the log does not tell.
+// killedIn returns the process that the kernel killed last in a container between two
+// times, and how much memory it had; "" if the log does not say.
 func killedIn(log []kernelRecord, id string, from, until time.Time) string {
 	pid, text := "", ""
 	for _, r := range log {

@@ -18,12 +18,12 @@ import (
 const (
 	defaultSocket = "/var/run/docker.sock"
 
-	// linkRetry is how long a link that could not be made, or was lost, is not tried
-	// again: what is asked meanwhile is told why at once.
+	// linkRetry is how long no new attempt is made after a link failed or was lost:
+	// calls in that time fail at once, with the reason.
 	linkRetry = time.Second
 )
 
-// LinkError says why a box cannot be reached by ssh, in ssh's own words.
+// LinkError says, in ssh's own words, why a box cannot be reached by ssh.
 type LinkError struct {
 	Box string // user@host
 	Why string // one line
@@ -33,25 +33,26 @@ func (e *LinkError) Error() string { return fmt.Sprintf("ssh %s: %s", e.Box, e.W
 
 var errLinkClosed = errors.New("the connection to the box was closed")
 
-// link is one ssh connection to the box of an engine. It is made when something is to be
-// asked, and carries all that is: each connection to the engine is a channel of it.
+// link is one ssh connection to the box of an engine. It is made at the first call,
+// and carries all calls: each connection to the engine is a channel of it.
 //
-// The ssh command makes it, since its rules of known hosts, agents, jumps and ssh_config
-// are OpenSSH's alone. It forwards the engine's socket to one in a directory that only
-// this user can enter. It is never asked for a password, and ends with this process.
+// The ssh command makes it, since only OpenSSH has its rules of known hosts, agents,
+// jump hosts and ssh_config. It forwards the engine's socket to one in a directory
+// that only this user can enter. It never asks for a password, and ends with this
+// process.
 type link struct {
-	args   []string // of ssh, without those about the socket
+	args   []string // of ssh, without those about sockets
 	host   string
 	box    string // user@host, for messages
 	socket string // on the box
 
 	mu     sync.Mutex
 	tunnel *tunnel // the last one; nil before the first
-	failed error   // why none could be started at the last try
+	failed error   // why the last attempt could not start one
 	closed bool
 }
 
-// newLink reads an address such as ssh://user@host:22/run/user/1000/docker.sock.
+// newLink parses an address such as ssh://user@host:22/run/user/1000/docker.sock.
 func newLink(address string) (*link, error) {
 	u, err := url.Parse(address)
 	switch {
@@ -101,8 +102,8 @@ func (l *link) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return conn, nil
 }
 
-// current returns the tunnel that is up or on its way; a new one where there is none and
-// the last one is not just over.
+// current returns the tunnel that is up or starting. If there is none, it starts one,
+// unless the last one has only just ended.
 func (l *link) current() (*tunnel, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,8 +128,8 @@ func (l *link) open() (*tunnel, error) {
 	return startTunnel(dir, path, append(args, "--", l.host))
 }
 
-// complaint returns why the last connection has ended or does not reach the engine's
-// socket, in ssh's words; "" where it does.
+// complaint returns, in ssh's words, why the last connection has ended or cannot
+// reach the engine's socket; "" if neither is so.
 func (l *link) complaint() string {
 	l.mu.Lock()
 	t, failed := l.tunnel, l.failed
@@ -147,7 +148,7 @@ func (l *link) complaint() string {
 	return ""
 }
 
-// close ends the connection, and with it all that goes through it.
+// close ends the ssh connection, and with it every connection to the engine.
 func (l *link) close() {
 	l.mu.Lock()
 	l.closed = true

@@ -13,12 +13,13 @@ import (
 
 const dialTimeout = 10 * time.Second
 
-// A box that vanishes is noticed within half a minute also while nothing is said.
+// vanished makes the kernel notice within half a minute that a box has vanished, also
+// on an idle connection.
 var vanished = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}
 
-// dialTLS returns what connects to an engine by TLS, with the certificates of a
-// directory as docker keeps them. They are read for each connection: they may be renewed,
-// and where they are wrong only this engine is not reached.
+// dialTLS returns a function that connects to an engine by TLS, with the certificates
+// of a directory as docker stores them. It reads them for each connection: they may
+// be renewed, and if they are invalid only this engine cannot be reached.
 func dialTLS(dir string) func(ctx context.Context, network, address string) (net.Conn, error) {
 	file := func(name string) string { return filepath.Join(dir, name) }
 	files := tlsconfig.Options{CAFile: file("ca.pem"), CertFile: file("cert.pem"), KeyFile: file("key.pem"), ExclusiveRootPools: true}

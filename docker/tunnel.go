@@ -21,21 +21,21 @@ import (
 
 // tunnel is an ssh process that forwards a socket.
 type tunnel struct {
-	up    chan struct{} // closed when it is logged in and listens
+	up    chan struct{} // closed when ssh has logged in and listens
 	ended chan struct{} // closed when it has ended
-	over  time.Time     // when; to be read then
-	said  *ending       // what it printed last
+	over  time.Time     // when it ended; valid once ended is closed
+	said  *ending       // the last that it printed
 
 	process *os.Process
-	socket  *os.File // where it listens, without a name; to be used when up is closed
+	socket  *os.File // the socket itself (O_PATH), so that it needs no name; valid once up is closed
 }
 
-// maxWhySSH is how much of what ssh says is shown, in runes.
+// maxWhySSH is how much of ssh's message is shown, in runes.
 const maxWhySSH = 300
 
-// sshArgs are those of a connection that does nothing but to forward, whatever
-// ssh_config says of the host besides how to get there. A box that is silent for 15
-// seconds is given up.
+// sshArgs returns the arguments of a connection that only forwards. Of the box's
+// ssh_config only the way to the box is used. A box that is silent for 15 seconds is
+// given up.
 func sshArgs(forward string) []string {
 	args := []string{"-N", "-T", "-L", forward}
 	for _, option := range []string{
@@ -48,8 +48,8 @@ func sshArgs(forward string) []string {
 	return args
 }
 
-// startTunnel runs ssh, which makes its socket at path, in the directory dir. Both are
-// removed as soon as ssh listens there, or has ended.
+// startTunnel runs ssh, which creates its socket at path, in the directory dir. Both
+// are removed as soon as ssh listens there, or has ended.
 func startTunnel(dir, path string, args []string) (*tunnel, error) {
 	up, upWriter, err := os.Pipe()
 	if err != nil {
@@ -63,7 +63,7 @@ func startTunnel(dir, path string, args []string) (*tunnel, error) {
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // Pdeathsig is sent when the thread ends that has started the process
+		runtime.LockOSThread() // Pdeathsig is sent when the thread that started the process ends
 		err := command.Start()
 		upWriter.Close()
 		t.process = command.Process
@@ -86,8 +86,9 @@ func startTunnel(dir, path string, args []string) (*tunnel, error) {
 	return t, nil
 }
 
-// follow waits until ssh listens, or has ended, and removes what has a name. The socket
-// is held open: so nothing is left behind, however this program ends.
+// follow waits until ssh listens, or has ended, and then removes the socket's name
+// and the directory. The socket itself is held open, so nothing is left behind,
+// however this program ends.
 func (t *tunnel) follow(up *os.File, dir, path string) {
 	defer up.Close()
 	defer os.RemoveAll(dir)
@@ -126,7 +127,7 @@ func (t *tunnel) isOver() bool {
 	}
 }
 
-// why returns the last line that ssh said, once it has ended.
+// why returns the last line of ssh's output, once ssh has ended.
 func (t *tunnel) why() string {
 	if line := t.said.lastLine(); line != "" {
 		return printable.Line(line, maxWhySSH)
@@ -134,7 +135,7 @@ func (t *tunnel) why() string {
 	return "its connection has ended"
 }
 
-// end ends ssh, and returns when it has.
+// end ends ssh, and returns when it has ended.
 func (t *tunnel) end() {
 	t.process.Signal(syscall.SIGTERM)
 	<-t.ended

@@ -15,9 +15,9 @@ const (
 	clockSkew       = time.Minute // between this machine and one whose sshd is elsewhere
 )
 
-// newCertificate makes a key and certifies it for one login: a minute's life,
-// the account as its one principal, the person's name as key id, so that the
-// container's log says who came. It permits no more than the grant does.
+// newCertificate creates a key and a certificate for one login: it is valid for a
+// minute, for the account as its only principal, with the person's name as key id,
+// which the container's log then shows. It permits no more than the grant does.
 func newCertificate(ca ssh.Signer, person, account string, grant auth.Restrictions) (ssh.Signer, error) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -43,8 +43,8 @@ func newCertificate(ca ssh.Signer, person, account string, grant auth.Restrictio
 	return ssh.NewCertSigner(certificate, signer)
 }
 
-// extensions permit what an sshd can hold back by a certificate (OpenSSH's
-// PROTOCOL.certkeys).
+// extensions returns the permissions that a certificate can give or withhold at an
+// sshd (OpenSSH's PROTOCOL.certkeys).
 func extensions(grant auth.Restrictions) map[string]string {
 	permit := map[string]string{}
 	if !grant.NoPty {

@@ -1,6 +1,6 @@
-// Package keeper decides who may enter what, and opens it. It has what is worth
-// stealing: the policy with the hashes of passwords, the hosts and with them the
-// engine, and the user CA. It parses nothing that comes from the network.
+// Package keeper decides who may enter what, and opens hosts. It has everything that
+// is worth stealing: the policy with the password hashes, the hosts and through them
+// the engine, and the user CA. It parses nothing that comes from the network.
 //
 // A gateway asks it about each attempt to log in: [Keeper.Key], [Keeper.Password] and
 // [Keeper.Code]; [Keeper.DirectoryPassword], [Keeper.RequestApproval] and

@@ -13,29 +13,30 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// whileUnknown is how long a host that nobody knows may still be about to be
-// made, and so how long one that is not this person's is tried again.
+// whileUnknown is how long a host that nobody knows may still be about to be created.
+// For as long, Enter is tried again for a host that exists but is not granted, so
+// that the two look alike.
 const whileUnknown = 2 * time.Second
 
-// errUserRC is why a credential without user-rc enters no host by its key_file:
-// only a certificate tells an sshd not to run ~/.ssh/rc.
+// errUserRC is why a credential without user-rc enters no host by its key_file: only
+// a certificate can tell an sshd not to run ~/.ssh/rc.
 const errUserRC = "runs ~/.ssh/rc, which the key that logged in does not permit (no-user-rc, restrict)"
 
-// Admitted is what is known of a person who has logged in, before a host is reached.
+// Admitted is what is known about a login before its host is reached.
 type Admitted struct {
 	Limits auth.Limits
-	Host   string // that the login is about
+	Host   string // to which the login leads
 }
 
-// Admit decides by names alone which host a login is about. The error is an
-// [*auth.Refusal]; the limits are those of the person also then.
+// Admit decides, by names alone, to which host a login leads. The error is an
+// [*auth.Refusal]; the person's limits are returned also with an error.
 func (k *Keeper) Admit(ctx context.Context, who auth.Identity) (Admitted, error) {
 	policy := k.Policies.Current()
 	host, err := policy.Host(who, func() []auth.Host { return k.known(ctx) })
 	return Admitted{policy.Limits(who), host}, err
 }
 
-// known is what grants go by of the hosts that there are.
+// known returns, for all existing hosts, the properties to which grants refer.
 func (k *Keeper) known(ctx context.Context) []auth.Host {
 	var all []auth.Host
 	for _, host := range k.Hosts.List(ctx) {
@@ -44,13 +45,13 @@ func (k *Keeper) known(ctx context.Context) []auth.Host {
 	return all
 }
 
-// grantedBy is what grants go by of a host.
+// grantedBy returns the properties of a host to which grants refer.
 func grantedBy(host hosts.Host) auth.Host {
 	return auth.Host{Name: host.Name, Exact: host.Exact, Box: host.Box, Account: host.Account, Project: host.Project, Labels: host.Labels}
 }
 
-// RestartingHost is the host that a login is about, if it is restarting; else "". It
-// answers at once, by what is known already.
+// RestartingHost returns the host to which a login leads if that is restarting; else
+// "". It does not wait: it uses only what is known already.
 func (k *Keeper) RestartingHost(who auth.Identity) (host string) {
 	host, err := k.Policies.Current().Host(who, nil)
 	if err != nil || !k.Hosts.ComingBack(host) {
@@ -59,25 +60,24 @@ func (k *Keeper) RestartingHost(who auth.Identity) (host string) {
 	return host
 }
 
-// Entered is a host that is open for a person.
+// Entered is a host that was opened for a person.
 type Entered struct {
 	Host     hosts.Host
 	Account  string // in the host
 	Target   auth.Target
 	Limits   auth.Limits
-	Recorded bool // what its terminals show is
+	Recorded bool // its terminals are recorded
 
-	// Entrance is the caller's to close. An sshd has a Key always.
+	// Entrance must be closed by the caller. For an sshd it always has a Key.
 	Entrance hosts.Entrance
 }
 
-// Enter looks the name up, and decides by what it means now: that, and
-// nothing else of the name, is opened. The error is for the person, a
-// [*hosts.Unreachable] or an [*auth.Refusal]. It waits until the host is open, or
-// until ctx ends.
+// Enter looks the name up, decides about the host that has this name now, and opens
+// exactly that one. It returns when the host is open, or when ctx ends. The error is
+// an [*hosts.Unreachable] or an [*auth.Refusal], whose text is for the person.
 func (k *Keeper) Enter(ctx context.Context, who auth.Identity, name string) (*Entered, error) {
 	policy := k.Policies.Current()
-	host, err := k.Hosts.Lookup(ctx, name) // a name becomes a container's id
+	host, err := k.Hosts.Lookup(ctx, name) // from here on the container's id is used
 	if err != nil {
 		return nil, hide(err, policy, who, name)
 	}
@@ -105,8 +105,8 @@ func (k *Keeper) Enter(ctx context.Context, who auth.Identity, name string) (*En
 	return e, nil
 }
 
-// equip sees to it that a person can be logged in to an sshd: by the host's own key,
-// or by a certificate of the user CA.
+// equip makes sure that the gateway can log in to an sshd: with the host's own key,
+// or with a certificate of the user CA.
 func (k *Keeper) equip(sshd *hosts.Sshd, person string, e *Entered) (err error) {
 	if sshd.Key == nil {
 		sshd.Key, err = newCertificate(k.UserCA(), person, e.Account, e.Target.Grant.Restrictions)
@@ -118,9 +118,8 @@ func (k *Keeper) equip(sshd *hosts.Sshd, person string, e *Entered) (err error) 
 	return nil
 }
 
-// hide keeps from a person what is known of a host that by its name alone is
-// not granted: the words and the time are those of a host that is there and is
-// somebody else's.
+// hide replaces an error about a host whose name is not granted: text and time must
+// be the same as for a host that exists and belongs to others.
 func hide(err error, policy *auth.Policy, who auth.Identity, name string) error {
 	asked := auth.Host{Name: name}
 	if why := hosts.AsUnreachable(err); why != nil {
@@ -141,7 +140,7 @@ func hide(err error, policy *auth.Policy, who auth.Identity, name string) error 
 	return hidden
 }
 
-// enforceable refuses a grant with what the host's route cannot hold back.
+// enforceable refuses a grant with limits that the host's route cannot enforce.
 func enforceable(grant auth.Grant, host hosts.Host) error {
 	if grant.LimitsSftp() && host.Route == labels.RouteSshd {
 		why := "is granted with sftp that is read-only or in a directory, which its own sshd does not hold to; use route exec, or sftp: no"
@@ -150,8 +149,8 @@ func enforceable(grant auth.Grant, host hosts.Host) error {
 	return nil
 }
 
-// CurrentGrant is the grant that holds now for a connection that has entered a host as
-// an account. The error, an [*auth.Refusal], says why none does.
+// CurrentGrant returns the grant that is valid now for a connection that has entered
+// a host as an account. The error, an [*auth.Refusal], says why there is none.
 func (k *Keeper) CurrentGrant(who auth.Identity, host auth.Host, account string) (auth.Grant, error) {
 	return k.Policies.Current().CurrentGrant(who, host, account)
 }

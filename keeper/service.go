@@ -12,24 +12,24 @@ import (
 	"github.com/berth-ssh/berth/printable"
 )
 
-// Directory judges passwords of people whom a service knows. Any error other than
-// [auth.ErrDenied] means that it gave no answer.
+// Directory checks passwords of people whom a service knows. Any error other than
+// [auth.ErrDenied] means that the service gave no answer.
 type Directory interface {
-	// LogIn reports who has a name and a password.
+	// LogIn returns the person with this name and password.
 	LogIn(ctx context.Context, name string, password []byte) (auth.Person, error)
 
-	// Find reports who has a name now.
+	// Find returns the person with this name, as the directory describes them now.
 	Find(ctx context.Context, name string) (auth.Person, error)
 }
 
-// Provider has people approve logins in a browser. Any error other than
+// Provider lets people approve logins in a browser. Any error other than
 // [auth.ErrDenied] means that it gave no answer.
 type Provider interface {
-	// Ask asks for an approval: a person opens the page and approves the code there.
-	// wait waits for it, and returns who that was.
+	// Ask requests an approval: a person must open the page and approve the code
+	// there. wait waits for that, and returns the person.
 	Ask(ctx context.Context) (page, code string, wait func(context.Context) (auth.Person, error), err error)
 
-	// Remembered returns who approved a login lately, of this user with a key of
+	// Remembered returns the person of a recent approval of this user with the key of
 	// this fingerprint.
 	Remembered(user, key string) (auth.Person, bool)
 
@@ -38,13 +38,13 @@ type Provider interface {
 }
 
 const (
-	// ApprovalTime is how long people have for their browser.
+	// ApprovalTime is how long a person may take to approve in a browser.
 	ApprovalTime = 5 * time.Minute
 
-	maxShown = 500 // runes of what a provider says
+	maxShown = 500 // runes of a provider's text
 )
 
-// NoAnswer is the error where a service gave no answer about a login. It does not count
+// NoAnswer is the error if a service gave no answer about a login. It does not count
 // as a failed attempt.
 type NoAnswer struct {
 	Service auth.Service
@@ -53,7 +53,7 @@ type NoAnswer struct {
 
 func (n *NoAnswer) Error() string { return fmt.Sprintf("%s gives no answer: %v", n.Service, n.Err) }
 
-// serviceError returns an error of a service as one of the keeper.
+// serviceError turns an error of a service into one of the keeper.
 func serviceError(service auth.Service, err error) error {
 	if err == nil || errors.Is(err, auth.ErrDenied) {
 		return err
@@ -61,15 +61,15 @@ func serviceError(service auth.Service, err error) error {
 	return &NoAnswer{service, err}
 }
 
-// LoginMethods are those by which a login may begin, besides a key. They are the same
-// for everybody.
+// LoginMethods has the methods, besides a key, by which a login may begin. They are
+// the same for everybody.
 type LoginMethods struct {
-	Password  bool // some user has one
-	Directory bool // the directory is asked about a password that was denied
+	Password  bool // some user has a password
+	Directory bool // the directory is asked about denied passwords
 	Approval  bool
 }
 
-// LoginMethods returns those that there are now.
+// LoginMethods returns the present methods.
 func (k *Keeper) LoginMethods() LoginMethods {
 	return LoginMethods{
 		Password:  k.Directory != nil || k.Provider == nil || k.Policies.Current().HasPasswords(),
@@ -78,10 +78,11 @@ func (k *Keeper) LoginMethods() LoginMethods {
 	}
 }
 
-// DirectoryPassword asks the directory whether a password is a step of the login. The
-// directory is asked about every user, so that the time tells nothing; about users that
-// are not its own with a random name and password, so that it learns nobody else's. The
-// error is [auth.ErrDenied] or a [*NoAnswer].
+// DirectoryPassword asks the directory whether a password is valid for a step of the
+// login. It asks about every user, so that the time reveals nothing; for users who
+// are not the directory's it asks with a random name and password, so that the
+// directory learns no other's password. The error is [auth.ErrDenied] or a
+// [*NoAnswer].
 func (k *Keeper) DirectoryPassword(ctx context.Context, a Attempt, password []byte) (Step, error) {
 	if k.Directory == nil {
 		return Step{}, auth.ErrDenied
@@ -99,8 +100,8 @@ func (k *Keeper) DirectoryPassword(ctx context.Context, a Attempt, password []by
 	return k.identify(a, policy, auth.LDAP, person)
 }
 
-// identify makes a step of the login of the person that a service knows. Where the
-// policy lets this person not log in as that user, it logs so and returns
+// identify returns the step of a login for a person whom a service has identified. If
+// the policy does not let this person log in as that user, it logs that and returns
 // [auth.ErrDenied].
 func (k *Keeper) identify(a Attempt, policy *auth.Policy, service auth.Service, person auth.Person) (Step, error) {
 	who, err := policy.By(service, a.Login, person)
@@ -111,11 +112,11 @@ func (k *Keeper) identify(a Attempt, policy *auth.Policy, service auth.Service, 
 	return a.step(policy, who, err)
 }
 
-// Approval is an approval that was requested: a person opens the page and approves the
-// code there.
+// Approval is a requested approval: a person must open the page and approve the code
+// there.
 type Approval struct {
 	Page, Code string
-	Number     uint64 // for [Keeper.AwaitApproval], once
+	Number     uint64 // for [Keeper.AwaitApproval], which may be called once
 }
 
 // approvals are those that were requested and are not awaited yet.
@@ -169,9 +170,10 @@ func (k *Keeper) RequestApproval(ctx context.Context, a Attempt) (Approval, erro
 	return Approval{Page: printable.Line(page, maxShown), Code: printable.Line(code, maxShown), Number: k.approvals.add(a, wait)}, nil
 }
 
-// AwaitApproval waits for an approval, for [ApprovalTime] at most, and reports whether
-// it is a step of the login. The provider may remember it for the key that the login
-// began with. The error is [auth.ErrDenied], a [*NoAnswer], or ctx's.
+// AwaitApproval waits for an approval, for at most [ApprovalTime], and reports
+// whether it is valid for a step of the login. The provider may remember it for the
+// key with which the login began. The error is [auth.ErrDenied], a [*NoAnswer], or
+// ctx's.
 func (k *Keeper) AwaitApproval(ctx context.Context, number uint64) (Step, error) {
 	requested, ok := k.approvals.take(number)
 	if !ok {
@@ -197,8 +199,8 @@ func (k *Keeper) AwaitApproval(ctx context.Context, number uint64) (Step, error)
 	return step, err
 }
 
-// remembered returns the step after an approval that is remembered for the key of this
-// step; without one, this step.
+// remembered returns the step after an approval if one is remembered for the key of
+// this step; otherwise this step.
 func (k *Keeper) remembered(a Attempt, policy *auth.Policy, step Step) Step {
 	if k.Provider == nil {
 		return step
@@ -215,7 +217,7 @@ func (k *Keeper) remembered(a Attempt, policy *auth.Policy, step Step) Step {
 	return step
 }
 
-// keyOf is the fingerprint of the key that is one of the steps; "" if none is.
+// keyOf returns the fingerprint of the key that was one of the steps; "" if none was.
 func keyOf(who *auth.Identity) string {
 	for step := who; step != nil; step = step.Before {
 		if step.Method == auth.ByPublicKey {
@@ -225,9 +227,9 @@ func keyOf(who *auth.Identity) string {
 	return ""
 }
 
-// Recheck asks the directory again about somebody who logged in by it, and returns the
-// identity with the groups of now. If the directory has no such person any more, nothing
-// proves the identity. The error is a [*NoAnswer].
+// Recheck asks the directory again about a person who logged in by it, and returns
+// the identity with the present groups. If the directory does not know the person any
+// more, the returned identity is no longer proved. The error is a [*NoAnswer].
 func (k *Keeper) Recheck(ctx context.Context, who auth.Identity) (auth.Identity, error) {
 	name, ok := who.At(auth.LDAP)
 	if !ok || k.Directory == nil {

@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// Account is a Unix account as the machine's passwd file tells it.
+// Account is a Unix account as in the machine's passwd file.
 type Account struct {
 	Name, Home, Shell string
 }
 
-// CurrentAccount is the account this program runs as. One that is missing
-// from passwd goes by its number, has the HOME it was given, and the first
-// shell there is.
+// CurrentAccount returns the account that runs this program. If passwd does not have
+// it, its name is its number, its home is $HOME, and its shell is the first one that
+// exists.
 func CurrentAccount() Account { return accountOf("/etc/passwd", os.Getuid()) }
 
 func accountOf(passwd string, uid int) Account {
@@ -45,7 +45,7 @@ func firstShell() string {
 	return bourneShell
 }
 
-// lookupUID reads passwd(5) itself: os/user does not tell the shell.
+// lookupUID reads passwd(5) itself, since os/user does not return the shell.
 func lookupUID(path string, uid int) (Account, bool) {
 	field, found := findLine(path, 7, func(field []string) bool { return field[2] == strconv.Itoa(uid) })
 	if !found {
@@ -54,8 +54,8 @@ func lookupUID(path string, uid int) (Account, bool) {
 	return Account{Name: field[0], Home: field[5], Shell: field[6]}, true
 }
 
-// findLine is the first line of a file such as passwd(5) that has so many fields and is
-// the one.
+// findLine returns the first line, of a file such as passwd(5), that has this many
+// fields and for which isIt is true.
 func findLine(path string, fields int, isIt func(field []string) bool) ([]string, bool) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -71,15 +71,15 @@ func findLine(path string, fields int, isIt func(field []string) bool) ([]string
 	return nil, false
 }
 
-// Identity is what the kernel knows an account by.
+// Identity is an account as the kernel knows it.
 type Identity struct {
 	UID, GID int
-	Groups   []int // all that it is a member of
+	Groups   []int // all of its groups
 	Home     string
 }
 
-// FindAccount finds an account of this machine by its name or number. The error is
-// for people.
+// FindAccount finds an account of this machine by its name or number. The error's
+// text is for people.
 func FindAccount(nameOrUID string) (Identity, error) {
 	return findAccount("/etc/passwd", "/etc/group", nameOrUID)
 }
@@ -107,5 +107,5 @@ func findAccount(passwd, group, nameOrUID string) (Identity, error) {
 	return id, nil
 }
 
-// ErrNoAccount is about an account that is not there.
+// ErrNoAccount is FindAccount's error for an account that does not exist.
 var ErrNoAccount = errors.New("has no account")

@@ -13,18 +13,18 @@ import (
 const X11 = "x11"
 
 const (
-	// The first display is the one that sshd begins with (X11DisplayOffset).
+	// The first display is sshd's default (X11DisplayOffset).
 	firstDisplay = 10
 	lastDisplay  = 1009
 
-	displayPort = 6000 // of display 0
+	displayPort = 6000 // port of display 0
 )
 
-// familyWild is an address in an authority file that fits every display.
+// familyWild is an address family, in an authority file, that matches every display.
 const familyWild = 0xffff
 
-// Authority is an entry of an authority file (xauth(1), libXau's Xauth.h) that
-// fits every display.
+// Authority returns an entry of an authority file (xauth(1), libXau's Xauth.h) that
+// matches every display.
 func Authority(protocol string, cookie []byte) []byte {
 	entry := binary.BigEndian.AppendUint16(nil, familyWild)
 	for _, field := range []string{"", "", protocol, string(cookie)} { // address, display, name, data
@@ -34,10 +34,10 @@ func Authority(protocol string, cookie []byte) []byte {
 	return entry
 }
 
-// listenDisplay listens for X clients of this machine at the first display
-// that is free, and writes the authority they need to a file of its own: it
-// needs no xauth, and ~/.Xauthority stays as it is. Its address is the
-// display's number and the file's path.
+// listenDisplay listens for X clients of this machine at the first free display, and
+// writes their authority to a file of its own. So it needs no xauth, and does not
+// change ~/.Xauthority. The listener's address has the display's number and the
+// file's path.
 func listenDisplay(authority string) (net.Listener, error) {
 	for display := firstDisplay; display <= lastDisplay; display++ {
 		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", displayPort+display))

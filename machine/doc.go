@@ -1,7 +1,7 @@
-// Package machine is where an account's processes run and its addresses mean
-// something: start this process, dial this address, listen there.
+// Package machine runs an account's processes, and dials and listens on its
+// addresses.
 //
-// A [Machine] is what an SSH session server needs of such a place. [Local] is
-// one: the machine that this program runs on, as the account it runs as. Inside
-// a container it is what package helper answers with.
+// A [Machine] is what an SSH session server needs for that. [Local] is the machine on
+// which this program runs, with the account that runs it. Inside a container, package
+// helper answers with it.
 package machine

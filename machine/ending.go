@@ -6,24 +6,24 @@ import (
 	"github.com/berth-ssh/berth/sshconn"
 )
 
-// Ending is how a process ends, which is told once.
+// Ending is the end of a process, which is told once.
 type Ending struct {
 	exit chan sshconn.Exit
 
 	mu   sync.Mutex
 	told bool
-	then func() // nil where nobody waits
+	then func() // nil if nobody waits
 }
 
-// NewEnding makes one that is not told yet.
+// NewEnding returns an end that has not been told.
 func NewEnding() *Ending { return &Ending{exit: make(chan sshconn.Exit, 1)} }
 
-// Exit gives how the process ended, once, and is closed then; it is closed without
-// a value where nobody knows.
+// Exit returns a channel with how the process ended. It is closed after that one
+// value, or without a value if the end is unknown.
 func (e *Ending) Exit() <-chan sshconn.Exit { return e.exit }
 
-// Then has f called when the process has ended, which may be now. Unlike a receive
-// from Exit it needs no goroutine that waits.
+// Then makes f be called when the process has ended, at once if it has. Unlike a
+// receive from Exit it needs no goroutine that waits.
 func (e *Ending) Then(f func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -34,7 +34,8 @@ func (e *Ending) Then(f func()) {
 	e.then = f
 }
 
-// Tell tells how the process has ended; nil where nobody knows.
+// Tell tells how the process has ended; nil if that is unknown. Only the first call
+// has an effect.
 func (e *Ending) Tell(how *sshconn.Exit) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

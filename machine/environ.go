@@ -12,11 +12,12 @@ import (
 	"github.com/berth-ssh/berth/sshconn"
 )
 
-// defaultPath is for a machine whose environment has none.
+// defaultPath is the PATH for a machine whose environment has none.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// environ is the machine's own environment, the account's variables as sshd
-// sets them, and what the session asks for, where the last one counts.
+// environ returns the environment of a command. Later sources override earlier ones:
+// the machine's own environment, the account's variables as in sshd, and what the
+// session asks for.
 func (l *Local) environ(account Account, command Command) []string {
 	accounts := []string{
 		"USER=" + account.Name,
@@ -30,9 +31,9 @@ func (l *Local) environ(account Account, command Command) []string {
 	return mergeEnv(own, knownLocales(own, command.Env, localesOf("/")))
 }
 
-// parseEnvironment reads /etc/environment as Debian's pam_env does: NAME=value,
-// perhaps after export, up to a #; quotes around a value go. Other lines mean
-// nothing.
+// parseEnvironment parses /etc/environment as Debian's pam_env does: NAME=value,
+// optionally after export, up to a #, with quotes around the value removed. Other
+// lines are ignored.
 func parseEnvironment(text string) (env []string) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimLeft(line, " \t\n")
@@ -48,7 +49,7 @@ func parseEnvironment(text string) (env []string) {
 	return env
 }
 
-// unquote takes a quote at the beginning away, and with it one at the end.
+// unquote removes a quote at the beginning, and then one at the end.
 func unquote(value string) string {
 	if value == "" || value[0] != '"' && value[0] != '\'' {
 		return value
@@ -60,10 +61,10 @@ func unquote(value string) string {
 	return value
 }
 
-// knownLocales leaves out of what a session asks for the locales that the machine
-// does not have: the C library takes plain C for one of those, and with it goes
-// UTF-8. A LANG of the machine's own counts for more than the client's, as with
-// sshd's SetEnv. Where no LANG is left, it is C.UTF-8.
+// knownLocales leaves out of the requested variables the locales that the machine
+// does not have: the C library would use plain C for them, without UTF-8. The
+// machine's own LANG overrides the client's, as with sshd's SetEnv. If no LANG is
+// left, it is C.UTF-8.
 func knownLocales(own, asked []string, has func(locale string) bool) (env []string) {
 	isLang := func(variable string) bool { return strings.HasPrefix(variable, "LANG=") }
 	hasLang, isLost := slices.ContainsFunc(own, isLang), false
@@ -94,9 +95,9 @@ func isLocale(name string) bool {
 	}
 }
 
-// localesOf says which locales the machine has whose files are below root. Musl's
-// C library has all, since it takes UTF-8 for each; where glibc is, too, programs
-// have that.
+// localesOf returns a function that reports whether the machine, with its files below
+// root, has a locale. musl's C library accepts all of them, since it uses UTF-8 for
+// each; but if glibc exists, too, programs use that.
 func localesOf(root string) func(locale string) bool {
 	dir := filepath.Join(root, "usr/lib/locale")
 	return func(locale string) bool {
@@ -123,7 +124,8 @@ func isThere(root, pattern string) bool {
 	return len(found) > 0
 }
 
-// normalized is how glibc writes a locale's codeset: in small letters and digits.
+// normalized returns a locale with its codeset as glibc writes it: in small letters
+// and digits.
 func normalized(locale string) string {
 	name, codeset, found := strings.Cut(locale, ".")
 	if !found {
@@ -137,8 +139,8 @@ func normalized(locale string) string {
 	return name
 }
 
-// isArchived reports whether glibc's archive has a locale: its names stand in one
-// table, each ended by NUL, whose place is in the archive's head.
+// isArchived reports whether glibc's archive has a locale. The names are in one
+// table, each with a NUL at its end; the archive's header has the table's place.
 func isArchived(path, locale string) bool {
 	archive, err := os.Open(path)
 	if err != nil {

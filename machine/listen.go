@@ -36,8 +36,8 @@ func listen(network, address string) (net.Listener, error) {
 	}
 }
 
-// listenTCP listens in the family that the address names, and in both where it names
-// no host, as sshd does. net.Listen takes 0.0.0.0 and :: for both by itself.
+// listenTCP listens in the family of the address, and, like sshd, in both if it has
+// no host. net.Listen would use both for 0.0.0.0 and ::, too.
 func listenTCP(address string) (net.Listener, error) {
 	network := "tcp"
 	if named, err := netip.ParseAddrPort(address); err == nil {
@@ -49,9 +49,9 @@ func listenTCP(address string) (net.Listener, error) {
 	return net.Listen(network, address)
 }
 
-// localListener is closed when its Close returns. A process that is being
-// started holds a copy of every descriptor until it runs its program, and would
-// go on listening.
+// localListener has a Close that waits until the socket is really closed. A process
+// that is being started has a copy of every descriptor until it runs its program, and
+// so would go on listening.
 type localListener struct {
 	net.Listener
 	children *children
@@ -61,13 +61,13 @@ func (l localListener) Close() error {
 	if holder, ok := l.Listener.(syscall.Conn); ok {
 		WithFD(holder, func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) })
 	}
-	l.children.mu.Lock() // nothing is being started then
+	l.children.mu.Lock() // while it is held, no process is being started
 	defer l.children.mu.Unlock()
 	return l.Listener.Close()
 }
 
-// unixListener is a socket with a name, which is taken away with it unless it
-// is somebody else's by then.
+// unixListener is a socket with a name. Close removes the name, unless it belongs to
+// another socket by then.
 type unixListener struct {
 	*net.UnixListener
 	path string
@@ -81,10 +81,10 @@ func (l unixListener) Close() error {
 	return l.UnixListener.Close()
 }
 
-// listenUnix makes a socket that only its owner can connect to. The mode is
-// set before there is a name, so there is no moment at which others could. A
-// socket that is there already gives way, as with sshd's StreamLocalBindUnlink:
-// mostly it is what a connection left behind that broke.
+// listenUnix creates a socket to which only its owner can connect. The mode is set
+// before it has a name, so there is no moment in which others could. Like sshd's
+// StreamLocalBindUnlink, it replaces an existing socket, which is mostly left by a
+// broken connection.
 func listenUnix(path string) (net.Listener, error) {
 	if there, err := os.Lstat(path); err == nil && there.Mode().Type() == fs.ModeSocket {
 		os.Remove(path)
@@ -108,7 +108,7 @@ func listenUnix(path string) (net.Listener, error) {
 	return unixListener{named, path, made}, nil
 }
 
-// listenPrivate makes a socket in a directory of its own.
+// listenPrivate creates a socket in a new directory.
 func listenPrivate() (net.Listener, error) {
 	dir, err := privateDir()
 	if err != nil {
@@ -122,8 +122,8 @@ func listenPrivate() (net.Listener, error) {
 	return privateListener{listener, dir}, nil
 }
 
-// privateDir makes a directory that only the account can enter, as sshd does
-// for an agent, or elsewhere where /tmp cannot be written to.
+// privateDir creates a directory that only the account can enter, as sshd does for an
+// agent; if /tmp cannot be written to, it does so elsewhere.
 func privateDir() (dir string, err error) {
 	for _, parent := range []string{os.TempDir(), "/dev/shm", "/run"} {
 		if dir, err = os.MkdirTemp(parent, "ssh-"); err == nil {

@@ -14,32 +14,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dialTimeout bounds a connect on the machine, as a client would give up.
+// dialTimeout is how long a connect may take; clients give up after that time, too.
 const dialTimeout = 30 * time.Second
 
-// Local is the machine this program runs on, as the account it runs as.
+// Local is the machine on which this program runs, with the account that runs it.
 type Local struct {
-	Account func() Account // as it is now: its shell may be changed at any time
-	Env     []string       // what every process inherits: a container's own environment
+	Account func() Account // the present account: its shell may change at any time
+	Env     []string       // inherited by every process: a container's own environment
 
-	// SftpServer is run for the sftp subsystem where the machine has no
-	// sftp-server of its own.
+	// SftpServer is the command for the sftp subsystem if the machine has no
+	// sftp-server.
 	SftpServer []string
 
-	// RC is a program that calls [RunRC] with its further arguments. It is needed by
-	// commands that ask for it.
+	// RC is a command that calls [RunRC] with its additional arguments. Commands with
+	// UserRC need it.
 	RC []string
 
 	children children
 }
 
-// Close has nothing to give up: what Local opens belongs to whoever asked.
+// Close does nothing: what Local opens belongs to its caller.
 func (l *Local) Close() error { return nil }
 
-// Done is never closed: what runs this is what runs there.
+// Done returns nil: this machine cannot be gone while this program runs.
 func (l *Local) Done() <-chan struct{} { return nil }
 
-// Dial connects from here.
+// Dial connects to an address from this machine.
 func (l *Local) Dial(network, address string) (net.Conn, error) {
 	return net.DialTimeout(network, address, dialTimeout)
 }
@@ -66,15 +66,15 @@ func (l *Local) Start(command Command) (*Process, error) {
 	return OnPipes(child, ours), nil
 }
 
-// Child is a process as the kernel hands it out.
+// Child is a process that was started, without copies of its streams.
 type Child struct {
-	Pty    *os.File // the master, owned by the caller; nil without a pty
+	Pty    *os.File // the master, which the caller must close; nil without a pty
 	Ending *Ending
 	Signal func(name string) error
 }
 
-// Spawn runs a command. Without a pty its standard streams are the given
-// files, which Spawn does not close; with one they are the pty's slave.
+// Spawn starts a command. Without a pty its standard streams are the given files,
+// which Spawn does not close; with one they are the pty's slave.
 func (l *Local) Spawn(command Command, stdio Stdio) (*Child, error) {
 	account := l.Account()
 	path, argv, err := l.argv(account, command)
@@ -116,7 +116,7 @@ func (l *Local) Spawn(command Command, stdio Stdio) (*Child, error) {
 	return child, nil
 }
 
-// enterable returns why a process could not be started in a directory; nil if it could.
+// enterable returns why a process cannot be started in a directory, or nil if it can.
 func enterable(dir string) error {
 	found, err := os.Stat(dir)
 	switch {
@@ -129,7 +129,7 @@ func enterable(dir string) error {
 	}
 }
 
-// inWords is what the C library calls an error, which begins with a capital.
+// inWords returns an error in the words of the C library, which begin with a capital.
 func inWords(err error) string {
 	number, ok := errors.AsType[syscall.Errno](err)
 	if !ok {
@@ -149,8 +149,8 @@ func startError(path string, err error) error {
 	return fmt.Errorf("%s: %s", path, inWords(err))
 }
 
-// argv is what sshd would run: a login shell, the shell with -c, or the
-// subsystem's own program.
+// argv returns the command that sshd would run: a login shell, the shell with -c, or
+// the program of a subsystem.
 func (l *Local) argv(account Account, command Command) (path string, argv []string, err error) {
 	shell := account.Shell
 	name := filepath.Base(shell)
@@ -170,7 +170,7 @@ func (l *Local) argv(account Account, command Command) (path string, argv []stri
 	}
 }
 
-// subsystem is the program of a subsystem.
+// subsystem returns the command of a subsystem.
 func (l *Local) subsystem(name string) (argv []string, err error) {
 	limits, isSftp := ParseSftp(name)
 	switch {
@@ -182,7 +182,8 @@ func (l *Local) subsystem(name string) (argv []string, err error) {
 	return slices.Concat(l.SftpServer, limits.args()), nil
 }
 
-// sftpServer prefers the image's own, which knows more extensions.
+// sftpServer returns the machine's own sftp-server if there is one, which knows more
+// extensions.
 func (l *Local) sftpServer() []string {
 	for _, path := range []string{
 		"/usr/lib/openssh/sftp-server",

@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stdio are one side's ends of a process's standard streams.
+// Stdio has one side's ends of a process's standard streams.
 type Stdio struct {
 	In, Out, Err *os.File
 }
 
-// NewPipes makes the three pipes of a process without a pty. They are made on
-// this side, so whoever starts the process gets descriptors and gives none back
-// whose kind or flags it could choose.
+// NewPipes creates the three pipes of a process without a pty. The gateway creates
+// them, so the code that starts the process only receives descriptors, and cannot
+// choose the kind or flags of any.
 func NewPipes() (ours, theirs Stdio, err error) {
 	defer func() {
 		if err != nil {
@@ -34,11 +34,11 @@ func NewPipes() (ours, theirs Stdio, err error) {
 	return ours, theirs, nil
 }
 
-// pipeSize makes a busy stream cost few wake-ups.
+// pipeSize is large, so that a busy stream wakes its reader rarely.
 const pipeSize = 512 << 10
 
-// newPipe makes a pipe, big enough that a busy stream costs few wake-ups.
-// Whoever has used up what an ordinary user may have of those gets a small one.
+// newPipe creates a pipe of pipeSize, or a small one if the user has used up the
+// limit for pipes.
 func newPipe() (read, write *os.File, err error) {
 	read, write, err = os.Pipe()
 	if err != nil {
@@ -48,8 +48,8 @@ func newPipe() (read, write *os.File, err error) {
 	return read, write, nil
 }
 
-// Enlarge makes a pipe as big as those of [NewPipes], if it is one and that is
-// allowed.
+// Enlarge makes a pipe as large as those of [NewPipes] if possible. It does nothing
+// to a file that is no pipe.
 func Enlarge(pipe *os.File) {
 	WithFD(pipe, func(fd int) error {
 		_, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, pipeSize)
@@ -57,7 +57,7 @@ func Enlarge(pipe *os.File) {
 	})
 }
 
-// Close closes those that there are.
+// Close closes those that are not nil.
 func (s Stdio) Close() {
 	for _, file := range []*os.File{s.In, s.Out, s.Err} {
 		if file != nil {
@@ -66,20 +66,21 @@ func (s Stdio) Close() {
 	}
 }
 
-// ModeForOthers is the mode of pipes that a process of another account has.
+// ModeForOthers is the mode of pipes for a process of another account.
 const ModeForOthers = 0o666
 
-// OpenToOthers lets a process of another account than ours open its standard streams anew,
-// as /dev/stdin or /dev/stderr. A pipe has no name but in /proc/PID/fd of those who have
-// it open, where the kernel lets nobody else in. A process that cannot is better than none.
+// OpenToOthers lets a process of another account open its standard streams by name,
+// such as /dev/stdin or /dev/stderr. A pipe's only name is in /proc/PID/fd, where the
+// kernel checks the pipe's mode. Errors are ignored: a process that cannot do that is
+// better than none.
 func (s Stdio) OpenToOthers() {
 	for _, pipe := range []*os.File{s.In, s.Out, s.Err} {
 		pipe.Chmod(ModeForOthers)
 	}
 }
 
-// WithFD calls f with a descriptor and leaves it in the poller, as File.Fd
-// would not.
+// WithFD calls f with a holder's descriptor and leaves that non-blocking, in Go's
+// poller, as File.Fd would not.
 func WithFD(holder syscall.Conn, f func(fd int) error) error {
 	raw, err := holder.SyscallConn()
 	if err != nil {
@@ -92,8 +93,8 @@ func WithFD(holder syscall.Conn, f func(fd int) error) error {
 	return failed
 }
 
-// Pollable is the same file again, with a descriptor of its own, in the poller:
-// Close ends its Read, and a deadline is heard of.
+// Pollable returns a copy of the file in Go's poller: Close ends its Read, and
+// deadlines work.
 func Pollable(file syscall.Conn, name string) (*os.File, error) {
 	var pollable *os.File
 	err := WithFD(file, func(fd int) error {

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startProcess starts a process that leads a session of its own, and waits
-// for it.
+// startProcess starts a process as the leader of a new session, and waits for its end
+// in the background.
 func (c *children) startProcess(path string, argv []string, attr *os.ProcAttr) (*Child, error) {
 	started, err := c.start(path, argv, attr)
 	if err != nil {
@@ -30,13 +30,13 @@ func (c *children) startProcess(path string, argv []string, attr *os.ProcAttr) (
 			exit := exitOf(status)
 			ending.Tell(&exit)
 		}
-		c.reaped(started.Pid) // may wait for a start
+		c.reaped(started.Pid) // may wait until a start is over
 	}()
 	return &Child{Ending: ending, Signal: leader.signal}, nil
 }
 
-// pidfdOf returns a descriptor of a process; -1 where there are none, as on old kernels
-// and on those that are emulated.
+// pidfdOf returns a pidfd of a process; -1 if there is none, as with old or emulated
+// kernels.
 func pidfdOf(process *os.Process) int {
 	pidfd := -1
 	process.WithHandle(func(handle uintptr) {
@@ -47,10 +47,10 @@ func pidfdOf(process *os.Process) int {
 	return pidfd
 }
 
-// awaitExit waits in the poller, so that a hundred processes need no hundred
-// threads of a container's pids limit.
+// awaitExit waits in Go's poller, since a blocked thread for each process would count
+// against a container's limit of pids.
 func awaitExit(pidfd int) {
-	if pidfd < 0 { // the reaping waits
+	if pidfd < 0 { // Wait blocks instead
 		return
 	}
 	unix.SetNonblock(pidfd, true)
@@ -67,7 +67,7 @@ func awaitExit(pidfd int) {
 	})
 }
 
-// leader is a process that is signalled only while its pid is its own.
+// leader is a process that can be signalled only as long as its pid is its own.
 type leader struct {
 	process *os.Process
 
@@ -110,8 +110,8 @@ func exitOf(status syscall.WaitStatus) sshconn.Exit {
 	return sshconn.ExitStatus(status.ExitStatus())
 }
 
-// signalName is RFC 4254's name for a signal, or OpenSSH's for those that the
-// RFC does not know.
+// signalName returns the name of a signal in RFC 4254, or OpenSSH's name for one that
+// the RFC does not have.
 func signalName(signal syscall.Signal) string {
 	switch name := strings.TrimPrefix(unix.SignalName(signal), "SIG"); name {
 	case "ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2":

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openPty makes a pty of the size and with the modes asked for.
+// openPty opens a pty with the requested size and modes.
 func openPty(request Pty) (master, slave *os.File, err error) {
 	blocking, slave, err := pty.Open()
 	if err != nil {
@@ -29,7 +29,7 @@ func openPty(request Pty) (master, slave *os.File, err error) {
 	return master, slave, nil
 }
 
-// env is what tells a process of its terminal.
+// env returns the variables that tell a process about its terminal.
 func (p Pty) env(slave *os.File) []string {
 	env := []string{"SSH_TTY=" + slave.Name()}
 	if p.Term != "" {
@@ -38,9 +38,9 @@ func (p Pty) env(slave *os.File) []string {
 	return env
 }
 
-// setModes applies encoded terminal modes (RFC 4254 §8): pairs of an opcode
-// and a uint32, ended by 0 or by an opcode of 160 or more. Modes that Linux
-// does not have are passed over.
+// setModes applies encoded terminal modes (RFC 4254 §8): pairs of an opcode and a
+// uint32, ended by 0 or by an opcode of 160 or more. It ignores modes that Linux does
+// not have.
 func setModes(tty *os.File, modes string) error {
 	return WithFD(tty, func(fd int) error {
 		termios, err := unix.IoctlGetTermios(fd, unix.TCGETS)
@@ -74,8 +74,8 @@ func setMode(t *unix.Termios, opcode byte, value uint32) {
 	}
 }
 
-// setSpeed sets a speed that Linux has a number for, in bits per second. Nothing is slower
-// by it, but some programs show less on a terminal that is slow.
+// setSpeed sets a speed, in bits per second, if Linux has a number for it. The pty
+// does not become slower, but some programs show less on a slow terminal.
 func setSpeed(t *unix.Termios, speed uint32) {
 	number, isKnown := map[uint32]uint32{
 		50: unix.B50, 75: unix.B75, 110: unix.B110, 134: unix.B134, 150: unix.B150, 200: unix.B200, 300: unix.B300,
@@ -95,8 +95,8 @@ func setFlag(flags *uint32, flag uint32, value uint32) {
 	}
 }
 
-// controlCharValue: 255 means that the character is off (RFC 4254 §8), which
-// Linux writes as 0.
+// controlCharValue returns a control character in Linux's form: the RFC's 255, for a
+// character that is off (RFC 4254 §8), becomes 0.
 func controlCharValue(value uint32) uint8 {
 	if value == 255 {
 		return 0
@@ -226,8 +226,8 @@ func oflag(opcode byte) uint32 {
 	}
 }
 
-// cflag leaves CS7 and CS8 alone: they are two values of one field, and a pty
-// has eight bits.
+// cflag returns the flag of an opcode. It leaves out CS7 and CS8, which are two
+// values of one field: a pty has eight bits.
 func cflag(opcode byte) uint32 {
 	switch opcode {
 	case 92:

@@ -9,15 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is run before a session's shell or command, of which the first that is there
-// counts (sshd(8), SSHRC). The account's is named from its home.
+// The rc files that may be run before a session's shell or command; the first one
+// that exists is used (sshd(8), SSHRC). The account's path is relative to its home.
 const (
 	accountsRC = ".ssh/rc"
 	machinesRC = "/etc/ssh/sshrc"
 )
 
-// afterRC is a program that first runs the account's or the machine's rc, if there is one.
-// It stays the same process, so that signals reach both.
+// afterRC returns a command that first runs the account's or the machine's rc, if
+// there is one, and then becomes argv. The process stays the same, so that signals
+// reach both.
 func (l *Local) afterRC(account Account, path string, argv []string) (string, []string) {
 	if !isFile(filepath.Join(account.Home, accountsRC)) && !isFile(machinesRC) || unix.Access(path, unix.X_OK) != nil {
 		return path, argv
@@ -31,9 +32,10 @@ func isFile(path string) bool {
 	return err == nil
 }
 
-// RunRC runs the rc of the working directory, or else the machine's, and then becomes the
-// program. It returns only if that cannot be. How the rc ends changes nothing. It has
-// nothing to read: it need not bring a display's authority anywhere, which sshd tells it.
+// RunRC runs the rc in the working directory, or else the machine's, and then
+// replaces this process by the program. It returns only if that fails. The exit
+// status of the rc is ignored. Its input is empty: unlike sshd's rc it need not store
+// a display's authority.
 func RunRC(path string, argv []string) error {
 	rc := exec.Command("/bin/sh", machinesRC)
 	if isFile(accountsRC) {

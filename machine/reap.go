@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// children are the processes that were started here and are not reaped yet.
-// Whoever started them wants to know how they ended.
+// children holds the processes that were started here and are not reaped yet, whose
+// end somebody waits for.
 type children struct {
 	mu   sync.Mutex
 	pids map[int]bool
 }
 
-// start starts a process that is known as soon as it is there.
+// start starts a process and registers it before it can be reaped.
 func (c *children) start(path string, argv []string, attr *os.ProcAttr) (*os.Process, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -38,9 +38,9 @@ func (c *children) reaped(pid int) {
 	delete(c.pids, pid)
 }
 
-// ReapOrphans reaps processes that Start did not start but that were left to
-// this one as their nearest subreaper (prctl(2)). It says how many children
-// there are after that, whoever started them.
+// ReapOrphans reaps processes that Start did not start, but that became children of
+// this one as their nearest subreaper (prctl(2)). It returns how many children are
+// left, of either kind.
 func (l *Local) ReapOrphans() (left int) {
 	l.children.mu.Lock()
 	defer l.children.mu.Unlock()
@@ -55,7 +55,8 @@ func (l *Local) ReapOrphans() (left int) {
 	return left
 }
 
-// ownChildren are those of each thread, since the kernel leaves orphans to any.
+// ownChildren returns the children of all threads, since the kernel may give an
+// orphan to any of them.
 func ownChildren() []int {
 	files, err := filepath.Glob("/proc/self/task/*/children")
 	if err != nil {

@@ -7,14 +7,14 @@ const (
 	sftpIn       = " in "
 )
 
-// SftpLimits are what sftp is held to: by a server of our own, since the machine's may be
-// what somebody there has made of it.
+// SftpLimits are limits of an sftp session. Our own server enforces them, since the
+// machine's may have been changed by anybody in it.
 type SftpLimits struct {
 	ReadOnly  bool   // it changes nothing
 	Directory string // is all that it shows, as its /; "": everything
 }
 
-// Subsystem is the name of the subsystem that is sftp with these limits.
+// Subsystem returns the name of the subsystem for sftp with these limits.
 func (l SftpLimits) Subsystem() string {
 	name := Sftp
 	if l.ReadOnly {
@@ -26,13 +26,13 @@ func (l SftpLimits) Subsystem() string {
 	return name
 }
 
-// ParseSftp returns the limits of a subsystem that is sftp; ok is false for another one.
+// ParseSftp returns the limits in a subsystem's name. ok is false if it is not sftp.
 func ParseSftp(subsystem string) (limits SftpLimits, ok bool) {
 	name, directory, _ := strings.Cut(subsystem, sftpIn)
 	return SftpLimits{name == sftpReadOnly, directory}, name == Sftp || name == sftpReadOnly
 }
 
-// args are those of our own server.
+// args returns the arguments of our own server.
 func (l SftpLimits) args() []string {
 	var args []string
 	if l.ReadOnly {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OnPipes is a child whose standard streams are pipes, of which ours are these
-// ends; it takes them over.
+// OnPipes returns the process of a child whose standard streams are pipes; it takes
+// over ours, this side's ends.
 func OnPipes(child *Child, ours Stdio) *Process {
 	return &Process{
 		Stdin: ours.In, Stdout: ours.Out, Stderr: ours.Err,
@@ -23,10 +23,10 @@ func OnPipes(child *Child, ours Stdio) *Process {
 	}
 }
 
-// OnPty is a child on a pty, whose master it takes over.
+// OnPty returns the process of a child on a pty, whose master it takes over.
 func OnPty(child *Child) *Process {
 	t := &terminal{master: child.Pty}
-	child.Ending.Then(func() { t.master.SetReadDeadline(time.Now()) }) // what is there is read yet
+	child.Ending.Then(func() { t.master.SetReadDeadline(time.Now()) }) // output that is there is still read
 	return &Process{
 		Stdin: terminalInput{t}, Stdout: t,
 		Exit: child.Ending.Exit(), Signal: child.Signal,
@@ -36,9 +36,9 @@ func OnPty(child *Child) *Process {
 	}
 }
 
-// terminal is a pty's master. What comes out of it ends when its command has
-// ended and no more is there. Whatever else may hold the terminal then is not
-// waited for, as it is not by sshd, but hung up.
+// terminal is a pty's master. Its output ends when the command has ended and
+// everything was read. Like sshd, it does not wait for other processes that hold the
+// terminal; they are hung up.
 type terminal struct {
 	master *os.File
 	once   sync.Once

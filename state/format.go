@@ -10,16 +10,17 @@ import (
 	"strings"
 )
 
-// format is the number of the form in which this program keeps state. It is raised
-// by a change that an older program cannot take. A program of format n takes states
-// of n+1, too, which may only add to those of n: so one version back always works,
-// and two gateways of neighbouring versions can share a state directory.
+// format is the number of the form in which this program keeps state. It is raised by
+// a change that an older program could not read. A program of format n also accepts
+// states of n+1, which may only add to those of n: so going back by one version
+// always works, and two gateways of neighbouring versions can share a state
+// directory.
 const format = 1
 
 const formatFile = "format"
 
-// checkFormat returns an error about a state that a much newer program has kept,
-// and notes the format of this one where none or an older one is noted.
+// checkFormat returns an error for the state of a much newer program. If the state
+// has no format, or an older one, it records this program's.
 func checkFormat(dir string) error {
 	path := filepath.Join(dir, formatFile)
 	text, err := os.ReadFile(path)

@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// keyFiles are the names of the files that are a gateway's own keys. Several gateways that
-// have the same are one to clients and to hosts.
+// keyFiles returns the names of the files with a gateway's own keys. To clients and
+// hosts, several gateways with the same keys are one.
 func keyFiles() (needed, others []string) {
 	needed = []string{hostKeyFile, userCAFile, logKeyFile}
 	others = []string{"ssh_host_ecdsa_key", "ssh_host_rsa_key", formerCAFile, hostKeyTime}
@@ -20,8 +20,8 @@ func keyFiles() (needed, others []string) {
 	return needed, others
 }
 
-// CheckKeys returns an error where a directory of keys that are given (see
-// [OpenWithKeys]) lacks one, or where everybody on this machine may read or change one.
+// CheckKeys returns an error if a directory of given keys (see [OpenWithKeys]) lacks
+// one, or if everybody on this machine may read or change one.
 func CheckKeys(dir string) error {
 	needed, others := keyFiles()
 	for _, name := range slices.Concat(needed, others) {
@@ -45,8 +45,9 @@ func CheckKeys(dir string) error {
 	return nil
 }
 
-// Keys returns the files of the gateway's own keys by their names, with those for clients
-// that know no ed25519, which are made where they are missing: what [OpenWithKeys] takes.
+// Keys returns the files of the gateway's own keys by their names, for use with
+// [OpenWithKeys]. It also makes the missing keys for clients that do not know
+// ed25519.
 func (s *State) Keys() (map[string][]byte, error) {
 	if _, err := s.HostKeys(true); err != nil {
 		return nil, err

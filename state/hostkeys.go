@@ -17,14 +17,14 @@ const (
 // HostKeys are the gateway's host keys at one time.
 type HostKeys struct {
 	Key    ssh.Signer   // ed25519
-	Others []ssh.Signer // ECDSA of P-256 and RSA of 3072 bits, where they were made
-	Next   []ssh.Signer // they take the places of those of their kinds; none unless a rotation is under way
-	At     time.Time    // when they do; zero: when somebody says so
+	Others []ssh.Signer // ECDSA of P-256 and RSA of 3072 bits, if they were made
+	Next   []ssh.Signer // each replaces the key of its kind; none unless a rotation is under way
+	At     time.Time    // when they replace them; zero: when FinishHostKeys is called
 }
 
-// HostKeys returns the host keys as they are now. With others, those for clients that
-// know no ed25519 are made where they are missing and none are given, which takes a moment. The files are
-// read once: see [State.ReadHostKeys].
+// HostKeys returns the present host keys. If others is true, it also makes the
+// missing ones for clients that do not know ed25519, which takes a moment, unless the
+// keys are given. It reads the files only once: see [State.ReadHostKeys].
 func (s *State) HostKeys(others bool) (HostKeys, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,35 +42,36 @@ func (s *State) HostKeys(others bool) (HostKeys, error) {
 	return s.readHostKeys()
 }
 
-// HostKey is the key of HostKeys that is ed25519.
+// HostKey returns the ed25519 key of HostKeys.
 func (s *State) HostKey() ssh.Signer {
-	keys, _ := s.HostKeys(false) // those that were read last, if there is an error
+	keys, _ := s.HostKeys(false) // after an error, those that were read last
 	return keys.Key
 }
 
-// ReadHostKeys reads the host keys again, which another process may have changed.
+// ReadHostKeys reads the host keys again, since another process may have changed
+// them.
 func (s *State) ReadHostKeys() (HostKeys, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.readHostKeys()
 }
 
-// RotateHostKeys makes a key beside each host key, to take its place at a time, or,
-// where that is zero, when [State.FinishHostKeys] is called.
+// RotateHostKeys makes a next key for each host key. They replace the present ones at
+// a time, or, if that is zero, when [State.FinishHostKeys] is called.
 func (s *State) RotateHostKeys(at time.Time) error {
-	if _, err := s.ReadHostKeys(); err != nil { // which finishes one that is due
+	if _, err := s.ReadHostKeys(); err != nil { // completes a rotation that is due
 		return err
 	}
 	return s.hostKeyRotation().begin(at)
 }
 
-// FinishHostKeys puts the next host keys in the places of those that there are.
+// FinishHostKeys replaces the present host keys by the next ones.
 func (s *State) FinishHostKeys() error { return s.hostKeyRotation().finish() }
 
 // CancelHostKeys ends a rotation: the host keys stay as they are.
 func (s *State) CancelHostKeys() error { return s.hostKeyRotation().cancel() }
 
-// hostKeyFiles are those of the host keys; the first one is always there.
+// hostKeyFiles returns the files of the host keys; the first one always exists.
 func (s *State) hostKeyFiles() []keyFile {
 	const comment = "berth host key"
 	return []keyFile{
@@ -84,8 +85,9 @@ func (s *State) hostKeyRotation() rotation {
 	return rotation{s.hostKeyFiles(), filepath.Join(s.keysDir(), hostKeyTime), s.given}
 }
 
-// readHostKeys reads the files. Next keys that are due take their places; where their
-// files cannot be renamed now, they count as if they were, and are renamed another time.
+// readHostKeys reads the files. Next keys that are due replace the present ones. If
+// their files cannot be renamed now, they count as if they were, and are renamed
+// another time.
 func (s *State) readHostKeys() (HostKeys, error) {
 	keys, err := s.hostKeysInFiles()
 	if err != nil {
@@ -115,7 +117,8 @@ func (s *State) hostKeysInFiles() (keys HostKeys, err error) {
 	return keys, err
 }
 
-// after are the keys when the next ones have taken their places.
+// after returns the keys as they are when the next ones have replaced the present
+// ones.
 func (k HostKeys) after() HostKeys {
 	place := func(key ssh.Signer) ssh.Signer {
 		for _, next := range k.Next {

@@ -19,20 +19,20 @@ import (
 
 const rsaBits = 3072
 
-// keyFile is where a key is kept, and how it is made.
+// keyFile says where a key is stored, and how it is made.
 type keyFile struct {
 	path     string
 	comment  string // in the file
 	generate func() (crypto.PrivateKey, error)
 }
 
-// in is the file of a key in a directory.
+// in returns the file of the key in a directory.
 func (f keyFile) in(dir string) keyFile {
 	f.path = filepath.Join(dir, f.path)
 	return f
 }
 
-// loadOrMake makes a key only where there is none yet.
+// loadOrMake reads the key, or makes it if there is none.
 func (f keyFile) loadOrMake() (ssh.Signer, error) {
 	if _, err := os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
 		if err := f.make(); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -54,7 +54,7 @@ func (f keyFile) load() (ssh.Signer, error) {
 	return signer, nil
 }
 
-// make makes a key in OpenSSH's own format, so that ssh-keygen can read it.
+// make creates a key in OpenSSH's own format, so that ssh-keygen can read it.
 func (f keyFile) make() error {
 	private, err := f.generate()
 	if err != nil {

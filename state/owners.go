@@ -10,8 +10,8 @@ import (
 
 const ownersDir = "owners"
 
-// Owner returns whose a host name is, or "" where it is nobody's yet. An owner is
-// what package labels says of a container (see Owner there).
+// Owner returns the owner of a host name, or "" if it has none yet. An owner is
+// described as in package labels (see Owner there).
 func (s *State) Owner(host string) (string, error) {
 	path, err := s.ownerFile(host)
 	if err != nil {
@@ -24,8 +24,8 @@ func (s *State) Owner(host string) (string, error) {
 	return string(owner), err
 }
 
-// ClaimHost makes a host name somebody's, unless it is somebody's already. It
-// returns whose it is.
+// ClaimHost makes somebody the owner of a host name if it has none. It returns the
+// owner.
 func (s *State) ClaimHost(host, owner string) (string, error) {
 	path, err := s.ownerFile(host)
 	if err != nil {
@@ -37,7 +37,7 @@ func (s *State) ClaimHost(host, owner string) (string, error) {
 	return s.Owner(host)
 }
 
-// GiveHost makes a host name somebody's, whoever had it.
+// GiveHost makes somebody the owner of a host name, whoever owned it before.
 func (s *State) GiveHost(host, owner string) error {
 	if err := s.ForgetHost(host); err != nil {
 		return err
@@ -46,8 +46,8 @@ func (s *State) GiveHost(host, owner string) error {
 	return err
 }
 
-// ForgetHost makes a host name nobody's, so that the next container that carries
-// it has it.
+// ForgetHost removes the owner of a host name, so that the next container with that
+// name becomes the owner.
 func (s *State) ForgetHost(host string) error {
 	path, err := s.ownerFile(host)
 	if err != nil {
@@ -59,8 +59,8 @@ func (s *State) ForgetHost(host string) error {
 	return nil
 }
 
-// ownerFile is where the owner of a name is kept. A label may hold anything; what
-// cannot be a file's name is no host that anybody logs in to.
+// ownerFile returns the file with the owner of a name. A label may contain anything;
+// a text that cannot be a file's name is no host's name.
 func (s *State) ownerFile(host string) (string, error) {
 	const longest = 64
 	if host == "" || len(host) > longest || host[0] == '.' || filepath.Base(host) != host {

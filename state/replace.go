@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 )
 
-// Replace replaces a file, whole or not at all, by one of mode 0600. It is on disk
-// when Replace returns. The directory must be there.
+// Replace replaces a file by one of mode 0600, as a whole or not at all. When it
+// returns, the file is on disk. The directory must exist.
 func Replace(path string, content []byte) error {
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, ".new-*") // of mode 0600
@@ -25,7 +25,7 @@ func Replace(path string, content []byte) error {
 	return syncDir(dir)
 }
 
-// syncDir makes a rename last through a loss of power.
+// syncDir makes a rename survive a loss of power.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -11,22 +11,23 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// nextSuffix is that of the file of a key that is to take the place of another one.
+// nextSuffix is the suffix of the file of a key that will replace another one.
 const nextSuffix = ".next"
 
-// errRotating is why no rotation begins.
+// errRotating is the error if a rotation is under way already.
 var errRotating = errors.New("the next keys are there already: finish that rotation, or cancel it")
 
-// rotation is how new keys take the place of those in some files: they are made beside
-// them first, and renamed later. A program that knows no rotations sees the old keys
-// until then, and the new ones after.
+// rotation replaces the keys in some files by new ones, which are first made beside
+// them and later renamed. A program that does not know rotations sees the old keys
+// until then, and the new ones afterwards.
 type rotation struct {
 	files []keyFile
-	time  string // the file that says when; none: when somebody says so
+	time  string // the file with the time of the replacement; "": there is none
 	given string // the directory of keys that are only read; "": they are changed here
 }
 
-// refuseGiven returns an error where the keys are changed elsewhere.
+// refuseGiven returns an error if the keys are given, and so must be changed
+// elsewhere.
 func (r rotation) refuseGiven() error {
 	if r.given == "" {
 		return nil
@@ -34,8 +35,8 @@ func (r rotation) refuseGiven() error {
 	return fmt.Errorf("the keys are given in %s, where this program changes none; rotate them where they come from", r.given)
 }
 
-// begin makes a key beside each that is there. They take the places at a time, or, where
-// it is zero, when finish is called.
+// begin makes a next key for each existing one. They replace the present ones at a
+// time, or, if that is zero, when finish is called.
 func (r rotation) begin(at time.Time) error {
 	if err := r.refuseGiven(); err != nil {
 		return err
@@ -45,12 +46,12 @@ func (r rotation) begin(at time.Time) error {
 			return errRotating
 		}
 	}
-	if err := r.setTime(at); err != nil { // before the keys, so that they are never without it
+	if err := r.setTime(at); err != nil { // before the keys, which must never exist without it
 		return err
 	}
 	for _, file := range r.files {
 		if _, err := os.Stat(file.path); errors.Is(err, fs.ErrNotExist) {
-			continue // it is made when somebody needs it
+			continue // it will be made when somebody needs it
 		}
 		next := file
 		next.path += nextSuffix
@@ -61,8 +62,8 @@ func (r rotation) begin(at time.Time) error {
 	return nil
 }
 
-// next returns the keys that were made, in the files' order, and when they take their
-// places.
+// next returns the next keys, in the order of the files, and when they replace the
+// present ones.
 func (r rotation) next() (keys []ssh.Signer, at time.Time, err error) {
 	for _, file := range r.files {
 		next := file
@@ -87,7 +88,7 @@ func (r rotation) next() (keys []ssh.Signer, at time.Time, err error) {
 	return keys, at, err
 }
 
-// finish puts the keys that were made in their places.
+// finish replaces the present keys by the next ones.
 func (r rotation) finish() error {
 	if err := r.refuseGiven(); err != nil {
 		return err
@@ -100,7 +101,7 @@ func (r rotation) finish() error {
 	return r.setTime(time.Time{})
 }
 
-// cancel removes the keys that were made.
+// cancel removes the next keys.
 func (r rotation) cancel() error {
 	if err := r.refuseGiven(); err != nil {
 		return err
@@ -120,7 +121,7 @@ func (r rotation) setTime(at time.Time) error {
 	return replace(r.time, at.UTC().Format(time.RFC3339)+"\n")
 }
 
-// isDue reports whether a time has come; zero is none.
+// isDue reports whether a time has come; the zero time never does.
 func isDue(at time.Time) bool { return !at.IsZero() && !time.Now().Before(at) }
 
 func ignoring(err, ignored error) error {

@@ -18,14 +18,14 @@ const (
 	secretSize   = 32 // bytes
 )
 
-// Secret returns what provision keys its marks and digests with. It is made on first
+// Secret returns the key of provision's marks and digests. It is made at its first
 // use, and never replaced.
 func (s *State) Secret() ([]byte, error) {
 	return secret("secret of provision", filepath.Join(s.dir, secretFile), "bring it back from a backup")
 }
 
-// LogKey returns what the gateway keys the digests of names in its log with. It
-// is made on first use and kept, so that one name has one digest.
+// LogKey returns the key of the digests of names in the gateway's log. It is made at
+// its first use and kept, so that a name always has the same digest.
 func (s *State) LogKey() ([]byte, error) {
 	if s.given != "" {
 		return readSecret("log key", filepath.Join(s.given, logKeyFile), "berth-gateway keys secret prints all that are needed")
@@ -33,8 +33,9 @@ func (s *State) LogKey() ([]byte, error) {
 	return secret("log key", filepath.Join(s.dir, logKeyFile), "remove it and a new one is made")
 }
 
-// secret returns what a file holds. It makes the file on first use; of two processes
-// that do so at once, both get the same. cure is what to do about one that is broken.
+// secret returns the content of a file, which it creates at the first use. Two
+// processes that do so at once get the same content. cure is what to do about a
+// broken file.
 func secret(what, path, cure string) ([]byte, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := writeNew(path, []byte(rand.Text()+rand.Text()), 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -55,8 +56,8 @@ func readSecret(what, path, cure string) ([]byte, error) {
 	return secret, nil
 }
 
-// Unmarked returns the ids of the containers that were there without a mark when
-// provision first asked; first tells them, and is called that once.
+// Unmarked returns the ids of the containers that had no mark when provision asked
+// for the first time. first returns them, and is called only that one time.
 func (s *State) Unmarked(first func() []string) ([]string, error) {
 	path := filepath.Join(s.dir, unmarkedFile)
 	text, err := os.ReadFile(path)
@@ -70,8 +71,8 @@ func (s *State) Unmarked(first func() []string) ([]string, error) {
 	return strings.Fields(string(text)), err
 }
 
-// CheckOwner returns an error where a file or directory is of another account than
-// root and the one that this process runs for: its owner could change it at will.
+// CheckOwner returns an error if a file or directory belongs neither to root nor to
+// the account for which this process runs: its owner could change it at any time.
 func CheckOwner(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {

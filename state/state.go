@@ -1,12 +1,12 @@
-// Package state is what a box keeps on disk for Berth: the gateway's host key,
-// the user CA that containers trust, the host keys pinned to containers, and the
-// secret by which provision knows what it made.
+// Package state stores Berth's state on disk: the gateway's host keys, the user CA
+// that containers trust, the host keys pinned to containers, and the secret by which
+// provision recognises what it has created.
 //
-// The directory is made on first use, mode 0700, and neither its keys nor the secret are ever made
-// anew by themselves: a client that has seen the host key must see it until it was told
-// of the next one (see [State.RotateHostKeys]), and a container that trusts the user CA
-// must go on trusting it. The private halves never leave the directory; containers get
-// the CA's public half only.
+// The directory is created at its first use, with mode 0700. Its keys and the secret
+// are never replaced automatically: a client that has seen the host key must see it
+// until it was told of the next one (see [State.RotateHostKeys]), and a container
+// that trusts the user CA must keep trusting it. The private halves never leave the
+// directory; containers get only the CA's public half.
 package state
 
 import (
@@ -22,7 +22,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// DefaultDir is where state is kept unless the configuration says otherwise.
+// DefaultDir is the state directory unless the configuration names another one.
 const DefaultDir = "/var/lib/berth"
 
 const pinsDir = "pinned"
@@ -32,17 +32,18 @@ type State struct {
 	dir   string
 	given string // the directory of keys that are given, and only read; "": none, they are in dir
 
-	mu       sync.Mutex // as they were read last:
+	mu       sync.Mutex // guards what was read last:
 	hostKeys HostKeys
 	userCA   UserCA
 }
 
-// Open opens the state directory, creating it and the keys it lacks. Two
+// Open opens the state directory. It creates the directory and missing keys. Two
 // processes that open a new directory at once get the same keys.
 func Open(dir string) (*State, error) { return OpenWithKeys(dir, "") }
 
-// OpenWithKeys is Open where the gateway's own keys lie in another directory, which several
-// gateways may have: they are read there and never made, rotated or removed. "" is none.
+// OpenWithKeys is Open with the gateway's own keys in another directory, which
+// several gateways may share: they are only read there, never made, rotated or
+// removed. "" stands for no such directory.
 func OpenWithKeys(dir, keys string) (*State, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
@@ -69,8 +70,7 @@ func OpenWithKeys(dir, keys string) (*State, error) {
 	return s, nil
 }
 
-// makeKeys makes the keys that every gateway has, where they are missing and none are
-// given.
+// makeKeys makes the missing keys that every gateway has, unless the keys are given.
 func (s *State) makeKeys() error {
 	if s.given != "" {
 		return CheckKeys(s.given)
@@ -83,13 +83,13 @@ func (s *State) makeKeys() error {
 	return nil
 }
 
-// keysDir is where the gateway's own keys lie.
+// keysDir returns the directory of the gateway's own keys.
 func (s *State) keysDir() string { return cmp.Or(s.given, s.dir) }
 
-// Dir is the path of the directory.
+// Dir returns the path of the directory.
 func (s *State) Dir() string { return s.dir }
 
-// PinnedHostKeys are the host keys that the container with this id must show;
+// PinnedHostKeys returns the host keys that the container with this id must show;
 // none if it was never seen.
 func (s *State) PinnedHostKeys(containerID string) ([]ssh.PublicKey, error) {
 	text, err := os.ReadFile(s.pinFile(containerID))
@@ -102,8 +102,8 @@ func (s *State) PinnedHostKeys(containerID string) ([]ssh.PublicKey, error) {
 	return ParsePublicKeys(text)
 }
 
-// PinHostKeys remembers the host keys of a container for ever: for as long as
-// a container with this id exists.
+// PinHostKeys stores the host keys of a container, for as long as a container with
+// this id exists.
 func (s *State) PinHostKeys(containerID string, keys []ssh.PublicKey) error {
 	var text []byte
 	for _, key := range keys {
@@ -125,7 +125,7 @@ func (s *State) pinFile(containerID string) string {
 	return filepath.Join(s.dir, pinsDir, filepath.Base(containerID))
 }
 
-// ParsePublicKeys reads public keys, one a line, as in a .pub file.
+// ParsePublicKeys parses public keys, one on each line, as in a .pub file.
 func ParsePublicKeys(text []byte) ([]ssh.PublicKey, error) {
 	var keys []ssh.PublicKey
 	for rest := text; len(strings.TrimSpace(string(rest))) > 0; {
@@ -138,8 +138,8 @@ func ParsePublicKeys(text []byte) ([]ssh.PublicKey, error) {
 	return keys, nil
 }
 
-// Check returns the error that [Open] would return for the mode of the
-// directory. It creates nothing; a directory that does not exist is right.
+// Check returns the error that [Open] would return because of the directory's mode.
+// It creates nothing; a directory that does not exist is no error.
 func Check(dir string) error {
 	err := refuseOpenToOthers(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -162,8 +162,8 @@ func refuseOpenToOthers(dir string) error {
 	return nil
 }
 
-// writeNew writes a file that must not exist yet, whole or not at all: a link
-// to a finished temporary file fails where another process was first.
+// writeNew creates a file that must not exist yet, as a whole or not at all. It links
+// a finished temporary file, which fails if another process was first.
 func writeNew(path string, content []byte, mode fs.FileMode) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
@@ -178,7 +178,7 @@ func writeNew(path string, content []byte, mode fs.FileMode) error {
 	return os.Link(tmp.Name(), path)
 }
 
-// replace writes a file that others may not read, whole or not at all.
+// replace replaces a file that others may not read, as a whole or not at all.
 func replace(path, content string) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {

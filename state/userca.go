@@ -16,17 +16,19 @@ const (
 	formerCAFile = "user_ca_former" // the public halves of those before
 )
 
-// UserCA is the user CA at one time.
+// UserCA has the user CA's keys.
 type UserCA struct {
 	Key  ssh.Signer // signs the certificates with which the gateway logs in to hosts
-	Next ssh.Signer // takes its place when somebody says so; nil unless a rotation is under way
+	Next ssh.Signer // replaces Key when FinishUserCA is called; nil unless a rotation is under way
 
-	// Former are the public halves of those before, which hosts may have been made with.
+	// Former has the public halves of earlier CAs, with which hosts may have been
+	// created.
 	Former []string
 }
 
-// Trusted are the public halves that hosts are to trust, each as one line of an
-// authorized_keys file without its newline; it is what sshd's TrustedUserCAKeys reads.
+// Trusted returns the public halves that hosts should trust, each as one line of an
+// authorized_keys file without its newline, which is the form of sshd's
+// TrustedUserCAKeys.
 func (c UserCA) Trusted() []string {
 	trusted := []string{publicLine(c.Key)}
 	if c.Next != nil {
@@ -35,8 +37,8 @@ func (c UserCA) Trusted() []string {
 	return trusted
 }
 
-// Made are the public halves that a host of ours may have been made with: a host with
-// another one belongs to another gateway.
+// Made returns the public halves with which a host of ours may have been created. A
+// host with another one belongs to another gateway.
 func (c UserCA) Made() []string { return append([]string{publicLine(c.Key)}, c.Former...) }
 
 func publicLine(key ssh.Signer) string {
@@ -50,11 +52,11 @@ func (s *State) UserCA() UserCA {
 	return s.userCA
 }
 
-// RotateUserCA makes a CA beside the one that there is, to take its place when
+// RotateUserCA makes the next CA, which replaces the present one when
 // [State.FinishUserCA] is called.
 func (s *State) RotateUserCA() error { return s.userCARotation().begin(time.Time{}) }
 
-// FinishUserCA puts the next user CA in the place of the one that there is.
+// FinishUserCA replaces the present user CA by the next one.
 func (s *State) FinishUserCA() error {
 	if err := s.userCARotation().refuseGiven(); err != nil {
 		return err
@@ -111,8 +113,8 @@ func (s *State) readUserCA() error {
 	return nil
 }
 
-// ReadKeys reads the host keys and the user CA again, which another process may have
-// changed.
+// ReadKeys reads the host keys and the user CA again, since another process may have
+// changed them.
 func (s *State) ReadKeys() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
