@@ -28,7 +28,7 @@ type patch struct {
 // all returns all patches.
 func all() []patch {
 	return []patch{
-		unread(), unserved(), smallPackets(), strangers(), serviceAgain(), turns(), idle(), over(), exchanges(), unanswered(), unrecognized(),
+		unread(), unserved(), smallPackets(), strangers(), serviceAgain(), wrongSignature(), turns(), idle(), over(), exchanges(), unanswered(), unrecognized(),
 		handedOn(), received(), sent(),
 	}
 }
@@ -128,6 +128,21 @@ func serviceAgain() patch {
 		edits: []edit{{
 			file: "ssh/server.go", in: "connection.serverAuthenticate",
 			at: "if packet, err := s.transport.readPacket()", instead: "if packet, err := s.readAuthRequest()",
+		}},
+	}
+}
+
+// wrongSignature: an agent or a token signs wrongly, or a security key without the touch
+// that its owner must give. The client has other keys and a password to try.
+func wrongSignature() patch {
+	const wrong = "pubKeyForVerify.Verify(signedData, sig); err != nil {\n\t\t\t\t\t"
+	return patch{
+		fault: "a signature that is wrong ends the connection, without a word, where it is one failed attempt (RFC 4252 §7)",
+		issue: "none filed",
+		test:  "TestWrongSignature",
+		edits: []edit{{
+			file: "ssh/server.go", in: "connection.serverAuthenticate",
+			at: wrong + "return nil, err", instead: wrong + "authErr = err\nbreak",
 		}},
 	}
 }

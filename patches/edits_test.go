@@ -2,6 +2,8 @@ package patches_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"io"
 	"net"
@@ -386,6 +388,60 @@ func TestServiceAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWrongSignature: a wrong signature is a failed attempt, which lets nobody in, and
+// after which others may be made.
+func TestWrongSignature(t *testing.T) {
+	needPatched(t)
+	config, err := serverConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	verified := 0
+	config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) { return nil, nil }
+	config.VerifiedPublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey, *ssh.Permissions, string) (*ssh.Permissions, error) {
+		verified++
+		return nil, nil
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		keys []ssh.Signer
+		in   bool
+	}{{[]ssh.Signer{liar{right}}, false}, {[]ssh.Signer{liar{right}, right}, true}} {
+		a, b := tcpPair(t)
+		verified = 0
+		served := make(chan error)
+		go func() {
+			_, _, _, err := ssh.NewServerConn(b, config)
+			served <- err
+		}()
+		_, _, _, err := ssh.NewClientConn(a, "", &ssh.ClientConfig{
+			User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(c.keys...)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+		})
+		a.Close()
+		if on := <-served; (err == nil) != c.in || (on == nil) != c.in || verified > 0 != c.in {
+			t.Errorf("%d keys: client %v, server %v, %d verified", len(c.keys), err, on, verified)
+		}
+		b.Close()
+		if !c.in && !strings.Contains(err.Error(), "unable to authenticate") {
+			t.Errorf("the client is not told: %v", err)
+		}
+	}
+}
+
+// liar signs something else.
+type liar struct{ ssh.Signer }
+
+func (l liar) Sign(from io.Reader, data []byte) (*ssh.Signature, error) {
+	return l.Signer.Sign(from, append(data, 1))
 }
 
 // TestTurns: requests, channel opens and answers have the right turns.

@@ -47,7 +47,12 @@ func (to Target) Dial(t *testing.T) (*ssh.Client, error) {
 
 // LogIn logs in on a connection to the target. The error is that of the connection.
 func (to Target) LogIn(t *testing.T, conn net.Conn) (*ssh.Client, error) {
-	config, err := to.clientConfig()
+	return to.LogInBy(t, conn, func(own ssh.Signer) []ssh.Signer { return []ssh.Signer{own} })
+}
+
+// LogInBy is LogIn by what keys makes of the door's own key.
+func (to Target) LogInBy(t *testing.T, conn net.Conn, keys func(own ssh.Signer) []ssh.Signer) (*ssh.Client, error) {
+	config, err := to.clientConfig(keys)
 	if err != nil {
 		t.Error(err)
 		return nil, err
@@ -58,7 +63,8 @@ func (to Target) LogIn(t *testing.T, conn net.Conn) (*ssh.Client, error) {
 	}
 	return ssh.NewClient(connection, channels, requests), nil
 }
-func (to Target) clientConfig() (*ssh.ClientConfig, error) {
+
+func (to Target) clientConfig(keys func(own ssh.Signer) []ssh.Signer) (*ssh.ClientConfig, error) {
 	hostKey, err := knownhosts.New(to.KnownHosts)
 	if err != nil {
 		return nil, err
@@ -68,7 +74,7 @@ func (to Target) clientConfig() (*ssh.ClientConfig, error) {
 		return nil, err
 	}
 	return &ssh.ClientConfig{
-		User: to.Login, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: hostKey,
+		User: to.Login, Auth: []ssh.AuthMethod{ssh.PublicKeys(keys(signer)...)}, HostKeyCallback: hostKey,
 		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519},
 		ClientVersion:     "SSH-2.0-OpenSSH_test", // so that eow@openssh.com is said, too
 	}, nil

@@ -16,6 +16,7 @@ func TestDoors(t *testing.T) {
 		harness.Subject{Name: "oracle", Ask: oracle},
 		harness.Subject{Name: "protocol", Ask: protocol},
 		harness.Subject{Name: "traces", Ask: traces},
+		harness.Subject{Name: "wrong_signature", Ask: wrongSignature},
 		harness.Subject{Name: "rc", Ask: func(t *testing.T, to harness.Target) { to.Script(t, "testdata/rc.txtar") }},
 	)
 }
