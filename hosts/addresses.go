@@ -10,20 +10,19 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Addresses are the sshds that the configuration gives the addresses of: any
-// sshd anywhere. They are a [Source].
+// Addresses is the [Source] of the sshds whose addresses are in the configuration.
 type Addresses struct {
 	entries atomic.Pointer[map[string]Entry]
 }
 
-// NewAddresses takes the entries that have an address.
+// NewAddresses returns a source of the entries with an address.
 func NewAddresses(entries []Entry) *Addresses {
 	a := &Addresses{}
 	a.Replace(entries)
 	return a
 }
 
-// Replace replaces the entries. Connections through former ones go on.
+// Replace replaces the entries. Existing connections go on.
 func (a *Addresses) Replace(entries []Entry) {
 	byName := map[string]Entry{}
 	for _, entry := range entries {
@@ -39,8 +38,8 @@ func (a *Addresses) entry(name string) (entry Entry, known bool) {
 	return entry, known
 }
 
-// KeepsKey reports whether an entry is logged in to by a key of its own, and not by the
-// user CA.
+// KeepsKey reports whether the gateway logs in to an entry with a key of its own, and
+// not by the user CA.
 func (a *Addresses) KeepsKey(name string) bool {
 	entry, _ := a.entry(name)
 	return entry.Key != nil
@@ -49,7 +48,7 @@ func (a *Addresses) KeepsKey(name string) bool {
 // Run returns at once: nothing changes by itself.
 func (a *Addresses) Run(context.Context) {}
 
-// Close has nothing to let go of.
+// Close does nothing.
 func (a *Addresses) Close() {}
 
 // Lookup finds an entry.
@@ -61,19 +60,18 @@ func (a *Addresses) Lookup(_ context.Context, name string) (Host, error) {
 	return Host{Name: name, Route: labels.RouteSshd, Account: entry.Account}, nil
 }
 
-// List lists the entries.
+// List returns the entries.
 func (a *Addresses) List(ctx context.Context) []Host {
 	return LookupEach(ctx, maps.Keys(*a.entries.Load()), a.Lookup)
 }
 
-// ComingBack knows nothing of what happens at an address.
+// ComingBack knows nothing: nobody reports what happens at an address.
 func (a *Addresses) ComingBack(name string) (comingBack, known bool) {
 	_, known = a.entry(name)
 	return false, known
 }
 
-// Open connects to the sshd. Whoever logs in to it believes the entry's host
-// key alone.
+// Open connects to the sshd. The caller must accept only the entry's host key.
 func (a *Addresses) Open(ctx context.Context, host Host, _ string) (Entrance, error) {
 	entry, known := a.entry(host.Name)
 	if !known {

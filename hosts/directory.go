@@ -9,14 +9,14 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// Directory is the hosts there are, in all sources.
+// Directory is the hosts of all sources.
 type Directory struct{ sources []Source }
 
-// NewDirectory makes a directory of sources. The first one that knows a name
-// decides what it means.
+// NewDirectory returns a directory of sources. The first source that knows a name
+// decides what it stands for.
 func NewDirectory(sources ...Source) *Directory { return &Directory{sources} }
 
-// Run keeps all sources current until ctx ends.
+// Run keeps all sources up to date until ctx ends.
 func (d *Directory) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, source := range d.sources {
@@ -25,15 +25,15 @@ func (d *Directory) Run(ctx context.Context) {
 	all.Wait()
 }
 
-// Close ends all that was opened. Run must have returned.
+// Close ends everything that was opened. Run must have returned.
 func (d *Directory) Close() {
 	for _, source := range d.sources {
 		source.Close()
 	}
 }
 
-// Lookup finds a host by its name. It asks no engine, and waits only until the
-// sources were asked for the first time. Errors are *[Unreachable].
+// Lookup finds a host by its name. It makes no call to an engine, and waits only
+// until every source has been asked for the first time. Errors are *[Unreachable].
 func (d *Directory) Lookup(ctx context.Context, name string) (Host, error) {
 	var unknown error = &Unreachable{Host: name, Why: "does not exist", Unknown: true}
 	for _, source := range d.sources {
@@ -45,7 +45,7 @@ func (d *Directory) Lookup(ctx context.Context, name string) (Host, error) {
 		if !IsUnknown(err) {
 			return Host{}, err
 		}
-		unknown = err // the last one has most to say: hosts are mostly found, not listed
+		unknown = err // the last source's error says most: hosts are mostly found, not listed
 	}
 	return Host{}, unknown
 }
@@ -61,8 +61,8 @@ func (d *Directory) List(ctx context.Context) []Host {
 	return LookupEach(ctx, slices.Values(slices.Sorted(maps.Keys(names))), d.Lookup)
 }
 
-// ComingBack reports whether a host is likely to be restarting or being
-// recreated, as far as its source has been told. It neither asks nor waits.
+// ComingBack reports whether a host is probably restarting or being recreated, as far
+// as its source knows. It neither asks nor waits.
 func (d *Directory) ComingBack(name string) bool {
 	for _, source := range d.sources {
 		if comingBack, known := source.ComingBack(name); known {
@@ -72,7 +72,7 @@ func (d *Directory) ComingBack(name string) bool {
 	return false
 }
 
-// Open opens a host that Lookup found (see [Source]). Errors are *[Unreachable].
+// Open opens a host that Lookup has found (see [Source]). Errors are *[Unreachable].
 func (d *Directory) Open(ctx context.Context, host Host, account string) (Entrance, error) {
 	if host.Route == labels.RouteSshd && account == "" {
 		why := "says no account to log in as: grant one in gateway.yaml (host: account)"

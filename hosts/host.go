@@ -7,59 +7,59 @@ import (
 	"time"
 )
 
-// Host is a name that was looked up: what it meant at that moment.
+// Host is what a name stood for when it was looked up.
 type Host struct {
-	Name      string // by which grants know it: its own one, or Exact where that is another's
+	Name      string // the name that grants use: its plain one, or Exact if the plain one belongs to another host
 	Route     string // labels.RouteSshd, labels.RouteExec or labels.RouteLocal
 	Account   string // the host's own account, for grants that name none; may be empty
-	Container string // full id; empty where the host is none
+	Container string // full id; empty if the host is no container
 
-	Project string            // that provision or docker compose made it for; may be empty
-	Labels  map[string]string // of the container; not to be changed
+	Project string            // of provision or docker compose; may be empty
+	Labels  map[string]string // of the container; must not be changed
 
-	Person string // for whom it is opened; empty while it is only looked up
+	Person string // the person for whom it is opened; empty for a lookup
 
-	// Where hosts are on several boxes (see package hosts/boxes); else empty.
+	// If there are several boxes (see package hosts/boxes); otherwise empty.
 	Box   string
-	Exact string // name.box, which is this host's wherever its name leads
+	Exact string // name.box, which always stands for this host
 
-	source Source // that knows it; set by the directory
+	source Source // the source that knows it; set by the directory
 }
 
 // Unreachable says why a host cannot be entered now.
 type Unreachable struct {
 	Host  string
-	Why   string // one line for the person, who is logged in by then
+	Why   string // one line for the person, who has logged in
 	Cause error  // for the log; may be nil
 
-	// Details asks what more is known of why, to go behind Why; "" where nothing is.
-	// It may be nil, and takes a few seconds at most.
+	// Details finds out more about the reason, to be put after Why; "" for nothing.
+	// It may take a few seconds. It may be nil.
 	Details func(context.Context) string
 
-	Box string // that the host was asked for on, by name.box; else empty
+	Box string // the box in the name.box that was asked for; else empty
 
 	// Unknown says that the source knows no such host at all.
 	Unknown bool
 
-	// Silent says who cannot tell whether there is such a host, and why: an engine, box
-	// or cluster that does not answer, or refuses the gateway. It is "" where the source
-	// can tell.
+	// Silent names the engine, box or cluster that does not answer or refuses the
+	// gateway, with the reason, so that it is unknown whether there is such a host.
+	// It is "" if it is known.
 	Silent string
 
-	// Patience is how long it is worth trying again, since the first try: 0
-	// for what will not mend itself.
+	// Patience is how long, since the first attempt, it is worth trying again: 0 for
+	// an error that will not go away by itself.
 	Patience time.Duration
 }
 
 func (u *Unreachable) Error() string { return fmt.Sprintf("host %q %s", u.Host, u.Why) }
 func (u *Unreachable) Unwrap() error { return u.Cause }
 
-// NewUnreachable is an [Unreachable]; cause may be nil.
+// NewUnreachable returns an [Unreachable]; cause may be nil.
 func NewUnreachable(host, why string, cause error) error {
 	return &Unreachable{Host: host, Why: why, Cause: cause}
 }
 
-// Soon marks an error about a host as worth trying again for so long.
+// Soon returns the error with a patience: it is worth trying again for that time.
 func Soon(err error, patience time.Duration) error {
 	if why := AsUnreachable(err); why != nil {
 		why.Patience = patience
@@ -67,7 +67,7 @@ func Soon(err error, patience time.Duration) error {
 	return err
 }
 
-// AsUnreachable returns what an error says of a host; nil where it says nothing.
+// AsUnreachable returns the [Unreachable] in an error; nil if there is none.
 func AsUnreachable(err error) *Unreachable {
 	unreachable, _ := errors.AsType[*Unreachable](err)
 	return unreachable
@@ -79,7 +79,8 @@ func IsUnknown(err error) bool {
 	return why != nil && why.Unknown
 }
 
-// IsSilent reports whether an error says that who knows the host does not tell.
+// IsSilent reports whether an error says that the engine, box or cluster of the host
+// does not answer.
 func IsSilent(err error) bool {
 	why := AsUnreachable(err)
 	return why != nil && why.Silent != ""

@@ -45,7 +45,7 @@ func newBackupCommand() *cobra.Command {
 	return command
 }
 
-// writeBackup writes a new file, whole or not at all.
+// writeBackup writes a new file, as a whole or not at all.
 func writeBackup(to, passphrase, path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {

@@ -22,7 +22,8 @@ import (
 	"github.com/berth-ssh/berth/printable"
 )
 
-// maxCause is how much is shown of why an engine or cluster tells nothing, in runes.
+// maxCause is how much is shown of the reason why an engine or cluster does not
+// answer, in runes.
 const maxCause = 500
 
 func newCheckCommand() *cobra.Command {
@@ -76,7 +77,8 @@ func check(command *cobra.Command, path string, settings config.Config) error {
 	return nil
 }
 
-// showPenalties prints whose passwords the gateway that runs slows down, if any.
+// showPenalties prints the sources whose passwords the running gateway slows down, if
+// any.
 func showPenalties(ctx context.Context, w io.Writer, stateDir string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -92,8 +94,8 @@ func showPenalties(ctx context.Context, w io.Writer, stateDir string) error {
 	return errors.Join(err, rows.Flush())
 }
 
-// explain prints what a user may do on a host. Its project and labels count if it
-// exists now.
+// explain prints what a user may do on a host. If the host exists now, its project
+// and labels count, too.
 func explain(ctx context.Context, w io.Writer, settings config.Config, user, name string) error {
 	found, err := configured.Look(ctx, settings.HostSettings(), []string{name})
 	if err != nil {
@@ -119,8 +121,8 @@ func explain(ctx context.Context, w io.Writer, settings config.Config, user, nam
 	return table.Flush()
 }
 
-// warn prints what serve would accept, but what is probably not meant. Its error
-// is what serve would stop at.
+// warn prints what serve would accept, but is probably not intended. It returns an
+// error that would stop serve.
 func warn(w io.Writer, path string, settings config.Config) error {
 	warnings, err := settings.CheckHere()
 	if err != nil {
@@ -145,9 +147,9 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// showHosts prints each granted host, who may enter it, and whether it exists
-// now, and each pattern, project or label that no host has. It waits some seconds
-// for the engine.
+// showHosts prints each granted host, who may enter it, and whether it exists now;
+// and each pattern, project or label that matches no host. It waits some seconds for
+// the engine.
 func showHosts(ctx context.Context, w, warnings io.Writer, settings config.Config) error {
 	granted := settings.Granted()
 	if len(granted) == 0 {
@@ -191,7 +193,7 @@ func asHost(name string, found configured.Found) auth.Host {
 	return auth.Host{Name: name, Exact: found.Exact, Box: found.Box, Account: found.Account, Project: found.Project, Labels: found.Labels}
 }
 
-// now says in a few words what a host's name means now.
+// now describes in a few words what a host's name means now.
 func now(found configured.Found) string {
 	why := (*hosts.Unreachable)(nil)
 	switch {

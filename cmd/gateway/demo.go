@@ -23,7 +23,8 @@ func newDemoCommand() *cobra.Command {
 			"this machine. Without ssh, a client of its own is used; rsync is optional.",
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			// A closed pipe ends the demo as Ctrl-C does: there is something to remove.
+			// A closed pipe must end the demo like Ctrl-C, since there is something
+			// to remove.
 			ctx, stop := signal.NotifyContext(command.Context(),
 				syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 			defer stop()

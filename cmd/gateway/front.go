@@ -9,8 +9,8 @@ import (
 	"github.com/berth-ssh/berth/logqueue"
 )
 
-// newFrontCommand is this program as the process that parses the network. It is not for
-// people: serve starts it.
+// newFrontCommand returns the command that runs this program as the front, the
+// process that parses the network. It is not for people: serve starts it.
 func newFrontCommand() *cobra.Command {
 	logged := logging{form: logAuto, level: "info"}
 	command := &cobra.Command{

@@ -35,7 +35,7 @@ func newHashPasswordCommand() *cobra.Command {
 	}
 }
 
-// maxInput is far more than a password may have, in bytes.
+// maxInput is much longer than any password, in bytes.
 const maxInput = 1 << 20
 
 func readPassword(in io.Reader, prompts io.Writer) ([]byte, error) {

@@ -9,8 +9,8 @@ import (
 	"github.com/berth-ssh/berth/sftpd"
 )
 
-// newHelperCommand is this program in its other role, inside a container. It
-// is not for people: the gateway starts it.
+// newHelperCommand returns the command that runs this program as the helper inside a
+// container. It is not for people: the gateway starts it.
 func newHelperCommand() *cobra.Command {
 	command := &cobra.Command{Use: "helper", Hidden: true, Args: cobra.NoArgs}
 	var as helper.Options
@@ -38,7 +38,7 @@ func newHelperCommand() *cobra.Command {
 	rc := &cobra.Command{
 		Use:                "rc",
 		Args:               cobra.MinimumNArgs(2),
-		DisableFlagParsing: true, // the arguments are another program's
+		DisableFlagParsing: true, // the arguments belong to another program
 		RunE:               func(_ *cobra.Command, of []string) error { return helper.RunRC(of) },
 	}
 	command.AddCommand(run, child, sftp, rc)

@@ -106,7 +106,7 @@ func (o initOptions) confirm(in io.Reader, out io.Writer) error {
 	return nil
 }
 
-// next says what is left to do, and the line that logs in.
+// next prints what is left to do, and the command that logs in.
 func (o initOptions) next(out io.Writer, plan setup.Plan) error {
 	settings, err := config.Load(o.path)
 	if err != nil {
@@ -143,8 +143,8 @@ func (o initOptions) startLine() string {
 	return "sudo berth-gateway serve"
 }
 
-// thisBox is a name or address at which this box is reached: its host name if
-// that is known here, or else the first address that is not its own.
+// thisBox returns a name or address of this box: its host name if that resolves here,
+// or else its first address that is not a loopback.
 func thisBox() string {
 	name, err := os.Hostname()
 	if err == nil {
@@ -152,7 +152,7 @@ func thisBox() string {
 			return name
 		}
 	}
-	addresses, _ := net.InterfaceAddrs() // without one there is localhost
+	addresses, _ := net.InterfaceAddrs() // without any, localhost is used
 	for _, address := range addresses {
 		if net, ok := address.(*net.IPNet); ok && net.IP.IsGlobalUnicast() {
 			return net.IP.String()

@@ -51,7 +51,8 @@ func newKeysCommand() *cobra.Command {
 	return command
 }
 
-// openMade opens a state directory that a gateway has made, and makes none.
+// openMade opens a state directory that a gateway has created. It does not create
+// one.
 func openMade(settings config.Config) (*state.State, error) {
 	dir := settings.State
 	if err := state.Check(dir); err != nil {
@@ -63,13 +64,14 @@ func openMade(settings config.Config) (*state.State, error) {
 	return state.OpenWithKeys(dir, settings.Keys)
 }
 
-// showKnownHosts prints the lines by which clients know a gateway now, and will know it.
+// showKnownHosts prints the known_hosts lines for the gateway's present and next
+// keys.
 func showKnownHosts(out io.Writer, listen, name string, st *state.State) error {
 	keys, err := st.HostKeys(false)
 	if err != nil {
 		return err
 	}
-	_, port, _ := net.SplitHostPort(listen) // checked
+	_, port, _ := net.SplitHostPort(listen) // valid: it was checked
 	address := knownhosts.Normalize(net.JoinHostPort(name, port))
 	for _, key := range slices.Concat([]ssh.Signer{keys.Key}, keys.Others, keys.Next) {
 		fmt.Fprintln(out, knownhosts.Line([]string{address}, key.PublicKey()))
@@ -100,7 +102,7 @@ func showKeys(out io.Writer, st *state.State) error {
 	return table.Flush()
 }
 
-// from says when a key takes the place of another one.
+// from says when a key will replace another one.
 func from(at time.Time) string {
 	if at.IsZero() {
 		return ""

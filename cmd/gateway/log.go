@@ -17,7 +17,7 @@ const (
 	logJSON = "json"
 )
 
-// logging is how a gateway logs.
+// logging says how a gateway logs.
 type logging struct {
 	form, level string
 	verbose     bool
@@ -29,7 +29,8 @@ func (l *logging) flags(flags *pflag.FlagSet) {
 	flags.BoolVarP(&l.verbose, "verbose", "v", l.verbose, "log more: --log-level debug")
 }
 
-// args are the flags by which another process of this program logs as this one does.
+// args returns the flags that make another process of this program log in the same
+// way.
 func (l *logging) args() []string {
 	level := l.level
 	if l.verbose {
@@ -38,7 +39,7 @@ func (l *logging) args() []string {
 	return []string{"--log", l.form, "--log-level", level}
 }
 
-// to makes the log: lines of key=value, with quotes where a value needs them, or of
+// to returns the log: lines of key=value, with quotes where a value needs them, or of
 // JSON.
 func (l *logging) to(out io.Writer, onTerminal bool) (*slog.Logger, error) {
 	var level slog.Level
@@ -58,8 +59,8 @@ func (l *logging) to(out io.Writer, onTerminal bool) (*slog.Logger, error) {
 	return nil, fmt.Errorf("--log %s: text, json and auto are known", l.form)
 }
 
-// asciiLines takes a line of JSON with each write, and does nothing to the terminal of
-// whoever looks at them.
+// asciiLines writes lines of JSON, one in each write, in ASCII, so that no text can
+// control the terminal of a person who reads them.
 type asciiLines struct{ out io.Writer }
 
 // Write writes a line.

@@ -1,7 +1,7 @@
 // Command gateway is one SSH port in front of every host on a box.
 //
-// Here are its verbs, a file each: flags, questions and tables. What they do is in the
-// packages beside.
+// This package has only its verbs, one in each file: flags, questions and tables. The
+// work is done in the packages that they call.
 package main
 
 import (
@@ -38,8 +38,8 @@ func newCommand() *cobra.Command {
 	return root
 }
 
-// printError prints an error after the program's name. Errors of a configuration
-// are printed as they are: each begins with file and line, as a compiler's do.
+// printError prints an error after the program's name. Errors of a configuration are
+// printed as they are: each begins with file and line, like those of a compiler.
 func printError(w io.Writer, err error) {
 	if lines, ok := errors.AsType[config.Errors](err); ok {
 		fmt.Fprintln(w, lines)

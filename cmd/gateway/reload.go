@@ -15,7 +15,7 @@ import (
 	"github.com/berth-ssh/berth/serving"
 )
 
-// callTimeout is how long a gateway that runs may take to answer.
+// callTimeout is how long a running gateway may take to answer.
 const callTimeout = 30 * time.Second
 
 func newReloadCommand() *cobra.Command {
@@ -55,12 +55,12 @@ func askToReload(ctx context.Context, path string) (report reload.Report, err er
 	reports, err := control.CallAll[reload.Report](ctx, config.StateDir(path), serving.VerbReload, nil)
 	if len(reports) > 0 {
 		report = reports[0]
-		for _, former := range reports[1:] { // gateways, whose people may have lost something, too
+		for _, former := range reports[1:] { // gateways that still have connections, whose people may also have lost something
 			report.Ended += former.Ended
 		}
 	}
 	if errors.Is(err, control.ErrNotRunning) {
-		if _, wrong := config.Load(path); wrong != nil { // perhaps where the gateway is, too
+		if _, wrong := config.Load(path); wrong != nil { // probably the same error stops the gateway
 			return report, wrong
 		}
 	}

@@ -15,10 +15,11 @@ import (
 	"github.com/berth-ssh/berth/state"
 )
 
-// defaultRotation is how long clients have to learn of a host key before it is shown.
+// defaultRotation is how long clients have time to learn a host key before it is
+// shown.
 const defaultRotation = 30 * 24 * time.Hour
 
-// What is rotated.
+// What can be rotated.
 const (
 	rotateHostKey = "host-key"
 	rotateUserCA  = "user-ca"
@@ -68,7 +69,7 @@ func newRotateCommand() *cobra.Command {
 	return command
 }
 
-// rotate is what is asked for.
+// rotate has the wishes of the caller.
 type rotate struct {
 	after          time.Duration
 	finish, cancel bool
@@ -122,7 +123,7 @@ func (r rotate) userCA(command *cobra.Command, st *state.State) (err error) {
 	return nil
 }
 
-// sayTold says which hosts trust the user CAs.
+// sayTold prints which hosts trust the user CAs.
 func sayTold(out io.Writer, told rotation.Told) {
 	say := func(what string, names []string) {
 		if len(names) > 0 {

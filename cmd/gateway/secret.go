@@ -13,7 +13,7 @@ import (
 	"github.com/berth-ssh/berth/state"
 )
 
-// secret is a Secret of Kubernetes; []byte is base64 there as in JSON.
+// secret is a Secret of Kubernetes; its []byte values are base64, as in JSON.
 type secret struct {
 	APIVersion string            `json:"apiVersion"`
 	Kind       string            `json:"kind"`
@@ -51,7 +51,7 @@ func newSecretCommand() *cobra.Command {
 	return command
 }
 
-// keysFor returns the files of the keys of this box's gateway, or of new ones.
+// keysFor returns the files of the keys of this box's gateway, or of new keys.
 func keysFor(path string, isNew bool) (map[string][]byte, error) {
 	if isNew {
 		return newKeys()
@@ -67,7 +67,7 @@ func keysFor(path string, isNew bool) (map[string][]byte, error) {
 	return st.Keys()
 }
 
-// newKeys makes keys in a directory that is removed.
+// newKeys returns new keys, which it makes in a temporary directory.
 func newKeys() (map[string][]byte, error) {
 	dir, err := os.MkdirTemp("", "berth-keys-")
 	if err != nil {

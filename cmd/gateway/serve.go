@@ -13,13 +13,13 @@ import (
 	"github.com/berth-ssh/berth/serving"
 )
 
-// defaultDrain gives connections time to end. It is shorter than the time after
-// which systemd and docker stop kill the gateway.
+// defaultDrain is the time that connections get to end. It is shorter than the time
+// after which systemd and docker stop kill the gateway.
 const defaultDrain = 8 * time.Second
 
 const (
-	// stopPatience is how much longer than the drain all of an end may take. It
-	// is more than connections take, which are cut then, and their hosts.
+	// stopPatience is how long everything may take after the drain. It is more than
+	// connections, which are cut then, and their hosts need.
 	stopPatience = 1900 * time.Millisecond
 
 	// logPatience is how long the log's reader may take to read the last lines.
@@ -53,7 +53,7 @@ func newServeCommand() *cobra.Command {
 			hangUp := func() {
 				select {
 				case hangUps <- syscall.SIGHUP:
-				default: // one is waiting
+				default: // one is waiting already
 				}
 			}
 			ctx, stop := serving.Signals{Log: log, Patience: options.Drain + stopPatience, Exit: exit, Reload: hangUp}.Handle(command.Context())

@@ -6,12 +6,11 @@ import (
 	"github.com/berth-ssh/berth/serving"
 )
 
-// newServiceCommand is what the unit of systemd starts. systemd ends a service
-// before it starts it again, so the process that it knows must not be the one that
-// has people's connections. This one starts the gateway and has nothing: when it is
-// told to stop, it tells the gateway to accept no more connections, and ends. The
-// gateway goes on with its connections, and the one that is started next takes
-// the socket from it.
+// newServiceCommand returns the command that systemd's unit starts. Since systemd
+// ends a service before it starts it again, the process that it knows must not be the
+// one with people's connections. So this one only starts the gateway. When it is told
+// to stop, it tells the gateway to accept no more connections, and ends. The gateway
+// goes on with its connections, and the next one takes the socket from it.
 func newServiceCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:                "service [flags of serve]",

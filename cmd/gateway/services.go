@@ -10,7 +10,7 @@ import (
 	"github.com/berth-ssh/berth/openid"
 )
 
-// askServices are the complaints about a directory or provider that is not as the
+// askServices returns an error for each directory or provider that is not as the
 // configuration says.
 func askServices(ctx context.Context, settings config.Config) []error {
 	var silent []error
@@ -27,7 +27,7 @@ func askServices(ctx context.Context, settings config.Config) []error {
 	return silent
 }
 
-// identify is a user with the groups that the directory says, where it can be asked
+// identify returns a user with the groups in the directory, if that can be asked
 // without the user's password.
 func identify(ctx context.Context, settings config.Config, user string) (auth.Identity, error) {
 	name, ok := settings.Policy.NameAt(auth.LDAP, user)

@@ -20,7 +20,7 @@ import (
 	"github.com/berth-ssh/berth/printable"
 )
 
-// watchEvery is how often --watch looks again.
+// watchEvery is how often --watch asks again.
 const watchEvery = 2 * time.Second
 
 func newSessionsCommand() *cobra.Command {
@@ -64,8 +64,8 @@ func newSessionsCommand() *cobra.Command {
 	return command
 }
 
-// askSessions shows who is connected. If a gateway does not answer, it shows those of the
-// others, and returns the error.
+// askSessions shows who is connected. If one gateway does not answer, it shows those
+// of the others, and returns the error.
 func askSessions(ctx context.Context, stateDir string, show func([]people.Connection) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -96,7 +96,7 @@ func showSessions(out io.Writer, all []people.Connection) error {
 	return w.Flush()
 }
 
-// shown is a cell of a table. What is in it cannot write on the terminal.
+// shown returns a cell of a table, made safe for a terminal.
 func shown(cell string) string {
 	if cell == "" {
 		return "-"

@@ -15,7 +15,7 @@ import (
 // table shows the checks, row by row as they end.
 type table struct {
 	*screen.Screen
-	live bool // a terminal: shows what runs now
+	live bool // the output is a terminal, which also shows the check that is running
 
 	ok, failed, skipped int
 	began               time.Time
@@ -38,7 +38,7 @@ func (t *table) begin(name string) {
 
 const (
 	nameWidth = 34
-	maxLine   = 300 // characters of a failure
+	maxLine   = 300 // runes of a failure
 )
 
 func (t *table) end(r selftest.Result) {

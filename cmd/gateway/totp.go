@@ -18,7 +18,8 @@ import (
 	"github.com/berth-ssh/berth/totp"
 )
 
-// withoutCodes are the users who may be asked for a code and have none.
+// withoutCodes returns the users whose logins may need a code and who have no
+// authenticator.
 func withoutCodes(settings config.Config) []string {
 	var users []string
 	for _, user := range settings.Users {
@@ -106,11 +107,11 @@ func enroll(store *totp.Store, user string, replace bool, in io.Reader, out io.W
 	return nil
 }
 
-// quiet is the white margin that a QR code needs, in modules.
+// quiet is the width of the white margin of a QR code, in modules.
 const quiet = 4
 
 // drawQR draws two modules, one above the other, in each character. It sets both
-// colours, for terminals that are dark and those that are light.
+// colours, so that it works on dark and light terminals.
 func drawQR(out io.Writer, text string) error {
 	code, err := qr.Encode(text, qr.L)
 	if err != nil {

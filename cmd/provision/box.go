@@ -17,7 +17,7 @@ import (
 	"github.com/berth-ssh/berth/provision/plan"
 )
 
-// dial connects to the engine of the box that is meant, until this program ends.
+// dial connects to the engine of the chosen box, until this program ends.
 func (b onBox) dial(ctx context.Context) (*client.Client, error) {
 	engine, err := b.engine(ctx)
 	if err != nil {
@@ -26,7 +26,7 @@ func (b onBox) dial(ctx context.Context) (*client.Client, error) {
 	return engine.Client, nil
 }
 
-// engine connects to that engine, until it is closed.
+// engine connects to that engine; the caller must close the result.
 func (b onBox) engine(ctx context.Context) (*docker.Engine, error) {
 	at, err := b.address()
 	if err != nil {
@@ -35,8 +35,8 @@ func (b onBox) engine(ctx context.Context) (*docker.Engine, error) {
 	return docker.Dial(ctx, at)
 }
 
-// address is where that engine is: where gateway.yaml says of the box, or else where
-// docker finds one.
+// address returns the address of that engine: the box's in gateway.yaml, or else the
+// one that the docker command would use.
 func (b onBox) address() (docker.Address, error) {
 	if b.box == "" || b.box == hosts.LocalBox {
 		return docker.Address{}, nil
@@ -59,10 +59,10 @@ func (b onBox) address() (docker.Address, error) {
 	return docker.Address{}, fmt.Errorf("there is no box %s in %s; there are %s", b.box, b.config, strings.Join(known, ", "))
 }
 
-// isElsewhere reports whether a box is meant that is not this machine.
+// isElsewhere reports whether a box was chosen that is not this machine.
 func (b onBox) isElsewhere() bool { return b.box != "" && b.box != hosts.LocalBox }
 
-// engineIsHere reports whether the engine, which need not run, is this box's.
+// engineIsHere reports whether the engine, even if it does not run, is on this box.
 func (b onBox) engineIsHere() bool {
 	at, err := b.address()
 	if err != nil {
@@ -76,8 +76,8 @@ func (b onBox) engineIsHere() bool {
 	return docker.IsLocal(engine.Client)
 }
 
-// find returns the project's hosts of these names, or without names all of
-// them. Its error says which hosts there are.
+// find returns the project's hosts with these names, or all of them if no names are
+// given. Its error says which hosts exist.
 func (b onBox) find(ctx context.Context, names []string) (*client.Client, []plan.Container, error) {
 	api, project, all, err := b.observe(ctx)
 	switch {
@@ -91,8 +91,8 @@ func (b onBox) find(ctx context.Context, names []string) (*client.Client, []plan
 	return api, all, err
 }
 
-// observe returns the hosts of the project, or where there is none, all that provision
-// created.
+// observe returns the hosts of the project, or, without a project, all hosts that
+// provision created.
 func (b onBox) observe(ctx context.Context) (api *client.Client, project string, all []plan.Container, err error) {
 	if project, err = compose.ProjectName(ctx, b.load); err != nil {
 		return nil, "", nil, err

@@ -26,14 +26,14 @@ import (
 	"github.com/berth-ssh/berth/state"
 )
 
-// boxJob is one run on a box: what the files want, on which engine.
+// boxJob is one run on a box: what the files want, and on which engine.
 type boxJob struct {
 	onBox
 	api    *client.Client
 	want   compose.Wanted
 	undoes string // the file that import made of this one; "" where it made none
 	books  *state.State
-	seen   box.Box // the box, as it was last seen
+	seen   box.Box // the box as it was last observed
 	marks  plan.Marks
 }
 
@@ -61,8 +61,8 @@ func (b onBox) job(ctx context.Context) (*boxJob, error) {
 	return &boxJob{onBox: b, api: api, want: want, undoes: project.ReplacedBy(), books: st}, err
 }
 
-// marksOf returns by what provision knows its own containers. On the first run with
-// a state directory, those that an older version made are remembered.
+// marksOf returns the marks by which provision recognises its own containers. The
+// first run with a state directory records those that an older version created.
 func marksOf(st *state.State, have plan.Observed) (plan.Marks, error) {
 	secret, err := st.Secret()
 	if err != nil {
@@ -90,9 +90,9 @@ func (j *boxJob) plan(ctx context.Context) (plan.Plan, error) {
 	return p, apply.Weigh(ctx, j.api, &p)
 }
 
-// carryOut makes the plan once more, under the lock, and carries it out. Where it is
-// not the one that was shown it is shown again; where it would lose what nobody was
-// asked about, nothing is done and the error says so.
+// carryOut makes the plan again, under the lock, and carries it out. If that differs
+// from the plan that was shown, it is shown again. If it would lose something that
+// nobody was asked about, nothing is done, and the error says so.
 func (j *boxJob) carryOut(cmd *cobra.Command, e *apply.Executor, shown plan.Plan) error {
 	ctx := cmd.Context()
 	unlock, err := apply.Lock(ctx, j.state)
@@ -121,16 +121,16 @@ func (j *boxJob) carryOut(cmd *cobra.Command, e *apply.Executor, shown plan.Plan
 	return e.Apply(ctx, p)
 }
 
-// sayUndoes says, before any plan, if it would undo an import.
+// sayUndoes says, before any plan, that it would undo an import, if that is so.
 func (j *boxJob) sayUndoes(cmd *cobra.Command) {
 	if j.undoes != "" {
 		fmt.Fprintf(cmd.OutOrStdout(), "import made %s of this file, and this plan would undo that; -f %s names the new one\n", j.undoes, j.undoes)
 	}
 }
 
-// giveNames makes the host names those of this project, which the gateway keeps with
-// their owners, and says so where only an exact name is free. The plan has made sure that
-// no other container of the box carries them.
+// giveNames makes this project the owner of its host names, which the gateway stores,
+// and says so if only an exact name is free. The plan has made sure that no other
+// container of the box has them.
 func (j *boxJob) giveNames(cmd *cobra.Command) error {
 	box := cmp.Or(j.box, hosts.LocalBox)
 	for _, s := range j.want.Services {
@@ -164,7 +164,7 @@ func (b onBox) site(st *state.State, api *client.Client) (compose.Site, error) {
 		at.Box = b.box
 	}
 	if !docker.IsLocal(api) {
-		return at, nil // that box has no helper directory of ours to mount
+		return at, nil // that box has none of our helper directories to mount
 	}
 	if at.StateDir, err = filepath.Abs(st.Dir()); err != nil {
 		return compose.Site{}, err

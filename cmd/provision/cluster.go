@@ -14,8 +14,8 @@ import (
 	"github.com/berth-ssh/berth/provision/pods"
 )
 
-// open opens the namespace that is meant: of the cluster that gateway.yaml knows
-// by its name, or of a kubeconfig.
+// open opens the chosen namespace: of the cluster with this name in gateway.yaml, or
+// of a kubeconfig.
 func (c onCluster) open() (*cluster.Namespace, error) {
 	settings, err := config.Load(c.config)
 	if err != nil && c.kubeconfig == "" {
@@ -49,7 +49,7 @@ func (c onCluster) open() (*cluster.Namespace, error) {
 	return n, nil
 }
 
-// clusterJob is one run on a cluster: what the files want, in which namespace.
+// clusterJob is one run on a cluster: what the files want, and in which namespace.
 type clusterJob struct {
 	onCluster
 	want pods.Wanted
@@ -77,16 +77,16 @@ func (j *clusterJob) plan(ctx context.Context) (cluster.Plan, error) {
 	return cluster.Up(j.want, have, j.planOptions)
 }
 
-// clusterHosts are hosts in a namespace.
+// clusterHosts is hosts in a namespace.
 type clusterHosts struct {
 	project string // "" where they are of all projects
 	in      *cluster.Namespace
-	have    cluster.Observed // all that is there
+	have    cluster.Observed // everything in the namespace
 	sets    []appsv1.StatefulSet
 }
 
-// find returns the project's hosts of these names, or without names all of them. Its
-// error says which hosts there are.
+// find returns the project's hosts with these names, or all of them if no names are
+// given. Its error says which hosts exist.
 func (c onCluster) find(ctx context.Context, names []string) (clusterHosts, error) {
 	project, err := compose.ProjectName(ctx, c.load)
 	if err == nil && project == "" && len(names) == 0 {
@@ -102,8 +102,8 @@ func (c onCluster) find(ctx context.Context, names []string) (clusterHosts, erro
 	return h, err
 }
 
-// observe returns the hosts of the project, or where there is none, all that provision
-// created.
+// observe returns the hosts of the project, or, without a project, all hosts that
+// provision created.
 func (c onCluster) observe(ctx context.Context) (clusterHosts, error) {
 	project, err := compose.ProjectName(ctx, c.load)
 	if err != nil {

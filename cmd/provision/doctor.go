@@ -49,8 +49,9 @@ func runDoctor(cmd *cobra.Command, b onBox) error {
 	return nil
 }
 
-// examine looks at the engine, its box and the containers. That an engine of this
-// box does not answer is a problem; that one elsewhere does not is an error.
+// examine examines the engine, its box and the containers. If the engine of this box
+// does not answer, that is a problem of the checkup; for an engine elsewhere it is an
+// error.
 func examine(ctx context.Context, b onBox) (*doctor.Checkup, error) {
 	api, err := b.dial(ctx)
 	switch {
@@ -62,7 +63,7 @@ func examine(ctx context.Context, b onBox) (*doctor.Checkup, error) {
 	return doctor.Examine(ctx, api)
 }
 
-// warnOfBox is what up says before it acts.
+// warnOfBox prints the warnings that up gives before it acts.
 func warnOfBox(ctx context.Context, api *client.Client) error {
 	c, err := doctor.ExamineBox(ctx, api)
 	if err != nil {

@@ -62,12 +62,12 @@ func (b onBox) down(cmd *cobra.Command, names []string, withVolumes bool) error 
 	return e.Apply(ctx, p)
 }
 
-// usedOf returns the containers of a project that somebody is on.
+// usedOf returns the containers of a project that people are on.
 func usedOf(project string, have plan.Observed) []plan.Container {
 	return slices.DeleteFunc(slices.Clone(have.Containers), func(c plan.Container) bool { return c.Project() != project || len(c.Users) == 0 })
 }
 
-// downHosts removes hosts alone: their networks are others' too.
+// downHosts removes only hosts, not their networks, which others also use.
 func (b onBox) downHosts(cmd *cobra.Command, names []string) error {
 	api, found, err := b.find(cmd.Context(), names)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/berth-ssh/berth/provision/plan"
 )
 
-// execCommand leaves the terminal to the docker command, which knows how.
+// execCommand returns the verb exec, which runs the docker command, since that
+// handles the terminal.
 func execCommand(o *options) *cobra.Command {
 	command := &cobra.Command{
 		Use:               "exec HOST [COMMAND…]",
@@ -45,7 +46,7 @@ func execCommand(o *options) *cobra.Command {
 			return err
 		},
 	}
-	command.Flags().SetInterspersed(false) // what follows the host is the command's
+	command.Flags().SetInterspersed(false) // flags after the host belong to the command
 	return command
 }
 
@@ -60,7 +61,7 @@ func dockerExec(c plan.Container, command []string, terminal bool) []string {
 	return append(append(args, c.ID), command...)
 }
 
-// exitCode is the end of a command that was run for somebody.
+// exitCode is the exit code of a command that was run for a person.
 type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("the command ended with code %d", int(e)) }

@@ -54,8 +54,8 @@ func watchGPUs(ctx context.Context, b onBox, out io.Writer, asJSON bool) error {
 	}
 }
 
-// showGPUs lists the GPUs. Where this box's engine does not answer it shows them
-// without their holders, and ends with an error that says so.
+// showGPUs lists the GPUs. If this box's engine does not answer, it shows them
+// without their holders, and returns an error that says so.
 func showGPUs(ctx context.Context, b onBox, out io.Writer, asJSON bool) error {
 	engine, unanswered := b.engine(ctx)
 	var states []box.DeviceState
@@ -94,7 +94,7 @@ func writeGPUs(out io.Writer, states []box.DeviceState, asJSON bool) error {
 	return err
 }
 
-// gpuTable is a line for each device, red where others than its holder use it.
+// gpuTable returns a line for each device, red if others than its holder use it.
 func gpuTable(states []box.DeviceState, now time.Time, colours bool) string {
 	rows := [][]string{{"GPU", "UUID", "MODEL", "MEMORY", "BUSY", "TEMP", "HOLDER", "SINCE", "PROCESSES"}}
 	for _, s := range states {
@@ -159,7 +159,7 @@ func processText(p box.DeviceProcess) string {
 	return text
 }
 
-// loginText is what is known of user+account@host, as the gateway's logins are written.
+// loginText returns what is known of user+account@host, in the form of a login.
 func loginText(p box.DeviceProcess) string {
 	text := strings.Trim(p.User+"+"+p.Account, "+")
 	switch {

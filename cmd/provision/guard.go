@@ -13,10 +13,11 @@ import (
 	"github.com/berth-ssh/berth/provision/apply"
 )
 
-const guardTimeout = 5 * time.Minute // for an engine that restarts
+const guardTimeout = 5 * time.Minute // in case the engine restarts
 
-// startGuard starts a process that outlives this one, should it be killed: it then
-// ends the recreations that are half done, so that every host runs. release ends it.
+// startGuard starts a process that survives this one if it is killed: it then
+// completes the recreations that are half done, so that every host runs. release ends
+// it.
 func startGuard(b onBox, project string) (release func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -29,7 +30,7 @@ func startGuard(b onBox, project string) (release func(), err error) {
 	defer alive.Close()
 	guard := exec.Command(self, "guard", "-p", project, "--state", b.state, "--box", b.box, "--config", b.config)
 	guard.Stdin = alive
-	guard.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // an interrupt at the terminal is not for it
+	guard.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // so that an interrupt at the terminal does not reach it
 	if err := guard.Start(); err != nil {
 		mine.Close()
 		return nil, err
@@ -41,7 +42,8 @@ func startGuard(b onBox, project string) (release func(), err error) {
 	}, nil
 }
 
-// guardCommand is the guard's side: it waits for the other one to be done, or to die.
+// guardCommand returns the guard's own command: it waits until the other process has
+// finished, or has died.
 func guardCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:    "guard",

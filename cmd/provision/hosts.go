@@ -12,7 +12,7 @@ import (
 	"github.com/berth-ssh/berth/provision/cluster"
 )
 
-// named returns the hosts of these names. Its error says which hosts there are.
+// named returns the hosts with these names. Its error says which hosts exist.
 func named[T any](names []string, all []T, nameOf func(T) string) (found []T, err error) {
 	for _, name := range names {
 		one, err := oneOf(name, all, nameOf)
@@ -75,7 +75,7 @@ func (c onCluster) hostNames(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// hostFirst checks the arguments of a verb that begin with a host.
+// hostFirst checks the arguments of a verb whose first argument is a host.
 func hostFirst(_ *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return errors.New("which host? berth-provision ps lists them")

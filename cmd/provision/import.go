@@ -40,7 +40,7 @@ func importCommand(o *options) *cobra.Command {
 	}
 }
 
-// askNames asks for the name of each user, until there is one that will do.
+// askNames asks for the name of each user, until it is a valid one.
 func askNames(cmd *cobra.Command, m *migrate.Migration) {
 	answers := bufio.NewScanner(cmd.InOrStdin())
 	var taken []string
@@ -61,12 +61,12 @@ func askNames(cmd *cobra.Command, m *migrate.Migration) {
 	})
 }
 
-// composeFileOf returns the name of the new compose file. It is the one that bare
-// commands find; a file of old that has it is renamed, with the user's yes.
+// composeFileOf returns the name of the new compose file: the one that commands find
+// without -f. If the old file has that name, it is renamed after the user has agreed.
 func composeFileOf(cmd *cobra.Command, m *migrate.Migration, yes bool) (string, error) {
 	if m.From != migrate.ComposeFile {
 		if _, err := os.Stat(filepath.Join(m.Dir, migrate.ComposeFile)); err == nil {
-			return migrate.SecondFile, nil // somebody else's
+			return migrate.SecondFile, nil // another file has that name
 		}
 		return migrate.ComposeFile, nil
 	}
@@ -77,20 +77,21 @@ func composeFileOf(cmd *cobra.Command, m *migrate.Migration, yes bool) (string, 
 	return migrate.ComposeFile, m.Rename(aside)
 }
 
-// agrees asks, if there is a terminal to ask at.
+// agrees asks a question if there is a terminal, and reports whether the answer was
+// yes.
 func agrees(cmd *cobra.Command, question string) bool {
 	if !isTerminal(os.Stdin) {
 		return false
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s [y/N] ", question)
 	var answer string
-	fmt.Fscanln(cmd.InOrStdin(), &answer) // no answer is a no
+	fmt.Fscanln(cmd.InOrStdin(), &answer) // no answer means no
 	return strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes")
 }
 
-// migrationTable says how people came in, and how they come in now.
+// migrationTable returns a table of the former and the new logins.
 func migrationTable(m *migrate.Migration, composeFile string) string {
-	hosts := map[string]int{} // by user
+	hosts := map[string]int{} // number of hosts by user
 	for _, l := range m.Logins {
 		hosts[l.User]++
 	}
@@ -115,7 +116,7 @@ func migrationTable(m *migrate.Migration, composeFile string) string {
 		command, command, here(migrate.GatewayFile))
 }
 
-// login is what a person says: a user with one host need not name it.
+// login returns the login to type: a user with one host need not name it.
 func login(l migrate.Login, hosts int) string {
 	if hosts == 1 {
 		return l.User

@@ -13,8 +13,8 @@ import (
 	"github.com/berth-ssh/berth/provision/progress"
 )
 
-// lifeCommands are the verbs that do one thing to each host that is named, or to
-// all of the project.
+// lifeCommands returns the verbs that do the same to each named host, or to all of
+// the project.
 func lifeCommands(o *options) []*cobra.Command {
 	return []*cobra.Command{
 		hostsCommand(o, plan.OpStart, "Start hosts; without a name, all of the project"),

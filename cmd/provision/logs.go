@@ -16,7 +16,7 @@ import (
 // logOptions are the flags of logs.
 type logOptions struct {
 	follow bool
-	tail   string // lines from the end, or all
+	tail   string // number of lines from the end, or "all"
 }
 
 func logsCommand(o *options) *cobra.Command {
@@ -54,7 +54,7 @@ func (b onBox) logs(cmd *cobra.Command, name string, o logOptions) error {
 		_, err = stdcopy.StdCopy(cmd.OutOrStdout(), cmd.ErrOrStderr(), logs)
 	}
 	if ctx.Err() != nil {
-		return nil // Ctrl-C is how following ends
+		return nil // Ctrl-C is how to stop following
 	}
 	return err
 }
@@ -80,7 +80,7 @@ func (c onCluster) logs(cmd *cobra.Command, name string, o logOptions) error {
 	defer logs.Close()
 	_, err = io.Copy(cmd.OutOrStdout(), logs)
 	if ctx.Err() != nil {
-		return nil // Ctrl-C is how following ends
+		return nil // Ctrl-C is how to stop following
 	}
 	return err
 }

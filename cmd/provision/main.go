@@ -1,13 +1,14 @@
-// Command provision makes the hosts behind the gateway: the containers of a compose
-// file, with the limits and reservations that it states, no published ssh port
-// and no Docker socket.
+// Command provision creates the hosts behind the gateway: the containers of a compose
+// file, with the limits and reservations in it, and without a published ssh port and
+// the Docker socket.
 //
-// It reads what the files want (provision/compose), observes what is there,
-// plans the steps between them (provision/plan), says so, and carries them out one
-// after the other (provision/apply). Run again, it finds nothing to do.
+// It reads what the files want (provision/compose), observes what exists, plans the
+// steps between them (provision/plan), shows these, and carries them out one after
+// the other (provision/apply). A second run finds nothing to do.
 //
-// Here are its verbs, a file each: flags, questions and tables. Those about hosts are for
-// containers of a box and for pods of a cluster, which are the two targets (target.go).
+// This package has only its verbs, one in each file: flags, questions and tables.
+// Those about hosts work on containers of a box and on pods of a cluster, which are
+// the two targets (target.go).
 package main
 
 import (
@@ -37,7 +38,7 @@ var (
 	errInterrupted = errors.New("interrupted; what was done stays, and the next run goes on from there")
 )
 
-// options are the flags that every verb takes.
+// options are the flags of every verb.
 type options struct {
 	load   compose.Options
 	state  string
@@ -45,7 +46,7 @@ type options struct {
 	config string
 
 	cluster    string // by its name in gateway.yaml; "": hosts are containers of a box
-	kubeconfig string // in place of the one that gateway.yaml names
+	kubeconfig string // instead of the one in gateway.yaml
 	namespace  string
 
 	yes         bool
@@ -99,7 +100,7 @@ func command() *cobra.Command {
 	return root
 }
 
-// report writes an error, of one line or several.
+// report prints an error, which may have several lines.
 func report(err error) {
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(os.Stderr, "provision: %s\n", strings.TrimRight(line, "\n"))

@@ -19,7 +19,7 @@ import (
 	"github.com/berth-ssh/berth/state"
 )
 
-// enginePatience is how long an engine may take to tell what it knows of its box.
+// enginePatience is how long an engine may take to describe its box.
 const enginePatience = 30 * time.Second
 
 func metricsCommand(o *options) *cobra.Command {
@@ -38,7 +38,7 @@ func metricsCommand(o *options) *cobra.Command {
 	return command
 }
 
-// serveMetrics answers until ctx ends.
+// serveMetrics answers scrapes until ctx ends.
 func serveMetrics(ctx context.Context, b onBox, listen string, every time.Duration) error {
 	switch {
 	case !scrape.IsHere(listen):
@@ -67,8 +67,8 @@ func serveMetrics(ctx context.Context, b onBox, listen string, every time.Durati
 	return nil
 }
 
-// see looks at the box. Of this machine's it sees the GPUs also where the engine does not
-// tell within so much time what it knows.
+// see looks at the box. On this machine it sees the GPUs even if the engine does not
+// answer within patience.
 func (b onBox) see(ctx context.Context, st *state.State, patience time.Duration) (metrics.Seen, error) {
 	if !b.engineIsHere() {
 		return b.seeBy(ctx, st, apply.ObserveBox)
@@ -89,7 +89,7 @@ func (b onBox) see(ctx context.Context, st *state.State, patience time.Duration)
 	return metrics.SeeGPUs(here, err), nil
 }
 
-// seeBy asks the engine of the box, which read looks at.
+// seeBy asks the engine; read looks at the engine's box.
 func (b onBox) seeBy(ctx context.Context, st *state.State, read func(context.Context, *client.Client) (box.Box, error)) (metrics.Seen, error) {
 	engine, err := b.engine(ctx)
 	if err != nil {

@@ -62,8 +62,8 @@ func showPlan(cmd *cobra.Command, p plan.Plan) {
 	}
 }
 
-// confirm asks before a container is removed: what was installed or written in it,
-// outside its volumes, goes with it. Its error says that the answer was no, or that
+// confirm asks before a container is removed, since what was written in it, outside
+// of its volumes, is removed with it. Its error says that the answer was no, or that
 // there is nobody to ask.
 func confirm(cmd *cobra.Command, p plan.Plan, yes bool) error {
 	loss := p.Loss()
@@ -73,7 +73,7 @@ func confirm(cmd *cobra.Command, p plan.Plan, yes bool) error {
 	return ask(cmd, loss, yes)
 }
 
-// ask asks whether to do what this predicate says.
+// ask asks whether to do what is described.
 func ask(cmd *cobra.Command, what string, yes bool) error {
 	if yes {
 		return nil
@@ -85,7 +85,7 @@ func ask(cmd *cobra.Command, what string, yes bool) error {
 	answered := make(chan string, 1)
 	go func() {
 		var answer string
-		fmt.Fscanln(os.Stdin, &answer) // no answer is a no
+		fmt.Fscanln(os.Stdin, &answer) // no answer means no
 		answered <- answer
 	}()
 	select {

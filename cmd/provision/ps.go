@@ -47,7 +47,7 @@ func (b onBox) ps(cmd *cobra.Command) error {
 	return nil
 }
 
-// hostTable is how to get in: what a login names, and where it leads.
+// hostTable returns a table of logins and where they lead.
 func hostTable(containers []plan.Container) string {
 	rows := [][]string{{"HOST", "ROUTE", "ACCOUNT", "CONTAINER"}}
 	for _, c := range byHost(containers) {
@@ -56,8 +56,8 @@ func hostTable(containers []plan.Container) string {
 	return table(rows)
 }
 
-// stateTable has a column of people where on, the people of each container, is not
-// nil.
+// stateTable returns a table of containers. It has a column of people if on, which
+// has the people of each container, is not nil.
 func stateTable(api *client.Client, containers []plan.Container, on map[string][]string, now time.Time) string {
 	rows := [][]string{{"HOST", "ROUTE", "VIA", "ACCOUNT", "CONTAINER", "STATE", "SINCE"}}
 	if on != nil {
@@ -74,11 +74,11 @@ func stateTable(api *client.Client, containers []plan.Container, on map[string][
 	return table(rows)
 }
 
-// onPatience is how long a gateway may take to say who is on.
+// onPatience is how long a gateway may take to say who is connected.
 const onPatience = 3 * time.Second
 
-// whoIsOn is who is connected to each container, each person once and by name; nil
-// where no gateway answers.
+// whoIsOn returns the people connected to each container, each once and by name; nil
+// if no gateway answers.
 func whoIsOn(ctx context.Context, stateDir string) map[string][]string {
 	ctx, cancel := context.WithTimeout(ctx, onPatience)
 	defer cancel()
@@ -98,7 +98,7 @@ func whoIsOn(ctx context.Context, stateDir string) map[string][]string {
 	return on
 }
 
-// enteredBy is how route exec enters the container, if that is its route.
+// enteredBy returns how route exec enters the container, if it has that route.
 func enteredBy(api *client.Client, c plan.Container) string {
 	if c.Labels[labels.Route] != labels.RouteExec {
 		return "-"
@@ -130,7 +130,7 @@ func (c onCluster) ps(cmd *cobra.Command) error {
 	return nil
 }
 
-// podTable is how to get in, where the pod is, and who is on it.
+// podTable returns a table of logins, the nodes of the pods, and the people on them.
 func podTable(have cluster.Observed, sets []appsv1.StatefulSet) string {
 	rows := [][]string{{"HOST", "ROUTE", "ACCOUNT", "POD", "NODE", "STATE", "SINCE", "PEOPLE"}}
 	for _, set := range sets {
@@ -147,7 +147,7 @@ func podTable(have cluster.Observed, sets []appsv1.StatefulSet) string {
 	return table(rows)
 }
 
-// sinceOf is since when a pod's host runs, or else since when the pod is there.
+// sinceOf returns when a pod's host started, or else when the pod was created.
 func sinceOf(pod *corev1.Pod) time.Time {
 	for _, s := range pod.Status.ContainerStatuses {
 		if s.State.Running != nil {

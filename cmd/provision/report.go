@@ -10,8 +10,8 @@ import (
 	"github.com/berth-ssh/berth/provision/apply"
 )
 
-// reportCommand is this program's other role, in a container on a box elsewhere: it
-// is started by provision here, and not for people.
+// reportCommand returns the command that runs this program in a container on a box
+// elsewhere. Provision starts it; it is not for people.
 func reportCommand() *cobra.Command {
 	root := ""
 	command := &cobra.Command{

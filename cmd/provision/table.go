@@ -9,8 +9,8 @@ import (
 	"github.com/berth-ssh/berth/printable"
 )
 
-// table returns rows in columns. Their cells may come from labels and processes,
-// and so from anybody: what is in them cannot write on the terminal.
+// table returns rows in columns, made safe for a terminal: cells may come from labels
+// and processes, and so from anybody.
 func table(rows [][]string) string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)

@@ -11,8 +11,8 @@ import (
 	"github.com/berth-ssh/berth/provision/plan"
 )
 
-// target is where the hosts of a project are, with the verbs that are about hosts of
-// either kind: see the file of each verb.
+// target is where the hosts of a project are. Its methods are the verbs for both
+// kinds of hosts: see the file of each verb.
 type target interface {
 	show(*cobra.Command) error // plan
 	up(*cobra.Command) error
@@ -23,8 +23,8 @@ type target interface {
 	hostNames(context.Context) ([]string, error)
 }
 
-// onBox are hosts that are containers of a box's engine; onCluster those that are pods of
-// a cluster's namespace.
+// onBox is hosts that are containers of a box's engine; onCluster is hosts that are
+// pods in a cluster's namespace.
 type (
 	onBox     struct{ options }
 	onCluster struct{ options }
@@ -39,7 +39,7 @@ func (o options) target() target {
 
 func (o options) isOnCluster() bool { return o.cluster != "" || o.kubeconfig != "" }
 
-// checkCluster refuses what has no meaning for a cluster: verbs and flags of a box.
+// checkCluster refuses verbs and flags that make sense only for a box.
 func (o options) checkCluster(cmd *cobra.Command) error {
 	if !o.isOnCluster() {
 		if o.namespace != "" {

@@ -23,9 +23,9 @@ func upCommand(o *options) *cobra.Command {
 	return command
 }
 
-// up builds and pulls first, as long as it takes: that costs nobody anything, and only
-// then it is known whether a host has another image, and what is to be asked. What is handed out is decided
-// under the lock, on a second look: another provision may have been faster.
+// up first builds and pulls, which takes nothing from anybody. Only then is it known
+// which hosts get another image, and what must be asked. Resources are assigned under
+// the lock, after a second observation: another provision may have been faster.
 func (b onBox) up(cmd *cobra.Command) error {
 	ctx := cmd.Context()
 	j, err := b.job(ctx)
@@ -73,8 +73,8 @@ func (b onBox) up(cmd *cobra.Command) error {
 	return p.Unfinished()
 }
 
-// up carries a plan out, and waits for the hosts. What was asked about is done,
-// and nothing else: where something changed meanwhile, nothing is done.
+// up carries a plan out, and waits for the hosts. It does exactly what was asked
+// about: if something has changed meanwhile, it does nothing.
 func (c onCluster) up(cmd *cobra.Command) error {
 	ctx := cmd.Context()
 	j, err := c.job(ctx)

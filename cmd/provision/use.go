@@ -15,9 +15,9 @@ import (
 	"github.com/berth-ssh/berth/provision/pods"
 )
 
-// confirmUse says who is on the containers, and asks before they lose what they do. It
-// returns the containers with their users. Its error says that the answer was no, or
-// that there is nobody to ask.
+// confirmUse shows who is on the containers, and asks before these people lose their
+// work. It returns the containers with their users. Its error says that the answer
+// was no, or that there is nobody to ask.
 func confirmUse(cmd *cobra.Command, api *client.Client, containers []plan.Container, verb plan.Op, yes bool) ([]plan.Container, error) {
 	used, err := apply.InUse(cmd.Context(), api, containers)
 	if err != nil || len(used) == 0 {
@@ -31,7 +31,8 @@ func confirmUse(cmd *cobra.Command, api *client.Client, containers []plan.Contai
 	return used, ask(cmd, fmt.Sprintf("%ss hosts that people are on", verb), yes)
 }
 
-// tell writes on the terminals of those who are on these containers what is done to them.
+// tell writes to the terminals of the people on these containers what is done to
+// them.
 func tell(ctx context.Context, e *apply.Executor, used []plan.Container, verb plan.Op) {
 	for _, c := range used {
 		e.Tell(ctx, c.ID, told(c.HostName(), verb))
@@ -43,7 +44,7 @@ func told(host string, verb plan.Op) string {
 	return host + " is " + done[verb] + " now, by provision"
 }
 
-// confirmPods says who is on hosts, and what goes with their pods, and asks.
+// confirmPods shows who is on hosts, and what is removed with their pods, and asks.
 func confirmPods(cmd *cobra.Command, h clusterHosts, yes bool) error {
 	var used, lost []string
 	for _, set := range h.sets {
@@ -60,7 +61,7 @@ func confirmPods(cmd *cobra.Command, h clusterHosts, yes bool) error {
 	return confirm(cmd, plan.Plan{Lost: lost}, yes)
 }
 
-// tell writes on the terminals of those who are on a host what is done to it.
+// tell writes to the terminals of the people on a host what is done to it.
 func (h clusterHosts) tell(ctx context.Context, set *appsv1.StatefulSet, verb plan.Op) {
 	if pod := pods.PodOf(set.Name); len(h.have.Users[pod]) > 0 {
 		h.in.Tell(ctx, pod, told(cluster.HostOf(set), verb))

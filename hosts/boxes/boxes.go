@@ -1,13 +1,14 @@
-// Package boxes puts the hosts of several boxes under one set of names.
+// Package boxes is the source of hosts on several boxes, under one set of names.
 //
-// A name is one host over all boxes, and name.box is the host of that name on that
-// box, whatever else there is. The plain name is the box's that had it first, as long
-// as a host of that name is there; that is kept in the state directory, so that nobody
-// who may create containers on another box gets the people who are granted the name.
-// Where several boxes have a name that is nobody's yet, name.box has to be said.
+// A name stands for one host over all boxes; name.box always stands for the host of
+// that name on that box. The plain name belongs to the box that had it first, as long
+// as a host of that name exists there. This is stored in the state directory, so that
+// people who may create containers on another box cannot get the logins to that name.
+// If several boxes have a name that belongs to none yet, the login must say name.box.
 //
-// Each box is followed by itself. Where one does not answer, its own hosts say so, and
-// what is on the others is looked up and entered as before.
+// Each box is followed separately. If one does not answer, only its own hosts are
+// refused, with that reason; those on other boxes are looked up and entered as
+// before.
 package boxes
 
 import (
@@ -29,7 +30,7 @@ type Source struct {
 	boxes []box
 	state *state.State
 	log   *slog.Logger
-	seen  chan struct{} // has one item when hosts may have come or gone
+	seen  chan struct{} // gets one item when hosts may have come or gone
 }
 
 type box struct {
@@ -37,18 +38,18 @@ type box struct {
 	hosts.Source
 }
 
-// New makes a source of no boxes.
+// New returns a source without boxes.
 func New(st *state.State, log *slog.Logger) *Source {
 	return &Source{state: st, log: log, seen: make(chan struct{}, 1)}
 }
 
-// Add adds a box, before the source runs. What the box's own source finds has no name
-// with the box in it.
+// Add adds a box; it must be called before Run. of is the box's own source, whose
+// names do not contain the box.
 func (s *Source) Add(name string, of hosts.Source) {
 	s.boxes = append(s.boxes, box{name, of})
 }
 
-// Seen tells that hosts may have come or gone. It does not wait.
+// Seen must be called when hosts may have come or gone. It does not wait.
 func (s *Source) Seen() {
 	select {
 	case s.seen <- struct{}{}:
@@ -56,7 +57,7 @@ func (s *Source) Seen() {
 	}
 }
 
-// Run keeps all boxes current.
+// Run keeps all boxes up to date.
 func (s *Source) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, b := range s.boxes {
@@ -66,15 +67,15 @@ func (s *Source) Run(ctx context.Context) {
 	all.Wait()
 }
 
-// Close ends what was opened on all boxes.
+// Close ends what was opened, on all boxes.
 func (s *Source) Close() {
 	for _, b := range s.boxes {
 		b.Close()
 	}
 }
 
-// Lookup finds a host by its name, or by name.box. A box that its owner is on is the
-// only one that is waited for.
+// Lookup finds a host by its name, or by name.box. If the name belongs to a box, it
+// waits only for that one.
 func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	if b, host, isExact := s.exact(name); isExact {
 		found, err := b.Lookup(ctx, host)
@@ -100,7 +101,7 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	return s.lookupMoved(ctx, name, *owner, err)
 }
 
-// lookupUnowned finds a host whose name is no box's yet.
+// lookupUnowned finds a host whose name belongs to no box yet.
 func (s *Source) lookupUnowned(ctx context.Context, name string) (hosts.Host, error) {
 	found, refused := s.having(ctx, name)
 	switch {
@@ -113,8 +114,8 @@ func (s *Source) lookupUnowned(ctx context.Context, name string) (hosts.Host, er
 	return hosts.Host{}, refused
 }
 
-// lookupMoved finds a host on another box than its name belongs to, where it is gone.
-// A container of no project has its name only as long as it is there.
+// lookupMoved finds a host on another box if it is gone on the one to which its name
+// belongs. A container without a project owns its name only as long as it exists.
 func (s *Source) lookupMoved(ctx context.Context, name string, from box, gone error) (hosts.Host, error) {
 	found, _ := s.having(ctx, name)
 	if len(found) == 0 {
@@ -134,7 +135,8 @@ func (s *Source) lookupMoved(ctx context.Context, name string, from box, gone er
 	return s.placed(found[0].host, to), nil
 }
 
-// ownName is where the state directory keeps whose a name is on a box.
+// ownName returns the name under which the state directory stores the owner of a name
+// on a box.
 func (s *Source) ownName(name string, b box) string {
 	if b.name == hosts.LocalBox {
 		return name
@@ -142,13 +144,13 @@ func (s *Source) ownName(name string, b box) string {
 	return name + "." + b.name
 }
 
-// candidate is a host that a name may mean.
+// candidate is a host that a name may stand for.
 type candidate struct {
 	box  box
 	host hosts.Host
 }
 
-// having returns the hosts of that name on all boxes that answer; and where there are
+// having returns the hosts of that name on all boxes that answer, or, if there are
 // none, why.
 func (s *Source) having(ctx context.Context, name string) (found []candidate, refused error) {
 	var silent []string
@@ -164,7 +166,7 @@ func (s *Source) having(ctx context.Context, name string) (found []candidate, re
 		case !hosts.IsUnknown(err):
 			return nil, renamed(err, name+"."+b.name, b.name)
 		case refused == nil:
-			refused = err // it says for how long a host may still be about to be made
+			refused = err // it has the time for which a host may still be about to be created
 		}
 	}
 	if len(silent) == 0 {
@@ -184,7 +186,7 @@ func ambiguous(name string, found []candidate) error {
 	return &hosts.Unreachable{Host: name, Why: why}
 }
 
-// renamed is an error about a host of a box by its exact name.
+// renamed returns an error about a host of a box with the host's exact name.
 func renamed(err error, name, box string) error {
 	if why := hosts.AsUnreachable(err); why != nil {
 		renamed := *why
@@ -194,7 +196,7 @@ func renamed(err error, name, box string) error {
 	return err
 }
 
-// exact cuts name.box, where there is such a box.
+// exact splits name.box if there is such a box.
 func (s *Source) exact(name string) (b box, host string, isExact bool) {
 	dot := strings.LastIndexByte(name, '.')
 	if dot < 1 {
@@ -207,8 +209,8 @@ func (s *Source) exact(name string) (b box, host string, isExact bool) {
 	return s.boxes[i], name[:dot], true
 }
 
-// placed is a host of a box, by the name by which grants know it: the plain one only
-// where that is this box's.
+// placed returns a host of a box with the name by which grants know it: the plain one
+// only if that belongs to this box.
 func (s *Source) placed(host hosts.Host, b box) hosts.Host {
 	name := host.Name
 	host.Box, host.Exact, host.Name = b.name, name+"."+b.name, name+"."+b.name
@@ -221,8 +223,8 @@ func (s *Source) placed(host hosts.Host, b box) hosts.Host {
 	return host
 }
 
-// List lists the hosts of all boxes, and claims each name that only one of them has. Boxes
-// that have not answered yet are waited for once.
+// List returns the hosts of all boxes, and makes each name that only one box has
+// belong to that box. It waits once for boxes that have not answered yet.
 func (s *Source) List(ctx context.Context) []hosts.Host {
 	var found []candidate
 	on := map[string]int{}
@@ -241,7 +243,7 @@ func (s *Source) List(ctx context.Context) []hosts.Host {
 	return all
 }
 
-// ComingBack asks the box that a name belongs to, or else all.
+// ComingBack asks the box to which a name belongs, or else all boxes.
 func (s *Source) ComingBack(name string) (comingBack, known bool) {
 	if b, host, isExact := s.exact(name); isExact {
 		return b.ComingBack(host)

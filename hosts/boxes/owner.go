@@ -10,18 +10,18 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// owner returns the box that a plain name belongs to; nil where it is no box's yet. Its
-// error is a *[hosts.Unreachable].
+// owner returns the box to which a plain name belongs; nil if it belongs to none yet.
+// Its error is a *[hosts.Unreachable].
 func (s *Source) owner(name string) (*box, error) {
 	owner, err := s.state.Owner(name)
 	if err != nil {
-		return nil, nil // a name that cannot be kept is nobody's, and is asked of all
+		return nil, nil // a name that cannot be stored belongs to no box, and all are asked
 	}
 	of := strings.TrimPrefix(owner, labels.OwnerBox(""))
 	switch {
 	case owner == "":
 		return nil, nil
-	case of == owner: // a service or container, which only this machine's engine keeps so
+	case of == owner: // a service or container, as only this machine's engine stores owners
 		of = hosts.LocalBox
 	}
 	i := slices.IndexFunc(s.boxes, func(b box) bool { return b.name == of })
@@ -32,9 +32,9 @@ func (s *Source) owner(name string) (*box, error) {
 	return nil, &hosts.Unreachable{Host: name, Why: why}
 }
 
-// claim makes a plain name a box's, unless it is another's already. This machine's own
-// engine claims its names itself, with whose they are there, but for those that could read
-// as name.box.
+// claim makes a plain name belong to a box if it belongs to none. This machine's own
+// engine claims its names itself, with their owners there, except those that could be
+// read as name.box.
 func (s *Source) claim(name string, b box) {
 	if b.name == hosts.LocalBox && !strings.Contains(name, ".") {
 		return
@@ -44,8 +44,8 @@ func (s *Source) claim(name string, b box) {
 	}
 }
 
-// claimAll claims each name that only one box has, as soon as all boxes have answered
-// once or were found to be silent, and whenever one has seen something.
+// claimAll claims each name that only one box has: as soon as all boxes have answered
+// once, or were found to be silent, and whenever one has seen a change.
 func (s *Source) claimAll(ctx context.Context) {
 	for {
 		s.List(ctx)

@@ -1,5 +1,5 @@
-// Package configured puts together the sources of hosts that a configuration
-// asks for. A new kind of source is added here.
+// Package configured creates the sources of hosts that a configuration names. A new
+// kind of source is added here.
 package configured
 
 import (
@@ -18,7 +18,8 @@ import (
 	"github.com/berth-ssh/berth/state"
 )
 
-// Hosts are the hosts of a configuration: its entries go before what is found.
+// Hosts are the hosts of a configuration. Its entries take precedence over hosts that
+// are found.
 type Hosts struct {
 	*hosts.Directory
 	addresses *hosts.Addresses
@@ -27,8 +28,8 @@ type Hosts struct {
 	clusters  []*kube.Source
 }
 
-// Open makes the sources of entries, and of the engines of this machine and of all
-// boxes. It waits for nothing: [hosts.Directory.Run] finds the hosts.
+// Open creates the sources of entries, and of the engines of this machine and of all
+// boxes. It does not wait: [hosts.Directory.Run] finds the hosts.
 func Open(from hosts.Settings, st *state.State, log *slog.Logger) (*Hosts, error) {
 	h := &Hosts{addresses: hosts.NewAddresses(from.Entries), local: local.New(from.Entries, log)}
 	found, err := h.openEngines(from, st, log)
@@ -42,8 +43,8 @@ func Open(from hosts.Settings, st *state.State, log *slog.Logger) (*Hosts, error
 	return h, nil
 }
 
-// openEngines returns one source of all that is found on engines: the engine of this
-// machine, or several boxes, of which a cluster is one.
+// openEngines returns one source of all hosts on engines: the engine of this machine,
+// or several boxes. A cluster counts as a box.
 func (h *Hosts) openEngines(from hosts.Settings, st *state.State, log *slog.Logger) ([]hosts.Source, error) {
 	options := dockerhosts.Options{Engine: docker.Address{URL: from.Docker}, Entries: from.Entries, State: st, Log: log}
 	if len(from.Boxes)+len(from.Clusters) == 0 {
@@ -86,8 +87,8 @@ func (h *Hosts) openEngine(options dockerhosts.Options) (*dockerhosts.Source, er
 	return engine, err
 }
 
-// Silent returns the engines and clusters that tell nothing of their hosts, and why not. An
-// only engine that does not answer is left out: there may be none.
+// Silent returns the engines and clusters that do not answer, and why. It leaves out
+// an only engine that does not answer, since there may be none.
 func (h *Hosts) Silent() []hosts.Silence {
 	var all []hosts.Silence
 	for _, engine := range h.engines {
@@ -101,8 +102,7 @@ func (h *Hosts) Silent() []hosts.Silence {
 	return slices.DeleteFunc(all, func(s hosts.Silence) bool { return s.Cause == nil })
 }
 
-// Replace replaces the hosts that the configuration names. Who entered a former
-// one goes on.
+// Replace replaces the hosts in the configuration. Connections to former ones go on.
 func (h *Hosts) Replace(entries []hosts.Entry) {
 	h.addresses.Replace(entries)
 	h.local.Replace(entries)
@@ -122,8 +122,8 @@ func (h *Hosts) RemoveOldHelpers() error {
 	return nil
 }
 
-// TellUserCAs has the hosts with an sshd trust the user CAs that there are, and returns
-// what came of it, by the host's name. It waits until all have been told.
+// TellUserCAs makes the hosts with an sshd trust the present user CAs, and returns
+// the results by host name. It waits until all have been told.
 func (h *Hosts) TellUserCAs(ctx context.Context) map[string]hosts.Trust {
 	all := map[string]hosts.Trust{}
 	for _, engine := range h.engines {
@@ -144,7 +144,7 @@ func (h *Hosts) TellUserCAs(ctx context.Context) map[string]hosts.Trust {
 	return all
 }
 
-// Engines says whether each engine answers, by the name of its box; this machine's
+// Engines returns whether each engine answers, by the name of its box; this machine
 // is "local".
 func (h *Hosts) Engines() map[string]bool {
 	answers := map[string]bool{}

@@ -10,23 +10,23 @@ import (
 	"github.com/berth-ssh/berth/state"
 )
 
-// lookTimeout is how long, at most, Look waits for the engines.
+// lookTimeout is how long Look waits for the engines.
 const lookTimeout = 5 * time.Second
 
-// Found is what a name means now.
+// Found is what a name stands for now.
 type Found struct {
 	hosts.Host
 	Err error // why there is no such host; nil if there is
 }
 
-// Looked is what a look shows.
+// Looked is the result of a look.
 type Looked struct {
-	Hosts  map[string]Found // those that were asked for, and all others that there are
-	Silent []hosts.Silence  // engines and clusters that tell nothing of theirs
+	Hosts  map[string]Found // those that were asked for, and all others that exist
+	Silent []hosts.Silence  // engines and clusters that do not answer
 }
 
-// Look looks up names once. It opens no host, and it uses a state directory of
-// its own, which it removes: a gateway that is running is not disturbed.
+// Look looks up names once. It opens no host, and uses a temporary state directory,
+// so that it does not disturb a running gateway.
 func Look(ctx context.Context, from hosts.Settings, names []string) (Looked, error) {
 	dir, err := os.MkdirTemp("", "berth-look-")
 	if err != nil {

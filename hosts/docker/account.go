@@ -10,14 +10,14 @@ import (
 	"github.com/moby/moby/api/types/container"
 )
 
-// perPerson reports whether an account of a grant is made in the container at its
+// perPerson reports whether an account of a grant is created in the container at its
 // first login.
 func perPerson(in container.InspectResponse) bool {
 	return in.Config != nil && in.Config.Labels[labels.Accounts] == labels.PerPerson
 }
 
-// makeAccount has the image's own program make an account, as root, unless it is
-// there. Only accounts that a grant names come here.
+// makeAccount makes the image's own program create an account, as root, unless it
+// exists. It is called only for accounts that a grant names.
 func (s *Source) makeAccount(ctx context.Context, in container.InspectResponse, account string) error {
 	command := docker.Command{User: "root", Args: []string{labels.MakeAccount, account}}
 	if err := docker.Run(ctx, s.engine.Client, in.ID, command); err != nil {

@@ -14,21 +14,21 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// helperBinary is this program, which is the helper in another role, under a
-// name that its content gives it.
+// helperBinary is a copy of this program, which is also the helper. Its file name
+// depends on its content.
 type helperBinary struct {
 	path string // in the directory that provision mounts into containers
 	name string
 }
 
 // deliverToMounts puts this program into the directory that provision mounts
-// read-only into the containers it makes.
+// read-only into the containers that it creates.
 func deliverToMounts(stateDir string) (helperBinary, error) {
 	dir := filepath.Join(stateDir, labels.HelperDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return helperBinary{}, fmt.Errorf("helper directory: %w", err)
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { // whatever the umask: any account of a container runs it
+	if err := os.Chmod(dir, 0o755); err != nil { // whatever the umask is: every account of a container runs it
 		return helperBinary{}, fmt.Errorf("helper directory: %w", err)
 	}
 	name, err := hashOf(helper.SelfPath)
@@ -44,9 +44,9 @@ func deliverToMounts(stateDir string) (helperBinary, error) {
 	return binary, nil
 }
 
-// RemoveOldHelpers removes other versions of the helper from the directory
-// that containers see, and sockets of gateways that are gone. Helpers that
-// still run keep their file.
+// RemoveOldHelpers removes other versions of the helper from the directory that
+// containers see, and sockets of gateways that are gone. Helpers that still run keep
+// their file.
 func (s *Source) RemoveOldHelpers() error {
 	if s.self.path == "" { // none of its containers is on this machine
 		return nil

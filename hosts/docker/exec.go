@@ -22,14 +22,14 @@ import (
 )
 
 const (
-	// How long the start of a helper may take, its delivery included: to a container of this
-	// machine, and to a box by a slow way.
+	// How long the start of a helper may take, with its delivery: for a container of
+	// this machine, and for a box behind a slow link.
 	startTimeout          = 30 * time.Second
 	startTimeoutElsewhere = 3 * time.Minute
 )
 
-// openExec opens a container, as an account of it; "" is the one that the
-// container itself runs as.
+// openExec opens a container as an account; "" stands for the account that runs the
+// container.
 func (s *Source) openExec(ctx context.Context, host hosts.Host, in container.InspectResponse, account string) (hosts.Entrance, error) {
 	opened, err := s.helpers.Open(ctx, pool.Key{Container: host.Container, Account: account}, func() (*helper.Client, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), s.startTimeout())
@@ -47,7 +47,7 @@ func (s *Source) openExec(ctx context.Context, host hosts.Host, in container.Ins
 	}
 	now, gone := s.running(ctx, host)
 	switch {
-	case gone != nil: // meanwhile
+	case gone != nil: // the container is gone meanwhile
 		return hosts.Entrance{}, gone
 	case docker.Refuses(err):
 		return hosts.Entrance{}, s.silent(host.Name, "cannot be entered", err)
@@ -76,8 +76,8 @@ func as(account string) string {
 	return " as " + account
 }
 
-// startHelper starts the helper as the account: from the mount that provision
-// made, or else from a file that is written through an exec and removes itself.
+// startHelper starts the helper as the account: from the mount that provision made,
+// or else from a file that is written by an exec and removes itself.
 func (s *Source) startHelper(ctx context.Context, in container.InspectResponse, account string) (*helper.Client, error) {
 	if mounted(in.Mounts) {
 		command := []string{path.Join(labels.HelperMount, s.self.name), "helper", "run"}
@@ -100,7 +100,7 @@ func (s *Source) startHelper(ctx context.Context, in container.InspectResponse, 
 	return started, err
 }
 
-// removeWritten removes what a helper that did not start could not remove.
+// removeWritten removes the file of a helper that did not start.
 func (s *Source) removeWritten(ctx context.Context, in container.InspectResponse, account, written string) {
 	command := helper.RemoveCommand(written)
 	if command == nil {
@@ -117,8 +117,9 @@ func (s *Source) exec(ctx context.Context, in container.InspectResponse, account
 	return docker.Start(ctx, s.engine.Client, in.ID, docker.Command{User: account, Env: without(in.Config.Env), Args: command})
 }
 
-// without takes out of an exec what was meant for the container's entrypoint:
-// the passwords of other accounts, and what provision set.
+// without returns changes of an exec's environment that remove what was meant only
+// for the container's entrypoint: passwords of other accounts, and what provision
+// set.
 func without(env []string) []string {
 	var names []string
 	for _, variable := range env {
@@ -136,8 +137,8 @@ func mounted(mounts []container.MountPoint) bool {
 	})
 }
 
-// ExecBy is how a container by route exec is entered by a gateway that runs
-// where this process does, as the same user.
+// ExecBy returns how route exec enters a container from a gateway on this machine,
+// with the same user as this process.
 func ExecBy(engine *client.Client, mounts []container.MountPoint) string {
 	if docker.IsLocal(engine) && (mounted(mounts) || os.Geteuid() == 0) {
 		return hosts.ByDescriptors
@@ -145,7 +146,7 @@ func ExecBy(engine *client.Client, mounts []container.MountPoint) string {
 	return hosts.ByStreams
 }
 
-// execHelper runs a helper and meets it.
+// execHelper starts a helper and meets it.
 func (s *Source) execHelper(ctx context.Context, in container.InspectResponse, account string, command ...string) (*helper.Client, error) {
 	exec, err := s.exec(ctx, in, account, command...)
 	if err != nil {
@@ -163,9 +164,9 @@ func (s *Source) execHelper(ctx context.Context, in container.InspectResponse, a
 	return met, err
 }
 
-// writeHelper writes this program into a container over an exec's standard
-// input: never through the archive API, which follows the container's own
-// links (CVE-2026-41567 and kin).
+// writeHelper writes this program into a container over an exec's standard input. It
+// never uses the archive API, which follows the container's own links (CVE-2026-41567
+// and kin).
 func (s *Source) writeHelper(ctx context.Context, in container.InspectResponse, account string) (string, error) {
 	file, size, err := helper.OpenSelf()
 	if err != nil {
@@ -178,7 +179,7 @@ func (s *Source) writeHelper(ctx context.Context, in container.InspectResponse, 
 	}
 	defer exec.Close()
 	sent := make(chan struct{})
-	go func() { // an exec that failed takes no input, and says why meanwhile
+	go func() { // a failed exec takes no input, and says why meanwhile
 		defer close(sent)
 		io.Copy(exec.In, file)
 		exec.CloseIn()

@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	resyncEvery = 5 * time.Minute // against events that were lost
+	resyncEvery = 5 * time.Minute // in case events were lost
 
 	minBackoff = time.Second / 2
 	maxBackoff = 10 * time.Second
 )
 
-// Run follows the engine until ctx ends. An engine that does not answer is
-// tried again and again.
+// Run follows the engine until ctx ends. It tries again and again if the engine does
+// not answer.
 func (s *Source) Run(ctx context.Context) {
 	defer s.telling.Wait()
 	backoff, said := minBackoff, ""
@@ -55,18 +55,19 @@ func (s *Source) Run(ctx context.Context) {
 	}
 }
 
-// setFollowing lets go those who wait for the first answer, whatever it was.
+// setFollowing records whether the engine answers, and releases those who wait for
+// the first answer.
 func (s *Source) setFollowing(following bool) {
 	s.known.setFollowing(following)
 	s.syncedOnce.Do(func() { close(s.synced) })
 }
 
-// errResync ends a follow because its time is over, or it has other entries to
-// follow.
+// errResync ends a follow because its time is over, or because the entries have
+// changed.
 var errResync = errors.New("time to ask again")
 
-// follow subscribes first and lists then, so that nothing happens unseen in
-// between, and applies events until one of both fails.
+// follow first subscribes to events and then lists the containers, so that nothing is
+// missed in between. It applies events until either fails.
 func (s *Source) follow(ctx context.Context, answered func()) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, resyncEvery, errResync)
 	defer cancel()
@@ -97,8 +98,8 @@ func (s *Source) follow(ctx context.Context, answered func()) error {
 	}
 }
 
-// subscribe asks for the events of containers with labels, and for those of the
-// containers that the configuration names, of which there may be none.
+// subscribe subscribes to the events of containers with labels, and of those in the
+// configuration, if there are any.
 func (s *Source) subscribe(ctx context.Context) (labelled, named client.EventsResult) {
 	ofContainers := func() client.Filters { return make(client.Filters).Add("type", "container") }
 	labelled = s.engine.Events(ctx, client.EventsListOptions{Filters: ofContainers().Add("label", labels.Host)})
@@ -112,7 +113,7 @@ func (s *Source) subscribe(ctx context.Context) (labelled, named client.EventsRe
 	return labelled, named
 }
 
-// sync asks for all that events could have told.
+// sync asks for everything that events could have told.
 func (s *Source) sync(ctx context.Context) error {
 	listing, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -141,7 +142,7 @@ func (s *Source) sync(ctx context.Context) error {
 	return nil
 }
 
-// refresh asks what a container that the configuration names is now.
+// refresh asks for the present state of a container in the configuration.
 func (s *Source) refresh(ctx context.Context, entry hosts.Entry) error {
 	f, err := s.look(ctx, entry.Container)
 	switch {
@@ -155,8 +156,8 @@ func (s *Source) refresh(ctx context.Context, entry hosts.Entry) error {
 	return nil
 }
 
-// apply looks at the container an event is about; what it is now counts, not
-// what the event says.
+// apply asks for the container of an event; its present state counts, not what the
+// event says.
 func (s *Source) apply(ctx context.Context, event events.Message) {
 	id := event.Actor.ID
 	if event.Action == events.ActionDestroy {
@@ -188,7 +189,7 @@ func (s *Source) tellSeen() {
 	}
 }
 
-// applyToNamed looks again at the containers that an event may be about.
+// applyToNamed asks again for the containers that an event may be about.
 func (s *Source) applyToNamed(ctx context.Context, event events.Message) {
 	if changesNothing(event) {
 		return
@@ -210,13 +211,13 @@ func (s *Source) applyToNamed(ctx context.Context, event events.Message) {
 	}
 }
 
-// mayBe reports whether an event can be about the container with a name or id.
+// mayBe reports whether an event can be about the container with this name or id.
 func mayBe(event events.Message, container string) bool {
 	return event.Action == events.ActionRename || event.Actor.Attributes["name"] == container || strings.HasPrefix(event.Actor.ID, container)
 }
 
-// changesNothing reports whether a container is after an event what it was
-// before: one about an exec in it, or a signal, whose outcome is told by itself.
+// changesNothing reports whether an event leaves its container as it was: one about
+// an exec, or about a signal, whose effect has an event of its own.
 func changesNothing(event events.Message) bool {
 	return strings.HasPrefix(string(event.Action), "exec_") || event.Action == events.ActionKill
 }

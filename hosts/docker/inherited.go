@@ -11,11 +11,12 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// ownLabels returns a container's labels without those that it has from its image: who
-// makes an image must not give hosts their names, nor say by whose grants they are
-// entered. A container that provision made carries its image's id, which no image can hold
-// of itself, and has all of Berth's labels from provision. Those of docker compose are on
-// what compose has built as well, but on a container that it made it adds to them.
+// ownLabels returns a container's labels without those of its image: the author of an
+// image must not choose hosts' names or the grants by which they are entered. A
+// container of provision has its image's id in a label, which no image can contain
+// for itself, and has all of Berth's labels from provision. Docker compose's labels
+// are also on images that compose has built, but compose sets more of them on its
+// containers.
 func (s *Source) ownLabels(ctx context.Context, image string, on map[string]string) (map[string]string, error) {
 	if image == "" {
 		return on, nil
@@ -40,8 +41,9 @@ func (s *Source) ownLabels(ctx context.Context, image string, on map[string]stri
 	return own, nil
 }
 
-// imageLabels returns the labels on an image, and asks for each image once: an id stands
-// for a content. An image that is gone while its container is there has none.
+// imageLabels returns the labels of an image. It asks once for each image, since an
+// id stands for its content. An image that is gone while its container exists has
+// none.
 func (s *Source) imageLabels(ctx context.Context, id string) (map[string]string, error) {
 	if known, ok := s.images[id]; ok {
 		return known, nil
@@ -63,8 +65,8 @@ func (s *Source) imageLabels(ctx context.Context, id string) (map[string]string,
 	return on, nil
 }
 
-// foundByList returns the containers with labels, as the engine lists them. Images
-// are asked for again, so that those which are gone are not kept.
+// foundByList returns the containers with labels, in the engine's list. It asks again
+// for the images, so that those which are gone are not kept.
 func (s *Source) foundByList(ctx context.Context, list client.ContainerListResult) ([]found, error) {
 	clear(s.images)
 	var all []found
@@ -78,7 +80,7 @@ func (s *Source) foundByList(ctx context.Context, list client.ContainerListResul
 	return all, nil
 }
 
-// look asks the engine what a container is.
+// look asks the engine for a container.
 func (s *Source) look(ctx context.Context, id string) (found, error) {
 	in, err := s.inspect(ctx, id)
 	if err != nil {

@@ -13,23 +13,23 @@ import (
 	"github.com/moby/moby/api/types/container"
 )
 
-// comingBack is how long after its end a container is taken to be restarting,
-// and how long after its start to be still starting up.
+// comingBack is how long after its end a container counts as restarting, and how long
+// after its start as starting up.
 const comingBack = 20 * time.Second
 
 // found is a container that is a host.
 type found struct {
 	id, name string
-	host     string // its label
+	host     string // from its label
 	route    string
 	account  string
 	project  string
-	labels   map[string]string // all of them but its image's
-	byImage  string            // the host's name that its image says, which makes no host
+	labels   map[string]string // without those of its image
+	byImage  string            // a host's name in its image's labels, which does not make it a host
 
 	running    bool
-	restarting bool      // the engine starts it again and again
-	stopped    time.Time // when it stopped running; zero where that is not known
+	restarting bool      // the engine keeps restarting it
+	stopped    time.Time // when it stopped; zero if unknown
 }
 
 func newFound(id, name string, on, own map[string]string) found {
@@ -71,23 +71,23 @@ func foundByInspect(in container.InspectResponse, own map[string]string) found {
 	return f
 }
 
-// isContainer reports whether it is what an entry names: by name, or by an id that
-// may be cut short.
+// isContainer reports whether an entry names this container: by name, or by an id,
+// which may be shortened.
 func (f found) isContainer(nameOrID string) bool {
 	return f.name == nameOrID || strings.HasPrefix(f.id, nameOrID)
 }
 
-// isComingBack reports whether it is likely to run again soon.
+// isComingBack reports whether it will probably run again soon.
 func (f found) isComingBack() bool {
 	return f.restarting || !f.running && time.Since(f.stopped) < comingBack
 }
 
-// known is what the engine has told so far.
+// known is everything that the engine has reported so far.
 type known struct {
 	mu        sync.Mutex
 	labelled  map[string]found     // by id
 	named     map[string]found     // those of the configuration, by host
-	left      map[string]time.Time // by host: when its container went
+	left      map[string]time.Time // by host: when its container was removed
 	following bool                 // the engine answers
 }
 
@@ -107,8 +107,8 @@ func (k *known) isFollowing() bool {
 	return k.following
 }
 
-// replaceLabelled replaces all containers with labels by those of a list,
-// which does not say when one stopped.
+// replaceLabelled replaces all containers with labels by those of a list, which does
+// not say when one stopped.
 func (k *known) replaceLabelled(list []found) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -136,9 +136,9 @@ func (k *known) remember(f found) {
 	k.labelled[f.id] = f
 }
 
-// stopped remembers that a container runs no longer, as its event says. What it
-// is then is asked afterwards; on a busy machine that takes a while, in which a
-// login would take it for running.
+// stopped records that a container has stopped, from its event. Its new state is
+// asked for afterwards; on a busy machine that takes a while, in which a login would
+// think that it runs.
 func (k *known) stopped(id string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -176,7 +176,7 @@ func (k *known) forgetNamed(host string) {
 	delete(k.named, host)
 }
 
-// byEntry is the container that the configuration names for a host.
+// byEntry returns the container that the configuration names for a host.
 func (k *known) byEntry(host string) (found, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -184,7 +184,7 @@ func (k *known) byEntry(host string) (found, bool) {
 	return f, ok
 }
 
-// claims are the containers labelled with a name, running ones first.
+// claims returns the containers labelled with a name, running ones first.
 func (k *known) claims(host string) []found {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -206,7 +206,7 @@ func (k *known) claims(host string) []found {
 	return claims
 }
 
-// byImage is a container that has a host's name from its image only.
+// byImage returns a container that has a host's name only from its image.
 func (k *known) byImage(host string) (f found, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -218,7 +218,8 @@ func (k *known) byImage(host string) (f found, ok bool) {
 	return found{}, false
 }
 
-// names are the labelled hosts', and those of the configuration that exist.
+// names returns the names of labelled hosts, and of those in the configuration that
+// exist.
 func (k *known) names() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -234,7 +235,7 @@ func (k *known) names() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// wasLeft reports whether a host's container went a moment ago.
+// wasLeft reports whether a host's container was removed a moment ago.
 func (k *known) wasLeft(host string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -9,13 +9,13 @@ import (
 	"github.com/berth-ssh/berth/hosts"
 )
 
-// justMade is how long the engine may still be about to tell of a container
-// that was made just now.
+// justMade is how long the engine may take to report a container that was just
+// created.
 const justMade = 2 * time.Second
 
-// Lookup finds a host by its name: the container that the configuration names
-// for it, or else the one that carries its label. It waits until the engine was
-// asked for the first time.
+// Lookup finds a host by its name: the container that the configuration names for it,
+// or else the one with its label. It waits until the engine has been asked for the
+// first time.
 func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	select {
 	case <-s.synced:
@@ -30,7 +30,7 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 
 func (s *Source) lookupEntry(entry hosts.Entry) (hosts.Host, error) {
 	f, ok := s.known.byEntry(entry.Name)
-	ok = ok && f.isContainer(entry.Container) // and not what an entry of before has named
+	ok = ok && f.isContainer(entry.Container) // the entry may have named another container before
 	switch {
 	case ok:
 		return f.asHost(entry.Name, entry.Route, entry.Account), nil
@@ -66,7 +66,7 @@ func (f found) asHost(name, route, account string) hosts.Host {
 	return hosts.Host{Name: name, Route: route, Account: account, Container: f.id, Project: f.project, Labels: f.labels}
 }
 
-// List looks up every name that is known.
+// List looks up every known name.
 func (s *Source) List(ctx context.Context) []hosts.Host {
 	select {
 	case <-s.synced:
@@ -76,7 +76,7 @@ func (s *Source) List(ctx context.Context) []hosts.Host {
 	return hosts.LookupEach(ctx, slices.Values(s.known.names()), s.Lookup)
 }
 
-// patienceWith is how long a host that is not there may still come.
+// patienceWith returns how long a host that does not exist may still come.
 func (s *Source) patienceWith(name string) time.Duration {
 	if s.known.wasLeft(name) {
 		return comingBack
@@ -84,8 +84,8 @@ func (s *Source) patienceWith(name string) time.Duration {
 	return justMade
 }
 
-// ComingBack answers by the events: the container is being restarted, or it was
-// removed a moment ago, as when it is recreated.
+// ComingBack answers from the events: the container is being restarted, or it was
+// removed a moment ago, for example to be recreated.
 func (s *Source) ComingBack(name string) (comingBack, known bool) {
 	_, isNamed := s.entries()[name]
 	if f, ok := s.known.byEntry(name); ok && isNamed {

@@ -16,12 +16,12 @@ import (
 	"github.com/moby/moby/api/types/container"
 )
 
-// brief is for a host that runs, which may still be about to stop or to start
-// over.
+// brief is the patience with a host that runs, which may be about to stop or to start
+// again.
 const brief = 3 * time.Second
 
-// Open opens a container that was looked up, by its id. It asks the engine once
-// what the container is now.
+// Open opens a container that was looked up, by its id. It asks the engine once for
+// the container's present state.
 func (s *Source) Open(ctx context.Context, host hosts.Host, account string) (hosts.Entrance, error) {
 	in, err := s.running(ctx, host)
 	if err != nil {
@@ -40,7 +40,7 @@ func (s *Source) Open(ctx context.Context, host hosts.Host, account string) (hos
 	return opened, err
 }
 
-// before returns how the container's last run ended that is over.
+// before returns how the container's previous run ended.
 func (s *Source) before(in container.InspectResponse) hosts.Before {
 	ended := docker.EndBefore(in)
 	if ended.IsZero() {
@@ -52,9 +52,9 @@ func (s *Source) before(in container.InspectResponse) hosts.Before {
 	}}
 }
 
-// openSshd asks the engine for the address at every connect. That
-// another container may have it a moment later is harmless: the host key is
-// pinned to the id.
+// openSshd asks the engine for the address at every connect. If another container
+// gets that address a moment later, no harm is done: the host key is pinned to the
+// id.
 func (s *Source) openSshd(ctx context.Context, host hosts.Host, in container.InspectResponse, account string) (*hosts.Sshd, error) {
 	if !docker.IsLocal(s.engine.Client) {
 		return nil, hosts.NewUnreachable(host.Name, "is on another box than the gateway, whose networks are not reached from here: with the label berth.route=exec it would be entered", nil)
@@ -68,7 +68,7 @@ func (s *Source) openSshd(ctx context.Context, host hosts.Host, in container.Ins
 			return nil, hosts.NewUnreachable(host.Name, fmt.Sprintf("cannot be entered as %s: %v", account, err), nil)
 		}
 	}
-	if err := s.trust(ctx, in); err != nil { // it may trust the right one all the same
+	if err := s.trust(ctx, in); err != nil { // it may already trust the right one
 		s.log.Warn("a host may not let the gateway in", "host", host.Name, "err", err)
 	}
 	keys, err := hostkeys.Of(s.state, host.Name, host.Container, func() ([]byte, error) { return s.readHostKeys(ctx, in) }, s.log)
@@ -84,7 +84,7 @@ func (s *Source) openSshd(ctx context.Context, host hosts.Host, in container.Ins
 	}}, nil
 }
 
-// readHostKeys runs a fixed command, as the container's root.
+// readHostKeys runs a fixed command as the container's root.
 func (s *Source) readHostKeys(ctx context.Context, in container.InspectResponse) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -92,7 +92,8 @@ func (s *Source) readHostKeys(ctx context.Context, in container.InspectResponse)
 	return docker.Output(ctx, s.engine.Client, in.ID, command, hostkeys.Most)
 }
 
-// whyNot asks the engine for the account, by running nothing of use as it.
+// whyNot asks the engine whether the account exists, by running a harmless command as
+// it.
 func (s *Source) whyNot(ctx context.Context, host hosts.Host, account string) string {
 	err := docker.Run(ctx, s.engine.Client, host.Container, docker.Command{User: account, Args: []string{"true"}})
 	if errors.Is(err, docker.ErrNoAccount) {
@@ -101,7 +102,8 @@ func (s *Source) whyNot(ctx context.Context, host hosts.Host, account string) st
 	return ""
 }
 
-// patience is for what runs in a container, and may still be starting up.
+// patience returns how long it is worth waiting for a program in a container that may
+// still be starting up.
 func patience(in container.InspectResponse) time.Duration {
 	if isRecent(in.State.StartedAt) {
 		return comingBack
@@ -126,9 +128,9 @@ func addressOf(in container.InspectResponse) (string, bool) {
 	return "", false
 }
 
-// running is the host's container, if something can run in it.
+// running returns the host's container if a command can run in it.
 func (s *Source) running(ctx context.Context, host hosts.Host) (container.InspectResponse, error) {
-	if s.Silence().Cause != nil && s.isElsewhere() { // it is asked all the time; who logs in need not wait for it
+	if s.Silence().Cause != nil && s.isElsewhere() { // it is asked all the time anyway, and a person need not wait for it
 		return container.InspectResponse{}, s.silent(host.Name, "cannot be entered", nil)
 	}
 	in, err := s.inspect(ctx, host.Container)
@@ -149,7 +151,7 @@ func (s *Source) running(ctx context.Context, host hosts.Host) (container.Inspec
 	return in, nil
 }
 
-// ended is an error that can tell why the container ended.
+// ended returns an error that can also tell why the container ended.
 func (s *Source) ended(host hosts.Host, in container.InspectResponse, why string) error {
 	return &hosts.Unreachable{Host: host.Name, Why: why, Details: func(ctx context.Context) string {
 		return docker.WhyEnded(ctx, s.engine.Client, in).Text

@@ -5,8 +5,8 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// owners keeps the host names on containers. A container of no project has its name only as
-// long as it is there.
+// owners stores the owners of host names. A container without a project owns its name
+// only as long as it exists.
 func (s *Source) owners() owners.Names[found] {
 	return owners.Names[found]{
 		State:   s.state,
@@ -21,5 +21,5 @@ func (s *Source) owners() owners.Names[found] {
 	}
 }
 
-// claim makes a name its container's, when it is first seen.
+// claim makes a name belong to its container when that is seen for the first time.
 func (s *Source) claim(name string) { s.owners().Claim(name, s.known.claims(name)) }

@@ -8,16 +8,17 @@ import (
 	"github.com/berth-ssh/berth/hosts"
 )
 
-// fallSilent remembers that the engine does not answer, or refuses to, from the first time
-// on. It returns what it does.
+// fallSilent records that the engine does not answer, or refuses to, since the first
+// time. It returns which of the two.
 func (s *Source) fallSilent(err error) string {
 	next := s.Silence().Next(err, docker.Refuses(err))
 	s.silence.Store(&next)
 	return next.What()
 }
 
-// silent says of a host that its engine does not answer, or refuses to: where there are
-// several boxes, which one, and since when. A connection that was just lost may be back soon.
+// silent returns the error about a host whose engine does not answer, or refuses to:
+// with the box if there are several, and since when. A connection that was just lost
+// may be back soon.
 func (s *Source) silent(host, what string, cause error) error {
 	now, patience := s.Silence(), time.Duration(0)
 	switch {
@@ -27,13 +28,13 @@ func (s *Source) silent(host, what string, cause error) error {
 		patience = brief
 	}
 	if !s.isElsewhere() {
-		now.Since = time.Time{} // of this machine's own, nobody asks since when
+		now.Since = time.Time{} // not shown for this machine's own engine
 	}
 	return &hosts.Unreachable{Host: host, Why: what + ": " + now.String(), Cause: now.Cause, Silent: now.String(), Patience: patience}
 }
 
-// Silence returns why the engine does not answer, or refuses to; without a cause while it
-// answers.
+// Silence returns why the engine does not answer, or refuses to. It has no cause
+// while the engine answers.
 func (s *Source) Silence() hosts.Silence {
 	var now hosts.Silence
 	if kept := s.silence.Load(); kept != nil {
@@ -46,15 +47,16 @@ func (s *Source) Silence() hosts.Silence {
 	return now
 }
 
-// isElsewhere reports whether the source is one of several, and not this machine's own.
+// isElsewhere reports whether the engine is one of several, and not this machine's
+// own.
 func (s *Source) isElsewhere() bool { return s.box != "" && s.box != hosts.LocalBox }
 
-// whyLostTimeout bounds the question why a host went away; the answer is worth
-// that much of a person's time.
+// whyLostTimeout bounds the search for the reason why a host went away, while a
+// person waits.
 const whyLostTimeout = 3 * time.Second
 
-// whyLost says of a host on another box why it went away, as far as its engine tells
-// or does not answer; "" of one on this machine, or that runs.
+// whyLost returns why a host on another box went away, as far as its engine says; ""
+// for a host on this machine, or one that runs.
 func (s *Source) whyLost(host hosts.Host) string {
 	if !s.isElsewhere() {
 		return ""

@@ -28,33 +28,33 @@ type Source struct {
 	seen    func()                                 // called when hosts may have come or gone; may be nil
 	named   atomic.Pointer[map[string]hosts.Entry] // by the host's name
 	known   *known
-	images  map[string]map[string]string  // labels on images, by id; Run's alone
+	images  map[string]map[string]string  // labels of images, by id; only Run uses it
 	silence atomic.Pointer[hosts.Silence] // nil while the engine answers, and before it was asked
 	trusts  trusts
-	telling sync.WaitGroup // who tells containers of user CAs beside Run
+	telling sync.WaitGroup // goroutines besides Run that tell containers of user CAs
 
-	renamed chan struct{} // has one item when other entries have come
+	renamed chan struct{} // gets one item when the entries have changed
 
 	helpers  *pool.Pool
 	self     helperBinary
-	meetings *helper.Meetings // nil where no socket can be made
+	meetings *helper.Meetings // nil if no socket can be created
 
-	synced     chan struct{} // closed when the engine was asked for the first time
+	synced     chan struct{} // closed when the engine has been asked for the first time
 	syncedOnce sync.Once
 }
 
-// Options are an engine, and who asks for its hosts.
+// Options say which engine is used, and for what.
 type Options struct {
 	Engine  docker.Address
-	Box     string // where there are several engines, the box that this one is of
+	Box     string // the box of this engine, if there are several engines
 	Entries []hosts.Entry
 	Seen    func() // called when hosts may have come or gone, if it is not nil
 	State   *state.State
 	Log     *slog.Logger
 }
 
-// New makes a source of an engine's containers: those with labels, and those that
-// entries name, which go first. It does not wait for the engine.
+// New returns a source of an engine's containers: those with labels, and those in
+// entries, which take precedence. It does not wait for the engine.
 func New(o Options) (*Source, error) {
 	engine, err := docker.Connect(o.Engine)
 	if err != nil {
@@ -95,7 +95,7 @@ func idleOf(engine *docker.Engine) time.Duration {
 }
 
 // meetingsOf puts this program where containers of this machine can run it, and
-// listens there for those that do.
+// listens there for the helpers.
 func meetingsOf(engine *docker.Engine, st *state.State, log *slog.Logger) (helperBinary, *helper.Meetings, error) {
 	if !docker.IsLocal(engine.Client) {
 		name, err := hashOf(helper.SelfPath)
@@ -124,8 +124,8 @@ func (s *Source) withContainers(entries []hosts.Entry) *map[string]hosts.Entry {
 	return &byName
 }
 
-// Replace replaces the entries, and has the engine asked for those that are
-// new. Who entered by a former one goes on.
+// Replace replaces the entries, and has the engine asked for new ones. Connections to
+// former ones go on.
 func (s *Source) Replace(entries []hosts.Entry) {
 	next := s.withContainers(entries)
 	if maps.Equal(*s.named.Swap(next), *next) {
@@ -137,12 +137,12 @@ func (s *Source) Replace(entries []hosts.Entry) {
 	}
 }
 
-// Box is the box that the engine is of; "" where there is only one.
+// Box returns the box of the engine; "" if there is only one.
 func (s *Source) Box() string { return s.box }
 
 func (s *Source) entries() map[string]hosts.Entry { return *s.named.Load() }
 
-// Close ends the helpers, and with them all machines.
+// Close ends the helpers, and so all machines.
 func (s *Source) Close() {
 	if s.meetings != nil {
 		s.meetings.Close()

@@ -15,10 +15,11 @@ import (
 	"github.com/moby/moby/api/types/container"
 )
 
-// trustScript tells the sshd of Berth's image, which reads the file at every login, which
-// user CAs it trusts: its arguments after the first one, which is the CA that the
-// container was made with. entrypoint.sh takes the second file instead of the variable
-// when the container starts again, as long as the variable is still that one.
+// trustScript sets which user CAs the sshd of Berth's image trusts; the sshd reads
+// the file at every login. The first argument is the CA with which the container was
+// created, the others are the CAs to trust. When the container starts again,
+// entrypoint.sh uses the second file instead of the variable, as long as the variable
+// still has that CA.
 const trustScript = `set -eu
 umask 022
 cd /etc/ssh
@@ -32,14 +33,14 @@ mv -fT .new_ca.pub.$$ berth_user_ca.pub`
 // atOnce is how many containers are told at the same time.
 const atOnce = 8
 
-// trusts are the user CAs that containers were told to trust.
+// trusts records which user CAs containers were told to trust.
 type trusts struct {
 	mu   sync.Mutex
-	told map[string]string // by id and start of the container: the CAs, a line each
+	told map[string]string // by id and start of the container: the CAs, one on each line
 }
 
-// madeWith is the user CA in a container's environment; "" for one that is not of
-// Berth's image.
+// madeWith returns the user CA in a container's environment; "" for a container that
+// is not of Berth's image.
 func madeWith(in container.InspectResponse) string {
 	for _, variable := range in.Config.Env {
 		if ca, isCA := strings.CutPrefix(variable, labels.EnvUserCA+"="); isCA {
@@ -49,9 +50,9 @@ func madeWith(in container.InspectResponse) string {
 	return ""
 }
 
-// trust sees to it that a container of Berth's image trusts the user CAs that there are.
-// One that was made with the only one needs nothing, and one that was made with another
-// gateway's stays as it is. It returns when that is done.
+// trust makes sure that a container of Berth's image trusts the present user CAs, and
+// returns when that is done. A container that was created with the only CA needs
+// nothing; one of another gateway's CA stays as it is.
 func (s *Source) trust(ctx context.Context, in container.InspectResponse) error {
 	ca, made := s.state.UserCA(), madeWith(in)
 	trusted := ca.Trusted()
@@ -67,13 +68,13 @@ func (s *Source) trust(ctx context.Context, in container.InspectResponse) error 
 		return fmt.Errorf("cannot be told which user CA to trust: %w", err)
 	}
 	s.log.Info("told which user CAs to trust", "container", in.ID, "cas", len(trusted))
-	if !isRecent(in.State.StartedAt) { // or else an entrypoint may write its own yet
+	if !isRecent(in.State.StartedAt) { // otherwise its entrypoint may still write the file
 		s.trusts.note(run, all)
 	}
 	return nil
 }
 
-// of returns what was noted; "" for nothing.
+// of returns what was recorded; "" for nothing.
 func (t *trusts) of(run string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -89,7 +90,7 @@ func (t *trusts) note(run, all string) {
 	t.told[run] = all
 }
 
-// forget forgets what a container was told that is gone.
+// forget removes the record of a container that is gone.
 func (t *trusts) forget(id string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -100,8 +101,8 @@ func (t *trusts) forget(id string) {
 	}
 }
 
-// TellUserCAs has every container that is a host trust the user CAs that there are, and
-// returns what came of it, by the host's name. It waits until all have been told.
+// TellUserCAs makes every container that is a host trust the present user CAs, and
+// returns the results by host name. It waits until all have been told.
 func (s *Source) TellUserCAs(ctx context.Context) map[string]hosts.Trust {
 	var mu sync.Mutex
 	all := map[string]hosts.Trust{}
@@ -124,7 +125,8 @@ func (s *Source) TellUserCAs(ctx context.Context) map[string]hosts.Trust {
 	return all
 }
 
-// tellLater tells containers beside the caller, where there was ever another user CA.
+// tellLater tells containers in the background, if there has ever been another user
+// CA.
 func (s *Source) tellLater(ctx context.Context, containers ...found) {
 	ca := s.state.UserCA()
 	if ca.Next == nil && len(ca.Former) == 0 {
@@ -143,7 +145,7 @@ func (s *Source) tellLater(ctx context.Context, containers ...found) {
 	})
 }
 
-// tell tells a host; ok is false for one that trusts no user CA, or is gone by now.
+// tell tells one host. ok is false if it trusts no user CA, or is gone by now.
 func (s *Source) tell(ctx context.Context, host hosts.Host) (told hosts.Trust, ok bool) {
 	in, err := s.inspect(ctx, host.Container)
 	switch {

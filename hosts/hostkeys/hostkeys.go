@@ -1,6 +1,6 @@
-// Package hostkeys pins the host keys of sshds in containers: they are read in the
-// container itself, through its engine, when it is first entered, and belong to its id
-// from then on. What the network answers is never believed.
+// Package hostkeys pins the host keys of sshds in containers. They are read inside
+// the container, through its engine, at its first entry, and belong to its id from
+// then on. Keys from the network are never trusted.
 package hostkeys
 
 import (
@@ -15,11 +15,12 @@ import (
 // Command prints the host keys of an sshd, in its container.
 func Command() []string { return []string{"sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub"} }
 
-// Most is far more than the public host keys of an sshd take, in bytes.
+// Most is much more than the public host keys of an sshd take, in bytes.
 const Most = 64 << 10
 
-// Of returns the keys pinned to a host's container with this id. Where there are none,
-// read returns what [Command] prints there. Errors are *[hosts.Unreachable].
+// Of returns the keys that are pinned to a host's container with this id. If there
+// are none, it pins those that read returns, which must be the output of [Command] in
+// that container. Errors are *[hosts.Unreachable].
 func Of(st *state.State, host, id string, read func() ([]byte, error), log *slog.Logger) ([]ssh.PublicKey, error) {
 	const broken = "cannot be entered: its pinned host keys cannot be read or written on the gateway"
 	pinned, err := st.PinnedHostKeys(id)

@@ -14,14 +14,14 @@ import (
 	"github.com/berth-ssh/berth/kubernetes"
 )
 
-// api is the API server of a cluster, as far as pods go.
+// api is a client of a cluster's API server, for pods.
 type api struct {
 	config     *rest.Config
 	pods       rest.Interface
 	parameters runtime.ParameterCodec
 }
 
-// connect reads where the cluster is. It asks nobody.
+// connect reads where the cluster is. It makes no request.
 func connect(c hosts.Cluster) (api, []string, error) {
 	config, own, err := kubernetes.Load(c.Kubeconfig, c.Context, "berth-gateway")
 	if err != nil {
@@ -60,7 +60,7 @@ func (a api) get(ctx context.Context, namespace, name string) (*corev1.Pod, erro
 	return &pod, err
 }
 
-// of is a request about a part of a pod.
+// of returns a request about a part of a pod.
 func (a api) of(f found, part string) *rest.Request {
 	return a.pods.Post().Namespace(f.namespace).Resource("pods").Name(f.name).SubResource(part)
 }

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	// startTimeout bounds the start of a helper, its delivery included, which takes a
-	// while where the API server is behind a slow line: as long as to a box elsewhere.
+	// startTimeout bounds the start of a helper, with its delivery, which takes a
+	// while if the API server is behind a slow line: as long as to a box elsewhere.
 	startTimeout = 3 * time.Minute
 )
 
-// openExec opens a container, as an account of it; "" is the one that it runs as.
+// openExec opens a container as an account; "" stands for the account that runs it.
 func (s *Source) openExec(ctx context.Context, host hosts.Host, f found, account string) (hosts.Entrance, error) {
 	life, err := s.enter(host, f)
 	if err != nil {
@@ -37,7 +37,7 @@ func (s *Source) openExec(ctx context.Context, host hosts.Host, f found, account
 	now, gone := s.running(host)
 	silence, isSilent := s.known.silenceAbout(f.namespace)
 	switch why := (*refusal)(nil); {
-	case gone != nil: // meanwhile
+	case gone != nil: // the container is gone meanwhile
 		return hosts.Entrance{}, gone
 	case errors.As(err, &why):
 		return hosts.Entrance{}, hosts.NewUnreachable(host.Name, why.text, nil)
@@ -61,7 +61,7 @@ func as(account string) string {
 	return " as " + account
 }
 
-// whyLost says why what was entered in a container has gone away.
+// whyLost returns why a container has gone away.
 func (s *Source) whyLost(life *life, f found) string {
 	if why := life.whyEnded(); why != "" {
 		return why
@@ -72,8 +72,9 @@ func (s *Source) whyLost(life *life, f found) string {
 	return "cannot be reached: the connection through its cluster's API server ended"
 }
 
-// startHelper starts the helper, from a file that is written through an exec and removes
-// itself, and has it become the account. The helper ends with the container's life.
+// startHelper starts the helper, from a file that is written by an exec and removes
+// itself, and makes it change to the account. The helper ends with the container's
+// life.
 func (s *Source) startHelper(life *life, f found, account string) (*helper.Client, error) {
 	ctx, giveUp := context.WithCancelCause(life.Context)
 	late := time.AfterFunc(startTimeout, func() { giveUp(fmt.Errorf("it takes longer than %v", startTimeout)) })
@@ -100,7 +101,7 @@ func (s *Source) meetHelper(ctx context.Context, f found, account, written strin
 	if _, err := io.WriteString(x.In, account+"\n"); err != nil {
 		return nil, x.why()
 	}
-	var nowhere *helper.Meetings // no socket of the gateway's is in a pod
+	var nowhere *helper.Meetings // a pod has no socket of the gateway
 	met, err := nowhere.Meet(helper.Started{In: x.In, Out: x.Out, Close: x.Close})
 	if errors.Is(err, helper.ErrNotStarted) {
 		return nil, x.why()
@@ -117,7 +118,7 @@ func (s *Source) writeHelper(ctx context.Context, f found, account string) (stri
 	defer file.Close()
 	x := s.start(ctx, f, helper.WriteCommand(size, account != "")...)
 	sent := make(chan struct{})
-	go func() { // a command that failed takes no input, and says why meanwhile
+	go func() { // a failed command takes no input, and says why meanwhile
 		defer close(sent)
 		io.Copy(x.In, file)
 		x.In.Close()
@@ -135,7 +136,7 @@ func (s *Source) writeHelper(ctx context.Context, f found, account string) (stri
 	return "", why
 }
 
-// removeWritten removes what a helper that did not start could not remove.
+// removeWritten removes the file of a helper that did not start.
 func (s *Source) removeWritten(ctx context.Context, f found, written string) {
 	if command := helper.RemoveCommand(written); command != nil {
 		s.output(ctx, f, command...)
@@ -165,13 +166,14 @@ var (
 	errNoNode     = errors.New("the pod's node does not answer the API server")
 )
 
-// refusal is the answer of a helper that may not become an account; text follows a
+// refusal is the answer of a helper that cannot change to an account; text follows a
 // host's name.
 type refusal struct{ text string }
 
 func (r *refusal) Error() string { return r.text }
 
-// failure waits for the end of a command, and says why it failed, if it did.
+// failure waits for the end of a command, and returns why it failed; nil if it did
+// not.
 func (x *stream) failure() error {
 	<-x.ended
 	if x.err == nil {
@@ -180,8 +182,8 @@ func (x *stream) failure() error {
 	return x.why()
 }
 
-// why says why a command failed, by what it printed on stderr, or by what the cluster
-// said. It closes the streams.
+// why returns why a command failed, from its stderr or from the cluster's answer. It
+// closes the streams.
 func (x *stream) why() error {
 	x.Out.Close()
 	x.In.Close()
@@ -214,5 +216,5 @@ func (x *stream) why() error {
 	return errors.New(said)
 }
 
-// explainTimeout bounds the wait for the last words of a command that failed.
+// explainTimeout is how long to wait for the last output of a failed command.
 const explainTimeout = 2 * time.Second

@@ -21,8 +21,8 @@ const (
 	maxBackoff = 5 * time.Second
 )
 
-// Run follows the pods of all namespaces until ctx ends. An API server that does not
-// answer is tried again and again.
+// Run follows the pods of all namespaces until ctx ends. It tries again and again if
+// the API server does not answer.
 func (s *Source) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, namespace := range s.namespaces {
@@ -36,8 +36,8 @@ func (s *Source) Run(ctx context.Context) {
 	all.Wait()
 }
 
-// follow lists the pods with labels and watches them from there on; where a watch
-// breaks, it goes on from what it has seen, or lists again.
+// follow lists the pods with labels and then watches them. When a watch breaks, it
+// goes on after the last change, or lists again.
 func (s *Source) follow(ctx context.Context, namespace string) {
 	v := &view{source: s, namespace: namespace}
 	v.first = sync.OnceFunc(s.asked.Done)
@@ -60,16 +60,16 @@ func (s *Source) follow(ctx context.Context, namespace string) {
 	cache.NewReflectorWithOptions(pods, &corev1.Pod{}, v, cache.ReflectorOptions{Name: "pods", Backoff: backoff}).RunWithContext(ctx)
 }
 
-// view is what the source is told of a namespace; it is where the client puts the pods.
+// view receives the pods of a namespace from the client.
 type view struct {
 	source    *Source
 	namespace string
-	first     func() // the namespace was asked for the first time, whatever the answer
+	first     func() // called when the namespace has been asked for the first time, whatever the answer was
 	said      string // what the cluster does instead of answering; "" while it answers
 }
 
-// answered keeps whether the API server answers about the namespace. It is called by
-// one goroutine at a time.
+// answered records whether the API server answers about the namespace. It must not be
+// called concurrently.
 func (v *view) answered(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
@@ -88,10 +88,10 @@ func (v *view) answered(ctx context.Context, err error) {
 	}
 }
 
-// Add is told of a pod.
+// Add receives a pod.
 func (v *view) Add(object any) error { return v.Update(object) }
 
-// Update is told what a pod is now.
+// Update receives the present state of a pod.
 func (v *view) Update(object any) error {
 	pod, isPod := object.(*corev1.Pod)
 	if !isPod {
@@ -103,7 +103,7 @@ func (v *view) Update(object any) error {
 	return nil
 }
 
-// Delete is told that a pod is gone.
+// Delete receives a pod that is gone.
 func (v *view) Delete(object any) error {
 	if last, isLast := object.(cache.DeletedFinalStateUnknown); isLast {
 		object = last.Obj
@@ -115,7 +115,7 @@ func (v *view) Delete(object any) error {
 	return nil
 }
 
-// Replace is told of all pods there are.
+// Replace receives all pods that exist.
 func (v *view) Replace(objects []any, _ string) error {
 	var all []found
 	for _, object := range objects {
@@ -132,11 +132,11 @@ func (v *view) Replace(objects []any, _ string) error {
 	return nil
 }
 
-// Resync has nothing to do again.
+// Resync does nothing.
 func (v *view) Resync() error { return nil }
 
-// changed takes note of a host that has come or changed; of one that has gone where the
-// name is empty.
+// changed handles a host that has come or changed, or, if the name is empty, one that
+// has gone.
 func (s *Source) changed(host string) {
 	if host != "" {
 		s.claim(host)

@@ -21,7 +21,7 @@ import (
 )
 
 // forward connects to a port of a pod through the API server and the pod's node. It
-// waits for callTimeout at most.
+// waits for at most callTimeout.
 func (s *Source) forward(ctx context.Context, f found, port int) (net.Conn, error) {
 	dialer, err := s.forwarder(f)
 	if err != nil {
@@ -54,7 +54,8 @@ func (s *Source) forward(ctx context.Context, f found, port int) (net.Conn, erro
 	}
 }
 
-// forwarder dials by WebSocket, or by SPDY where that is not known.
+// forwarder returns a dialer that uses WebSocket, or SPDY if the other side does not
+// know that.
 func (s *Source) forwarder(f found) (httpstream.Dialer, error) {
 	url, config := s.api.of(f, "portforward").URL(), s.api.as(f.person)
 	byWebSocket, err := portforward.NewSPDYOverWebsocketDialerForStreaming(url, config)
@@ -69,8 +70,8 @@ func (s *Source) forwarder(f found) (httpstream.Dialer, error) {
 	return portforward.NewFallbackDialerForStreaming(byWebSocket, bySPDY, kubernetes.KnowsNoWebSocket), nil
 }
 
-// forwarded is one connection to a port, over a connection to the node of its own,
-// which is closed with it.
+// forwarded returns one connection to a port. It uses a connection to the node of its
+// own, which is closed with it.
 func forwarded(to httpstream.Connection, port int) (net.Conn, error) {
 	headers := http.Header{}
 	headers.Set(corev1.StreamType, corev1.StreamTypeError)
@@ -81,7 +82,7 @@ func forwarded(to httpstream.Connection, port int) (net.Conn, error) {
 		to.Close()
 		return nil, err
 	}
-	failure.Close() // nothing is written to it
+	failure.Close() // this side writes nothing to it
 	headers.Set(corev1.StreamType, corev1.StreamTypeData)
 	data, err := to.CreateStream(headers)
 	if err != nil {
@@ -89,7 +90,7 @@ func forwarded(to httpstream.Connection, port int) (net.Conn, error) {
 		return nil, err
 	}
 	ours, theirs := net.Pipe()
-	go func() { // an error of the node's ends it; no error is told by the end of this stream
+	go func() { // an error of the node ends the connection; if the stream just ends, there was none
 		said, _ := io.ReadAll(io.LimitReader(failure, maxOutput))
 		if len(said) > 0 {
 			to.Close()
@@ -102,7 +103,7 @@ func forwarded(to httpstream.Connection, port int) (net.Conn, error) {
 	return ours, nil
 }
 
-// joinPipe copies both ways until one has ended, and closes both.
+// joinPipe copies in both directions until one has ended, and closes both.
 func joinPipe(a net.Conn, b io.ReadWriteCloser) {
 	var both sync.WaitGroup
 	stop := sync.OnceFunc(func() {
@@ -118,13 +119,13 @@ func joinPipe(a net.Conn, b io.ReadWriteCloser) {
 	both.Wait()
 }
 
-// reachTimeout is how long a pod's address may take to answer before the way through the
-// API server is tried, too.
+// reachTimeout is how long a pod's address may take to answer before the API server
+// is tried, too.
 const reachTimeout = time.Second
 
-// dialPod connects to a port of a pod where a server speaks first, as sshd does: by the
-// pod's address, or through the API server where nobody speaks there. That somebody
-// takes the connection says nothing: networks have proxies that take every one.
+// dialPod connects to a port of a pod where the server speaks first, as sshd does: by
+// the pod's address, or through the API server if nobody speaks there. An accepted
+// connection alone proves nothing, since some networks have proxies that accept all.
 func (s *Source) dialPod(ctx context.Context, f found, port int) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: reachTimeout}
 	direct, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(f.address, strconv.Itoa(port)))
@@ -143,7 +144,7 @@ func (s *Source) dialPod(ctx context.Context, f found, port int) (net.Conn, erro
 	return through, nil
 }
 
-// heard is a connection that was listened to.
+// heard is a connection whose first byte may have been read already.
 type heard struct {
 	net.Conn
 	in *bufio.Reader
@@ -153,7 +154,7 @@ func newHeard(conn net.Conn) *heard { return &heard{conn, bufio.NewReader(conn)}
 
 func (h *heard) Read(p []byte) (int, error) { return h.in.Read(p) }
 
-// speaks waits for the first byte, which is read again.
+// speaks waits for the first byte, which Read then returns again.
 func (h *heard) speaks(within time.Duration) bool {
 	h.SetReadDeadline(time.Now().Add(within))
 	defer h.SetReadDeadline(time.Time{})

@@ -15,35 +15,35 @@ import (
 	"github.com/berth-ssh/berth/kubernetes"
 )
 
-// comingBack is how long after its end a pod is taken to be replaced, and how long
-// after its start to be still starting up.
+// comingBack is how long after its end a pod counts as being replaced, and how long
+// after its start as starting up.
 const comingBack = 30 * time.Second
 
-// untilWaited is longer than a login waits for anything: how long that is, the configuration
-// says.
+// untilWaited is longer than any login waits; the configuration sets the real limit.
 const untilWaited = time.Hour
 
-// known is what the cluster has told so far, and what was entered by it.
+// known is everything that the cluster has reported so far, and what was entered.
 type known struct {
 	mu     sync.Mutex
 	pods   map[string]found         // by uid
-	left   map[string]time.Time     // by host: when its pod went
-	silent map[string]hosts.Silence // by namespace: about which the cluster does not answer, or refuses to
+	left   map[string]time.Time     // by host: when its pod was removed
+	silent map[string]hosts.Silence // by namespace: why the cluster does not answer about it
 	lives  map[string]*life         // by the container's id
 	closed bool
 }
 
-// life is one run of a container: what was entered in it ends with it, with the cause.
+// life is one run of a container. Everything that was entered in it ends with it,
+// with its cause.
 type life struct {
 	context.Context
 	end context.CancelCauseFunc
 }
 
-// whyLostTimeout is how long it may take until the cluster tells that a container ended
-// in which a process did.
+// whyLostTimeout is how long the cluster may take to report the end of a container
+// after a process in it has ended.
 const whyLostTimeout = 3 * time.Second
 
-// whyEnded waits a moment for the end, and says why; "" where it has not come.
+// whyEnded waits a moment for the end, and returns its reason; "" if it has not come.
 func (l *life) whyEnded() string {
 	select {
 	case <-l.Done():
@@ -57,8 +57,8 @@ func newKnown() *known {
 	return &known{pods: map[string]found{}, left: map[string]time.Time{}, silent: map[string]hosts.Silence{}, lives: map[string]*life{}}
 }
 
-// setSilent keeps why the cluster does not tell about a namespace, if it does not, and
-// returns what it does instead; "" where it tells.
+// setSilent records whether the cluster answers about a namespace. It returns what
+// the cluster does instead; "" if it answers.
 func (k *known) setSilent(namespace string, err error) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -71,7 +71,7 @@ func (k *known) setSilent(namespace string, err error) string {
 	return k.silent[namespace].What()
 }
 
-// anySilence is that about a namespace, if there is one.
+// anySilence returns the silence about one of the namespaces, if there is any.
 func (k *known) anySilence() (hosts.Silence, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -81,7 +81,7 @@ func (k *known) anySilence() (hosts.Silence, bool) {
 	return hosts.Silence{}, false
 }
 
-// silenceAbout is that about a namespace, if it is silent.
+// silenceAbout returns the silence about a namespace, if there is one.
 func (k *known) silenceAbout(namespace string) (s hosts.Silence, isSilent bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -111,7 +111,7 @@ func (k *known) put(f found) {
 	}
 }
 
-// end ends all that was entered in a container's run.
+// end ends everything that was entered in a container's run.
 func (k *known) end(f found, why string) {
 	if life := k.lives[f.id]; life != nil {
 		life.end(errors.New(why))
@@ -135,7 +135,7 @@ func (k *known) drop(uid string) {
 	k.end(was, "is gone: its pod "+was.pod()+" was deleted")
 }
 
-// whyEnding says why a container will not run for long.
+// whyEnding returns why a container will not run much longer.
 func (f found) whyEnding() string {
 	return "is ending: its pod " + f.pod() + " " + f.deletion.how
 }
@@ -157,7 +157,7 @@ func (k *known) replace(namespace string, list []found) {
 	maps.DeleteFunc(k.left, func(_ string, at time.Time) bool { return time.Since(at) > comingBack })
 }
 
-// byKey is the pod whose container was looked up, as it is now.
+// byKey returns the present state of the pod whose container was looked up.
 func (k *known) byKey(key string) (found, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -195,8 +195,8 @@ func (k *known) close() {
 	}
 }
 
-// claims are the pods labelled with a name: those that run and stay first, then those
-// that will.
+// claims returns the pods labelled with a name: first those that run and stay, then
+// those that will.
 func (k *known) claims(host string) []found {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -215,7 +215,7 @@ func (k *known) claims(host string) []found {
 	return claims
 }
 
-// rank is how good a pod is for a login, from 0.
+// rank returns how suitable a pod is for a login; 0 is best.
 func (f found) rank() int {
 	switch {
 	case f.running && !f.deleting():
@@ -230,7 +230,7 @@ func (f found) rank() int {
 	return 4
 }
 
-// names are the hosts'.
+// names returns the names of the hosts.
 func (k *known) names() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -241,7 +241,7 @@ func (k *known) names() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// wasLeft reports whether a host's pod went a moment ago.
+// wasLeft reports whether a host's pod was removed a moment ago.
 func (k *known) wasLeft(host string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

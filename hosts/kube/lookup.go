@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// justMade is how long the cluster may still be about to tell of a pod that was
-	// made just now.
+	// justMade is how long the cluster may take to report a pod that was just
+	// created.
 	justMade = 2 * time.Second
 
 	cannotLook = "cannot be looked up"
 )
 
-// Lookup finds the pod that carries a host's label. It waits until every namespace was
+// Lookup finds the pod with a host's label. It waits until every namespace has been
 // asked for the first time.
 func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 	select {
@@ -50,8 +50,8 @@ func (s *Source) Lookup(ctx context.Context, name string) (hosts.Host, error) {
 
 func (s *Source) who() string { return "cluster " + s.cluster }
 
-// Silence returns why the cluster does not tell of its pods, or not of those of a
-// namespace; the zero value while it does.
+// Silence returns why the cluster does not answer about its pods, or about those of
+// one namespace; the zero value while it answers.
 func (s *Source) Silence() hosts.Silence {
 	silence, isSilent := s.known.anySilence()
 	if isSilent {
@@ -60,13 +60,13 @@ func (s *Source) Silence() hosts.Silence {
 	return silence
 }
 
-// silent says of a host that the cluster tells nothing of it.
+// silent returns the error about a host of which the cluster says nothing.
 func (s *Source) silent(host, what string, silence hosts.Silence) error {
 	silence.Who = s.who()
 	return &hosts.Unreachable{Host: host, Why: what + ": " + silence.String(), Cause: silence.Cause, Silent: silence.String()}
 }
 
-// List looks up every name that is known.
+// List looks up every known name.
 func (s *Source) List(ctx context.Context) []hosts.Host {
 	select {
 	case <-s.synced:
@@ -76,7 +76,7 @@ func (s *Source) List(ctx context.Context) []hosts.Host {
 	return hosts.LookupEach(ctx, slices.Values(s.known.names()), s.Lookup)
 }
 
-// ComingBack answers by what was watched: the pod's container restarts, or the pod is
+// ComingBack answers from the watch: the pod's container restarts, or the pod is
 // being replaced.
 func (s *Source) ComingBack(name string) (comingBack, known bool) {
 	if claims := s.known.claims(name); len(claims) > 0 {
@@ -86,9 +86,9 @@ func (s *Source) ComingBack(name string) (comingBack, known bool) {
 	return wasLeft, wasLeft
 }
 
-// owners keeps the host names on pods. Whoever may make pods in a namespace can replace
-// every pod of it, so a name is a namespace's. Whose the plain name is, package
-// hosts/boxes decides.
+// owners stores the owners of host names. Anybody who may create pods in a namespace
+// can replace every pod of it, so a name belongs to a namespace. Package hosts/boxes
+// decides to whom the plain name belongs.
 func (s *Source) owners() owners.Names[found] {
 	return owners.Names[found]{
 		State:  s.state,
@@ -102,5 +102,5 @@ func (s *Source) owners() owners.Names[found] {
 	}
 }
 
-// claim makes a name its pod's, when it is first seen.
+// claim makes a name belong to its pod when that is seen for the first time.
 func (s *Source) claim(name string) { s.owners().Claim(name, s.known.claims(name)) }

@@ -12,7 +12,8 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// brief is for a host that runs, which may still be about to stop or to start over.
+// brief is the patience with a host that runs, which may be about to stop or to start
+// again.
 const brief = 3 * time.Second
 
 // Open opens a container that was looked up, by its id.
@@ -49,7 +50,7 @@ func (s *Source) enter(host hosts.Host, f found) (*life, error) {
 	return life, nil
 }
 
-// running is the host's container, if something can run in it.
+// running returns the host's container if a command can run in it.
 func (s *Source) running(host hosts.Host) (found, error) {
 	f, isThere := s.known.byKey(host.Container)
 	switch {
@@ -68,7 +69,8 @@ func (s *Source) running(host hosts.Host) (found, error) {
 	return f, nil
 }
 
-// patience is for what runs in a container, and may still be starting up.
+// patience returns how long it is worth waiting for a program in a container that may
+// still be starting up.
 func (s *Source) patience(f found) time.Duration {
 	if time.Since(f.started) < comingBack {
 		return comingBack
@@ -76,9 +78,9 @@ func (s *Source) patience(f found) time.Duration {
 	return brief
 }
 
-// isStill asks whether a container still is what it was when it was looked up. What was
-// executed before that by the pod's name was so in that container, and in no other of
-// the same name.
+// isStill asks whether a container is still what it was when it was looked up. If so,
+// everything that was executed before by the pod's name ran in that container, and
+// not in another one of the same name.
 func (s *Source) isStill(ctx context.Context, f found) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -12,12 +12,14 @@ import (
 	"github.com/berth-ssh/berth/kubernetes"
 )
 
-// ofCluster begins the names of the cluster's own parts, which no person is.
+// ofCluster is the prefix of the names of the cluster's own components, which no
+// person has.
 const ofCluster = "system:"
 
-// permitted returns by which name the cluster knows the person who enters a host; "" where
-// it knows the gateway alone. It asks the cluster at each login whether that person may
-// run commands in the pod: the helper that carries them may run for long.
+// permitted returns the name by which the cluster knows the person who enters a host;
+// "" if it knows only the gateway. At each login it asks the cluster whether that
+// person may run commands in the pod, since the helper that runs them may have been
+// started long ago.
 func (s *Source) permitted(ctx context.Context, host hosts.Host, f found) (person string, err error) {
 	if s.names == "" {
 		return "", nil
@@ -40,7 +42,7 @@ func (s *Source) permitted(ctx context.Context, host hosts.Host, f found) (perso
 	return person, nil
 }
 
-// as is the connection on behalf of a person; "" is the gateway itself.
+// as returns the connection in a person's name; "" is the gateway itself.
 func (a api) as(person string) *rest.Config {
 	if person == "" {
 		return a.config
@@ -50,7 +52,7 @@ func (a api) as(person string) *rest.Config {
 	return config
 }
 
-// mayExec asks on behalf of a person what that one may do.
+// mayExec asks the cluster, in a person's name, what that person may do.
 func (a api) mayExec(ctx context.Context, person string, f found) (authorizationv1.SubjectAccessReviewStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

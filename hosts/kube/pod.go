@@ -19,7 +19,7 @@ type found struct {
 	container       string // its name in the pod
 	id              string // of the container's present run; "" while there is none
 
-	host    string // its label
+	host    string // from its label
 	route   string
 	account string
 	labels  map[string]string // of the pod, all of them
@@ -29,38 +29,40 @@ type found struct {
 
 	running  bool
 	lost     bool      // its node does not answer
-	started  time.Time // zero while it does not run
-	why      string    // it is not running: for the person
-	returns  bool      // it is likely to run again soon, by itself
-	before   ending    // how its last run ended that is over
+	started  time.Time // zero if it does not run
+	why      string    // why it does not run, for the person
+	returns  bool      // it will probably run again soon, by itself
+	before   ending    // how its previous run ended
 	deletion deletion
 }
 
 // ending is how a run of a container ended.
 type ending struct {
-	at  time.Time // zero where there was none
+	at  time.Time // zero if there was none
 	why string
 }
 
-// deletion is that of a pod which is about to end, or the zero value.
+// deletion describes the deletion of a pod that is about to end; otherwise it is the
+// zero value.
 type deletion struct {
 	due time.Time // when it should have ended
-	how string    // what became of the pod, to follow its name
+	how string    // what happened to the pod, to be put after its name
 }
 
 // deleting reports whether the pod is about to end: it was deleted or evicted.
 func (f found) deleting() bool { return !f.deletion.due.IsZero() }
 
-// isOverdue reports whether the pod should have ended long ago, which its node has not
-// confirmed.
+// isOverdue reports whether the pod should have ended long ago, but its node has not
+// confirmed that.
 func (f found) isOverdue() bool {
 	return f.deleting() && time.Since(f.deletion.due) > comingBack
 }
 
-// pod is how a person finds it: namespace/name.
+// pod returns the pod's name for people: namespace/name.
 func (f found) pod() string { return f.namespace + "/" + f.name }
 
-// key is what nobody else can have: the run of a container, or else the pod.
+// key returns something that nothing else can have: the id of the container's run, or
+// else the pod's uid.
 func (f found) key() string { return cmp.Or(f.id, f.uid) }
 
 func foundIn(pod *corev1.Pod) found {

@@ -21,14 +21,14 @@ type Source struct {
 	cluster    string
 	api        api
 	namespaces []string
-	names      string // of people in the cluster; see [hosts.Cluster]
+	names      string // the pattern of people's names in the cluster; see [hosts.Cluster]
 	state      *state.State
 	log        *slog.Logger
-	seen       func() // tells that hosts may have come or gone
+	seen       func() // called when hosts may have come or gone
 	known      *known
 	helpers    *pool.Pool
 
-	synced chan struct{} // closed when each namespace was asked for the first time
+	synced chan struct{} // closed when each namespace has been asked for the first time
 	asked  sync.WaitGroup
 }
 
@@ -40,9 +40,9 @@ type Options struct {
 	Log     *slog.Logger
 }
 
-// New makes a source of a cluster's pods. It does not wait for the cluster.
+// New returns a source of a cluster's pods. It does not wait for the cluster.
 func New(o Options) (*Source, error) {
-	klog.SetLogger(logr.Discard()) // the client's own words, to standard error: what is of use is said here
+	klog.SetLogger(logr.Discard()) // the client would log to standard error; what is useful is logged here
 	api, namespaces, err := connect(o.Cluster)
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func New(o Options) (*Source, error) {
 	}, nil
 }
 
-// Close ends the helpers, and with them all machines.
+// Close ends the helpers, and so all machines.
 func (s *Source) Close() {
 	s.known.close()
 	s.helpers.Close()

@@ -10,9 +10,9 @@ import (
 
 const sshPort = 22
 
-// openSshd connects to the pod's own sshd. That another pod may have its address a
-// moment later is harmless: the host key is pinned to the container. The connection ends
-// with the container's life.
+// openSshd connects to the pod's own sshd. If another pod gets that address a moment
+// later, no harm is done: the host key is pinned to the container. The connection
+// ends with the container's life.
 func (s *Source) openSshd(ctx context.Context, host hosts.Host, f found) (hosts.Entrance, error) {
 	life, err := s.enter(host, f)
 	if err != nil {

@@ -12,15 +12,15 @@ import (
 	"github.com/berth-ssh/berth/printable"
 )
 
-// stream is a command that runs in a container, with its standard streams.
+// stream is a running command in a container, with its standard streams.
 type stream struct {
 	In  *io.PipeWriter
-	Out *io.PipeReader // stdout; it must be read, or Close called, for the command to go on
+	Out *io.PipeReader // stdout; the command blocks unless it is read, or Close is called
 
-	said  *printable.Beginning // on stderr, which is always read
+	said  *printable.Beginning // the beginning of stderr, which is always read
 	end   context.CancelCauseFunc
-	ended chan struct{} // closed when nothing of it is left here
-	err   error         // how it ended; to be read when ended is closed
+	ended chan struct{} // closed when nothing of it is left on this side
+	err   error         // how it ended; valid once ended is closed
 }
 
 // start runs a command in a container until ctx ends. The caller closes the stream. It
