@@ -1,7 +1,7 @@
-// Package box knows the box: the computer that has the GPUs and runs the
-// containers. It reads what there is (processors, memory, NVIDIA cards and their
-// parts), says which device a name means, and finds who is on a GPU. Who holds
-// what is the ledger's to say.
+// Package box describes the box: the computer that has the GPUs and runs the
+// containers. It reads what the box has (processors, memory, NVIDIA cards and their
+// parts), finds the device of a name, and finds whose processes are on a GPU. The
+// ledger decides who holds what.
 package box
 
 import (
@@ -35,10 +35,10 @@ type Engine struct {
 // CDIPrefix begins the CDI names of NVIDIA's devices.
 const CDIPrefix = "nvidia.com/gpu="
 
-// Read adds to what the engine says what the driver and the kernel say: the
-// GPUs, the cores, the container toolkit. What cannot be learned is said in the
-// box, and is no error: containers without a GPU need none. Of a box elsewhere nothing
-// is learned here; a process there makes a [Report] of it.
+// Read adds to what the engine says what the driver and the kernel say: the GPUs, the
+// cores, the container toolkit. What cannot be read is noted in the Box and is no
+// error, since containers without a GPU do not need it. For a box elsewhere it reads
+// nothing; a process there makes a [Report].
 func Read(ctx context.Context, engine Engine) Box {
 	b := Box{Engine: engine}
 	if engine.Elsewhere {

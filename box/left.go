@@ -26,8 +26,8 @@ func (p Procs) Left(processes []Process, root int, probe []string) []string {
 }
 
 // isOfSession reports whether a process that has lost its parent was started in a
-// session: its environment says so. Where nobody can read that, it is every one but the
-// first, which is what the image runs.
+// session, which its environment shows. If the environment cannot be read, every
+// process counts as such except the first one, which is the image's own.
 func (p Procs) isOfSession(one Process, processes []Process) bool {
 	if p.areUnknown() {
 		first := slices.IndexFunc(processes, func(other Process) bool { return other.Parent == one.Parent })

@@ -49,9 +49,9 @@ func (p Procs) Login(pid int) (user, account string) {
 	return user, account
 }
 
-// User returns the gateway's user in a process's environment, which only root
-// and its own account may read. What is no user's name is left out: a container
-// may say anything.
+// User returns the gateway's user in a process's environment, which only root and the
+// process's own account may read. It returns "" for a text that is no user's name: a
+// container may put anything there.
 func (p Procs) User(pid int) string {
 	for variable := range strings.SplitSeq(p.read(pid, "environ"), "\x00") {
 		name, is := strings.CutPrefix(variable, labels.EnvUser+"=")

@@ -10,8 +10,8 @@ import (
 	"github.com/berth-ssh/berth/labels"
 )
 
-// Report is what a process on a box says of it, as JSON, to one elsewhere. Both are the
-// same program.
+// Report is the JSON in which a process on a box describes the box to a process
+// elsewhere. Both are the same program.
 type Report struct {
 	Inventory Inventory
 	Slow      bool

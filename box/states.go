@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// DeviceState is a device, who holds it and who is on it. It is what provision
-// gpus --json writes, so its keys are kept. Numbers that the driver does not know
-// are -1.
+// DeviceState is a device with its holder and its processes. provision gpus --json
+// prints it, so its keys must not change. Numbers that the driver does not know are
+// -1.
 type DeviceState struct {
 	Index       string          `json:"index"` // of today; index:index of an instance
 	UUID        string          `json:"uuid"`

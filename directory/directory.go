@@ -34,8 +34,8 @@ type Directory struct{ settings Settings }
 // New makes a directory of settings that were checked. It asks nothing yet.
 func New(settings Settings) *Directory { return &Directory{settings} }
 
-// LogIn reports who has a name and a password, or [auth.ErrDenied]. Any other error
-// is that the directory gave no answer.
+// LogIn returns the person with this name and password, or [auth.ErrDenied]. Any
+// other error means that the directory gave no answer.
 func (d *Directory) LogIn(ctx context.Context, name string, password []byte) (auth.Person, error) {
 	if name == "" || len(password) > maxPassword || len(password) == 0 { // a bind without a password always succeeds (RFC 4513, section 5.1.2)
 		return auth.Person{}, auth.ErrDenied
@@ -72,8 +72,8 @@ func (d *Directory) logInBySearch(c *ldap.Conn, name string, password []byte) (a
 	return d.person(c, name)
 }
 
-// Find reports who has a name now, by what the account may see that the settings
-// name; or [auth.ErrDenied], if nobody has.
+// Find returns the person who has a name now, as the account in the settings sees the
+// directory; or [auth.ErrDenied] if there is none.
 func (d *Directory) Find(ctx context.Context, name string) (auth.Person, error) {
 	return d.ask(ctx, func(c *ldap.Conn) (auth.Person, error) { return d.person(c, name) })
 }
@@ -186,8 +186,8 @@ func bindAs(c *ldap.Conn, dn string, password []byte) error {
 	return err
 }
 
-// person is who has a name, and the groups: as the account sees it that the settings
-// name, or else as who is logged in.
+// person returns the person with a name, and the groups, as they are visible on this
+// connection: to the account in the settings, or else to the person who logs in.
 func (d *Directory) person(c *ldap.Conn, name string) (auth.Person, error) {
 	if err := d.bind(c); err != nil {
 		return auth.Person{}, err
@@ -200,9 +200,9 @@ func (d *Directory) person(c *ldap.Conn, name string) (auth.Person, error) {
 	return auth.Person{Name: name, Groups: groups}, err
 }
 
-// find is the DN of the one entry that has exactly this name. A directory compares
-// names by its own rules, and knows ANNA as anna: whoever goes by another spelling
-// would be another person here.
+// find returns the DN of the only entry that has exactly this name. A directory
+// compares names by its own rules, and may take ANNA for anna; here another spelling
+// would be another person.
 func (d *Directory) find(c *ldap.Conn, name string) (dn string, err error) {
 	search := d.settings.People
 	request := ldap.NewSearchRequest(search.Base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 2, int(Patience.Seconds()), false,

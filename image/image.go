@@ -16,7 +16,7 @@ import (
 	"strings"
 )
 
-// DefaultBase is what a host is made of where nobody says otherwise.
+// DefaultBase is the base of a host image if nothing else is configured.
 const DefaultBase = "nvidia/cuda:12.9.1-cudnn-devel-ubuntu24.04"
 
 // What the entrypoint of a host reads and leaves behind.

@@ -165,7 +165,7 @@ func (f *Fetcher) answered(source Source) {
 	delete(f.failing, source)
 }
 
-// fingerprints are those of keys that are not among others.
+// fingerprints returns the fingerprints of those keys that are not in others.
 func fingerprints(keys, others []string) []string {
 	var all []string
 	for _, line := range keys {

@@ -86,9 +86,10 @@ const (
 	HelperDir = "helper"
 )
 
-// Owner returns whose a container is, by the labels on it: a service of a project,
-// whoever made it, or else the container by its name. It is kept in the state
-// directory beside the host's name, so that the name stays with its owner.
+// Owner returns the owner that a container's labels name: a service of a project,
+// whichever program created it, or else the container itself, by its name. It is
+// stored in the state directory with the host's name, so that the name stays with its
+// owner.
 func Owner(on map[string]string, container string) string {
 	project, service := cmp.Or(on[Project], on[ComposeProject]), cmp.Or(on[Service], on[ComposeService])
 	if project == "" {

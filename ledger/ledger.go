@@ -1,8 +1,7 @@
-// Package ledger decides who gets what of a box: it is asked with an [Ask], and
-// answers with an [Allocation] or with the reasons why there is none.
+// Package ledger decides who gets what of a box: it is given an [Ask], and answers
+// with an [Allocation] or with the reasons why there is none.
 //
-// It is pure: the claims are handed to it by whoever has looked at the
-// containers, which are the books.
+// It is pure: its caller passes in the claims, which are read from the containers.
 package ledger
 
 import (

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// How many lines a Limiter lets through: so many at once, and then one for each
-// time that lineEvery has passed. What it left out it tells after tellEvery.
+// How many lines a Limiter lets through: this many at once, and then one in each
+// lineEvery. It reports the number of dropped lines after tellEvery.
 const (
 	burst     = 200
 	lineEvery = 100 * time.Millisecond

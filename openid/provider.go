@@ -114,9 +114,9 @@ func (p *Provider) wait(ctx context.Context, k known, device *oauth2.DeviceAuthR
 	return p.settings.person(claims)
 }
 
-// claims are those of the ID token. What it lacks is asked for where the provider
-// tells of people (OpenID Connect Core, section 5.3), and counts if it is about the
-// same one.
+// claims returns the claims of the ID token. Missing ones are requested from the
+// provider's userinfo address (OpenID Connect Core, section 5.3), and count only if
+// they are about the same person.
 func (p *Provider) claims(ctx context.Context, k known, token *oauth2.Token) (map[string]any, error) {
 	raw, _ := token.Extra("id_token").(string)
 	if raw == "" {
@@ -148,7 +148,7 @@ func (p *Provider) claims(ctx context.Context, k known, token *oauth2.Token) (ma
 	return more, nil
 }
 
-// person is who the claims are about.
+// person returns the person whom the claims are about.
 func (s Settings) person(claims map[string]any) (auth.Person, error) {
 	name, _ := claims[s.Claim].(string)
 	if name == "" {
@@ -171,8 +171,9 @@ func (s Settings) person(claims map[string]any) (auth.Person, error) {
 	return person, nil
 }
 
-// withoutBody leaves out what the provider answered but for the error's code: it may
-// be long, and of whoever stands in for the provider.
+// withoutBody returns the error without the provider's answer, except for the error
+// code: the answer may be long, and may come from somebody who impersonates the
+// provider.
 func withoutBody(err error) error {
 	refused, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {

@@ -39,7 +39,8 @@ func storeIn(stateDir string, remember time.Duration) store {
 	return store{filepath.Join(stateDir, "approvals"), remember, time.Now, &sync.Mutex{}}
 }
 
-// Remembered is who approved lately, as a user with a key of this fingerprint.
+// Remembered returns the person of a recent approval of this user with the key of
+// this fingerprint.
 func (s store) Remembered(user, key string) (auth.Person, bool) {
 	kept, err := s.read(user)
 	found, ok := kept.ByKey[key]

@@ -63,8 +63,9 @@ func Listen(listener net.Listener, from []netip.Prefix, log *slog.Logger) *Liste
 	return l
 }
 
-// Accept waits for the next connection that has an address. Where the listener that
-// was taken over is closed, those that it had accepted still come before the error.
+// Accept waits for the next connection with an address. After the underlying listener
+// was closed, it still returns the connections that were accepted before, and then
+// the error.
 func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case next := <-l.accepted:

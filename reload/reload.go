@@ -1,9 +1,9 @@
 // Package reload changes who may enter what while the gateway runs.
 //
-// A [Reloader] reads the whole configuration again, checks all of it, and either
-// puts it into force at once or leaves everything as it was and says why. It does
-// so when it is told to, by [Reloader.Reload] or a signal, and by itself when the
-// files have changed. Whoever lost a grant is told and cut; nobody else notices.
+// A [Reloader] reads and checks the whole configuration again, and either puts it
+// into force at once or leaves everything as it was and says why. It does so by
+// [Reloader.Reload], after a signal, and when the files have changed. People who have
+// lost a grant are told so and cut off; nobody else notices.
 package reload
 
 import (
@@ -43,7 +43,7 @@ func New(path string, started config.Config, replace ReplacePolicy, apply func(c
 	return r
 }
 
-// Report is what came of a reload.
+// Report is the result of a reload.
 type Report struct {
 	Users        int      `json:"users"`
 	Ended        int      `json:"ended"`                   // connections of those who lost a grant

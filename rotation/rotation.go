@@ -86,9 +86,9 @@ func (k Keys) BeginUserCA(ctx context.Context) (Told, error) {
 	return k.trustBoth(ctx)
 }
 
-// FinishUserCA puts the next user CA in the place of the one in use, which it forgets,
-// and has hosts trust the new one alone. Where a host that runs does not trust both,
-// nothing changes, and the error says which.
+// FinishUserCA replaces the user CA in use by the next one, forgets it, and makes
+// hosts trust only the new one. If a running host does not trust both yet, nothing
+// changes, and the error names that host.
 func (k Keys) FinishUserCA(ctx context.Context) (Told, error) {
 	told, err := k.trustBoth(ctx)
 	if err != nil {

@@ -22,11 +22,13 @@ import (
 // Unix begins the address of a unix socket.
 const Unix = "unix:"
 
-// Patience is how long who is asked for numbers may take to find them.
+// Patience is how long the program that is asked for numbers may take to collect
+// them.
 const Patience = 5 * time.Second
 
-// IsHere reports whether only this machine reaches an address: a port of a loopback
-// address, or unix:PATH with an absolute path. Numbers ask nobody who they are.
+// IsHere reports whether an address is reachable only from this machine: a port of a
+// loopback address, or unix:PATH with an absolute path. Whoever reads the numbers is
+// not authenticated.
 func IsHere(address string) bool {
 	if path, isUnix := strings.CutPrefix(address, Unix); isUnix {
 		return filepath.IsAbs(path)
@@ -42,7 +44,7 @@ func IsHere(address string) bool {
 type Server struct{ http *http.Server }
 
 // Serve listens at an address, host:port or unix:PATH, and answers with these numbers
-// until Close. ready returns why whoever is asked is of no use now; nil where it is.
+// until Close. ready returns why this program is not ready now; nil if it is.
 func Serve(address string, numbers prometheus.Gatherer, ready func() error, log *slog.Logger) (*Server, error) {
 	listener, err := listen(address)
 	if err != nil {

@@ -24,9 +24,9 @@ type Container struct {
 	service string // as docker compose calls it; "" where it was made by other means
 }
 
-// containers are those that run here, by the names that they get as hosts: the one
-// on their label, or else their compose service, or else, where others have that
-// name too, their own.
+// containers returns the containers that run here, with the names that they get as
+// hosts: the one in their label, or else their compose service, or, if another has
+// that name, too, their own.
 func containers(ctx context.Context) ([]Container, error) {
 	engine, err := docker.Dial(ctx, docker.Address{})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// Wanted is what somebody says of a plan; what is left out is found.
+// Wanted has a person's wishes for a plan; what is left out is found.
 type Wanted struct {
 	User   string   // "": who runs this, or has called sudo
 	Keys   []string // public keys, or files with one; none: those in the user's ~/.ssh
@@ -40,8 +40,8 @@ func Find(ctx context.Context, w Wanted) (plan Plan, notLooked, err error) {
 	return plan, notLooked, err
 }
 
-// person is who is meant, and whose keys are looked at: the user of that name
-// here, or else whoever called sudo, or else who runs this.
+// person returns the user whose keys are examined: the local user with that name, or
+// else the caller of sudo, or else the user who runs this program.
 func person(name string) (login, home string) {
 	login = cmp.Or(name, os.Getenv("SUDO_USER"))
 	if account, err := user.Lookup(login); err == nil {

@@ -33,9 +33,9 @@ func (k Key) Fingerprint() string {
 	return ssh.FingerprintSHA256(key)
 }
 
-// keysIn are those in the .ssh of a home that let its owner in from elsewhere or
-// from here: authorized_keys and every .pub file. What the gateway does not take
-// as a key (certificates, keys with options, weak ones) is left out.
+// keysIn returns the keys in the .ssh of a home: authorized_keys and every .pub file.
+// It leaves out what the gateway does not accept as a key: certificates, keys with
+// options, weak keys.
 func keysIn(home string) []Key {
 	files, _ := filepath.Glob(filepath.Join(home, ".ssh", "*.pub")) // the pattern is well-formed
 	var all []Key

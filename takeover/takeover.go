@@ -137,7 +137,8 @@ func (o *Offer) serve() {
 	}
 }
 
-// meet gives the socket to who has come, and steps aside when that is ready.
+// meet gives the socket to a gateway that has connected, and steps aside when that
+// one is ready.
 func (o *Offer) meet(conn *net.UnixConn) (taken bool, err error) {
 	if !control.IsOwn(conn) {
 		return false, errors.New("a caller of another account was refused")

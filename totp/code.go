@@ -1,9 +1,9 @@
-// Package totp keeps the second factors of people: the secret that an
-// authenticator shares with the box (RFC 6238), and the codes that recover.
+// Package totp keeps people's second factors: the secret that an authenticator shares
+// with the box (RFC 6238), and the recovery codes.
 //
-// A [Store] is a directory with a file for each person who has enrolled. It
-// remembers the last code that was used, on disk and before it says yes, so that
-// none is used twice, whatever happens to the gateway in between.
+// A [Store] is a directory with a file for each person who has enrolled. It writes
+// the last used code to disk before it accepts it, so that no code is used twice,
+// whatever happens to the gateway meanwhile.
 package totp
 
 import (

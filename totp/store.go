@@ -17,9 +17,9 @@ import (
 	"github.com/berth-ssh/berth/state"
 )
 
-// Wrong codes of one person are judged so many times within a window; then none
-// is right until the window has passed. Only who has proved another step gets to
-// try, so no stranger can lock anybody out.
+// This many wrong codes of one person are judged within a window; after that every
+// code counts as wrong until the window has passed. A person can try codes only after
+// another proved step, so no stranger can lock anybody out.
 const (
 	maxWrong    = 10
 	wrongWindow = 10 * time.Minute
@@ -105,10 +105,10 @@ func (s *Store) Remove(user string) error {
 	})
 }
 
-// Spend reports whether a code is the person's one of now, of the step before or
-// the one after, or one that recovers. A code is right once: that it was used is
-// on disk before Spend returns. Where that fails, no code is right. Codes are judged
-// one after the other, so that many at once are not more than are allowed.
+// Spend reports whether a code is valid for the person: the present one, the one
+// before or after it, or a recovery code. A code is valid only once: its use is on
+// disk before Spend returns, and if that fails, the code is not valid. Codes are
+// judged one after the other, so that many at once cannot exceed the limit.
 func (s *Store) Spend(user, code string) bool {
 	right := false
 	err := s.locked(func() error {

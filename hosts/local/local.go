@@ -34,7 +34,7 @@ func New(entries []hosts.Entry, log *slog.Logger) *Source {
 	return s
 }
 
-// Replace replaces the entries. Who entered by a former one goes on.
+// Replace replaces the entries. Existing connections go on.
 func (s *Source) Replace(entries []hosts.Entry) {
 	byName := map[string]hosts.Entry{}
 	for _, entry := range entries {

@@ -26,9 +26,9 @@ func KeptAs(st *state.State, box, name string) string {
 	return name + "." + box
 }
 
-// Give makes a name an owner's on a box, whoever had it there. Where the plain name is
-// another box's, the exact one alone is given, and Give returns whose the plain one is;
-// else "".
+// Give makes an owner the owner of a name on a box, whoever had it there. If the
+// plain name belongs to another box, only the exact name is given, and Give returns
+// the owner of the plain one; else "".
 func Give(st *state.State, box, name, owner string) (others string, err error) {
 	exact, own, isHere := name+"."+box, labels.OwnerBox(box), box == hosts.LocalBox
 	of, err := st.Owner(name)
