@@ -29,10 +29,10 @@ func (p Procs) Container(pid int) string {
 	return regexp.MustCompile(`[0-9a-f]{64}`).FindString(p.read(pid, "cgroup"))
 }
 
-// Login returns for whom a process runs: the gateway's user, and the account of
-// the ssh session that it comes from, "" where they are not known. A session's
-// processes inherit what it was told, so it is known of what outlives the session
-// too. The outermost process counts: those within can change it for their own.
+// Login returns the gateway's user and the account of the ssh session from which a
+// process comes; "" if they are unknown. A session's processes inherit them in their
+// environment, also those that outlive the session. The outermost process counts, since
+// a process inside can change its own environment.
 func (p Procs) Login(pid int) (user, account string) {
 	for range 64 { // a table that changes while it is read could have a circle
 		if pid <= 1 {

@@ -200,8 +200,8 @@ func copyRange(from *handle, fromAt int64, to *handle, toAt, size int64) error {
 	return nil
 }
 
-// expandPath makes a path absolute, of which a ~ may be the first part. Who we are
-// has our directory for a home, where every session begins.
+// expandPath makes a path absolute. A ~ at its beginning stands for a home; that of the
+// server's own account is its directory, where every session begins.
 func (s *server) expandPath(body []byte) (packet, error) {
 	var m onPath
 	if err := read(body, &m); err != nil {

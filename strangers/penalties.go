@@ -24,8 +24,8 @@ const (
 	// maxCounted bounds what is remembered, of sources and of users at sources.
 	maxCounted = 1 << 16
 
-	// maxPace is how long one may wait because of failures. Whoever would wait
-	// longer is told so at once.
+	// maxPace is how long a client may have to wait because of failures. One that
+	// would have to wait longer is told so at once.
 	maxPace = 8 * time.Second
 )
 
