@@ -18,7 +18,7 @@ import (
 func (j *joined) session(outer, inner channel) {
 	// The first request, before any of the client's.
 	inner.SendRequest("env", false, ssh.Marshal(sshconn.EnvRequest{Name: labels.EnvUser, Value: j.to.person}))
-	started, inputEnded := make(chan struct{}), make(chan struct{})
+	started, eof, inputEnded := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	var newline atomic.Value
 	newline.Store("\n")
 	exit := make(chan sshconn.Exit, 1)
@@ -30,7 +30,7 @@ func (j *joined) session(outer, inner channel) {
 		defer parts.Done()
 		defer close(inputEnded)
 		<-started // an EOF that came before its command would be lost
-		sshconn.Copy(inner, outer, j.host.wire.Ready)
+		sshconn.Copy(inner, sshconn.NotifyEnd(outer, eof), j.host.wire.Ready)
 		inner.CloseWrite()
 	})
 	j.tasks.Go(func() {
@@ -56,7 +56,7 @@ func (j *joined) session(outer, inner channel) {
 	}
 	sshconn.Output{
 		Channel: outer, Stdout: inner, Stderr: inner.Stderr(),
-		Exit: exit, InputEnded: inputEnded, Ready: j.client.wire.Ready, Answering: &answering,
+		Exit: exit, InputEnded: eof, Ready: j.client.wire.Ready, Answering: &answering,
 		Lost: func() string { return j.lostText(newline.Load().(string)) },
 	}.Drain(j.tasks)
 	parts.Wait()
@@ -99,6 +99,9 @@ func (j *joined) passInward(outer, inner channel, start func(), newline *atomic.
 	}
 }
 
+// goneGrace is how long lostText waits.
+const goneGrace = 100 * time.Millisecond
+
 // lostText returns the text for a session that ended without an exit status: that the
 // host is gone, or "". It waits for a moment, since the channels of a lost host are
 // closed before the connection is known to have ended.
@@ -106,7 +109,7 @@ func (j *joined) lostText(newline string) string {
 	select {
 	case <-j.hostGone:
 		return j.lost() + newline
-	case <-time.After(sshconn.EOFGrace):
+	case <-time.After(goneGrace):
 		return ""
 	}
 }

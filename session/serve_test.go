@@ -243,6 +243,49 @@ func TestASignalIsAnsweredBeforeItsEnd(t *testing.T) {
 	}
 }
 
+// endsLate is a machine on which everything but the process is slow: who has closed a
+// process's input goes on when its output has ended long ago, and its exit comes later.
+type endsLate struct{ machine.Machine }
+
+type slowClose struct{ io.WriteCloser }
+
+func (c slowClose) Close() error {
+	defer time.Sleep(sshconn.EOFGrace + 500*time.Millisecond)
+	return c.WriteCloser.Close()
+}
+
+func (m endsLate) Start(command machine.Command) (*machine.Process, error) {
+	process, err := m.Machine.Start(command)
+	if err != nil {
+		return nil, err
+	}
+	process.Stdin = slowClose{process.Stdin}
+	late, exit := make(chan sshconn.Exit, 1), process.Exit
+	time.AfterFunc(sshconn.EOFGrace+250*time.Millisecond, func() { late <- <-exit })
+	process.Exit = late
+	return process, nil
+}
+
+// OpenSSH closes a channel whose input and output have ended, and sees no later status.
+func TestAProcessThatEndsWithItsInputHasAStatus(t *testing.T) {
+	channel, requests, err := dial(t, endsLate{testMachine(t)}).OpenChannel("session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := channel.SendRequest(machine.Exec, true, ssh.Marshal(sshconn.ExecRequest{Command: "cat; exit 7"})); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	channel.CloseWrite()
+	io.Copy(io.Discard, channel)
+	channel.Close()
+	for request := range requests {
+		if request.Type == "exit-status" {
+			return
+		}
+	}
+	t.Error("the client has closed the channel before it was sent the status")
+}
+
 func TestAMachineWithoutAShellSaysSo(t *testing.T) {
 	on := &machine.Local{Account: func() machine.Account { return machine.Account{Name: "dev", Home: "/", Shell: "/no/such/shell"} }}
 	_, err := on.Start(machine.Command{Kind: machine.Exec, Line: "true"})

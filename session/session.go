@@ -27,16 +27,17 @@ type session struct {
 
 	process    *machine.Process // nil until the start
 	kind       string           // of the command that was started
-	inputEnded chan struct{}
-	gone       chan struct{} // closed when the peer has closed the channel
-	drained    chan struct{} // closed when all output and the exit have been sent
-	forget     func()        // stops the watch for the connection's end (see onEnd)
+	eof        chan struct{}    // closed when the peer has sent EOF
+	inputEnded chan struct{}    // closed when the process has all of its input
+	gone       chan struct{}    // closed when the peer has closed the channel
+	drained    chan struct{}    // closed when all output and the exit have been sent
+	forget     func()           // stops the watch for the connection's end (see onEnd)
 	copying    sync.WaitGroup
 	answering  sync.Mutex // held while a request is answered
 }
 
 func newSession(s *server, channel ssh.Channel) *session {
-	return &session{server: s, channel: channel, inputEnded: make(chan struct{}), gone: make(chan struct{}), drained: make(chan struct{})}
+	return &session{server: s, channel: channel, eof: make(chan struct{}), inputEnded: make(chan struct{}), gone: make(chan struct{}), drained: make(chan struct{})}
 }
 
 // serve answers requests until the channel is closed, and then releases the process:
@@ -213,7 +214,7 @@ func (s *session) run() {
 	output := sshconn.Output{
 		Channel:    s.channel,
 		Exit:       s.process.Exit,
-		InputEnded: s.inputEnded,
+		InputEnded: s.eof,
 		Ended:      s.server.ctx.Done(), // at that moment the process gets a signal, and would report it as its exit
 		Gone:       s.gone,
 		Ready:      s.server.options.Ready,
@@ -259,15 +260,16 @@ func (s *session) showNotice() {
 // it still reads and drops the data, so that the client never blocks on it.
 func (s *session) copyInput() {
 	defer close(s.inputEnded)
+	input := sshconn.NotifyEnd(s.channel, s.eof)
 	var err error
 	if s.process.Stdin != nil {
-		err = sshconn.Copy(s.process.Stdin, s.channel, nil)
+		err = sshconn.Copy(s.process.Stdin, input, nil)
 		s.process.Stdin.Close()
 	}
 	if err != nil && sshconn.IsOpenSSH(s.server.conn.ClientVersion()) { // tells the client to stop reading its own input
 		s.channel.SendRequest("eow@openssh.com", false, nil)
 	}
-	io.Copy(io.Discard, s.channel)
+	io.Copy(io.Discard, input)
 }
 
 // resize is answered with success also without a terminal, as sshd does: there is

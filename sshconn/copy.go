@@ -2,6 +2,7 @@ package sshconn
 
 import (
 	"io"
+	"sync"
 	"time"
 )
 
@@ -37,6 +38,26 @@ func Copy(dst io.Writer, src io.Reader, ready func()) error {
 			buf = make([]byte, idleSize)
 		}
 	}
+}
+
+// NotifyEnd returns a reader of r that closes ended when r ends or fails, before it
+// tells its caller. So whoever acts on that end, such as a process whose input ends
+// with it, acts after ended is closed.
+func NotifyEnd(r io.Reader, ended chan<- struct{}) io.Reader {
+	return &notifying{r, sync.OnceFunc(func() { close(ended) })}
+}
+
+type notifying struct {
+	io.Reader
+	end func()
+}
+
+func (r *notifying) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil {
+		r.end()
+	}
+	return n, err
 }
 
 // cutGrace is how much longer Await waits after the connection has ended.

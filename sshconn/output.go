@@ -9,8 +9,9 @@ import (
 )
 
 // EOFGrace is how long an EOF is held back, to wait for the exit status that usually
-// follows at once.
-const EOFGrace = 100 * time.Millisecond
+// follows at once. On an overloaded machine it may take a second; a client that gets the
+// EOF first, and then ends its own input, would never see the status.
+const EOFGrace = 2 * time.Second
 
 // Output is what a process sends to a session channel.
 type Output struct {
@@ -102,7 +103,7 @@ func (o Output) awaitExit() (exit Exit, known, eofSent bool) {
 		case <-o.Gone: // the process may live on, but nobody here waits for it
 			return exit, false, eofSent
 		case <-grace.C:
-			if !Closed(o.InputEnded) {
+			if !Closed(o.InputEnded) && len(o.Exit) == 0 {
 				o.Channel.CloseWrite()
 				eofSent = true
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -107,22 +108,26 @@ func TestStderrIsNotCutByTheEndOfStdout(t *testing.T) {
 // A client that has ended its input answers EOF with CLOSE, and would then
 // never see an exit status.
 func TestEOFWaitsForTheStatusOfAClientThatEndedItsInput(t *testing.T) {
-	exit := make(chan Exit, 1)
-	time.AfterFunc(3*EOFGrace, func() { exit <- ExitStatus(5) })
-	channel := drain(t, Output{Stdout: strings.NewReader(""), Exit: exit, InputEnded: ended()})
-	if want := []string{"exit-status", "EOF", "CLOSE"}; !slices.Equal(channel.events, want) {
-		t.Errorf("got %v, want %v", channel.events, want)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		exit := make(chan Exit, 1)
+		time.AfterFunc(3*EOFGrace, func() { exit <- ExitStatus(5) })
+		channel := drain(t, Output{Stdout: strings.NewReader(""), Exit: exit, InputEnded: ended()})
+		if want := []string{"exit-status", "EOF", "CLOSE"}; !slices.Equal(channel.events, want) {
+			t.Errorf("got %v, want %v", channel.events, want)
+		}
+	})
 }
 
 // A client that still sends may wait for the EOF before it ends its input.
 func TestEOFGoesEarlyToAClientThatStillSends(t *testing.T) {
-	exit := make(chan Exit, 1)
-	time.AfterFunc(3*EOFGrace, func() { exit <- ExitStatus(5) })
-	channel := drain(t, Output{Stdout: strings.NewReader(""), Exit: exit, InputEnded: make(chan struct{})})
-	if want := []string{"EOF", "exit-status", "CLOSE"}; !slices.Equal(channel.events, want) {
-		t.Errorf("got %v, want %v", channel.events, want)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		exit := make(chan Exit, 1)
+		time.AfterFunc(3*EOFGrace, func() { exit <- ExitStatus(5) })
+		channel := drain(t, Output{Stdout: strings.NewReader(""), Exit: exit, InputEnded: make(chan struct{})})
+		if want := []string{"EOF", "exit-status", "CLOSE"}; !slices.Equal(channel.events, want) {
+			t.Errorf("got %v, want %v", channel.events, want)
+		}
+	})
 }
 
 func TestALostStatusStillClosesTheChannel(t *testing.T) {
