@@ -41,7 +41,9 @@ func TestService(t *testing.T) {
 	client.WantLine(t, "after a stop")
 	s.run(t, "systemctl start berth-gateway && systemctl reload berth-gateway")
 	client.WantLine(t, "after a start and a reload")
+	client.Kill()
 	s.wantSocketUnit(t, to)
+	client = to.StartCat(t)
 	s.run(t, "apt-get purge -y berth")
 	if status := client.Wait(t); status != 255 {
 		t.Errorf("a session of a gateway that is gone: exit %d", status)
