@@ -47,8 +47,8 @@ func (j *joined) session(outer, inner channel) {
 		defer close(exit)
 		j.passOutward(inner, outer, exit)
 		answering.Lock() // waits for an answer that goes before the end
+		start()          // of a host that is gone, nothing more is to be waited for
 		answering.Unlock()
-		start() // of a host that is gone, nothing more is to be waited for
 	})
 	<-started // output must not come before the answer to the request that started it
 	if newline.Load() == "\r\n" {

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var errRefused = errors.New("User \"gateway\" cannot list pods")
+var errRefused = errors.New("user \"gateway\" cannot list pods")
 
 // fakeBox has hosts, answers or does not, and answers for the first time when it is told.
 type fakeBox struct {
