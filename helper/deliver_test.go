@@ -35,7 +35,7 @@ func TestAHelperIsWrittenAndRemoved(t *testing.T) {
 // The attack: a container says that the helper is elsewhere, so that something else of its
 // accounts' is removed.
 func TestAttackOnWhatIsRemoved(t *testing.T) {
-	for _, printed := range []string{"/etc/passwd", "/home/dev/work/helper", "/run/.berth-x/../../home/dev/helper", "/", "/helper"} {
+	for _, printed := range []string{"/etc/passwd", "/home/dev/bin/helper", "/run/.berth-x/../../home/dev/helper", "/", "/helper"} {
 		if command := RemoveCommand(ReadWritten(strings.NewReader(printed + "\n"))); command != nil {
 			t.Errorf("%s: %q", printed, command)
 		}
